@@ -1,0 +1,33 @@
+"""tuneexp: tune reinforcement-learning algorithms; several seeds in every trial."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Loaded on first use: `import tuneexp` itself stays free of torch, Ray and MLflow.
+_LAZY = {
+    "AlgorithmSpec": "tuneexp.algorithms.spec",
+    "PPO": "tuneexp.algorithms.ppo",
+    "SampleBatch": "tuneexp.data.sample_batch",
+    "SearchSpace": "tuneexp.sweep.space",
+    "Sweep": "tuneexp.sweep",
+    "TuneexpError": "tuneexp.errors",
+    "UserError": "tuneexp.errors",
+    "concat_samples": "tuneexp.data.sample_batch",
+    "pretty_print": "tuneexp.report.pretty",
+}
+
+__all__ = ["__version__", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'tuneexp' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

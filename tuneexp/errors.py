@@ -1,0 +1,43 @@
+"""What can go wrong, and the exit code that tells it.
+
+A message is one or two lines that say what to write instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TuneexpError(Exception):
+    """The work failed (exit code 1)."""
+
+    exit_code = 1
+
+
+class UserError(TuneexpError):
+    """Bad input: nothing was started and nothing stored was touched (exit code 2)."""
+
+    exit_code = 2
+
+
+class CheckpointError(UserError):
+    """A checkpoint that can't be loaded here: damaged, newer, or of something else."""
+
+
+class EnvironmentFault(TuneexpError):
+    """An environment raised or returned NaN in the middle of a trial: the trial fails with this reason."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name closest to `name`, or None where nothing is close."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], see: str = "") -> UserError:
+    """`unknown hyperparameter 'lr' for ppo; did you mean 'learning_rate'? (tuneexp describe ppo)`"""
+    names = sorted(known)
+    match = nearest(name, names)
+    advice = f"did you mean {match!r}?" if match else f"known: {', '.join(names)}"
+    return UserError(f"unknown {kind} {name!r}; {advice}{f' ({see})' if see else ''}")
