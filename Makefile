@@ -1,0 +1,73 @@
+# Everything a person needs, starting from Python 3.11 and make. Each target makes its own virtual environment.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PEERS  := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
+SOURCES := tuneexp tests experiments benchmarks
+
+# One thread per process: tests and trials share the cores by running side by side.
+export OMP_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check static test-fast bench bench-ppo bench-sweep ui format install clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(STAMP) ## tune PPO on CartPole with a live leaderboard, a minute or two
+	$(BIN)/python experiments/cartpole_ppo.py
+
+test: $(STAMP) ## all tests, the slow ones too (real sweeps are killed and resumed)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# `make check test` runs the fast tests once: `test` contains them.
+check: static $(if $(filter test,$(MAKECMDGOALS)),,test-fast) ## format check, lint, types and the fast tests
+
+static: $(STAMP)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+bench: $(STAMP) $(PEERS_STAMP) ## measure against Stable-Baselines3 and RLlib; writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks all --peers $(PEERS)/bin/python
+
+bench-ppo: $(STAMP) $(PEERS_STAMP) ## only the training part of the benchmark
+	$(BIN)/python -m benchmarks ppo --peers $(PEERS)/bin/python
+
+bench-sweep: $(STAMP) $(PEERS_STAMP) ## only the sweep part of the benchmark
+	$(BIN)/python -m benchmarks sweep --peers $(PEERS)/bin/python
+
+ui: $(STAMP) ## the MLflow UI on what your sweeps stored, on this machine only
+	$(BIN)/tuneexp ui
+
+format: $(STAMP) ## put every file into the project's format
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+install: $(STAMP) ## only make the virtual environment
+
+clean: ## remove virtual environments and caches (never what sweeps stored in runs/)
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+# The stamp is written last: an interrupted installation starts again instead of passing for whole.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed: install it, or name it with make PYTHON=/path/to/python3.11"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: name it with make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Making $(VENV) (the first time: a few minutes, mostly downloads)"
+	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(PEERS_STAMP): benchmarks/peers-constraints.txt
+	@echo "Making $(PEERS) with the peers of the benchmark (a few minutes)"
+	test -x $(PEERS)/bin/python || "$(PYTHON)" -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -q -c benchmarks/peers-constraints.txt \
+		stable-baselines3 'ray[rllib,tune]' torch gymnasium optuna
+	@touch $@
