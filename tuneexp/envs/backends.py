@@ -1,0 +1,105 @@
+"""Which vector environment stands behind S x N environments, and how each gets its randomness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, get_args
+
+import numpy as np
+from gymnasium import Env
+from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
+from gymnasium.spaces import MultiDiscrete
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+
+from tuneexp.envs.faults import NamedFaults
+from tuneexp.envs.randomness import UniformPerEnv, env_seed
+from tuneexp.envs.sources import EnvSource
+from tuneexp.envs.stacked import StackedVectorEnv
+from tuneexp.errors import UserError, unknown_name
+
+Backend = Literal["auto", "sync", "async", "native"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A vector environment of S * N rows, seed-major, and the `seed` of its first reset."""
+
+    vec: VectorEnv[Any, Any, Any]
+    reset_seed: int | list[int] | None
+    autoreset: AutoresetMode
+    cartpole_random: UniformPerEnv | None = None
+
+
+def build(source: EnvSource, seeds: list[int], n_envs: int, backend: Backend, autoreset: str | None) -> Built:
+    """Raises `UserError` for an unknown backend, or a mode that the native environment doesn't have."""
+    if backend not in get_args(Backend):
+        raise unknown_name("environment backend", str(backend), get_args(Backend))
+    if backend == "native" or (backend == "auto" and source.has_native):
+        return _native(source, seeds, n_envs, autoreset)
+    mode = AutoresetMode.NEXT_STEP if autoreset is None else _mode(autoreset)
+    makers = [partial(_make_named, source, seed, i) for seed in seeds for i in range(n_envs)]
+    env_seeds = [env_seed(seed, i) for seed in seeds for i in range(n_envs)]
+    return Built(_sync_or_async(makers, backend, mode), env_seeds, mode)
+
+
+def _make_named(source: EnvSource, seed: int, index: int) -> Env[Any, Any]:
+    return NamedFaults(source.make(), source.name, seed, index)
+
+
+def _sync_or_async(
+    makers: list[Callable[[], Env[Any, Any]]], backend: Backend, mode: AutoresetMode
+) -> VectorEnv[Any, Any, Any]:
+    # copy=False: SeedEnvs copies anyway.
+    if backend == "async":
+        return AsyncVectorEnv(makers, copy=False, autoreset_mode=mode)
+    return SyncVectorEnv(makers, copy=False, autoreset_mode=mode)
+
+
+def _native(source: EnvSource, seeds: list[int], n_envs: int, autoreset: str | None) -> Built:
+    first = source.make_native(1)
+    mode = first.metadata.get("autoreset_mode")
+    if not isinstance(mode, AutoresetMode):
+        first.close()
+        raise UserError(
+            f"environment {source.name}: its vector environment doesn't say how it resets\n"
+            "set metadata['autoreset_mode'] to a gymnasium.vector.AutoresetMode, or use backend 'sync'"
+        )
+    if autoreset is not None and _mode(autoreset) is not mode:
+        first.close()
+        raise UserError(f"environment {source.name} resets by {mode.name.lower()} only; use backend 'sync' for others")
+    is_cartpole = type(first) is CartPoleVectorEnv
+    first.close()
+    return _wide_cartpole(source, seeds, n_envs) if is_cartpole else _one_per_seed(source, seeds, n_envs, mode)
+
+
+def _wide_cartpole(source: EnvSource, seeds: list[int], n_envs: int) -> Built:
+    vec = source.make_native(len(seeds) * n_envs)
+    assert isinstance(vec, CartPoleVectorEnv)
+    random = UniformPerEnv(vec, seeds, n_envs)
+    # The price of a step is its numpy calls: one wide environment costs the same for 8 seeds as for 1.
+    # Each column draws from its own generator, and reset(seed=None) leaves that alone.
+    vec.np_random = random  # type: ignore[assignment]
+    vec.action_space = _AlreadyChecked(np.full(vec.num_envs, 2))
+    return Built(vec, None, AutoresetMode.NEXT_STEP, random)
+
+
+class _AlreadyChecked(MultiDiscrete):
+    """`SeedEnvs.step` has checked the action; the environment's own check is a fifth of its step."""
+
+    def contains(self, x: Any) -> bool:
+        return True
+
+
+def _one_per_seed(source: EnvSource, seeds: list[int], n_envs: int, mode: AutoresetMode) -> Built:
+    parts = [source.make_native(n_envs) for _ in seeds]
+    env_seeds = [env_seed(seed, 0) for seed in seeds]
+    return Built(StackedVectorEnv(parts, source.name, seeds, env_seeds), 0, mode)
+
+
+def _mode(name: str) -> AutoresetMode:
+    names = {mode.name.lower(): mode for mode in AutoresetMode}
+    if name not in names:
+        raise unknown_name("autoreset mode", name, names)
+    return names[name]

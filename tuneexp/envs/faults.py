@@ -1,0 +1,41 @@
+"""Faults of environments in the middle of a trial, told with environment, seed and reason."""
+
+from __future__ import annotations
+
+from typing import Any, SupportsFloat
+
+import gymnasium
+from gymnasium import Env
+
+from tuneexp.errors import EnvironmentFault
+
+
+def fault(env: str, who: str, reason: str) -> EnvironmentFault:
+    return EnvironmentFault(f"environment {env}, {who}: {reason}")
+
+
+def raised(env: str, who: str, doing: str, error: BaseException) -> EnvironmentFault:
+    text = " ".join(str(error).split())
+    return fault(env, who, f"{doing} raised {type(error).__name__}{f': {text}' if text else ''}")
+
+
+class NamedFaults(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Turns what a sub-environment raises into an `EnvironmentFault` that says whose it was.
+
+    Works inside worker processes too: the vector environment carries only type and message across."""
+
+    def __init__(self, env: Env[Any, Any], name: str, seed: int, index: int) -> None:
+        super().__init__(env)
+        self._name, self._who = name, f"seed {seed}, index {index}"
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        try:
+            return self.env.step(action)
+        except Exception as error:
+            raise raised(self._name, self._who, "step", error) from error
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        try:
+            return self.env.reset(**kwargs)
+        except Exception as error:
+            raise raised(self._name, self._who, "reset", error) from error

@@ -1,0 +1,47 @@
+"""Randomness that belongs to (seed, environment index): the same however many seeds run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def env_seed(seed: int, index: int) -> int:
+    """A 31-bit seed (some environments refuse more) for environment `index` of `seed`."""
+    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0] >> 1)
+
+
+class HasPrevDone(Protocol):
+    prev_done: NDArray[np.bool_]
+
+
+class UniformPerEnv:
+    """Stands in for the one generator of gymnasium's native CartPole: each column is drawn by its own generator.
+
+    CartPole asks `uniform(low, high, size=(4, k))` for the k environments that `prev_done` marks, or for
+    all of them at a full reset; one column belongs to one environment."""
+
+    def __init__(self, env: HasPrevDone, seeds: Sequence[int], n_envs: int) -> None:
+        self._env = env
+        self._generators = [np.random.default_rng(env_seed(s, i)) for s in seeds for i in range(n_envs)]
+
+    def uniform(self, low: float, high: float, size: tuple[int, int]) -> NDArray[np.float64]:
+        rows, columns = size
+        drawn = np.empty((rows, columns))
+        if columns == 0:
+            return drawn
+        everybody = columns == len(self._generators)
+        who = range(columns) if everybody else self._env.prev_done.nonzero()[0].tolist()
+        for column, index in enumerate(who):
+            drawn[:, column] = self._generators[index].uniform(low, high, rows)
+        return drawn
+
+    def get_state(self) -> list[dict[str, Any]]:
+        return [g.bit_generator.state for g in self._generators]
+
+    def set_state(self, states: Sequence[dict[str, Any]]) -> None:
+        for generator, state in zip(self._generators, states, strict=True):
+            generator.bit_generator.state = state

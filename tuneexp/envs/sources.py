@@ -1,0 +1,158 @@
+"""From what a user writes (an id, `module:Class`, `path/file.py:Class`, a callable) to environments."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+from gymnasium import Env, Space
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import VectorEnv
+
+from tuneexp.envs.spaces import check_spaces, plain
+from tuneexp.errors import UserError, nearest
+
+EnvLike = str | Callable[..., Env[Any, Any]]
+
+
+@dataclass(frozen=True)
+class EnvSource:
+    """Where environments come from. `spec` for a registered id, `factory` for everything else."""
+
+    name: str
+    spec: EnvSpec | None = None
+    factory: Callable[..., Env[Any, Any]] | None = None
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def make(self) -> Env[Any, Any]:
+        """One environment, with its registered wrappers (TimeLimit). Raises `UserError` where it can't be built."""
+        try:
+            if self.spec is not None:
+                # The passive checker costs a call per step and warns once per sub-environment.
+                return gymnasium.make(self.spec, disable_env_checker=True, **self.kwargs)
+            assert self.factory is not None
+            made = self.factory(**self.kwargs)
+        except Exception as error:
+            raise _not_built(self.name, error) from error
+        if not isinstance(made, Env):
+            raise UserError(f"environment {self.name} gave a {type(made).__name__}; it must give a gymnasium.Env")
+        return made
+
+    @property
+    def has_native(self) -> bool:
+        """Whether the id brings a vector environment of its own that can stand in for single ones."""
+        return self.spec is not None and self.spec.vector_entry_point is not None and not self.spec.additional_wrappers
+
+    def make_native(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
+        """The id's own vector environment of `num_envs`. Raises `UserError` where it has none."""
+        if self.spec is None or not self.has_native:
+            raise UserError(
+                f"environment {self.name} has no vector environment of its own; use backend 'sync' or 'async'"
+            )
+        try:
+            return gymnasium.make_vec(
+                self.spec, num_envs=num_envs, vectorization_mode="vector_entry_point", **self.kwargs
+            )
+        except Exception as error:
+            raise _not_built(self.name, error) from error
+
+
+def resolve(env: EnvLike, env_kwargs: Mapping[str, Any] | None = None) -> EnvSource:
+    """Raises `UserError`, with the nearest valid id, where `env` names nothing."""
+    kwargs = dict(env_kwargs or {})
+    if not isinstance(env, str):
+        if not callable(env):
+            raise UserError(f"env must be an id, 'module:Class', 'path/file.py:Class' or a callable, got {env!r}")
+        return EnvSource(getattr(env, "__qualname__", repr(env)), factory=env, kwargs=kwargs)
+    spec = gymnasium.registry.get(env)
+    if spec is not None:
+        return EnvSource(env, spec=spec, kwargs=kwargs)
+    if ":" in env:
+        return _from_address(env, kwargs)
+    raise _unknown(env)
+
+
+def describe_env(env: EnvLike, env_kwargs: Mapping[str, Any] | None = None) -> tuple[Space[Any], Space[Any]]:
+    """Observation and action space of one environment, in plain form (discrete values count from 0).
+
+    Builds and closes one environment, steps nothing. Raises `UserError` as `SeedEnvs` does."""
+    source = resolve(env, env_kwargs)
+    made = source.make()
+    try:
+        check_spaces(made.observation_space, made.action_space, source.name)
+        return plain(made.observation_space), plain(made.action_space)
+    finally:
+        made.close()
+
+
+def _from_address(address: str, kwargs: dict[str, Any]) -> EnvSource:
+    where, name = address.rsplit(":", 1)
+    module = _load_file(Path(where), address) if where.endswith(".py") else _load_module(where, address)
+    found = getattr(module, name, None)
+    if callable(found):
+        return EnvSource(address, factory=found, kwargs=kwargs)
+    # gymnasium's own form "module:Id-v0": the import registers the id.
+    if name in gymnasium.registry:
+        return EnvSource(address, spec=gymnasium.registry[name], kwargs=kwargs)
+    match = nearest(name, [n for n in dir(module) if not n.startswith("_")])
+    raise UserError(f"no environment {name!r} in {where}{f'; did you mean {where}:{match}?' if match else ''}")
+
+
+def _load_module(name: str, address: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise UserError(f"environment {address!r}: can't import {name!r}: {_reason(error)}") from error
+
+
+def _load_file(path: Path, address: str) -> Any:
+    if not path.is_file():
+        raise UserError(f"environment {address!r}: there is no file {path}")
+    resolved = path.resolve()
+    # One module per path, so that classes keep their identity and can be pickled within the process.
+    name = f"tuneexp_env_{path.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, resolved)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise UserError(f"environment {address!r}: {path} can't be imported: {_reason(error)}") from error
+    return module
+
+
+def _unknown(env_id: str) -> UserError:
+    match = _nearest_id(env_id)
+    advice = f"; did you mean {match!r}?" if match else ""
+    return UserError(
+        f"unknown environment {env_id!r}{advice}\n"
+        "give a gymnasium id, 'module:Class', 'path/file.py:Class' or a callable"
+    )
+
+
+def _nearest_id(env_id: str) -> str | None:
+    by_lower: dict[str, str] = {}
+    for known in gymnasium.registry:
+        by_lower[known.lower()] = known  # later versions of one name overwrite earlier ones
+    match = nearest(env_id.lower(), by_lower)
+    return by_lower[match] if match else None
+
+
+def _not_built(name: str, error: Exception) -> UserError:
+    return UserError(f"environment {name} can't be created: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
