@@ -1,0 +1,139 @@
+"""The house rules that no reviewer should have to remember: who may import whom, and how large a room may be."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import tuneexp
+
+PACKAGE = Path(tuneexp.__file__).parent
+# Top first. A module may import from lower layers and from its own package.
+LAYERS: list[set[str]] = [
+    {"cli", "__main__"},
+    {"sweep", "report"},
+    {"trainable", "tracking", "trial_config"},
+    {"algorithms", "execution"},
+    {"learning"},
+    {"models", "data", "envs", "checkpoint"},
+    {"rl"},
+    {"config", "errors"},
+]
+# `AlgorithmSpec.build` hands out a Trainable: the one import that points up, made at the point of use.
+UPWARD = {("algorithms.spec", "trainable")}
+MAY_IMPORT = {
+    "ray": ("execution.remote", "trainable", "sweep", "tracking"),
+    "mlflow": ("tracking", "report"),
+}
+
+
+class Import(NamedTuple):
+    module: str  # importing module without the leading "tuneexp."
+    target: str  # imported module, absolute
+    line: int
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """Every import of a file, those inside functions and under TYPE_CHECKING too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{dotted(path)}:{node.lineno}: a relative import"
+            targets = [f"{node.module}.{alias.name}" if node.module == "tuneexp" else str(node.module) for alias in node.names]
+        else:
+            continue
+        yield from (Import(dotted(path), target, node.lineno) for target in targets)
+
+
+def layer(module: str) -> int:
+    top = module.split(".")[0]
+    return next(depth for depth, names in enumerate(LAYERS) if top in names)
+
+
+def inside(module: str, prefixes: tuple[str, ...]) -> bool:
+    return any(module == prefix or module.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def all_imports() -> list[Import]:
+    return [found for path in modules() for found in imports_of(path)]
+
+
+def test_every_module_has_a_place_in_the_layers() -> None:
+    tops = {dotted(path).split(".")[0] for path in modules()} - {"__init__"}
+    assert tops <= set.union(*LAYERS)
+
+
+def test_imports_point_down_only() -> None:
+    wrong = []
+    for found in all_imports():
+        if not found.target.startswith("tuneexp.") or found.module == "__init__":
+            continue
+        target = found.target.removeprefix("tuneexp.")
+        if target.split(".")[0] == "__version__" or (found.module, target) in UPWARD:
+            continue
+        same_package = target.split(".")[0] == found.module.split(".")[0]
+        if not same_package and layer(target) <= layer(found.module):
+            wrong.append(f"{found.module}:{found.line} imports {target}")
+    assert not wrong
+
+
+@pytest.mark.parametrize("library", MAY_IMPORT)
+def test_ray_and_mlflow_are_imported_only_where_they_belong(library: str) -> None:
+    wrong = [
+        f"{found.module}:{found.line}"
+        for found in all_imports()
+        if found.target.split(".")[0] == library and not inside(found.module, MAY_IMPORT[library])
+    ]
+    assert not wrong
+
+
+HEAVY = ("torch", "ray", "mlflow", "optuna", "gymnasium")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import tuneexp",
+        "import tuneexp.cli",
+        "import sys; sys.argv = ['tuneexp', '--help']\ntry: import tuneexp.cli; tuneexp.cli.main()\nexcept SystemExit: pass",
+    ],
+    ids=["import tuneexp", "import tuneexp.cli", "tuneexp --help"],
+)
+def test_torch_ray_and_mlflow_load_only_when_used(program: str) -> None:
+    check = f"\nimport sys\nprint('LOADED', *[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program + check], capture_output=True, text=True, timeout=60)
+    assert done.stderr.strip().splitlines()[-1].split() == ["LOADED"], done.stderr
+
+
+def test_a_trial_worker_needs_no_mlflow() -> None:
+    check = "import sys, tuneexp.trainable; print('mlflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_files_are_small_rooms(path: Path) -> None:
+    limit = 200 if path.parent.name == "algorithms" else 301
+    assert len(path.read_text().splitlines()) < limit
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_functions_fit_on_a_screen(path: Path) -> None:
+    functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    long = {f.name: length for f in functions if (length := (f.end_lineno or 0) - f.lineno + 1) > 60}
+    assert not long
