@@ -1,0 +1,205 @@
+"""Action distributions as pure functions of network outputs and of given noise.
+
+Nothing here draws a random number: `sample(noise)` is told what chance said, so that a seed's actions
+depend on that seed's own generator alone. Everything works under `torch.func.vmap`, `grad` and `make_fx`.
+Shapes: `...` are leading batch axes (time, seed, environment), always kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+from tuneexp.errors import UserError
+
+NoiseKind = Literal["uniform", "normal"]
+ActionKind = Literal["discrete", "multi_discrete", "continuous"]
+
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+class Distribution(Protocol):
+    """What a loss and an acting function may ask of a policy."""
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """The action that `noise` picks; differentiable in the parameters where the action is continuous."""
+
+    def mode(self) -> Tensor:
+        """The most likely action: what a deterministic policy does."""
+
+    def log_prob(self, action: Tensor) -> Tensor:
+        """[...]: log probability (discrete) or log density (continuous) of a whole action."""
+
+    def entropy(self) -> Tensor:
+        """[...]: entropy in nats."""
+
+
+class Categorical:
+    """One choice out of K. logits: [..., K], not necessarily normalised; -inf forbids a choice."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """[..., K]: normalised once, then shared by sampling, log_prob and entropy."""
+        return self.logits.log_softmax(-1)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """noise: [...], uniform in [0, 1). Returns int64 [...], by the inverse of the cumulative probabilities."""
+        cumulative = self.log_probs.exp().cumsum(-1)
+        # Rounding may leave the last cumulative value below the noise. Staying under that value keeps
+        # the index in range, and away from trailing choices of probability zero.
+        total = cumulative[..., -1]
+        threshold = torch.minimum(noise, total * (1.0 - torch.finfo(total.dtype).eps))
+        return (cumulative <= threshold.unsqueeze(-1)).sum(-1)
+
+    def mode(self) -> Tensor:
+        """int64 [...]."""
+        return self.logits.argmax(-1)
+
+    def log_prob(self, action: Tensor) -> Tensor:
+        """action: integers [...]. Returns [...]."""
+        return self.log_probs.gather(-1, action.long().unsqueeze(-1)).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        # A forbidden choice has p = 0 and log p = -inf, whose product must count as 0.
+        finite = self.log_probs.clamp(min=torch.finfo(self.log_probs.dtype).min)
+        return -(self.log_probs.exp() * finite).sum(-1)
+
+
+class MultiCategorical:
+    """C independent choices. logits: [..., sum(nvec)], one block of logits after another."""
+
+    def __init__(self, logits: Tensor, nvec: Sequence[int]) -> None:
+        self.parts = [Categorical(part) for part in logits.split(list(nvec), dim=-1)]
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """noise: [..., C], uniform in [0, 1). Returns int64 [..., C]."""
+        return torch.stack([part.sample(u) for part, u in zip(self.parts, noise.unbind(-1), strict=True)], dim=-1)
+
+    def mode(self) -> Tensor:
+        """int64 [..., C]."""
+        return torch.stack([part.mode() for part in self.parts], dim=-1)
+
+    def log_prob(self, action: Tensor) -> Tensor:
+        """action: integers [..., C]. Returns [...]: the choices are independent, so their log probabilities add."""
+        chosen = zip(self.parts, action.unbind(-1), strict=True)
+        return torch.stack([part.log_prob(a) for part, a in chosen], dim=-1).sum(-1)
+
+    def entropy(self) -> Tensor:
+        return torch.stack([part.entropy() for part in self.parts], dim=-1).sum(-1)
+
+
+class DiagGaussian:
+    """Independent normals. mean: [..., *event], log_std: [*event] or [..., *event]; `event_dims` trailing axes
+    (default 1) make one action."""
+
+    def __init__(self, mean: Tensor, log_std: Tensor, event_dims: int = 1) -> None:
+        self.mean = mean
+        self.log_std = log_std
+        self._event = tuple(range(-event_dims, 0))
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """noise: [..., *event], standard normal. Returns mean + std * noise, differentiable in both."""
+        return torch.addcmul(self.mean, self.log_std.exp(), noise)
+
+    def mode(self) -> Tensor:
+        return self.mean
+
+    def log_prob(self, action: Tensor) -> Tensor:
+        """action: [..., *event]. Returns [...]."""
+        standardised = (action - self.mean) * torch.exp(-self.log_std)
+        return self._sum(-0.5 * standardised.square() - self.log_std - _HALF_LOG_2PI)
+
+    def entropy(self) -> Tensor:
+        return self._sum((self.log_std + (0.5 + _HALF_LOG_2PI)).expand_as(self.mean))
+
+    def _sum(self, per_component: Tensor) -> Tensor:
+        return per_component.sum(self._event) if self._event else per_component
+
+
+@dataclass(frozen=True)
+class ActionHead:
+    """How network outputs become actions in one action space.
+
+    kind: "discrete" (actions int64 [...]), "multi_discrete" (int64 [..., C]) or "continuous" (float32 [..., *shape]).
+    size: number of network outputs. noise: kind and per-row shape of what `sample` needs. shape: of one action.
+    """
+
+    kind: ActionKind
+    size: int
+    shape: tuple[int, ...]
+    nvec: tuple[int, ...] = ()
+
+    @property
+    def noise(self) -> tuple[NoiseKind, tuple[int, ...]]:
+        return ("normal" if self.kind == "continuous" else "uniform"), self.shape
+
+    @property
+    def has_log_std(self) -> bool:
+        """Whether the policy needs one free log standard deviation per output."""
+        return self.kind == "continuous"
+
+    def dist(self, output: Tensor, log_std: Tensor | None = None) -> Distribution:
+        """output: [..., size]; log_std: [size] or [..., size], for continuous actions only."""
+        if self.kind == "discrete":
+            return Categorical(output)
+        if self.kind == "multi_discrete":
+            return MultiCategorical(output, self.nvec)
+        if log_std is None:
+            raise ValueError("a continuous action head needs log_std")
+        if len(self.shape) == 1:
+            return DiagGaussian(output, log_std)
+        return DiagGaussian(_unflatten(output, self.shape), _unflatten(log_std, self.shape), event_dims=len(self.shape))
+
+
+def _unflatten(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return flat.reshape(flat.shape[:-1] + shape)
+
+
+def action_head(action_space: gym.Space) -> ActionHead:
+    """The head for `action_space`; `UserError` for a space no policy here can act in.
+
+    Discrete and MultiDiscrete choices count from 0, whatever the space's own `start`: see `to_environment`.
+    """
+    if isinstance(action_space, gym.spaces.Discrete):
+        return ActionHead("discrete", int(action_space.n), ())
+    if isinstance(action_space, gym.spaces.MultiDiscrete) and action_space.nvec.ndim == 1:
+        nvec = tuple(int(n) for n in action_space.nvec)
+        return ActionHead("multi_discrete", sum(nvec), (len(nvec),), nvec)
+    if isinstance(action_space, gym.spaces.MultiBinary) and len(action_space.shape) == 1:
+        nvec = (2,) * action_space.shape[0]
+        return ActionHead("multi_discrete", sum(nvec), (len(nvec),), nvec)
+    if isinstance(action_space, gym.spaces.Box) and np.issubdtype(action_space.dtype, np.floating):
+        return ActionHead("continuous", math.prod(action_space.shape), tuple(action_space.shape))
+    raise UserError(
+        f"actions of {action_space} are not supported; use an environment whose actions are Discrete, "
+        "a one-dimensional MultiDiscrete or MultiBinary, or a Box of floats"
+    )
+
+
+def noise_shape(action_space: gym.Space) -> tuple[NoiseKind, tuple[int, ...]]:
+    """Kind and per-row shape of the noise that `sample` needs in this action space."""
+    return action_head(action_space).noise
+
+
+def to_environment(actions: np.ndarray, action_space: gym.Space) -> np.ndarray:
+    """actions: [..., *shape] as sampled; returns what `step` of an environment with `action_space` accepts.
+
+    Discrete choices are shifted to the space's `start`; continuous ones are clipped to its bounds (the learner
+    keeps the unclipped action, whose density it knows).
+    """
+    if isinstance(action_space, gym.spaces.Box):
+        return np.clip(actions, action_space.low, action_space.high).astype(action_space.dtype, copy=False)
+    start = getattr(action_space, "start", 0)
+    shifted = actions + start if np.any(start) else actions
+    return shifted.astype(action_space.dtype, copy=False)
