@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
@@ -27,7 +27,7 @@ class Built:
     """A vector environment of S * N rows, seed-major, and the `seed` of its first reset."""
 
     vec: VectorEnv[Any, Any, Any]
-    reset_seed: int | list[int] | None
+    reset_seed: Any  # int, list of int or None: gymnasium's vector environments differ
     autoreset: AutoresetMode
     cartpole_random: UniformPerEnv | None = None
 
@@ -49,7 +49,7 @@ def _make_named(source: EnvSource, seed: int, index: int) -> Env[Any, Any]:
 
 
 def _sync_or_async(
-    makers: list[Callable[[], Env[Any, Any]]], backend: Backend, mode: AutoresetMode
+    makers: Sequence[Callable[[], Env[Any, Any]]], backend: Backend, mode: AutoresetMode
 ) -> VectorEnv[Any, Any, Any]:
     # copy=False: SeedEnvs copies anyway.
     if backend == "async":

@@ -30,17 +30,18 @@ class UniformPerEnv:
 
     def uniform(self, low: float, high: float, size: tuple[int, int]) -> NDArray[np.float64]:
         rows, columns = size
-        drawn = np.empty((rows, columns))
-        if columns == 0:
-            return drawn
-        everybody = columns == len(self._generators)
-        who = range(columns) if everybody else self._env.prev_done.nonzero()[0].tolist()
-        for column, index in enumerate(who):
-            drawn[:, column] = self._generators[index].uniform(low, high, rows)
-        return drawn
+        drawn = np.empty((columns, rows))
+        if columns:
+            everybody = columns == len(self._generators)
+            who = range(columns) if everybody else self._env.prev_done.nonzero()[0].tolist()
+            for row, index in zip(drawn, who, strict=True):
+                self._generators[index].random(out=row)
+            drawn *= high - low
+            drawn += low
+        return drawn.T
 
     def get_state(self) -> list[dict[str, Any]]:
-        return [g.bit_generator.state for g in self._generators]
+        return [dict(g.bit_generator.state) for g in self._generators]
 
     def set_state(self, states: Sequence[dict[str, Any]]) -> None:
         for generator, state in zip(self._generators, states, strict=True):

@@ -12,11 +12,12 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from tuneexp.envs import state
 from tuneexp.envs.backends import Backend, build
 from tuneexp.envs.faults import fault, raised
 from tuneexp.envs.sources import EnvLike, resolve
 from tuneexp.envs.spaces import check_spaces, plain, start_of
-from tuneexp.errors import EnvironmentFault, UserError
+from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
 
 
 class Step(NamedTuple):
@@ -40,6 +41,9 @@ class SeedEnvs:
     the seeds beside it. Box observations are float32 where they are floating point, other types are kept.
     Discrete values count from 0, whatever the environment's own `start`. Box actions are clipped to their bounds.
 
+    `obs` [S, N, ...] is the observation to act on; `resets_next` [S, N] is True where the coming step only
+    resets (NEXT_STEP after an end).
+
     Raises `UserError` for an environment that can't be built or whose spaces aren't supported, and
     `EnvironmentFault` where an environment raises or gives NaN or infinity once it runs."""
 
@@ -56,7 +60,7 @@ class SeedEnvs:
         source = resolve(env, env_kwargs)
         self._built = build(source, _checked_seeds(seeds), _checked_count(n_envs), backend, autoreset)
         self._vec = self._built.vec
-        self.name, self.seeds = source.name, list(seeds)
+        self.name, self.seeds = source.name, [int(s) for s in seeds]
         self.n_seeds, self.n_envs = len(self.seeds), n_envs
         raw_obs, raw_action = self._vec.single_observation_space, self._vec.single_action_space
         check_spaces(raw_obs, raw_action, self.name)
@@ -70,7 +74,7 @@ class SeedEnvs:
         floating = isinstance(raw_obs, Box) and np.issubdtype(raw_obs.dtype, np.floating)
         self._obs_dtype = np.dtype(np.float32) if floating else np.dtype(raw_obs.dtype)
         self._check_obs = floating
-        self._ended = np.zeros(self._lead, dtype=np.bool_)
+        self.resets_next: NDArray[np.bool_] = np.zeros(self._lead, dtype=np.bool_)
         self._all_valid = np.ones(self._lead, dtype=np.bool_)
         self._all_valid.flags.writeable = False
         self._was_reset = False
@@ -88,7 +92,7 @@ class SeedEnvs:
         except Exception as error:
             raise raised(self.name, self._everybody(), "reset", error) from error
         self._was_reset = True
-        self._ended = np.zeros(self._lead, dtype=np.bool_)
+        self.resets_next = np.zeros(self._lead, dtype=np.bool_)
         self.obs = self._observation(raw)
         return self.obs
 
@@ -119,8 +123,8 @@ class SeedEnvs:
         ended = terminated | truncated
         next_obs = obs
         if self.autoreset is AutoresetMode.NEXT_STEP:
-            valid = ~self._ended
-            self._ended = ended
+            valid = ~self.resets_next
+            self.resets_next = ended
         else:
             valid = self._all_valid
             if ended.any():
@@ -174,6 +178,33 @@ class SeedEnvs:
             blame = " after the policy chose a non-finite action"
         raise fault(self.name, f"seed {seed}, index {index}", f"the {what} is not finite: {shown}{blame}")
 
+    def get_state(self) -> dict[str, Any] | None:
+        """Exact state of every environment and its randomness, without pickled objects.
+
+        None where it can't be saved (only classic control can): start fresh episodes instead."""
+        if not self._was_reset:
+            raise RuntimeError("reset() comes before get_state()")
+        inner = state.save(self._built)
+        if inner is None:
+            return None
+        return {**self._identity(), "obs": self.obs.copy(), "ended": self.resets_next.copy(), "inner": inner}
+
+    def set_state(self, saved: Mapping[str, Any]) -> NDArray[Any]:
+        """Go on exactly where `get_state` left; returns the observation to act on, [S, N, ...].
+
+        Raises `CheckpointError` where `saved` is of another environment, other seeds or another number of them."""
+        for key, own in self._identity().items():
+            if saved[key] != own:
+                raise CheckpointError(f"the saved environments have {key} {saved[key]!r}, here it is {own!r}")
+        self.reset()
+        state.restore(self._built, saved["inner"])
+        self.obs = np.array(saved["obs"], self._obs_dtype)
+        self.resets_next = np.array(saved["ended"], np.bool_)
+        return self.obs
+
+    def _identity(self) -> dict[str, Any]:
+        return {"env": self.name, "seeds": self.seeds, "n_envs": self.n_envs, "autoreset": self.autoreset.value}
+
     def _everybody(self) -> str:
         return f"seeds {', '.join(map(str, self.seeds))}" if self.n_seeds > 1 else f"seed {self.seeds[0]}"
 
@@ -201,7 +232,7 @@ def _action_conversion(space: Space[Any]) -> Callable[[NDArray[Any]], NDArray[An
     if isinstance(space, Box):
         low, high = space.low, space.high
         return lambda a: np.minimum(np.maximum(a, low), high).astype(dtype, copy=False)
-    limit = int(space.n) if isinstance(space, Discrete) else space.nvec
+    limit: Any = int(space.n) if isinstance(space, Discrete) else space.nvec  # type: ignore[attr-defined]
 
     def convert(action: NDArray[Any]) -> NDArray[Any]:
         whole = action.astype(dtype, copy=False)
