@@ -1,0 +1,144 @@
+"""Proximal policy optimisation (Schulman et al. 2017): a clipped surrogate over generalised advantages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import model_validator
+from torch import Tensor, nn, optim
+
+from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.config import Config, numeric, structural
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.nets import Nets
+from tuneexp.models.actor_critic import ActorCritic
+from tuneexp.rl.losses import approx_kl, clip_fraction, clipped_surrogate, explained_variance, normalize, value_loss
+from tuneexp.rl.returns import gae
+from tuneexp.rl.schedules import PositiveScheduledFloat
+
+ADAM_EPS = 1e-5  # as the published PPO implementations have it; torch's own default is 1e-8
+
+
+class ActorCriticConfig(Config):
+    """The networks of an actor and a critic."""
+
+    hidden_sizes: tuple[int, ...] = structural((64, 64), "Units of each hidden layer of the policy network.")
+    vf_hidden_sizes: tuple[int, ...] | None = structural(None, "The same of the value network; None: as the policy's.")
+    activation: Literal["tanh", "relu", "elu", "gelu", "silu"] = structural("tanh", "Nonlinearity of hidden layers.")
+    shared: bool = structural(False, "One trunk for policy and value instead of two separate networks.")
+    ortho_init: bool = structural(True, "Orthogonal initial weights, with a small last policy layer.")
+    log_std_init: float = structural(0.0, "First log standard deviation of continuous actions.")
+
+
+class PPOConfig(AlgorithmConfig):
+    """Defaults are those of Stable-Baselines3, for eight environments."""
+
+    n_steps: int = structural(256, "Steps per environment in one rollout.", ge=1)
+    batch_size: int = structural(64, "Rows of one minibatch; at most n_envs * n_steps.", ge=2)
+    n_epochs: int = structural(10, "Passes over each rollout.", ge=1)
+    gae_lambda: float = numeric(0.95, "Weight of longer returns in the advantage: 0 one step, 1 all.", ge=0.0, le=1.0)
+    clip_range: PositiveScheduledFloat = numeric(0.2, "How far the probability ratio may move; number or linear:0.2.")
+    clip_range_vf: PositiveScheduledFloat | None = numeric(None, "The same for the value prediction; None: no clipping.")
+    ent_coef: float = numeric(0.0, "Weight of the entropy bonus.", ge=0.0)
+    vf_coef: float = numeric(0.5, "Weight of the value loss.", ge=0.0)
+    max_grad_norm: float | None = numeric(0.5, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
+    target_kl: float | None = numeric(None, "Stop a rollout's updates beyond 1.5 times this divergence.", gt=0.0)
+    normalize_advantage: bool = structural(True, "Scale advantages to mean 0, deviation 1 in each minibatch.")
+    model: ActorCriticConfig = structural(ActorCriticConfig(), "The networks.")
+
+    @model_validator(mode="after")
+    def _batch_fits_the_rollout(self) -> Self:
+        if self.batch_size > self.rollout_rows():
+            raise ValueError(
+                f"batch_size {self.batch_size} is larger than the rollout of n_envs * n_steps = "
+                f"{self.n_envs} * {self.n_steps} = {self.rollout_rows()} rows; write batch_size={self.rollout_rows()} or less"
+            )
+        return self
+
+    def rollout_rows(self) -> int:
+        return self.n_envs * self.n_steps
+
+    def rollout_env_steps(self) -> int:
+        return self.rollout_rows()
+
+    def minibatch_rows(self) -> int:
+        return self.batch_size
+
+    def updates_per_rollout(self) -> int:
+        return self.n_epochs * -(-self.rollout_rows() // self.batch_size)
+
+
+def build_model(observation_space: Any, action_space: Any, cfg: PPOConfig) -> nn.Module:
+    return ActorCritic(observation_space, action_space, **cfg.model.model_dump())
+
+
+def ppo_act(
+    nets: Nets, obs: Tensor, state: Any, noise: Tensor, cfg: CfgView, explore: Tensor
+) -> tuple[Tensor, dict[str, Tensor], Any]:
+    """obs: [N, ...]. Samples while exploring, else takes the mode."""
+    dist = nets.online.dist(obs)
+    sampled = dist.sample(noise)
+    action = torch.where(explore, sampled, dist.mode())
+    return action, {"log_prob": dist.log_prob(sampled)}, state
+
+
+def ppo_postprocess(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:
+    """Advantages and value targets, [T, S, N]."""
+    value = nets.frozen.value(fragment["obs"])
+    next_value = nets.frozen.value(fragment["next_obs"])
+    advantage = gae(
+        fragment["reward"], value, next_value, fragment["terminated"], fragment["truncated"],
+        cfg.gamma, cfg.gae_lambda, fragment["valid"],
+    )  # fmt: skip
+    return {
+        "obs": fragment["obs"],
+        "action": fragment["action"],
+        "log_prob": fragment["log_prob"],
+        "advantage": advantage,
+        "value": value,
+        "value_target": advantage + value,
+    }
+
+
+def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
+    """batch: columns [B, ...]. Eq. 9 of the paper, with the options of later implementations."""
+    dist, value = nets.online.dist_and_value(batch["obs"])
+    log_ratio = dist.log_prob(batch["action"]) - batch["log_prob"]
+    ratio = log_ratio.exp()
+    advantage = normalize(batch["advantage"]) if cfg.normalize_advantage else batch["advantage"]
+
+    policy_loss = clipped_surrogate(ratio, advantage, cfg.clip_range)
+    critic_loss = value_loss(value, batch["value_target"], batch["value"], cfg.clip_range_vf)
+    entropy = dist.entropy().mean()
+    loss = policy_loss + cfg.vf_coef * critic_loss - cfg.ent_coef * entropy
+
+    kl = approx_kl(log_ratio)
+    statistics = {
+        "policy_loss": policy_loss,
+        "value_loss": critic_loss,
+        "entropy": entropy,
+        "approx_kl": kl,
+        "clip_fraction": clip_fraction(ratio, cfg.clip_range),
+        "explained_variance": explained_variance(batch["value"], batch["value_target"]),
+    }
+    if cfg.target_kl is not None:
+        statistics["skip_update"] = kl > 1.5 * cfg.target_kl
+    return loss, statistics
+
+
+def adam(named_parameters: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
+    return optim.Adam(named_parameters.values(), lr=cfg.learning_rate, eps=ADAM_EPS, fused=True)
+
+
+PPO = AlgorithmSpec(
+    name="ppo",
+    config_class=PPOConfig,
+    build_model=build_model,
+    act_fn=ppo_act,
+    loss_fn=ppo_loss,
+    postprocess_fn=ppo_postprocess,
+    optimizer_fn=adam,
+)

@@ -1,0 +1,46 @@
+"""What an algorithm is: three functions that say how to learn, one that says how to act, and data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.execution.training_ops import TrainingStep, on_policy_step
+from tuneexp.learning.rules import ActFn, BuildModel, LossFn, OptimizerFn, PostprocessFn
+
+if TYPE_CHECKING:
+    from tuneexp.trainable import AlgorithmTrainable
+
+__all__ = ["AlgorithmSpec", "replace"]
+
+
+@dataclass(frozen=True)
+class AlgorithmSpec:
+    """Customise by replacing one piece: `MyPPO = replace(PPO, name="my_ppo", loss_fn=my_loss)`.
+
+    The new spec is known by its address, `module:NAME` or `path/file.py:NAME`, wherever the name of a
+    built-in algorithm is accepted. Signatures of the functions: `tuneexp.learning.rules`.
+    """
+
+    name: str
+    config_class: type[AlgorithmConfig]
+    build_model: BuildModel
+    act_fn: ActFn
+    loss_fn: LossFn
+    postprocess_fn: PostprocessFn
+    optimizer_fn: OptimizerFn
+    action_kinds: tuple[str, ...] = ("discrete", "multi_discrete", "continuous")
+    training_step: TrainingStep = on_policy_step
+
+    def build(
+        self, env: str | Callable[..., Any], seeds: Sequence[int] = (0,), **settings: Any
+    ) -> AlgorithmTrainable:
+        """A Trainable that runs without Tune: `.train()`, `.save(folder)`, `.restore(path)`.
+
+        settings: hyperparameters (`learning_rate=1e-3`) and settings of the trial
+        (`budget_env_steps=100_000`, `report_every_env_steps=...`, `compile="off"`)."""
+        from tuneexp.trainable import build_trainable  # the one import upwards, at the point of use
+
+        return build_trainable(self, env=env, seeds=list(seeds), settings=settings)

@@ -1,0 +1,123 @@
+"""Checkpoints: a folder with tensors in safetensors and everything else in one JSON file.
+
+Nothing is ever unpickled. A checkpoint is written under a temporary name and renamed, so a kill
+leaves either the whole of it or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tuneexp.errors import CheckpointError
+
+FORMAT_VERSION = 1
+STATE_FILE = "state.json"
+TENSOR_FILE = "tensors.safetensors"
+
+Tree = dict[str, Any]
+
+
+def write(folder: str | Path, tree: Mapping[str, Any]) -> Path:
+    """Store a tree of dicts, lists, numbers, texts, tensors and arrays as `folder`, whole or not at all."""
+    target = Path(folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, Tensor] = {}
+    state = {"format_version": FORMAT_VERSION, **_without_tensors(tree, "", tensors)}
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, unfinished / TENSOR_FILE)
+        (unfinished / STATE_FILE).write_text(json.dumps(state))
+        _put_in_place(unfinished, target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def _put_in_place(unfinished: Path, target: Path) -> None:
+    if target.exists():
+        # A folder can't be renamed over one that holds files: step the old one aside for the moment.
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+        os.replace(target, old / "was")
+        os.replace(unfinished, target)
+        shutil.rmtree(old)
+    else:
+        os.replace(unfinished, target)
+
+
+def read_header(folder: str | Path) -> Tree:
+    """The JSON part, checked. Raises `CheckpointError` for what is no checkpoint of this format."""
+    path = Path(folder) / STATE_FILE
+    try:
+        state = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} is no checkpoint: it holds no {STATE_FILE}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError):
+        raise CheckpointError(f"the checkpoint {folder} is damaged: {STATE_FILE} can't be read") from None
+    version = state.get("format_version") if isinstance(state, dict) else None
+    if not isinstance(version, int):
+        raise CheckpointError(f"the checkpoint {folder} is damaged: {STATE_FILE} names no format version")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"the checkpoint {folder} has format {version}; this tuneexp reads up to {FORMAT_VERSION}: "
+            "install the tuneexp that wrote it, or a newer one"
+        )
+    return state
+
+
+def read(folder: str | Path) -> Tree:
+    """The whole tree, tensors as torch tensors. Raises `CheckpointError`."""
+    state = read_header(folder)
+    try:
+        tensors = load_file(Path(folder) / TENSOR_FILE)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"the checkpoint {folder} is damaged: {TENSOR_FILE}: {error}") from None
+    try:
+        return _with_tensors(state, tensors)
+    except KeyError as missing:
+        raise CheckpointError(f"the checkpoint {folder} is damaged: no tensor {missing}") from None
+
+
+def _without_tensors(node: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(node, Tensor):
+        tensors[path] = node.detach().clone()
+        return {"$tensor": path}
+    if isinstance(node, np.ndarray):
+        tensors[path] = torch.from_numpy(np.array(node))
+        return {"$array": path}
+    if isinstance(node, Mapping):
+        return {str(key): _without_tensors(value, f"{path}/{key}" if path else str(key), tensors)
+                for key, value in node.items()}  # fmt: skip
+    if isinstance(node, list | tuple):
+        return [_without_tensors(value, f"{path}/{index}", tensors) for index, value in enumerate(node)]
+    if isinstance(node, np.generic):
+        node = node.item()
+    if isinstance(node, float) and not math.isfinite(node):
+        return {"$float": repr(node)}  # JSON has no NaN and no infinity
+    return node
+
+
+def _with_tensors(node: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(node, list):
+        return [_with_tensors(value, tensors) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if "$tensor" in node:
+        return tensors[node["$tensor"]]
+    if "$array" in node:
+        return tensors[node["$array"]].numpy()
+    if "$float" in node:
+        return float(node["$float"])
+    return {key: _with_tensors(value, tensors) for key, value in node.items()}

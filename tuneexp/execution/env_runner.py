@@ -1,0 +1,136 @@
+"""The env runner: a policy plus vectorised environments."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tuneexp.envs.episode_stats import EpisodeTracker
+from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.envs.seed_envs import SeedEnvs, Step
+from tuneexp.execution.policy import Policy
+
+log = logging.getLogger(__name__)
+
+# Keeps the runner's draws apart from the learner's, which start from the same seeds.
+RUNNER_STREAM = 1 << 32
+
+
+class EnvRunner:
+    """`sample(n_steps)` gives a fragment of fixed length, so one long episode stalls nobody."""
+
+    def __init__(self, envs: SeedEnvs, policy: Policy, normaliser: RunningNormaliser | None = None) -> None:
+        self.envs, self.policy, self.normaliser = envs, policy, normaliser
+        self.episodes = EpisodeTracker(envs.n_seeds, envs.n_envs)
+        self.generators = [torch.Generator().manual_seed(RUNNER_STREAM + seed) for seed in envs.seeds]
+        raw = envs.reset()
+        self._obs = raw if normaliser is None else normaliser.observe(raw)
+
+    def sample(self, n_steps: int) -> dict[str, Tensor]:
+        """Columns [T, S, N, ...]: obs (as the policy saw it), next_obs (the true next observation), action,
+        what `act_fn` kept, reward, terminated, truncated, and valid (False for reset rows)."""
+        noise = self.policy.noise.draw(n_steps, self.envs.n_envs, self.generators)
+        fragment = _Fragment(n_steps, self._obs)
+        for t in range(n_steps):
+            fragment.obs[t] = self._obs
+            acted = self.policy.explore(fragment.obs_tensor[t], noise[t])
+            step = self.envs.step(acted[0].numpy())
+            fragment.add(t, acted, step)
+            if self.normaliser is None:
+                self._obs = step.obs
+            else:
+                self._normalise(self.normaliser, fragment, t, step)
+        fragment.obs[n_steps] = self._obs
+        self.episodes.update(*fragment.episode_columns())
+        return fragment.columns(self.policy.column_names)
+
+    def _normalise(self, normaliser: RunningNormaliser, fragment: _Fragment, t: int, step: Step) -> None:
+        """Learn statistics from what happened and hand out scaled values; a final observation, on which
+        nothing is decided, is scaled but not learned from."""
+        self._obs = normaliser.observe(step.obs, ~self.envs.resets_next)
+        reward = normaliser.reward(step.reward, step.terminated, step.truncated, step.valid)
+        moved_on = step.next_obs is not step.obs
+        fragment.add_normalised(reward, t, normaliser.normalise(step.next_obs) if moved_on else None)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "envs": self.envs.get_state(),
+            "obs": self._obs,
+            "episodes": self.episodes.state_dict(),
+            "generators": [generator.get_state() for generator in self.generators],
+            "normaliser": None if self.normaliser is None else self.normaliser.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Where the environments' state could not be saved, fresh episodes start; all else is restored."""
+        for generator, saved in zip(self.generators, state["generators"], strict=True):
+            generator.set_state(saved)
+        self.episodes.load_state_dict(state["episodes"])
+        if self.normaliser is not None:
+            self.normaliser.load_state_dict(state["normaliser"])
+        if state["envs"] is not None:
+            self.envs.set_state(state["envs"])
+            self._obs = np.array(state["obs"])
+            return
+        log.warning("the state of %s can't be saved: fresh episodes start from here", self.envs.name)
+        self.episodes.drop_open_episodes()
+        raw = self.envs.reset()
+        if self.normaliser is None:
+            self._obs = raw
+        else:
+            self.normaliser.restart_returns()
+            self._obs = self.normaliser.observe(raw)
+
+
+class _Fragment:
+    """The columns while they fill. One observation more than steps: the last is the next of the last row."""
+
+    def __init__(self, n_steps: int, first_obs: NDArray[Any]) -> None:
+        self.obs = np.empty((n_steps + 1, *first_obs.shape), first_obs.dtype)
+        self.obs_tensor = torch.from_numpy(self.obs)
+        lead = (n_steps, *first_obs.shape[:2])
+        self._reward = np.empty(lead, np.float32)
+        self._scaled: list[NDArray[np.float32]] = []
+        self._terminated, self._truncated, self._valid = (np.empty(lead, np.bool_) for _ in range(3))
+        self._acted: list[list[Tensor]] = []
+        # Steps whose true next observation isn't what the policy acts on next (SAME_STEP, DISABLED).
+        self._true_next: dict[int, NDArray[Any]] = {}
+
+    def add(self, t: int, acted: list[Tensor], step: Step) -> None:
+        self._acted.append(acted)
+        self._reward[t] = step.reward
+        self._terminated[t], self._truncated[t], self._valid[t] = step.terminated, step.truncated, step.valid
+        if step.next_obs is not step.obs:
+            self._true_next[t] = step.next_obs
+
+    def add_normalised(self, reward: NDArray[np.float32], t: int, true_next_obs: NDArray[Any] | None) -> None:
+        self._scaled.append(reward)
+        if true_next_obs is not None:
+            self._true_next[t] = true_next_obs
+
+    def episode_columns(self) -> tuple[NDArray[Any], ...]:
+        """reward as the environment gave it, terminated, truncated, valid: [T, S, N]."""
+        return self._reward, self._terminated, self._truncated, self._valid
+
+    def columns(self, names: Sequence[str]) -> dict[str, Tensor]:
+        next_obs = self.obs[1:]
+        if self._true_next:
+            next_obs = next_obs.copy()
+            for t, true_next in self._true_next.items():
+                next_obs[t] = true_next
+        acted = [torch.stack(column) for column in zip(*self._acted, strict=True)]
+        return {
+            "obs": self.obs_tensor[:-1],
+            "next_obs": torch.from_numpy(next_obs),
+            **dict(zip(("action", *names), acted, strict=True)),
+            "reward": torch.from_numpy(np.stack(self._scaled) if self._scaled else self._reward),
+            "terminated": torch.from_numpy(self._terminated),
+            "truncated": torch.from_numpy(self._truncated),
+            "valid": torch.from_numpy(self._valid),
+        }

@@ -1,0 +1,58 @@
+"""Evaluation: separate environments, fixed seeds, the deterministic policy, frozen statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.envs.seed_envs import SeedEnvs
+from tuneexp.envs.sources import EnvLike
+from tuneexp.execution.policy import Policy
+
+
+def evaluate(
+    policy: Policy,
+    env: EnvLike,
+    env_kwargs: Mapping[str, Any],
+    episodes: int,
+    seed: int,
+    normaliser: RunningNormaliser | None = None,
+) -> NDArray[np.float64]:
+    """Returns of one episode in each of `episodes` environments, [S, E]; every seed meets the same episodes."""
+    envs = SeedEnvs(env, [seed] * policy.n_seeds, episodes, env_kwargs, distinct_seeds=False)
+    try:
+        return _first_episodes(policy, envs, normaliser)
+    finally:
+        envs.close()
+
+
+def _first_episodes(
+    policy: Policy, envs: SeedEnvs, normaliser: RunningNormaliser | None
+) -> NDArray[np.float64]:
+    obs = envs.reset()
+    returns = np.zeros((envs.n_seeds, envs.n_envs))
+    running = np.ones_like(returns, dtype=np.bool_)
+    while running.any():
+        seen = obs if normaliser is None else normaliser.normalise(obs)
+        step = envs.step(policy.exploit(torch.from_numpy(seen)).numpy())
+        returns += np.where(running, step.reward, 0.0)
+        running &= ~(step.terminated | step.truncated)
+        obs = step.obs
+    return returns
+
+
+def aggregate(per_seed: Sequence[float], how: str) -> float:
+    """`mean`, `median`, `min` or `iqm` (interquartile mean, Agarwal et al. 2021) of the seeds' values."""
+    values = np.sort(np.asarray(per_seed, dtype=np.float64))
+    if values.size == 0:
+        return float("nan")
+    if how == "iqm":
+        from scipy.stats import trim_mean
+
+        return float(trim_mean(values, 0.25))
+    return float({"mean": np.mean, "median": np.median, "min": np.min}[how](values))

@@ -1,0 +1,64 @@
+"""Training operations: each takes only what it needs, and a training step composes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from tuneexp.data.minibatches import gather_minibatches, minibatch_rows
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.learner import Learner, UpdateStats
+from tuneexp.learning.rules import PostprocessFn
+
+if TYPE_CHECKING:
+    from tuneexp.execution.group import EnvRunnerGroup
+
+Columns = Mapping[str, Tensor]
+
+
+class TrainingStep(Protocol):
+    """One round of sample -> learn -> sync."""
+
+    def __call__(
+        self, group: EnvRunnerGroup, learner: Learner, postprocess_fn: PostprocessFn, cfg: Any, view: CfgView
+    ) -> UpdateStats: ...
+
+
+def synchronous_parallel_sample(group: EnvRunnerGroup, n_steps: int) -> Columns:
+    """A fragment from every runner, joined: columns [T, S, N, ...]."""
+    return group.sample(n_steps)
+
+
+def postprocess(postprocess_fn: PostprocessFn, learner: Learner, fragment: Columns, view: CfgView) -> Columns:
+    """Training columns [S, T * N, ...], and `valid`, False for reset rows."""
+    with torch.no_grad():
+        columns = dict(postprocess_fn(learner.nets(), fragment, view))
+    columns.setdefault("valid", fragment["valid"])
+    return {name: column.transpose(0, 1).flatten(1, 2) for name, column in columns.items()}
+
+
+def train_one_step(learner: Learner, batch: Columns, n_epochs: int, batch_size: int) -> UpdateStats:
+    """batch: columns [S, R, ...] with `valid` [S, R]. Epochs over minibatches of every seed's valid rows."""
+    columns = {name: column for name, column in batch.items() if name != "valid"}
+    # Two rows at least: one alone has no deviation to normalise its advantage by.
+    enough = batch["valid"].sum(1) >= 2
+    steps = []
+    for _ in range(n_epochs):
+        rows = minibatch_rows(batch["valid"], batch_size, learner.generators)
+        for minibatch in gather_minibatches(columns, rows):
+            steps.append(learner.learn_on_batch(minibatch, enough))
+    return learner.summarise(steps)
+
+
+def on_policy_step(
+    group: EnvRunnerGroup, learner: Learner, postprocess_fn: PostprocessFn, cfg: Any, view: CfgView
+) -> UpdateStats:
+    """PPO and its kin: every fragment is used once, for `n_epochs`, and thrown away."""
+    fragment = synchronous_parallel_sample(group, cfg.n_steps)
+    batch = postprocess(postprocess_fn, learner, fragment, view)
+    stats = train_one_step(learner, batch, cfg.n_epochs, cfg.batch_size)
+    group.sync_weights(learner.parameters)
+    return stats

@@ -1,0 +1,137 @@
+"""The learner: parameters of all seeds, their optimizer, and one gradient step for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tuneexp.config import Config
+from tuneexp.learning.gradient import GradientStep
+from tuneexp.learning.hyper import as_tensor, numeric_values, split_fields, view_at
+from tuneexp.learning.nets import Nets
+from tuneexp.learning.optimizer import StackedOptimizer
+from tuneexp.learning.program import Program
+from tuneexp.learning.rules import LossFn, OptimizerFn
+from tuneexp.learning.stack import initial_stack
+
+
+@dataclass(frozen=True)
+class UpdateStats:
+    """Means over the updates that were applied. statistics: name -> [S]; updates: [S] how many."""
+
+    statistics: dict[str, Tensor]
+    updates: Tensor
+
+
+class Learner:
+    """Axes: parameters [S, ...], batches [S, B, ...].
+
+    A seed whose loss or gradient is not finite is frozen for good and named in `failed`; the others
+    go on, untouched."""
+
+    def __init__(
+        self,
+        build_model: Callable[[], nn.Module],
+        loss_fn: LossFn,
+        optimizer_fn: OptimizerFn,
+        cfg: Config,
+        seeds: Sequence[int],
+    ) -> None:
+        self.seeds = tuple(seeds)
+        self.model, self.stack = initial_stack(build_model, seeds)
+        self.loss_fn = loss_fn
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.failed = torch.zeros(len(seeds), dtype=torch.bool)
+        self.n_updates = 0
+        self._optimizer_fn = optimizer_fn
+        self._program: Program | None = None
+        self.configure(cfg)
+        self.optimizer = StackedOptimizer(self.stack, optimizer_fn, view_at(cfg, 0.0))
+
+    def configure(self, cfg: Config) -> None:
+        """Take over a configuration; the networks stay."""
+        self.cfg = cfg
+        self.numeric, self.static = split_fields(cfg)
+        self.hyper = as_tensor(numeric_values(cfg, self.numeric, 0.0))
+        self.skipped = torch.zeros(len(self.seeds), dtype=torch.bool)
+
+    def reset(self, build_model: Callable[[], nn.Module], cfg: Config, seeds: Sequence[int]) -> None:
+        """Start over with fresh parameters, as a new learner would."""
+        self.__init__(build_model, self.loss_fn, self._optimizer_fn, cfg, seeds)  # type: ignore[misc]
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """name -> [S, ...], views of the live storage."""
+        return self.stack.leaves
+
+    def nets(self) -> Nets:
+        """The networks over all seeds, for `postprocess_fn`."""
+        return Nets.of_all_seeds(self.model, self.parameters)
+
+    def gradient_step(self, column_names: Sequence[str]) -> GradientStep:
+        """The function that a program is built from."""
+        return GradientStep(
+            self.model, self.loss_fn, tuple(self.parameters), tuple(column_names), self.numeric, self.static
+        )
+
+    def use_program(self, step: GradientStep, program: Program) -> None:
+        self._step, self._program = step, program
+
+    def start_rollout(self, progress: float) -> None:
+        """Set schedules to `progress` (share of the budget done) and let skipped seeds learn again."""
+        values = numeric_values(self.cfg, self.numeric, progress)
+        self.hyper.copy_(as_tensor(values))
+        first = numeric_values(self.cfg, self.numeric, 0.0).get("learning_rate", 0.0)
+        self.learning_rate = values.get("learning_rate", 0.0)
+        self.optimizer.set_learning_rate_factor(self.learning_rate / first if first else 1.0)
+        self.skipped.zero_()
+
+    def learn_on_batch(self, columns: Sequence[Tensor], enough_rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """columns: [S, B, ...] in the order the program was built for. One gradient step.
+        Returns statistics [K, S] and which seeds were updated [S]."""
+        assert self._program is not None, "build the program first"
+        inputs = [self.hyper, *self.parameters.values(), *columns]
+        gradient, statistics, skip, finite = self._program.run(inputs)
+        self.skipped |= skip & finite
+        self.failed |= ~finite
+        proceed = ~(self.skipped | self.failed)
+        if enough_rows is not None:
+            proceed &= enough_rows
+        if bool(proceed.all()):
+            self.optimizer.step(gradient)
+        elif bool(proceed.any()):
+            self.optimizer.step(gradient, proceed)
+        self.n_updates += 1
+        return statistics, proceed
+
+    def summarise(self, steps: Sequence[tuple[Tensor, Tensor]]) -> UpdateStats:
+        """Means of the statistics over each seed's applied updates (the first update's, where none was)."""
+        values = torch.stack([statistics for statistics, _ in steps])
+        weight = torch.stack([proceed for _, proceed in steps]).float()
+        weight[0] = torch.where(weight.sum(0) == 0, torch.ones_like(weight[0]), weight[0])
+        means = (values.nan_to_num() * weight[:, None, :]).sum(0) / weight.sum(0)
+        named = dict(zip(self._step.statistics_names, means, strict=True))
+        return UpdateStats(statistics=named, updates=torch.stack([p for _, p in steps]).sum(0))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "parameters": {name: leaf.clone() for name, leaf in self.parameters.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "generators": [generator.get_state() for generator in self.generators],
+            "failed": self.failed.clone(),
+            "n_updates": self.n_updates,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Copies into the live storage, so built programs stay valid."""
+        for name, leaf in self.parameters.items():
+            leaf.copy_(state["parameters"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for generator, saved in zip(self.generators, state["generators"], strict=True):
+            generator.set_state(saved)
+        self.failed.copy_(state["failed"])
+        self.n_updates = int(state["n_updates"])

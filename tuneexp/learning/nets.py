@@ -1,0 +1,87 @@
+"""Networks as functions of their parameters.
+
+`nets.online(obs)` calls the model; `nets.online.value(obs)` calls one of its methods or heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_map
+
+Params = Mapping[str, Tensor]
+
+
+class _Method(nn.Module):
+    """Lets `functional_call` reach a method of the model, not only its `forward`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, method: str, *args: Any) -> Any:
+        return getattr(self.model, method)(*args)
+
+
+class Bound:
+    """A model with the parameters of one seed."""
+
+    def __init__(self, model: nn.Module, params: Params) -> None:
+        self._model = _Method(model)
+        self._params = {f"model.{name}": value for name, value in params.items()}
+
+    def __call__(self, *args: Any) -> Any:
+        return functional_call(self._model, self._params, ("forward", *args))
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        if method.startswith("__"):
+            raise AttributeError(method)
+        return lambda *args: functional_call(self._model, self._params, (method, *args))
+
+
+class StackedBound:
+    """The same over all seeds: inputs `[T, S, ...]`, outputs `[T, S, ...]`; parameters `[S, ...]`."""
+
+    def __init__(self, model: nn.Module, params: Params) -> None:
+        self._model = model
+        self._params = dict(params)
+
+    def __call__(self, *args: Any) -> Any:
+        return self._mapped("__call__", args)
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        if method.startswith("__"):
+            raise AttributeError(method)
+        return lambda *args: self._mapped(method, args)
+
+    def _mapped(self, method: str, args: tuple[Any, ...]) -> Any:
+        def one_seed(params: Params, *inputs: Tensor) -> Any:
+            return getattr(Bound(self._model, params), method)(*inputs)
+
+        if next(iter(self._params.values())).shape[0] == 1:
+            # One seed needs no vmap, which costs more than a small network itself.
+            params = {name: value[0] for name, value in self._params.items()}
+            return tree_map(lambda x: x.unsqueeze(1), one_seed(params, *(arg.squeeze(1) for arg in args)))
+        return vmap(one_seed, in_dims=(0, *(1 for _ in args)), out_dims=1)(self._params, *args)
+
+
+@dataclass(frozen=True)
+class Nets:
+    """`online` carries gradients, `frozen` is the same values detached."""
+
+    online: Any
+    frozen: Any
+
+    @classmethod
+    def of_one_seed(cls, model: nn.Module, params: Params) -> Nets:
+        detached = {name: value.detach() for name, value in params.items()}
+        return cls(online=Bound(model, params), frozen=Bound(model, detached))
+
+    @classmethod
+    def of_all_seeds(cls, model: nn.Module, params: Params) -> Nets:
+        stacked = StackedBound(model, params)
+        return cls(online=stacked, frozen=stacked)

@@ -1,0 +1,147 @@
+"""Programs: functions of a flat list of tensors, built once for their shapes.
+
+A program is traced into one graph of tensor operations (`make_fx`, which sees through `vmap` and
+autograd) and then either compiled ahead of time (Inductor, in a child process, kept on disk) or
+run eagerly. The compiled form is a shared library that loads in milliseconds and has no guards to
+check on each call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, fx
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from tuneexp.learning.filelock import locked
+
+log = logging.getLogger(__name__)
+
+TensorFn = Callable[[Sequence[Tensor]], list[Tensor]]
+
+COMPILE_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """`run(tensors) -> tensors`; `compiled` says truthfully how."""
+
+    run: TensorFn
+    compiled: bool
+
+
+class Counter:
+    """How often a program was traced and compiled in this process, for the tests and the log."""
+
+    traced = 0
+    compiled = 0
+
+
+class CannotCompile(Exception):
+    """Why a program stays eager, in one line."""
+
+
+def trace(fn: TensorFn, example: Sequence[Tensor]) -> fx.GraphModule:
+    """The graph of `fn` for the shapes of `example`. Fake tensors: a loss that reads a value
+    (`.item()`, `if tensor:`) fails here instead of being frozen into the graph."""
+    Counter.traced += 1
+    graph = make_fx(lambda *tensors: fn(list(tensors)), tracing_mode="fake")(*example)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
+
+
+def eager(fn: TensorFn) -> Program:
+    return Program(run=fn, compiled=False)
+
+
+def traced_eager(graph: fx.GraphModule) -> Program:
+    """The graph, run operation by operation: no `vmap` and no autograd bookkeeping per call."""
+
+    def run(tensors: Sequence[Tensor]) -> list[Tensor]:
+        with torch.no_grad():
+            return list(graph(*tensors))
+
+    return Program(run=run, compiled=False)
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept, shared by all workers of a machine (`TUNEEXP_CACHE`)."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tuneexp"
+    return Path(os.environ.get("TUNEEXP_CACHE", default)) / "programs"
+
+
+def key_of(graph: fx.GraphModule, example: Sequence[Tensor]) -> str:
+    """Everything the compiled code depends on: operations, shapes, constants, torch, processor."""
+    digest = hashlib.sha256()
+    parts = [graph.code, torch.__version__, platform.machine(), torch.backends.cpu.get_cpu_capability()]
+    parts += [f"{tuple(t.shape)}{t.stride()}{t.dtype}{t.device}" for t in example]
+    for part in parts:
+        digest.update(part.encode())
+    for name, constant in sorted(graph.named_buffers()):
+        digest.update(name.encode() + constant.numpy(force=True).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def is_cached(key: str) -> bool:
+    return (cache_folder() / f"{key}.pt2").exists()
+
+
+def compile_graphs(graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]]) -> list[Program]:
+    """Compiled programs, from the disk or by one child process. Raises `CannotCompile`."""
+    keys = [key_of(graph, example) for graph, example in zip(graphs, examples, strict=True)]
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    # One lock a set: workers that start together wait for the first instead of compiling again.
+    with locked(folder / f"{keys[0]}.lock"):
+        missing = [index for index, key in enumerate(keys) if not is_cached(key)]
+        if missing:
+            _compile_in_child([graphs[i] for i in missing], [examples[i] for i in missing], [keys[i] for i in missing])
+    return [_load(folder / f"{key}.pt2") for key in keys]
+
+
+def _load(package: Path) -> Program:
+    try:
+        loader = torch._C._aoti.AOTIModelPackageLoader(str(package), "model", True, 1, -1)
+    except RuntimeError as error:
+        package.unlink(missing_ok=True)  # damaged: the next start compiles it again
+        raise CannotCompile(f"the stored program could not be loaded: {_last_line(str(error))}") from None
+    return Program(run=loader.run, compiled=True)
+
+
+def _compile_in_child(
+    graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]], keys: Sequence[str]
+) -> None:
+    """A child, because the compiler would add some 300 MB to every worker that used it once."""
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as work:
+        command = [sys.executable, "-m", "tuneexp.learning.compiler"]
+        for graph, example, key in zip(graphs, examples, keys, strict=True):
+            source = Path(work) / f"{key}.graph"
+            torch.export.save(torch.export.export(graph, tuple(example)), source)
+            command += [str(source), str(cache_folder() / f"{key}.pt2")]
+        log.info("compiling %d program(s); kept in the cache for the next time", len(keys))
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S, env=environment, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise CannotCompile(f"the compiler took longer than {COMPILE_TIMEOUT_S:.0f} s") from None
+    if done.returncode:
+        raise CannotCompile(_last_line(done.stderr))
+    Counter.compiled += len(keys)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "no message"

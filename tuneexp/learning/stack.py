@@ -1,0 +1,56 @@
+"""Parameters with a leading seed axis, stored in one flat tensor.
+
+Each leaf is a contiguous block `[S, ...]` of the flat storage, so that an elementwise optimizer
+steps over one tensor instead of a dozen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class FlatStack:
+    """`flat`: [P]; `leaves`: name -> view [S, ...] of it; `seed_of`: [P], which seed owns each number."""
+
+    def __init__(self, leaves: Mapping[str, Tensor]) -> None:
+        self.n_seeds = next(iter(leaves.values())).shape[0]
+        self.shapes = {name: tuple(leaf.shape) for name, leaf in leaves.items()}
+        self.flat = torch.cat([leaf.detach().reshape(-1).float() for leaf in leaves.values()])
+        self.leaves = self.split(self.flat)
+        self.seed_of = torch.cat([_owners(shape) for shape in self.shapes.values()])
+
+    def split(self, flat: Tensor) -> dict[str, Tensor]:
+        """Views of `flat` [P] under the names of the leaves."""
+        views, start = {}, 0
+        for name, shape in self.shapes.items():
+            size = math.prod(shape)
+            views[name] = flat[start : start + size].view(shape)
+            start += size
+        return views
+
+    def per_element(self, per_seed: Tensor) -> Tensor:
+        """per_seed: [S]. Returns [P]: the value of the seed that owns each number."""
+        return per_seed[self.seed_of]
+
+
+def _owners(shape: tuple[int, ...]) -> Tensor:
+    return torch.arange(shape[0]).repeat_interleave(math.prod(shape[1:]))
+
+
+def initial_stack(build_model: Callable[[], nn.Module], seeds: Sequence[int]) -> tuple[nn.Module, FlatStack]:
+    """One model per seed, each initialised from its own seed, stacked. Returns the model (for its
+    structure only) and the parameters."""
+    models = [_seeded(build_model, seed) for seed in seeds]
+    names = [name for name, _ in models[0].named_parameters()]
+    tables = [dict(model.named_parameters()) for model in models]
+    return models[0], FlatStack({name: torch.stack([table[name].detach() for table in tables]) for name in names})
+
+
+def _seeded(build_model: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_model()

@@ -1,0 +1,62 @@
+"""Everything that one trial is: what a Tune trial, a checkpoint and a sweep store."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from tuneexp.config import Config
+
+
+class EvaluationConfig(Config):
+    """Separate environments, fixed seeds, the deterministic policy."""
+
+    episodes: int = Field(5, ge=1, description="Episodes per seed at every report.")
+    final_episodes: int = Field(20, ge=1, description="Episodes per seed at the end of the budget.")
+    seed: int = Field(10_000, ge=0, description="Seed of the evaluation environments; the same for every report.")
+
+
+class ObjectiveConfig(Config):
+    """What a trial is judged by."""
+
+    kind: Literal["last", "best", "window", "auc"] = Field(
+        "last", description="Over evaluations: the last, the best, the mean of the last three, or of all."
+    )
+    aggregate: Literal["mean", "iqm", "min", "median"] = Field("mean", description="Over seeds.")
+    failed_seeds: Literal["worst", "ignore", "fail"] = Field(
+        "worst",
+        description="A seed that diverged scores as the trial's worst evaluation of any seed, is left out, "
+        "or makes the objective NaN.",
+    )
+
+
+class TrialConfig(Config):
+    """One configuration, trained on S seeds. The clock is environment steps per seed."""
+
+    algorithm: str = Field(description="Name or address (module:NAME, path/file.py:NAME).")
+    source_hash: str | None = Field(None, description="Hash of the source of an algorithm given by address.")
+    env: Any = Field(description="Environment id, module:Class, path/file.py:Class or a callable.")
+    env_kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of the environment.")
+    seeds: list[int] = Field([0], min_length=1, description="Training seeds; trained at once.")
+    budget_env_steps: int = Field(100_000, ge=1, description="Environment steps per seed.")
+    report_every_env_steps: int | None = Field(None, ge=1, description="Steps between reports; a tenth of the budget.")
+    hyperparameters: dict[str, Any] = Field(default_factory=dict, description="Of the algorithm.")
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    objective: ObjectiveConfig = Field(default_factory=ObjectiveConfig)
+    compile: Literal["auto", "on", "off"] = Field("auto", description="Compile the gradient step.")
+    expected_trials: int = Field(1, ge=1, description="Trials that will share the compiled programs of one worker.")
+    trial_number: int | None = Field(None, description="Number of the searcher's suggestion.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if min(seeds) < 0:
+            raise ValueError("seeds are whole numbers from 0")
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("each seed may stand once")
+        return seeds
+
+    @property
+    def report_period(self) -> int:
+        return self.report_every_env_steps or max(1, self.budget_env_steps // 10)
