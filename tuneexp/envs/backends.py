@@ -44,6 +44,19 @@ def build(source: EnvSource, seeds: list[int], n_envs: int, backend: Backend, au
     return Built(_sync_or_async(makers, backend, mode), env_seeds, mode)
 
 
+def close(vec: VectorEnv[Any, Any, Any]) -> None:
+    """Also where a worker process died: gymnasium's own close then waits for an answer that never comes."""
+    try:
+        vec.close()
+    except (EOFError, OSError):
+        if not isinstance(vec, AsyncVectorEnv):
+            raise
+        for process in vec.processes:
+            process.terminate()
+            process.join()
+        vec.closed = True
+
+
 def _make_named(source: EnvSource, seed: int, index: int) -> Env[Any, Any]:
     return NamedFaults(source.make(), source.name, seed, index)
 

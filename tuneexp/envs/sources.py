@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -70,7 +71,7 @@ def resolve(env: EnvLike, env_kwargs: Mapping[str, Any] | None = None) -> EnvSou
     if not isinstance(env, str):
         if not callable(env):
             raise UserError(f"env must be an id, 'module:Class', 'path/file.py:Class' or a callable, got {env!r}")
-        return EnvSource(getattr(env, "__qualname__", repr(env)), factory=env, kwargs=kwargs)
+        return EnvSource(_callable_name(env), factory=env, kwargs=kwargs)
     spec = gymnasium.registry.get(env)
     if spec is not None:
         return EnvSource(env, spec=spec, kwargs=kwargs)
@@ -131,6 +132,12 @@ def _load_file(path: Path, address: str) -> Any:
         del sys.modules[name]
         raise UserError(f"environment {address!r}: {path} can't be imported: {_reason(error)}") from error
     return module
+
+
+def _callable_name(env: Callable[..., Any]) -> str:
+    """A name for messages and checkpoints that is the same in another process: no addresses in it."""
+    inner = env.func if isinstance(env, functools.partial) else env
+    return getattr(inner, "__qualname__", type(inner).__qualname__)
 
 
 def _unknown(env_id: str) -> UserError:
