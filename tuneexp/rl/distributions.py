@@ -169,37 +169,16 @@ def _unflatten(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
 def action_head(action_space: gym.Space) -> ActionHead:
     """The head for `action_space`; `UserError` for a space no policy here can act in.
 
-    Discrete and MultiDiscrete choices count from 0, whatever the space's own `start`: see `to_environment`.
+    Discrete and MultiDiscrete choices count from 0, whatever the space's own `start`: environments add that.
     """
     if isinstance(action_space, gym.spaces.Discrete):
         return ActionHead("discrete", int(action_space.n), ())
     if isinstance(action_space, gym.spaces.MultiDiscrete) and action_space.nvec.ndim == 1:
         nvec = tuple(int(n) for n in action_space.nvec)
         return ActionHead("multi_discrete", sum(nvec), (len(nvec),), nvec)
-    if isinstance(action_space, gym.spaces.MultiBinary) and len(action_space.shape) == 1:
-        nvec = (2,) * action_space.shape[0]
-        return ActionHead("multi_discrete", sum(nvec), (len(nvec),), nvec)
     if isinstance(action_space, gym.spaces.Box) and np.issubdtype(action_space.dtype, np.floating):
         return ActionHead("continuous", math.prod(action_space.shape), tuple(action_space.shape))
     raise UserError(
         f"actions of {action_space} are not supported; use an environment whose actions are Discrete, "
-        "a one-dimensional MultiDiscrete or MultiBinary, or a Box of floats"
+        "a one-dimensional MultiDiscrete, or a Box of floats"
     )
-
-
-def noise_shape(action_space: gym.Space) -> tuple[NoiseKind, tuple[int, ...]]:
-    """Kind and per-row shape of the noise that `sample` needs in this action space."""
-    return action_head(action_space).noise
-
-
-def to_environment(actions: np.ndarray, action_space: gym.Space) -> np.ndarray:
-    """actions: [..., *shape] as sampled; returns what `step` of an environment with `action_space` accepts.
-
-    Discrete choices are shifted to the space's `start`; continuous ones are clipped to its bounds (the learner
-    keeps the unclipped action, whose density it knows).
-    """
-    if isinstance(action_space, gym.spaces.Box):
-        return np.clip(actions, action_space.low, action_space.high).astype(action_space.dtype, copy=False)
-    start = getattr(action_space, "start", 0)
-    shifted = actions + start if np.any(start) else actions
-    return shifted.astype(action_space.dtype, copy=False)

@@ -51,7 +51,7 @@ def value_loss(
 
 
 def approx_kl(log_ratio: Tensor, mask: Tensor | None = None) -> Tensor:
-    """log_ratio = log new - log old, of actions from the old policy: [...]. Estimate of KL(old, new), 0-d, never below 0.
+    """log_ratio = log new - log old, of actions from the old policy: [...]. Estimates KL(old, new), 0-d, never below 0.
 
     Schulman 2020, "Approximating KL divergence", estimator k3: (r - 1) - log r.
     """
