@@ -1,0 +1,279 @@
+"""Tune's callback: writes what happens into the outbox, and nothing else. MLflow is not imported here."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+
+from tuneexp.tracking import records
+from tuneexp.tracking.drain import MLflowIds, Undelivered, finish_delivery, mlflow_ids, start_delivery
+from tuneexp.tracking.outbox import Outbox, Record
+from tuneexp.tracking.outcome import COMPLETED, PRUNED, outcome_of, reason_of
+from tuneexp.tracking.records import RunState, SweepLog, reconcile, record
+from tuneexp.tracking.reports import metrics_of, tags_of
+from tuneexp.tracking.values import entity_name, flat_params, plain, varied_values
+
+
+class MLflowCallback(Callback):
+    """Records one sweep: a parent run, one child run per trial with only the `varied` hyperparameters as params.
+
+    Every hook costs well under a millisecond. The outbox file is the truth; this object is rebuilt from it, so a
+    pickled copy, a restored one and a new one all go on from the same state. `constants`: everything that all trials
+    share, params of the parent run. `tags`: of the parent run (algorithm, searcher, scheduler, seeds, versions)."""
+
+    def __init__(
+        self,
+        sweep_name: str,
+        sweep_folder: Path | str,
+        storage: Path | str,
+        experiment_name: str,
+        constants: Mapping[str, Any],
+        varied: Iterable[str],
+        tags: Mapping[str, Any],
+    ) -> None:
+        self.sweep_name = sweep_name
+        self.sweep_folder = Path(sweep_folder).resolve()
+        self.storage = Path(storage).resolve()
+        self.experiment_name = experiment_name
+        self.constants = flat_params(constants)
+        self.varied = list(varied)
+        self.tags = dict(tags)
+        self._restored: dict[str, Any] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._outbox: Outbox | None = None
+        self._log = SweepLog()
+        self._introduced = False
+        self._reconciled = False
+
+    # For whoever runs the sweep.
+
+    def start(self) -> None:
+        """Start the delivering process, so that MLflow loads while Ray does. A second call does nothing, and without a
+        call Tune's `setup` does it."""
+        if self._outbox is not None:
+            return
+        self._log = SweepLog.read(self.sweep_folder)
+        self._outbox = Outbox(self.sweep_folder)
+        start_delivery(self.sweep_folder)
+
+    def _introduce(self) -> None:
+        """Say what this sweep is; at every start, and only once Tune has restored our state."""
+        self.start()
+        if self._introduced:
+            return
+        self._introduced = True
+        sweep_id = self._log.sweep_id or self._restored.get("sweep_id") or uuid.uuid4().hex
+        new = {name: value for name, value in self.constants.items() if name not in self._log.params}
+        # A param of MLflow can't change; what a resume changes (more trials, say) is told by a tag.
+        changed = {f"now.{name}": value for name, value in self.constants.items()
+                   if self._log.params.get(name, value) != value}  # fmt: skip
+        self._write(records.SWEEP_STARTED, sweep_id=sweep_id, sweep=self.sweep_name, experiment=self.experiment_name,
+                    params=new, tags=plain({**self.tags, **changed}))  # fmt: skip
+
+    def finish(
+        self,
+        summary_rows: list[dict[str, Any]],
+        best_trial_number: int | None,
+        best_checkpoint: str | None,
+        timeout_s: float,
+    ) -> Undelivered | None:
+        """Write the summary, deliver what is left within `timeout_s`, end the delivery. None: MLflow has everything."""
+        self._reread()
+        for run in list(self._log.orphans()):
+            self._write(records.TRIAL_DISCARDED, trial=run.trial, draw=run.draw)
+        outcomes = Counter(run.outcome for run in self._log.runs.values() if run.ended)
+        ended = sum(outcomes.values())
+        best = self._best(best_trial_number, best_checkpoint)
+        metrics = {f"trials/{outcome}": float(count) for outcome, count in outcomes.items()}
+        if best and "objective" in best["metrics"]:
+            metrics["best_objective"] = best["metrics"]["objective"]
+        # The clock of the parent is the number of ended trials. A resume that ends none has nothing new to say.
+        self._write(records.SWEEP_ENDED, step=ended, rows=[_row(row) for row in summary_rows], best=best, tags={},
+                    status="FINISHED" if outcomes[COMPLETED] + outcomes[PRUNED] else "FAILED",
+                    metrics=metrics if ended > self._log.summary_step else {})  # fmt: skip
+        return self._close(timeout_s)
+
+    def interrupt(self, timeout_s: float) -> Undelivered | None:
+        """After Ctrl-C: mark what was running as stopped (a resume reopens it), deliver, end the delivery."""
+        self._reread()
+        self._write(records.INTERRUPTED, open=[(run.trial, run.draw) for run in self._log.unfinished()])
+        return self._close(timeout_s)
+
+    def ids(self) -> MLflowIds:
+        return mlflow_ids(self.sweep_folder)
+
+    # Tune's hooks.
+
+    def setup(self, *args: Any, **info: Any) -> None:
+        self._introduce()
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self._reconciled:
+            return
+        self._reconciled = True
+        known = [trial for trial in trials if _number(trial) is not None]
+        if not (known or self._log.runs):
+            return
+        reconcile(self.sweep_folder, {_number(trial): self._varied(trial) for trial in known})  # type: ignore[misc]
+        self._reread()
+        for trial in known:
+            if trial.status in ("TERMINATED", "ERROR") and not self._is_ended(trial):
+                self.on_trial_start(iteration, trials, trial)
+                self._end(trial)
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        number = _number(trial)
+        if number is None:
+            return
+        run, params = self._log.runs.get(number), self._varied(trial)
+        if run is not None and run.orphan and params not in run.params:
+            self._write(records.TRIAL_DISCARDED, trial=number, draw=run.draw)
+            run = None
+        if run is None:
+            draw = self._log.next_draw.get(number, 0)
+            self._start_run(number, draw, params=params, from_step=self._restored_step(number))
+        elif run.ended or run.interrupted or run.orphan:
+            self._start_run(number, run.draw, params={}, again=True)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        run = self._run(trial)
+        step = int(result.get("env_steps", -1))
+        # After a kill a trial goes on from its last checkpoint and reports again what is already here: dropped.
+        if run is None or step <= run.last_step:
+            return
+        metrics, nonfinite = metrics_of(result)
+        fields: dict[str, Any] = {"step": step, "metrics": metrics, "tags": tags_of(result, nonfinite)}
+        params = self._varied(trial)
+        if params not in run.params:  # a scheduler changed them: MLflow's params can't change, so it is a series
+            fields["sets"] = params
+            metrics |= {f"hyperparameter/{entity_name(name)}": float(value) for name, value in params.items()
+                        if isinstance(value, (int, float)) and not isinstance(value, bool)}  # fmt: skip
+        self._write(records.REPORTED, trial=run.trial, draw=run.draw, **fields)
+
+    def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
+        run = self._run(trial)
+        if run is not None:
+            step = int((trial.last_result or {}).get("env_steps", 0))
+            self._write(records.CHECKPOINTED, trial=run.trial, draw=run.draw, step=step, path=str(checkpoint.path))
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._end(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._end(trial)
+
+    def get_state(self) -> dict[str, Any]:
+        """A second copy of what would be lost with the outbox folder: the sweep's identity, each run's clock."""
+        steps = {run.trial: run.last_step for run in self._log.runs.values()}
+        return {"sweep_id": self._log.sweep_id, "steps": steps}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._restored = dict(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_outbox": None, "_log": SweepLog(), "_introduced": False, "_reconciled": False}
+
+    # Inside.
+
+    def _write(self, kind: str, **fields: Any) -> None:
+        if kind != records.SWEEP_STARTED:
+            self._introduce()
+        assert self._outbox is not None
+        entry = record(kind, **fields)
+        self._outbox.append(entry)
+        self._log.apply(entry)
+
+    def _reread(self) -> None:
+        """Another object, or `reconcile`, may have written to the outbox since."""
+        self.start()
+        assert self._outbox is not None
+        self._outbox.flush()
+        self._log = SweepLog.read(self.sweep_folder)
+
+    def _close(self, timeout_s: float) -> Undelivered | None:
+        assert self._outbox is not None
+        self._outbox.close()
+        left = finish_delivery(self.sweep_folder, timeout_s)
+        self._forget()
+        return left
+
+    def _start_run(self, number: int, draw: int, **fields: Any) -> None:
+        self._write(records.TRIAL_STARTED, trial=number, draw=draw, sweep=self.sweep_name, **fields)
+
+    def _restored_step(self, number: int) -> int:
+        return int(self._restored.get("steps", {}).get(number, -1))
+
+    def _run(self, trial: Any) -> RunState | None:
+        number = _number(trial)
+        return None if number is None else self._log.runs.get(number)
+
+    def _varied(self, trial: Any) -> dict[str, Any]:
+        return varied_values(trial.config, self.varied)
+
+    def _is_ended(self, trial: Any) -> bool:
+        run = self._run(trial)
+        return run is not None and run.ended
+
+    def _end(self, trial: Any) -> None:
+        run = self._run(trial)
+        if run is None or run.ended:
+            return
+        result = trial.last_result or {}
+        step = int(result.get("env_steps", 0))
+        if step < run.last_step:
+            run = self._redraw_up_to(run, step)
+        outcome = outcome_of(trial, result)
+        self._write(records.TRIAL_ENDED, trial=run.trial, draw=run.draw, step=step, outcome=outcome,
+                    reason=reason_of(trial, result))  # fmt: skip
+
+    def _redraw_up_to(self, run: RunState, step: int) -> RunState:
+        """A trial that was set back by a kill and then ended earlier than the first time: metrics of MLflow can't be
+        removed, so a new run takes the reports up to where it ended, and the old one goes."""
+        assert self._outbox is not None
+        reports = [entry for entry in self._outbox.read()[0] if _belongs(entry, run) and entry["step"] <= step]
+        self._write(records.TRIAL_DISCARDED, trial=run.trial, draw=run.draw)
+        self._start_run(run.trial, run.draw + 1, params=run.params[0])
+        for entry in reports:
+            self._outbox.append({**entry, "draw": run.draw + 1})
+        self._reread()
+        return self._log.runs[run.trial]
+
+    def _best(self, number: int | None, checkpoint: str | None) -> Record | None:
+        run = None if number is None else self._log.runs.get(number)
+        if run is None:
+            return None
+        return {"trial": run.trial, "draw": run.draw, "step": run.last_step, "at_ms": run.last_at_ms,
+                "metrics": run.last_metrics, "params": run.params[0], "checkpoint": checkpoint or run.checkpoint,
+                "name": f"{entity_name(self.sweep_name)}-best".replace("/", "-").replace(":", "-").replace(".", "-"),
+                }  # fmt: skip
+
+
+def _number(trial: Any) -> int | None:
+    number = trial.config.get("trial_number")
+    return None if number is None else int(number)
+
+
+def _belongs(entry: Record, run: RunState) -> bool:
+    return (entry["kind"] in (records.REPORTED, records.CHECKPOINTED)
+            and (entry["trial"], entry["draw"]) == (run.trial, run.draw))  # fmt: skip
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the summary as JSON can hold it: one value a cell, NaN and infinity as texts."""
+    cells = {}
+    for name, value in row.items():
+        value = plain(value)
+        if isinstance(value, float) and value - value != 0:
+            value = str(value)
+        cells[name] = json.dumps(value) if isinstance(value, (dict, list)) else value
+    return cells

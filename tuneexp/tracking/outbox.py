@@ -1,0 +1,151 @@
+"""The outbox: an append-only file of records in the sweep's folder, written before MLflow hears of anything.
+
+`records.jsonl` holds one JSON object a line and is the only thing that Tune's loop writes. `delivered.json` says how
+many of its bytes MLflow has. Nothing here imports MLflow or Ray.
+
+Durability. One `write` per record puts it into the kernel's page cache (about 20 microseconds), which outlives a
+SIGKILL of every process here. Only a power cut needs `fsync`, which costs milliseconds; that is done by the process
+that delivers, before it moves the position past those bytes, and never in Tune's loop.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+FOLDER = "outbox"
+Record = dict[str, Any]
+
+
+def outbox_folder(sweep_folder: Path | str) -> Path:
+    return Path(sweep_folder) / FOLDER
+
+
+@dataclass
+class Position:
+    """What MLflow has. `offset`: bytes of `records.jsonl` that were applied to the store named `store`."""
+
+    store: str = ""
+    offset: int = 0
+    refused: int = 0
+    sweep_id: str = ""
+    experiment_id: str = ""
+    parent_run_id: str = ""
+    run_ids: dict[str, str] = field(default_factory=dict)
+    last_error: str = ""
+
+
+class Outbox:
+    """Appends and reads the records of one sweep. One writer at a time; any number of readers.
+
+    A full disk does not stop the sweep: what could not be written stays in memory and goes out with the next record.
+    """
+
+    def __init__(self, sweep_folder: Path | str) -> None:
+        self.folder = outbox_folder(sweep_folder)
+        self.path = self.folder / "records.jsonl"
+        self._handle: int | None = None
+        self._unwritten = b""
+
+    def append(self, record: Record) -> None:
+        """Write one record. Raises ValueError for NaN or infinity: JSON has no such numbers."""
+        line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        self._unwritten += line
+        self.flush()
+
+    def flush(self) -> None:
+        try:
+            if self._handle is None:
+                self._handle = self._open()
+            while self._unwritten:
+                written = os.write(self._handle, self._unwritten)
+                self._unwritten = self._unwritten[written:]
+        except OSError as error:
+            log.warning("the report for MLflow can't be written to %s yet: %s", self.path, error)
+
+    def close(self) -> None:
+        self.flush()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def read(self, offset: int = 0, limit: int | None = None) -> tuple[list[Record], int]:
+        """The records from byte `offset` on, at most `limit`, and the offset after the last of them.
+
+        A line without its newline is still being written, or was torn by a kill: it is left for later. A torn line in
+        the middle (the next writer closes it with a newline) holds nothing that anybody was told about: it is skipped.
+        """
+        records: list[Record] = []
+        if not self.path.exists():
+            return records, offset
+        with self.path.open("rb") as handle:
+            handle.seek(offset)
+            for line in handle:
+                if not line.endswith(b"\n") or (limit is not None and len(records) >= limit):
+                    break
+                offset += len(line)
+                record = _parse(line)
+                if record is not None:
+                    records.append(record)
+        return records, offset
+
+    def sync(self) -> None:
+        """Bring what was appended so far to the disk itself."""
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def _open(self) -> int:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        size = os.fstat(handle).st_size
+        # A predecessor killed inside a write leaves half a line: end it, so that it can't swallow the next record.
+        if size and os.pread(handle, 1, size - 1) != b"\n":
+            os.write(handle, b"\n")
+        return handle
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_handle": None}
+
+
+def _parse(line: bytes) -> Record | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "kind" in record else None
+
+
+def load_position(sweep_folder: Path | str) -> Position:
+    """The stored position, or the start where none is stored (then everything is delivered again, to no effect)."""
+    try:
+        stored = json.loads(_position_path(sweep_folder).read_text())
+        return Position(**stored)
+    except (OSError, ValueError, TypeError):
+        return Position()
+
+
+def save_position(sweep_folder: Path | str, position: Position) -> None:
+    """Replace the stored position in one rename: a kill leaves the old one or the new one, never half of one."""
+    path = _position_path(sweep_folder)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w") as handle:
+        json.dump(asdict(position), handle)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+
+
+def _position_path(sweep_folder: Path | str) -> Path:
+    return outbox_folder(sweep_folder) / "delivered.json"

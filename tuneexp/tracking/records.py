@@ -1,0 +1,148 @@
+"""The records of the outbox, and what they add up to.
+
+A trial is known by its number (Optuna's suggestion number), never by Tune's random id. After a kill Tune goes back to
+its last snapshot and may draw a number again, with other values: the number's next `draw`, and a run of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tuneexp.tracking.outbox import Outbox, Record
+
+SWEEP_STARTED = "sweep_started"  # sweep_id, sweep, experiment, params, tags
+TRIAL_STARTED = "trial_started"  # trial, draw, sweep, params, from_step; `again`: it goes on after its end
+REPORTED = "reported"  # trial, draw, step, metrics, tags, sets (of a value that changed while the trial ran)
+CHECKPOINTED = "checkpointed"  # trial, draw, step, path
+TRIAL_ENDED = "trial_ended"  # trial, draw, step, outcome, reason
+TRIAL_DISCARDED = "trial_discarded"  # trial, draw
+RECONCILED = "reconciled"  # known: the trial numbers of Tune's snapshot
+INTERRUPTED = "interrupted"  # open runs are KILLED until a resume
+SWEEP_ENDED = "sweep_ended"  # rows, metrics, best
+
+PARENT = "parent"  # key of the sweep's own run
+
+
+def record(kind: str, **fields: Any) -> Record:
+    """`at_ms`: Unix milliseconds. A delivery that is repeated uses it again, so that MLflow sees the same metric."""
+    return {"kind": kind, "at_ms": int(time.time() * 1000), **fields}
+
+
+def run_key(trial: int, draw: int) -> str:
+    return f"{trial}.{draw}"
+
+
+@dataclass
+class RunState:
+    """What the outbox holds of one trial's current run. `last_step`: env steps per seed of its latest report."""
+
+    trial: int
+    draw: int
+    params: list[dict[str, Any]]  # all that it was ever trained with: a scheduler may change values while it runs
+    last_step: int = -1
+    last_metrics: dict[str, float] = field(default_factory=dict)
+    last_at_ms: int = 0
+    checkpoint: str = ""
+    checkpoint_step: int = -1
+    ended: bool = False
+    interrupted: bool = False
+    outcome: str = ""
+    orphan: bool = False  # beyond Tune's snapshot: kept only if the same values are drawn again
+
+    @property
+    def key(self) -> str:
+        return run_key(self.trial, self.draw)
+
+
+@dataclass
+class SweepLog:
+    """The outbox, added up. The file is the truth: two objects that read it agree."""
+
+    sweep_id: str = ""
+    params: dict[str, str] = field(default_factory=dict)
+    runs: dict[int, RunState] = field(default_factory=dict)
+    next_draw: dict[int, int] = field(default_factory=dict)
+    summary_step: int = -1
+
+    @classmethod
+    def read(cls, sweep_folder: Path | str) -> SweepLog:
+        log = cls()
+        for entry in Outbox(sweep_folder).read()[0]:
+            log.apply(entry)
+        return log
+
+    def apply(self, entry: Record) -> None:
+        kind = entry["kind"]
+        if kind == SWEEP_STARTED:
+            self.sweep_id = entry["sweep_id"]
+            self.params |= entry["params"]
+        elif kind == RECONCILED:
+            self._reconcile(set(entry["known"]))
+        elif kind == SWEEP_ENDED:
+            self.summary_step = max(self.summary_step, entry["step"])
+        elif kind == INTERRUPTED:
+            for run in self.unfinished():
+                run.interrupted = True
+        elif kind == TRIAL_STARTED:
+            self._start(entry)
+        elif "trial" in entry:
+            self._apply_to_run(kind, entry)
+
+    def unfinished(self) -> Iterable[RunState]:
+        return [run for run in self.runs.values() if not run.ended]
+
+    def orphans(self) -> Iterable[RunState]:
+        return [run for run in self.runs.values() if run.orphan]
+
+    def _reconcile(self, known: set[int]) -> None:
+        for run in self.runs.values():
+            run.orphan = run.trial not in known
+
+    def _start(self, entry: Record) -> None:
+        trial, draw = entry["trial"], entry["draw"]
+        run = self.runs.get(trial)
+        if run is None or run.draw != draw:
+            self.runs[trial] = RunState(trial, draw, [entry["params"]], last_step=entry.get("from_step", -1))
+        else:
+            run.ended, run.interrupted, run.orphan, run.outcome = False, False, False, ""
+
+    def _apply_to_run(self, kind: str, entry: Record) -> None:
+        run = self.runs.get(entry["trial"])
+        if run is None or run.draw != entry["draw"]:
+            return
+        if kind == REPORTED:
+            run.last_step, run.last_metrics, run.last_at_ms = entry["step"], entry["metrics"], entry["at_ms"]
+            if entry.get("sets"):
+                run.params.append(entry["sets"])
+        elif kind == CHECKPOINTED:
+            run.checkpoint, run.checkpoint_step = entry["path"], entry["step"]
+        elif kind == TRIAL_ENDED:
+            run.ended, run.outcome = True, entry["outcome"]
+        elif kind == TRIAL_DISCARDED:
+            del self.runs[run.trial]
+            self.next_draw[run.trial] = run.draw + 1
+
+
+def reconcile(sweep_folder: Path | str, known: Mapping[int, Mapping[str, Any]]) -> list[int]:
+    """Bring the outbox back to Tune's snapshot, after a kill. `known`: trial number -> its varied values there.
+
+    A run whose number the snapshot holds with other values is discarded. One beyond the snapshot waits: it is reused
+    if its number is drawn again with the same values, replaced if with others, and discarded at the end if never.
+    Returns the numbers of those that wait. Safe to call twice."""
+    outbox, log = Outbox(sweep_folder), SweepLog.read(sweep_folder)
+    for trial, params in known.items():
+        run = log.runs.get(trial)
+        if run is not None and dict(params) not in run.params:
+            _append(outbox, log, record(TRIAL_DISCARDED, trial=trial, draw=run.draw))
+    _append(outbox, log, record(RECONCILED, known=sorted(known)))
+    outbox.close()
+    return sorted(run.trial for run in log.orphans())
+
+
+def _append(outbox: Outbox, log: SweepLog, entry: Record) -> None:
+    outbox.append(entry)
+    log.apply(entry)

@@ -1,0 +1,55 @@
+"""What of a trial's report goes to MLflow. Pure, and cheap enough for Tune's loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ray.tune.result import AUTO_RESULT_KEYS
+
+from tuneexp.tracking.values import entity_name, leaves
+
+# What Tune adds to every result, and the clock itself. Seconds of training are in `time/train_s`.
+_NOT_METRICS = {*AUTO_RESULT_KEYS, "env_steps", "trial_id", "experiment_tag", "warmup_time"}
+
+
+def metrics_of(result: Mapping[str, Any]) -> tuple[dict[str, float], list[str]]:
+    """The finite numbers of a report, by name, and the names of those that were NaN or infinite.
+
+    Those are left out because MLflow can't hold them truthfully: SQLite stores infinity as 1.8e308 and NaN as 0 with a
+    flag. Booleans, lists and texts are no metrics; of `failed_seeds` the number is."""
+    metrics: dict[str, float] = {}
+    nonfinite: list[str] = []
+    for name, value in leaves(result, skip=_NOT_METRICS):
+        number = _number(len(value) if name == "failed_seeds" else value)
+        if number is None:
+            continue
+        if math.isfinite(number):
+            metrics[entity_name(name)] = number
+        else:
+            nonfinite.append(entity_name(name))
+    if nonfinite:
+        metrics["nonfinite_values"] = float(len(nonfinite))
+    return metrics, nonfinite
+
+
+def tags_of(result: Mapping[str, Any], nonfinite: list[str]) -> dict[str, str]:
+    """What a report says of its run in words: which values were left out, and whether the program was compiled."""
+    tags = {}
+    if nonfinite:
+        tags["nonfinite"] = ", ".join(nonfinite)
+    if "compiled" in result:
+        tags["compiled"] = str(bool(result["compiled"])).lower()
+    return tags
+
+
+def _number(value: Any) -> float | None:
+    """Python and numpy numbers and 0-d tensors as a float; booleans and everything else as None."""
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return None
+    if isinstance(value, (int, float)):
+        return float(value)
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return _number(value.item())
+    return None

