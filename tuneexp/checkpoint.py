@@ -47,7 +47,7 @@ def write(folder: str | Path, tree: Mapping[str, Any]) -> Path:
 
 
 def _put_in_place(unfinished: Path, target: Path) -> None:
-    if target.exists():
+    if target.exists() and any(target.iterdir()):
         # A folder can't be renamed over one that holds files: step the old one aside for the moment.
         old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
         os.replace(target, old / "was")

@@ -1,0 +1,99 @@
+"""Algorithms by name or address. A plain dict: nothing registers itself."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.errors import UserError, nearest, unknown_name
+
+ALGORITHMS = {"ppo": "tuneexp.algorithms.ppo:PPO"}
+
+HOW_TO_ADDRESS = "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME"
+
+
+def load_spec(name: str) -> AlgorithmSpec:
+    """A built-in name, `module:NAME` or `path/file.py:NAME`. Raises `UserError`."""
+    address = ALGORITHMS.get(name, name)
+    if ":" not in address:
+        raise unknown_name("algorithm", name, ALGORITHMS, see="or write module:NAME or path/file.py:NAME")
+    where, attribute = address.rsplit(":", 1)
+    module = _load_file(Path(where), name) if where.endswith(".py") else _load_module(where, name)
+    spec = getattr(module, attribute, None)
+    if isinstance(spec, AlgorithmSpec):
+        return spec
+    known = [key for key, value in vars(module).items() if isinstance(value, AlgorithmSpec)]
+    match = nearest(attribute, known)
+    advice = f"did you mean {where}:{match}?" if match else f"it defines: {', '.join(known) or 'none'}"
+    raise UserError(f"{where} has no algorithm named {attribute!r}; {advice}")
+
+
+def _load_module(where: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        raise UserError(f"algorithm {name!r}: {error}; write module:NAME or path/file.py:NAME") from None
+
+
+def _load_file(path: Path, name: str) -> ModuleType:
+    path = path.resolve()
+    main = sys.modules.get("__main__")
+    if main is not None and _file_of(main) == path:
+        return main  # the script itself: loading it again would run it again
+    if not path.is_file():
+        raise UserError(f"algorithm {name!r}: there is no file {path}")
+    module_name = f"tuneexp_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise UserError(f"algorithm {name!r}: {path} can't be loaded: {type(error).__name__}: {error}") from error
+    return module
+
+
+def address_of(spec: AlgorithmSpec) -> str:
+    """Where a worker or a later process finds `spec`: a built-in name, a module or an absolute file.
+    Raises `UserError` for one that has no address."""
+    found = [(module, key) for module in list(sys.modules.values()) if module is not None
+             for key, value in list(getattr(module, "__dict__", {}).items()) if value is spec]  # fmt: skip
+    # Where it is defined comes before where it was imported.
+    own = {getattr(function, "__module__", "") for function in (spec.loss_fn, spec.postprocess_fn, spec.act_fn)}
+    found.sort(key=lambda place: (place[0].__name__ not in own, place[0].__name__))
+    for module, key in found:
+        address = f"{module.__name__}:{key}"
+        for name, built_in in ALGORITHMS.items():
+            if built_in == address:
+                return name
+        if module.__name__ == "__main__" or module.__name__.startswith("tuneexp_user_"):
+            path = _file_of(module)
+            if path is None:
+                continue
+            return f"{path}:{key}"
+        if "." in module.__name__ or module.__name__ in sys.modules:
+            return address
+    raise UserError(f"the algorithm {spec.name!r} has no address; {HOW_TO_ADDRESS}")
+
+
+def source_hash(address: str) -> str | None:
+    """Of the file that defines the algorithm; None for a built-in one, which the version stands for."""
+    if address in ALGORITHMS:
+        return None
+    where = address.rsplit(":", 1)[0]
+    path = Path(where) if where.endswith(".py") else _file_of(importlib.import_module(where))
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path else None
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve() if file else None

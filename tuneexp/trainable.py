@@ -1,0 +1,121 @@
+"""The Trainable: a trial as Ray Tune sees it. `train()` runs sample -> learn -> sync."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from ray.tune import Trainable
+
+from tuneexp import checkpoint
+from tuneexp.algorithms.registry import address_of, load_spec, source_hash
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.errors import UserError, unknown_name
+from tuneexp.execution.trial import Trial
+from tuneexp.trial_config import TrialConfig
+
+log = logging.getLogger(__name__)
+
+NO_ADDRESS = ""
+
+
+class AlgorithmTrainable(Trainable):
+    """Works under Tune and without it. The config is a `TrialConfig` as a plain dict."""
+
+    bound_spec: ClassVar[AlgorithmSpec | None] = None
+
+    def setup(self, config: dict[str, Any]) -> None:
+        torch.set_num_threads(1)
+        trial_config = TrialConfig.parse(config, "the trial")
+        spec = self.bound_spec or load_spec(trial_config.algorithm)
+        report_changed_source(trial_config)
+        self.trial = Trial(spec, trial_config)
+
+    def step(self) -> dict[str, Any]:
+        return self.trial.advance()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        checkpoint.write(checkpoint_dir, self.trial.state_dict())
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
+        self.trial.load_state_dict(checkpoint.read(checkpoint_dir))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Actors are reused: everything is built anew in place, but for the programs that still fit."""
+        self.cleanup()
+        self.setup(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        if hasattr(self, "trial"):
+            self.trial.close()
+            del self.trial
+
+    def evaluate(self, episodes: int = 20, seed: int = 10_000) -> list[list[float]]:
+        """Returns of the deterministic policy, one list of `episodes` a seed."""
+        return self.trial.evaluate(episodes, seed).tolist()
+
+
+def report_changed_source(config: TrialConfig) -> None:
+    if config.source_hash is not None and source_hash(config.algorithm) != config.source_hash:
+        log.warning("the source of %s has changed since this was started", config.algorithm)
+
+
+def build_trainable(
+    spec: AlgorithmSpec, env: Any, seeds: list[int], settings: Mapping[str, Any]
+) -> AlgorithmTrainable:
+    """settings: fields of `TrialConfig` and hyperparameters of the algorithm, by their own names."""
+    of_trial = {key: value for key, value in settings.items() if key in TrialConfig.model_fields}
+    hyperparameters = {key: value for key, value in settings.items() if key not in of_trial}
+    unknown = next((key for key in hyperparameters if key not in spec.config_class.model_fields), None)
+    if unknown is not None:
+        known = [*spec.config_class.model_fields, *TrialConfig.model_fields]
+        raise unknown_name("hyperparameter", unknown, known, see=f"tuneexp describe {spec.name}")
+    try:
+        address = address_of(spec)
+    except UserError:
+        address = NO_ADDRESS  # trains, but its checkpoints load only through the spec itself
+    hyperparameters = {**of_trial.pop("hyperparameters", {}), **hyperparameters}
+    config = TrialConfig.parse(
+        {
+            "algorithm": address,
+            "source_hash": source_hash(address) if address else None,
+            "env": env,
+            "seeds": seeds,
+            "hyperparameters": hyperparameters,
+            **of_trial,
+        },
+        spec.name,
+    )
+    bound = type(AlgorithmTrainable.__name__, (AlgorithmTrainable,), {"bound_spec": spec})
+    return bound(config=config.model_dump())  # type: ignore[no-any-return]
+
+
+def trial_from_checkpoint(folder: str | Path, **changes: Any) -> Trial:
+    """The trial that a checkpoint holds, ready to go on. changes: fields of `TrialConfig` (a larger budget)."""
+    state = checkpoint.read(folder)
+    if not isinstance(state.get("config"), dict):
+        raise checkpoint.CheckpointError(f"the checkpoint {folder} is damaged: it holds no configuration")
+    config = TrialConfig.parse({**state["config"], **changes}, f"the checkpoint {folder}")
+    if not config.algorithm:
+        raise UserError(f"the checkpoint {folder} is of an algorithm without an address; build it from its own spec")
+    report_changed_source(config)
+    trial = Trial(load_spec(config.algorithm), config)
+    trial.load_state_dict(state)
+    return trial
+
+
+def evaluate_checkpoint(folder: str | Path, episodes: int = 20, seed: int = 10_000) -> dict[str, Any]:
+    """Evaluate every seed of a checkpoint; return_std is over all episodes."""
+    trial = trial_from_checkpoint(folder, compile="off")
+    returns = trial.evaluate(episodes, seed)
+    trial.close()
+    return {
+        "episodes": episodes,
+        "return_mean": float(returns.mean()),
+        "return_std": float(returns.std()),
+        "return_per_seed": returns.mean(axis=1).tolist(),
+    }
