@@ -1,0 +1,52 @@
+"""`tuneexp evaluate`: the deterministic policy of a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tuneexp.cli.options import JsonOption, VerboseOption, examples
+from tuneexp.cli.parsing import positive
+from tuneexp.cli.terminal import terminal
+from tuneexp.errors import UserError
+
+EPILOG = examples(
+    "tuneexp evaluate runs/train/ppo-CartPole-v1-.../checkpoint_000000100000 --episodes 20",
+    "tuneexp evaluate CHECKPOINT --episodes 100 --seed 7 --json",
+)
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder, as train and show print it.")],
+    episodes: Annotated[int, typer.Option("--episodes", help="Episodes for each seed of the checkpoint.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the evaluation environments.")] = 10_000,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Evaluate the deterministic policy of a checkpoint, each trained seed on its own episodes."""
+    positive("--episodes", episodes)
+    if seed < 0:
+        raise UserError(f"--seed is 0 or more, got {seed}")
+    with terminal(json, verbose) as screen:
+        from tuneexp.execution.evaluation import evaluate_checkpoint
+
+        result = evaluate_checkpoint(str(checkpoint), episodes=episodes, seed=seed)
+        if screen.json:
+            screen.result(result)
+        else:
+            screen.show_text(_words(result))
+
+
+def _words(result: dict[str, Any]) -> str:
+    from tuneexp.report.seeds import interval
+    from tuneexp.report.text import score
+
+    bounds = interval(result["return_per_seed"])
+    spread = f"\n95% interval over seeds {score(bounds[0])} to {score(bounds[1])}" if bounds else ""
+    per_seed = ", ".join(map(score, result["return_per_seed"]))
+    return (
+        f"return {score(result['return_mean'])} (standard deviation {score(result['return_std'])}) "
+        f"over {result['episodes']} episodes a seed\nper seed {per_seed}{spread}"
+    )

@@ -1,0 +1,83 @@
+"""From an exception to an exit code and one or two lines: the only place that catches everything."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+
+import typer
+
+from tuneexp.errors import TuneexpError, nearest
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line and return its exit code; nothing escapes but what says "stop" to Python."""
+    from tuneexp.cli.app import app
+
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=list(args), prog_name="tuneexp", standalone_mode=False)
+        sys.stdout.flush()
+    except TuneexpError as error:
+        return _say("\n".join([str(error), *_notes(error)]), error.exit_code)
+    except typer.TyperException as error:
+        return _usage_error(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_went_away()
+    except Exception as error:
+        return _internal_error(error, args)
+    return code if isinstance(code, int) else DONE
+
+
+def _say(message: str, code: int) -> int:
+    typer.echo(f"tuneexp: {message}", err=True)
+    return code
+
+
+def _usage_error(error: typer.TyperException) -> int:
+    """typer's own complaints (an unknown option, a missing argument), with the nearest name and the help to read."""
+    kind, context = type(error).__name__, getattr(error, "ctx", None)
+    if kind == "NoArgsIsHelpError":  # `tuneexp` alone: its help was already printed
+        return BAD_INPUT
+    message = " ".join(error.format_message().split()).rstrip(".")
+    if kind == "NoSuchOption" and context is not None:
+        options = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
+        message = _unknown("option", getattr(error, "option_name", ""), [*options, "--help"])
+    elif message.startswith("No such command") and context is not None:
+        message = _unknown("command", message.split("'")[1], context.command.commands)
+    see = f"{context.command_path} --help" if context is not None else "tuneexp --help"
+    return _say(f"{message[:1].lower()}{message[1:]} (see {see})", BAD_INPUT)
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    # Without the dashes, which every option shares and which would make all of them look alike.
+    bare = {option.lstrip("-"): option for option in known}
+    match = nearest(name.lstrip("-"), bare)
+    return f"unknown {kind} {name!r}; " + (
+        f"did you mean {bare[match]!r}?" if match else f"known: {', '.join(bare.values())}"
+    )
+
+
+def _reader_went_away() -> int:
+    """`tuneexp list | head -1`: the reader closed the pipe. Keep Python's shutdown from complaining about it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return FAILED
+
+
+def _internal_error(error: Exception, args: Sequence[str]) -> int:
+    if {"-v", "--verbose"} & set(args):
+        traceback.print_exception(error, file=sys.stderr)
+        return FAILED
+    line = " ".join(str(error).split())
+    advice = "; ".join([*_notes(error), "run it again with -v to see where it came from"])
+    return _say(f"internal error: {type(error).__name__}: {line[:300]}\n{advice}", FAILED)
+
+
+def _notes(error: Exception) -> list[str]:
+    return getattr(error, "__notes__", [])

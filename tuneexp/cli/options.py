@@ -1,0 +1,66 @@
+"""Options that several commands share, each described once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+StorageOption = Annotated[
+    str,
+    typer.Option(
+        "--storage",
+        envvar="TUNEEXP_STORAGE",
+        metavar="FOLDER",
+        help="Where sweeps, checkpoints and the MLflow store are kept.",
+    ),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print exactly one JSON object on standard output; everything else goes to standard error."
+    ),
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="Let Ray, MLflow and Optuna speak too, and show tracebacks of internal errors."
+    ),
+]
+SeedsOption = Annotated[
+    str, typer.Option("--seeds", metavar="N | A,B,...", help="N trains seeds 0 to N-1 together; 3,5,8 names them.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Fix a hyperparameter; may be repeated; nested names with a slash (model/activation=relu). "
+        "Names: tuneexp describe ALGORITHM.",
+    ),
+]
+CompileOption = Annotated[
+    str,
+    typer.Option(
+        "--compile",
+        metavar="auto|on|off",
+        help="Compile the gradient step: auto does where the number of updates repays it.",
+    ),
+]
+
+DEFAULT_STORAGE = "runs"
+COMPILE_CHOICES = ("auto", "on", "off")
+
+
+def examples(*lines: str) -> str:
+    """The epilog of a command."""
+    return "\n".join(["[bold]Examples[/bold]", *(line.replace("[", r"\[") for line in lines)])
+
+
+def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
+    """`value` where it is one of `choices`; else UserError with the nearest."""
+    if value not in choices:
+        from tuneexp.errors import unknown_name
+
+        raise unknown_name(f"value for {option}", value, choices)
+    return value

@@ -1,0 +1,144 @@
+"""What people type, as values: seeds, settings, paths. Text is never evaluated as code."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tuneexp.errors import UserError
+
+MAX_SEED = 2**32 - 1
+# YAML 1.1 reads `1e-3` as a string; here it is the number that everybody means.
+_NUMBER = re.compile(r"[-+]?(\d[\d_]*)?\.?\d[\d_]*([eE][-+]?\d+)?")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`4` -> [0, 1, 2, 3]; `3,5,8` -> [3, 5, 8]; a single seed is named with a comma: `3,`."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > 1 and parts[-1] == "":
+        parts.pop()
+    if not all(re.fullmatch(r"-?\d+", part) for part in parts):
+        raise UserError(
+            f"--seeds {text!r} is no number of seeds and no list of seeds; write --seeds 4 or --seeds 3,5,8"
+        )
+    numbers = [int(part) for part in parts]
+    if "," not in text:
+        return list(range(_positive_count(numbers[0])))
+    return _distinct_seeds(numbers)
+
+
+def _positive_count(count: int) -> int:
+    if not 0 < count <= 10_000:
+        raise UserError(
+            f"--seeds {count}: the number of seeds is from 1 to 10000; write --seeds 4, or name them: --seeds 3,5,8"
+        )
+    return count
+
+
+def _distinct_seeds(seeds: list[int]) -> list[int]:
+    for seed in seeds:
+        if not 0 <= seed <= MAX_SEED:
+            raise UserError(f"--seeds: a seed is from 0 to {MAX_SEED}, got {seed}")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds names a seed twice: {', '.join(map(str, seeds))}; each seed trains once")
+    return seeds
+
+
+def parse_value(text: str) -> Any:
+    """A YAML scalar or flow list (`0.001`, `1e-3`, `true`, `relu`, `[64, 64]`, `null`); UserError if it is neither."""
+    if _NUMBER.fullmatch(text.strip()):
+        return _number(text.strip())
+    import yaml
+
+    try:
+        return _numbers_inside(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise UserError(
+            f"--set: {text!r} is no YAML value: {problem}; write a number, true/false, a word or a list [64, 64]"
+        ) from None
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _numbers_inside(value: Any) -> Any:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return _number(value)
+    if isinstance(value, list):
+        return [_numbers_inside(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _numbers_inside(item) for key, item in value.items()}
+    return value
+
+
+def parse_settings(settings: Iterable[str], option: str = "--set") -> dict[str, Any]:
+    """`["learning_rate=1e-3", "model/activation=relu"]` -> `{"learning_rate": 0.001, "model": {"activation": "relu"}}`.
+
+    A nested key is written with `/` or `.`. UserError for a line without `=`, a key given twice, or a key that is
+    both a value and a group."""
+    tree: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        path = re.split(r"[/.]", key.strip())
+        if not equals or not all(path):
+            raise UserError(
+                f"{option} {setting!r}: write {option} name=value, for example {option} learning_rate=0.001"
+            )
+        _put(tree, path, parse_value(text), option)
+    return tree
+
+
+def _put(tree: dict[str, Any], path: list[str], value: Any, option: str) -> None:
+    *groups, leaf = path
+    for group in groups:
+        tree = tree.setdefault(group, {})
+        if not isinstance(tree, dict):
+            raise UserError(
+                f"{option}: {group!r} is given a value and also a nested key ({'/'.join(path)}); keep one of them"
+            )
+    if leaf in tree:
+        raise UserError(f"{option} names {'/'.join(path)!r} twice; keep one of them")
+    tree[leaf] = value
+
+
+def positive(option: str, value: int) -> int:
+    if value <= 0:
+        raise UserError(f"{option} is at least 1, got {value}")
+    return value
+
+
+def writable_folder(folder: str | Path, option: str = "--storage") -> Path:
+    """`folder`, made if it is missing. UserError where nothing can be written there, before any work starts."""
+    path = Path(folder).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".write-test-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{option} {str(folder)!r} can't be written: {error.strerror}; choose another with {option} FOLDER"
+        ) from None
+    return path
+
+
+def finite(value: Any) -> Any:
+    """`value` as JSON can hold it: NaN and infinities become None, keys strings, numpy and path objects plain ones."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [finite(item) for item in value]
+    if hasattr(value, "item") and not isinstance(value, str):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | None) else str(value)

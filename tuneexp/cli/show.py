@@ -1,0 +1,128 @@
+"""`tuneexp list` and `tuneexp show`: what is stored, read from the folders; works while a sweep runs, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tuneexp.cli.options import DEFAULT_STORAGE, JsonOption, StorageOption, VerboseOption, examples
+from tuneexp.cli.parsing import positive
+from tuneexp.cli.terminal import Terminal, terminal
+from tuneexp.errors import UserError
+
+if TYPE_CHECKING:
+    from tuneexp.sweep import SweepResult
+
+LIST_EPILOG = examples("tuneexp list", "tuneexp list --storage /data/runs --json")
+SHOW_EPILOG = examples("tuneexp show first", "tuneexp show first --plot curves.png", "tuneexp show first --json")
+
+FIGURE_FORMATS = (".png", ".pdf", ".svg")
+PLOTTED_TRIALS = 5
+
+NameArgument = Annotated[str, typer.Argument(help="Name of a sweep (tuneexp list shows them).")]
+
+
+def list_(storage: StorageOption = DEFAULT_STORAGE, json: JsonOption = False, verbose: VerboseOption = False) -> None:
+    """List the sweeps of a storage folder, the newest last."""
+    with terminal(json, verbose) as screen:
+        from tuneexp.report.leaderboard import sweep_table
+        from tuneexp.sweep import list_sweeps
+
+        sweeps = list_sweeps(storage)
+        if screen.json:
+            screen.result({"storage": str(Path(storage).expanduser().resolve()), "sweeps": sweeps})
+        elif sweeps:
+            screen.show(sweep_table(sweeps))
+        else:
+            screen.note(f"no sweeps in {storage!r} yet; start one with: tuneexp sweep --help")
+
+
+def show(
+    name: NameArgument,
+    top: Annotated[int | None, typer.Option("--top", help="Show only the best N trials.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Also draw the seeds' learning curves of the best trials (.png, .pdf, .svg)."
+        ),
+    ] = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Show the leaderboard of a sweep: every trial, how it ended and what it varied; and the best configuration."""
+    if top is not None:
+        positive("--top", top)
+    if plot is not None and plot.suffix.lower() not in FIGURE_FORMATS:
+        raise UserError(f"--plot {str(plot)!r}: write a file name that ends in {', '.join(FIGURE_FORMATS)}")
+    with terminal(json, verbose) as screen:
+        from tuneexp.sweep import load_sweep
+
+        result = load_sweep(name, storage)
+        if screen.json:
+            screen.result(result.as_json())
+        else:
+            show_result(screen, result, top)
+        if plot is not None:
+            _plot(screen, result, plot)
+
+
+def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -> None:
+    """The leaderboard and the best trial on standard output."""
+    from rich.text import Text
+
+    from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard
+
+    if not result.trials:
+        screen.note(f"sweep {result.name} has no trials yet")
+        return
+    rows = leaderboard_rows(result.trials)
+    title = Text(f"{result.name} ({result.state}): {len(rows)} trials")
+    screen.show(render_leaderboard(rows, title=title, limit=top, width=screen.width))
+    for row in rows:
+        if row["reason"] and row["outcome"] != "pruned":
+            screen.show_text(f"trial {row['trial']} {row['outcome']}: {row['reason']}")
+    if result.best is not None:
+        screen.show_text("\n" + _best_words(result, result.best))
+    if result.state == "interrupted":
+        screen.note(f"\nit can go on: tuneexp resume {result.name} --storage {result.storage}")
+
+
+def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
+    from tuneexp.report.seeds import final_returns, interval
+    from tuneexp.report.text import flat, number, score
+
+    settings = " ".join(f"{name}={number(value)}" for name, value in flat(best["config"]).items())
+    lines = [
+        f"best        trial {best['trial_number']}, objective {score(best['objective'])}",
+        f"config      {settings}",
+    ]
+    returns = final_returns(Path(result.storage) / result.name, best["trial_number"])
+    if returns:
+        bounds = interval(list(returns.values()))
+        spread = f" (95% interval {score(bounds[0])} to {score(bounds[1])})" if bounds else ""
+        lines.append("per seed    " + ", ".join(f"{seed}: {score(value)}" for seed, value in returns.items()) + spread)
+    if best["checkpoint"]:
+        lines += [f"checkpoint  {best['checkpoint']}", f"next        tuneexp evaluate {best['checkpoint']}"]
+    if result.mlflow.get("parent_run_id"):
+        lines.append(f"compare     tuneexp ui --storage {result.storage}")
+    return "\n".join(lines)
+
+
+def _plot(screen: Terminal, result: SweepResult, path: Path) -> None:
+    from tuneexp.report.leaderboard import leaderboard_rows
+    from tuneexp.report.seeds import save_seed_plot, stored_curves
+
+    numbers = [row["trial"] for row in leaderboard_rows(result.trials)[:PLOTTED_TRIALS]]
+    curves = stored_curves(Path(result.storage) / result.name)
+    drawn = {f"trial {number}": curves[number] for number in numbers if number in curves}
+    if not drawn:
+        raise UserError(f"sweep {result.name!r} has no reports yet, so there is nothing to draw")
+    try:
+        save_seed_plot(drawn, path, f"{result.name}: the best {len(drawn)} trials, thin lines are seeds")
+    except OSError as error:
+        raise UserError(f"--plot {str(path)!r} can't be written: {error.strerror}") from None
+    screen.note(f"drew {path}")

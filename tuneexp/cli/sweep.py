@@ -1,0 +1,145 @@
+"""`tuneexp sweep` and `tuneexp resume`: many trials, with a live leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tuneexp.cli.options import (
+    COMPILE_CHOICES,
+    DEFAULT_STORAGE,
+    CompileOption,
+    JsonOption,
+    SeedsOption,
+    SetOption,
+    StorageOption,
+    VerboseOption,
+    examples,
+    one_of,
+)
+from tuneexp.cli.parsing import parse_seeds, parse_settings, positive
+from tuneexp.cli.show import NameArgument, show_result
+from tuneexp.cli.terminal import Terminal, terminal
+from tuneexp.errors import TuneexpError
+
+if TYPE_CHECKING:
+    from tuneexp.sweep import SweepResult
+
+SWEEP_EPILOG = examples(
+    "tuneexp sweep --algorithm ppo --env CartPole-v1 --space search_spaces/ppo.yaml --trials 8 --seeds 4 --name first",
+    "tuneexp sweep --env Pendulum-v1 --space search_spaces/ppo.yaml --env-steps 100000 --set n_envs=4 --name pendulum",
+    "tuneexp sweep --algorithm experiments/custom_loss.py:MyPPO --env CartPole-v1 --space SPACE.yaml --name mine",
+)
+RESUME_EPILOG = examples("tuneexp resume first", "tuneexp resume first --storage /data/runs --json")
+
+_WHAT, _HOW, _WHERE = "What to tune", "How to search", "Where and how much at once"
+
+
+def sweep(
+    name: Annotated[str, typer.Option("--name", help="Name of the sweep and of its folder.", rich_help_panel=_WHAT)],
+    env: Annotated[str, typer.Option("--env", help="A gymnasium id or module:Class.", rich_help_panel=_WHAT)],
+    space: Annotated[
+        str,
+        typer.Option(
+            "--space",
+            metavar="FILE",
+            help="Search space: a YAML file, or path/file.py:FUNCTION.",
+            rich_help_panel=_WHAT,
+        ),
+    ],
+    algorithm: Annotated[
+        str, typer.Option("--algorithm", help="A name or an address (path/file.py:NAME).", rich_help_panel=_WHAT)
+    ] = "ppo",
+    settings: SetOption = None,
+    trials: Annotated[int, typer.Option("--trials", help="Number of trials.", rich_help_panel=_HOW)] = 8,
+    seeds: SeedsOption = "4",
+    env_steps: Annotated[
+        int,
+        typer.Option("--env-steps", help="Budget of a trial: environment steps for each seed.", rich_help_panel=_HOW),
+    ] = 50_000,
+    scheduler: Annotated[
+        str,
+        typer.Option("--scheduler", help="Who stops weak trials early: asha, or fifo (nobody).", rich_help_panel=_HOW),
+    ] = "asha",
+    searcher: Annotated[
+        str,
+        typer.Option(
+            "--searcher", help="Who suggests values: tpe (learns from the trials) or random.", rich_help_panel=_HOW
+        ),
+    ] = "tpe",
+    searcher_seed: Annotated[
+        int, typer.Option("--searcher-seed", help="Seed of the searcher.", rich_help_panel=_HOW)
+    ] = 0,
+    storage: StorageOption = DEFAULT_STORAGE,
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", help="Trials at the same time; by default one a core.", rich_help_panel=_WHERE),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="A Ray cluster to run on; by default this machine.", rich_help_panel=_WHERE),
+    ] = None,
+    compile: CompileOption = "auto",
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Tune an algorithm: many trials, each on several seeds, under one searcher and one scheduler."""
+    one_of("--compile", compile, COMPILE_CHOICES)
+    asked: dict[str, Any] = {
+        "algorithm": algorithm,
+        "env": env,
+        "space": space,
+        "name": name,
+        "trials": positive("--trials", trials),
+        "seeds": parse_seeds(seeds),
+        "env_steps": positive("--env-steps", env_steps),
+        "scheduler": scheduler,
+        "searcher": searcher,
+        "searcher_seed": searcher_seed,
+        "storage": storage,
+        "fixed": parse_settings(settings or ()),
+        "concurrency": None if concurrency is None else positive("--concurrency", concurrency),
+        "address": address,
+        "compile": compile,
+    }
+    with terminal(json, verbose) as screen:
+        from tuneexp.sweep import Sweep
+
+        new = Sweep(**asked, verbose=verbose)
+        _watch(screen, new.config, new.run)
+
+
+def resume(
+    name: NameArgument,
+    storage: StorageOption = DEFAULT_STORAGE,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Go on with a sweep that was interrupted or killed: finished trials stay, the others continue."""
+    with terminal(json, verbose) as screen:
+        from tuneexp.sweep import load_config
+        from tuneexp.sweep import resume as resume_sweep
+
+        config = load_config(name, storage)
+        _watch(screen, config, lambda on_event: resume_sweep(name, storage, on_event=on_event, verbose=verbose))
+
+
+def _watch(screen: Terminal, config: Any, run: Callable[..., SweepResult]) -> None:
+    """Run with the view that fits the screen, then show what was found."""
+    from tuneexp.report.live import SweepProgress, sweep_view
+    from tuneexp.report.text import seeds
+
+    title = (
+        f"sweep {config.name}: {config.algorithm} on {config.env}, {config.trials} trials, "
+        f"seeds {seeds(config.seeds)}, {config.env_steps:,} env steps a seed, {config.concurrency} at a time"
+    )
+    with sweep_view(screen.err, SweepProgress(config.trials, config.env_steps), title) as view:
+        result = run(on_event=view.on_event)
+    if screen.json:
+        screen.result(result.as_json())
+    else:
+        show_result(screen, result)
+    if result.best is None:
+        raise TuneexpError(f"no trial finished; what went wrong: tuneexp show {config.name} --storage {result.storage}")

@@ -1,0 +1,181 @@
+"""Where output goes: results to standard output, everything else to standard error, chatter of others to a log.
+
+Ray writes from C++ and from subprocesses, so levels and filters in Python are not enough: the file descriptors 1
+and 2 themselves are pointed at a log file while a command works, and the person's own two streams are kept aside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console, RenderableType
+
+from tuneexp.cli.parsing import finite
+from tuneexp.errors import UserError
+
+LOG_WIDTH = 160  # of tables in a file or a pipe, where a terminal's width means nothing
+_NOISY_LOGGERS = ("ray", "mlflow", "alembic", "sqlalchemy", "optuna", "gymnasium", "torch", "matplotlib", "urllib3")
+# Read when these packages are imported or start their processes, so they are set before either.
+_QUIET_ENVIRONMENT = {
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS": "1",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S_AUTOSCALER": "1000000",
+    "GLOG_minloglevel": "3",
+    "PYTHONWARNINGS": "ignore",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "ALEMBIC_LOGGING_LEVEL": "ERROR",
+}
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """The two streams of a command. `json`: results are one JSON object; `chatter`: the log of the others, if kept."""
+
+    out: TextIO
+    err: Console
+    json: bool
+    verbose: bool
+    chatter: Path | None
+
+    def say(self, message: RenderableType, **options: Any) -> None:
+        """A line or a table about the work: standard error."""
+        self.err.print(message, **{"soft_wrap": isinstance(message, str), "highlight": False, **options})
+
+    def note(self, message: str) -> None:
+        """Plain text, in which [brackets] are just brackets."""
+        self.say(message, markup=False)
+
+    def result(self, value: Any) -> None:
+        """The one JSON object of `--json`: valid JSON, so NaN is written as null."""
+        self.out.write(json.dumps(finite(value), allow_nan=False) + "\n")
+        self.out.flush()
+
+    def show(self, renderable: RenderableType) -> None:
+        """A table that is the result itself: standard output."""
+        Console(file=self.out, highlight=False, width=self.width).print(renderable)
+
+    def show_text(self, text: str) -> None:
+        """Text that is the result itself, whole lines: a path that is cut or wrapped can't be copied."""
+        self.out.write(f"{text}\n")
+        self.out.flush()
+
+    @property
+    def width(self) -> int:
+        """Columns of standard output."""
+        return Console(file=self.out).width if self.out.isatty() else LOG_WIDTH
+
+
+@contextlib.contextmanager
+def terminal(json: bool = False, verbose: bool = False) -> Iterator[Terminal]:
+    """Open the streams of one command and put everything back after it."""
+    with contextlib.ExitStack() as stack:
+        out, err = _own(stack, sys.stdout, 1), _own(stack, sys.stderr, 2)
+        chatter = None
+        if not verbose:
+            _quiet_python(stack)
+            chatter = _chatter_to_log(stack)
+        else:
+            _point(stack, 1, 2)
+        # print() in an environment or a callback stays visible, and out of the JSON; logs of others go to the log.
+        stack.enter_context(contextlib.redirect_stdout(err))
+        console = Console(file=err, highlight=False, width=None if err.isatty() else LOG_WIDTH)
+        _show_own_log(stack, console, verbose)
+        yield Terminal(out, console, json, verbose, chatter)
+
+
+def _is_descriptor(stream: TextIO, number: int) -> bool:
+    try:
+        return stream.fileno() == number
+    except (OSError, ValueError, AttributeError):
+        return False  # a captured stream, in a test or a notebook
+
+
+def _own(stack: contextlib.ExitStack, stream: TextIO, number: int) -> TextIO:
+    """A stream of our own on what `stream` writes to now, so that descriptor `number` can be pointed elsewhere."""
+    if not _is_descriptor(stream, number):
+        return stream
+    stream.flush()
+    return stack.enter_context(os.fdopen(os.dup(number), "w", encoding="utf-8", errors="replace", buffering=1))
+
+
+def _point(stack: contextlib.ExitStack, number: int, target: int) -> None:
+    """Point descriptor `number` at `target` until the stack closes."""
+    if not _is_descriptor(sys.stdout if number == 1 else sys.stderr, number):
+        return
+    kept = os.dup(number)
+    os.dup2(target, number)
+
+    def back() -> None:
+        os.dup2(kept, number)
+        os.close(kept)
+
+    stack.callback(back)
+
+
+def _chatter_to_log(stack: contextlib.ExitStack) -> Path | None:
+    """Ray's and others' own output goes to a file that stays only where the command fails."""
+    if not (_is_descriptor(sys.stdout, 1) or _is_descriptor(sys.stderr, 2)):
+        return None
+    handle, name = tempfile.mkstemp(prefix="tuneexp-", suffix=".log")
+    path = Path(name)
+    for number in (1, 2):
+        _point(stack, number, handle)
+    os.close(handle)
+
+    def forget(kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool:
+        if kind is None or issubclass(kind, UserError | KeyboardInterrupt) or path.stat().st_size == 0:
+            path.unlink(missing_ok=True)
+        elif isinstance(error, Exception):
+            error.add_note(f"what Ray and others wrote meanwhile: {path}")
+        return False
+
+    stack.push(forget)
+    return path
+
+
+def _quiet_python(stack: contextlib.ExitStack) -> None:
+    for name, value in _QUIET_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    stack.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore")
+    for name in _NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _show_own_log(stack: contextlib.ExitStack, console: Console, verbose: bool) -> None:
+    """Warnings of tuneexp itself ("no C++ compiler: training runs eager") are for the person, as plain lines."""
+    handler = _ConsoleHandler(console)
+    handler.setLevel(logging.INFO if verbose else logging.WARNING)
+    logger = logging.getLogger("tuneexp")
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    logger.propagate = False
+
+    def back() -> None:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+
+    stack.callback(back)
+
+
+class _ConsoleHandler(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,51 @@
+"""Training as it runs: a progress bar with time left on a terminal, one line a report everywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Self
+
+from rich.progress import BarColumn, Progress, TextColumn
+
+from tuneexp.cli.terminal import Terminal
+from tuneexp.report.pretty import progress_line
+from tuneexp.report.text import duration, seeds
+
+
+def training_view(
+    screen: Terminal, algorithm: str, env: str, seed_list: Sequence[int], budget_env_steps: int, done_env_steps: int = 0
+) -> TrainingView:
+    screen.note(f"training {algorithm} on {env}, seeds {seeds(seed_list)}, {budget_env_steps:,} env steps a seed")
+    return TrainingView(screen, budget_env_steps, done_env_steps)
+
+
+class TrainingView(AbstractContextManager["TrainingView"]):
+    """`report(result)` after every `train()`. The bar shows only on a terminal."""
+
+    def __init__(self, screen: Terminal, budget_env_steps: int, done_env_steps: int) -> None:
+        self.screen = screen
+        self.budget, self.start = budget_env_steps, done_env_steps
+        self.started_at = time.monotonic()
+        # Time left counts from our own reports: rich's estimate starts at the first one.
+        columns = (BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
+        self.bar = Progress(*columns, console=screen.err, transient=True, disable=not screen.err.is_terminal)
+        self.task = self.bar.add_task("starting", total=budget_env_steps, completed=done_env_steps)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def report(self, result: Mapping[str, Any]) -> None:
+        steps = int(result["env_steps"])
+        elapsed = time.monotonic() - self.started_at
+        left = elapsed * max(0, self.budget - steps) / max(1, steps - self.start)
+        self.screen.note(progress_line(result, self.budget))
+        self.bar.update(self.task, completed=min(steps, self.budget), description=f"{duration(left)} left")

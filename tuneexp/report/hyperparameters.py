@@ -1,0 +1,111 @@
+"""What `tuneexp describe` prints: every hyperparameter of a configuration class, as data and as a table."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from rich.table import Table
+
+from tuneexp.config import is_numeric
+from tuneexp.report.text import number
+
+_BOUNDS = (("ge", "lower", ">="), ("gt", "lower", ">"), ("le", "upper", "<="), ("lt", "upper", "<"))
+
+
+def hyperparameter_rows(config_class: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
+    """One row a field: `name` (nested with `/`), `default`, `range`, `kind` (numeric or structural), `meaning`."""
+    rows: list[dict[str, Any]] = []
+    for name, field in config_class.model_fields.items():
+        path = f"{prefix}/{name}" if prefix else name
+        nested = _model_in(field.annotation)
+        rows += hyperparameter_rows(nested, path) if nested else [_row(path, field)]
+    return rows
+
+
+def _row(name: str, field: FieldInfo) -> dict[str, Any]:
+    return {
+        "name": name,
+        "default": _plain(field.get_default(call_default_factory=True)),
+        "range": value_range(field),
+        "kind": "numeric" if is_numeric(field) else "structural",
+        "meaning": field.description or "",
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return list(value) if isinstance(value, tuple) else value
+
+
+def value_range(field: FieldInfo) -> str:
+    """`> 0`, `[0, 1]`, `one of tanh, relu`, `true or false`, `integer >= 1, or null`: what the field accepts."""
+    annotation, metadata = _unwrapped(field.annotation)
+    options = [part for part in _members(annotation) if part is not type(None)]
+    nullable = len(options) < len(_members(annotation))
+    words = [_words_of(option) for option in options]
+    bounds = _interval([*metadata, *field.metadata, *(extra for option in options for extra in _unwrapped(option)[1])])
+    text = " or ".join(dict.fromkeys(word for word in words if word)) or "any"
+    text = f"{text} {bounds}" if bounds else text
+    return f"{text}, or null" if nullable else text
+
+
+def _members(annotation: Any) -> Sequence[Any]:
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _unwrapped(annotation: Any) -> tuple[Any, list[Any]]:
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        return inner, metadata
+    return annotation, []
+
+
+def _words_of(annotation: Any) -> str:
+    annotation, _ = _unwrapped(annotation)
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, get_args(annotation)))
+    if origin in (list, tuple):
+        inner = next((part for part in get_args(annotation) if part is not Ellipsis), None)
+        return f"list of {_words_of(inner)}s" if inner else "list"
+    names = {bool: "true or false", int: "integer", float: "number", str: "text"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
+
+
+def _interval(metadata: Sequence[Any]) -> str:
+    found = {}
+    for item in metadata:
+        for attribute, side, sign in _BOUNDS:
+            bound = getattr(item, attribute, None)
+            if bound is not None:
+                found[side] = (sign, bound)
+    return ", ".join(
+        f"{sign} {number(bound)}" for sign, bound in (found[side] for side in ("lower", "upper") if side in found)
+    )
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    return next(_models(annotation), None)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    for member in _members(_unwrapped(annotation)[0]):
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            yield member
+
+
+def hyperparameter_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    table.add_column("hyperparameter", no_wrap=True, style="cyan")
+    table.add_column("default", overflow="fold")
+    table.add_column("accepts", overflow="fold")
+    table.add_column("meaning", overflow="fold", ratio=1)
+    for row in rows:
+        default = "null" if row["default"] is None else number(row["default"])
+        table.add_row(row["name"], default, row["range"], row["meaning"])
+    return table

@@ -1,0 +1,124 @@
+"""The trials of a sweep, best first: rows as data, then the table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from tuneexp.report.text import count, flat, number, score
+
+# A pruned trial's objective was reached on a smaller budget: it stands below every trial that ran its full one.
+_ORDER = {"completed": 0, "running": 1, "pruned": 2, "waiting": 4}
+_FAILED_ORDER = 3
+_STYLES = {"completed": "green", "running": "cyan", "pruned": "yellow", "waiting": "dim"}
+
+
+def leaderboard_rows(trials: Iterable[Mapping[str, Any]], varied: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """One row a trial, best first: `rank`, `trial`, `outcome`, `objective`, `env_steps`, `parameters`, `reason`.
+
+    `trials` as in a sweep's JSON (`trial_number` or `trial_id`, `outcome`, `objective`, `env_steps`, `config`);
+    `parameters` holds the hyperparameters in `varied` (default: those that differ between the trials)."""
+    given = list(trials)
+    configs = [flat(trial.get("config") or {}) for trial in given]
+    names = list(varied) if varied is not None else differing(configs)
+    rows = [_row(trial, config, names) for trial, config in zip(given, configs, strict=True)]
+    rows.sort(key=_place)
+    for rank, row in enumerate(rows, start=1):
+        row["rank"] = rank
+    return rows
+
+
+def _row(trial: Mapping[str, Any], config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "rank": 0,
+        "trial": trial.get("trial_number", trial.get("trial_id")),
+        "outcome": trial.get("outcome") or trial.get("status") or "running",
+        "objective": _usable(trial.get("objective")),
+        "env_steps": trial.get("env_steps") or 0,
+        "parameters": {name: config[name] for name in names if name in config},
+        "reason": trial.get("reason"),
+    }
+
+
+def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys of flat configurations whose values are not all the same, in order of appearance."""
+    names = list(dict.fromkeys(name for config in configs for name in config))
+    return [name for name in names if len({repr(config.get(name)) for config in configs}) > 1]
+
+
+def _usable(objective: Any) -> float | None:
+    return float(objective) if isinstance(objective, int | float) and math.isfinite(objective) else None
+
+
+def _place(row: Mapping[str, Any]) -> tuple[int, float, str]:
+    objective = row["objective"]
+    return (_ORDER.get(row["outcome"], _FAILED_ORDER), math.inf if objective is None else -objective, str(row["trial"]))
+
+
+def render_leaderboard(
+    rows: Sequence[Mapping[str, Any]],
+    title: str | Text | None = None,
+    limit: int | None = None,
+    width: int | None = None,
+) -> Table:
+    """A rich table of `rows`; `limit` keeps the first rows, `width` drops parameters that have no room."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for heading in ("trial", "objective", "env steps"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    shown = list(rows if limit is None else rows[:limit])
+    names = _columns_with_room(shown, width)
+    for name in names:
+        table.add_column(_heading(name, names), justify="right", no_wrap=True)
+    for row in shown:
+        cells = [str(row["trial"]), score(row["objective"]), count(row["env_steps"])]
+        values = [number(row["parameters"].get(name)) for name in names]
+        table.add_row(*cells, Text(row["outcome"], style=_STYLES.get(row["outcome"], "red")), *values)
+    return table
+
+
+def _heading(name: str, names: Sequence[str]) -> str:
+    """`model/activation` is shown as `activation` where that is clear."""
+    leaf = name.rpartition("/")[2]
+    return leaf if sum(other.rpartition("/")[2] == leaf for other in names) == 1 else name
+
+
+def _columns_with_room(rows: Sequence[Mapping[str, Any]], width: int | None) -> list[str]:
+    names = list(dict.fromkeys(name for row in rows for name in row["parameters"]))
+    room = (
+        math.inf
+        if width is None
+        else width - sum(len(word) + 2 for word in ("trial", "objective", "env steps", "completed"))
+    )
+    kept = []
+    for name in names:
+        values = [number(row["parameters"].get(name)) for row in rows]
+        room -= max(len(_heading(name, names)), *(len(value) for value in values)) + 2
+        if room < 0:
+            break
+        kept.append(name)
+    return kept
+
+
+def sweep_table(sweeps: Iterable[Mapping[str, Any]]) -> Table:
+    """What `tuneexp list` prints: one line a sweep."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for heading, side in (
+        ("name", "left"),
+        ("state", "left"),
+        ("algorithm", "left"),
+        ("env", "left"),
+        ("trials", "right"),
+        ("best", "right"),
+    ):
+        table.add_column(heading, justify=side, no_wrap=heading != "name", overflow="fold")  # type: ignore[arg-type]
+    for sweep in sweeps:
+        finished, asked = sweep.get("finished"), sweep.get("trials")
+        trials = f"{finished}/{asked}" if finished is not None else str(asked)
+        cells = [sweep.get(key) or "-" for key in ("name", "state", "algorithm", "env")]
+        table.add_row(*map(str, cells), trials, score(sweep.get("best")))
+    return table

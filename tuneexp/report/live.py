@@ -1,0 +1,195 @@
+"""A sweep as it runs: one live table on a terminal, one line a trial in a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard
+from tuneexp.report.text import count, duration, flat, number, score
+
+ENDED_STATES = frozenset({"completed", "pruned", "diverged", "error", "out_of_memory", "timeout"})
+_LINES_BESIDE_ROWS = 7  # title, heading, progress, what is hidden, and room for the prompt
+
+
+class TrialEvent(Protocol):
+    """What a sweep says about a trial (`tuneexp.sweep.events`); `kind` is started, report or ended."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def trial_number(self) -> int: ...
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+    @property
+    def env_steps(self) -> int: ...
+    @property
+    def objective(self) -> float | None: ...
+    @property
+    def outcome(self) -> str | None: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def restored(self) -> bool: ...
+
+
+class SweepProgress:
+    """The trials of a running sweep, as data: what every view draws from."""
+
+    def __init__(self, trials: int, budget_env_steps: int, varied: Iterable[str] | None = None) -> None:
+        self.trials = trials
+        self.budget_env_steps = budget_env_steps
+        self.varied = None if varied is None else list(varied)
+        self.by_number: dict[int, dict[str, Any]] = {}
+        self.started_at = time.monotonic()
+        self.fraction_at_start = 0.0
+
+    def take(self, event: TrialEvent) -> dict[str, Any]:
+        """Note `event`; returns the trial as in a sweep's JSON."""
+        trial = self.by_number.setdefault(event.trial_number, {"trial_number": event.trial_number})
+        trial["config"] = dict(event.config)
+        trial["env_steps"] = event.env_steps or trial.get("env_steps", 0)
+        trial["objective"] = event.objective if event.objective is not None else trial.get("objective")
+        trial["outcome"] = (event.outcome or "completed") if event.kind == "ended" else "running"
+        trial["reason"] = event.reason
+        if event.restored:  # from before a resume: it counts as done, and not into the speed
+            self.fraction_at_start = self.fraction
+        return trial
+
+    @property
+    def ended(self) -> int:
+        return sum(trial.get("outcome") in ENDED_STATES for trial in self.by_number.values())
+
+    @property
+    def fraction(self) -> float:
+        """Share of the whole work that is done, 0 to 1; a trial that ended early is done."""
+        done = sum(self._share(trial) for trial in self.by_number.values())
+        return min(1.0, done / max(1, self.trials))
+
+    def _share(self, trial: Mapping[str, Any]) -> float:
+        if trial.get("outcome") in ENDED_STATES:
+            return 1.0
+        return min(1.0, (trial.get("env_steps") or 0) / max(1, self.budget_env_steps))
+
+    @property
+    def seconds_left(self) -> float | None:
+        advanced = self.fraction - self.fraction_at_start
+        if advanced <= 0:
+            return None
+        return (time.monotonic() - self.started_at) * (1.0 - self.fraction) / advanced
+
+
+def sweep_view(console: Console, progress: SweepProgress, title: str) -> LiveView | LogView:
+    """The view that fits `console`: live on a terminal, lines elsewhere.
+
+    Use it with `with`, and give its `on_event` to the sweep."""
+    return LiveView(console, progress, title) if console.is_terminal else LogView(console, progress, title)
+
+
+class LogView:
+    """One line for each trial that ends."""
+
+    def __init__(self, console: Console, progress: SweepProgress, title: str) -> None:
+        self.console, self.progress, self.title = console, progress, title
+
+    def __enter__(self) -> Self:
+        self._line(self.title)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def on_event(self, event: TrialEvent) -> None:
+        trial = self.progress.take(event)
+        if event.kind == "ended" and not event.restored:
+            self._line(trial_line(trial, self.progress))
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def trial_line(trial: Mapping[str, Any], progress: SweepProgress) -> str:
+    """`trial 3 completed: objective 187.3, env steps 50,000, learning_rate=0.0012 (4 of 8, 1m20s left)`."""
+    (row,) = leaderboard_rows([trial], _varied(progress))
+    parts = [f"objective {score(row['objective'])}", f"env steps {count(row['env_steps'])}"]
+    parts += [f"{name}={number(value)}" for name, value in row["parameters"].items()]
+    if row["reason"]:
+        parts.append(" ".join(str(row["reason"]).split()))
+    left = progress.seconds_left
+    time_left = f", {duration(left)} left" if left is not None and progress.ended < progress.trials else ""
+    return (
+        f"trial {row['trial']} {row['outcome']}: {', '.join(parts)} ({progress.ended} of {progress.trials}{time_left})"
+    )
+
+
+def _varied(progress: SweepProgress) -> list[str]:
+    """The varied hyperparameters where the sweep names them; else all, because one trial alone varies nothing."""
+    if progress.varied is not None:
+        return progress.varied
+    return list(
+        dict.fromkeys(name for trial in progress.by_number.values() for name in flat(trial.get("config") or {}))
+    )
+
+
+class LiveView:
+    """One table that stays in place: the leaderboard, and below it the progress with the time left."""
+
+    def __init__(self, console: Console, progress: SweepProgress, title: str) -> None:
+        self.console, self.progress, self.title = console, progress, title
+        # transient: the final leaderboard is printed by whoever shows the result, whole and only once.
+        self.live = Live(console=console, get_renderable=self.picture, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> Self:
+        self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.stop()
+
+    def on_event(self, event: TrialEvent) -> None:
+        self.progress.take(event)
+
+    def picture(self) -> RenderableType:
+        # The refresh thread draws while the main thread takes events: draw from a copy.
+        trials = list(self.progress.by_number.values())
+        rows = leaderboard_rows(trials, self.progress.varied)
+        room = max(3, self.console.height - _LINES_BESIDE_ROWS)
+        parts: list[RenderableType] = [Text(self.title, style="bold", no_wrap=True, overflow="ellipsis")]
+        if rows:
+            shown = _rows_that_fit(rows, room)
+            parts.append(render_leaderboard(shown, width=self.console.width))
+            if len(rows) > len(shown):
+                parts.append(Text(f"and {len(rows) - len(shown)} more", style="dim"))
+        return Group(*parts, _progress_bar(self.progress))
+
+
+def _rows_that_fit(rows: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
+    """The best rows, and always the running ones: they are what moves."""
+    if len(rows) <= room:
+        return rows
+    running = [row for row in rows if row["outcome"] == "running"][:room]
+    best = [row for row in rows if row["outcome"] != "running"][: room - len(running)]
+    kept = {id(row) for row in (*best, *running)}
+    return [row for row in rows if id(row) in kept]
+
+
+def _progress_bar(progress: SweepProgress) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    elapsed = duration(time.monotonic() - progress.started_at)
+    left = progress.seconds_left
+    words = f"{progress.ended} of {progress.trials} trials · {elapsed}"
+    words += f" · {duration(left)} left" if left is not None else " · starting"
+    grid.add_row(ProgressBar(total=1.0, completed=progress.fraction, width=24), Text(words))
+    return grid

@@ -1,0 +1,100 @@
+"""Seeds: their learning curves as a table, the uncertainty of their mean, and the figure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_SEED_RETURN = re.compile(r"seed/(\d+)/return_mean")
+
+
+def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """Bootstrap confidence interval of the mean over seeds: `(low, high)`; None below 3 finite values.
+
+    Percentile bootstrap with 2000 resamples from a fixed seed, so the same values give the same interval."""
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    if len(finite) < 3:
+        return None
+    if min(finite) == max(finite):
+        return finite[0], finite[0]
+    import numpy
+    from scipy.stats import bootstrap
+
+    result = bootstrap(
+        (finite,),
+        numpy.mean,
+        confidence_level=confidence,
+        n_resamples=2000,
+        method="percentile",
+        rng=numpy.random.default_rng(0),
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def seed_curves(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows `{"env_steps", "seed", "return_mean"}` from the reports of one trial (keys `seed/<seed>/return_mean`).
+
+    A report that appears twice (after a resume) counts once: the later one."""
+    points: dict[tuple[int, int], float] = {}
+    for result in results:
+        for key, value in result.items():
+            match = _SEED_RETURN.fullmatch(key)
+            if match and value is not None:
+                points[(int(match[1]), int(result["env_steps"]))] = float(value)
+    return [{"env_steps": steps, "seed": seed, "return_mean": value} for (seed, steps), value in sorted(points.items())]
+
+
+def stored_curves(sweep_folder: Path) -> dict[int, list[dict[str, Any]]]:
+    """Trial number -> rows of `seed_curves`, from the reports that the sweep keeps in its folder."""
+    from tuneexp.tracking.outbox import Outbox
+    from tuneexp.tracking.records import REPORTED
+
+    reports: dict[int, list[dict[str, Any]]] = {}
+    for entry in Outbox(sweep_folder).read()[0]:
+        if entry["kind"] == REPORTED:
+            reports.setdefault(entry["trial"], []).append({**entry["metrics"], "env_steps": entry["step"]})
+    return {trial: seed_curves(results) for trial, results in reports.items()}
+
+
+def final_returns(sweep_folder: Path, trial: int) -> dict[int, float]:
+    """Seed -> its last evaluation in `trial`; empty where the sweep keeps no reports."""
+    rows = stored_curves(sweep_folder).get(trial, [])
+    return {row["seed"]: row["return_mean"] for row in rows}  # rows are sorted by env_steps: the last one stays
+
+
+def plot_seed_curves(rows: Sequence[Mapping[str, Any]], axes: Any, label: str = "") -> None:
+    """One thin line a seed and a thick one for their mean, on matplotlib `axes`; x is environment steps per seed."""
+    seeds = sorted({row["seed"] for row in rows})
+    colour: str | None = None
+    for seed in seeds:
+        line = [(row["env_steps"], row["return_mean"]) for row in rows if row["seed"] == seed]
+        (drawn,) = axes.plot(*zip(*line, strict=True), color=colour, alpha=0.35, linewidth=1)
+        colour = drawn.get_color()
+    steps, means = mean_curve(rows)
+    axes.plot(steps, means, color=colour, linewidth=2, label=label)
+
+
+def mean_curve(rows: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[float]]:
+    """`(env_steps, mean over the seeds that have a value there)`."""
+    steps = sorted({row["env_steps"] for row in rows})
+    by_step = {step: [row["return_mean"] for row in rows if row["env_steps"] == step] for step in steps}
+    return steps, [sum(values) / len(values) for values in by_step.values()]
+
+
+def save_seed_plot(trials: Mapping[str, Sequence[Mapping[str, Any]]], path: Path, title: str) -> None:
+    """Write the figure of several trials (`label -> rows of seed_curves`) to `path` (.png, .pdf, .svg)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for label, rows in trials.items():
+        if rows:
+            plot_seed_curves(rows, axes, label)
+    axes.set(xlabel="environment steps per seed", ylabel="return (evaluation)", title=title)
+    axes.legend(loc="best", fontsize="small")
+    figure.savefig(path, dpi=150)
