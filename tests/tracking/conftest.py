@@ -1,0 +1,37 @@
+"""Real MLflow stores for the tracking tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.tracking.helpers import Server, Store
+
+from tuneexp.tracking import drain
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """The default store: SQLite in the storage folder `tmp_path`."""
+    return Store(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    server = Server(tmp_path / "server")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_process_left() -> Iterator[None]:
+    """End the delivering processes that a test left running: ours only, by their handle."""
+    yield
+    for process in list(drain._running.values()):
+        process.kill()
+        process.wait()
+    drain._running.clear()

@@ -1,0 +1,84 @@
+"""What becomes a metric, a param, a tag."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tuneexp.tracking.reports import metrics_of, tags_of
+from tuneexp.tracking.values import entity_name, flat_params, varied_values
+
+
+def test_only_numbers_become_metrics() -> None:
+    result = {
+        "env_steps": 1000,
+        "objective": 3,
+        "learn": {"entropy": np.float32(0.5), "kl": torch.tensor(0.25)},
+        "seed/0/return_mean": np.int64(7),
+        "return_per_seed": [1.0, 2.0],
+        "failed_seeds": [3],
+        "compiled": True,
+        "flag": np.True_,
+        "note": "text",
+        "nothing": None,
+        "pid": 1234,
+        "time_total_s": 3.0,
+        "training_iteration": 2,
+        "config": {"learning_rate": 0.1},
+    }
+    metrics, nonfinite = metrics_of(result)
+    assert metrics == {
+        "objective": 3.0,
+        "learn/entropy": 0.5,
+        "learn/kl": 0.25,
+        "seed/0/return_mean": 7.0,
+        "failed_seeds": 1.0,
+    }
+    assert nonfinite == []
+    assert all(type(value) is float for value in metrics.values())
+
+
+def test_nan_and_infinity_are_counted_and_named_instead_of_stored() -> None:
+    metrics, nonfinite = metrics_of({"objective": math.nan, "loss": math.inf, "entropy": 0.5})
+    assert metrics == {"entropy": 0.5, "nonfinite_values": 2.0}
+    assert tags_of({"compiled": False}, nonfinite) == {"nonfinite": "objective, loss", "compiled": "false"}
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [
+        ("learn/kl", "learn/kl"),
+        ("a//b", "a/b"),
+        ("/a", "a"),
+        ("../a", "a"),
+        ("x[0]%", "x_0__"),
+        ("", "unnamed"),
+        (".", "unnamed"),
+        ("n" * 300, "n" * 250),
+    ],
+)
+def test_names_are_made_acceptable_to_mlflow(name: str, accepted: str) -> None:
+    from mlflow.utils.validation import _validate_metric_name
+
+    assert entity_name(name) == accepted
+    _validate_metric_name(entity_name(name))
+
+
+def test_varied_values_are_found_in_the_hyperparameters_and_absent_where_a_branch_was_not_taken() -> None:
+    config = {"hyperparameters": {"optimizer": {"lr": np.float64(0.1)}, "gamma": 0.9}, "seeds": [0, 1]}
+    assert varied_values(config, ["optimizer/lr", "momentum", "seeds"]) == {"optimizer/lr": 0.1, "seeds": [0, 1]}
+
+
+def test_constants_are_flat_texts() -> None:
+    values = {"env": "CartPole-v1", "seeds": [0, 1], "net": {"hidden": [64, 64], "act": "tanh"}, "empty": {}, "no": None}
+    assert flat_params(values) == {
+        "env": "CartPole-v1",
+        "seeds": "[0, 1]",
+        "net/hidden": "[64, 64]",
+        "net/act": "tanh",
+        "empty": "{}",
+        "no": "null",
+    }
