@@ -6,10 +6,12 @@ a new compilation, or *structural*, a Python value that shapes the program (size
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from tuneexp.errors import UserError, unknown_name
@@ -30,10 +32,45 @@ def is_numeric(field: FieldInfo) -> bool:
     return isinstance(extra, dict) and extra.get("structural") is False
 
 
+@dataclass(frozen=True)
+class AtMost:
+    """A rule between top-level fields: `name` is at most the product of `factors`.
+
+    A fixed configuration that breaks it is refused; a search space keeps it by narrowing what it suggests."""
+
+    name: str
+    factors: tuple[str, ...]
+
+    def problem(self, values: Mapping[str, Any]) -> str | None:
+        """What breaks the rule in `values` and what to write instead, or None. Only numbers are compared."""
+        value: Any = values.get(self.name)
+        factors: dict[str, Any] = {name: values.get(name) for name in self.factors}
+        if not all(is_number(number) for number in (value, *factors.values())):
+            return None
+        limit = math.prod(factors.values())
+        if value <= limit:
+            return None
+        shown = " * ".join(f"{name}={number}" for name, number in factors.items())
+        return f"{self.name}={value} is more than {shown}, that is {limit}; write {self.name}={limit} or less"
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 class Config(BaseModel):
     """Base of every configuration: immutable, unknown keys refused with the nearest valid name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    constraints: ClassVar[tuple[AtMost, ...]] = ()
+
+    @model_validator(mode="after")
+    def _keep_constraints(self) -> Self:
+        for constraint in self.constraints:
+            if problem := constraint.problem(self.__dict__):
+                raise ValueError(problem)
+        return self
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], owner: str, see: str = "") -> Self:
@@ -53,8 +90,8 @@ def _one_line(cls: type[BaseModel], error: ValidationError, owner: str, see: str
     if problem["type"] == "extra_forbidden":
         known = _fields_at(cls, path[:-1])
         prefix = "/".join(path[:-1])
-        return unknown_name("hyperparameter" if see else "setting", key, [f"{prefix}/{k}" if prefix else k for k in known],
-                            see or f"of {owner}")
+        names = [f"{prefix}/{name}" if prefix else name for name in known]
+        return unknown_name("hyperparameter" if see else "setting", key, names, see or f"of {owner}")
     message = problem["msg"].removeprefix("Value error, ")
     got = problem.get("input")
     shown = f", got {got!r}" if not isinstance(got, dict) and repr(got) not in message else ""

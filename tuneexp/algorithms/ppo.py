@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import model_validator
 from torch import Tensor, nn, optim
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.config import Config, numeric, structural
+from tuneexp.config import AtMost, Config, numeric, structural
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.models.actor_critic import ActorCritic
@@ -49,14 +48,8 @@ class PPOConfig(AlgorithmConfig):
     normalize_advantage: bool = structural(True, "Scale advantages to mean 0, deviation 1 in each minibatch.")
     model: ActorCriticConfig = structural(ActorCriticConfig(), "The networks.")
 
-    @model_validator(mode="after")
-    def _batch_fits_the_rollout(self) -> Self:
-        if self.batch_size > self.rollout_rows():
-            raise ValueError(
-                f"batch_size {self.batch_size} is larger than the rollout of n_envs * n_steps = "
-                f"{self.n_envs} * {self.n_steps} = {self.rollout_rows()} rows; write batch_size={self.rollout_rows()} or less"
-            )
-        return self
+    # A search space keeps this rule too, by narrowing what it suggests.
+    constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("n_envs", "n_steps")),)
 
     def rollout_rows(self) -> int:
         return self.n_envs * self.n_steps

@@ -1,0 +1,91 @@
+"""Strict YAML: plain data only, no key twice, and numbers as everybody reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tuneexp.errors import UserError
+
+_INT = r"[-+]?[0-9][0-9_]*"
+_FLOAT = r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+
+
+def load_yaml_mapping(path: str | Path) -> dict[str, Any]:
+    """The mapping in `path`. UserError of one line for a missing file, other YAML, a duplicate key or a Python tag."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(
+            f"there is no file {path}; a search space is a YAML file such as search_spaces/ppo.yaml"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read: {error}") from None
+    try:
+        loaded = yaml.load(text, _StrictLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path}{line}: {_one_line(error.problem)}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{path} is no YAML: {_one_line(str(error))}") from None
+    if not isinstance(loaded, dict):
+        raise UserError(
+            f"{path} is no mapping; write one hyperparameter a line, as in  gamma: {{uniform: [0.9, 0.999]}}"
+        )
+    return loaded
+
+
+_CORE = [f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")]
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML 1.1 reads 1e-3 as a text, `on` as true and 010 as 8; here they are 0.001, "on" and 10, as in YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in _CORE}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:str":
+                raise _refusal(
+                    key, f"the key {key.value if isinstance(key.value, str) else '?'} is no name; keys are words"
+                )
+            if key.value in seen:
+                raise _refusal(key, f"the key {key.value!r} stands twice; keep one of them")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=True)  # deep: a mapping that contains itself is refused
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        text = node.value.replace("_", "")
+        try:
+            return int(text) if node.tag.endswith(":int") else float(text)
+        except ValueError:
+            raise _refusal(node, f"{node.value!r} is no number") from None
+
+    def refuse_tag(self, node: yaml.Node) -> None:
+        raise _refusal(node, f"the tag {node.tag!r} is not accepted; write plain values")
+
+
+def _refusal(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+_StrictLoader.add_constructor(None, _StrictLoader.refuse_tag)
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_number)
+_StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_number)
+for _tag, _pattern, _first in (
+    ("bool", "true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", _INT, [*"-+0123456789"]),
+    ("float", _FLOAT, [*"-+0123456789."]),
+):
+    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "can't be read").split())
