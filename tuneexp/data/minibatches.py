@@ -13,20 +13,27 @@ import torch
 from torch import Tensor
 
 
-def minibatch_rows(valid: Tensor, batch_size: int, generators: Sequence[torch.Generator]) -> Tensor:
-    """valid: [S, R] bool. One epoch: row numbers into the flattened [S * R] rows, [M, S, B] with
-    M = ceil(R / B). Each valid row appears once before any is repeated."""
-    n_seeds, n_rows = valid.shape
+def valid_rows(valid: Tensor) -> list[Tensor]:
+    """valid: [S, R] bool. The row numbers of each seed's valid rows."""
+    rows = [own.nonzero().squeeze(1) for own in valid]
+    # A seed without any is not selected for its updates; row 0 fills its place.
+    return [own if own.numel() else torch.zeros(1, dtype=torch.long) for own in rows]
+
+
+def minibatch_rows(
+    rows: Sequence[Tensor], n_rows: int, batch_size: int, generators: Sequence[torch.Generator]
+) -> Tensor:
+    """rows: of each seed, from `valid_rows`; n_rows: R. One epoch: row numbers into the flattened
+    [S * R] rows, [M, S, B] with M = ceil(R / B). Each valid row appears once before any is repeated."""
     n_batches = -(-n_rows // batch_size)
     wanted = n_batches * batch_size
-    rows = []
-    for seed, generator in enumerate(generators):
-        own = valid[seed].nonzero().squeeze(1)
-        if own.numel() == 0:
-            own = torch.zeros(1, dtype=torch.long)  # its updates are not selected; any row will do
+    chosen = []
+    for seed, (own, generator) in enumerate(zip(rows, generators, strict=True)):
         order = own[torch.randperm(own.numel(), generator=generator)]
-        rows.append(_repeat_to(order, wanted) + seed * n_rows)
-    return torch.stack([r.view(n_batches, batch_size) for r in rows], dim=1)
+        if seed:
+            order += seed * n_rows
+        chosen.append(_repeat_to(order, wanted).view(n_batches, 1, batch_size))
+    return torch.cat(chosen, dim=1) if len(chosen) > 1 else chosen[0]
 
 
 def _repeat_to(order: Tensor, length: int) -> Tensor:

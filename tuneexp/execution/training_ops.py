@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from tuneexp.data.minibatches import gather_minibatches, minibatch_rows
+from tuneexp.data.minibatches import gather_minibatches, minibatch_rows, valid_rows
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner, UpdateStats
 from tuneexp.learning.rules import PostprocessFn
@@ -44,12 +44,13 @@ def train_one_step(learner: Learner, batch: Columns, n_epochs: int, batch_size: 
     """batch: columns [S, R, ...] with `valid` [S, R]. Epochs over minibatches of every seed's valid rows."""
     columns = {name: column for name, column in batch.items() if name != "valid"}
     # Two rows at least: one alone has no deviation to normalise its advantage by.
-    enough = batch["valid"].sum(1) >= 2
+    learner.require_rows(batch["valid"].sum(1) >= 2)
+    own, n_rows = valid_rows(batch["valid"]), batch["valid"].shape[1]
     steps = []
     for _ in range(n_epochs):
-        rows = minibatch_rows(batch["valid"], batch_size, learner.generators)
+        rows = minibatch_rows(own, n_rows, batch_size, learner.generators)
         for minibatch in gather_minibatches(columns, rows):
-            steps.append(learner.learn_on_batch(minibatch, enough))
+            steps.append(learner.learn_on_batch(minibatch))
     return learner.summarise(steps)
 
 

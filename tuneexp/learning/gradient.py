@@ -18,7 +18,8 @@ from tuneexp.learning.rules import ActFn, LossFn
 @dataclass
 class GradientStep:
     """inputs: [hyper [H], *parameters [S, ...], *columns [S, B, ...]] ->
-    [flat gradient [P], statistics [K, S], skip [S] bool, finite [S] bool].
+    [flat gradient [P], statistics [K, S], skip [S] bool, finite [S] bool, clean 0-d bool]: `clean` says in one
+    value that every seed's update may be applied.
 
     `statistics_names` is filled by the first call (or trace)."""
 
@@ -41,7 +42,7 @@ class GradientStep:
             gradients = torch.autograd.grad(loss.sum(), leaves, allow_unused=True, materialize_grads=True)
         flat, norm = clip_per_seed(gradients, getattr(cfg, "max_grad_norm", None) if self._clips() else None)
         finite = torch.isfinite(loss.detach()) & torch.isfinite(norm)
-        return [flat, torch.cat([statistics, norm[None]]), skip, finite]
+        return [flat, torch.cat([statistics, norm[None]]), skip, finite, (finite & ~skip).all()]
 
     def _clips(self) -> bool:
         return "max_grad_norm" in self.numeric

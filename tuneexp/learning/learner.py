@@ -48,6 +48,7 @@ class Learner:
         self.failed = torch.zeros(len(seeds), dtype=torch.bool)
         self.n_updates = 0
         self._optimizer_fn = optimizer_fn
+        self._leaves = list(self.parameters.values())
         self._program: Program | None = None
         self.configure(cfg)
         self.optimizer = StackedOptimizer(self.stack, optimizer_fn, view_at(cfg, 0.0))
@@ -58,6 +59,8 @@ class Learner:
         self.numeric, self.static = split_fields(cfg)
         self.hyper = as_tensor(numeric_values(cfg, self.numeric, 0.0))
         self.skipped = torch.zeros(len(self.seeds), dtype=torch.bool)
+        self._everyone = torch.ones(len(self.seeds), dtype=torch.bool)
+        self.require_rows(self._everyone)
 
     def reset(self, build_model: Callable[[], nn.Module], cfg: Config, seeds: Sequence[int]) -> None:
         """Start over with fresh parameters, as a new learner would."""
@@ -89,23 +92,28 @@ class Learner:
         self.learning_rate = values.get("learning_rate", 0.0)
         self.optimizer.set_learning_rate_factor(self.learning_rate / first if first else 1.0)
         self.skipped.zero_()
+        self.require_rows(self._everyone)
 
-    def learn_on_batch(self, columns: Sequence[Tensor], enough_rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def require_rows(self, enough: Tensor) -> None:
+        """enough: [S] bool. Seeds without enough valid rows sit out the coming updates."""
+        self._enough = enough
+        self._all_learn = not bool((self.failed | self.skipped | ~enough).any())
+
+    def learn_on_batch(self, columns: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """columns: [S, B, ...] in the order the program was built for. One gradient step.
         Returns statistics [K, S] and which seeds were updated [S]."""
         assert self._program is not None, "build the program first"
-        inputs = [self.hyper, *self.parameters.values(), *columns]
-        gradient, statistics, skip, finite = self._program.run(inputs)
-        self.skipped |= skip & finite
-        self.failed |= ~finite
-        proceed = ~(self.skipped | self.failed)
-        if enough_rows is not None:
-            proceed &= enough_rows
-        if bool(proceed.all()):
-            self.optimizer.step(gradient)
-        elif bool(proceed.any()):
-            self.optimizer.step(gradient, proceed)
+        gradient, statistics, skip, finite, clean = self._program.run([self.hyper, *self._leaves, *columns])
         self.n_updates += 1
+        if self._all_learn and clean.item():
+            self.optimizer.step(gradient)
+            return statistics, self._everyone
+        self.failed |= ~finite & self._enough
+        self.skipped |= skip & finite
+        self.require_rows(self._enough)
+        proceed = ~(self.skipped | self.failed) & self._enough
+        if proceed.any():
+            self.optimizer.step(gradient, proceed)
         return statistics, proceed
 
     def summarise(self, steps: Sequence[tuple[Tensor, Tensor]]) -> UpdateStats:
