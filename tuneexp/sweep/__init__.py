@@ -1,0 +1,51 @@
+"""Sweeps: many trials of one algorithm under one searcher and one scheduler; resumable, readable without Ray."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tuneexp.sweep.config import SweepConfig, load_config
+    from tuneexp.sweep.events import SweepEvent
+    from tuneexp.sweep.results import SweepInterrupted, SweepResult, list_sweeps, load_study, load_sweep
+    from tuneexp.sweep.resume import resume
+    from tuneexp.sweep.space import SearchSpace
+    from tuneexp.sweep.sweep import Sweep
+
+# Loaded on first use: `tuneexp list` needs no Ray.
+_LAZY = {
+    "SearchSpace": "tuneexp.sweep.space",
+    "Sweep": "tuneexp.sweep.sweep",
+    "SweepConfig": "tuneexp.sweep.config",
+    "SweepEvent": "tuneexp.sweep.events",
+    "SweepInterrupted": "tuneexp.sweep.results",
+    "SweepResult": "tuneexp.sweep.results",
+    "list_sweeps": "tuneexp.sweep.results",
+    "load_config": "tuneexp.sweep.config",
+    "load_study": "tuneexp.sweep.results",
+    "load_sweep": "tuneexp.sweep.results",
+    "resume": "tuneexp.sweep.resume",
+}
+
+__all__ = [
+    "SearchSpace",
+    "Sweep",
+    "SweepConfig",
+    "SweepEvent",
+    "SweepInterrupted",
+    "SweepResult",
+    "list_sweeps",
+    "load_config",
+    "load_study",
+    "load_sweep",
+    "resume",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'tuneexp.sweep' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value  # `resume` is also the name of its module
+    return value

@@ -1,0 +1,77 @@
+"""Ray for one sweep: few services, quiet, one torch thread a worker; or a cluster that is already there."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tuneexp.errors import UserError
+
+# Read by Ray and Tune from the environment; workers inherit them.
+_SETTINGS = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the driver's folder: relative paths of a person's files stay true
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files: MLflow has the metrics
+    "TUNE_GLOBAL_CHECKPOINT_S": "0.5",  # what a kill can take back, in seconds
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",  # no metrics of old checkpoints in every snapshot
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+_OBJECT_STORE_BYTES = 100 * 2**20  # results are small; checkpoints go through files
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def ray_for_sweep(concurrency: int, address: str | None, verbose: bool = False) -> Iterator[None]:
+    """Ray for the time of a sweep: the one already initialised, the cluster at `address` (or RAY_ADDRESS), or a
+    local one that ends with the sweep. UserError where the cluster can't be reached."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if not verbose:
+        for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        yield
+        return
+    _start(concurrency, address or os.environ.get("RAY_ADDRESS"), verbose)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(concurrency: int, address: str | None, verbose: bool) -> None:
+    import ray
+
+    common: dict[str, Any] = {
+        "log_to_driver": verbose,
+        "logging_level": logging.INFO if verbose else logging.CRITICAL,
+    }
+    if address and address != "local":
+        try:
+            ray.init(address=address, **common)
+        except ConnectionError as error:
+            raise UserError(f"no Ray cluster at {address!r} ({error}); start it, or leave out --address") from None
+        return
+    ray.init(
+        address="local",  # never somebody else's Ray on this machine, nor what a killed sweep left behind
+        num_cpus=max(concurrency, cores()),
+        num_gpus=0,
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        **common,
+    )

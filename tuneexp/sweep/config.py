@@ -1,0 +1,69 @@
+"""What a person asked for, as it is stored in `sweep.json`: the truth for `resume`, `list` and `show`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tuneexp.config import Config
+from tuneexp.errors import UserError
+from tuneexp.sweep.folder import SweepFolder, sweep_folder, write_json
+
+FORMAT_VERSION = 1
+
+
+class SweepConfig(Config):
+    """One sweep: many trials of one algorithm under one searcher and one scheduler."""
+
+    format_version: int = Field(FORMAT_VERSION, description="version of this file's layout")
+    name: str = Field(description="name of the sweep and of its folder")
+    algorithm: str = Field(description="built-in name or address (path/file.py:NAME)")
+    source_hash: str | None = Field(None, description="hash of the algorithm's source when the sweep started")
+    env: str = Field(description="environment id or module:Class")
+    env_kwargs: dict[str, Any] = Field(default_factory=dict, description="arguments of the environment")
+    space: dict[str, Any] = Field(description="search space, as SearchSpace.to_mapping gives it")
+    fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters that every trial shares")
+    trials: int = Field(gt=0, description="number of trials")
+    seeds: list[int] = Field(min_length=1, description="training seeds of every trial")
+    env_steps: int = Field(gt=0, description="budget of a trial, environment steps per seed")
+    report_every_env_steps: int | None = Field(None, gt=0, description="environment steps per seed between reports")
+    evaluation: dict[str, Any] = Field(default_factory=dict, description="evaluation settings of a trial")
+    objective: dict[str, Any] = Field(
+        default_factory=dict, description="how a trial's score is made of its evaluations"
+    )
+    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile of the gradient function")
+    scheduler: str = Field("asha", description="who stops trials early")
+    searcher: str = Field("tpe", description="who suggests hyperparameters")
+    searcher_seed: int = Field(0, ge=0, le=2**32 - 1, description="seed of the searcher's random numbers")
+    concurrency: int = Field(gt=0, description="trials that run at the same time")
+    address: str | None = Field(None, description="Ray cluster; None starts Ray on this machine")
+    created_at_s: float = Field(description="when the sweep was asked for, seconds since 1970")
+
+
+def load_config(name: str, storage: str | Path = "runs") -> SweepConfig:
+    """What the sweep `name` was asked to do. UserError where there is none."""
+    return read_config(sweep_folder(name, storage))
+
+
+def save_config(folder: SweepFolder, config: SweepConfig) -> None:
+    write_json(folder.config_file, config.model_dump(mode="json"))
+
+
+def read_config(folder: SweepFolder) -> SweepConfig:
+    """Raises UserError for a sweep that does not exist, or was written by a newer version."""
+    try:
+        values = json.loads(folder.config_file.read_text())
+    except FileNotFoundError:
+        raise UserError(
+            f"there is no sweep {folder.name!r} in {folder.storage}; see: tuneexp list --storage {folder.storage}"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{folder.config_file} can't be read ({error}); start the sweep again under another --name"
+        ) from None
+    if not isinstance(values, dict) or values.get("format_version", 0) > FORMAT_VERSION:
+        raise UserError(f"{folder.config_file} was written by a newer tuneexp; upgrade tuneexp to open it")
+    return SweepConfig.parse(values, f"sweep {folder.name!r}")

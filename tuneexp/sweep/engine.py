@@ -1,0 +1,171 @@
+"""From a stored sweep to a running `ray.tune.Tuner`: the one place that knows both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ray import cloudpickle, tune
+from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.experiment import Trial
+
+from tuneexp.sweep import events, snapshot
+from tuneexp.sweep.cluster import ray_for_sweep
+from tuneexp.sweep.config import SweepConfig
+from tuneexp.sweep.folder import SweepFolder, remove
+from tuneexp.sweep.keeper import Keeper
+from tuneexp.sweep.schedulers import build_scheduler
+from tuneexp.sweep.searchers import StudySearcher, build_sampler
+from tuneexp.sweep.space import SearchSpace
+
+RETRIES_OF_A_LOST_WORKER = 2
+
+
+def run_trials(
+    config: SweepConfig,
+    folder: SweepFolder,
+    space: SearchSpace,
+    callbacks: Sequence[tune.Callback],
+    watcher: events.Watcher | None,
+    verbose: bool,
+) -> None:
+    """Run the sweep to its end, from its snapshot where there is one. The caller holds the folder's lock."""
+    resumed = folder.snapshot_file.exists()
+    if resumed:
+        snapshot.put_back(folder)
+        forget_beyond_snapshot(folder)
+    else:
+        start_over(folder)
+    events.watch(folder.path, watcher)
+    try:
+        with ray_for_sweep(config.concurrency, config.address, verbose), errors_that_end_a_trial():
+            tuner = _new_tuner(config, folder, space, callbacks, resumed)
+            if resumed:
+                tuner = tune.Tuner.restore(str(folder.path), tuner_trainable(), resume_unfinished=True)
+            tuner.fit()
+    finally:
+        events.watch(folder.path, None)
+
+
+def tuner_trainable() -> type[tune.Trainable]:
+    from tuneexp.trainable import AlgorithmTrainable
+
+    return AlgorithmTrainable
+
+
+def _new_tuner(
+    config: SweepConfig,
+    folder: SweepFolder,
+    space: SearchSpace,
+    callbacks: Sequence[tune.Callback],
+    resumed: bool,
+) -> tune.Tuner:
+    """A Tuner built from `config`. It writes `tuner.pkl`, so a restore right after uses today's code and settings."""
+    scheduler = build_scheduler(config.scheduler, config.env_steps)
+    searcher = StudySearcher(
+        space,
+        build_sampler(config.searcher, config.searcher_seed, config.trials),
+        study_name=f"{config.name}-{config.created_at_s:.6f}",
+        budget_env_steps=config.env_steps,
+        log=folder.suggestions_file,
+        initial=space.initial_params(),
+    )
+    return tune.Tuner(
+        tuner_trainable(),
+        param_space=trial_config(config),
+        tune_config=tune.TuneConfig(
+            metric="objective",
+            mode="max",
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=config.trials,
+            max_concurrent_trials=config.concurrency,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=config.name,
+            storage_path=str(folder.storage),
+            # Old checkpoints are dropped by the Keeper, and only once a snapshot no longer needs them.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True),
+            failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
+            callbacks=[*callbacks, Keeper(folder, scheduler, resumed)],
+            verbose=0,
+        ),
+    )
+
+
+def trial_config(config: SweepConfig) -> dict[str, Any]:
+    """What all trials share; the searcher adds `trial_number` and the searched values."""
+    return {
+        "algorithm": config.algorithm,
+        "source_hash": config.source_hash,
+        "env": config.env,
+        "env_kwargs": config.env_kwargs,
+        "seeds": config.seeds,
+        "budget_env_steps": config.env_steps,
+        "report_every_env_steps": config.report_every_env_steps,
+        "hyperparameters": config.fixed,
+        "evaluation": config.evaluation,
+        "objective": config.objective,
+        "compile": config.compile,
+        "expected_trials": -(-config.trials // config.concurrency),
+    }
+
+
+def _trial_name(trial: Trial) -> str:
+    return f"trial_{trial.config['trial_number']:05d}_{trial.trial_id}"
+
+
+def start_over(folder: SweepFolder) -> None:
+    """Nothing of a sweep that died before its first snapshot can be used, but for its suggestions."""
+    snapshot.clear_state(folder)
+    for path in folder.path.glob("trial_*"):
+        remove(path)
+
+
+def forget_beyond_snapshot(folder: SweepFolder) -> None:
+    """Remove what came after the snapshot: folders of trials that it does not know, and checkpoints, whole or half
+    written, that are newer than the trial's own. Each will be made again."""
+    records = snapshot.read_records(folder)
+    checkpoints = {str(record["trial_id"]): record["checkpoint"] for record in records}
+    for path in folder.path.glob("trial_*"):
+        trial_id = path.name.rpartition("_")[2]
+        if trial_id not in checkpoints:
+            remove(path)
+            continue
+        latest = checkpoints[trial_id]
+        for checkpoint in path.glob("checkpoint_*"):
+            if latest is None or checkpoint.name > latest.rpartition("/")[2]:
+                remove(checkpoint)
+
+
+@contextmanager
+def errors_that_end_a_trial() -> Iterator[None]:
+    """Tune retries whatever failed. A lost worker deserves that; code that raised would raise again, and the trial
+    ends with that reason. Tune has no setting for it."""
+    should_recover = Trial.should_recover
+
+    def only_lost_workers(trial: Trial) -> bool:
+        return bool(should_recover(trial)) and not _is_final(trial)
+
+    Trial.should_recover = only_lost_workers
+    try:
+        yield
+    finally:
+        Trial.should_recover = should_recover
+
+
+def _is_final(trial: Trial) -> bool:
+    # The driver's own copy: `trial.get_pickled_error()` reads the storage, where it arrives seconds later.
+    path = trial.pickled_error_file
+    if path is None or not Path(path).exists():
+        return False
+    try:
+        error = cloudpickle.loads(Path(path).read_bytes())
+    except Exception:  # an exception class that can't be unpickled here: raised by the trial's own code
+        return True
+    return isinstance(error, RayTaskError) and not isinstance(error.cause, RayActorError)

@@ -1,0 +1,149 @@
+"""The Tune callback that makes a sweep survive: snapshots, scheduler state, checkpoint clean-up, events."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from tuneexp.errors import TuneexpError
+from tuneexp.sweep import events, snapshot
+from tuneexp.sweep.folder import SweepFolder, remove
+from tuneexp.sweep.records import TrialRecord, record_of
+from tuneexp.sweep.schedulers import Scheduler
+
+logger = logging.getLogger(__name__)
+
+
+class Keeper(Callback):
+    """Tune calls it inside its loop, so between Tune's snapshot and `on_step_end` nothing else happens."""
+
+    def __init__(self, folder: SweepFolder, scheduler: Scheduler, resumed: bool) -> None:
+        self._folder, self._scheduler = folder, scheduler
+        self._must_restore = resumed
+        self._records: dict[str, TrialRecord] = {}
+        self._changed: set[str] = set()
+        self._announced: set[str] = set()
+        self._age = ("", 0)
+        self._staging: Path | None = None
+
+    def get_state(self) -> dict[str, Any]:
+        return {"scheduler": self._scheduler.state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._scheduler.set_state(state["scheduler"])
+        self._must_restore = False
+
+    def setup(self, **info: Any) -> None:
+        # Tune answers a snapshot that it can't read with a log line and a fresh experiment.
+        if self._must_restore:
+            raise TuneexpError(f"Tune could not restore {self._folder.path}; nothing was changed, run it again with -v")
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._staging is None and trials:
+            self._first_look(trials)
+
+    def _first_look(self, trials: list[Trial]) -> None:
+        self._staging = Path(trials[0].storage.experiment_driver_staging_path)
+        # Tune took every .json of the folder into its staging area at a restore, and would copy it back in place.
+        remove(self._staging / self._folder.config_file.name)
+        for trial in trials:
+            record = self._look_at(trial)
+            if record.outcome:
+                self._announce(record, restored=True)
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._changed.add(trial.trial_id)
+        self._tell("started", self._look_at(trial))
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._changed.add(trial.trial_id)
+        objective = result.get("objective")
+        event = events.SweepEvent(
+            "report",
+            trial.config["trial_number"],
+            trial.trial_id,
+            dict(trial.config["hyperparameters"]),
+            int(result.get("env_steps", 0)),
+            objective if objective == objective else None,
+        )
+        events.tell(self._folder.path, event)
+
+    def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._changed.add(trial.trial_id)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._changed.add(trial.trial_id)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._changed.add(trial.trial_id)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        logger.warning("trial %s lost its worker and goes on from its last checkpoint", trial.config["trial_number"])
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._staging is None and trials:
+            self._first_look(trials)
+        self._refresh(trials)
+        self._commit(trials)
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        # After Tune's last, forced snapshot. Trials that an interrupt stopped were unfinished in that snapshot.
+        self._commit(trials)
+
+    def _refresh(self, trials: list[Trial]) -> None:
+        for trial in trials:
+            if trial.trial_id in self._changed or trial.trial_id not in self._records:
+                record = self._look_at(trial)
+                if record.outcome and trial.trial_id not in self._announced:
+                    self._announce(record)
+        self._changed.clear()
+
+    def _commit(self, trials: list[Trial]) -> None:
+        """Pack what Tune staged in this very step, then drop checkpoints that no snapshot needs any more."""
+        if self._staging is None:
+            return
+        files = snapshot.staged_files(self._staging)
+        age = snapshot.age_of(files)
+        if age == self._age:
+            return
+        snapshot.commit(self._folder, files, [record.as_json() for record in self._records.values()])
+        self._age = age
+        for record in self._records.values():
+            if record.checkpoint:
+                drop_older_checkpoints(self._folder.path / record.checkpoint)
+
+    def _look_at(self, trial: Trial) -> TrialRecord:
+        record = record_of(trial, self._folder.path)
+        self._records[trial.trial_id] = record
+        return record
+
+    def _announce(self, record: TrialRecord, restored: bool = False) -> None:
+        self._announced.add(record.trial_id)
+        self._tell("ended", record, restored)
+
+    def _tell(self, kind: Any, record: TrialRecord, restored: bool = False) -> None:
+        event = events.SweepEvent(
+            kind,
+            record.trial_number,
+            record.trial_id,
+            record.config,
+            record.env_steps,
+            record.objective,
+            record.outcome,
+            record.reason,
+            restored,
+        )
+        events.tell(self._folder.path, event)
+
+
+def drop_older_checkpoints(latest: Path) -> None:
+    """Delete the checkpoints before `latest` in its trial's folder; a newer one may be on its way and stays."""
+    for path in latest.parent.glob("checkpoint_*"):
+        if path.name < latest.name:
+            remove(path)

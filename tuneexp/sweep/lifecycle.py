@@ -1,0 +1,130 @@
+"""One run of a sweep from here to its end, fresh or resumed: trials, then what is written about them."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from ray.tune import Callback
+
+import tuneexp
+from tuneexp.errors import TuneexpError
+from tuneexp.sweep.config import SweepConfig
+from tuneexp.sweep.engine import run_trials
+from tuneexp.sweep.events import Watcher
+from tuneexp.sweep.folder import SweepFolder
+from tuneexp.sweep.results import SweepInterrupted, SweepResult, result_of, study_of
+from tuneexp.sweep.searchers import export_study
+from tuneexp.sweep.space import SearchSpace
+from tuneexp.tracking.callback import MLflowCallback
+from tuneexp.tracking.drain import Undelivered, drain_now
+
+logger = logging.getLogger(__name__)
+
+# What the end of a sweep waits for MLflow; the rest stays in the outbox, for `tuneexp resume`.
+DELIVERY_TIMEOUT_S = 30.0
+INTERRUPT_TIMEOUT_S = 5.0
+
+
+def run_to_the_end(
+    config: SweepConfig,
+    folder: SweepFolder,
+    space: SearchSpace,
+    callbacks: Sequence[Callback],
+    on_event: Watcher | None,
+    verbose: bool,
+) -> SweepResult:
+    """Run what is left of the sweep. The caller holds the folder's lock. Raises SweepInterrupted after Ctrl-C."""
+    if _finished(config, folder) and folder.study_file.exists():
+        _warn(drain_now(folder.path, DELIVERY_TIMEOUT_S))
+        return result_of(config, folder)
+    mlflow = mlflow_callback(config, folder, space)
+    if not _finished(config, folder):
+        _run_trials(config, folder, space, [mlflow, *callbacks], on_event, verbose)
+    if not _finished(config, folder):
+        _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))
+        raise SweepInterrupted(f"interrupted; go on with: tuneexp resume {config.name} --storage {folder.storage}")
+    _write_summary(config, folder, mlflow)
+    return result_of(config, folder)
+
+
+def _run_trials(
+    config: SweepConfig,
+    folder: SweepFolder,
+    space: SearchSpace,
+    callbacks: Sequence[Callback],
+    on_event: Watcher | None,
+    verbose: bool,
+) -> None:
+    try:
+        run_trials(config, folder, space, callbacks, on_event, verbose)
+    except KeyboardInterrupt:  # a second Ctrl-C while Tune was saving: the last snapshot counts
+        logger.info("stopped at once")
+    except TuneexpError:
+        raise
+    except Exception as error:
+        raise TuneexpError(
+            f"the sweep broke off: {type(error).__name__}: {' '.join(str(error).split())[-300:]}\n"
+            f"what is done is kept; go on with: tuneexp resume {config.name} --storage {folder.storage} -v"
+        ) from error
+
+
+def _finished(config: SweepConfig, folder: SweepFolder) -> bool:
+    return sum(trial["outcome"] is not None for trial in result_of(config, folder).trials) >= config.trials
+
+
+def _write_summary(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallback) -> None:
+    """Once every trial has ended. Safe to repeat: the study file is written last and marks that all is done."""
+    result = result_of(config, folder)
+    best = result.best or {}
+    rows = [_summary_row(trial) for trial in result.trials]
+    left = mlflow.finish(rows, best.get("trial_number"), best.get("checkpoint"), DELIVERY_TIMEOUT_S)
+    export_study(study_of(folder), folder.study_file)
+    _warn(left)
+
+
+def _summary_row(trial: dict[str, Any]) -> dict[str, Any]:
+    kept = ("trial_number", "trial_id", "outcome", "objective", "env_steps", "wall_s", "reason")
+    return {**{key: trial[key] for key in kept}, **{f"config/{key}": value for key, value in trial["config"].items()}}
+
+
+def _warn(left: Undelivered | None) -> None:
+    if left is not None:
+        logger.warning("%s", left)
+
+
+def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace) -> MLflowCallback:
+    """Writes the sweep's outbox; experiment = the problem, the constants of all trials as params of the parent run."""
+    constants = {
+        "algorithm": config.algorithm,
+        "env": config.env,
+        "env_kwargs": config.env_kwargs,
+        "env_steps": config.env_steps,
+        "seeds": config.seeds,
+        "trials": config.trials,
+        "scheduler": config.scheduler,
+        "searcher": config.searcher,
+        "searcher_seed": config.searcher_seed,
+        "fixed": config.fixed,
+        "evaluation": config.evaluation,
+        "objective": config.objective,
+    }
+    tags = {
+        "algorithm": config.algorithm,
+        "concurrency": config.concurrency,
+        "compile": config.compile,
+        "source_hash": config.source_hash or "",
+        "versions": _versions(),
+    }
+    return MLflowCallback(config.name, folder.path, folder.storage, config.env, constants, space.names, tags)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "tuneexp": tuneexp.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "ray", "optuna", "gymnasium")},
+    }

@@ -1,0 +1,62 @@
+"""What a sweep remembers of each trial for people: small, JSON, readable without Ray."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.tune.experiment import Trial
+
+from tuneexp.tracking.outcome import outcome_of, reason_of
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial. `outcome` is None while it is unfinished."""
+
+    trial_id: str
+    trial_number: int
+    status: str  # waiting, running, ended
+    outcome: str | None
+    reason: str | None
+    objective: float | None  # None before the first report and where every seed diverged
+    env_steps: int  # per seed
+    wall_s: float
+    config: dict[str, Any]  # hyperparameters: varied and fixed
+    checkpoint: str | None  # relative to the sweep's folder
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def record_of(trial: Trial, folder: Path) -> TrialRecord:
+    """What is known of `trial` now."""
+    result = trial.run_metadata.last_result or {}
+    ended = trial.is_finished()
+    outcome, reason = (outcome_of(trial, result), reason_of(trial, result)) if ended else (None, None)
+    return TrialRecord(
+        trial_id=trial.trial_id,
+        trial_number=trial.config["trial_number"],
+        status="ended" if ended else ("running" if trial.status == Trial.RUNNING else "waiting"),
+        outcome=outcome,
+        reason=reason,
+        objective=_finite(result.get("objective")),
+        env_steps=int(result.get("env_steps", 0)),
+        wall_s=float(result.get("time/train_s", 0.0)),
+        config=dict(trial.config["hyperparameters"]),
+        checkpoint=_relative_checkpoint(trial, folder),
+    )
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _relative_checkpoint(trial: Trial, folder: Path) -> str | None:
+    checkpoint = trial.checkpoint
+    if checkpoint is None:
+        return None
+    path = Path(checkpoint.path)
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

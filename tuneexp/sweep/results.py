@@ -1,0 +1,150 @@
+"""What a sweep found, read from its folder: no Ray, no MLflow, also while it runs or after a kill."""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuneexp.errors import TuneexpError, UserError
+from tuneexp.sweep import snapshot
+from tuneexp.sweep.config import SweepConfig, read_config
+from tuneexp.sweep.folder import SweepFolder, sweep_folder
+from tuneexp.tracking.drain import mlflow_ids
+
+if TYPE_CHECKING:
+    import optuna
+
+
+class SweepInterrupted(TuneexpError):
+    """Ctrl-C: the state is saved, and the message says how to go on (exit code 130)."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """A sweep for people and scripts; `as_json()` is what `--json` prints."""
+
+    name: str
+    storage: str
+    state: str  # finished, running, interrupted
+    best: dict[str, Any] | None  # trial_id, trial_number, objective, config, checkpoint
+    trials: list[dict[str, Any]]  # trial_id, trial_number, outcome, reason, objective, env_steps, config, ...
+    mlflow: dict[str, Any] = field(default_factory=dict)  # tracking_uri, experiment_id, parent_run_id
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load_sweep(name: str, storage: str | Path = "runs") -> SweepResult:
+    """The sweep as it stands on disk. UserError where there is none."""
+    folder = sweep_folder(name, storage)
+    return result_of(read_config(folder), folder)
+
+
+def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
+    records = sorted(snapshot.read_records(folder), key=lambda record: record["trial_number"])
+    runs, mlflow = _mlflow_ids(folder)
+    trials = [_trial_row(record, folder, runs) for record in records]
+    return SweepResult(
+        name=folder.name,
+        storage=str(folder.storage),
+        state=state_of(config, folder, trials),
+        best=_best(trials),
+        trials=trials,
+        mlflow=mlflow,
+    )
+
+
+def state_of(config: SweepConfig, folder: SweepFolder, trials: list[dict[str, Any]]) -> str:
+    if sum(trial["outcome"] is not None for trial in trials) >= config.trials:
+        return "finished"
+    return "running" if is_locked(folder) else "interrupted"
+
+
+def is_locked(folder: SweepFolder) -> bool:
+    try:
+        with (folder.path / ".lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def list_sweeps(storage: str | Path = "runs") -> list[dict[str, Any]]:
+    """One row a sweep, oldest first: name, state, algorithm, env, trials, finished, best (objective), created_at_s."""
+    root = Path(storage).expanduser().absolute()
+    rows = []
+    for path in sorted(root.glob("*/sweep.json")):
+        try:
+            rows.append(_list_row(SweepFolder(path.parent)))
+        except (UserError, TuneexpError):
+            rows.append({"name": path.parent.name, "state": "unreadable", "created_at_s": 0.0})
+    return sorted(rows, key=lambda row: row["created_at_s"])
+
+
+def _list_row(folder: SweepFolder) -> dict[str, Any]:
+    config = read_config(folder)
+    result = result_of(config, folder)
+    return {
+        "name": folder.name,
+        "state": result.state,
+        "algorithm": config.algorithm,
+        "env": config.env,
+        "trials": config.trials,
+        "finished": sum(trial["outcome"] is not None for trial in result.trials),
+        "best": result.best["objective"] if result.best else None,
+        "created_at_s": config.created_at_s,
+    }
+
+
+def load_study(name: str, storage: str | Path = "runs") -> optuna.Study:
+    """Optuna's study of the sweep as of the last snapshot, for Optuna's plots and importances."""
+    folder = sweep_folder(name, storage)
+    read_config(folder)
+    return study_of(folder)
+
+
+def study_of(folder: SweepFolder) -> optuna.Study:
+    """UserError before the first snapshot."""
+    state = snapshot.read_searcher_state(folder)
+    if state is None:
+        raise UserError(f"sweep {folder.name!r} has no trials yet; it starts them with: tuneexp resume {folder.name}")
+    study: optuna.Study = pickle.loads(state)["study"]
+    return study
+
+
+def _trial_row(record: dict[str, Any], folder: SweepFolder, runs: dict[int, str]) -> dict[str, Any]:
+    checkpoint = record["checkpoint"]
+    return {
+        **record,
+        "checkpoint": str(folder.path / checkpoint) if checkpoint else None,
+        "mlflow_run_id": runs.get(record["trial_number"]),
+    }
+
+
+def _best(trials: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The completed trial with the highest objective; of equals, the first."""
+    scored = [trial for trial in trials if trial["outcome"] == "completed" and trial["objective"] is not None]
+    if not scored:
+        return None
+    best = max(scored, key=lambda trial: (trial["objective"], -trial["trial_number"]))
+    assert math.isfinite(best["objective"])
+    return {key: best[key] for key in ("trial_id", "trial_number", "objective", "config", "checkpoint")}
+
+
+def _mlflow_ids(folder: SweepFolder) -> tuple[dict[int, str], dict[str, Any]]:
+    """Trial number -> run id, and the sweep's place in MLflow, as far as it was delivered."""
+    ids = mlflow_ids(folder.path)
+    place = {
+        "tracking_uri": ids.tracking_uri,
+        "experiment_id": ids.experiment_id or None,
+        "parent_run_id": ids.parent_run_id or None,
+    }
+    return ids.run_ids, place

@@ -1,0 +1,53 @@
+"""`resume`: go on where the last snapshot stands, whatever ended the sweep."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuneexp.sweep.config import SweepConfig, read_config
+from tuneexp.sweep.events import Watcher
+from tuneexp.sweep.folder import remove, sweep_folder, writable_storage
+from tuneexp.sweep.results import SweepResult
+from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.sweep import checked_space
+
+if TYPE_CHECKING:
+    from ray.tune import Callback
+
+logger = logging.getLogger(__name__)
+
+
+def resume(
+    name: str,
+    storage: str | Path = "runs",
+    on_event: Watcher | None = None,
+    callbacks: Sequence[Callback] = (),
+    verbose: bool = False,
+) -> SweepResult:
+    """Finished trials stay as they are, interrupted ones go on from their last checkpoint, the missing ones are run.
+
+    A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there is no
+    such sweep, or where another process runs it."""
+    from tuneexp.sweep.lifecycle import run_to_the_end
+
+    folder = sweep_folder(name, storage)
+    config = read_config(folder)  # first: a name that does not exist must not leave a folder
+    writable_storage(folder.storage)
+    with folder.lock():
+        for leftover in folder.path.glob(".*.tmp"):
+            remove(leftover)
+        report_changed_source(config)
+        space = checked_space(config, SearchSpace.of(config.space))
+        return run_to_the_end(config, folder, space, callbacks, on_event, verbose)
+
+
+def report_changed_source(config: SweepConfig) -> None:
+    from tuneexp.algorithms.registry import source_hash
+
+    if config.source_hash is not None and source_hash(config.algorithm) != config.source_hash:
+        logger.warning(
+            "the source of %s has changed since the sweep started; later trials use the new one", config.algorithm
+        )

@@ -1,0 +1,104 @@
+"""Who stops trials early. A scheduler runs on environment steps per seed and its state survives a kill."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+
+from tuneexp.errors import unknown_name
+
+CLOCK = "env_steps"
+REDUCTION_FACTOR = 3
+
+
+class _Resumable(FIFOScheduler):
+    """Ends at once what had ended when the process died.
+
+    Between a trial's last report and Tune's note of its end lies the writing of a checkpoint. A snapshot from there
+    holds a trial that Tune would train again, past what the scheduler or the budget allowed it."""
+
+    _looked = False
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        if not self._looked:
+            self._looked = True
+            for trial in tune_controller.get_trials():
+                if trial.status == Trial.PENDING and had_ended(trial):
+                    tune_controller._set_trial_status(trial, Trial.RUNNING)
+                    tune_controller.stop_trial(trial)
+        return super().choose_trial_to_run(tune_controller)
+
+
+def had_ended(trial: Trial) -> bool:
+    """Whether nothing is left to do for a restored trial. One that spent its budget also needs its last checkpoint."""
+    result, checkpoint = trial.last_result or {}, trial.latest_checkpoint_result
+    if not result.get("done"):
+        return False
+    pruned = result[CLOCK] < trial.config["budget_env_steps"] and math.isfinite(result["objective"])
+    return pruned or (checkpoint is not None and checkpoint.metrics.get(CLOCK) == result[CLOCK])
+
+
+class Fifo(_Resumable):
+    """Every trial gets its whole budget."""
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class Asha(_Resumable, AsyncHyperBandScheduler):
+    """Asynchronous successive halving (Li et al. 2020) on environment steps per seed.
+
+    Rungs lie at budget/9, budget/3 and the budget; a trial goes on where its objective is in the best third of what
+    reached the rung before it. Tune forgets the rungs at a restore: `state` and `set_state` carry them."""
+
+    def __init__(self, budget_env_steps: int) -> None:
+        grace = max(1, budget_env_steps // REDUCTION_FACTOR**2)
+        super().__init__(time_attr=CLOCK, max_t=budget_env_steps, grace_period=grace, reduction_factor=REDUCTION_FACTOR)
+        # A decision outlives the process: a rung asks each trial once, so a trial that was told to stop just before
+        # a kill would otherwise go on after the resume.
+        self._stopped: set[str] = set()
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        # A trial without a score is no evidence about the others: it must not enter a rung.
+        if not math.isfinite(result.get(self._metric, math.nan)):
+            return TrialScheduler.CONTINUE
+        decision = super().on_trial_result(tune_controller, trial, result)
+        if decision == TrialScheduler.STOP:
+            self._stopped.add(trial.trial_id)
+        return TrialScheduler.STOP if trial.trial_id in self._stopped else decision
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        if math.isfinite(result.get(self._metric, math.nan)):
+            super().on_trial_complete(tune_controller, trial, result)
+
+    def state(self) -> dict[str, Any]:
+        """The rungs, each `[env steps, {trial id: objective}]`, and the trials that were told to stop."""
+        rungs = [[milestone, dict(recorded)] for milestone, recorded in self._brackets[0]._rungs]
+        return {"rungs": rungs, "stopped": sorted(self._stopped)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._brackets[0]._rungs = [(milestone, dict(recorded)) for milestone, recorded in state["rungs"]]
+        self._stopped = set(state["stopped"])
+
+
+Scheduler = Fifo | Asha
+
+# A new scheduler is a class with `state` and `set_state`, and one line here.
+SCHEDULERS: dict[str, Callable[[int], Scheduler]] = {
+    "asha": Asha,
+    "fifo": lambda budget_env_steps: Fifo(),
+}
+
+
+def build_scheduler(name: str, budget_env_steps: int) -> Scheduler:
+    """Raises UserError for an unknown name, with the nearest one."""
+    if name not in SCHEDULERS:
+        raise unknown_name("scheduler", name, SCHEDULERS)
+    return SCHEDULERS[name](budget_env_steps)

@@ -1,0 +1,162 @@
+"""`Sweep(...).run()`: many trials of one algorithm, checked before anything starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuneexp import addresses
+from tuneexp.config import Config
+from tuneexp.errors import UserError, unknown_name
+from tuneexp.sweep.cluster import cores
+from tuneexp.sweep.config import SweepConfig, save_config
+from tuneexp.sweep.events import Watcher
+from tuneexp.sweep.folder import SweepFolder, sweep_folder, writable_storage
+from tuneexp.sweep.results import SweepResult
+from tuneexp.sweep.space import SearchSpace
+
+if TYPE_CHECKING:
+    from ray.tune import Callback
+
+    from tuneexp.algorithms.spec import AlgorithmSpec
+
+
+class Sweep:
+    """A sweep that is about to start. Everything is checked here and nothing is written; UserError says what to change.
+
+    `space`: a YAML path, a mapping (Tune's sample objects too), an address or a define-by-run function.
+    `seeds`: a number N for seeds 0..N-1, or the seeds. `env_steps`: budget of a trial per seed.
+    `fixed`: hyperparameters that all trials share. `callbacks`: Tune callbacks of your own (they must be picklable)."""
+
+    def __init__(
+        self,
+        algorithm: str | AlgorithmSpec = "ppo",
+        env: str | Callable[..., Any] = "CartPole-v1",
+        space: Any = "search_spaces/ppo.yaml",
+        trials: int = 8,
+        seeds: int | Sequence[int] = 4,
+        env_steps: int = 50_000,
+        *,
+        name: str,
+        storage: str | Path = "runs",
+        fixed: Mapping[str, Any] | None = None,
+        scheduler: str = "asha",
+        searcher: str = "tpe",
+        searcher_seed: int = 0,
+        concurrency: int | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
+        report_every_env_steps: int | None = None,
+        evaluation: Mapping[str, Any] | None = None,
+        objective: Mapping[str, Any] | None = None,
+        compile: str = "auto",
+        address: str | None = None,
+        callbacks: Sequence[Callback] = (),
+        verbose: bool = False,
+    ) -> None:
+        from tuneexp.algorithms.registry import source_hash
+
+        self.folder = sweep_folder(name, storage)
+        self.callbacks, self.verbose = list(callbacks), verbose
+        parsed = SearchSpace.of(space)
+        known_as = algorithm_address(algorithm)
+        self.config = SweepConfig.parse(
+            {
+                "name": name,
+                "algorithm": known_as,
+                "source_hash": source_hash(known_as),
+                "env": env if isinstance(env, str) else addresses.address_of(env, "environment"),
+                "env_kwargs": dict(env_kwargs or {}),
+                "space": parsed.to_mapping(),
+                "fixed": dict(fixed or {}),
+                "trials": trials,
+                "seeds": seed_list(seeds),
+                "env_steps": env_steps,
+                "report_every_env_steps": report_every_env_steps,
+                "evaluation": dict(evaluation or {}),
+                "objective": dict(objective or {}),
+                "compile": compile,
+                "scheduler": scheduler,
+                "searcher": searcher,
+                "searcher_seed": searcher_seed,
+                "concurrency": concurrency if concurrency is not None else max(1, min(cores(), trials)),
+                "address": address,
+                "created_at_s": time.time(),
+            },
+            f"sweep {name!r}",
+        )
+        refuse_existing(self.folder)
+        self.space = checked_space(self.config, parsed)
+
+    def run(self, on_event: Watcher | None = None) -> SweepResult:
+        """Run to the end. `on_event` is told what happens. SweepInterrupted after Ctrl-C."""
+        from tuneexp.sweep.lifecycle import run_to_the_end
+
+        writable_storage(self.folder.storage)
+        with self.folder.lock():
+            refuse_existing(self.folder)  # another process may have been faster
+            save_config(self.folder, self.config)
+            return run_to_the_end(self.config, self.folder, self.space, self.callbacks, on_event, self.verbose)
+
+
+def refuse_existing(folder: SweepFolder) -> None:
+    if folder.exists():
+        where = f" --storage {folder.storage}" if folder.storage.name != "runs" else ""
+        raise UserError(
+            f"sweep {folder.name!r} exists already; go on with it: tuneexp resume {folder.name}{where}\n"
+            f"or start another one: tuneexp sweep --name {_free_name(folder)} ..."
+        )
+
+
+def _free_name(folder: SweepFolder) -> str:
+    stem = folder.name.rstrip("0123456789").rstrip("-") or folder.name
+    number = 2
+    while (folder.storage / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"
+
+
+def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
+    """A name or address that a worker in any folder, and a resume next week, can load."""
+    from tuneexp.algorithms.registry import address_of, load_spec
+
+    if not isinstance(algorithm, str):
+        return address_of(algorithm)
+    load_spec(algorithm)
+    where, colon, name = algorithm.rpartition(":")
+    return f"{Path(where).resolve()}{colon}{name}" if where.endswith(".py") else algorithm
+
+
+def seed_list(seeds: int | Sequence[int]) -> list[int]:
+    """4 -> [0, 1, 2, 3]. UserError for none, a negative or a repeated one."""
+    named: list[Any] = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not named:
+        raise UserError(f"a trial needs at least one seed, got seeds={seeds!r}; write seeds=4 or seeds=[3, 5, 8]")
+    for seed in named:
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+            raise UserError(f"a seed is a whole number from 0 to {2**32 - 1}, got {seed!r}")
+    if len(set(named)) < len(named):
+        raise UserError(f"a seed stands twice in {named}; each seed trains once")
+    return named
+
+
+def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
+    """`space` bound to the algorithm's config; everything a trial could refuse is refused here, before any starts."""
+    from tuneexp.algorithms.registry import load_spec
+    from tuneexp.envs.sources import describe_env
+    from tuneexp.sweep.engine import trial_config
+    from tuneexp.sweep.schedulers import SCHEDULERS
+    from tuneexp.sweep.searchers import SAMPLERS
+    from tuneexp.trial_config import TrialConfig
+
+    if config.scheduler not in SCHEDULERS:
+        raise unknown_name("scheduler", config.scheduler, SCHEDULERS)
+    if config.searcher not in SAMPLERS:
+        raise unknown_name("searcher", config.searcher, SAMPLERS)
+    spec = load_spec(config.algorithm)
+    config_class: type[Config] = spec.config_class
+    space.validate(config_class, config.fixed, spec.name)
+    TrialConfig.parse(trial_config(config), f"sweep {config.name!r}")
+    describe_env(config.env, config.env_kwargs)
+    return space
