@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import model_validator
+
 from tuneexp.config import Config, numeric, structural
-from tuneexp.rl.schedules import ScheduledFloat
+from tuneexp.rl.schedules import PositiveScheduledFloat
+
+POLICY_KWARGS_INSTEAD = (
+    "policy_kwargs is Python code, which is never evaluated; write the networks as plain values instead: "
+    "model/hidden_sizes=[256,256] model/activation=relu model/ortho_init=false model/log_std_init=-2"
+)
 
 
 class AlgorithmConfig(Config):
     """Names follow Stable-Baselines3 and RL Zoo, so that a published configuration can be pasted in."""
 
-    learning_rate: ScheduledFloat = numeric(3e-4, "Step size of the optimizer; a number or linear:0.001 (decays to 0).")
+    learning_rate: PositiveScheduledFloat = numeric(3e-4, "Step size of the optimizer; a number or linear:0.001.")
     gamma: float = numeric(0.99, "Discount factor per environment step.", gt=0.0, le=1.0)
     n_envs: int = structural(8, "Parallel environments per seed.", ge=1)
     normalize_observation: bool = structural(False, "Scale observations by running mean and deviation, per seed.")
     normalize_reward: bool = structural(False, "Scale rewards by the deviation of the discounted return, per seed.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_rl_zoo(cls, values: Any) -> Any:
+        return from_rl_zoo(values) if isinstance(values, dict) else values
 
     def rollout_env_steps(self) -> int:
         """Environment steps per seed of one training step."""
@@ -26,3 +40,23 @@ class AlgorithmConfig(Config):
     def minibatch_rows(self) -> int:
         """Rows of one gradient step per seed."""
         return self.n_envs
+
+
+def from_rl_zoo(values: dict[str, Any]) -> dict[str, Any]:
+    """RL Zoo's keys that have a meaning here under another name, and one clear line for those that have none."""
+    own = dict(values)
+    if "policy_kwargs" in own:
+        raise ValueError(POLICY_KWARGS_INSTEAD)
+    if own.pop("use_sde", False):
+        raise ValueError("use_sde (state-dependent exploration) is not supported; write use_sde=false or leave it out")
+    if "n_timesteps" in own:
+        raise ValueError("n_timesteps is no hyperparameter here; write --env-steps (budget_env_steps in Python) instead")
+    if own.pop("policy", "MlpPolicy") != "MlpPolicy":
+        raise ValueError("only policy MlpPolicy is supported; describe other networks by model/...")
+    if "normalize" in own:
+        normalize = own.pop("normalize")
+        if not isinstance(normalize, bool):
+            raise ValueError("normalize takes true or false; or write normalize_observation and normalize_reward")
+        own.setdefault("normalize_observation", normalize)
+        own.setdefault("normalize_reward", normalize)
+    return own
