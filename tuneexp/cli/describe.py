@@ -48,7 +48,9 @@ def _list_algorithms(screen: Terminal) -> None:
 
 
 def _first_line(spec: Any) -> str:
-    return (inspect.getdoc(spec.config_class) or "").partition("\n")[0]
+    """What the algorithm is: the first line of the file that defines its configuration."""
+    module = inspect.getmodule(spec.config_class)
+    return (getattr(module, "__doc__", None) or "").strip().partition("\n")[0]
 
 
 def _describe(screen: Terminal, algorithm: str) -> None:

@@ -30,7 +30,7 @@ def evaluate(
     if seed < 0:
         raise UserError(f"--seed is 0 or more, got {seed}")
     with terminal(json, verbose) as screen:
-        from tuneexp.execution.evaluation import evaluate_checkpoint
+        from tuneexp.trainable import evaluate_checkpoint
 
         result = evaluate_checkpoint(str(checkpoint), episodes=episodes, seed=seed)
         if screen.json:

@@ -28,7 +28,12 @@ VerboseOption = Annotated[
     ),
 ]
 SeedsOption = Annotated[
-    str, typer.Option("--seeds", metavar="N | A,B,...", help="N trains seeds 0 to N-1 together; 3,5,8 names them.")
+    str | None,
+    typer.Option(
+        "--seeds",
+        metavar="N or A,B,...",
+        help="N trains seeds 0 to N-1 together, 3,5,8 names them; train: 1, sweep: 4 by default.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

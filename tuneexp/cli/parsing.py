@@ -110,6 +110,28 @@ def _put(tree: dict[str, Any], path: list[str], value: Any, option: str) -> None
     tree[leaf] = value
 
 
+# What --set may fix besides hyperparameters, and what has an option of its own.
+TRIAL_SETTINGS = ("env_kwargs", "evaluation", "objective", "report_every_env_steps")
+_OWN_OPTIONS = {
+    "algorithm": "the algorithm's name",
+    "env": "the environment's name",
+    "seeds": "--seeds",
+    "budget_env_steps": "--env-steps",
+    "env_steps": "--env-steps",
+    "compile": "--compile",
+    "hyperparameters": "--set NAME=VALUE, without 'hyperparameters/'",
+}
+
+
+def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`--set` values as (hyperparameters, settings of the trial); UserError for what has an option of its own."""
+    for key in settings:
+        if key in _OWN_OPTIONS:
+            raise UserError(f"--set {key}=...: write {_OWN_OPTIONS[key]} instead")
+    of_trial = {key: value for key, value in settings.items() if key in TRIAL_SETTINGS}
+    return {key: value for key, value in settings.items() if key not in of_trial}, of_trial
+
+
 def positive(option: str, value: int) -> int:
     if value <= 0:
         raise UserError(f"{option} is at least 1, got {value}")

@@ -19,13 +19,13 @@ from tuneexp.cli.options import (
     examples,
     one_of,
 )
-from tuneexp.cli.parsing import parse_seeds, parse_settings, positive
+from tuneexp.cli.parsing import parse_seeds, parse_settings, positive, split_settings
 from tuneexp.cli.show import NameArgument, show_result
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.errors import TuneexpError
 
 if TYPE_CHECKING:
-    from tuneexp.sweep import SweepResult
+    from tuneexp.sweep import SweepConfig, SweepResult
 
 SWEEP_EPILOG = examples(
     "tuneexp sweep --algorithm ppo --env CartPole-v1 --space search_spaces/ppo.yaml --trials 8 --seeds 4 --name first",
@@ -34,6 +34,7 @@ SWEEP_EPILOG = examples(
 )
 RESUME_EPILOG = examples("tuneexp resume first", "tuneexp resume first --storage /data/runs --json")
 
+DEFAULT_SWEEP_SEEDS = "4"
 _WHAT, _HOW, _WHERE = "What to tune", "How to search", "Where and how much at once"
 
 
@@ -54,7 +55,7 @@ def sweep(
     ] = "ppo",
     settings: SetOption = None,
     trials: Annotated[int, typer.Option("--trials", help="Number of trials.", rich_help_panel=_HOW)] = 8,
-    seeds: SeedsOption = "4",
+    seeds: SeedsOption = None,
     env_steps: Annotated[
         int,
         typer.Option("--env-steps", help="Budget of a trial: environment steps for each seed.", rich_help_panel=_HOW),
@@ -87,28 +88,30 @@ def sweep(
 ) -> None:
     """Tune an algorithm: many trials, each on several seeds, under one searcher and one scheduler."""
     one_of("--compile", compile, COMPILE_CHOICES)
+    hyperparameters, of_trial = split_settings(parse_settings(settings or ()))
     asked: dict[str, Any] = {
         "algorithm": algorithm,
         "env": env,
         "space": space,
         "name": name,
         "trials": positive("--trials", trials),
-        "seeds": parse_seeds(seeds),
+        "seeds": parse_seeds(seeds or DEFAULT_SWEEP_SEEDS),
         "env_steps": positive("--env-steps", env_steps),
         "scheduler": scheduler,
         "searcher": searcher,
         "searcher_seed": searcher_seed,
         "storage": storage,
-        "fixed": parse_settings(settings or ()),
+        "fixed": hyperparameters,
         "concurrency": None if concurrency is None else positive("--concurrency", concurrency),
         "address": address,
         "compile": compile,
+        **of_trial,
     }
     with terminal(json, verbose) as screen:
         from tuneexp.sweep import Sweep
 
         new = Sweep(**asked, verbose=verbose)
-        _watch(screen, new.config, new.run)
+        _watch(screen, new.config, new.space.names or None, new.run)
 
 
 def resume(
@@ -119,14 +122,15 @@ def resume(
 ) -> None:
     """Go on with a sweep that was interrupted or killed: finished trials stay, the others continue."""
     with terminal(json, verbose) as screen:
-        from tuneexp.sweep import load_config
+        from tuneexp.sweep import SearchSpace, load_config
         from tuneexp.sweep import resume as resume_sweep
 
         config = load_config(name, storage)
-        _watch(screen, config, lambda on_event: resume_sweep(name, storage, on_event=on_event, verbose=verbose))
+        names = SearchSpace.of(config.space).names or None
+        _watch(screen, config, names, lambda on_event: resume_sweep(name, storage, on_event, verbose=verbose))
 
 
-def _watch(screen: Terminal, config: Any, run: Callable[..., SweepResult]) -> None:
+def _watch(screen: Terminal, config: SweepConfig, varied: list[str] | None, run: Callable[..., SweepResult]) -> None:
     """Run with the view that fits the screen, then show what was found."""
     from tuneexp.report.live import SweepProgress, sweep_view
     from tuneexp.report.text import seeds
@@ -135,7 +139,7 @@ def _watch(screen: Terminal, config: Any, run: Callable[..., SweepResult]) -> No
         f"sweep {config.name}: {config.algorithm} on {config.env}, {config.trials} trials, "
         f"seeds {seeds(config.seeds)}, {config.env_steps:,} env steps a seed, {config.concurrency} at a time"
     )
-    with sweep_view(screen.err, SweepProgress(config.trials, config.env_steps), title) as view:
+    with sweep_view(screen.err, SweepProgress(config.trials, config.env_steps, varied), title) as view:
         result = run(on_event=view.on_event)
     if screen.json:
         screen.result(result.as_json())

@@ -23,7 +23,7 @@ from tuneexp.cli.options import (
     examples,
     one_of,
 )
-from tuneexp.cli.parsing import parse_seeds, parse_settings, positive, writable_folder
+from tuneexp.cli.parsing import TRIAL_SETTINGS, parse_seeds, parse_settings, positive, split_settings, writable_folder
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.errors import TuneexpError, UserError
 
@@ -59,7 +59,7 @@ def train(
     ] = None,
     env: Annotated[str | None, typer.Argument(help="A gymnasium id (CartPole-v1) or module:Class.")] = None,
     env_steps: Annotated[int, typer.Option("--env-steps", help="Environment steps for each seed, in all.")] = 100_000,
-    seeds: SeedsOption = "1",
+    seeds: SeedsOption = None,
     settings: SetOption = None,
     resume: Annotated[
         Path | None,
@@ -77,40 +77,56 @@ def train(
     """Train one configuration on several seeds at once, and keep its checkpoint."""
     one_of("--compile", compile, COMPILE_CHOICES)
     positive("--env-steps", env_steps)
-    hyperparameters = parse_settings(settings or ())
-    if resume is None:
-        job = _new_job(algorithm, env, parse_seeds(seeds), env_steps, hyperparameters)
-    else:
-        job = _resumed_job(resume, algorithm, env, env_steps, hyperparameters)
+    fixed = parse_settings(settings or ())
+    seed_list = None if seeds is None else parse_seeds(seeds)
     with terminal(json, verbose) as screen:
+        if resume is None:
+            job = _new_job(algorithm, env, seed_list or [0], env_steps, fixed)
+        else:
+            job = _resumed_job(resume, algorithm, env, seed_list, env_steps, fixed)
         _train(screen, job, compile, _checkpoint_folder(storage, checkpoint_dir, job))
 
 
-def _new_job(
-    algorithm: str | None, env: str | None, seeds: list[int], env_steps: int, hyperparameters: Mapping[str, Any]
-) -> Job:
+def _new_job(algorithm: str | None, env: str | None, seeds: list[int], env_steps: int, fixed: Mapping[str, Any]) -> Job:
     if algorithm is None or env is None:
         missing = "an algorithm and an environment" if algorithm is None else "an environment"
         raise UserError(f"train needs {missing}; write for example: tuneexp train {algorithm or 'ppo'} CartPole-v1")
-    return Job(algorithm, env, seeds, env_steps, hyperparameters)
+    hyperparameters, of_trial = split_settings(fixed)
+    return Job(algorithm, env, seeds, env_steps, hyperparameters, settings=of_trial)
 
 
 def _resumed_job(
-    checkpoint: Path, algorithm: str | None, env: str | None, env_steps: int, hyperparameters: Mapping[str, Any]
+    checkpoint: Path,
+    algorithm: str | None,
+    env: str | None,
+    seeds: list[int] | None,
+    env_steps: int,
+    fixed: Mapping[str, Any],
 ) -> Job:
     """Everything as the checkpoint has it, but the budget; `--set` may change what fits the networks."""
-    from tuneexp.checkpoint import read_header
+    from tuneexp.checkpoint import CheckpointError, read_header
 
     header = read_header(checkpoint)
-    done = int(header["env_steps"])
+    try:
+        done, config = int(header["env_steps"]), header["config"]
+        before = {key: config[key] for key in (*TRIAL_SETTINGS, "hyperparameters")}
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"the checkpoint {checkpoint} is damaged: it holds no configuration") from None
     if env_steps <= done:
-        raise UserError(f"{checkpoint} has already {done} env steps; write more than that: --env-steps {2 * done}")
-    config = header["config"]
-    kept = {key: config[key] for key in ("env_kwargs", "evaluation", "objective") if config.get(key)}
+        raise UserError(f"{checkpoint} has {done} env steps already; ask for more than that: --env-steps {2 * done}")
+    if seeds is not None and seeds != config["seeds"]:
+        raise UserError(f"{checkpoint} was trained on seeds {config['seeds']}; leave out --seeds to go on with them")
+    hyperparameters, of_trial = split_settings(fixed)
     return Job(
-        algorithm or header["algorithm"], env or header["env"], list(header["seeds"]), env_steps,
-        _merged(config.get("hyperparameters", {}), hyperparameters), checkpoint, done, kept,
-    )  # fmt: skip
+        algorithm=algorithm or config["algorithm"],
+        env=env or config["env"],
+        seeds=list(config["seeds"]),
+        budget_env_steps=env_steps,
+        hyperparameters=_merged(before.pop("hyperparameters"), hyperparameters),
+        resume=checkpoint,
+        done_env_steps=done,
+        settings=_merged(before, of_trial),
+    )
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

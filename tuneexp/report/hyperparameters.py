@@ -47,9 +47,8 @@ def value_range(field: FieldInfo) -> str:
     annotation, metadata = _unwrapped(field.annotation)
     options = [part for part in _members(annotation) if part is not type(None)]
     nullable = len(options) < len(_members(annotation))
-    words = [_words_of(option) for option in options]
     bounds = _interval([*metadata, *field.metadata, *(extra for option in options for extra in _unwrapped(option)[1])])
-    text = " or ".join(dict.fromkeys(word for word in words if word)) or "any"
+    text = _words_of(annotation) if len(options) > 1 else _words_of(options[0])
     text = f"{text} {bounds}" if bounds else text
     return f"{text}, or null" if nullable else text
 
@@ -67,6 +66,11 @@ def _unwrapped(annotation: Any) -> tuple[Any, list[Any]]:
 
 def _words_of(annotation: Any) -> str:
     annotation, _ = _unwrapped(annotation)
+    options = [part for part in _members(annotation) if part is not type(None)]
+    if set(options) == {float, str}:
+        return "number or schedule"  # the only texts that stand for numbers here (tuneexp.rl.schedules)
+    if len(options) > 1:
+        return " or ".join(_words_of(option) for option in options)
     origin = get_origin(annotation)
     if origin is Literal:
         return "one of " + ", ".join(map(str, get_args(annotation)))

@@ -118,7 +118,7 @@ def sweep_table(sweeps: Iterable[Mapping[str, Any]]) -> Table:
         table.add_column(heading, justify=side, no_wrap=heading != "name", overflow="fold")  # type: ignore[arg-type]
     for sweep in sweeps:
         finished, asked = sweep.get("finished"), sweep.get("trials")
-        trials = f"{finished}/{asked}" if finished is not None else str(asked)
+        trials = "-" if finished is None else f"{finished}/{asked}"
         cells = [sweep.get(key) or "-" for key in ("name", "state", "algorithm", "env")]
         table.add_row(*map(str, cells), trials, score(sweep.get("best")))
     return table

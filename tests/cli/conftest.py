@@ -1,0 +1,60 @@
+"""Run the real command line: in this process where nothing but text matters, in its own where streams do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tuneexp.cli import run
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+def command(args: Sequence[str], folder: Path | None = None, timeout_s: float = 170, **environment: str) -> Done:
+    """`python -m tuneexp ...` in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tuneexp", *args],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def tuneexp(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """`tuneexp("train", "ppo", ...)` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: str) -> Done:
+        code = run(args)
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    return call
+
+
+def assert_refused(done: Done, says: str) -> None:
+    """Exit code 2, one or two lines on standard error that hold `says`, nothing on standard output, no traceback."""
+    assert done.code == 2, done
+    assert done.out == ""
+    lines = done.err.strip().splitlines()
+    assert 1 <= len(lines) <= 2, done.err
+    assert says in done.err, done.err
+    assert "Traceback" not in done.err
+    assert "internal error" not in done.err

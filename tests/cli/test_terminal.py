@@ -1,0 +1,73 @@
+"""Who may write where: only results on standard output, only people's lines on standard error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tuneexp.cli.terminal import terminal
+
+NOISY = """
+import logging, os, subprocess, sys, warnings
+from tuneexp.cli.terminal import terminal
+from tuneexp.errors import TuneexpError, UserError
+
+with terminal(json=True, verbose={verbose}) as screen:
+    os.write(1, b"from C on 1\\n"); os.write(2, b"from C on 2\\n")
+    subprocess.run(["echo", "from a subprocess"])
+    logging.getLogger("ray.tune").error("from ray"); logging.getLogger("mlflow").warning("from mlflow")
+    warnings.warn("from a library")
+    logging.getLogger("tuneexp.learning").warning("training runs [eager]")
+    print("from the environment")
+    screen.note("trial [1] done")
+    screen.result({{"nan": float("nan"), "value": 1}})
+    {end}
+print("after", flush=True)
+"""
+
+
+def noisy(verbose: bool = False, end: str = "pass") -> subprocess.CompletedProcess[str]:
+    program = NOISY.format(verbose=verbose, end=end)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+
+
+def test_standard_output_is_exactly_one_json_object() -> None:
+    out = noisy().stdout
+    first, rest = out.splitlines()[0], out.splitlines()[1:]
+    assert json.loads(first) == {"nan": None, "value": 1}
+    assert rest == ["after"]
+
+
+def test_only_what_is_for_people_reaches_standard_error() -> None:
+    assert noisy().stderr.splitlines() == ["training runs [eager]", "from the environment", "trial [1] done"]
+
+
+def test_verbose_lets_the_others_speak_and_keeps_standard_output_clean() -> None:
+    done = noisy(verbose=True)
+    assert len(done.stdout.splitlines()) == 2
+    for words in ("from C on 1", "from C on 2", "from a subprocess", "from ray", "from mlflow", "from a library"):
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize(("error", "kept"), [("TuneexpError('x')", True), ("UserError('x')", False)])
+def test_what_others_wrote_is_kept_where_the_work_failed(error: str, kept: bool) -> None:
+    stderr = noisy(end=f"raise {error}").stderr
+    assert ("what Ray and others wrote meanwhile: " in stderr) == kept
+    if kept:
+        path = stderr.strip().splitlines()[-1].rpartition(": ")[2]
+        with open(path) as file:
+            assert "from C on 1" in file.read()
+
+
+def test_without_descriptors_of_its_own_a_terminal_uses_the_streams_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with terminal(json=True) as screen:
+        screen.note("for people")
+        screen.result({"a": 1})
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"a": 1}
+    assert captured.err == "for people\n"

@@ -1,0 +1,152 @@
+"""What a person sees who types something wrong, or asks for help."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+import typer
+
+from tests.cli.conftest import Done, assert_refused, command
+from tuneexp.cli import exits
+from tuneexp.cli.app import app
+from tuneexp.errors import TuneexpError, UserError
+
+COMMANDS = ("train", "sweep", "resume", "list", "show", "evaluate", "describe", "ui")
+Cli = Callable[..., Done]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["sweeep"], "unknown command 'sweeep'; did you mean 'sweep'?"),
+        (["xyzzy"], "known: train, sweep"),
+        (["sweep", "--trails", "3"], "unknown option '--trails'; did you mean '--trials'? (see tuneexp sweep --help)"),
+        (["train", "--seeds"], "'--seeds' requires an argument"),
+        (["sweep"], "missing option"),
+        (["show"], "missing argument"),
+        (["train", "ppo", "CartPole-v1", "--env-steps", "many"], "--env-steps"),
+        (["train"], "tuneexp train ppo CartPole-v1"),
+        (["train", "ppo"], "tuneexp train ppo CartPole-v1"),
+        (["train", "ppo", "CartPole-v1", "--env-steps", "0"], "--env-steps is at least 1, got 0"),
+        (["train", "ppo", "CartPole-v1", "--env-steps", "-5"], "--env-steps is at least 1, got -5"),
+        (["train", "ppo", "CartPole-v1", "--seeds", "0"], "--seeds"),
+        (["train", "ppo", "CartPole-v1", "--seeds", "3,3"], "twice"),
+        (["train", "ppo", "CartPole-v1", "--compile", "offf"], "did you mean 'off'?"),
+        (["train", "ppo", "CartPole-v1", "--set", "learning_rate"], "name=value"),
+        (["show", "x", "--top", "0"], "--top is at least 1"),
+        (["show", "x", "--plot", "x.txt"], ".png"),
+        (["ui", "--port", "0"], "--port"),
+        (["ui", "--storage", "nothing-here"], "nothing is stored"),
+        (["evaluate", "x", "--episodes", "0"], "--episodes is at least 1"),
+        (["evaluate", "x", "--seed", "-1"], "--seed is 0 or more"),
+    ],
+)
+def test_a_wrong_command_line_is_answered_with_what_to_write(tuneexp: Cli, args: list[str], says: str) -> None:
+    assert_refused(tuneexp(*args), says)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_teaches_by_examples_and_describes_every_option(tuneexp: Cli, name: str) -> None:
+    done = tuneexp(name, "--help")
+    assert done.code == 0
+    assert f"tuneexp {name}" in done.out.partition("Examples")[2]
+    options = typer.main.get_command(app).commands[name].params  # type: ignore[attr-defined]
+    assert options
+    assert all(option.help for option in options)
+
+
+def test_tuneexp_alone_prints_its_help(tuneexp: Cli) -> None:
+    done = tuneexp()
+    assert (done.code, done.err) == (2, "")
+    assert all(f" {name} " in done.out for name in COMMANDS)
+
+
+def test_the_version_is_printed(tuneexp: Cli) -> None:
+    assert tuneexp("--version").out.startswith("tuneexp 0.")
+
+
+def test_help_starts_without_the_heavy_packages() -> None:
+    program = (
+        "import sys, tuneexp.cli\n"
+        "try: tuneexp.cli.main(['--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'ray', 'mlflow', 'optuna', 'gymnasium', 'scipy', 'matplotlib', 'pydantic', 'numpy'}\n"
+        "print('loaded', *sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "loaded"
+    # A guard against a heavy import by another name, not a measurement: it takes 0.2 s, torch alone takes seconds.
+    assert time.monotonic() - started < 10
+
+
+def failing(error: BaseException) -> typer.Typer:
+    small = typer.Typer()
+
+    @small.callback()
+    def root() -> None:
+        """Give the app commands."""
+
+    @small.command()
+    def work(verbose: bool = typer.Option(False, "-v")) -> None:
+        raise error
+
+    return small
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (UserError("write this instead"), 2, "tuneexp: write this instead\n"),
+        (TuneexpError("no trial finished"), 1, "tuneexp: no trial finished\n"),
+        (ZeroDivisionError("a\nb"), 1, "tuneexp: internal error: ZeroDivisionError: a b\nrun it again with -v"),
+        (KeyboardInterrupt(), 130, ""),
+        (OSError(errno.ENOSPC, "disk full"), 1, "disk full"),
+    ],
+)
+def test_every_exception_has_an_exit_code_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, says: str
+) -> None:
+    monkeypatch.setattr("tuneexp.cli.app.app", failing(error))
+    assert exits.run(["work"]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert says in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_verbose_shows_where_an_internal_error_came_from(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tuneexp.cli.app.app", failing(ZeroDivisionError("boom")))
+    assert exits.run(["work", "-v"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m tuneexp --help | head -c 10; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert done.returncode in (0, 1)
+
+
+def test_an_option_may_come_from_the_environment() -> None:
+    assert_refused(command(["ui"], TUNEEXP_STORAGE="from-the-environment"), "'from-the-environment'")
+
+
+def test_logging_of_others_is_restored_after_a_command(tuneexp: Cli) -> None:
+    before = list(logging.getLogger("tuneexp").handlers)
+    tuneexp("ui", "--storage", "nothing-here")
+    assert logging.getLogger("tuneexp").handlers == before
