@@ -86,12 +86,12 @@ class Config(BaseModel):
 def _one_line(cls: type[BaseModel], error: ValidationError, owner: str, see: str) -> UserError:
     problem = error.errors()[0]
     path = [str(part) for part in problem["loc"]]
-    key = "/".join(_without_union_branches(cls, path))
     if problem["type"] == "extra_forbidden":
         known = _fields_at(cls, path[:-1])
-        prefix = "/".join(path[:-1])
+        key, prefix = "/".join(path), "/".join(path[:-1])
         names = [f"{prefix}/{name}" if prefix else name for name in known]
         return unknown_name("hyperparameter" if see else "setting", key, names, see or f"of {owner}")
+    key = "/".join(_without_union_branches(cls, path))
     message = problem["msg"].removeprefix("Value error, ")
     got = problem.get("input")
     shown = f", got {got!r}" if not isinstance(got, dict) and repr(got) not in message else ""
