@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
-from tests.envs.counting import Counting, OddSpaces
+from tests.envs.counting import NATIVE, Counting, OddSpaces
 from tuneexp.envs import SeedEnvs, describe_env
 from tuneexp.errors import UserError
 
@@ -78,6 +79,19 @@ def test_an_environment_comes_from_a_module_that_registers_an_id() -> None:
     assert flags == [False, True]
 
 
+def test_a_native_environment_is_described_as_it_will_be_built() -> None:
+    """The single environment of this id has other observations, as Atari's has."""
+    assert describe_env(NATIVE)[0].shape == (3,)
+    assert describe_env(NATIVE)[0] == SeedEnvs(NATIVE, [0], 1).observation_space
+
+
+def test_what_an_id_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for missing in ("ale_py", "Box2D"):
+        monkeypatch.setitem(sys.modules, missing, None)  # the import fails, installed or not
+    assert "pip install 'tuneexp[atari]'" in refused("ALE/Pong-v5")
+    assert "box2d" in refused("LunarLander-v3").lower()
+
+
 def test_an_environment_comes_from_a_callable() -> None:
     assert describe_env(Counting)[1] == Discrete(2)
     assert describe_env(partial(Counting, length=4))[0].shape == (2,)
@@ -97,7 +111,7 @@ def test_a_file_that_is_missing_or_broken_is_named(tmp_path: Path) -> None:
 
 
 def test_what_gives_no_environment_is_refused(line_file: Path) -> None:
-    assert "no environment 'NOT_AN_ENV'" in refused(f"{line_file}:NOT_AN_ENV")
+    assert "is a int; name a class or a function" in refused(f"{line_file}:NOT_AN_ENV")
     assert "must give a gymnasium.Env" in refused(dict)
     assert "or a callable, got 7" in refused(7)
 

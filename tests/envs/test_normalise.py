@@ -105,7 +105,9 @@ def test_either_end_restarts_the_discounted_return_and_a_reset_row_adds_nothing(
     normaliser.reward(one, no, no, yes)
     normaliser.reward(one, np.array([[True, False, False]]), np.array([[False, True, False]]), yes)
     normaliser.reward(one, no, no, np.array([[False, True, True]]))
-    assert normaliser.state_dict()["running_return"].tolist() == [[0.0, 1.0, 3.0]]
+    state = normaliser.state_dict()
+    assert state["running_return"].tolist() == [[0.0, 1.0, 3.0]]
+    assert state["return_count"].tolist() == [8 + 1e-4]
 
 
 def test_observations_are_centred_scaled_and_clipped() -> None:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -17,6 +13,7 @@ from gymnasium import Env, Space
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import VectorEnv
 
+from tuneexp.addresses import is_address, load_address
 from tuneexp.envs.spaces import check_spaces, plain
 from tuneexp.errors import UserError, nearest
 
@@ -72,6 +69,7 @@ def resolve(env: EnvLike, env_kwargs: Mapping[str, Any] | None = None) -> EnvSou
         if not callable(env):
             raise UserError(f"env must be an id, 'module:Class', 'path/file.py:Class' or a callable, got {env!r}")
         return EnvSource(_callable_name(env), factory=env, kwargs=kwargs)
+    _import_plugin(env)
     spec = gymnasium.registry.get(env)
     if spec is not None:
         return EnvSource(env, spec=spec, kwargs=kwargs)
@@ -85,53 +83,45 @@ def describe_env(env: EnvLike, env_kwargs: Mapping[str, Any] | None = None) -> t
 
     Builds and closes one environment, steps nothing. Raises `UserError` as `SeedEnvs` does."""
     source = resolve(env, env_kwargs)
-    made = source.make()
-    try:
-        check_spaces(made.observation_space, made.action_space, source.name)
-        return plain(made.observation_space), plain(made.action_space)
-    finally:
+    if source.has_native:
+        # A native environment may preprocess: Atari's stacks four small grey frames, its single one doesn't.
+        vec = source.make_native(1)
+        spaces = vec.single_observation_space, vec.single_action_space
+        vec.close()
+    else:
+        made = source.make()
+        spaces = made.observation_space, made.action_space
         made.close()
+    check_spaces(*spaces, source.name)
+    return plain(spaces[0]), plain(spaces[1])
 
 
 def _from_address(address: str, kwargs: dict[str, Any]) -> EnvSource:
-    where, name = address.rsplit(":", 1)
-    module = _load_file(Path(where), address) if where.endswith(".py") else _load_module(where, address)
-    found = getattr(module, name, None)
-    if callable(found):
-        return EnvSource(address, factory=found, kwargs=kwargs)
-    # gymnasium's own form "module:Id-v0": the import registers the id.
-    if name in gymnasium.registry:
-        return EnvSource(address, spec=gymnasium.registry[name], kwargs=kwargs)
-    match = nearest(name, [n for n in dir(module) if not n.startswith("_")])
-    raise UserError(f"no environment {name!r} in {where}{f'; did you mean {where}:{match}?' if match else ''}")
-
-
-def _load_module(name: str, address: str) -> Any:
+    if is_address(address):
+        found = load_address(address, "environment")
+        if callable(found):
+            return EnvSource(address, factory=found, kwargs=kwargs)
+        raise UserError(
+            f"environment {address!r} is a {type(found).__name__}; name a class or a function that gives one"
+        )
+    # gymnasium's own form "module:Id-v0": importing the module registers the id.
+    module, _, env_id = address.partition(":")
     try:
-        return importlib.import_module(name)
+        importlib.import_module(module)
     except Exception as error:
-        raise UserError(f"environment {address!r}: can't import {name!r}: {_reason(error)}") from error
+        raise UserError(f"environment {address!r}: can't import {module!r}: {_reason(error)}") from error
+    if env_id not in gymnasium.registry:
+        raise _unknown(env_id)
+    return EnvSource(address, spec=gymnasium.registry[env_id], kwargs=kwargs)
 
 
-def _load_file(path: Path, address: str) -> Any:
-    if not path.is_file():
-        raise UserError(f"environment {address!r}: there is no file {path}")
-    resolved = path.resolve()
-    # One module per path, so that classes keep their identity and can be pickled within the process.
-    name = f"tuneexp_env_{path.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, resolved)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise UserError(f"environment {address!r}: {path} can't be imported: {_reason(error)}") from error
-    return module
+def _import_plugin(env_id: str) -> None:
+    """Ids that gymnasium knows only once another package is imported."""
+    if env_id.startswith("ALE/"):
+        try:
+            importlib.import_module("ale_py")
+        except ImportError as error:
+            raise UserError(f"environment {env_id} needs Atari's emulator: pip install 'tuneexp[atari]'") from error
 
 
 def _callable_name(env: Callable[..., Any]) -> str:
