@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +21,8 @@ from tuneexp.sweep.space_yaml import load_yaml_mapping
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["InfeasiblePoint", "SearchSpace"]
 
@@ -38,6 +42,7 @@ class SearchSpace:
         self.constants = dict(constants or {})
         self.initial = [_flat_point(point, self.dimensions) for point in initial]
         self._binding: Binding | None = None
+        self._tried = list(self.initial)  # without those that fixed values leave no room for
         for number, point in enumerate(self.initial, 1):
             _check_point(point, self.dimensions, number)
         check_conditions(self.dimensions)
@@ -136,8 +141,7 @@ class SearchSpace:
         order = ordered(self.dimensions, binding.constraints)
         self._order, self._binding = order, binding
         check_constraints(order, self._background(), binding.constraints)
-        for number, point in enumerate(self.initial, 1):
-            self._check_initial(binding, point, number)
+        self._tried = [point for number, point in enumerate(self.initial, 1) if self._fits(point, number)]
         rehearse(self.suggest)
         return self
 
@@ -154,7 +158,7 @@ class SearchSpace:
 
     def initial_params(self) -> list[dict[str, Any]]:
         """The initial points as `study.enqueue_trial` takes them, in Optuna's own names."""
-        return [self._recorded(point) for point in self.initial]
+        return [self._recorded(point) for point in self._tried]
 
     def _recorded(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """The Optuna parameters that make `suggest` give the flat `point`; KeyError where it leaves a name out."""
@@ -181,21 +185,36 @@ class SearchSpace:
         fixed = self._binding.fixed if self._binding else {}
         return {k: copy.deepcopy(v) for k, v in self.constants.items() if not any(overlap(k, name) for name in fixed)}
 
-    def _check_initial(self, binding: Binding, point: Mapping[str, Any], number: int) -> None:
+    def _fits(self, point: Mapping[str, Any], number: int) -> bool:
+        """Whether an initial point is valid beside the fixed values. UserError where it is not valid without them."""
+        assert self._binding is not None
+        problem = self._problem_of(point)
+        if problem is None:
+            return True
+        binding = self._binding
+        try:
+            self._binding = replace(binding, fixed={})
+            wrong_anyway = not binding.fixed or self._problem_of(point) is not None
+        finally:
+            self._binding = binding
+        if wrong_anyway:
+            raise UserError(f"initial point {number}: {problem}")
+        # A person who fixes n_envs should not have to edit a shipped space for it.
+        logger.warning("initial point %d is left out, it does not fit the fixed values: %s", number, problem)
+        return False
+
+    def _problem_of(self, point: Mapping[str, Any]) -> str | None:
+        assert self._binding is not None
         try:
             self._recorded(point)
             reached = self._walk(lambda dimension, _: point[dimension.name])
         except KeyError as missing:
-            raise UserError(
-                f"initial point {number} leaves out {missing.args[0]!r}; give every value that is searched"
-            ) from None
+            return f"it leaves out {missing.args[0]!r}; give every value that is searched"
         except InfeasiblePoint as problem:
-            raise UserError(f"initial point {number}: {problem}") from None
+            return str(problem)
         if idle := next((name for name in point if name not in reached), None):
-            when = self.dimensions[idle].when
-            raise UserError(f"initial point {number}: {idle!r} is searched only when {when}; leave it out")
-        if refused := binding.problem({**self._free_constants(), **point}):
-            raise UserError(f"initial point {number}: {refused}")
+            return f"{idle!r} is searched only when {dict(self.dimensions[idle].when)}; leave it out"
+        return self._binding.problem({**self._free_constants(), **point})
 
 
 def _initial_points(points: Any) -> list[Mapping[str, Any]]:
