@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.tracking.helpers import Server, Store
 
+from tests.tracking.helpers import Server, Store
 from tuneexp.tracking import drain
+from tuneexp.tracking.store import open_client
+
+
+@pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with MLflow's tables and nothing in them: making them takes seconds, copying does not."""
+    folder = tmp_path_factory.mktemp("fresh")
+    open_client(folder)
+    return folder / "mlflow.db"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, fresh_database: Path) -> Store:
     """The default store: SQLite in the storage folder `tmp_path`."""
+    shutil.copy(fresh_database, tmp_path / "mlflow.db")
     return Store(f"sqlite:///{tmp_path}/mlflow.db")
 
 

@@ -92,7 +92,9 @@ class Store:
 
         client = self.client
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        return list(client.search_runs(experiments, run_view_type=ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY))
+        return list(
+            client.search_runs(experiments, run_view_type=ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY)
+        )
 
     def parents(self) -> list[Any]:
         return [run for run in self.runs() if "mlflow.parentRunId" not in run.data.tags]

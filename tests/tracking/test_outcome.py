@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from tests.tracking.helpers import BUDGET_ENV_STEPS, make_result, make_trial
 
+from tests.tracking.helpers import BUDGET_ENV_STEPS, make_result, make_trial
 from tuneexp.tracking.outcome import MLFLOW_STATUS, OUTCOMES, outcome_of, reason_of
 
 

@@ -73,7 +73,13 @@ def test_varied_values_are_found_in_the_hyperparameters_and_absent_where_a_branc
 
 
 def test_constants_are_flat_texts() -> None:
-    values = {"env": "CartPole-v1", "seeds": [0, 1], "net": {"hidden": [64, 64], "act": "tanh"}, "empty": {}, "no": None}
+    values = {
+        "env": "CartPole-v1",
+        "seeds": [0, 1],
+        "net": {"hidden": [64, 64], "act": "tanh"},
+        "empty": {},
+        "no": None,
+    }
     assert flat_params(values) == {
         "env": "CartPole-v1",
         "seeds": "[0, 1]",

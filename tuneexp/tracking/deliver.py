@@ -34,6 +34,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
 # disks, bad credentials) may pass, and is tried again for as long as the sweep runs.
 _FINAL = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "BAD_REQUEST"}
 
+_NO_ANSWER = ("Failed to establish a new connection", "Max retries exceeded", "timeout exception", "Connection aborted")
+
 
 class Delivery:
     """Brings one sweep's outbox to MLflow. Each `round` either moves the stored position or raises what stopped it."""
@@ -62,11 +64,18 @@ class Delivery:
 
     def failed(self, error: Exception) -> None:
         """Say in the position file why nothing arrives, for the person who waits."""
-        text = " ".join(str(error).split())[:500] or type(error).__name__
+        text = self._why(error)
         if text != self.position.last_error:
             log.warning("MLflow: %s", text)
             self.position.last_error = text
             save_position(self.folder, self.position)
+
+    def _why(self, error: Exception) -> str:
+        """One line, without the password that the store's address may hold."""
+        text = " ".join(str(error).split())
+        if any(sign in text for sign in _NO_ANSWER):
+            return f"no answer from {self.position.store}"
+        return shown_uri(text)[:500] or type(error).__name__
 
     def _position_in_this_store(self) -> Position:
         """Another store than before (MLFLOW_TRACKING_URI changed), or a shorter file (power cut): start again."""
@@ -101,10 +110,11 @@ class Delivery:
                 self._put_aside(record, error)
 
     def _put_aside(self, record: Record, error: Exception) -> None:
-        log.warning("MLflow refused a record: %s", error)
+        why = self._why(error)
+        log.warning("MLflow refused a record: %s", why)
         self.position.refused += 1
         with (outbox_folder(self.folder) / "refused.jsonl").open("a") as handle:
-            handle.write(json.dumps({"reason": str(error), "record": record}) + "\n")
+            handle.write(json.dumps({"reason": why, "record": record}) + "\n")
 
 
 def _is_final(error: Exception) -> bool:

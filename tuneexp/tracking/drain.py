@@ -24,6 +24,7 @@ _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "OMP_NUM_THREADS": "1",
 }
+_STARTS = 3  # of a process that dies (memory, say) before it is done
 _PRIORITY = 5  # niceness: training comes first
 
 _running: dict[Path, subprocess.Popen[str]] = {}
@@ -76,16 +77,17 @@ def start_delivery(sweep_folder: Path | str) -> None:
 
 
 def finish_delivery(sweep_folder: Path | str, timeout_s: float) -> Undelivered | None:
-    """Ask for all that is left, wait for it at most `timeout_s`, and end the process. None: MLflow has everything."""
+    """Deliver all that is left, wait for it at most `timeout_s`, end the process. None: MLflow has everything."""
     folder = Path(sweep_folder).resolve()
+    deadline = time.monotonic() + timeout_s
+    for _ in range(_STARTS):
+        if folder in _running or undelivered(folder) is not None:
+            start_delivery(folder)
+            if _finished_by(_running[folder], deadline):
+                break
     process = _running.pop(folder, None)
     if process is not None:
-        _tell_to_finish(process)
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process)
     return undelivered(folder)
 
 
@@ -93,10 +95,7 @@ def drain_now(sweep_folder: Path | str, timeout_s: float = 30.0) -> Undelivered 
     """Deliver what an earlier process left in the outbox. Returns at once where nothing is left."""
     folder = Path(sweep_folder).resolve()
     left = undelivered(folder)
-    if left is None or (left.records == 0 and folder not in _running):
-        return left
-    start_delivery(folder)
-    return finish_delivery(folder, timeout_s)
+    return left if left is None or not left.records else finish_delivery(folder, timeout_s)
 
 
 def undelivered(sweep_folder: Path | str) -> Undelivered | None:
@@ -129,12 +128,25 @@ def wait_until_delivered(sweep_folder: Path | str, timeout_s: float) -> bool:
     return True
 
 
-def _tell_to_finish(process: subprocess.Popen[str]) -> None:
+def _finished_by(process: subprocess.Popen[str], deadline: float) -> bool:
+    """Ask the process to finish and wait for it. False: it died of something, and there is time to start another."""
     assert process.stdin is not None
     # Only the line, and the pipe stays open: its end means that we died.
     with suppress(OSError):
         process.stdin.write("finish\n")
         process.stdin.flush()
+    try:
+        return process.wait(max(0.0, deadline - time.monotonic())) == 0
+    except subprocess.TimeoutExpired:
+        return True
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdin is not None:
+        with suppress(OSError):
+            process.stdin.close()
 
 
 def _command() -> list[str]:

@@ -71,7 +71,7 @@ class Runs:
             INTERRUPTED: self._interrupted,
             SWEEP_ENDED: lambda record: write_summary(self, record),
         }
-        if self.position.sweep_id:
+        if self.position.experiment_id:
             self.load()
         for record in records:
             handler = handlers.get(record["kind"])
