@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json as json_text
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,6 +77,7 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
     from rich.text import Text
 
     from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard
+    from tuneexp.report.text import short_path
 
     if not result.trials:
         screen.note(f"sweep {result.name} has no trials yet")
@@ -82,18 +85,18 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
     rows = leaderboard_rows(result.trials)
     title = Text(f"{result.name} ({result.state}): {len(rows)} trials")
     screen.show(render_leaderboard(rows, title=title, limit=top, width=screen.width))
-    for row in rows:
+    for row in rows[:top]:
         if row["reason"] and row["outcome"] != "pruned":
             screen.show_text(f"trial {row['trial']} {row['outcome']}: {row['reason']}")
     if result.best is not None:
         screen.show_text("\n" + _best_words(result, result.best))
     if result.state == "interrupted":
-        screen.note(f"\nit can go on: tuneexp resume {result.name} --storage {result.storage}")
+        screen.note(f"\nit can go on: tuneexp resume {result.name} --storage {short_path(result.storage)}")
 
 
 def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
     from tuneexp.report.seeds import final_returns, interval
-    from tuneexp.report.text import flat, number, score
+    from tuneexp.report.text import flat, number, score, short_path
 
     settings = " ".join(f"{name}={number(value)}" for name, value in flat(best["config"]).items())
     lines = [
@@ -106,10 +109,30 @@ def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
         spread = f" (95% interval {score(bounds[0])} to {score(bounds[1])})" if bounds else ""
         lines.append("per seed    " + ", ".join(f"{seed}: {score(value)}" for seed, value in returns.items()) + spread)
     if best["checkpoint"]:
-        lines += [f"checkpoint  {best['checkpoint']}", f"next        tuneexp evaluate {best['checkpoint']}"]
+        lines.append(f"evaluate    tuneexp evaluate {short_path(best['checkpoint'])}")
+    lines.append(f"retrain     {_retrain_command(result, best)}")
     if result.mlflow.get("parent_run_id"):
-        lines.append(f"compare     tuneexp ui --storage {result.storage}")
+        lines.append(f"compare     tuneexp ui --storage {short_path(result.storage)}")
     return "\n".join(lines)
+
+
+def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str:
+    """The best configuration with every digit, as a command. Fresh seeds: those of the sweep were tuned on."""
+    from tuneexp.report.text import flat, short_path
+    from tuneexp.sweep import load_config
+
+    config = load_config(result.name, result.storage)
+    first = max(config.seeds) + 1
+    fresh = ",".join(str(first + n) for n in range(max(5, len(config.seeds))))
+    given = {**best["config"], **({"env_kwargs": config.env_kwargs} if config.env_kwargs else {})}
+    values = " ".join(f"--set {name}={_as_typed(value)}" for name, value in flat(given).items())
+    what = f"{short_path(config.algorithm)} {config.env} --env-steps {config.env_steps} --seeds {fresh}"
+    return f"tuneexp train {what} {values}"
+
+
+def _as_typed(value: Any) -> str:
+    """A value as `--set` reads it back, safe in a shell."""
+    return shlex.quote(value if isinstance(value, str) else json_text.dumps(value))
 
 
 def _plot(screen: Terminal, result: SweepResult, path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 from rich.console import Console, RenderableType
 
 from tuneexp.cli.parsing import finite
-from tuneexp.errors import UserError
+from tuneexp.errors import TuneexpError
 
 LOG_WIDTH = 160  # of tables in a file or a pipe, where a terminal's width means nothing
 _NOISY_LOGGERS = ("ray", "mlflow", "alembic", "sqlalchemy", "optuna", "gymnasium", "torch", "matplotlib", "urllib3")
@@ -108,7 +108,10 @@ def _own(stack: contextlib.ExitStack, stream: TextIO, number: int) -> TextIO:
     if not _is_descriptor(stream, number):
         return stream
     stream.flush()
-    return stack.enter_context(os.fdopen(os.dup(number), "w", encoding="utf-8", errors="replace", buffering=1))
+    # Never closed: libraries that were imported meanwhile (colorama in Ray) write to it once more at exit.
+    own = os.fdopen(os.dup(number), "w", encoding="utf-8", errors="replace", buffering=1)
+    stack.callback(own.flush)
+    return own
 
 
 def _point(stack: contextlib.ExitStack, number: int, target: int) -> None:
@@ -136,7 +139,8 @@ def _chatter_to_log(stack: contextlib.ExitStack) -> Path | None:
     os.close(handle)
 
     def forget(kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool:
-        if kind is None or issubclass(kind, UserError | KeyboardInterrupt) or path.stat().st_size == 0:
+        expected = isinstance(error, KeyboardInterrupt) or (isinstance(error, TuneexpError) and error.exit_code != 1)
+        if error is None or expected or path.stat().st_size == 0:
             path.unlink(missing_ok=True)
         elif isinstance(error, Exception):
             error.add_note(f"what Ray and others wrote meanwhile: {path}")

@@ -123,7 +123,7 @@ def trial_line(trial: Mapping[str, Any], progress: SweepProgress) -> str:
     (row,) = leaderboard_rows([trial], _varied(progress))
     parts = [f"objective {score(row['objective'])}", f"env steps {count(row['env_steps'])}"]
     parts += [f"{name}={number(value)}" for name, value in row["parameters"].items()]
-    if row["reason"]:
+    if row["reason"] and row["outcome"] != "pruned":  # what "pruned" means is clear
         parts.append(" ".join(str(row["reason"]).split()))
     left = progress.seconds_left
     time_left = f", {duration(left)} left" if left is not None and progress.ended < progress.trials else ""
@@ -146,7 +146,7 @@ class LiveView:
 
     def __init__(self, console: Console, progress: SweepProgress, title: str) -> None:
         self.console, self.progress, self.title = console, progress, title
-        # transient: the final leaderboard is printed by whoever shows the result, whole and only once.
+        # transient: whoever shows the result prints the final leaderboard, whole and only once.
         self.live = Live(console=console, get_renderable=self.picture, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> Self:
@@ -156,6 +156,7 @@ class LiveView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.live.transient = kind is None  # interrupted: what was reached stays on the screen
         self.live.stop()
 
     def on_event(self, event: TrialEvent) -> None:

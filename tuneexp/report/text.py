@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -48,6 +50,11 @@ def seeds(values: Any) -> str:
     if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
         return f"{numbers[0]}-{numbers[-1]}"
     return ",".join(map(str, numbers))
+
+
+def short_path(path: str) -> str:
+    """Relative to the working folder where it lies inside, for lines that people copy."""
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
