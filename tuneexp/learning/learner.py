@@ -108,7 +108,8 @@ class Learner:
         if self._all_learn and clean.item():
             self.optimizer.step(gradient)
             return statistics, self._everyone
-        self.failed |= ~finite & self._enough
+        # What a seed that sits out would have computed is not applied, so it is no divergence either.
+        self.failed |= ~finite & self._enough & ~self.skipped
         self.skipped |= skip & finite
         self.require_rows(self._enough)
         proceed = ~(self.skipped | self.failed) & self._enough

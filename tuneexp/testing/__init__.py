@@ -1,0 +1,1 @@
+"""What an algorithm of one's own can be tested with: small environments, each of which tests one ability."""

@@ -1,0 +1,159 @@
+"""Probe environments: each can be solved only by an algorithm whose one part works.
+
+Learn them in this order; the first that fails says which part is broken. Addressed as
+`tuneexp.testing.probes:NAME`; each has a discrete form and one with a continuous action (`...Continuous`).
+A network that wasn't trained fails every one of them. After Jones 2021, "Debugging RL, without the agonizing pain".
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete, Space
+from numpy.typing import NDArray
+
+Observation = NDArray[np.float32]
+
+
+class Probe(gymnasium.Env[Observation, Any]):
+    """An episode of `length` steps over the observations of `contexts`, one of which is drawn at its start.
+
+    values: the discounted value of each context under the best policy, for a discount factor of `GAMMA`.
+    solved_return: a mean episode return at or above it needs the ability; None where actions don't matter."""
+
+    GAMMA: ClassVar[float] = 0.9
+
+    contexts: ClassVar[tuple[tuple[float, ...], ...]]
+    values: ClassVar[tuple[float, ...]]
+    solved_return: ClassVar[float | None] = None
+    n_actions: ClassVar[int] = 2
+    continuous: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.observation_space = Box(-1.0, 1.0, (len(self.contexts[0]),), np.float32)
+        self.action_space: Space[Any] = Box(-1.0, 1.0, (1,), np.float32) if self.continuous else Discrete(self.n_actions)
+        self._context = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._context = self._first_context()
+        return self._observation(), {}
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        reward = self._reward(action)
+        return self._observation(), reward, True, False, {}
+
+    def _first_context(self) -> int:
+        return int(self.np_random.integers(len(self.contexts)))
+
+    def _observation(self) -> Observation:
+        return np.array(self.contexts[self._context], np.float32)
+
+    def _reward(self, action: Any) -> float:
+        raise NotImplementedError
+
+
+class ConstantReward(Probe):
+    """Reward 1, always: the value function learns a constant."""
+
+    contexts = ((0.0,),)
+    values = (1.0,)
+
+    def _reward(self, action: Any) -> float:
+        return 1.0
+
+
+class RewardFromObservation(Probe):
+    """The reward is the observation: the value function learns to look."""
+
+    contexts = ((-1.0,), (1.0,))
+    values = (-1.0, 1.0)
+
+    def _reward(self, action: Any) -> float:
+        return self.contexts[self._context][0]
+
+
+class RewardOneStepLater(Probe):
+    """Reward 1 at the second of two steps: the value of the first is discounted, once."""
+
+    contexts = ((0.0,), (1.0,))
+    values = (Probe.GAMMA, 1.0)
+
+    def _first_context(self) -> int:
+        return 0
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        last = self._context == 1
+        self._context = 1
+        return self._observation(), float(last), last, False, {}
+
+
+class ActionMatters(Probe):
+    """Action 1 is rewarded, action 0 punished: the policy learns."""
+
+    contexts = ((0.0,),)
+    values = (1.0,)
+    solved_return = 0.9
+
+    def _reward(self, action: Any) -> float:
+        return 1.0 if int(action) == 1 else -1.0
+
+
+class ActionMattersGivenObservation(Probe):
+    """Another action is right for each of three observations: the policy learns to look."""
+
+    contexts = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    values = (1.0, 1.0, 1.0)
+    solved_return = 0.9
+    n_actions = 3
+
+    def _reward(self, action: Any) -> float:
+        return 1.0 if int(action) == (self._context + 1) % 3 else -1.0
+
+
+class ConstantRewardContinuous(ConstantReward):
+    continuous = True
+
+
+class RewardFromObservationContinuous(RewardFromObservation):
+    continuous = True
+
+
+class RewardOneStepLaterContinuous(RewardOneStepLater):
+    continuous = True
+
+
+class ActionMattersContinuous(ActionMatters):
+    """The nearer the action is to 0.8, the better."""
+
+    continuous = True
+
+    def _reward(self, action: Any) -> float:
+        return 1.0 - float((action[0] - 0.8) ** 2)
+
+
+class ActionMattersGivenObservationContinuous(ActionMattersGivenObservation):
+    """The right action is 0.8 after one observation and -0.8 after the other."""
+
+    contexts = ((-1.0,), (1.0,))
+    values = (1.0, 1.0)
+    continuous = True
+
+    def _reward(self, action: Any) -> float:
+        return 1.0 - float((action[0] - 0.8 * self.contexts[self._context][0]) ** 2)
+
+
+PROBES: tuple[type[Probe], ...] = (
+    ConstantReward,
+    RewardFromObservation,
+    RewardOneStepLater,
+    ActionMatters,
+    ActionMattersGivenObservation,
+    ConstantRewardContinuous,
+    RewardFromObservationContinuous,
+    RewardOneStepLaterContinuous,
+    ActionMattersContinuous,
+    ActionMattersGivenObservationContinuous,
+)
