@@ -15,7 +15,8 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def compile_graphs(graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence
     with locked(folder / f"{keys[0]}.lock"):
         missing = [index for index, key in enumerate(keys) if not is_cached(key)]
         if missing:
-            _compile_in_child([graphs[i] for i in missing], [examples[i] for i in missing], [keys[i] for i in missing])
+            _compile_in_children([graphs[i] for i in missing], [examples[i] for i in missing], [keys[i] for i in missing])
     return [_load(folder / f"{key}.pt2") for key in keys]
 
 
@@ -119,27 +120,42 @@ def _load(package: Path) -> Program:
     return Program(run=loader.run, compiled=True)
 
 
-def _compile_in_child(
+def _compile_in_children(
     graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]], keys: Sequence[str]
 ) -> None:
-    """A child, because the compiler would add some 300 MB to every worker that used it once."""
-    with tempfile.TemporaryDirectory(dir=cache_folder()) as work:
-        command = [sys.executable, "-m", "tuneexp.learning.compiler"]
+    """In children, because the compiler would add some 300 MB to every worker that used it once; side by
+    side, because the worker waits for all of them."""
+    log.info("compiling %d program(s); kept in the cache for the next time", len(keys))
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as work, ExitStack() as children:
+        started = []
         for graph, example, key in zip(graphs, examples, keys, strict=True):
-            source = Path(work) / f"{key}.graph"
+            source = Path(work) / f"{key}-graph.pt2"
             torch.export.save(torch.export.export(graph, tuple(example)), source)
-            command += [str(source), str(cache_folder() / f"{key}.pt2")]
-        log.info("compiling %d program(s); kept in the cache for the next time", len(keys))
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S, env=environment, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise CannotCompile(f"the compiler took longer than {COMPILE_TIMEOUT_S:.0f} s") from None
-    if done.returncode:
-        raise CannotCompile(_last_line(done.stderr))
+            started.append(children.enter_context(_compiler(source, cache_folder() / f"{key}.pt2")))
+        for child in started:
+            _wait_for(child)
     Counter.compiled += len(keys)
+
+
+@contextmanager
+def _compiler(source: Path, package: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tuneexp.learning.compiler", str(source), str(package)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def _wait_for(child: subprocess.Popen[str]) -> None:
+    try:
+        _, errors = child.communicate(timeout=COMPILE_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise CannotCompile(f"the compiler took longer than {COMPILE_TIMEOUT_S:.0f} s") from None
+    if child.returncode:
+        raise CannotCompile(_last_line(errors))
 
 
 def _last_line(text: str) -> str:
