@@ -26,13 +26,19 @@ def load_address(address: str, kind: str) -> Any:
     if not is_address(address):
         raise UserError(f"{kind} {address!r} is no address; write module:NAME or path/file.py:NAME")
     where, _, name = address.rpartition(":")
-    module = _load_file(Path(where), address, kind) if where.endswith(".py") else _load_module(where, address, kind)
+    module = load_module(address, kind)
     try:
         return getattr(module, name)
     except AttributeError:
         match = nearest(name, [known for known in vars(module) if not known.startswith("_")])
         advice = f"; did you mean {where}:{match}?" if match else ""
         raise UserError(f"{kind} {address!r}: {where} has no {name!r}{advice}") from None
+
+
+def load_module(address: str, kind: str) -> ModuleType:
+    """The module, or the file loaded as one, in which an address lies. UserError where it can't be loaded."""
+    where = address.rpartition(":")[0]
+    return _load_file(Path(where), address, kind) if where.endswith(".py") else _import(where, address, kind)
 
 
 def address_of(found: Any, kind: str) -> str:
@@ -43,19 +49,27 @@ def address_of(found: Any, kind: str) -> str:
             f"{kind} {name or found!r} has no address (it is a lambda or a local), so it can't be stored and resumed\n"
             f"write it as a function at the top level of a file and pass it, or path/file.py:NAME"
         )
-    path = getattr(module, "__file__", None)
+    path = file_of(module)
     # A module inside a package is found by its name from anywhere, a lone file only through its path.
-    if path is None or ("." in module.__name__ and not module.__name__.startswith(_FILE_MODULE)):
+    if path is None or ("." in module.__name__ and not is_loaded_file(module)):
         return f"{module.__name__}:{name}"
-    return f"{_short(Path(path))}:{name}"
+    return f"{path}:{name}"
 
 
-def _short(path: Path) -> str:
-    resolved = path.resolve()
-    return (resolved.relative_to(Path.cwd()) if resolved.is_relative_to(Path.cwd()) else resolved).as_posix()
+def is_loaded_file(module: ModuleType) -> bool:
+    """Whether other processes find the module only by its path: the running script, or a file loaded by address."""
+    return module.__name__ == "__main__" or module.__name__.startswith(_FILE_MODULE)
 
 
-def _load_module(name: str, address: str, kind: str) -> ModuleType:
+def file_of(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve() if file else None
+
+
+def _import(name: str, address: str, kind: str) -> ModuleType:
+    # A command's own path has no working directory, as that of `python script.py` has.
+    if (here := str(Path.cwd())) not in sys.path and "" not in sys.path:
+        sys.path.append(here)
     try:
         return importlib.import_module(name)
     except Exception as error:
@@ -67,7 +81,7 @@ def _load_file(path: Path, address: str, kind: str) -> ModuleType:
         raise UserError(f"{kind} {address!r}: there is no file {path}")
     resolved = path.resolve()
     main = sys.modules.get("__main__")
-    if main is not None and getattr(main, "__file__", None) and Path(str(main.__file__)).resolve() == resolved:
+    if main is not None and file_of(main) == resolved:
         return main  # the running script: importing it again would run it again
     # One module per path: what it defines keeps its identity.
     name = f"{_FILE_MODULE}{path.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:12]}"

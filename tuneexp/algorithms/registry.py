@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
 
+from tuneexp.addresses import file_of, is_loaded_file, load_module
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError, nearest, unknown_name
 
@@ -23,7 +22,7 @@ def load_spec(name: str) -> AlgorithmSpec:
     if ":" not in address:
         raise unknown_name("algorithm", name, ALGORITHMS, see="or write module:NAME or path/file.py:NAME")
     where, attribute = address.rsplit(":", 1)
-    module = _load_file(Path(where), name) if where.endswith(".py") else _load_module(where, name)
+    module = load_module(address, "algorithm")
     spec = getattr(module, attribute, None)
     if isinstance(spec, AlgorithmSpec):
         return spec
@@ -31,35 +30,6 @@ def load_spec(name: str) -> AlgorithmSpec:
     match = nearest(attribute, known)
     advice = f"did you mean {where}:{match}?" if match else f"it defines: {', '.join(known) or 'none'}"
     raise UserError(f"{where} has no algorithm named {attribute!r}; {advice}")
-
-
-def _load_module(where: str, name: str) -> ModuleType:
-    try:
-        return importlib.import_module(where)
-    except ModuleNotFoundError as error:
-        raise UserError(f"algorithm {name!r}: {error}; write module:NAME or path/file.py:NAME") from None
-
-
-def _load_file(path: Path, name: str) -> ModuleType:
-    path = path.resolve()
-    main = sys.modules.get("__main__")
-    if main is not None and _file_of(main) == path:
-        return main  # the script itself: loading it again would run it again
-    if not path.is_file():
-        raise UserError(f"algorithm {name!r}: there is no file {path}")
-    module_name = f"tuneexp_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    if module_name in sys.modules:
-        return sys.modules[module_name]
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[module_name]
-        raise UserError(f"algorithm {name!r}: {path} can't be loaded: {type(error).__name__}: {error}") from error
-    return module
 
 
 def address_of(spec: AlgorithmSpec) -> str:
@@ -75,8 +45,8 @@ def address_of(spec: AlgorithmSpec) -> str:
         for name, built_in in ALGORITHMS.items():
             if built_in == address:
                 return name
-        if module.__name__ == "__main__" or module.__name__.startswith("tuneexp_user_"):
-            path = _file_of(module)
+        if is_loaded_file(module):
+            path = file_of(module)
             if path is None:
                 continue
             return f"{path}:{key}"
@@ -90,10 +60,5 @@ def source_hash(address: str) -> str | None:
     if address in ALGORITHMS:
         return None
     where = address.rsplit(":", 1)[0]
-    path = Path(where) if where.endswith(".py") else _file_of(importlib.import_module(where))
+    path = Path(where) if where.endswith(".py") else file_of(importlib.import_module(where))
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path else None
-
-
-def _file_of(module: ModuleType) -> Path | None:
-    file = getattr(module, "__file__", None)
-    return Path(file).resolve() if file else None
