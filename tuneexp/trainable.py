@@ -14,7 +14,7 @@ from tuneexp import checkpoint
 from tuneexp.algorithms.registry import address_of, load_spec, source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.execution.trial import Trial
+from tuneexp.trial import Trial
 from tuneexp.trial_config import TrialConfig
 
 log = logging.getLogger(__name__)

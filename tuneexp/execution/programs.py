@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ import torch
 from gymnasium import Space
 from torch import Tensor
 
-from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.execution.policy import Noise
 from tuneexp.learning.compilation import CompileMode, Request, Workload, build_programs
 from tuneexp.learning.gradient import Act, GradientStep
@@ -42,19 +41,21 @@ def programs_for(
     postprocess_fn: PostprocessFn,
     observation_space: Space[Any],
     noise: Noise,
-    cfg: AlgorithmConfig,
+    n_envs: int,
+    minibatch_rows: int,
     mode: CompileMode,
     workload: Workload,
 ) -> TrialPrograms:
     """Built once for the functions, the structural fields and the shapes; numeric fields are no part of the key."""
-    example = _ActExample(learner, observation_space, noise, cfg.n_envs)
+    example = _ActExample(learner, observation_space, noise, n_envs)
     key = (
-        act_fn, learner.loss_fn, postprocess_fn, type(cfg), repr(sorted(learner.static.items())), learner.numeric,
+        act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), repr(sorted(learner.static.items())), learner.numeric,
+        n_envs, minibatch_rows,
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()), str(observation_space), noise,
         mode, workload.repays_compiling(),
     )  # fmt: skip
     if key not in _BUILT:
-        _BUILT[key] = _build(learner, act_fn, postprocess_fn, example, cfg, mode, workload)
+        _BUILT[key] = _build(learner, act_fn, postprocess_fn, example, minibatch_rows, mode, workload)
     return _BUILT[key]
 
 
@@ -78,15 +79,15 @@ def _torch_dtype(space: Space[Any]) -> torch.dtype:
 
 
 def _build(
-    learner: Learner, act_fn: ActFn, postprocess_fn: PostprocessFn, example: _ActExample, cfg: AlgorithmConfig,
+    learner: Learner, act_fn: ActFn, postprocess_fn: PostprocessFn, example: _ActExample, minibatch_rows: int,
     mode: CompileMode, workload: Workload,
 ) -> TrialPrograms:  # fmt: skip
     act = Act(learner.model, act_fn, tuple(learner.parameters), learner.numeric, learner.static)
     inputs = example.inputs()
     acted = act(inputs)
-    columns = _example_columns(learner, postprocess_fn, inputs[3], acted, act.column_names, view_at(cfg, 0.0))
+    columns = _example_columns(learner, postprocess_fn, inputs[3], acted, act.column_names, view_at(learner.cfg, 0.0))
     step = learner.gradient_step(list(columns))
-    minibatch = [_rows_like(column, cfg.minibatch_rows()) for column in columns.values()]
+    minibatch = [_rows_like(column, minibatch_rows) for column in columns.values()]
     step_inputs = [learner.hyper, *learner.parameters.values(), *minibatch]
     act_program, step_program = build_programs(
         [Request(act, inputs), Request(step, step_inputs, trace_when_eager=len(learner.seeds) > 1)], mode, workload

@@ -59,8 +59,8 @@ class Trial:
         )
         spec, noise = self.spec, _noise(envs)
         return programs_for(
-            self.learner, spec.act_fn, spec.postprocess_fn, envs.observation_space, noise, self.cfg,
-            self.config.compile, workload,
+            self.learner, spec.act_fn, spec.postprocess_fn, envs.observation_space, noise,
+            self.cfg.n_envs, self.cfg.minibatch_rows(), self.config.compile, workload,
         )  # fmt: skip
 
     def _policy(self, envs: SeedEnvs) -> Policy:
