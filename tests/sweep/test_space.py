@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tuneexp.sweep.space import SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 PPO_YAML = Path(__file__).parents[2] / "search_spaces" / "ppo.yaml"
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "search_spaces.md"
 EVERY_KIND: dict[str, Any] = {
     "vf_coef": {"uniform": [0.2, 1.0]},
     "learning_rate": {"loguniform": [1e-5, 1e-2]},
@@ -201,6 +203,16 @@ def test_an_initial_point_that_fixed_values_leave_no_room_for_is_left_out_aloud(
     assert space.initial_params() == []
     assert "initial point 1 is left out, it does not fit the fixed values" in caplog.text
     assert len(space.validate(PPOConfig, {"n_envs": 16}, "ppo").initial_params()) == 1
+
+
+def test_every_space_in_the_documentation_is_one(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    assert len(blocks) >= 3
+    for block in blocks:
+        (tmp_path / "space.yaml").write_text(block)
+        space = SearchSpace.load(tmp_path / "space.yaml").validate(PPOConfig, {}, "ppo")
+        for values, _ in suggestions(space, 5):
+            PPOConfig.parse(values, "ppo")
 
 
 def test_a_space_is_of_anything_that_describes_one() -> None:

@@ -170,6 +170,7 @@ def test_an_unknown_hyperparameter_is_refused_with_the_nearest(mapping: dict[str
         ({"model": {"activation": {"choice": ["tanh", "tan"]}}}, "ppo: model/activation: "),
         ({"model": {"hidden_sizes": {"choice": [[64], ["wide"]]}}}, "ppo: model/hidden_sizes: "),
         ({"model": {"choice": [{"activation": "relu"}, {"activation": "x"}]}}, "ppo: model: "),
+        (FINE | {"n_steps": [32, 64]}, "got [32, 64]; to search these write {choice: [32, 64]}"),
         (FINE | {"ent_coef": -0.1}, "ppo: ent_coef: input should be greater than or equal to 0, got -0.1"),
     ],
 )

@@ -99,6 +99,14 @@ def test_a_batch_that_no_suggestion_can_fit_is_refused(mapping: dict[str, Any], 
         bound(mapping, **fixed)
 
 
+def test_the_config_itself_refuses_a_batch_larger_than_its_rollout() -> None:
+    with pytest.raises(
+        UserError, match=r"^ppo: batch_size=257 is more than n_envs=8 \* n_steps=32, that is 256; write"
+    ):
+        PPOConfig.parse({"batch_size": 257, "n_steps": 32}, "ppo")
+    assert PPOConfig.parse({"batch_size": 256, "n_steps": 32}, "ppo").batch_size == 256
+
+
 def test_an_initial_point_with_a_batch_that_does_not_fit_is_refused() -> None:
     mapping = {"batch_size": {"choice": [64, 512]}, "n_steps": {"choice": [32, 64]}}
     with pytest.raises(UserError, match=r"initial point 1: batch_size=512 is outside of what fits the rest"):

@@ -133,8 +133,12 @@ class SearchSpace:
         conditions = [name for dimension in self.dimensions.values() for name in dimension.when]
         binding.check_names([*binding.fixed, *self.names, *self.constants, *conditions])
         binding.check_not_fixed(self.names)
-        for name, value in (self.constants | dict(binding.fixed)).items():
+        for name, value in binding.fixed.items():
             binding.check_value(name, value)
+        for name, value in self.constants.items():
+            binding.check_value(
+                name, value, f"; to search these write {{choice: {value}}}" if isinstance(value, list) else ""
+            )
         for dimension in self.dimensions.values():
             for probe in dimension.values.probes():
                 binding.check_value(dimension.name, probe)

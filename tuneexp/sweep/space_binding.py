@@ -48,8 +48,8 @@ class Binding:
                     part = "" if name == fixed else f"{name!r}, "
                     raise UserError(f"{fixed!r} is fixed, and {part}varied by the space; drop it from one of the two")
 
-    def check_value(self, name: str, value: Any) -> None:
-        """UserError where the config refuses `value` for the field `name`, whatever the other fields are."""
+    def check_value(self, name: str, value: Any, advice: str = "") -> None:
+        """UserError, with `advice`, where the config refuses `value` for `name`, whatever the other fields are."""
         path = tuple(name.split("/"))
         try:
             self.config_class.model_validate(nested({name: value}))
@@ -59,7 +59,7 @@ class Binding:
                 if tuple(map(str, problem["loc"][: len(path)])) == path:
                     message = problem["msg"].removeprefix("Value error, ")
                     raise UserError(
-                        f"{self.owner}: {name}: {message[:1].lower()}{message[1:]}, got {value!r} ({self.see})"
+                        f"{self.owner}: {name}: {message[:1].lower()}{message[1:]}, got {value!r}{advice} ({self.see})"
                     ) from None
 
     def problem(self, values: Mapping[str, Any]) -> str | None:
