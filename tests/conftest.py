@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 # Before torch or Ray are imported, so that they and every process they start see it.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -26,11 +27,29 @@ def one_torch_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def program_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compiled programs of this session are kept: what one test compiled, the next one loads."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def isolated_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def isolated_settings(monkeypatch: pytest.MonkeyPatch, program_cache: Path) -> None:
     for name in list(os.environ):
         if name.startswith(_SETTINGS):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("TUNEEXP_CACHE", str(program_cache))
+
+
+@pytest.fixture
+def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has built no program yet, with its counters at 0."""
+    from tuneexp.execution import programs
+    from tuneexp.learning.program import Counter
+
+    monkeypatch.setattr(programs, "_BUILT", {})
+    monkeypatch.setattr(Counter, "traced", 0)
+    monkeypatch.setattr(Counter, "compiled", 0)
 
 
 @pytest.fixture(scope="session")

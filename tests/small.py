@@ -11,7 +11,7 @@ from torch import Tensor
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.execution.training_ops import postprocess
-from tuneexp.execution.trial import Trial
+from tuneexp.trial import Trial
 from tuneexp.learning.hyper import view_at
 from tuneexp.trial_config import TrialConfig
 

@@ -10,7 +10,7 @@ from tests.small import minibatch_of, moments_of, parameters_of, rollout_batch, 
 from torch import Tensor
 
 from tuneexp.execution.training_ops import train_one_step
-from tuneexp.execution.trial import Trial
+from tuneexp.trial import Trial
 
 
 def trained(seeds: list[int], rollouts: int = 3, **changes: object) -> Trial:

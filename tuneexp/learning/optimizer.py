@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
+from torch.utils._pytree import tree_map
 
+from tuneexp.errors import CheckpointError, UserError
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.rules import OptimizerFn
 from tuneexp.learning.stack import FlatStack
@@ -19,6 +22,7 @@ class StackedOptimizer:
         self._stack = stack
         self._leaves = {name: nn.Parameter(leaf, requires_grad=True) for name, leaf in stack.leaves.items()}
         self.optimizer = optimizer_fn(self._leaves, cfg)
+        _refuse_mixing(self.optimizer)
         self._flat = _flatten_single_group(self.optimizer, self._leaves, stack)
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
@@ -67,12 +71,31 @@ class StackedOptimizer:
         return proceed.view(-1, *(1,) * (parameter.dim() - 1))
 
     def state_dict(self) -> dict[str, Any]:
-        """Keys are strings, so that it survives JSON."""
+        """Keys are strings, so that it survives JSON. Copies: the live moments go on changing."""
         state = self.optimizer.state_dict()
-        return {**state, "state": {str(key): value for key, value in state["state"].items()}}
+        return {**state, "state": {str(key): tree_map(_copy, value) for key, value in state["state"].items()}}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict({**state, "state": {int(key): value for key, value in state["state"].items()}})
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Moments come from `state`, hyperparameters stay those of the configuration, which may have changed.
+        Raises `CheckpointError` for the state of an optimizer with other groups."""
+        own = self.optimizer.state_dict()["param_groups"]
+        if [group["params"] for group in own] != [group["params"] for group in state["param_groups"]]:
+            raise CheckpointError("the checkpoint is of another optimizer: its groups of parameters differ")
+        moments = {int(key): tree_map(_copy, value) for key, value in state["state"].items()}
+        self.optimizer.load_state_dict({"state": moments, "param_groups": own})
+
+
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def _refuse_mixing(optimizer: optim.Optimizer) -> None:
+    """These look at more than one number at a time, and every parameter here holds all seeds."""
+    if isinstance(optimizer, optim.LBFGS | optim.Adafactor | optim.Muon | optim.SparseAdam):
+        raise UserError(
+            f"optimizer_fn gave {type(optimizer).__name__}, which would mix the seeds of a trial: "
+            "use one that acts elementwise, such as Adam, AdamW, RMSprop or SGD"
+        )
 
 
 def _flatten_single_group(
