@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """`path` holds the old bytes or all the new ones, whatever kills this process."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(data)
-    os.replace(temporary, path)
+    replace(temporary, path)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

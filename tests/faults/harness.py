@@ -1,0 +1,184 @@
+"""Runs real sweeps as a person does, strikes them dead at exact moments, and looks at what the stores then hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.process_tree import is_alive, kill_tree
+
+SPACE = "learning_rate: {loguniform: [1.0e-4, 1.0e-2]}\ngamma: {uniform: [0.9, 0.999]}\n"
+# Small rollouts and few epochs: about a second of real training a trial.
+FIXED = ["n_envs=2", "n_steps=32", "batch_size=64", "n_epochs=2"]
+START_TIMEOUT_S, END_TIMEOUT_S = 120.0, 240.0
+BUDGET, REPORTS = 2000, 10
+
+
+@dataclass
+class Sweep:
+    """One sweep on the command line. `trials` of `BUDGET` env steps, each reporting `REPORTS` times."""
+
+    storage: Path
+    trials: int = 4
+    seeds: int = 1
+    scheduler: str = "fifo"
+    concurrency: int = 1
+    name: str = "s"
+    killed: list[int] = field(default_factory=list)
+
+    def command(self) -> list[str]:
+        space = self.storage.parent / "space.yaml"
+        space.write_text(SPACE)
+        if self.folder.exists():
+            return ["resume", self.name, "--storage", str(self.storage), "--json"]
+        fixed = [part for setting in FIXED for part in ("--set", setting)]
+        return [
+            "sweep", "--env", "CartPole-v1", "--space", str(space), "--trials", str(self.trials),
+            "--seeds", str(self.seeds), "--env-steps", str(BUDGET), "--scheduler", self.scheduler,
+            "--concurrency", str(self.concurrency), "--name", self.name, "--storage", str(self.storage),
+            "--compile", "off", "--json", *fixed,
+        ]  # fmt: skip
+
+    @property
+    def folder(self) -> Path:
+        return self.storage / self.name
+
+    def start(self, pause_at: str = "", mark: Path | None = None) -> subprocess.Popen[str]:
+        """The next command (a sweep, then its resumes), in a session of its own."""
+        environment = {**os.environ, "TUNEEXP_TEST_PAUSE": pause_at, "TUNEEXP_TEST_MARK": str(mark or "")}
+        environment["PYTHONPATH"] = str(Path(__file__).parent / "pause")
+        log = (self.storage.parent / "driver.log").open("a")
+        return subprocess.Popen(
+            [sys.executable, "-m", "tuneexp", *self.command()],
+            stdout=subprocess.PIPE, stderr=log, text=True, env=environment, start_new_session=True,
+        )  # fmt: skip
+
+    def kill_at(self, pause_at: str) -> None:
+        """Run until some process reaches that call, and kill everything there."""
+        mark = self.storage.parent / "mark"
+        mark.unlink(missing_ok=True)
+        process = self.start(pause_at, mark)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not mark.exists():
+            assert process.poll() is None, f"ended before {pause_at} was reached: {self.log_tail()}"
+            assert time.monotonic() < deadline, f"{pause_at} was not reached: {self.log_tail()}"
+            time.sleep(0.01)
+        self.kill(process)
+
+    def kill_after_reports(self, reports: int, delay_s: float = 0.0) -> None:
+        """Run until `reports` checkpoints or so exist beyond what there was, then kill everything `delay_s` later."""
+        before = self.progress()
+        process = self.start()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while self.progress() < before + reports:
+            assert process.poll() is None, f"ended too early: {self.log_tail()}"
+            assert time.monotonic() < deadline, self.log_tail()
+            time.sleep(0.01)
+        time.sleep(delay_s)
+        self.kill(process)
+
+    def progress(self) -> int:
+        """Reports in the snapshot."""
+        return sum(record["env_steps"] for record in self.records()) * REPORTS // BUDGET
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        assert kill_tree(process.pid) >= 5, "a driver with Ray and workers is more processes than that"
+        process.wait()
+        assert not is_alive(process.pid)
+        self.killed.append(process.pid)
+
+    def finish(self) -> dict[str, Any]:
+        """Run or resume to the end; returns the JSON that the command prints."""
+        process = self.start()
+        output, _ = process.communicate(timeout=END_TIMEOUT_S)
+        assert process.returncode == 0, self.log_tail()
+        result: dict[str, Any] = json.loads(output)
+        return result
+
+    def log_tail(self) -> str:
+        return (self.storage.parent / "driver.log").read_text()[-3000:]
+
+    # What the stores hold.
+
+    def records(self) -> list[dict[str, Any]]:
+        try:
+            with zipfile.ZipFile(self.folder / "snapshot.zip") as archive:
+                records: list[dict[str, Any]] = json.loads(archive.read("trials.json"))
+                return records
+        except FileNotFoundError:
+            return []
+
+    def tune_statuses(self) -> list[str]:
+        """Status of every trial in Tune's newest experiment state."""
+        newest = max(self.folder.glob("experiment_state-*.json"), key=lambda path: path.name)
+        state = json.loads(newest.read_text())
+        return [json.loads(trial)["status"] for trial, _ in state["trial_data"]]
+
+    def optuna_trials(self) -> list[Any]:
+        """The study as Optuna's own journal storage reads it."""
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        storage = JournalStorage(JournalFileBackend(str(self.folder / "optuna.journal")))
+        (study,) = storage.get_all_studies()
+        return storage.get_all_trials(study._study_id)
+
+    def mlflow_runs(self) -> tuple[list[Any], list[Any], Any]:
+        """Parent runs, child runs, and the client."""
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{self.storage}/mlflow.db")
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        runs = client.search_runs(experiments, max_results=1000)
+        children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+        return [run for run in runs if run not in children], children, client
+
+
+def assert_whole(sweep: Sweep, result: dict[str, Any]) -> None:
+    """The sweep looks in every store as if nothing had ever struck it."""
+    assert [trial["trial_number"] for trial in result["trials"]] == list(range(sweep.trials))
+    assert {trial["outcome"] for trial in result["trials"]} <= {"completed", "pruned"}
+    assert sweep.tune_statuses() == ["TERMINATED"] * sweep.trials
+    assert_optuna(sweep, result)
+    assert_mlflow(sweep, result)
+    for trial in result["trials"]:
+        (kept,) = (sweep.folder / Path(trial["checkpoint"]).parent.name).glob("checkpoint_*")
+        assert str(kept) == trial["checkpoint"]
+    assert not list(sweep.folder.glob(".*.tmp"))
+
+
+def assert_optuna(sweep: Sweep, result: dict[str, Any]) -> None:
+    trials = sweep.optuna_trials()
+    assert [trial.number for trial in trials] == list(range(sweep.trials))
+    states = {"completed": "COMPLETE", "pruned": "PRUNED"}
+    for trial, row in zip(trials, result["trials"], strict=True):
+        assert trial.state.name == states[row["outcome"]]
+        assert trial.params == {name: row["config"][name] for name in ("learning_rate", "gamma")}
+        steps = list(trial.intermediate_values)
+        assert steps == sorted(steps)
+        assert steps[-1] == row["env_steps"]
+        assert trial.value == row["objective"]
+
+
+def assert_mlflow(sweep: Sweep, result: dict[str, Any]) -> None:
+    (parent,), children, client = sweep.mlflow_runs()
+    assert parent.info.status == "FINISHED"
+    assert parent.info.run_id == result["mlflow"]["parent_run_id"]
+    assert sorted(run.info.run_id for run in children) == sorted(trial["mlflow_run_id"] for trial in result["trials"])
+    assert not [run.info.run_id for run in children if run.info.status in ("RUNNING", "SCHEDULED")]
+    for row in result["trials"]:
+        run = client.get_run(row["mlflow_run_id"])
+        assert run.data.tags["outcome"] == row["outcome"]
+        for metric in ("objective", "time/train_s"):
+            steps = [point.step for point in client.get_metric_history(row["mlflow_run_id"], metric)]
+            assert len(steps) == len(set(steps)), f"trial {row['trial_number']} has a step twice in {metric}"
+            assert max(steps) == row["env_steps"]

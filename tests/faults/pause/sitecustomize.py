@@ -1,0 +1,64 @@
+"""Test-only, found through PYTHONPATH by every process of a sweep: stops one of them at an exact moment.
+
+`TUNEEXP_TEST_PAUSE` is `module:function:before|after:count`: the process that makes that call for the count-th time
+touches the file `TUNEEXP_TEST_MARK` and then sleeps, until the test kills the whole tree. The package knows nothing
+of this."""
+
+import functools
+import importlib.abc
+import importlib.machinery
+import itertools
+import os
+import sys
+import time
+
+PAUSE, MARK = os.environ.get("TUNEEXP_TEST_PAUSE", ""), os.environ.get("TUNEEXP_TEST_MARK", "")
+
+
+def pausing(function, moment, count):
+    calls = itertools.count(1)
+
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        strike = next(calls) == count
+        if strike and moment == "before":
+            pause()
+        result = function(*args, **kwargs)
+        if strike and moment == "after":
+            pause()
+        return result
+
+    return wrapped
+
+
+def pause():
+    with open(MARK, "w") as file:
+        file.write(str(os.getpid()))
+    time.sleep(3600)
+
+
+class Patcher(importlib.abc.MetaPathFinder):
+    def __init__(self, module, path, moment, count):
+        self.module, self.path, self.moment, self.count = module, path.split("."), moment, count
+
+    def find_spec(self, name, path, target=None):
+        if name != self.module:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        run = spec.loader.exec_module
+
+        def exec_module(module):
+            run(module)
+            owner = module
+            for part in self.path[:-1]:
+                owner = getattr(owner, part)
+            setattr(owner, self.path[-1], pausing(getattr(owner, self.path[-1]), self.moment, self.count))
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+if PAUSE:
+    module, path, moment, count = PAUSE.split(":")
+    sys.meta_path.insert(0, Patcher(module, path, moment, int(count)))

@@ -1,0 +1,83 @@
+"""SIGKILL of the driver with all its workers, on real training; then `tuneexp resume`, and a look into every store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.harness import Sweep, assert_whole
+
+pytestmark = pytest.mark.slow
+
+SUGGESTED = "tuneexp.sweep.searchers:StudySearcher.suggest:after:{}"
+TOLD = "tuneexp.sweep.searchers:StudySearcher.on_trial_complete:after:{}"
+SNAPSHOT_HALF_WRITTEN = "tuneexp.sweep.folder:replace:before:{}"
+CHECKPOINT_RENAME = "tuneexp.checkpoint:_put_in_place:{}:{}"
+MLFLOW_RUN = "mlflow.tracking.client:MlflowClient.create_run:{}:{}"
+PUTTING_BACK = "tuneexp.sweep.snapshot:write_atomically:after:{}"
+RESTORING = "ray.tune.execution.tune_controller:TuneController.resume:after:1"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a sweep of four trials, one at a time, finds when nobody disturbs it."""
+    sweep = Sweep(tmp_path_factory.mktemp("undisturbed") / "runs")
+    result = sweep.finish()
+    assert_whole(sweep, result)
+    return result
+
+
+def findings(result: dict[str, Any]) -> list[Any]:
+    return [[trial[key] for key in ("config", "objective", "env_steps", "outcome")] for trial in result["trials"]]
+
+
+def test_kills_around_suggestions_and_tells_change_nothing(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    sweep = Sweep(tmp_path / "runs")
+    sweep.kill_at(SUGGESTED.format(1))  # before the first snapshot: the sweep starts over
+    sweep.kill_at(SUGGESTED.format(2))  # suggested, and no snapshot knows it
+    sweep.kill_at(TOLD.format(1))  # told to Optuna, and no snapshot knows it
+    result = sweep.finish()
+    assert_whole(sweep, result)
+    assert findings(result) == findings(undisturbed)
+
+
+def test_kills_around_checkpoints_and_snapshots_change_nothing(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    sweep = Sweep(tmp_path / "runs")
+    sweep.kill_at(CHECKPOINT_RENAME.format("before", 13))  # in the worker, in the middle of the second trial
+    sweep.kill_at(CHECKPOINT_RENAME.format("after", 4))
+    sweep.kill_at(SNAPSHOT_HALF_WRITTEN.format(7))
+    result = sweep.finish()
+    assert_whole(sweep, result)
+    assert findings(result) == findings(undisturbed)
+
+
+def test_kills_while_an_mlflow_run_is_created_leave_one_run_a_trial(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    sweep = Sweep(tmp_path / "runs")
+    sweep.kill_at(MLFLOW_RUN.format("after", 2))  # the first trial's run exists, and its id is nowhere noted
+    sweep.kill_at(MLFLOW_RUN.format("before", 1))
+    result = sweep.finish()
+    assert_whole(sweep, result)
+    assert findings(result) == findings(undisturbed)
+
+
+def test_kills_during_a_resume_change_nothing(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    sweep = Sweep(tmp_path / "runs")
+    sweep.kill_after_reports(14)
+    sweep.kill_at(PUTTING_BACK.format(2))  # two of Tune's four files are back in place
+    sweep.kill_at(RESTORING)
+    result = sweep.finish()
+    assert_whole(sweep, result)
+    assert findings(result) == findings(undisturbed)
+    assert sweep.finish() == result  # resuming what is finished changes nothing
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.3, 0.7])
+def test_kills_at_any_moment_of_a_parallel_asha_sweep(tmp_path: Path, delay_s: float) -> None:
+    sweep = Sweep(tmp_path / "runs", trials=6, seeds=2, scheduler="asha", concurrency=2)
+    sweep.kill_after_reports(3, delay_s)
+    sweep.kill_after_reports(6, delay_s)
+    result = sweep.finish()
+    assert_whole(sweep, result)
+    assert "completed" in {trial["outcome"] for trial in result["trials"]}
