@@ -38,7 +38,7 @@ class Trial:
         self.objective = Objective(config.objective, config.seeds)
         envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, config.env_kwargs)
         self.learner = Learner(
-            lambda: spec.build_model(envs.observation_space, envs.action_space, self.cfg),
+            lambda cfg: spec.build_model(envs.observation_space, envs.action_space, cfg),
             spec.loss_fn,
             spec.optimizer_fn,
             self.cfg,

@@ -64,7 +64,7 @@ class PPOConfig(AlgorithmConfig):
         return self.n_epochs * -(-self.rollout_rows() // self.batch_size)
 
 
-def build_model(observation_space: Any, action_space: Any, cfg: PPOConfig) -> nn.Module:
+def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
     return ActorCritic(observation_space, action_space, **cfg.model.model_dump())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,14 +25,20 @@ class TrialPrograms:
     act_program: Program
     step: GradientStep
     step_program: Program
+    read: Mapping[str, Any]
 
     @property
     def compiled(self) -> bool:
         return self.step_program.compiled
 
 
+    def fits(self, static: Mapping[str, Any]) -> bool:
+        """Whether a configuration agrees on every structural field that the programs' functions looked at."""
+        return all(static[name] == value for name, value in self.read.items())
+
+
 # Actors are reused: a trial of the same shapes takes over the programs of the one before.
-_BUILT: dict[Hashable, TrialPrograms] = {}
+_BUILT: dict[Hashable, list[TrialPrograms]] = {}
 
 
 def programs_for(
@@ -46,17 +52,19 @@ def programs_for(
     mode: CompileMode,
     workload: Workload,
 ) -> TrialPrograms:
-    """Built once for the functions, the structural fields and the shapes; numeric fields are no part of the key."""
-    example = _ActExample(learner, observation_space, noise, n_envs)
+    """Built once for the functions, the shapes and the structural fields that were looked at."""
     key = (
-        act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), repr(sorted(learner.static.items())), learner.numeric,
-        n_envs, minibatch_rows,
-        tuple((name, leaf.shape) for name, leaf in learner.parameters.items()), str(observation_space), noise,
+        act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.numeric, str(observation_space), noise,
+        n_envs, minibatch_rows, tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
         mode, workload.repays_compiling(),
     )  # fmt: skip
-    if key not in _BUILT:
-        _BUILT[key] = _build(learner, act_fn, postprocess_fn, example, minibatch_rows, mode, workload)
-    return _BUILT[key]
+    built = _BUILT.setdefault(key, [])
+    for programs in built:
+        if programs.fits(learner.static):
+            return programs
+    example = _ActExample(learner, observation_space, noise, n_envs)
+    built.append(_build(learner, act_fn, postprocess_fn, example, minibatch_rows, mode, workload))
+    return built[-1]
 
 
 @dataclass(frozen=True)
@@ -85,14 +93,22 @@ def _build(
     act = Act(learner.model, act_fn, tuple(learner.parameters), learner.numeric, learner.static)
     inputs = example.inputs()
     acted = act(inputs)
-    columns = _example_columns(learner, postprocess_fn, inputs[3], acted, act.column_names, view_at(learner.cfg, 0.0))
+    columns = _example_columns(
+        learner, postprocess_fn, inputs[3], acted, act.column_names, view_at(learner.cfg, 0.0, act.reads)
+    )
     step = learner.gradient_step(list(columns))
     minibatch = [_rows_like(column, minibatch_rows) for column in columns.values()]
     step_inputs = [learner.hyper, *learner.parameters.values(), *minibatch]
+    # At one seed an ordinary step beats its own trace, and nothing of the compiler need be loaded.
+    trace = len(learner.seeds) > 1
     act_program, step_program = build_programs(
-        [Request(act, inputs), Request(step, step_inputs, trace_when_eager=len(learner.seeds) > 1)], mode, workload
+        [Request(act, inputs, trace), Request(step, step_inputs, trace)], mode, workload
     )
-    return TrialPrograms(act, act_program, step, step_program)
+    if not step.reads:
+        step(step_inputs)  # an eager step was not run yet: see what it reads
+    reads = learner.model_reads | act.reads | step.reads
+    read = {name: learner.static[name] for name in reads if name in learner.static}
+    return TrialPrograms(act, act_program, step, step_program, read)
 
 
 def _example_columns(

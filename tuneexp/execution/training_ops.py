@@ -51,6 +51,7 @@ def train_one_step(learner: Learner, batch: Columns, n_epochs: int, batch_size: 
         rows = minibatch_rows(own, n_rows, batch_size, learner.generators)
         for minibatch in gather_minibatches(columns, rows):
             steps.append(learner.learn_on_batch(minibatch))
+    learner.freeze_non_finite()
     return learner.summarise(steps)
 
 

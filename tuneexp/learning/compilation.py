@@ -40,12 +40,13 @@ class Workload:
 
 @dataclass(frozen=True)
 class Request:
-    """A function to build for the shapes of `example`. `eager_is_faster_untraced`: at one seed an
-    ordinary autograd step beats its own trace."""
+    """A function to build for the shapes of `example`. `trace_when_eager` False: at one seed an ordinary
+    autograd step beats its own trace. `untraceable` stands in where `fn` can't be traced."""
 
     fn: TensorFn
     example: Sequence[Tensor]
     trace_when_eager: bool = True
+    untraceable: TensorFn | None = None
 
 
 def build_programs(requests: Sequence[Request], mode: CompileMode, workload: Workload) -> list[Program]:
@@ -59,9 +60,9 @@ def build_programs(requests: Sequence[Request], mode: CompileMode, workload: Wor
         if mode == "on" or cached or workload.repays_compiling():
             return program.compile_graphs(graphs, examples)
     except CannotCompile as reason:
-        log.warning("not compiled, running eagerly: %s", reason)
-    except Exception as reason:  # a loss that can't be traced is still a loss that can train
-        log.warning("not compiled, running eagerly: the loss can't be traced: %s", str(reason).splitlines()[0][:200])
+        _warn_once(f"not compiled, running eagerly: {reason}")
+    except Exception as error:  # a loss that can't be traced is still a loss that can train
+        _warn_once(f"not compiled, running eagerly: {_why_untraceable(error)}")
     return [_eager(request) for request in requests]
 
 
@@ -76,6 +77,23 @@ def _eager(request: Request) -> Program:
         return program.eager(request.fn)
     try:
         return program.traced_eager(program.trace(request.fn, request.example))
-    except Exception as reason:
-        log.info("running without a trace: %s", str(reason).splitlines()[0][:200])
-        return program.eager(request.fn)
+    except Exception as error:
+        _warn_once(f"running without a trace, which is slower: {_why_untraceable(error)}")
+        return program.eager(request.untraceable or request.fn)
+
+
+def _why_untraceable(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "_local_scalar_dense" in text or ".item()" in text:
+        return "a function of the algorithm reads a value (.item(), float() or `if tensor:`); keep it a tensor instead"
+    return f"a function of the algorithm can't be traced: {type(error).__name__}: {text[:200]}"
+
+
+_TOLD: set[str] = set()
+
+
+def _warn_once(text: str) -> None:
+    """A worker builds programs for many trials, and the reason stays the same."""
+    if text not in _TOLD:
+        _TOLD.add(text)
+        log.warning(text)

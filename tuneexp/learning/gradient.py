@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
+from tuneexp.errors import UserError
 from tuneexp.learning.hyper import CfgView, view_of_tensor
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.rules import ActFn, LossFn
@@ -21,7 +22,8 @@ class GradientStep:
     [flat gradient [P], statistics [K, S], skip [S] bool, finite [S] bool, clean 0-d bool]: `clean` says in one
     value that every seed's update may be applied.
 
-    `statistics_names` is filled by the first call (or trace)."""
+    `statistics_names` is filled by the first call (or trace). `one_by_one` calls a loss that `vmap` can't
+    map (one that reads values) for each seed in turn."""
 
     model: nn.Module
     loss_fn: LossFn
@@ -30,9 +32,10 @@ class GradientStep:
     numeric: tuple[str, ...]
     static: Mapping[str, Any]
     statistics_names: list[str] = field(default_factory=list)
+    reads: set[str] = field(default_factory=set)
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        cfg = view_of_tensor(self.static, self.numeric, inputs[0])
+        cfg = view_of_tensor(self.static, self.numeric, inputs[0], self.reads)
         count = len(self.parameter_names)
         leaves = [leaf.detach().requires_grad_() for leaf in inputs[1 : 1 + count]]
         columns = inputs[1 + count :]
@@ -40,7 +43,7 @@ class GradientStep:
             loss, statistics, skip = self._losses(leaves, columns, cfg)
             # Seeds share no parameter, so the gradient of the sum is each seed's own gradient.
             gradients = torch.autograd.grad(loss.sum(), leaves, allow_unused=True, materialize_grads=True)
-        flat, norm = clip_per_seed(gradients, getattr(cfg, "max_grad_norm", None) if self._clips() else None)
+        flat, norm = clip_per_seed(gradients, cfg.max_grad_norm if self._clips() else None)
         finite = torch.isfinite(loss.detach()) & torch.isfinite(norm)
         return [flat, torch.cat([statistics, norm[None]]), skip, finite, (finite & ~skip).all()]
 
@@ -54,16 +57,22 @@ class GradientStep:
             nets = Nets.of_one_seed(self.model, dict(zip(self.parameter_names, leaves, strict=True)))
             batch = dict(zip(self.column_names, columns, strict=True))
             loss, statistics = self.loss_fn(nets, batch, cfg)
+            if loss.dim():
+                raise UserError(f"loss_fn returned a loss of shape {tuple(loss.shape)}; return one number: its mean")
             named = {"loss": loss, **statistics}
             skip = named.pop("skip_update", None)
             self.statistics_names[:] = [*named, "grad_norm"]
             skip = torch.zeros_like(loss, dtype=torch.bool) if skip is None else skip.detach()
-            return loss, torch.stack([value.detach().to(loss.dtype) for value in named.values()]), skip
+            return loss, torch.stack([torch.as_tensor(v).detach().to(loss.dtype) for v in named.values()]), skip
 
         if leaves[0].shape[0] == 1:
             # An ordinary module needs no vmap: half the eager time, and plain matrix products compiled.
             loss, statistics, skip = one_seed([leaf[0] for leaf in leaves], [column[0] for column in columns])
             return loss[None], statistics[:, None], skip[None]
+        if self.one_by_one:
+            seeds = [one_seed([x[i] for x in leaves], [c[i] for c in columns]) for i in range(leaves[0].shape[0])]
+            loss, statistics, skip = (torch.stack(part, dim=-1) for part in zip(*seeds, strict=True))
+            return loss, statistics, skip
         return vmap(one_seed, out_dims=(0, 1, 0))(leaves, list(columns))
 
 
@@ -90,18 +99,25 @@ class Act:
     numeric: tuple[str, ...]
     static: Mapping[str, Any]
     column_names: list[str] = field(default_factory=list)
+    reads: set[str] = field(default_factory=set)
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         hyper, explore, noise, obs, *leaves = inputs
-        cfg = view_of_tensor(self.static, self.numeric, hyper)
+        cfg = view_of_tensor(self.static, self.numeric, hyper, self.reads)
 
         def one_seed(leaves: Sequence[Tensor], noise: Tensor, obs: Tensor) -> list[Tensor]:
             nets = Nets.of_one_seed(self.model, dict(zip(self.parameter_names, leaves, strict=True)))
             action, columns, _ = self.act_fn(nets, obs, None, noise, cfg, explore)
             self.column_names[:] = list(columns)
-            return [action, *columns.values()]
+            return [_finite(action), *columns.values()]
 
         with torch.no_grad():
             if leaves[0].shape[0] == 1:
                 return [out[None] for out in one_seed([leaf[0] for leaf in leaves], noise[0], obs[0])]
             return list(vmap(one_seed)(leaves, noise, obs))
+
+
+def _finite(action: Tensor) -> Tensor:
+    """A policy that diverged must not stop its neighbours' environments; its NaN log-probability and loss still
+    tell on it."""
+    return torch.where(action.isfinite(), action, 0.0) if action.is_floating_point() else action

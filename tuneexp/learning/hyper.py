@@ -19,15 +19,23 @@ from tuneexp.rl.schedules import parse_schedule
 
 
 class CfgView:
-    """The configuration as a function sees it: read by attribute, `cfg.clip_range`."""
+    """The configuration as a function sees it: read by attribute, `cfg.clip_range`.
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self.__dict__.update(values)
+    It notes what was read: a program stays valid for another configuration that agrees on these fields."""
+
+    def __init__(self, values: Mapping[str, Any], reads: set[str] | None = None) -> None:
+        self._values = values
+        self._reads = set() if reads is None else reads
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("_"):
             raise AttributeError(name)
-        raise unknown_name("field of the configuration", name, self.__dict__)
+        try:
+            value = self._values[name]
+        except KeyError:
+            raise unknown_name("field of the configuration", name, self._values) from None
+        self._reads.add(name)
+        return value
 
 
 def split_fields(cfg: Config) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -46,15 +54,17 @@ def numeric_values(cfg: Config, names: tuple[str, ...], progress: float) -> dict
     return {name: parse_schedule(getattr(cfg, name)).value_at(progress) for name in names}
 
 
-def view_at(cfg: Config, progress: float) -> CfgView:
-    """The configuration with plain floats, for `postprocess_fn` and `optimizer_fn`."""
+def view_at(cfg: Config, progress: float, reads: set[str] | None = None) -> CfgView:
+    """The configuration with plain floats, for all functions but `loss_fn` and `act_fn`."""
     numeric, static = split_fields(cfg)
-    return CfgView({**static, **numeric_values(cfg, numeric, progress)})
+    return CfgView({**static, **numeric_values(cfg, numeric, progress)}, reads)
 
 
-def view_of_tensor(static: Mapping[str, Any], names: tuple[str, ...], values: Tensor) -> CfgView:
-    """`values`: [H], in the order of `names`. The view that a traced `loss_fn` or `act_fn` gets."""
-    return CfgView({**static, **{name: values[index] for index, name in enumerate(names)}})
+def view_of_tensor(
+    static: Mapping[str, Any], names: tuple[str, ...], values: Tensor, reads: set[str] | None = None
+) -> CfgView:
+    """`values`: [H], in the order of `names`. The view that `loss_fn` and `act_fn` get."""
+    return CfgView({**static, **{name: values[index] for index, name in enumerate(names)}}, reads)
 
 
 def as_tensor(values: Mapping[str, float]) -> Tensor:

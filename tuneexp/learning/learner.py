@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from tuneexp.config import Config
 from tuneexp.learning.gradient import GradientStep
-from tuneexp.learning.hyper import as_tensor, numeric_values, split_fields, view_at
+from tuneexp.learning.hyper import CfgView, as_tensor, numeric_values, split_fields, view_at
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.optimizer import StackedOptimizer
 from tuneexp.learning.program import Program
@@ -35,14 +36,16 @@ class Learner:
 
     def __init__(
         self,
-        build_model: Callable[[], nn.Module],
+        build_model: Callable[[CfgView], nn.Module],
         loss_fn: LossFn,
         optimizer_fn: OptimizerFn,
         cfg: Config,
         seeds: Sequence[int],
     ) -> None:
         self.seeds = tuple(seeds)
-        self.model, self.stack = initial_stack(build_model, seeds)
+        self.model_reads: set[str] = set()
+        view = view_at(cfg, 0.0, self.model_reads)
+        self.model, self.stack = initial_stack(lambda: build_model(view), seeds)
         self.loss_fn = loss_fn
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.failed = torch.zeros(len(seeds), dtype=torch.bool)
@@ -61,10 +64,6 @@ class Learner:
         self.skipped = torch.zeros(len(self.seeds), dtype=torch.bool)
         self._everyone = torch.ones(len(self.seeds), dtype=torch.bool)
         self.require_rows(self._everyone)
-
-    def reset(self, build_model: Callable[[], nn.Module], cfg: Config, seeds: Sequence[int]) -> None:
-        """Start over with fresh parameters, as a new learner would."""
-        self.__init__(build_model, self.loss_fn, self._optimizer_fn, cfg, seeds)  # type: ignore[misc]
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -116,6 +115,13 @@ class Learner:
         if proceed.any():
             self.optimizer.step(gradient, proceed)
         return statistics, proceed
+
+    def freeze_non_finite(self) -> None:
+        """The last update of a rollout may overflow a parameter, which no loss has seen yet."""
+        if isfinite(self.stack.flat.sum()):  # the cheap check; large but finite numbers overflow it
+            return
+        broken = [~leaf.isfinite().flatten(1).all(1) for leaf in self._leaves]
+        self.failed |= torch.stack(broken).any(0)
 
     def summarise(self, steps: Sequence[tuple[Tensor, Tensor]]) -> UpdateStats:
         """Means of the statistics over each seed's applied updates (the first update's, where none was)."""

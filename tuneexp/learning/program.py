@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -99,16 +100,37 @@ def is_cached(key: str) -> bool:
 
 
 def compile_graphs(graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]]) -> list[Program]:
-    """Compiled programs, from the disk or by one child process. Raises `CannotCompile`."""
-    keys = [key_of(graph, example) for graph, example in zip(graphs, examples, strict=True)]
+    """Compiled programs, from the disk or by child processes. Raises `CannotCompile`."""
     folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    # One lock a set: workers that start together wait for the first instead of compiling again.
-    with locked(folder / f"{keys[0]}.lock"):
-        missing = [index for index, key in enumerate(keys) if not is_cached(key)]
-        if missing:
-            _compile_in_children([graphs[i] for i in missing], [examples[i] for i in missing], [keys[i] for i in missing])
-    return [_load(folder / f"{key}.pt2") for key in keys]
+    keys = [key_of(graph, example) for graph, example in zip(graphs, examples, strict=True)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # One lock a set: workers that start together wait for the first instead of compiling again.
+        with locked(folder / f"{keys[0]}.lock"):
+            _compile_missing(graphs, examples, keys)
+            try:
+                return [_load(folder / f"{key}.pt2") for key in keys]
+            except CannotCompile:  # a damaged package, which is gone now
+                _compile_missing(graphs, examples, keys)
+                return [_load(folder / f"{key}.pt2") for key in keys]
+    except OSError as error:
+        raise CannotCompile(f"the cache {folder} can't be used: {error}; name another in TUNEEXP_CACHE") from None
+
+
+def _compile_missing(
+    graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]], keys: Sequence[str]
+) -> None:
+    missing = [index for index, key in enumerate(keys) if not is_cached(key)]
+    if missing:
+        _require_compiler()
+        _compile_in_children([graphs[i] for i in missing], [examples[i] for i in missing], [keys[i] for i in missing])
+
+
+def _require_compiler() -> None:
+    """Inductor's own rule, asked before a child spends seconds on the way to the same answer."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        raise CannotCompile(f"there is no C++ compiler {compiler!r}; install one, or name it in CXX")
 
 
 def _load(package: Path) -> Program:

@@ -12,7 +12,9 @@ from tuneexp.learning.nets import Nets
 
 
 class BuildModel(Protocol):
-    def __call__(self, observation_space: Any, action_space: Any, cfg: Any) -> nn.Module: ...
+    """One seed's networks, initialised from torch's default generator (seeded per seed)."""
+
+    def __call__(self, observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module: ...
 
 
 class ActFn(Protocol):
