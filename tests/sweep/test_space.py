@@ -94,6 +94,12 @@ def test_optuna_records_the_complement_under_a_name_that_says_so() -> None:
     assert trial.params["1-gamma"] == pytest.approx(1 - values["gamma"], rel=1e-9)
 
 
+def test_a_complement_has_no_float_noise() -> None:
+    space = bound({"gamma": {"complement_loguniform": [0.9, 0.9999]}, "initial": [{"gamma": 0.9}]})
+    assert space.initial_params() == [{"1-gamma": 0.1}]  # 1 - 0.9 in binary is 0.09999999999999998
+    assert space.suggest(FixedTrial({"1-gamma": 0.1})) == {"gamma": 0.9}
+
+
 def test_what_optuna_records_survives_json() -> None:
     for _, trial in suggestions(bound(EVERY_KIND)):
         assert json.loads(json.dumps(trial.params)) == trial.params
