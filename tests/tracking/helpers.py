@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tuneexp.tracking import drain
 from tuneexp.tracking.callback import MLflowCallback
 
 BUDGET_ENV_STEPS = 1000
@@ -73,6 +74,14 @@ def run_trial(callback: MLflowCallback, number: int, *env_steps: int, learning_r
     trial.last_result["done"] = True
     callback.on_trial_complete(0, [], trial)
     return trial
+
+
+def kill_delivery(folder: Path) -> None:
+    """SIGKILL to the process that delivers this sweep, if one runs."""
+    process = drain._running.pop(folder.resolve(), None)
+    if process is not None:
+        process.kill()
+        process.wait()
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.tracking.helpers import Store, make_callback, make_result, make_trial, report, run_trial
+from tests.tracking.helpers import Store, kill_delivery, make_callback, make_result, make_trial, report, run_trial
 from tuneexp.tracking import drain
 from tuneexp.tracking.drain import drain_now, mlflow_ids, start_delivery, undelivered, wait_until_delivered
 from tuneexp.tracking.outbox import Outbox, load_position, save_position
@@ -173,12 +172,6 @@ def test_a_run_that_was_made_but_never_noted_is_found_again(tmp_path: Path, stor
     assert set(store.trials()) == {1, 2}
     assert store.steps(store.trials()[2]) == [500, 1000]
     assert len(store.parents()) == 1
-
-
-def kill_delivery(folder: Path) -> None:
-    process = drain._running.pop(folder.resolve())
-    process.send_signal(signal.SIGKILL)
-    process.wait()
 
 
 @pytest.mark.timeout(240)

@@ -118,6 +118,7 @@ class MLflowCallback(Callback):
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self._reconciled:
             return
+        self.start()
         self._reconciled = True
         known = [trial for trial in trials if _number(trial) is not None]
         if not (known or self._log.runs):

@@ -168,6 +168,8 @@ def main() -> None:
     finish = threading.Event()
     threading.Thread(target=_follow_stdin, args=(finish,), daemon=True).start()
     lock = _wait_for_turn(folder)
+    import mlflow.tracking  # noqa: F401  while there is nothing to deliver yet
+
     deliver(Delivery(folder), finish)
     lock.close()
     os._exit(0)  # without waiting for threads that MLflow may have started

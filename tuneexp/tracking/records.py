@@ -127,6 +127,17 @@ class SweepLog:
             self.next_draw[run.trial] = run.draw + 1
 
 
+def current_reports(sweep_folder: Path | str) -> dict[int, list[Record]]:
+    """Trial number -> its reports in order (`step`, `metrics`), without those of discarded draws."""
+    reports: dict[int, list[Record]] = {}
+    for entry in Outbox(sweep_folder).read()[0]:
+        if entry["kind"] == REPORTED:
+            reports.setdefault(entry["trial"], []).append(entry)
+        elif entry["kind"] == TRIAL_DISCARDED:
+            reports.pop(entry["trial"], None)
+    return reports
+
+
 def reconcile(sweep_folder: Path | str, known: Mapping[int, Mapping[str, Any]]) -> list[int]:
     """Bring the outbox back to Tune's snapshot, after a kill. `known`: trial number -> its varied values there.
 

@@ -1,0 +1,95 @@
+"""Where MLflow keeps things."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tracking.helpers import Store, make_callback, run_trial
+from tuneexp.errors import UserError
+from tuneexp.tracking.store import artifact_root, open_client, shown_uri, tracking_uri, ui_command
+
+PATIENCE_S = 60.0
+
+
+def test_the_default_store_is_inside_the_storage_and_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert tracking_uri("runs") == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    assert artifact_root("runs") == f"{tmp_path}/runs/mlartifacts"
+
+
+def test_mlflow_tracking_uri_takes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host:5000")
+    assert tracking_uri(tmp_path) == "http://me:secret@host:5000"
+    assert artifact_root(tmp_path) is None  # a server decides itself
+    with pytest.raises(UserError, match=r"open http://me:\*\*\*@host:5000"):
+        ui_command(tmp_path, 5000)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://host/db")
+    assert artifact_root(tmp_path) == f"{tmp_path}/mlartifacts"
+
+
+def test_an_address_without_a_password_is_shown_as_it_is() -> None:
+    for uri in ("sqlite:////a/b@c:d.db", "http://host:5000", "https://me@host/x:y@z"):
+        assert shown_uri(uri) == uri
+
+
+def test_a_storage_whose_name_has_blanks_and_percent_signs_works(tmp_path: Path) -> None:
+    storage = tmp_path / "my runs %20 ä#1"
+    callback = make_callback(storage)
+    run_trial(callback, 1, 500)
+    assert callback.finish([], None, None, PATIENCE_S) is None
+    assert (storage / "mlflow.db").is_file()
+    assert set(Store(tracking_uri(storage)).trials()) == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_many_processes_may_create_a_fresh_store_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from tuneexp.tracking.store import open_client;"
+        "client = open_client(sys.argv[1]); client.create_experiment(sys.argv[2])"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), f"e{number}"], stderr=subprocess.PIPE, text=True)
+        for number in range(4)
+    ]
+    for process in processes:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors[-2000:]
+    names = {experiment.name for experiment in open_client(tmp_path).search_experiments()}
+    assert {"e0", "e1", "e2", "e3"} <= names
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_kill_while_the_store_is_made_leaves_none_and_the_next_one_makes_it(tmp_path: Path) -> None:
+    code = "import sys; from tuneexp.tracking.store import open_client; open_client(sys.argv[1])"
+    for pause_s in (0.0, 0.2, 0.5):  # of MLflow's migrations, which take a second
+        creator = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+        started = set(tmp_path.glob(".mlflow-*/mlflow.db"))
+        while set(tmp_path.glob(".mlflow-*/mlflow.db")) == started:
+            assert creator.poll() is None
+        time.sleep(pause_s)
+        creator.kill()
+        creator.wait()
+        assert not (tmp_path / "mlflow.db").exists()
+    callback = make_callback(tmp_path)
+    run_trial(callback, 1, 500)
+    assert callback.finish([], None, None, PATIENCE_S) is None
+    assert set(Store(tracking_uri(tmp_path)).trials()) == {1}
+    assert not list(tmp_path.glob(".mlflow-*"))
+
+
+def test_the_ui_command_serves_this_storage_on_this_machine_only(tmp_path: Path, store: Store) -> None:
+    command = ui_command(tmp_path, 5005)
+    assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
+    options = dict(zip(command[4::2], command[5::2], strict=True))
+    assert options["--backend-store-uri"] == store.uri
+    assert options["--host"] == "127.0.0.1"
+    assert options["--port"] == "5005"
+    assert "MLFLOW_TRACKING_URI" not in os.environ
