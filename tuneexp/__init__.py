@@ -18,6 +18,8 @@ _LAZY = {
     "UserError": "tuneexp.errors",
     "concat_samples": "tuneexp.data.sample_batch",
     "pretty_print": "tuneexp.report.pretty",
+    "run_script": "tuneexp.cli.script",
+    "watch": "tuneexp.cli.script",
 }
 
 __all__ = ["__version__", *_LAZY]

@@ -15,12 +15,17 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def run(args: Sequence[str]) -> int:
-    """Run one command line and return its exit code; nothing escapes but what says "stop" to Python."""
+    """Run one command line of `tuneexp` and return its exit code."""
     from tuneexp.cli.app import app
 
+    return run_app(app, args, "tuneexp")
+
+
+def run_app(app: typer.Typer, args: Sequence[str], prog_name: str) -> int:
+    """Run one command line of `app`; nothing escapes but what says "stop" to Python."""
     command = typer.main.get_command(app)
     try:
-        code = command.main(args=list(args), prog_name="tuneexp", standalone_mode=False)
+        code = command.main(args=list(args), prog_name=prog_name, standalone_mode=False)
         sys.stdout.flush()
     except TuneexpError as error:
         return _say("\n".join([str(error), *_notes(error)]), error.exit_code)

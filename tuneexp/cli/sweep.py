@@ -111,7 +111,7 @@ def sweep(
         from tuneexp.sweep import Sweep
 
         new = Sweep(**asked, verbose=verbose)
-        _watch(screen, new.config, new.space.names or None, new.run)
+        watch_on(screen, new.config, new.space.names or None, new.run)
 
 
 def resume(
@@ -127,10 +127,12 @@ def resume(
 
         config = load_config(name, storage)
         names = SearchSpace.of(config.space).names or None
-        _watch(screen, config, names, lambda on_event: resume_sweep(name, storage, on_event, verbose=verbose))
+        watch_on(screen, config, names, lambda on_event: resume_sweep(name, storage, on_event, verbose=verbose))
 
 
-def _watch(screen: Terminal, config: SweepConfig, varied: list[str] | None, run: Callable[..., SweepResult]) -> None:
+def watch_on(
+    screen: Terminal, config: SweepConfig, varied: list[str] | None, run: Callable[..., SweepResult]
+) -> SweepResult:
     """Run with the view that fits the screen, then show what was found."""
     from tuneexp.report.live import SweepProgress, sweep_view
     from tuneexp.report.text import seeds
@@ -147,3 +149,4 @@ def _watch(screen: Terminal, config: SweepConfig, varied: list[str] | None, run:
         show_result(screen, result)
     if result.best is None:
         raise TuneexpError(f"no trial finished; what went wrong: tuneexp show {config.name} --storage {result.storage}")
+    return result

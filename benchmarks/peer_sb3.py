@@ -1,0 +1,79 @@
+"""Stable-Baselines3's side: `python benchmarks/peer_sb3.py SETUP ENV_STEPS SEED` prints its measurement."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from work import ENV, EVALUATION_EPISODES, FINAL_EPISODES, REPORTS, SETUPS, Stopwatch, hand_over, measurement, one_thread
+
+one_thread()
+
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+
+
+class TenthsClock(BaseCallback):
+    """Evaluates after each tenth of the budget; the clock starts after the first tenth."""
+
+    def __init__(self, env_steps: int, seed: int) -> None:
+        super().__init__()
+        self.every = env_steps // REPORTS
+        self.due = self.every
+        self.few = make_vec_env(ENV, n_envs=EVALUATION_EPISODES, seed=10_000 + seed)
+        self.many = make_vec_env(ENV, n_envs=FINAL_EPISODES, seed=10_000 + seed)
+        self.evaluate = Stopwatch(evaluate_policy)
+        self.started_s = time.perf_counter()
+        self.started_steps = 0
+        self.first_tenth_s = 0.0
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        # Here the update of the rollout before is done: the same place where the other libraries evaluate.
+        if self.num_timesteps < self.due:
+            return
+        self.due += self.every
+        self.evaluate(self.model, self.few, n_eval_episodes=EVALUATION_EPISODES)
+        if not self.started_steps:
+            now = time.perf_counter()
+            self.first_tenth_s = now - self.started_s
+            self.started_s, self.started_steps, self.evaluate.seconds = now, self.num_timesteps, 0.0
+
+    def final(self) -> float:
+        return float(self.evaluate(self.model, self.many, n_eval_episodes=FINAL_EPISODES)[0])
+
+
+def main() -> None:
+    setup, env_steps, seed = SETUPS[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3])
+    torch.set_num_threads(1)
+    clock = TenthsClock(env_steps, seed)
+    model = PPO(
+        "MlpPolicy",
+        make_vec_env(ENV, n_envs=setup.n_envs, seed=seed),
+        n_steps=setup.n_steps,
+        batch_size=setup.batch_size,
+        n_epochs=setup.n_epochs,
+        learning_rate=setup.learning_rate,
+        gamma=setup.gamma,
+        gae_lambda=setup.gae_lambda,
+        clip_range=setup.clip_range,
+        ent_coef=setup.ent_coef,
+        vf_coef=setup.vf_coef,
+        max_grad_norm=setup.max_grad_norm,
+        seed=seed,
+        device="cpu",
+    )
+    model.learn(env_steps, callback=clock)
+    return_mean = clock.final()
+    wall_s = time.perf_counter() - clock.started_s
+    steps = model.num_timesteps - clock.started_steps
+    hand_over(measurement(steps, wall_s, clock.evaluate.seconds, clock.first_tenth_s, return_mean))
+
+
+if __name__ == "__main__":
+    main()

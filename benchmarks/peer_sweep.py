@@ -1,0 +1,55 @@
+"""RLlib under Tune: `python benchmarks/peer_sweep.py TRIALS STORAGE` runs the sweep, Optuna's TPE searching.
+
+It does less than this project's sweep: nothing is sent to MLflow and only Tune's final checkpoints are written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+
+from work import CONCURRENCY, SEARCHED, SETUPS, SWEEP_ENV_STEPS, hand_over, one_thread
+
+one_thread()
+os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+
+import ray
+from peer_rllib import configured
+from ray import tune
+from ray.tune.search.optuna import OptunaSearch
+
+SCORE = "evaluation/env_runners/episode_return_mean"
+RLLIB_NAMES = {"learning_rate": "lr", "clip_range": "clip_param", "ent_coef": "entropy_coeff", "gamma": "gamma"}
+DISTRIBUTIONS = {"uniform": tune.uniform, "loguniform": tune.loguniform}
+
+
+def main() -> None:
+    trials, storage = int(sys.argv[1]), sys.argv[2]
+    ray.init(address="local", num_cpus=CONCURRENCY, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+    config = configured(replace(SETUPS["short"]), SWEEP_ENV_STEPS, seed=0)
+    config.evaluation(evaluation_config={"explore": False, "num_envs_per_env_runner": 5})
+    searched = {RLLIB_NAMES[name]: DISTRIBUTIONS[kind](low, high) for name, (kind, low, high) in SEARCHED.items()}
+    results = tune.Tuner(
+        "PPO",
+        param_space={**config.to_dict(), **searched},
+        tune_config=tune.TuneConfig(
+            num_samples=trials,
+            max_concurrent_trials=CONCURRENCY,
+            metric=SCORE,
+            mode="max",
+            search_alg=OptunaSearch(seed=0),
+        ),
+        run_config=tune.RunConfig(
+            storage_path=storage,
+            name="peer",
+            stop={"num_env_steps_sampled_lifetime": SWEEP_ENV_STEPS},
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
+            verbose=0,
+        ),
+    ).fit()
+    finished = [result for result in results if result.error is None]
+    hand_over({"trials": len(finished), "best_return_mean": max(result.metrics["evaluation"]["env_runners"]["episode_return_mean"] for result in finished)})
+
+
+if __name__ == "__main__":
+    main()

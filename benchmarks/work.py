@@ -1,0 +1,100 @@
+"""The work that every library does. Read by both virtual environments: standard library only.
+
+Evaluation belongs to the work: the deterministic policy, in environments of its own, 5 episodes after each
+tenth of the budget and 20 after the last one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+ENV = "CartPole-v1"
+EVALUATION_EPISODES = 5
+FINAL_EPISODES = 20
+REPORTS = 10
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Hyperparameters in the names of Stable-Baselines3; two separate 64x64 tanh networks in every library."""
+
+    title: str
+    n_steps: int
+    n_epochs: int
+    learning_rate: float
+    gamma: float
+    gae_lambda: float
+    n_envs: int = 8
+    batch_size: int = 256
+    clip_range: float = 0.2
+    ent_coef: float = 0.0
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+
+
+SETUPS = {
+    "short": Setup("8 x 32 steps, 20 epochs", 32, 20, learning_rate=1e-3, gamma=0.98, gae_lambda=0.8),
+    "long": Setup("8 x 256 steps, 10 epochs", 256, 10, learning_rate=3e-4, gamma=0.99, gae_lambda=0.95),
+}
+
+# The sweep: hyperparameters of "short", of which these are searched.
+SEARCHED = {
+    "learning_rate": ("loguniform", 1e-4, 3e-3),
+    "clip_range": ("uniform", 0.1, 0.4),
+    "ent_coef": ("loguniform", 1e-8, 1e-2),
+    "gamma": ("uniform", 0.95, 0.995),
+}
+SWEEP_ENV_STEPS = 20_000
+CONCURRENCY = 2
+
+
+def peak_rss_mb() -> float:
+    """The most memory this process has had resident so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def one_thread() -> None:
+    """Call before torch is imported."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["MKL_NUM_THREADS"] = "1"
+
+
+def hand_over(result: dict[str, Any]) -> None:
+    """The last line of standard output is the measurement; libraries may have printed before it."""
+    sys.stdout.flush()
+    print("\n" + json.dumps(result), flush=True)
+
+
+class Stopwatch:
+    """Adds up the time spent in one function, so that training alone can be told from training with evaluation."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.seconds = function, 0.0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return self.function(*args, **kwargs)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+def measurement(env_steps: float, wall_s: float, evaluation_s: float, first_tenth_s: float, score: float) -> dict[str, Any]:
+    """env_steps, wall_s and evaluation_s: of the last nine tenths of the budget. The first tenth, with whatever
+    a library does once (imports apart), is reported on its own."""
+    return {
+        "env_steps_per_s": env_steps / wall_s,
+        "training_env_steps_per_s": env_steps / (wall_s - evaluation_s),
+        "evaluation_s": evaluation_s,
+        "timed_env_steps": env_steps,
+        "first_tenth_s": first_tenth_s,
+        "return_mean": score,
+        "peak_rss_mb": peak_rss_mb(),
+    }

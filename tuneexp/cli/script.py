@@ -1,0 +1,33 @@
+"""For scripts of one's own: the live leaderboard, the quiet terminal and the error messages of the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tuneexp.cli.exits import run_app
+from tuneexp.cli.sweep import watch_on
+from tuneexp.cli.terminal import terminal
+
+if TYPE_CHECKING:
+    from tuneexp.sweep import Sweep, SweepResult
+
+
+def watch(sweep: Sweep) -> SweepResult:
+    """Run `sweep` with a live table on a terminal, one line a trial in a log, and the leaderboard at its end.
+
+    Raises `TuneexpError` where no trial finished, `SweepInterrupted` after Ctrl-C."""
+    with terminal(verbose=sweep.verbose) as screen:
+        return watch_on(screen, sweep.config, sweep.space.names or None, sweep.run)
+
+
+def run_script(main: Callable[..., Any]) -> None:
+    """Run `main` as a program: its typed arguments become options with `--help`, its docstring the help, and an
+    error one or two lines and an exit code instead of a traceback."""
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    app.command()(main)
+    sys.exit(run_app(app, sys.argv[1:], Path(sys.argv[0]).name))
