@@ -101,11 +101,11 @@ def _build(
     step_inputs = [learner.hyper, *learner.parameters.values(), *minibatch]
     # At one seed an ordinary step beats its own trace, and nothing of the compiler need be loaded.
     trace = len(learner.seeds) > 1
-    act_program, step_program = build_programs(
-        [Request(act, inputs, trace), Request(step, step_inputs, trace)], mode, workload
-    )
-    if not step.reads:
-        step(step_inputs)  # an eager step was not run yet: see what it reads
+    one_by_one = replace(step, one_by_one=True)
+    step_request = Request(step, step_inputs, trace, untraceable=one_by_one)
+    act_program, step_program = build_programs([Request(act, inputs, trace), step_request], mode, workload)
+    if not step.statistics_names:
+        one_by_one(step_inputs)  # no trace went through the whole loss: see what it reads
     reads = learner.model_reads | act.reads | step.reads
     read = {name: learner.static[name] for name in reads if name in learner.static}
     return TrialPrograms(act, act_program, step, step_program, read)

@@ -33,6 +33,7 @@ class GradientStep:
     static: Mapping[str, Any]
     statistics_names: list[str] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
+    one_by_one: bool = False
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         cfg = view_of_tensor(self.static, self.numeric, inputs[0], self.reads)
