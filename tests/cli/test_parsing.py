@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tuneexp.cli.parsing import finite, parse_seeds, parse_settings, parse_value, writable_folder
+from tuneexp.cli.parsing import finite, parse_seeds, parse_settings, parse_value
 from tuneexp.errors import UserError
 
 
@@ -80,21 +79,6 @@ def test_only_the_first_equals_sign_separates() -> None:
 def test_settings_that_contradict_themselves_are_refused(settings: list[str], says: str) -> None:
     with pytest.raises(UserError, match=says):
         parse_settings(settings)
-
-
-def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "taken"
-    file.write_text("kept")
-    with pytest.raises(UserError, match="can't be written"):
-        writable_folder(file / "inside")
-    assert file.read_text() == "kept"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(UserError, match="Permission denied"):
-        writable_folder(tmp_path)
 
 
 def test_json_holds_no_nan_and_no_numpy() -> None:

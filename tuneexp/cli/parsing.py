@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from tuneexp.errors import UserError
@@ -136,21 +134,6 @@ def positive(option: str, value: int) -> int:
     if value <= 0:
         raise UserError(f"{option} is at least 1, got {value}")
     return value
-
-
-def writable_folder(folder: str | Path, option: str = "--storage") -> Path:
-    """`folder`, made if it is missing. UserError where nothing can be written there, before any work starts."""
-    path = Path(folder).expanduser()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".write-test-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"{option} {str(folder)!r} can't be written: {error.strerror}; choose another with {option} FOLDER"
-        ) from None
-    return path
 
 
 def finite(value: Any) -> Any:

@@ -109,8 +109,10 @@ def sweep(
     }
     with terminal(json, verbose) as screen:
         from tuneexp.sweep import Sweep
+        from tuneexp.sweep.folder import writable_storage
 
         new = Sweep(**asked, verbose=verbose)
+        writable_storage(storage)
         watch_on(screen, new.config, new.space.names or None, new.run)
 
 

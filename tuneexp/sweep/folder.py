@@ -83,8 +83,8 @@ def sweep_folder(name: str, storage: str | Path) -> SweepFolder:
     return SweepFolder(Path(storage).expanduser().absolute() / name)
 
 
-def writable_storage(storage: str | Path) -> Path:
-    """`storage`, absolute, made where missing. UserError where nothing can be written there."""
+def writable_storage(storage: str | Path, option: str = "--storage") -> Path:
+    """`storage`, absolute, made where missing. UserError where nothing can be written there; it names `option`."""
     path = Path(storage).expanduser().absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def writable_storage(storage: str | Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise UserError(
-            f"storage {str(storage)!r} can't be written ({error.strerror}); choose another with --storage FOLDER"
+            f"{option} {str(storage)!r} can't be written ({error.strerror}); choose another with {option} FOLDER"
         ) from None
     return path
 

@@ -1,0 +1,75 @@
+"""What `tuneexp train` is asked to do: as typed, or as a checkpoint to go on from says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tuneexp.cli.parsing import TRIAL_SETTINGS, split_settings
+from tuneexp.errors import UserError
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train: as typed, or as a checkpoint to go on from says."""
+
+    algorithm: str
+    env: str
+    seeds: list[int]
+    budget_env_steps: int
+    hyperparameters: Mapping[str, Any]
+    resume: Path | None = None
+    done_env_steps: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def new_job(algorithm: str | None, env: str | None, seeds: list[int], env_steps: int, fixed: Mapping[str, Any]) -> Job:
+    if algorithm is None or env is None:
+        missing = "an algorithm and an environment" if algorithm is None else "an environment"
+        raise UserError(f"train needs {missing}; write for example: tuneexp train {algorithm or 'ppo'} CartPole-v1")
+    hyperparameters, of_trial = split_settings(fixed)
+    return Job(algorithm, env, seeds, env_steps, hyperparameters, settings=of_trial)
+
+
+def resumed_job(
+    checkpoint: Path,
+    algorithm: str | None,
+    env: str | None,
+    seeds: list[int] | None,
+    env_steps: int,
+    fixed: Mapping[str, Any],
+) -> Job:
+    """Everything as the checkpoint has it, but the budget; `--set` may change what fits the networks."""
+    from tuneexp.checkpoint import CheckpointError, read_header
+
+    header = read_header(checkpoint)
+    try:
+        done, config = int(header["env_steps"]), header["config"]
+        before = {key: config[key] for key in (*TRIAL_SETTINGS, "hyperparameters")}
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"the checkpoint {checkpoint} is damaged: it holds no configuration") from None
+    if env_steps <= done:
+        raise UserError(f"{checkpoint} has {done} env steps already; ask for more than that: --env-steps {2 * done}")
+    if seeds is not None and seeds != config["seeds"]:
+        raise UserError(f"{checkpoint} was trained on seeds {config['seeds']}; leave out --seeds to go on with them")
+    hyperparameters, of_trial = split_settings(fixed)
+    return Job(
+        algorithm=algorithm or config["algorithm"],
+        env=env or config["env"],
+        seeds=list(config["seeds"]),
+        budget_env_steps=env_steps,
+        hyperparameters=_merged(before.pop("hyperparameters"), hyperparameters),
+        resume=checkpoint,
+        done_env_steps=done,
+        settings=_merged(before, of_trial),
+    )
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if nested else value
+    return merged
