@@ -11,7 +11,7 @@ from typing import Any
 
 from tuneexp.config import is_number
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.sweep.dimensions import INT_KINDS, KINDS, LOG_KINDS, Choice, Range, Values, same
+from tuneexp.sweep.space.dimensions import INT_KINDS, KINDS, LOG_KINDS, Choice, Range, Values, same
 
 _HOW = {
     "uniform": "[low, high]",

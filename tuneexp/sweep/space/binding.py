@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from tuneexp.config import AtMost, Config
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.sweep.space_parsing import flat, nested
+from tuneexp.sweep.space.parsing import flat, nested
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Self
 from tuneexp.addresses import is_address, load_address
 from tuneexp.config import Config
 from tuneexp.errors import UserError, nearest
-from tuneexp.sweep.dimensions import Values
-from tuneexp.sweep.space_binding import Binding, overlap
-from tuneexp.sweep.space_parsing import Dimension, flat, nested, parse_entries
-from tuneexp.sweep.space_rehearsal import rehearse
-from tuneexp.sweep.space_walk import InfeasiblePoint, check_conditions, check_constraints, ordered, walk
-from tuneexp.sweep.space_yaml import load_yaml_mapping
+from tuneexp.sweep.space.dimensions import Values
+from tuneexp.sweep.space.binding import Binding, overlap
+from tuneexp.sweep.space.parsing import Dimension, flat, nested, parse_entries
+from tuneexp.sweep.space.rehearsal import rehearse
+from tuneexp.sweep.space.walk import InfeasiblePoint, check_conditions, check_constraints, ordered, walk
+from tuneexp.sweep.space.yaml import load_yaml_mapping
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -101,7 +101,7 @@ class SearchSpace:
     @classmethod
     def from_function(cls, function: Callable[[BaseTrial], dict[str, Any] | None]) -> SearchSpace:
         """Define by run: `function(trial)` calls `trial.suggest_*` and may return further values."""
-        from tuneexp.sweep.space_function import FunctionSpace
+        from tuneexp.sweep.space.function import FunctionSpace
 
         return FunctionSpace(function)
 

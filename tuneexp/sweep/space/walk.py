@@ -8,8 +8,8 @@ from typing import Any
 
 from tuneexp.config import AtMost, is_number
 from tuneexp.errors import TuneexpError, UserError
-from tuneexp.sweep.dimensions import Values
-from tuneexp.sweep.space_parsing import Dimension, is_one_of
+from tuneexp.sweep.space.dimensions import Values
+from tuneexp.sweep.space.parsing import Dimension, is_one_of
 
 Extents = dict[str, tuple[float, float]]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.errors import UserError
-from tuneexp.sweep.space_walk import InfeasiblePoint
+from tuneexp.sweep.space.walk import InfeasiblePoint
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
