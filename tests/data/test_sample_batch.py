@@ -221,6 +221,11 @@ def test_reset_rows_are_left_out_of_episodes_and_part_them() -> None:
     assert [episode["action"].tolist() for episode in batch.episodes()] == [[1, 2], [4, 5]]
 
 
+def test_an_invalid_row_parts_episodes_even_where_no_row_says_that_one_ended() -> None:
+    batch = rows(4).with_columns({"terminated": flags(4), "truncated": flags(4), "valid": ~flags(4, 1)})
+    assert [episode["action"].tolist() for episode in batch.episodes()] == [[0], [2, 3]]
+
+
 def test_a_fragment_is_cut_environment_by_environment_seed_by_seed() -> None:
     terminated = torch.zeros(4, 2, 2, dtype=torch.bool)
     terminated[1, 0, 1] = True

@@ -143,6 +143,16 @@ def test_policy_and_value_networks_may_have_their_own_sizes() -> None:
     assert isinstance(net.policy_net.layers[1], torch.nn.Tanh)
 
 
+def test_a_shared_trunk_has_all_hidden_layers_and_the_heads_have_none() -> None:
+    shapes = {name: tuple(p.shape) for name, p in model(shared=True).named_parameters() if name.endswith("weight")}
+    assert shapes == {
+        "trunk.layers.0.weight": (16, 4),
+        "trunk.layers.2.weight": (8, 16),
+        "policy_net.layers.0.weight": (3, 8),
+        "value_net.layers.0.weight": (1, 8),
+    }
+
+
 def test_networks_may_be_linear() -> None:
     for shared in (False, True):
         net = model(hidden_sizes=(), shared=shared)

@@ -109,6 +109,8 @@ def test_explained_variance_by_hand() -> None:
 
 def test_explained_variance_of_a_constant_target_is_zero_not_nan() -> None:
     assert losses.explained_variance(column(1, 2, 3), column(5, 5, 5)).item() == 0.0
+    gradient = torch.func.grad(losses.explained_variance)(column(1, 2, 3), column(5, 5, 5))
+    assert gradient.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_normalize_gives_mean_zero_and_sample_deviation_one() -> None:

@@ -107,6 +107,12 @@ def test_discounted_returns_skip_reset_rows() -> None:
     assert returns.tolist() == [2.0, 2.0, 0.0, 8.0]
 
 
+def test_a_row_before_an_invalid_one_bootstraps_from_its_own_next_value() -> None:
+    reward, next_value, none, valid = column(1, 2, 4), column(6, 20, 8), never(3), flags(1, 0, 1)
+    assert discounted_returns(reward, next_value, none, none, 0.5, valid).tolist() == [4.0, 0.0, 8.0]
+    assert n_step(reward, next_value, none, none, 0.5, 3, valid).tolist() == [4.0, 0.0, 8.0]
+
+
 def test_n_step_by_hand() -> None:
     reward, next_value = column(1, 2, 4), column(6, 20, 8)
     none = never(3)
