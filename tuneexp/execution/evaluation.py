@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,11 @@ from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.envs.sources import EnvLike
 from tuneexp.execution.policy import Policy
+
+log = logging.getLogger(__name__)
+
+# An environment of one's own may have no time limit, and a policy that never ends an episode.
+MOST_STEPS = 30_000
 
 
 def evaluate(
@@ -37,12 +43,18 @@ def _first_episodes(
     obs = envs.reset()
     returns = np.zeros((envs.n_seeds, envs.n_envs))
     running = np.ones_like(returns, dtype=np.bool_)
-    while running.any():
+    for _ in range(MOST_STEPS):
         seen = obs if normaliser is None else normaliser.normalise(obs)
         step = envs.step(policy.exploit(torch.from_numpy(seen)).numpy())
         returns += np.where(running, step.reward, 0.0)
         running &= ~(step.terminated | step.truncated)
         obs = step.obs
+        if not running.any():
+            return returns
+    log.warning(
+        "%s: an evaluation episode had no end after %d steps; its return so far counts. "
+        "Give the environment a time limit (gymnasium.wrappers.TimeLimit)", envs.name, MOST_STEPS,
+    )  # fmt: skip
     return returns
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ class Policy:
         """parameters: name -> [S, ...]; used in place, not copied."""
         self._parameters = list(parameters.values())
         self.n_seeds = self._parameters[0].shape[0]
+        self._no_noise = torch.zeros(self.n_seeds, self.n_envs, *self.noise.shape)
 
     @property
     def column_names(self) -> list[str]:
@@ -46,19 +48,27 @@ class Policy:
 
     def explore(self, obs: Tensor, noise: Tensor) -> list[Tensor]:
         """obs, noise: [S, N, ...]. Returns [action, *columns], each [S, N, ...]."""
-        return self._program.run([self._hyper, self._explore, noise, obs, *self._parameters])
+        action, *columns = self._program.run([self._hyper, self._explore, noise, obs, *self._parameters])
+        return [_finite(action), *columns]
 
     def exploit(self, obs: Tensor) -> Tensor:
         """obs: [S, E, ...] for any E. The deterministic action [S, E, ...].
 
         The one program serves training and evaluation: lanes are filled up to its width."""
-        width, lanes = self.n_envs, obs.shape[1]
-        missing = -lanes % width
+        lanes, missing = obs.shape[1], -obs.shape[1] % self.n_envs
         if missing:
             obs = torch.cat([obs, obs[:, :1].expand(-1, missing, *obs.shape[2:])], dim=1)
-        zeros = torch.zeros(self.n_seeds, width, *self.noise.shape)
         parts = [
-            self._program.run([self._hyper, self._exploit, zeros, part.contiguous(), *self._parameters])[0]
-            for part in obs.split(width, dim=1)
+            self._program.run([self._hyper, self._exploit, self._no_noise, part.contiguous(), *self._parameters])[0]
+            for part in obs.split(self.n_envs, dim=1)
         ]
-        return torch.cat(parts, dim=1)[:, :lanes]
+        actions = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        return _finite(actions[:, :lanes])
+
+
+def _finite(action: Tensor) -> Tensor:
+    """A diverged seed acts with zeros until its loss is seen to be NaN: its environments, which other seeds
+    share a process with, must not be fed NaN."""
+    if action.is_floating_point() and not math.isfinite(action.sum().item()):
+        return action.nan_to_num(0.0, 0.0, 0.0)
+    return action
