@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import time
 from collections.abc import Mapping
@@ -74,15 +75,9 @@ def _new_folder(storage: str, job: Job) -> Path:
     from tuneexp.sweep.folder import writable_storage
 
     algorithm = job.algorithm.rpartition(":")[2]
-    name = f"{algorithm}-{job.env.replace('/', '-').replace(':', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return _unused(writable_storage(storage) / "train" / name)
-
-
-def _unused(folder: Path) -> Path:
-    candidate, number = folder, 2
-    while candidate.exists():
-        candidate, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    return candidate
+    env = job.env.replace("/", "-").replace(":", "-")
+    name = f"{algorithm}-{env}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    return writable_storage(storage) / "train" / name
 
 
 def _train(screen: Terminal, job: Job, compile: str, folder: Path) -> None:

@@ -10,7 +10,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -64,6 +65,8 @@ def _refuse_taken_port(port: int) -> None:
 def _serve(screen: Terminal, command: list[str], port: int, verbose: bool) -> None:
     output = None if verbose else subprocess.DEVNULL
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # however we are ended, the server ends with us
+        signal.signal(sign, _stop_serving)
     # A session of its own: Ctrl-C reaches us alone, and then the whole group is ended in order.
     server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
     try:
@@ -76,6 +79,10 @@ def _serve(screen: Terminal, command: list[str], port: int, verbose: bool) -> No
         screen.note("stopped")
     finally:
         _stop(server)
+
+
+def _stop_serving(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], port: int) -> None:
