@@ -84,7 +84,7 @@ def _eager(request: Request) -> Program:
 
 def _why_untraceable(error: Exception) -> str:
     text = " ".join(str(error).split())
-    if "_local_scalar_dense" in text or ".item()" in text:
+    if "DataDependent" in type(error).__name__ or ".item()" in text:
         return "a function of the algorithm reads a value (.item(), float() or `if tensor:`); keep it a tensor instead"
     return f"a function of the algorithm can't be traced: {type(error).__name__}: {text[:200]}"
 

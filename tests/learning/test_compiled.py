@@ -1,0 +1,200 @@
+"""Compiled programs: the same numbers, compiled once, and training goes on where nothing can be compiled."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.small import small_config, small_trial
+from torch import Tensor
+
+from tuneexp.algorithms.ppo import PPO
+from tuneexp.algorithms.spec import replace
+from tuneexp.errors import UserError
+from tuneexp.learning import compilation, program
+from tuneexp.learning.compilation import Workload
+from tuneexp.learning.program import CannotCompile, Counter
+from tuneexp.trial import Trial
+
+
+@pytest.mark.timeout(600)
+def test_compiled_training_equals_eager_training_and_is_compiled_once(fresh_programs: None) -> None:
+    changes = {"target_kl": 0.5, "normalize_observation": True}
+    eager, compiled = small_trial(compile="off", **changes), small_trial(compile="on", **changes)
+    assert not eager.programs.compiled
+    assert compiled.programs.compiled
+    for _ in range(3):
+        eager_stats, stats = eager._training_step(), compiled._training_step()
+    for name, leaf in compiled.learner.parameters.items():
+        torch.testing.assert_close(leaf, eager.learner.parameters[name], rtol=1e-3, atol=1e-5)
+    for name, values in stats.statistics.items():
+        torch.testing.assert_close(values, eager_stats.statistics[name], rtol=1e-2, atol=1e-4)
+
+    assert Counter.compiled == 2, "one to act and one to learn"
+    for number in range(20):
+        share = 0.5 + number / 50
+        values = {
+            "learning_rate": 1e-3 * share, "gamma": 0.99 * share, "gae_lambda": 0.95 * share, "clip_range": 0.2 * share,
+            "ent_coef": 0.1 * share, "vf_coef": share, "max_grad_norm": share, "target_kl": 0.5 * share,
+        }  # fmt: skip
+        again = small_trial(compile="on", normalize_observation=True, **values)
+        assert again.programs.compiled
+        again._training_step()
+        again.close()
+    assert Counter.compiled == 2
+    assert Counter.traced == 4, "eager and compiled"
+
+
+def test_without_a_compiler_it_trains_eagerly_and_says_so_once(
+    fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TUNEEXP_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setenv("CXX", "/nowhere/c++")
+    monkeypatch.setattr(compilation, "_TOLD", set())
+    with caplog.at_level(logging.WARNING, "tuneexp"):
+        for n_epochs in (1, 2):
+            trial = small_trial(compile="on", n_epochs=n_epochs, clip_range_vf=None if n_epochs == 1 else 0.2)
+            metrics = trial.advance()
+    assert metrics["compiled"] is False
+    assert metrics["env_steps"] == 64
+    assert [record.getMessage() for record in caplog.records] == [
+        "not compiled, running eagerly: there is no C++ compiler '/nowhere/c++'; install one, or name it in CXX"
+    ]
+
+
+def test_a_cache_that_can_not_be_written_is_told_and_training_goes_on(
+    fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TUNEEXP_CACHE", str(tmp_path / "file"))
+    assert small_trial(compile="on").advance()["compiled"] is False
+    assert "TUNEEXP_CACHE" in caplog.text
+
+
+def reading_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Any]]:
+    """What many people write: statistics as numbers."""
+    loss, statistics = PPO.loss_fn(nets, batch, cfg)
+    return loss, {**statistics, "policy_loss": statistics["policy_loss"].item()}
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 1]])
+@pytest.mark.parametrize("mode", ["on", "off"])
+def test_a_loss_that_reads_values_trains_eagerly_with_one_clear_line(
+    mode: str, seeds: list[int], fresh_programs: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(compilation, "_TOLD", set())
+    trial = small_trial(seeds, spec=replace(PPO, name="reading", loss_fn=reading_loss), compile=mode)
+    trial._training_step()
+    assert not trial.programs.compiled
+    lines = [record.getMessage() for record in caplog.records if "tuneexp" in record.name]
+    assert len([line for line in lines if ".item()" in line]) == len(lines)
+    assert len(lines) <= 2
+    assert lines or (mode == "off" and seeds == [0])
+
+    plain = small_trial(seeds, compile="off")
+    plain._training_step()
+    for name, leaf in plain.learner.parameters.items():
+        torch.testing.assert_close(trial.learner.parameters[name], leaf, rtol=1e-4, atol=1e-6)
+
+
+def test_a_loss_that_raises_says_what_it_raised(fresh_programs: None) -> None:
+    def wrong(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> Any:
+        return PPO.loss_fn(nets, {**batch, "obs": batch["observation"]}, cfg)
+
+    with pytest.raises(KeyError, match="observation"):
+        small_trial(spec=replace(PPO, name="wrong", loss_fn=wrong), compile="on")
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 1]])
+def test_a_loss_of_many_numbers_is_refused(seeds: list[int], fresh_programs: None) -> None:
+    def unreduced(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return nets.online.value(batch["obs"]), {}
+
+    with pytest.raises(UserError, match="return one number"):
+        small_trial(seeds, spec=replace(PPO, name="unreduced", loss_fn=unreduced))._training_step()
+
+
+def test_auto_compiles_where_the_work_of_all_trials_repays_it() -> None:
+    small = Workload(n_seeds=1, updates=1000, acts=1000)
+    assert not small.repays_compiling()
+    assert Workload(n_seeds=1, updates=1000, acts=1000, trials=100).repays_compiling()
+    assert Workload(n_seeds=8, updates=100_000, acts=10_000).repays_compiling()
+
+
+def test_a_program_knows_its_constants_and_shapes() -> None:
+    """The key of a stored program: nothing else may share it."""
+
+    def keyed(factor: float, rows: int) -> str:
+        example = [torch.ones(rows)]
+        return program.key_of(program.trace(lambda x: [x[0] * factor], example), example)
+
+    keys = [keyed(2.0, 3), keyed(3.0, 3), keyed(2.0, 4)]
+    assert len(set(keys)) == 3
+    assert keyed(2.0, 3) == keys[0]
+
+
+def doubled(x: list[Tensor]) -> list[Tensor]:
+    return [x[0] * 2 + x[1].sum()]
+
+
+EXAMPLE = [torch.ones(3), torch.ones(4)]
+
+
+def compile_doubled(_: int = 0) -> tuple[int, list[float]]:
+    """In a process of its own: how many programs it compiled, and what the program gives."""
+    torch.set_num_threads(1)
+    built = program.compile_graphs([program.trace(doubled, EXAMPLE)], [EXAMPLE])[0]
+    return Counter.compiled, built.run(EXAMPLE)[0].tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_processes_compile_the_same_program_once_and_a_damaged_one_is_compiled_anew(
+    fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNEEXP_CACHE", str(tmp_path))
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        results = pool.map(compile_doubled, [1, 2], chunksize=1)
+    assert sorted(compiled for compiled, _ in results) == [0, 1]
+    assert [values for _, values in results] == [[6.0] * 3] * 2
+
+    (package,) = (tmp_path / "programs").glob("*.pt2")
+    package.write_bytes(package.read_bytes()[:5000])
+    assert compile_doubled() == (1, [6.0] * 3)
+    assert sorted(p.suffix for p in (tmp_path / "programs").iterdir()) == [".lock", ".pt2"], "nothing is left behind"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_compiled_training_of_one_seed_equals_its_eager_training(fresh_programs: None) -> None:
+    """One seed is compiled without `vmap`: a program of its own kind."""
+    compiled, eager = small_trial([3], compile="on"), small_trial([3])
+    assert compiled.programs.compiled
+    for _ in range(3):
+        compiled._training_step()
+        eager._training_step()
+    for name, leaf in compiled.learner.parameters.items():
+        torch.testing.assert_close(leaf, eager.learner.parameters[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_failing_compiler_is_told_in_one_line(
+    fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNEEXP_CACHE", str(tmp_path))
+    monkeypatch.setattr(program, "COMPILE_TIMEOUT_S", 0.01)
+    with pytest.raises(CannotCompile) as caught:
+        compile_doubled()
+    assert len(str(caught.value).splitlines()) == 1
+    assert not list((tmp_path / "programs").glob("*.pt2"))
+
+
+def test_a_second_trial_takes_over_the_programs_of_the_first(fresh_programs: None) -> None:
+    first, second = Trial(PPO, small_config()), Trial(PPO, small_config(learning_rate=0.1, gamma=0.5))
+    assert second.programs is first.programs
+    assert Trial(PPO, small_config(model={"hidden_sizes": [4]})).programs is not first.programs
+    assert Trial(PPO, small_config(normalize_advantage=False)).programs is not first.programs
