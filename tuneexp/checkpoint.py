@@ -6,6 +6,7 @@ leaves either the whole of it or nothing.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import os
@@ -47,14 +48,28 @@ def write(folder: str | Path, tree: Mapping[str, Any]) -> Path:
 
 
 def _put_in_place(unfinished: Path, target: Path) -> None:
-    if target.exists() and any(target.iterdir()):
-        # A folder can't be renamed over one that holds files: step the old one aside for the moment.
+    mask = os.umask(0)
+    os.umask(mask)
+    unfinished.chmod(0o777 & ~mask)  # a temporary folder is private, a checkpoint is as any folder
+    if not target.exists() or not any(target.iterdir()):
+        os.replace(unfinished, target)
+    elif not _exchange(unfinished, target):
+        # Two renames: a kill in between leaves the old one beside its name, still whole.
         old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
         os.replace(target, old / "was")
         os.replace(unfinished, target)
         shutil.rmtree(old)
-    else:
-        os.replace(unfinished, target)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders in one step of the file system (Linux), so that no moment is without a checkpoint.
+    False where that isn't to be had."""
+    at_cwd, exchange = -100, 2
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    return bool(renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange) == 0)
 
 
 def read_header(folder: str | Path) -> Tree:
@@ -62,7 +77,7 @@ def read_header(folder: str | Path) -> Tree:
     path = Path(folder) / STATE_FILE
     try:
         state = json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(f"{folder} is no checkpoint: it holds no {STATE_FILE}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, OSError):
         raise CheckpointError(f"the checkpoint {folder} is damaged: {STATE_FILE} can't be read") from None
