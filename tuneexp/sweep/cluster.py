@@ -16,9 +16,9 @@ _SETTINGS = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # 15 by default: whatever else runs here would come before training
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files: MLflow has the metrics
-    "TUNE_GLOBAL_CHECKPOINT_S": "0.5",  # what a kill can take back, in seconds
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",  # no metrics of old checkpoints in every snapshot
@@ -34,24 +34,37 @@ def cores() -> int:
 
 
 @contextmanager
-def ray_for_sweep(concurrency: int, address: str | None, verbose: bool = False) -> Iterator[None]:
+def ray_for_sweep(
+    concurrency: int, address: str | None, snapshot_period_s: float, verbose: bool = False
+) -> Iterator[None]:
     """Ray for the time of a sweep: the one already initialised, the cluster at `address` (or RAY_ADDRESS), or a
     local one that ends with the sweep. UserError where the cluster can't be reached."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    import ray
+    with _settings({**_SETTINGS, "TUNE_GLOBAL_CHECKPOINT_S": str(snapshot_period_s)}):
+        import ray
 
-    if not verbose:
-        for name in ("ray", "ray.tune", "ray.train", "ray.data"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-    if ray.is_initialized():
-        yield
-        return
-    _start(concurrency, address or os.environ.get("RAY_ADDRESS"), verbose)
+        if not verbose:
+            for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+        if ray.is_initialized():
+            yield
+            return
+        _start(concurrency, address or os.environ.get("RAY_ADDRESS"), verbose)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _settings(wanted: dict[str, str]) -> Iterator[None]:
+    """Environment variables for the time of a sweep; what a person has set stays as it is."""
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         yield
     finally:
-        ray.shutdown()
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def _start(concurrency: int, address: str | None, verbose: bool) -> None:

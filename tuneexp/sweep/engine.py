@@ -21,6 +21,8 @@ from tuneexp.sweep.searchers import StudySearcher, build_sampler
 from tuneexp.sweep.space import SearchSpace
 
 RETRIES_OF_A_LOST_WORKER = 2
+# What a kill can take back. A snapshot holds all trials, about 10 kB each, so large sweeps take it less often.
+SNAPSHOT_PERIOD_S, SNAPSHOT_S_PER_TRIAL = 0.5, 0.005
 
 
 def run_trials(
@@ -40,7 +42,8 @@ def run_trials(
         start_over(folder)
     events.watch(folder.path, watcher)
     try:
-        with ray_for_sweep(config.concurrency, config.address, verbose), errors_that_end_a_trial():
+        period_s = max(SNAPSHOT_PERIOD_S, config.trials * SNAPSHOT_S_PER_TRIAL)
+        with ray_for_sweep(config.concurrency, config.address, period_s, verbose), errors_that_end_a_trial():
             tuner = _new_tuner(config, folder, space, callbacks, resumed)
             if resumed:
                 tuner = tune.Tuner.restore(str(folder.path), tuner_trainable(), resume_unfinished=True)
@@ -168,4 +171,6 @@ def _is_final(trial: Trial) -> bool:
         error = cloudpickle.loads(Path(path).read_bytes())
     except Exception:  # an exception class that can't be unpickled here: raised by the trial's own code
         return True
-    return isinstance(error, RayTaskError) and not isinstance(error.cause, RayActorError)
+    if isinstance(error, RayTaskError):
+        return not isinstance(error.cause, RayActorError)
+    return "creation task" in str(error)  # `setup` raised: Ray says that the actor died of it

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ def watch(folder: Path, watcher: Watcher | None) -> None:
 
 
 def tell(folder: Path, event: SweepEvent) -> None:
+    """Tell the watcher. One that raises is told no more: a broken table must not end a sweep."""
     watcher = _WATCHERS.get(str(folder))
-    if watcher is not None:
+    if watcher is None:
+        return
+    try:
         watcher(event)
+    except Exception:
+        watch(folder, None)
+        logger.exception("the view of the sweep failed; the sweep goes on without it")

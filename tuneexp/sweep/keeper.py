@@ -26,6 +26,7 @@ class Keeper(Callback):
         self._must_restore = resumed
         self._records: dict[str, TrialRecord] = {}
         self._changed: set[str] = set()
+        self._checkpointed: set[str] = set()  # since the last commit
         self._announced: set[str] = set()
         self._age = ("", 0)
         self._staging: Path | None = None
@@ -76,6 +77,7 @@ class Keeper(Callback):
 
     def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._changed.add(trial.trial_id)
+        self._checkpointed.add(trial.trial_id)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._changed.add(trial.trial_id)
@@ -114,9 +116,10 @@ class Keeper(Callback):
             return
         snapshot.commit(self._folder, files, [record.as_json() for record in self._records.values()])
         self._age = age
-        for record in self._records.values():
-            if record.checkpoint:
-                drop_older_checkpoints(self._folder.path / record.checkpoint)
+        for trial_id in self._checkpointed:
+            if latest := self._records[trial_id].checkpoint:
+                drop_older_checkpoints(self._folder.path / latest)
+        self._checkpointed.clear()
 
     def _look_at(self, trial: Trial) -> TrialRecord:
         record = record_of(trial, self._folder.path)

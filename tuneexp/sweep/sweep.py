@@ -107,6 +107,8 @@ def refuse_existing(folder: SweepFolder) -> None:
             f"sweep {folder.name!r} exists already; go on with it: tuneexp resume {folder.name}{where}\n"
             f"or start another one: tuneexp sweep --name {_free_name(folder)} ..."
         )
+    if folder.path.exists() and any(path.name != ".lock" for path in folder.path.glob("*")):
+        raise UserError(f"{folder.path} holds something else than a sweep; choose another --name or --storage")
 
 
 def _free_name(folder: SweepFolder) -> str:

@@ -1,0 +1,125 @@
+"""One file says where a sweep stands, and it is whole at every moment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tuneexp.errors import TuneexpError, UserError
+from tuneexp.sweep import snapshot
+from tuneexp.sweep.engine import forget_beyond_snapshot, start_over
+from tuneexp.sweep.folder import SweepFolder, sweep_folder, write_atomically
+from tuneexp.sweep.keeper import drop_older_checkpoints
+
+NAMES = [pattern.replace("*", "2026-01-02_03-04-05") for pattern in snapshot.STATE_PATTERNS]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SweepFolder:
+    found = sweep_folder("s", tmp_path)
+    found.path.mkdir()
+    return found
+
+
+def stage(staging: Path, text: str, names: list[str] = NAMES) -> list[Path]:
+    staging.mkdir(exist_ok=True)
+    for name in names:
+        (staging / name).write_text(f"{text} {name}")
+    return snapshot.staged_files(staging)
+
+
+def test_what_is_put_back_is_exactly_what_was_committed(folder: SweepFolder, tmp_path: Path) -> None:
+    records = [{"trial_id": "a", "trial_number": 0}]
+    snapshot.commit(folder, stage(tmp_path / "staging", "old"), records)
+    # What Tune's background copy left behind: newer files, torn files.
+    for pattern in snapshot.STATE_PATTERNS:
+        (folder.path / pattern.replace("*", "2027-01-01_00-00-00")).write_text("torn")
+    (folder.path / NAMES[0]).write_text("tor")
+    snapshot.put_back(folder)
+    state = {path.name: path.read_text() for pattern in snapshot.STATE_PATTERNS for path in folder.path.glob(pattern)}
+    assert state == {name: f"old {name}" for name in NAMES}
+    assert snapshot.read_records(folder) == records
+
+
+def test_nothing_is_committed_before_tune_has_staged_all_four_files(tmp_path: Path) -> None:
+    assert stage(tmp_path / "staging", "x", NAMES[:3]) == []
+
+
+def test_of_two_sessions_the_newer_is_committed(tmp_path: Path) -> None:
+    stage(tmp_path / "staging", "old")
+    newer = [name.replace("2026", "2027") for name in NAMES]
+    assert [path.name for path in stage(tmp_path / "staging", "new", newer)] == newer
+
+
+def test_a_kill_in_the_middle_of_a_write_leaves_the_old_file(
+    folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = folder.path / "file"
+    write_atomically(target, b"old")
+
+    def strike(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tuneexp.sweep.folder.replace", strike)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(target, b"new")
+    assert target.read_bytes() == b"old"
+
+
+def test_a_damaged_snapshot_is_named_and_left_alone(folder: SweepFolder) -> None:
+    folder.snapshot_file.write_bytes(b"PK\x03\x04 and then nothing")
+    with pytest.raises(TuneexpError, match="damaged"):
+        snapshot.read_records(folder)
+    assert folder.snapshot_file.read_bytes().startswith(b"PK")
+
+
+def checkpoints(folder: SweepFolder, trial: str, *numbers: int) -> None:
+    for number in numbers:
+        (folder.path / trial / f"checkpoint_{number:06d}").mkdir(parents=True)
+
+
+def names(folder: SweepFolder) -> list[str]:
+    return sorted(str(path.relative_to(folder.path)) for path in folder.path.glob("trial_*/checkpoint_*"))
+
+
+def test_what_came_after_the_snapshot_is_forgotten(folder: SweepFolder, tmp_path: Path) -> None:
+    checkpoints(folder, "trial_00000_aaa", 3, 4)
+    checkpoints(folder, "trial_00001_bbb", 0)
+    checkpoints(folder, "trial_00002_ccc", 0, 1)
+    records = [
+        {"trial_id": "aaa", "checkpoint": "trial_00000_aaa/checkpoint_000003"},
+        {"trial_id": "bbb", "checkpoint": None},
+    ]
+    snapshot.commit(folder, stage(tmp_path / "staging", "x"), records)
+    forget_beyond_snapshot(folder)
+    assert names(folder) == ["trial_00000_aaa/checkpoint_000003"]
+    assert not (folder.path / "trial_00002_ccc").exists()
+
+
+def test_only_checkpoints_before_the_latest_are_dropped(folder: SweepFolder) -> None:
+    checkpoints(folder, "trial_00000_aaa", 1, 2, 3)
+    drop_older_checkpoints(folder.path / "trial_00000_aaa" / "checkpoint_000002")
+    assert names(folder) == [f"trial_00000_aaa/checkpoint_{number:06d}" for number in (2, 3)]
+
+
+def test_starting_over_keeps_what_was_asked_and_suggested(folder: SweepFolder) -> None:
+    checkpoints(folder, "trial_00000_aaa", 1)
+    folder.config_file.write_text("{}")
+    folder.suggestions_file.write_text("x")
+    start_over(folder)
+    assert sorted(path.name for path in folder.path.iterdir()) == ["suggestions.jsonl", "sweep.json"]
+
+
+def test_one_process_at_a_time(folder: SweepFolder) -> None:
+    with folder.lock(), pytest.raises(UserError, match=f"running in process {os.getpid()}"), folder.lock():
+        pass
+    with folder.lock():  # free again
+        pass
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "mlflow.db", "mlartifacts", "-x", "x" * 200, "a b"])
+def test_a_name_that_is_no_plain_folder_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="letters, digits"):
+        sweep_folder(name, tmp_path)

@@ -1,0 +1,147 @@
+"""Bad input is refused before anything starts, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuneexp.errors import UserError
+from tuneexp.sweep import Sweep, list_sweeps, load_config, load_study, load_sweep, resume
+from tuneexp.sweep.config import FORMAT_VERSION, save_config
+from tuneexp.sweep.sweep import seed_list
+
+SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
+
+
+def asked(tmp_path: Path, **changes: Any) -> Sweep:
+    return Sweep(**{"space": SPACE, "name": "s", "storage": tmp_path / "runs", "seeds": 1, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trials": 0}, "trials: input should be greater than 0"),
+        ({"trials": -3}, "trials"),
+        ({"env_steps": 0}, "env_steps: input should be greater than 0"),
+        ({"env_steps": -1}, "env_steps"),
+        ({"concurrency": 0}, "concurrency: input should be greater than 0"),
+        ({"report_every_env_steps": 0}, "report_every_env_steps"),
+        ({"seeds": 0}, "at least one seed"),
+        ({"seeds": -1}, "at least one seed"),
+        ({"seeds": []}, "at least one seed"),
+        ({"seeds": [1, -2]}, "whole number from 0"),
+        ({"seeds": [1, 1]}, "stands twice"),
+        ({"searcher": "tpee"}, "unknown searcher 'tpee'; did you mean 'tpe'"),
+        ({"scheduler": "ahsa"}, "unknown scheduler 'ahsa'; did you mean 'asha'"),
+        ({"algorithm": "ppp"}, "unknown algorithm 'ppp'; did you mean 'ppo'"),
+        ({"env": "CartPol-v1"}, "unknown environment 'CartPol-v1'; did you mean 'CartPole-v1'"),
+        ({"fixed": {"n_epoch": 3}}, "'n_epoch'.*did you mean 'n_epochs'"),
+        ({"fixed": {"learning_rate": 0.1}}, "'learning_rate' is fixed, and varied"),
+        ({"fixed": {"n_envs": 2, "n_steps": 4, "batch_size": 64}}, "batch_size"),
+        ({"space": {"learning_rate": {"loguniform": [0, 1]}}}, "learning_rate"),
+        ({"space": {"gamma": {"uniform": [0.9, 1.5]}}}, "gamma"),
+        ({"compile": "maybe"}, "compile"),
+        ({"objective": {"kind": "lst"}}, "objective/kind"),
+        ({"name": "a/b"}, "sweep name 'a/b'"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_written(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as refusal:
+        asked(tmp_path, **changes)
+    assert str(refusal.value).count("\n") <= 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_refusals_need_no_ray(tmp_path: Path) -> None:
+    import ray
+
+    before = ray.is_initialized()
+    with pytest.raises(UserError):
+        asked(tmp_path, trials=0)
+    assert ray.is_initialized() == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_storage_folder_without_write_permission_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir(mode=0o500)
+    with pytest.raises(UserError, match="can't be written"):
+        asked(tmp_path).run()
+
+
+def test_a_storage_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(UserError, match="can't be written"):
+        asked(tmp_path).run()
+
+
+def test_a_name_that_exists_is_refused_with_both_commands(tmp_path: Path) -> None:
+    sweep = asked(tmp_path)
+    sweep.folder.path.mkdir(parents=True)
+    save_config(sweep.folder, sweep.config)
+    stored = sweep.folder.config_file.read_bytes()
+    with pytest.raises(UserError) as refusal:
+        asked(tmp_path, trials=99)
+    assert "tuneexp resume s" in str(refusal.value)
+    assert "tuneexp sweep --name s-2" in str(refusal.value)
+    with pytest.raises(UserError, match="exists already"):
+        sweep.run()  # it came into being after the check
+    assert sweep.folder.config_file.read_bytes() == stored
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    mine = tmp_path / "runs" / "s" / "trial_notes"
+    mine.mkdir(parents=True)
+    with pytest.raises(UserError, match="holds something else"):
+        asked(tmp_path)
+    assert mine.exists()
+
+
+def test_a_sweep_that_does_not_exist_leaves_no_folder(tmp_path: Path) -> None:
+    for open_it in (resume, load_sweep, load_config, load_study):
+        with pytest.raises(UserError, match="there is no sweep 'nope'"):
+            open_it("nope", tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_of_a_newer_format_is_not_touched(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    (folder / "sweep.json").write_text(json.dumps({"format_version": FORMAT_VERSION + 1}))
+    with pytest.raises(UserError, match="newer tuneexp"):
+        resume("s", tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["sweep.json"]
+
+
+def test_what_was_asked_is_read_back_from_the_folder(tmp_path: Path) -> None:
+    sweep = asked(tmp_path, seeds=[3, 5], fixed={"n_epochs": 2}, env_kwargs={}, concurrency=2)
+    sweep.folder.path.mkdir(parents=True)
+    save_config(sweep.folder, sweep.config)
+    assert load_config("s", tmp_path / "runs") == sweep.config
+    assert load_sweep("s", tmp_path / "runs").trials == []
+    (row,) = list_sweeps(tmp_path / "runs")
+    assert {key: row[key] for key in ("name", "state", "finished", "trials", "best")} == {
+        "name": "s", "state": "interrupted", "finished": 0, "trials": 8, "best": None,
+    }  # fmt: skip
+
+
+def test_reading_sweeps_loads_neither_ray_nor_torch_nor_mlflow(tmp_path: Path) -> None:
+    import subprocess
+
+    code = f"""
+import sys
+from tuneexp.sweep import list_sweeps
+assert list_sweeps({str(tmp_path)!r}) == []
+print([name for name in ("ray", "torch", "mlflow", "optuna") if name in sys.modules])
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"
+
+
+def test_seeds_are_a_number_or_a_list() -> None:
+    assert seed_list(3) == [0, 1, 2]
+    assert seed_list([7, 3]) == [7, 3]

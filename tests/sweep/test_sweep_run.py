@@ -1,0 +1,99 @@
+"""Whole sweeps: real PPO on CartPole under Ray Tune, Optuna and MLflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuneexp.sweep import Sweep, SweepEvent, SweepResult, list_sweeps, load_study, load_sweep, resume
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster")]
+
+SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}, "gamma": {"uniform": [0.9, 0.999]}}
+FIXED = {"n_envs": 2, "n_steps": 32, "batch_size": 64, "n_epochs": 2}
+FAULTY = Path(__file__).parent / "faulty_envs.py"
+
+
+def small(tmp_path: Path, **changes: Any) -> Sweep:
+    asked = {"space": SPACE, "fixed": FIXED, "trials": 3, "seeds": 1, "env_steps": 1000, "scheduler": "fifo",
+             "name": "s", "storage": tmp_path / "runs", "compile": "off", "concurrency": 2,
+             "evaluation": {"episodes": 2, "final_episodes": 3}}  # fmt: skip
+    return Sweep(**{**asked, **changes})
+
+
+def outcomes(result: SweepResult) -> dict[str, int]:
+    found = [trial["outcome"] for trial in result.trials]
+    return {outcome: found.count(outcome) for outcome in set(found)}
+
+
+def test_a_sweep_gives_its_trials_its_best_and_its_events(tmp_path: Path) -> None:
+    events: list[SweepEvent] = []
+    result = small(tmp_path).run(on_event=events.append)
+    assert outcomes(result) == {"completed": 3}
+    assert result.best is not None
+    assert result.best["objective"] == max(trial["objective"] for trial in result.trials)
+    assert json.loads(json.dumps(result.as_json())) == result.as_json()
+    for trial in result.trials:
+        assert FIXED.items() <= trial["config"].items()
+        assert set(SPACE) <= set(trial["config"])
+        assert trial["env_steps"] >= 1000
+        assert trial["mlflow_run_id"]
+        assert (Path(trial["checkpoint"]) / "state.json").exists()
+        told = [event for event in events if event.trial_number == trial["trial_number"]]
+        assert [told[0].kind, told[-1].kind] == ["started", "ended"]
+        reports = [event.env_steps for event in told if event.kind == "report"]
+        # Every 100 steps, at the first end of a rollout of 64 steps.
+        assert reports == [128, 256, 320, 448, 512, 640, 704, 832, 960, 1024]
+    _check_what_is_stored(tmp_path, result)
+
+
+def _check_what_is_stored(tmp_path: Path, result: SweepResult) -> None:
+    storage = tmp_path / "runs"
+    assert load_sweep("s", storage) == result
+    assert [trial.state.name for trial in load_study("s", storage).trials] == ["COMPLETE"] * 3
+    (row,) = list_sweeps(storage)
+    assert (row["state"], row["finished"], row["best"]) == ("finished", 3, result.best and result.best["objective"])
+    before = {path: path.stat().st_mtime_ns for path in (storage / "s").rglob("*") if path.name != ".lock"}
+    assert resume("s", storage) == result
+    assert {path: path.stat().st_mtime_ns for path in (storage / "s").rglob("*") if path.name != ".lock"} == before
+
+
+def test_one_trial_at_a_time_a_sweep_repeats_exactly(tmp_path: Path) -> None:
+    first = small(tmp_path, name="a", trials=5, env_steps=300, concurrency=1).run()
+    second = small(tmp_path, name="b", trials=5, env_steps=300, concurrency=1).run()
+    kept = ("config", "objective", "env_steps", "outcome")
+    assert [[t[k] for k in kept] for t in first.trials] == [[t[k] for k in kept] for t in second.trials]
+
+
+@pytest.mark.parametrize(("env", "reason"), [("Raises", "the pole broke"), ("ReturnsNaN", "NaN")])
+def test_an_environment_that_breaks_fails_its_trial_and_the_sweep_goes_on(
+    tmp_path: Path, env: str, reason: str
+) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    result = small(tmp_path, env=f"{FAULTY}:{env}", env_kwargs={"flag": str(flag)}, env_steps=900).run()
+    assert not flag.exists()
+    assert outcomes(result) == {"completed": 2, "error": 1}
+    (broken,) = [trial for trial in result.trials if trial["outcome"] == "error"]
+    assert reason in broken["reason"]
+    assert "\n" not in broken["reason"]
+    assert broken["env_steps"] < 900
+    states = [trial.state.name for trial in load_study("s", tmp_path / "runs").trials]
+    assert states[broken["trial_number"]] == "FAIL"
+    assert sorted(states) == ["COMPLETE", "COMPLETE", "FAIL"]
+
+
+def test_a_lost_worker_costs_no_trial(tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    events: list[SweepEvent] = []
+    address = f"{FAULTY}:TakesTheWorkerDown"
+    sweep = small(tmp_path, env=address, env_kwargs={"flag": str(flag)}, env_steps=900)
+    result = sweep.run(on_event=events.append)
+    assert not flag.exists()
+    assert outcomes(result) == {"completed": 3}
+    starts = sorted(sum(e.kind == "started" and e.trial_number == number for e in events) for number in range(3))
+    assert starts == [1, 1, 2]
