@@ -159,6 +159,7 @@ def test_a_run_beyond_the_snapshot_that_is_never_drawn_again_goes(tmp_path: Path
     assert set(after.ids().run_ids) == {1}
 
 
+@pytest.mark.slow
 def test_a_second_kill_during_the_resume_changes_nothing(tmp_path: Path, store: Store) -> None:
     first = two_trials_one_beyond_the_snapshot(tmp_path)
     interrupted = after_a_kill(tmp_path, first)
@@ -209,6 +210,7 @@ def test_an_end_that_was_written_but_not_in_the_snapshot_is_taken_back(tmp_path:
     assert store.steps(store.trials()[1]) == [500, 1000]
 
 
+@pytest.mark.slow
 def test_a_lost_outbox_is_made_again_without_a_second_run_or_a_second_metric(tmp_path: Path, store: Store) -> None:
     before = make_callback(tmp_path)
     first = run_trial(before, 1, 500, 1000)
@@ -230,6 +232,18 @@ def test_a_lost_outbox_is_made_again_without_a_second_run_or_a_second_metric(tmp
     assert {number: store.steps(run) for number, run in store.trials().items()} == {1: [500, 1000], 2: [500, 1000]}
     assert {run.info.status for run in store.runs()} == {"FINISHED"}
     assert len(store.parents()) == 1
+
+
+def test_an_end_that_never_got_into_the_outbox_is_taken_from_the_summary(tmp_path: Path, store: Store) -> None:
+    callback = make_callback(tmp_path)
+    trial = make_trial(1)
+    callback.on_trial_start(0, [], trial)
+    report(callback, trial, 500)
+    row = {"trial_number": 1, "outcome": "out_of_memory", "env_steps": 500, "reason": "MemoryError"}
+    assert callback.finish([row], None, None, PATIENCE_S) is None
+    run = store.trials()[1]
+    assert (run.data.tags["outcome"], run.data.tags["reason"]) == ("out_of_memory", "MemoryError")
+    assert run.info.status == "FAILED"
 
 
 @pytest.mark.usefixtures("no_delivery")

@@ -174,6 +174,7 @@ def test_a_run_that_was_made_but_never_noted_is_found_again(tmp_path: Path, stor
     assert len(store.parents()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_sigkill_of_the_delivering_process_at_any_moment_loses_and_doubles_nothing(
     tmp_path: Path, store: Store
@@ -282,7 +283,7 @@ def test_what_mlflow_refuses_is_put_aside_and_told_and_the_rest_arrives(tmp_path
     callback.on_trial_start(0, [], again)
     report(callback, again, 1500)
     run_trial(callback, 2, 500, 1000)
-    left = callback.finish([], None, None, PATIENCE_S)
+    left = callback.finish([], 1, None, PATIENCE_S)
     assert left is not None
     assert (left.records, left.refused) == (0, 2)
     assert "refused.jsonl" in str(left)
@@ -292,6 +293,7 @@ def test_what_mlflow_refuses_is_put_aside_and_told_and_the_rest_arrives(tmp_path
     assert store.steps(store.trials()[2]) == [500, 1000]
 
 
+@pytest.mark.slow
 def test_a_constant_that_a_resume_changes_becomes_a_tag(tmp_path: Path, store: Store) -> None:
     first = make_callback(tmp_path, trials=8)
     run_trial(first, 1, 1000)
@@ -326,6 +328,7 @@ def test_an_interrupted_sweep_leaves_nothing_running_and_a_resume_reopens_it(tmp
     assert store.steps(store.trials()[1]) == [500, 1000]
 
 
+@pytest.mark.slow
 def test_two_sweeps_of_one_name_in_two_storages_share_a_store_and_stay_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,6 +346,7 @@ def test_two_sweeps_of_one_name_in_two_storages_share_a_store_and_stay_apart(
     assert undelivered(tmp_path / "one" / "first") is None
 
 
+@pytest.mark.slow
 def test_an_experiment_that_a_person_deleted_stays_deleted(tmp_path: Path, store: Store) -> None:
     callback = make_callback(tmp_path)
     run_trial(callback, 1, 500)
@@ -356,7 +360,7 @@ def test_an_experiment_that_a_person_deleted_stays_deleted(tmp_path: Path, store
 
 def test_more_values_than_one_call_may_carry_arrive(tmp_path: Path, store: Store) -> None:
     constants = {f"constant_{number}": number for number in range(230)}
-    callback = make_callback(tmp_path, **constants)
+    callback = make_callback(tmp_path, long="x" * 10_000, **constants)
     trial = make_trial(1)
     callback.on_trial_start(0, [], trial)
     many = {f"learn/m{number}": float(number) for number in range(700)}
@@ -364,6 +368,6 @@ def test_more_values_than_one_call_may_carry_arrive(tmp_path: Path, store: Store
         callback.on_trial_result(0, [], trial, make_result(steps, **many))
     finish(callback)
     (parent,) = store.parents()
-    assert len(parent.data.params) == 232
+    assert len(parent.data.params) == 233
     run = store.trials()[1]
     assert store.steps(run, "learn/m699") == [200, 400, 600]

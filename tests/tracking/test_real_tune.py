@@ -112,6 +112,33 @@ def test_every_outcome_reaches_mlflow_from_a_real_tune_run(tmp_path: Path, store
     assert all(run.data.tags["mlflow.parentRunId"] == store.parents()[0].info.run_id for run in runs.values())
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_trials_that_a_time_limit_stops_are_ended_too(tmp_path: Path, store: Store) -> None:
+    from ray import tune
+
+    class Slow(tune.Trainable):
+        def setup(self, config: dict[str, Any]) -> None:
+            self.env_steps = 0
+
+        def step(self) -> dict[str, Any]:
+            time.sleep(0.2)
+            self.env_steps += 1
+            return make_result(self.env_steps)
+
+    callback = make_callback(tmp_path)
+    tuner = tune.Tuner(
+        Slow,
+        param_space=param_space([1]),
+        tune_config=tune.TuneConfig(time_budget_s=3),
+        run_config=tune.RunConfig(name="first", storage_path=str(tmp_path), callbacks=[callback], verbose=0),
+    )
+    tuner.fit()
+    assert callback.finish([], None, None, PATIENCE_S) is None
+    run = store.trials()[1]
+    assert (run.data.tags["outcome"], run.info.status) == ("timeout", "KILLED")
+
+
 DRIVER = """
 import sys, tempfile, time
 import ray

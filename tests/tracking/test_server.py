@@ -91,7 +91,7 @@ def test_without_a_server_the_sweep_ends_in_time_and_says_how_to_deliver(tmp_pat
     assert time.monotonic() - start < 6.0
     assert left is not None
     assert left.records == 6  # the sweep, the trial's start, two reports, its end, the summary
-    assert "tuneexp resume first" in str(left)
+    assert f"tuneexp resume first --storage {tmp_path}" in str(left)
     assert len(str(left).splitlines()) == 1
 
 
@@ -138,6 +138,7 @@ def test_passwords_in_the_address_are_neither_stored_nor_shown(tmp_path: Path, m
         assert "geheim" not in path.read_text(), path.name
 
 
+@pytest.mark.slow
 def test_another_store_at_a_resume_gets_the_whole_sweep(
     tmp_path: Path, store: Store, fresh_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +155,7 @@ def test_another_store_at_a_resume_gets_the_whole_sweep(
     assert set(store.trials()) == {1}
 
 
+@pytest.mark.slow
 def test_a_store_that_lost_its_database_gets_the_whole_sweep_again(
     tmp_path: Path, store: Store, fresh_database: Path
 ) -> None:

@@ -38,6 +38,7 @@ def test_an_address_without_a_password_is_shown_as_it_is() -> None:
         assert shown_uri(uri) == uri
 
 
+@pytest.mark.slow
 def test_a_storage_whose_name_has_blanks_and_percent_signs_works(tmp_path: Path) -> None:
     storage = tmp_path / "my runs %20 ä#1"
     callback = make_callback(storage)

@@ -49,14 +49,12 @@ def seed_curves(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def stored_curves(sweep_folder: Path) -> dict[int, list[dict[str, Any]]]:
     """Trial number -> rows of `seed_curves`, from the reports that the sweep keeps in its folder."""
-    from tuneexp.tracking.outbox import Outbox
-    from tuneexp.tracking.records import REPORTED
+    from tuneexp.tracking.records import current_reports
 
-    reports: dict[int, list[dict[str, Any]]] = {}
-    for entry in Outbox(sweep_folder).read()[0]:
-        if entry["kind"] == REPORTED:
-            reports.setdefault(entry["trial"], []).append({**entry["metrics"], "env_steps": entry["step"]})
-    return {trial: seed_curves(results) for trial, results in reports.items()}
+    return {
+        trial: seed_curves({**report["metrics"], "env_steps": report["step"]} for report in reports)
+        for trial, reports in current_reports(sweep_folder).items()
+    }
 
 
 def final_returns(sweep_folder: Path, trial: int) -> dict[int, float]:

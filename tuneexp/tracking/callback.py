@@ -14,7 +14,7 @@ from ray.tune import Callback
 from tuneexp.tracking import records
 from tuneexp.tracking.drain import MLflowIds, Undelivered, finish_delivery, mlflow_ids, start_delivery
 from tuneexp.tracking.outbox import Outbox, Record
-from tuneexp.tracking.outcome import COMPLETED, PRUNED, outcome_of, reason_of
+from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
 from tuneexp.tracking.records import RunState, SweepLog, reconcile, record
 from tuneexp.tracking.reports import metrics_of, tags_of
 from tuneexp.tracking.values import entity_name, flat_params, plain, varied_values
@@ -85,10 +85,13 @@ class MLflowCallback(Callback):
         best_checkpoint: str | None,
         timeout_s: float,
     ) -> Undelivered | None:
-        """Write the summary, deliver what is left within `timeout_s`, end the delivery. None: MLflow has everything."""
+        """Write the summary, deliver what is left within `timeout_s`, end the delivery. None: MLflow has everything.
+
+        `summary_rows`: one per trial, with `trial_number`, `outcome` and `env_steps` among its columns."""
         self._reread()
         for run in list(self._log.orphans()):
             self._write(records.TRIAL_DISCARDED, trial=run.trial, draw=run.draw)
+        self._end_by(summary_rows)
         outcomes = Counter(run.outcome for run in self._log.runs.values() if run.ended)
         ended = sum(outcomes.values())
         best = self._best(best_trial_number, best_checkpoint)
@@ -125,10 +128,7 @@ class MLflowCallback(Callback):
             return
         reconcile(self.sweep_folder, {_number(trial): self._varied(trial) for trial in known})  # type: ignore[misc]
         self._reread()
-        for trial in known:
-            if trial.status in ("TERMINATED", "ERROR") and not self._is_ended(trial):
-                self.on_trial_start(iteration, trials, trial)
-                self._end(trial)
+        self._catch_up(trials)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = _number(trial)
@@ -172,6 +172,10 @@ class MLflowCallback(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._end(trial)
+
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        # Tune ends trials at a time limit without telling `on_trial_complete`.
+        self._catch_up(trials)
 
     def get_state(self) -> dict[str, Any]:
         """A second copy of what would be lost with the outbox folder: the sweep's identity, each run's clock."""
@@ -221,9 +225,14 @@ class MLflowCallback(Callback):
     def _varied(self, trial: Any) -> dict[str, Any]:
         return varied_values(trial.config, self.varied)
 
-    def _is_ended(self, trial: Any) -> bool:
-        run = self._run(trial)
-        return run is not None and run.ended
+    def _catch_up(self, trials: list[Any]) -> None:
+        """Write the ends that Tune knows and the outbox does not."""
+        for trial in trials:
+            run = self._run(trial)
+            if _number(trial) is None or trial.status not in ("TERMINATED", "ERROR") or (run and run.ended):
+                continue
+            self.on_trial_start(0, trials, trial)
+            self._end(trial)
 
     def _end(self, trial: Any) -> None:
         run = self._run(trial)
@@ -248,6 +257,14 @@ class MLflowCallback(Callback):
             self._outbox.append({**entry, "draw": run.draw + 1})
         self._reread()
         return self._log.runs[run.trial]
+
+    def _end_by(self, rows: list[dict[str, Any]]) -> None:
+        """An end that never got into the outbox (a full disk, then a kill) is taken from the summary."""
+        for row in rows:
+            run = self._log.runs.get(row.get("trial_number", -1))
+            if run is not None and not run.ended and row.get("outcome") in OUTCOMES:
+                self._write(records.TRIAL_ENDED, trial=run.trial, draw=run.draw, outcome=row["outcome"],
+                            step=int(row.get("env_steps", run.last_step)), reason=row.get("reason"))  # fmt: skip
 
     def _best(self, number: int | None, checkpoint: str | None) -> Record | None:
         run = None if number is None else self._log.runs.get(number)

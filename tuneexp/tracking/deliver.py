@@ -14,7 +14,6 @@ import fcntl
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -162,7 +161,6 @@ def _wait_for_turn(sweep_folder: Path) -> Any:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver says when to end
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     folder = Path(sys.argv[1]).resolve()
     finish = threading.Event()

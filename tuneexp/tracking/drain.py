@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -35,6 +36,7 @@ class Undelivered:
     """What MLflow does not have. `records`: still in the outbox; `refused`: put aside for good."""
 
     sweep: str
+    storage: str
     records: int
     refused: int
     reason: str
@@ -45,7 +47,7 @@ class Undelivered:
             why = f" ({self.reason})" if self.reason else ""
             lines.append(
                 f"{self.records} reports have not reached MLflow yet{why}; they are kept in the sweep's outbox: "
-                f"deliver them with `tuneexp resume {self.sweep}`"
+                f"deliver them with `tuneexp resume {self.sweep} --storage {self.storage}`"
             )
         if self.refused:
             lines.append(f"MLflow refused {self.refused} reports for good: see {self.sweep}/outbox/refused.jsonl")
@@ -105,7 +107,9 @@ def undelivered(sweep_folder: Path | str) -> Undelivered | None:
     records, _ = Outbox(folder).read(0 if elsewhere else position.offset)
     if not records and not position.refused:
         return None
-    return Undelivered(folder.name, len(records), position.refused, position.last_error or _last_log_line(folder))
+    return Undelivered(
+        folder.name, str(folder.parent), len(records), position.refused, position.last_error or _last_exception(folder)
+    )
 
 
 def mlflow_ids(sweep_folder: Path | str) -> MLflowIds:
@@ -152,12 +156,16 @@ def _end(process: subprocess.Popen[str]) -> None:
 def _command() -> list[str]:
     """A Python that yields to training, and finds this very package but nothing that lies in the working directory."""
     here = str(Path(tuneexp.__file__).resolve().parent.parent)
-    code = f"import os, sys; os.nice({_PRIORITY}); sys.path.append({here!r})"
+    # Ctrl-C reaches the whole group; the driver says when to end.
+    code = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    code += f"; os.nice({_PRIORITY}); sys.path.append({here!r})"
     code += "; from tuneexp.tracking.deliver import main; main()"
     return [sys.executable, "-P", "-c", code]
 
 
-def _last_log_line(folder: Path) -> str:
+def _last_exception(folder: Path) -> str:
+    """What the delivering process died of, if it did."""
     path = outbox_folder(folder) / "delivery.log"
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    return lines[-1][:300] if lines else ""
+    raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return shown_uri(raised[-1])[:300] if raised else ""

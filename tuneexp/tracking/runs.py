@@ -3,7 +3,7 @@
 - A run is created with its identity (`tuneexp.sweep_id`, `.trial_number`, `.draw`) as tags in the same call, and found
   by them: a kill, or a reply that never came, between the creation and our note of its id leaves no second run.
 - A metric carries the time of its record; MLflow's key of a metric is (run, name, step, time, value), so the same one
-  logged again is dropped by the database itself.
+  logged again is dropped by the database itself. (MLflow's retired file store has no such key.)
 - Params, tags, status and artifacts are set to values, not added to.
 """
 

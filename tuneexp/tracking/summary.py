@@ -45,7 +45,9 @@ def _log_table(runs: Runs, rows: list[dict[str, Any]]) -> None:
 
 def _log_best(runs: Runs, best: Record) -> dict[str, str]:
     """Tags of the parent that name the best trial. Its checkpoint is uploaded: the others are linked by a tag."""
-    run_id = runs.run_id(best)
+    run_id = runs.found.get(run_key(best["trial"], best["draw"]))
+    if run_id is None:  # a person deleted it
+        return {}
     tags = {"best.trial_number": str(best["trial"]), "best.run_id": run_id}
     if best["checkpoint"] and Path(best["checkpoint"]).is_dir():
         tags["best.model_id"] = _log_model(runs, best, run_id)
