@@ -40,6 +40,13 @@ class AlgorithmTrainable(Trainable):
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         checkpoint.write(checkpoint_dir, self.trial.state_dict())
 
+    def restore(self, checkpoint_path: Any) -> None:
+        """From what `save` gave, or a path. Raises `CheckpointError` for what is none."""
+        if isinstance(checkpoint_path, str | Path):
+            checkpoint.read_header(checkpoint_path)  # Tune's own message for a missing folder names no remedy
+            checkpoint_path = str(checkpoint_path)
+        super().restore(checkpoint_path)
+
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
         self.trial.load_state_dict(checkpoint.read(checkpoint_dir))
 
@@ -104,7 +111,11 @@ def trial_from_checkpoint(folder: str | Path, **changes: Any) -> Trial:
         raise UserError(f"the checkpoint {folder} is of an algorithm without an address; build it from its own spec")
     report_changed_source(config)
     trial = Trial(load_spec(config.algorithm), config)
-    trial.load_state_dict(state)
+    try:
+        trial.load_state_dict(state)
+    except Exception:
+        trial.close()
+        raise
     return trial
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tuneexp.addresses import address_of
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
-from tuneexp.errors import CheckpointError
+from tuneexp.errors import CheckpointError, UserError
 from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.evaluation import evaluate
 from tuneexp.execution.group import EnvRunnerGroup
@@ -37,6 +38,7 @@ class Trial:
         self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
         self.objective = Objective(config.objective, config.seeds)
         envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, config.env_kwargs)
+        self.env_name = envs.name
         self.learner = Learner(
             lambda cfg: spec.build_model(envs.observation_space, envs.action_space, cfg),
             spec.loss_fn,
@@ -146,32 +148,37 @@ class Trial:
     def state_dict(self) -> dict[str, Any]:
         return {
             "algorithm": self.spec.name,
-            "env": str(self.config.env),
+            "env": self.env_name,
             "seeds": list(self.config.seeds),
             "env_steps": self.env_steps,
             "iteration": self.iteration,
             "train_s": self.train_s,
             "compiled": self.programs.compiled,
-            "config": self.config.model_dump(mode="json"),
+            "config": {**self.config.model_dump(mode="json", exclude={"env"}), "env": _stored_env(self)},
             "learner": self.learner.state_dict(),
             "group": self.group.state_dict(),
             "objective": self.objective.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises `CheckpointError` where the checkpoint is of another algorithm, seeds or shapes."""
-        check_compatible(self, state)
-        self.learner.load_state_dict(state["learner"])
-        self.group.load_state_dict(state["group"])
-        self.objective.load_state_dict(state["objective"])
-        self.env_steps, self.iteration = int(state["env_steps"]), int(state["iteration"])
-        self.train_s = float(state["train_s"])
+        """Raises `CheckpointError` where the checkpoint is of another algorithm, environment, seeds or networks,
+        or damaged."""
+        try:
+            check_compatible(self, state)
+            self.learner.load_state_dict(state["learner"])
+            self.group.load_state_dict(state["group"])
+            self.objective.load_state_dict(state["objective"])
+            self.env_steps, self.iteration = int(state["env_steps"]), int(state["iteration"])
+            self.train_s = float(state["train_s"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from error
 
     def close(self) -> None:
         self.group.close()
 
 
 def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
+    """Numbers may differ (population-based training changes them), what shapes the stored state may not."""
     if state["algorithm"] != trial.spec.name:
         raise CheckpointError(
             f"the checkpoint is of algorithm {state['algorithm']!r}, this trial is of {trial.spec.name!r}; "
@@ -182,14 +189,34 @@ def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
             f"the checkpoint holds seeds {state['seeds']}, this trial has {trial.config.seeds}; "
             f"name the same: seeds={state['seeds']}"
         )
-    saved = {name: tuple(value.shape) for name, value in state["learner"]["parameters"].items()}
-    own = {name: tuple(value.shape) for name, value in trial.learner.parameters.items()}
-    if saved != own:
-        name = next(iter({n for n in own | saved if saved.get(n) != own.get(n)}))
+    if state["env"] != trial.env_name:
+        raise CheckpointError(f"the checkpoint is of environment {state['env']}, this trial is of {trial.env_name}")
+    saved = trial.spec.config_class.parse(state["config"]["hyperparameters"], "the checkpoint")
+    fixed = trial.learner.model_reads | {"n_envs", "normalize_observation", "normalize_reward"}
+    for name in sorted(fixed):
+        if getattr(saved, name) != getattr(trial.cfg, name):
+            raise CheckpointError(
+                f"the checkpoint was made with {name}={getattr(saved, name)!r}, this trial has "
+                f"{getattr(trial.cfg, name)!r}; only what shapes no network and no environment may change"
+            )
+    shapes = [{name: tuple(value.shape) for name, value in parameters.items()}
+              for parameters in (state["learner"]["parameters"], trial.learner.parameters)]  # fmt: skip
+    if shapes[0] != shapes[1]:
+        name = next(name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name))
         raise CheckpointError(
-            f"the checkpoint was made for other shapes ({name}: {saved.get(name)}, here {own.get(name)}): "
-            f"it is of environment {state['env']}, this trial is of {trial.config.env}"
+            f"the checkpoint was made for other shapes: {name} is {shapes[0].get(name)} there, {shapes[1].get(name)} here"
         )
+
+
+def _stored_env(trial: Trial) -> str:
+    """An id or address that a new process can load; of a lambda or a local class only the name."""
+    env = trial.config.env
+    if isinstance(env, str):
+        return env
+    try:
+        return address_of(env, "environment")
+    except UserError:
+        return trial.env_name
 
 
 def _noise(envs: SeedEnvs) -> Noise:

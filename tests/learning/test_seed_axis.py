@@ -9,6 +9,7 @@ import torch
 from tests.small import minibatch_of, moments_of, parameters_of, rollout_batch, same, small_trial
 from torch import Tensor
 
+from tuneexp.data.sample_batch import SEED_ROW_AXES, SampleBatch
 from tuneexp.execution.training_ops import train_one_step
 from tuneexp.trial import Trial
 
@@ -60,7 +61,7 @@ def test_a_reset_row_counts_in_no_loss(garbage: float) -> None:
             for name in ("obs", "log_prob", "advantage", "value", "value_target"):
                 batch[name] = batch[name].clone()
                 batch[name][~batch["valid"]] = garbage
-        stats = train_one_step(trial.learner, batch, n_epochs=2, batch_size=16)
+        stats = train_one_step(trial.learner, SampleBatch(batch, SEED_ROW_AXES), n_epochs=2, batch_size=16)
         results.append((parameters_of(trial), stats.statistics))
     assert same(results[0][0], results[1][0])
     assert same(results[0][1], results[1][1])
@@ -178,7 +179,7 @@ def test_a_seed_with_fewer_than_two_valid_rows_is_not_updated(valid_rows: int) -
         batch["obs"] = batch["obs"].clone()
         batch["obs"][1] = float("nan")
     before = parameters_of(trial)
-    stats = train_one_step(trial.learner, batch, n_epochs=2, batch_size=16)
+    stats = train_one_step(trial.learner, SampleBatch(batch, SEED_ROW_AXES), n_epochs=2, batch_size=16)
     assert same(of_seed(trial.learner.parameters, 1), of_seed(before, 1))
     assert not same(of_seed(trial.learner.parameters, 0), of_seed(before, 0))
     assert stats.updates.tolist() == [8, 0]

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tuneexp.data.sample_batch import FRAGMENT_AXES, SampleBatch
 from tuneexp.envs.episode_stats import EpisodeTracker
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs, Step
@@ -32,8 +33,8 @@ class EnvRunner:
         raw = envs.reset()
         self._obs = raw if normaliser is None else normaliser.observe(raw)
 
-    def sample(self, n_steps: int) -> dict[str, Tensor]:
-        """Columns [T, S, N, ...]: obs (as the policy saw it), next_obs (the true next observation), action,
+    def sample(self, n_steps: int) -> SampleBatch:
+        """A fragment, columns [T, S, N, ...]: obs (as the policy saw it), next_obs (the true next observation), action,
         what `act_fn` kept, reward, terminated, truncated, and valid (False for reset rows)."""
         noise = self.policy.noise.draw(n_steps, self.envs.n_envs, self.generators)
         fragment = _Fragment(n_steps, self._obs)
@@ -48,7 +49,7 @@ class EnvRunner:
                 self._normalise(self.normaliser, fragment, t, step)
         fragment.obs[n_steps] = self._obs
         self.episodes.update(*fragment.episode_columns())
-        return fragment.columns(self.policy.column_names)
+        return fragment.batch(self.policy.column_names)
 
     def _normalise(self, normaliser: RunningNormaliser, fragment: _Fragment, t: int, step: Step) -> None:
         """Learn statistics from what happened and hand out scaled values; a final observation, on which
@@ -118,19 +119,20 @@ class _Fragment:
         """reward as the environment gave it, terminated, truncated, valid: [T, S, N]."""
         return self._reward, self._terminated, self._truncated, self._valid
 
-    def columns(self, names: Sequence[str]) -> dict[str, Tensor]:
+    def batch(self, names: Sequence[str]) -> SampleBatch:
         next_obs = self.obs[1:]
         if self._true_next:
             next_obs = next_obs.copy()
             for t, true_next in self._true_next.items():
                 next_obs[t] = true_next
         acted = [torch.stack(column) for column in zip(*self._acted, strict=True)]
-        return {
+        columns = {
             "obs": self.obs_tensor[:-1],
-            "next_obs": torch.from_numpy(next_obs),
+            "next_obs": next_obs,
             **dict(zip(("action", *names), acted, strict=True)),
-            "reward": torch.from_numpy(np.stack(self._scaled) if self._scaled else self._reward),
-            "terminated": torch.from_numpy(self._terminated),
-            "truncated": torch.from_numpy(self._truncated),
-            "valid": torch.from_numpy(self._valid),
+            "reward": np.stack(self._scaled) if self._scaled else self._reward,
+            "terminated": self._terminated,
+            "truncated": self._truncated,
+            "valid": self._valid,
         }
+        return SampleBatch(columns, FRAGMENT_AXES)

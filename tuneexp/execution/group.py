@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.execution.env_runner import EnvRunner
 
 
@@ -16,8 +17,8 @@ class EnvRunnerGroup:
     def __init__(self, local_runner: EnvRunner) -> None:
         self.local_runner = local_runner
 
-    def sample(self, n_steps: int) -> dict[str, Tensor]:
-        """Columns [T, S, N, ...] of `n_steps` steps in every environment."""
+    def sample(self, n_steps: int) -> SampleBatch:
+        """A fragment, columns [T, S, N, ...], of `n_steps` steps in every environment."""
         return self.local_runner.sample(n_steps)
 
     def sync_weights(self, parameters: Mapping[str, Tensor]) -> None:

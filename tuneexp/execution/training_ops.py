@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor
 
 from tuneexp.data.minibatches import gather_minibatches, minibatch_rows, valid_rows
+from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner, UpdateStats
 from tuneexp.learning.rules import PostprocessFn
 
 if TYPE_CHECKING:
     from tuneexp.execution.group import EnvRunnerGroup
-
-Columns = Mapping[str, Tensor]
 
 
 class TrainingStep(Protocol):
@@ -27,22 +24,23 @@ class TrainingStep(Protocol):
     ) -> UpdateStats: ...
 
 
-def synchronous_parallel_sample(group: EnvRunnerGroup, n_steps: int) -> Columns:
+def synchronous_parallel_sample(group: EnvRunnerGroup, n_steps: int) -> SampleBatch:
     """A fragment from every runner, joined: columns [T, S, N, ...]."""
     return group.sample(n_steps)
 
 
-def postprocess(postprocess_fn: PostprocessFn, learner: Learner, fragment: Columns, view: CfgView) -> Columns:
+def postprocess(
+    postprocess_fn: PostprocessFn, learner: Learner, fragment: SampleBatch, view: CfgView
+) -> SampleBatch:
     """Training columns [S, T * N, ...], and `valid`, False for reset rows."""
     with torch.no_grad():
-        columns = dict(postprocess_fn(learner.nets(), fragment, view))
-    columns.setdefault("valid", fragment["valid"])
-    return {name: column.transpose(0, 1).flatten(1, 2) for name, column in columns.items()}
+        columns = postprocess_fn(learner.nets(), fragment, view)
+    return SampleBatch({"valid": fragment["valid"], **columns}, fragment.axes).to_rows()
 
 
-def train_one_step(learner: Learner, batch: Columns, n_epochs: int, batch_size: int) -> UpdateStats:
+def train_one_step(learner: Learner, batch: SampleBatch, n_epochs: int, batch_size: int) -> UpdateStats:
     """batch: columns [S, R, ...] with `valid` [S, R]. Epochs over minibatches of every seed's valid rows."""
-    columns = {name: column for name, column in batch.items() if name != "valid"}
+    columns = batch.drop("valid")
     # Two rows at least: one alone has no deviation to normalise its advantage by.
     learner.require_rows(batch["valid"].sum(1) >= 2)
     own, n_rows = valid_rows(batch["valid"]), batch["valid"].shape[1]

@@ -110,15 +110,9 @@ class Act:
             nets = Nets.of_one_seed(self.model, dict(zip(self.parameter_names, leaves, strict=True)))
             action, columns, _ = self.act_fn(nets, obs, None, noise, cfg, explore)
             self.column_names[:] = list(columns)
-            return [_finite(action), *columns.values()]
+            return [action, *columns.values()]
 
         with torch.no_grad():
             if leaves[0].shape[0] == 1:
                 return [out[None] for out in one_seed([leaf[0] for leaf in leaves], noise[0], obs[0])]
             return list(vmap(one_seed)(leaves, noise, obs))
-
-
-def _finite(action: Tensor) -> Tensor:
-    """A policy that diverged must not stop its neighbours' environments; its NaN log-probability and loss still
-    tell on it."""
-    return torch.where(action.isfinite(), action, 0.0) if action.is_floating_point() else action
