@@ -1,0 +1,282 @@
+"""`tuneexp sweep`, `resume`, `list`, `show` and `ui` on a real, small sweep in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import ROOT, Done, assert_refused, command
+
+Cli = Callable[..., Done]
+SPACE = """
+learning_rate: {loguniform: [1.0e-4, 1.0e-2]}
+model:
+  activation: {choice: [tanh, relu]}
+"""
+FIXED = ("--set", "n_envs=2", "--set", "n_steps=32", "--set", "batch_size=32", "--compile", "off")
+SMALL = ("--trials", "2", "--seeds", "2", "--env-steps", "128", *FIXED)
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweeps")
+    (folder / "space.yaml").write_text(SPACE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(storage: Path) -> dict[str, Any]:
+    """The JSON of a sweep named `first` in `storage`/runs."""
+    args = ["sweep", "--env", "CartPole-v1", "--space", "space.yaml", "--name", "first", "--scheduler", "fifo", *SMALL]
+    done = command([*args, "--json"], storage)
+    assert done.code == 0, done.err
+    assert len(done.out.splitlines()) == 1, done.out
+    lines = done.err.splitlines()
+    assert lines[0].startswith("sweep first: ppo on CartPole-v1, 2 trials, seeds 0,1, 128 env steps a seed")
+    # One line a trial, and nothing of Ray, MLflow or Optuna.
+    assert len(lines) == 3, done.err
+    assert all(
+        re.match(r"trial \d completed: objective [\d.]+, env steps 128, learning_rate=", line) for line in lines[1:]
+    )
+    result: dict[str, Any] = json.loads(done.out)
+    return result
+
+
+def test_json_of_a_sweep_is_what_the_manual_says(first: dict[str, Any], storage: Path) -> None:
+    assert (first["name"], first["storage"]) == ("first", str(storage / "runs"))
+    assert {"trial_id", "objective", "config", "checkpoint"} <= set(first["best"])
+    assert Path(first["best"]["checkpoint"]).is_dir()
+    assert len(first["trials"]) == 2
+    for trial in first["trials"]:
+        assert {"trial_id", "outcome", "objective", "env_steps", "config", "mlflow_run_id"} <= set(trial)
+        assert (trial["outcome"], trial["env_steps"], trial["config"]["n_envs"]) == ("completed", 128, 2)
+        assert re.fullmatch("[0-9a-f]{32}", trial["mlflow_run_id"])
+    assert set(first["mlflow"]) == {"tracking_uri", "experiment_id", "parent_run_id"}
+    assert first["best"]["objective"] == max(trial["objective"] for trial in first["trials"])
+
+
+def test_show_prints_the_leaderboard_and_the_best(first: dict[str, Any], storage: Path, tuneexp: Cli) -> None:
+    done = tuneexp("show", "first", "--storage", str(storage / "runs"))
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[0].strip() == "first (finished): 2 trials"
+    assert lines[1].split() == ["trial", "objective", "env", "steps", "outcome", "learning_rate", "activation"]
+    assert lines[2].split()[0] == str(first["best"]["trial_number"])
+    assert f"best        trial {first['best']['trial_number']}" in done.out
+    assert re.search(r"per seed    0: [\d.]+, 1: [\d.]+", done.out)
+
+
+def test_the_retrain_command_names_the_exact_configuration_and_fresh_seeds(
+    first: dict[str, Any], storage: Path, tuneexp: Cli
+) -> None:
+    out = tuneexp("show", "first", "--storage", str(storage / "runs")).out
+    words = next(line for line in out.splitlines() if line.startswith("retrain")).split()[2:]
+    done = tuneexp(*words, "--env-steps", "64", "--compile", "off", "--json")  # the last --env-steps counts
+    assert done.code == 0, done.err
+    trained = json.loads(done.out)
+    assert not set(trained["seeds"]) & {0, 1}
+    stored = json.loads((Path(trained["checkpoint"]) / "state.json").read_text())["config"]["hyperparameters"]
+    assert stored == first["best"]["config"]
+
+
+def test_json_of_show_and_resume_is_that_of_the_sweep(first: dict[str, Any], storage: Path, tuneexp: Cli) -> None:
+    runs = ("--storage", str(storage / "runs"), "--json")
+    assert json.loads(tuneexp("show", "first", *runs).out) == first
+    assert json.loads(tuneexp("resume", "first", *runs).out) == first
+
+
+def test_show_draws_the_seeds(first: dict[str, Any], storage: Path, tuneexp: Cli, tmp_path: Path) -> None:
+    runs = ("--storage", str(storage / "runs"))
+    done = tuneexp("show", "first", *runs, "--plot", str(tmp_path / "curves.png"))
+    assert done.code == 0, done.err
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert tuneexp("show", "first", *runs, "--plot", str(tmp_path / "no" / "folder.png")).code == 2
+
+
+def test_list_shows_the_sweep(first: dict[str, Any], storage: Path, tuneexp: Cli) -> None:
+    done = tuneexp("list", "--storage", str(storage / "runs"))
+    assert done.out.splitlines()[1].split()[:5] == ["first", "finished", "ppo", "CartPole-v1", "2/2"]
+    (row,) = json.loads(tuneexp("list", "--storage", str(storage / "runs"), "--json").out)["sweeps"]
+    assert row["best"] == first["best"]["objective"]
+
+
+def test_list_of_an_empty_storage_says_how_to_start(tuneexp: Cli) -> None:
+    done = tuneexp("list")
+    assert (done.code, done.out) == (0, "")
+    assert "tuneexp sweep --help" in done.err
+
+
+def test_best_checkpoint_of_a_sweep_can_be_evaluated(first: dict[str, Any], tuneexp: Cli) -> None:
+    done = tuneexp("evaluate", first["best"]["checkpoint"], "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["return_mean"] == pytest.approx(first["best"]["objective"])
+
+
+def test_a_name_that_exists_is_refused_with_both_commands(first: dict[str, Any], storage: Path, tuneexp: Cli) -> None:
+    before = sorted((path, path.stat().st_mtime_ns) for path in (storage / "runs").rglob("*") if path.is_file())
+    args = ("--env", "CartPole-v1", "--space", str(storage / "space.yaml"), "--storage", str(storage / "runs"))
+    done = tuneexp("sweep", "--name", "first", *args)
+    assert_refused(done, "tuneexp resume first")
+    assert "tuneexp sweep --name first-2" in done.err
+    after = sorted((path, path.stat().st_mtime_ns) for path in (storage / "runs").rglob("*") if path.is_file())
+    assert before == after
+
+
+SPACES = {
+    "upside down": ("gamma: {uniform: [0.99, 0.9]}", "upside down"),
+    "log range at 0": ("learning_rate: {loguniform: [0, 1]}", "log range"),
+    "outside the bounds": ("gamma: {uniform: [0.9, 1.5]}", "less than or equal to 1"),
+    "no mapping": ("- gamma", "no mapping"),
+    "duplicate key": ("gamma: {uniform: [0.9, 0.99]}\ngamma: {uniform: [0.8, 0.9]}", "twice"),
+    "Python tag": ("gamma: !!python/object/apply:os.getcwd []", "tag"),
+    "unknown hyperparameter": ("gama: {uniform: [0.9, 0.99]}", "did you mean 'gamma'?"),
+    "unknown kind": ("gamma: {unifrm: [0.9, 0.99]}", "did you mean 'uniform'?"),
+}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_wrong_space_is_refused_before_any_trial(tuneexp: Cli, tmp_path: Path, name: str) -> None:
+    text, says = SPACES[name]
+    (tmp_path / "wrong.yaml").write_text(text)
+    assert_refused(tuneexp("sweep", "--env", "CartPole-v1", "--space", "wrong.yaml", "--name", "bad"), says)
+    assert not (tmp_path / "runs" / "bad").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--algorithm", "poo"], "did you mean 'ppo'?"),
+        (["--env", "CartPol-v1"], "did you mean 'CartPole-v1'?"),
+        (["--scheduler", "asah"], "did you mean 'asha'?"),
+        (["--searcher", "tpee"], "did you mean 'tpe'?"),
+        (["--space", "nothing.yaml"], "nothing.yaml"),
+        (["--trials", "0"], "--trials is at least 1"),
+        (["--trials", "-2"], "--trials is at least 1"),
+        (["--env-steps", "0"], "--env-steps is at least 1"),
+        (["--seeds", "0"], "--seeds"),
+        (["--seeds", "-1"], "--seeds"),
+        (["--concurrency", "0"], "--concurrency is at least 1"),
+        (["--storage", "space.yaml/inside"], "can't be written"),
+        (["--set", "learning_rate=0.1"], "'learning_rate' is fixed, and varied by the space"),
+        (["--set", "lr=0.1"], "did you mean 'learning_rate'?"),
+        (["--set", "gamma=1.5"], "gamma"),
+        (["--set", "batch_size=100000"], "batch_size"),
+        (["--name", "../escape"], "sweep name"),
+    ],
+)
+def test_a_wrong_sweep_is_refused_before_any_trial(tuneexp: Cli, tmp_path: Path, more: list[str], says: str) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    args = ("--env", "CartPole-v1", "--space", "space.yaml", "--name", "bad")
+    assert_refused(tuneexp("sweep", *args, *more), says)
+    assert not list(tmp_path.glob("runs/*/sweep.json"))
+
+
+@pytest.mark.parametrize("args", [["show", "nothing"], ["resume", "nothing"], ["show", "../up"]])
+def test_a_sweep_that_does_not_exist_leaves_no_folder(tuneexp: Cli, tmp_path: Path, args: list[str]) -> None:
+    assert_refused(tuneexp(*args), args[1])
+    assert not list(tmp_path.glob("**/*"))
+
+
+def start(args: list[str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tuneexp", *args],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_names_the_command_that_finishes_it(storage: Path) -> None:
+    args = ["sweep", "--env", "CartPole-v1", "--space", "space.yaml", "--name", "stopped", "--trials", "2", *FIXED]
+    args += ["--seeds", "2", "--env-steps", "6000", "--concurrency", "1", "--scheduler", "fifo"]
+    process = start([*args, "--set", "report_every_env_steps=256"], storage)
+    limit = time.monotonic() + 120
+    while not list(storage.glob("runs/stopped/trial_*/checkpoint_*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 130, err
+    assert "Traceback" not in out + err
+    words = err.strip().splitlines()[-1].partition("go on with: tuneexp ")[2].split()
+    assert words[:2] == ["resume", "stopped"]
+    done = command([*words, "--json"], storage)
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
+    assert result["state"] == "finished"
+    assert [(trial["outcome"], trial["env_steps"]) for trial in result["trials"]] == [("completed", 6016)] * 2
+
+
+@pytest.mark.slow
+def test_a_sweep_in_which_no_trial_finishes_failed(storage: Path) -> None:
+    (storage / "broken.py").write_text(
+        "import gymnasium\n\n\nclass Broken(gymnasium.Wrapper):\n"
+        "    def __init__(self):\n        super().__init__(gymnasium.make('CartPole-v1'))\n\n"
+        "    def step(self, action):\n        raise RuntimeError('the simulator lost its window')\n"
+    )
+    args = ["sweep", "--env", "broken.py:Broken", "--space", "space.yaml", "--name", "broken", *SMALL, "--json"]
+    done = command(args, storage)
+    assert done.code == 1, done.err
+    assert {trial["outcome"] for trial in json.loads(done.out)["trials"]} == {"error"}
+    assert json.loads(done.out)["best"] is None
+    assert "the simulator lost its window" in done.err
+    assert "no trial finished; what went wrong: tuneexp show broken" in done.err
+    assert "Traceback" not in done.err
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_ui_refuses_a_port_that_is_taken(first: dict[str, Any], storage: Path, tuneexp: Cli) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert_refused(tuneexp("ui", "--storage", str(storage / "runs"), "--port", str(port)), f"--port {port + 1}")
+
+
+def test_ui_names_the_server_that_holds_the_runs(tuneexp: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert_refused(tuneexp("ui"), "http://127.0.0.1:9")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_ui_serves_the_runs_on_this_machine_only_and_ends_with_its_command(
+    first: dict[str, Any], storage: Path, tmp_path: Path, sign: signal.Signals
+) -> None:
+    shutil.copy(storage / "runs" / "mlflow.db", tmp_path / "mlflow.db")
+    port = free_port()
+    process = start(["ui", "--storage", str(tmp_path), "--port", str(port)], tmp_path)
+    assert process.stderr is not None
+    lines = [process.stderr.readline() for _ in range(2)]
+    assert f"http://127.0.0.1:{port}" in lines[1]
+    query = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/get?run_id={first['mlflow']['parent_run_id']}"
+    )
+    with urllib.request.urlopen(query, timeout=30) as answer:
+        assert json.load(answer)["run"]["info"]["run_name"] == "first"
+    process.send_signal(sign)
+    assert process.wait(timeout=30) == 0
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        pass
