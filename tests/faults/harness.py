@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -74,15 +75,27 @@ class Sweep:
 
     def kill_after_reports(self, reports: int, delay_s: float = 0.0) -> None:
         """Run until `reports` checkpoints or so exist beyond what there was, then kill everything `delay_s` later."""
-        before = self.progress()
         process = self.start()
+        self.wait_for(process, reports)
+        time.sleep(delay_s)
+        self.kill(process)
+
+    def interrupt_after_reports(self, reports: int) -> str:
+        """Press Ctrl-C, as a terminal does for everything in it; returns what was said on standard error."""
+        process = self.start()
+        self.wait_for(process, reports)
+        said_before = len(self.log())
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=START_TIMEOUT_S) == 130, self.log_tail()
+        return self.log()[said_before:]
+
+    def wait_for(self, process: subprocess.Popen[str], reports: int) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while self.progress() < before + reports:
+        wanted = self.progress() + reports
+        while self.progress() < wanted:
             assert process.poll() is None, f"ended too early: {self.log_tail()}"
             assert time.monotonic() < deadline, self.log_tail()
             time.sleep(0.01)
-        time.sleep(delay_s)
-        self.kill(process)
 
     def progress(self) -> int:
         """Reports in the snapshot."""
@@ -104,7 +117,10 @@ class Sweep:
         return result
 
     def log_tail(self) -> str:
-        return (self.storage.parent / "driver.log").read_text()[-3000:]
+        return self.log()[-3000:]
+
+    def log(self) -> str:
+        return (self.storage.parent / "driver.log").read_text()
 
     # What the stores hold.
 

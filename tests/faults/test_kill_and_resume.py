@@ -83,3 +83,15 @@ def test_kills_at_any_moment_of_a_parallel_asha_sweep(tmp_path: Path) -> None:
     result = sweep.finish()
     assert_whole(sweep, result)
     assert "completed" in {trial["outcome"] for trial in result["trials"]}
+
+
+def test_an_interrupt_saves_the_state_and_says_how_to_go_on(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    sweep = Sweep(tmp_path / "runs")
+    said = sweep.interrupt_after_reports(14)
+    assert f"tuneexp resume s --storage {sweep.storage}" in said
+    assert "Traceback" not in said
+    _, children, _ = sweep.mlflow_runs()
+    assert not [run for run in children if run.info.status == "RUNNING"]
+    result = sweep.finish()
+    assert_whole(sweep, result)
+    assert findings(result) == findings(undisturbed)
