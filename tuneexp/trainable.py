@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from ray.tune import Trainable
 
-from tuneexp import checkpoint
+from tuneexp import addresses, checkpoint
 from tuneexp.algorithms.registry import address_of, load_spec, source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError, unknown_name
@@ -47,7 +47,7 @@ class AlgorithmTrainable(Trainable):
             checkpoint_path = str(checkpoint_path)
         super().restore(checkpoint_path)
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
         self.trial.load_state_dict(checkpoint.read(checkpoint_dir))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -90,7 +90,7 @@ def build_trainable(
         {
             "algorithm": address,
             "source_hash": source_hash(address) if address else None,
-            "env": env,
+            "env": _addressed(env),
             "seeds": seeds,
             "hyperparameters": hyperparameters,
             **of_trial,
@@ -98,7 +98,17 @@ def build_trainable(
         spec.name,
     )
     bound = type(AlgorithmTrainable.__name__, (AlgorithmTrainable,), {"bound_spec": spec})
-    return bound(config=config.model_dump())  # type: ignore[no-any-return]
+    return bound(config=config.model_dump())
+
+
+def _addressed(env: Any) -> Any:
+    """A class or function by its address where it has one, so that checkpoints load in another process."""
+    if not callable(env):
+        return env
+    try:
+        return addresses.address_of(env, "environment")
+    except UserError:
+        return env
 
 
 def trial_from_checkpoint(folder: str | Path, **changes: Any) -> Trial:

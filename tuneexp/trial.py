@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tuneexp.addresses import address_of
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
-from tuneexp.errors import CheckpointError, UserError
+from tuneexp.errors import CheckpointError
 from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.evaluation import evaluate
 from tuneexp.execution.group import EnvRunnerGroup
@@ -154,7 +153,8 @@ class Trial:
             "iteration": self.iteration,
             "train_s": self.train_s,
             "compiled": self.programs.compiled,
-            "config": {**self.config.model_dump(mode="json", exclude={"env"}), "env": _stored_env(self)},
+            # A callable without an address is stored by its name alone: it loads only into a trial that has it.
+            "config": {**self.config.model_dump(mode="json", exclude={"env"}), "env": self.env_name},
             "learner": self.learner.state_dict(),
             "group": self.group.state_dict(),
             "objective": self.objective.state_dict(),
@@ -206,17 +206,6 @@ def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
         raise CheckpointError(
             f"the checkpoint was made for other shapes: {name} is {shapes[0].get(name)} there, {shapes[1].get(name)} here"
         )
-
-
-def _stored_env(trial: Trial) -> str:
-    """An id or address that a new process can load; of a lambda or a local class only the name."""
-    env = trial.config.env
-    if isinstance(env, str):
-        return env
-    try:
-        return address_of(env, "environment")
-    except UserError:
-        return trial.env_name
 
 
 def _noise(envs: SeedEnvs) -> Noise:

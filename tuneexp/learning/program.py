@@ -139,7 +139,7 @@ def _load(package: Path) -> Program:
     except RuntimeError as error:
         package.unlink(missing_ok=True)  # damaged: the next start compiles it again
         raise CannotCompile(f"the stored program could not be loaded: {_last_line(str(error))}") from None
-    return Program(run=loader.run, compiled=True)
+    return Program(run=loader.run, compiled=True)  # type: ignore[arg-type]  # it takes lists
 
 
 def _compile_in_children(

@@ -134,11 +134,12 @@ class ActionMattersContinuous(ActionMatters):
         return 1.0 - float((action[0] - 0.8) ** 2)
 
 
-class ActionMattersGivenObservationContinuous(ActionMattersGivenObservation):
+class ActionMattersGivenObservationContinuous(Probe):
     """The right action is 0.8 after one observation and -0.8 after the other."""
 
     contexts = ((-1.0,), (1.0,))
     values = (1.0, 1.0)
+    solved_return = 0.9
     continuous = True
 
     def _reward(self, action: Any) -> float:
