@@ -1,14 +1,23 @@
 """RLlib under Tune: `python benchmarks/peer_sweep.py TRIALS STORAGE` runs the sweep, Optuna's TPE searching.
 
-It does less than this project's sweep: nothing is sent to MLflow and only Tune's final checkpoints are written."""
+It does less than this project's sweep: nothing is sent to MLflow, and only one checkpoint a trial is written."""
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from typing import Any
 
-from work import CONCURRENCY, SEARCHED, SETUPS, SWEEP_ENV_STEPS, hand_over, one_thread
+from work import (
+    CONCURRENCY,
+    EVALUATION_EPISODES,
+    FINAL_EPISODES,
+    SEARCHED,
+    SETUPS,
+    SWEEP_ENV_STEPS,
+    hand_over,
+    one_thread,
+)
 
 one_thread()
 os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
@@ -16,21 +25,33 @@ os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
 import ray
 from peer_rllib import configured
 from ray import tune
+from ray.rllib.algorithms.ppo import PPO
 from ray.tune.search.optuna import OptunaSearch
 
+CLOCK = "num_env_steps_sampled_lifetime"
 SCORE = "evaluation/env_runners/episode_return_mean"
 RLLIB_NAMES = {"learning_rate": "lr", "clip_range": "clip_param", "ent_coef": "entropy_coeff", "gamma": "gamma"}
 DISTRIBUTIONS = {"uniform": tune.uniform, "loguniform": tune.loguniform}
 
 
+class TwentyAtTheEnd(PPO):
+    """5 episodes after each tenth of the budget is RLlib's own evaluation; the last one goes on to 20."""
+
+    def step(self) -> dict[str, Any]:
+        results: dict[str, Any] = super().step()
+        if results[CLOCK] >= SWEEP_ENV_STEPS:
+            for _ in range(FINAL_EPISODES // EVALUATION_EPISODES - 1):
+                self.evaluate()
+        return results
+
+
 def main() -> None:
     trials, storage = int(sys.argv[1]), sys.argv[2]
     ray.init(address="local", num_cpus=CONCURRENCY, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
-    config = configured(replace(SETUPS["short"]), SWEEP_ENV_STEPS, seed=0)
-    config.evaluation(evaluation_config={"explore": False, "num_envs_per_env_runner": 5})
+    config = configured(SETUPS["short"], SWEEP_ENV_STEPS, seed=0)
     searched = {RLLIB_NAMES[name]: DISTRIBUTIONS[kind](low, high) for name, (kind, low, high) in SEARCHED.items()}
     results = tune.Tuner(
-        "PPO",
+        TwentyAtTheEnd,
         param_space={**config.to_dict(), **searched},
         tune_config=tune.TuneConfig(
             num_samples=trials,
@@ -42,13 +63,14 @@ def main() -> None:
         run_config=tune.RunConfig(
             storage_path=storage,
             name="peer",
-            stop={"num_env_steps_sampled_lifetime": SWEEP_ENV_STEPS},
+            stop={CLOCK: SWEEP_ENV_STEPS},
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
             verbose=0,
         ),
     ).fit()
     finished = [result for result in results if result.error is None]
-    hand_over({"trials": len(finished), "best_return_mean": max(result.metrics["evaluation"]["env_runners"]["episode_return_mean"] for result in finished)})
+    scores = [result.metrics["evaluation"]["env_runners"]["episode_return_mean"] for result in finished]
+    hand_over({"trials": len(finished), "best_return_mean": max(scores)})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,83 @@
+"""Start the programs that are measured, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+HERE = Path(__file__).parent
+LIMIT_S = 1200.0
+
+
+def last_json(command: Sequence[str], settings: Mapping[str, str] | None = None, cwd: Path = ROOT) -> dict[str, Any]:
+    """Run `command`; its last line of standard output is a JSON object, returned with `command_s`: start to exit.
+
+    Raises RuntimeError with the end of its standard error where it fails."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **(settings or {})}
+    with tempfile.TemporaryFile("w+") as errors:
+        started = time.perf_counter()
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=LIMIT_S
+        )
+        command_s = time.perf_counter() - started
+        errors.seek(0)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{errors.read()[-3000:]}")
+    measured: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return {**measured, "command_s": command_s}
+
+
+def ours(*args: str, settings: Mapping[str, str] | None = None) -> dict[str, Any]:
+    return last_json([sys.executable, "-m", *args], settings)
+
+
+def peer(python: str, script: str, *args: str) -> dict[str, Any]:
+    return last_json([str(Path(python).absolute()), script, *args], cwd=HERE)
+
+
+class WorkerMemory(threading.Thread):
+    """The largest peak that any of the sweep's trial workers reaches, read from /proc while the sweep runs.
+
+    Ray names the process of a trial after its class; a compiler that it starts has another name."""
+
+    def __init__(self, worker_name: str, every_s: float = 0.5) -> None:
+        super().__init__(daemon=True)
+        self.worker_name, self.every_s = worker_name, every_s
+        self.peak_mb, self._stop_asked = 0.0, threading.Event()
+
+    def run(self) -> None:
+        while not self._stop_asked.wait(self.every_s):
+            self.peak_mb = max([self.peak_mb, *(_peak_mb(pid) for pid in self._workers())])
+
+    def stop(self) -> float:
+        self._stop_asked.set()
+        self.join()
+        return self.peak_mb
+
+    def _workers(self) -> list[Path]:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if command.startswith("ray::") and self.worker_name in command:
+                found.append(process)
+        return found
+
+
+def _peak_mb(process: Path) -> float:
+    try:
+        lines = (process / "status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
