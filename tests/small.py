@@ -11,8 +11,8 @@ from torch import Tensor
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.execution.training_ops import postprocess
-from tuneexp.trial import Trial
 from tuneexp.learning.hyper import view_at
+from tuneexp.trial import Trial
 from tuneexp.trial_config import TrialConfig
 
 # Rollouts of 64 steps: long enough that a random CartPole policy falls over in each, at times of each seed's own.
@@ -26,7 +26,9 @@ HYPERPARAMETERS: dict[str, Any] = {
 }
 
 
-def small_config(seeds: Sequence[int] = (0, 1), env: Any = "CartPole-v1", rollouts: int = 4, **changes: Any) -> TrialConfig:
+def small_config(
+    seeds: Sequence[int] = (0, 1), env: Any = "CartPole-v1", rollouts: int = 4, **changes: Any
+) -> TrialConfig:
     """changes: fields of `TrialConfig`; anything else is a hyperparameter."""
     of_trial = {key: value for key, value in changes.items() if key in TrialConfig.model_fields}
     hyperparameters = {**HYPERPARAMETERS, **{key: value for key, value in changes.items() if key not in of_trial}}
@@ -44,7 +46,9 @@ def small_config(seeds: Sequence[int] = (0, 1), env: Any = "CartPole-v1", rollou
     return TrialConfig.parse({**defaults, **of_trial}, "the test")
 
 
-def small_trial(seeds: Sequence[int] = (0, 1), env: Any = "CartPole-v1", spec: AlgorithmSpec = PPO, **changes: Any) -> Trial:
+def small_trial(
+    seeds: Sequence[int] = (0, 1), env: Any = "CartPole-v1", spec: AlgorithmSpec = PPO, **changes: Any
+) -> Trial:
     return Trial(spec, small_config(seeds, env, **changes))
 
 

@@ -6,14 +6,17 @@ import json
 import math
 import os
 import pickle
+import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tuneexp import checkpoint
 from tuneexp.errors import CheckpointError
@@ -22,7 +25,12 @@ TREE: dict[str, Any] = {
     "name": "a trial",
     "numbers": [1, 2.5, -3, 2**100, True, None],
     "not_finite": {"nan": float("nan"), "inf": float("inf"), "minus": float("-inf")},
-    "tensors": {"float": torch.randn(3, 4), "int": torch.arange(5), "bool": torch.tensor([True, False]), "scalar": torch.tensor(3.0)},
+    "tensors": {
+        "float": torch.randn(3, 4),
+        "int": torch.arange(5),
+        "bool": torch.tensor([True, False]),
+        "scalar": torch.tensor(3.0),
+    },
     "arrays": {"double": np.linspace(0, 1, 7), "empty": np.zeros((0, 3)), "small": np.array([1, 2], np.uint8)},
     "random": torch.Generator().manual_seed(3).get_state(),
     "nested": [{"deep": [torch.ones(2), {"x": np.float64(0.1)}]}],
@@ -91,6 +99,9 @@ def test_a_failed_write_leaves_the_old_one(written: Path, monkeypatch: pytest.Mo
     assert [path.name for path in written.parent.iterdir()] == ["one"]
 
 
+EVENTS = ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "ctypes.dlsym", "shutil.rmtree")
+
+
 def write_and_die(target: Path, moment: int) -> int:
     """Write in a child that is killed at its n-th step that the file system can see. Returns its exit status."""
     child = os.fork()
@@ -99,9 +110,7 @@ def write_and_die(target: Path, moment: int) -> int:
 
         def die(event: str, arguments: tuple[Any, ...]) -> None:
             nonlocal counted
-            if event in ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "ctypes.dlsym", "shutil.rmtree") or (
-                event == "open" and str(target.parent) in str(arguments[0])
-            ):
+            if event in EVENTS or (event == "open" and str(target.parent) in str(arguments[0])):
                 counted += 1
                 if counted == moment:
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -137,49 +146,44 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(
     assert moment > 4
 
 
-def damaged(folder: Path, how: str) -> None:
-    state, tensors = folder / checkpoint.STATE_FILE, folder / checkpoint.TENSOR_FILE
-    if how == "truncated tensors":
-        tensors.write_bytes(tensors.read_bytes()[:-50])
-    elif how == "no tensors":
-        tensors.unlink()
-    elif how == "other tensors":
-        from safetensors.torch import save_file
-
-        save_file({"other": torch.ones(2)}, tensors)
-    elif how == "truncated json":
-        state.write_text(state.read_text()[:-50])
-    elif how == "not json":
-        state.write_bytes(b"\x80\x04\x95\x00\xff")
-    elif how == "json of something else":
-        state.write_text("[1, 2]")
-    elif how == "no version":
-        state.write_text(json.dumps({"name": "x"}))
-    elif how == "newer":
-        state.write_text(json.dumps({**json.loads(state.read_text()), "format_version": 99}))
-    elif how == "no json":
-        state.unlink()
-    elif how == "no folder":
-        state.unlink()
-        tensors.unlink()
-        folder.rmdir()
-    elif how == "a file":
-        damaged(folder, "no folder")
-        folder.write_text("x")
+def _other_tensors(folder: Path) -> None:
+    save_file({"other": torch.ones(2)}, folder / checkpoint.TENSOR_FILE)
 
 
-WAYS = {
-    "truncated tensors": "damaged", "no tensors": "damaged", "other tensors": "damaged", "truncated json": "damaged",
-    "not json": "damaged", "json of something else": "damaged", "no version": "damaged", "newer": "format 99",
-    "no json": "no checkpoint", "no folder": "no checkpoint", "a file": "no checkpoint",
-}  # fmt: skip
+def _rewrite(file: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    return lambda folder: (folder / file).write_bytes(change((folder / file).read_bytes())) and None
 
 
-@pytest.mark.parametrize("how", WAYS)
+def _as_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("x")
+
+
+STATE, TENSORS = checkpoint.STATE_FILE, checkpoint.TENSOR_FILE
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "truncated tensors": (_rewrite(TENSORS, lambda data: data[:-50]), "damaged"),
+    "no tensors": (lambda folder: (folder / TENSORS).unlink(), "damaged"),
+    "other tensors": (_other_tensors, "damaged"),
+    "truncated json": (_rewrite(STATE, lambda data: data[:-50]), "damaged"),
+    "not json": (_rewrite(STATE, lambda data: b"\x80\x04\x95\x00\xff"), "damaged"),
+    "json of something else": (_rewrite(STATE, lambda data: b"[1, 2]"), "damaged"),
+    "no version": (_rewrite(STATE, lambda data: b'{"name": "x"}'), "damaged"),
+    "newer": (
+        _rewrite(STATE, lambda data: json.dumps({**json.loads(data), "format_version": 99}).encode()),
+        "format 99",
+    ),
+    "no json": (lambda folder: (folder / STATE).unlink(), "no checkpoint"),
+    "no folder": (shutil.rmtree, "no checkpoint"),
+    "a file": (_as_a_file, "no checkpoint"),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
 def test_what_can_not_be_read_is_told_in_two_lines(how: str, written: Path) -> None:
-    damaged(written, how)
+    damage, said = DAMAGE[how]
+    damage(written)
     before = {path: path.read_bytes() for path in written.parent.rglob("*") if path.is_file()}
-    with pytest.raises(CheckpointError, match=WAYS[how]) as caught:
+    with pytest.raises(CheckpointError, match=said) as caught:
         checkpoint.read(written)
     assert len(str(caught.value).splitlines()) <= 2
     assert caught.value.exit_code == 2

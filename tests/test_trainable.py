@@ -12,8 +12,8 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from tests.small import HYPERPARAMETERS, parameters_of, same, small_config, small_trial
 
+from tests.small import HYPERPARAMETERS, parameters_of, same, small_config, small_trial
 from tuneexp import PPO, checkpoint
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
@@ -69,7 +69,9 @@ def test_training_goes_on_bit_for_bit_in_a_new_process(tmp_path: Path) -> None:
 
 
 def test_save_and_restore_through_tunes_interface(tmp_path: Path) -> None:
-    algo = PPO.build(env="CartPole-v1", seeds=[0, 1], budget_env_steps=256, report_every_env_steps=64, **HYPERPARAMETERS)
+    algo = PPO.build(
+        env="CartPole-v1", seeds=[0, 1], budget_env_steps=256, report_every_env_steps=64, **HYPERPARAMETERS
+    )
     algo.train()
     path = algo.save(str(tmp_path / "first")).checkpoint.path
     algo.train()

@@ -204,7 +204,8 @@ def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
     if shapes[0] != shapes[1]:
         name = next(name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name))
         raise CheckpointError(
-            f"the checkpoint was made for other shapes: {name} is {shapes[0].get(name)} there, {shapes[1].get(name)} here"
+            f"the checkpoint was made for other shapes: {name} is {shapes[0].get(name)} there, "
+            f"{shapes[1].get(name)} here"
         )
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.small import small_config, small_trial
 from torch import Tensor
 
+from tests.small import small_config, small_trial
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from tests.small import minibatch_of, parameters_of, rollout_batch, same, small_config, small_trial
 
+from tests.small import minibatch_of, parameters_of, rollout_batch, same, small_config, small_trial
 from tuneexp.algorithms.ppo import PPO, PPOConfig
 from tuneexp.config import is_numeric
 from tuneexp.errors import UserError
-from tuneexp.trial import Trial
 from tuneexp.learning.hyper import split_fields, view_at
 from tuneexp.learning.program import Counter
+from tuneexp.trial import Trial
 
 # Two values of each numeric field that give different updates.
 VALUES: dict[str, tuple[Any, Any]] = {

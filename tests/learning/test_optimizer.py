@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from tests.small import parameters_of, same, small_trial
 from torch import Tensor, nn, optim
 
+from tests.small import parameters_of, same, small_trial
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import CheckpointError, UserError
@@ -33,7 +33,9 @@ def gradients(stack: FlatStack, steps: int = 5) -> list[Tensor]:
 def two_groups(named: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
     """The bias learns ten times faster."""
     slow = [value for name, value in named.items() if name != "bias"]
-    return optim.Adam([{"params": slow}, {"params": [named["bias"]], "lr": 10 * cfg.learning_rate}], lr=cfg.learning_rate)
+    return optim.Adam(
+        [{"params": slow}, {"params": [named["bias"]], "lr": 10 * cfg.learning_rate}], lr=cfg.learning_rate
+    )
 
 
 OPTIMIZERS = {

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from tests.small import minibatch_of, moments_of, parameters_of, rollout_batch, same, small_trial
 from torch import Tensor
 
+from tests.small import minibatch_of, moments_of, parameters_of, rollout_batch, same, small_trial
 from tuneexp.data.sample_batch import SEED_ROW_AXES, SampleBatch
 from tuneexp.execution.training_ops import train_one_step
 from tuneexp.trial import Trial

@@ -33,10 +33,13 @@ class Probe(gymnasium.Env[Observation, Any]):
 
     def __init__(self) -> None:
         self.observation_space = Box(-1.0, 1.0, (len(self.contexts[0]),), np.float32)
-        self.action_space: Space[Any] = Box(-1.0, 1.0, (1,), np.float32) if self.continuous else Discrete(self.n_actions)
+        one_number = Box(-1.0, 1.0, (1,), np.float32)
+        self.action_space: Space[Any] = one_number if self.continuous else Discrete(self.n_actions)
         self._context = 0
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
         self._context = self._first_context()
         return self._observation(), {}
