@@ -190,7 +190,7 @@ def test_sigkill_of_the_delivering_process_at_any_moment_loses_and_doubles_nothi
         if number == 1:  # tables and the import are there: from now on kills strike the delivery itself
             assert wait_until_delivered(folder, PATIENCE_S)
     positions = set()
-    for round_number in range(6):
+    for round_number in range(4):
         kill_delivery(folder)
         positions.add(load_position(folder).offset)
         rewind(folder, 40)  # small portions, so that the kill falls between calls and not before the first
