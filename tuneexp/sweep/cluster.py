@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,7 @@ _SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+ANSWER_LIMIT_S = 10.0
 _OBJECT_STORE_BYTES = 100 * 2**20  # results are small; checkpoints go through files
 
 
@@ -65,6 +67,17 @@ def _settings(wanted: dict[str, str]) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+def refuse_unreachable(address: str | None) -> None:
+    """UserError where `host:port` (or ray://host:port) answers nobody; Ray itself would try for minutes."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return  # none, local or auto: Ray finds those itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_LIMIT_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"no Ray cluster at {address!r} ({error}); start it, or leave out --address") from None
 
 
 def _start(concurrency: int, address: str | None, verbose: bool) -> None:
