@@ -113,6 +113,10 @@ def test_list_shows_the_sweep(first: dict[str, Any], storage: Path, tuneexp: Cli
     assert row["best"] == first["best"]["objective"]
 
 
+def test_a_misspelt_sweep_is_answered_with_the_nearest(first: dict[str, Any], storage: Path, tuneexp: Cli) -> None:
+    assert_refused(tuneexp("show", "frist", "--storage", str(storage / "runs")), "did you mean 'first'?")
+
+
 def test_list_of_an_empty_storage_says_how_to_start(tuneexp: Cli) -> None:
     done = tuneexp("list")
     assert (done.code, done.out) == (0, "")
@@ -175,6 +179,8 @@ def test_a_wrong_space_is_refused_before_any_trial(tuneexp: Cli, tmp_path: Path,
         (["--set", "gamma=1.5"], "gamma"),
         (["--set", "batch_size=100000"], "batch_size"),
         (["--name", "../escape"], "sweep name"),
+        (["--address", "127.0.0.1:1"], "no Ray cluster at '127.0.0.1:1'"),
+        (["--address", "ray://127.0.0.1:99999"], "no Ray cluster"),
     ],
 )
 def test_a_wrong_sweep_is_refused_before_any_trial(tuneexp: Cli, tmp_path: Path, more: list[str], says: str) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -60,6 +63,15 @@ def test_what_others_wrote_is_kept_where_the_work_failed(error: str, kept: bool)
         path = stderr.strip().splitlines()[-1].rpartition(": ")[2]
         with open(path) as file:
             assert "from C on 1" in file.read()
+
+
+def test_a_command_leaves_the_process_as_it_was() -> None:
+    logger = logging.getLogger("ray")
+    before = dict(os.environ), logger.level, list(warnings.filters), sys.stdout
+    with terminal(json=True):
+        assert logger.level == logging.CRITICAL
+        assert os.environ["MLFLOW_LOGGING_LEVEL"] == "ERROR"
+    assert (dict(os.environ), logger.level, list(warnings.filters), sys.stdout) == before
 
 
 def test_without_descriptors_of_its_own_a_terminal_uses_the_streams_there_are(

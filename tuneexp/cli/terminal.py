@@ -152,11 +152,15 @@ def _chatter_to_log(stack: contextlib.ExitStack) -> Path | None:
 
 def _quiet_python(stack: contextlib.ExitStack) -> None:
     for name, value in _QUIET_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+        if name not in os.environ:  # what a person has set stays
+            os.environ[name] = value
+            stack.callback(os.environ.pop, name, None)
     stack.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")
     for name in _NOISY_LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        logger = logging.getLogger(name)
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL)
 
 
 def _show_own_log(stack: contextlib.ExitStack, console: Console, verbose: bool) -> None:
