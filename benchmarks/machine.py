@@ -36,6 +36,8 @@ def _cpu_model() -> str:
 
 
 def _versions_in(python: str, names: tuple[str, ...]) -> dict[str, str]:
-    program = f"import json; from importlib.metadata import version as v; print(json.dumps({{n: v(n) for n in {names}}}))"
+    program = (
+        f"import json; from importlib.metadata import version as v; print(json.dumps({{n: v(n) for n in {names}}}))"
+    )
     found: dict[str, str] = json.loads(subprocess.check_output([python, "-c", program], text=True))
     return found

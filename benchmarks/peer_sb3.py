@@ -5,7 +5,17 @@ from __future__ import annotations
 import sys
 import time
 
-from work import ENV, EVALUATION_EPISODES, FINAL_EPISODES, REPORTS, SETUPS, Stopwatch, hand_over, measurement, one_thread
+from work import (
+    ENV,
+    EVALUATION_EPISODES,
+    FINAL_EPISODES,
+    REPORTS,
+    SETUPS,
+    Stopwatch,
+    hand_over,
+    measurement,
+    one_thread,
+)
 
 one_thread()
 

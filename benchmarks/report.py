@@ -97,7 +97,9 @@ def sweep_targets(sweep: dict[str, Any]) -> list[Target]:
     for name, wanted in SWEEP_TARGETS.items():
         peer = "rllib_32" if "_32_" in name else "rllib_8"
         found.append(Target(SWEEP_ROWS[name], rows[peer]["command_s"] / rows[name]["command_s"], wanted))
-    found.append(Target("one more trial beyond its training, actors warm", sweep["beyond_training_s"], BEYOND_TRAINING_S, "s"))
+    found.append(
+        Target("one more trial beyond its training, actors warm", sweep["beyond_training_s"], BEYOND_TRAINING_S, "s")
+    )
     peak = max(row["worker_peak_mb"] for name, row in rows.items() if name.startswith("ours_8_seeds_1"))
     found.append(Target("peak memory of a trial's worker, S=1", peak, WORKER_MB, "MB"))
     return found
@@ -137,8 +139,8 @@ def _ppo_section(ppo: dict[str, Any]) -> str:
     lines = [
         "## PPO, one process",
         _machine_words(ppo["machine"]),
-        f"{ppo['env_steps_per_seed']:,} environment steps a seed; medians of {ppo['repeats']} runs. The rate is over the "
-        "last nine tenths of the budget; the first tenth, with everything that is done once (building, and here "
+        f"{ppo['env_steps_per_seed']:,} environment steps a seed; medians of {ppo['repeats']} runs. The rate is over "
+        "the last nine tenths of the budget; the first tenth, with everything that is done once (building, and here "
         "loading the compiled programs from a warm cache), has a column of its own. Training alone is the same time "
         "without the evaluations.",
     ]
@@ -168,13 +170,21 @@ def _sweep_section(sweep: dict[str, Any]) -> str:
         row = sweep["rows"][name]
         peer = sweep["rows"]["rllib_32" if "_32" in name else "rllib_8"]
         ratio = peer["command_s"] / row["command_s"]
-        rows.append((title, f"{row['command_s']:.1f} s", f"{ratio:.1f}x", f"{row['best_return_mean']:.0f}", f"{row['worker_peak_mb']:.0f} MB"))
+        rows.append(
+            (
+                title,
+                f"{row['command_s']:.1f} s",
+                f"{ratio:.1f}x",
+                f"{row['best_return_mean']:.0f}",
+                f"{row['worker_peak_mb']:.0f} MB",
+            )
+        )
     return "\n\n".join(
         [
             "## A sweep, from the start of the command to its exit",
             _machine_words(sweep["machine"]),
-            f"{SWEEP_ENV_STEPS:,} environment steps a trial and seed, {CONCURRENCY} trials at a time, no early stopping, "
-            "Optuna's TPE over the same four hyperparameters, the first setup above for the rest. S=4 trains four "
+            f"{SWEEP_ENV_STEPS:,} environment steps a trial and seed, {CONCURRENCY} trials at a time, no early "
+            "stopping, Optuna's TPE over the same four hyperparameters, the first setup above for the rest. S=4 trains four "
             "seeds a trial: four times the evidence. The peer does a little less: it sends nothing to MLflow. A cold "
             "cache holds no compiled program; a warm one has those of an earlier sweep.",
             table(("", "wall clock", "to RLlib", "best return", "worker's peak memory"), rows),
@@ -189,8 +199,8 @@ def _machine_words(machine: dict[str, Any]) -> str:
         return ", ".join(f"{name} {number}" for name, number in of.items())
 
     return (
-        f"Measured {machine['date']} on {machine['cores']} cores of {machine['cpu']}, {machine['memory_gb']} GB, Python "
-        f"{machine['python']}; load before the start {machine['load_before']}. Here: {versions(machine['versions'])}. "
+        f"Measured {machine['date']} on {machine['cores']} cores of {machine['cpu']}, {machine['memory_gb']} GB, "
+        f"Python {machine['python']}; load before the start {machine['load_before']}. Here: {versions(machine['versions'])}. "
         f"Peers: {versions(machine['peer_versions'])}."
     )
 

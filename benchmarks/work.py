@@ -86,7 +86,9 @@ class Stopwatch:
             self.seconds += time.perf_counter() - started
 
 
-def measurement(env_steps: float, wall_s: float, evaluation_s: float, first_tenth_s: float, score: float) -> dict[str, Any]:
+def measurement(
+    env_steps: float, wall_s: float, evaluation_s: float, first_tenth_s: float, score: float
+) -> dict[str, Any]:
     """env_steps, wall_s and evaluation_s: of the last nine tenths of the budget. The first tenth, with whatever
     a library does once (imports apart), is reported on its own."""
     return {

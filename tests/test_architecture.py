@@ -57,7 +57,9 @@ def imports_of(path: Path) -> Iterator[Import]:
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{dotted(path)}:{node.lineno}: a relative import"
-            targets = [f"{node.module}.{alias.name}" if node.module == "tuneexp" else str(node.module) for alias in node.names]
+            targets = [
+                f"{node.module}.{alias.name}" if node.module == "tuneexp" else str(node.module) for alias in node.names
+            ]
         else:
             continue
         yield from (Import(dotted(path), target, node.lineno) for target in targets)
@@ -112,7 +114,7 @@ HEAVY = ("torch", "ray", "mlflow", "optuna", "gymnasium")
     [
         "import tuneexp",
         "import tuneexp.cli",
-        "import sys; sys.argv = ['tuneexp', '--help']\ntry: import tuneexp.cli; tuneexp.cli.main()\nexcept SystemExit: pass",
+        "import tuneexp.cli\ntry: tuneexp.cli.main(['--help'])\nexcept SystemExit: pass",
     ],
     ids=["import tuneexp", "import tuneexp.cli", "tuneexp --help"],
 )

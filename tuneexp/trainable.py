@@ -71,9 +71,7 @@ def report_changed_source(config: TrialConfig) -> None:
         log.warning("the source of %s has changed since this was started", config.algorithm)
 
 
-def build_trainable(
-    spec: AlgorithmSpec, env: Any, seeds: list[int], settings: Mapping[str, Any]
-) -> AlgorithmTrainable:
+def build_trainable(spec: AlgorithmSpec, env: Any, seeds: list[int], settings: Mapping[str, Any]) -> AlgorithmTrainable:
     """settings: fields of `TrialConfig` and hyperparameters of the algorithm, by their own names."""
     of_trial = {key: value for key, value in settings.items() if key in TrialConfig.model_fields}
     hyperparameters = {key: value for key, value in settings.items() if key not in of_trial}

@@ -66,9 +66,7 @@ class Trial:
 
     def _policy(self, envs: SeedEnvs) -> Policy:
         hyper, parameters = self.learner.hyper, self.learner.parameters
-        return Policy(
-            self.programs.act, self.programs.act_program, hyper, parameters, _noise(envs), self.cfg.n_envs
-        )
+        return Policy(self.programs.act, self.programs.act_program, hyper, parameters, _noise(envs), self.cfg.n_envs)
 
     @property
     def progress(self) -> float:
@@ -110,9 +108,7 @@ class Trial:
     def evaluate(self, episodes: int, seed: int) -> np.ndarray:
         """Returns of the deterministic policy, [S, episodes], in environments of their own."""
         config = self.config
-        return evaluate(
-            self.group.local_runner.policy, config.env, config.env_kwargs, episodes, seed, self.normaliser
-        )
+        return evaluate(self.group.local_runner.policy, config.env, config.env_kwargs, episodes, seed, self.normaliser)
 
     def _metrics(self, stats: UpdateStats, returns: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
         failed = self.learner.failed.numpy()

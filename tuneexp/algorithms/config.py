@@ -50,7 +50,9 @@ def from_rl_zoo(values: dict[str, Any]) -> dict[str, Any]:
     if own.pop("use_sde", False):
         raise ValueError("use_sde (state-dependent exploration) is not supported; write use_sde=false or leave it out")
     if "n_timesteps" in own:
-        raise ValueError("n_timesteps is no hyperparameter here; write --env-steps (budget_env_steps in Python) instead")
+        raise ValueError(
+            "n_timesteps is no hyperparameter here; write --env-steps (budget_env_steps in Python) instead"
+        )
     if own.pop("policy", "MlpPolicy") != "MlpPolicy":
         raise ValueError("only policy MlpPolicy is supported; describe other networks by model/...")
     if "normalize" in own:

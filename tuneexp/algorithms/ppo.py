@@ -40,7 +40,9 @@ class PPOConfig(AlgorithmConfig):
     n_epochs: int = structural(10, "Passes over each rollout.", ge=1)
     gae_lambda: float = numeric(0.95, "Weight of longer returns in the advantage: 0 one step, 1 all.", ge=0.0, le=1.0)
     clip_range: PositiveScheduledFloat = numeric(0.2, "How far the probability ratio may move; number or linear:0.2.")
-    clip_range_vf: PositiveScheduledFloat | None = numeric(None, "The same for the value prediction; None: no clipping.")
+    clip_range_vf: PositiveScheduledFloat | None = numeric(
+        None, "The same for the value prediction; None: no clipping."
+    )
     ent_coef: float = numeric(0.0, "Weight of the entropy bonus.", ge=0.0)
     vf_coef: float = numeric(0.5, "Weight of the value loss.", ge=0.0)
     max_grad_norm: float | None = numeric(0.5, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)

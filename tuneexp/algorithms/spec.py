@@ -34,9 +34,7 @@ class AlgorithmSpec:
     action_kinds: tuple[str, ...] = ("discrete", "multi_discrete", "continuous")
     training_step: TrainingStep = on_policy_step
 
-    def build(
-        self, env: str | Callable[..., Any], seeds: Sequence[int] = (0,), **settings: Any
-    ) -> AlgorithmTrainable:
+    def build(self, env: str | Callable[..., Any], seeds: Sequence[int] = (0,), **settings: Any) -> AlgorithmTrainable:
         """A Trainable that runs without Tune: `.train()`, `.save(folder)`, `.restore(path)`.
 
         settings: hyperparameters (`learning_rate=1e-3`) and settings of the trial

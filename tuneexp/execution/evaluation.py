@@ -37,9 +37,7 @@ def evaluate(
         envs.close()
 
 
-def _first_episodes(
-    policy: Policy, envs: SeedEnvs, normaliser: RunningNormaliser | None
-) -> NDArray[np.float64]:
+def _first_episodes(policy: Policy, envs: SeedEnvs, normaliser: RunningNormaliser | None) -> NDArray[np.float64]:
     obs = envs.reset()
     returns = np.zeros((envs.n_seeds, envs.n_envs))
     running = np.ones_like(returns, dtype=np.bool_)

@@ -29,9 +29,7 @@ def synchronous_parallel_sample(group: EnvRunnerGroup, n_steps: int) -> SampleBa
     return group.sample(n_steps)
 
 
-def postprocess(
-    postprocess_fn: PostprocessFn, learner: Learner, fragment: SampleBatch, view: CfgView
-) -> SampleBatch:
+def postprocess(postprocess_fn: PostprocessFn, learner: Learner, fragment: SampleBatch, view: CfgView) -> SampleBatch:
     """Training columns [S, T * N, ...], and `valid`, False for reset rows."""
     with torch.no_grad():
         columns = postprocess_fn(learner.nets(), fragment, view)

@@ -41,9 +41,7 @@ class CfgView:
 def split_fields(cfg: Config) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The names of the numeric fields that hold a number, and the values of all others."""
     numeric = tuple(
-        name
-        for name, field in type(cfg).model_fields.items()
-        if is_numeric(field) and getattr(cfg, name) is not None
+        name for name, field in type(cfg).model_fields.items() if is_numeric(field) and getattr(cfg, name) is not None
     )
     static = {name: getattr(cfg, name) for name in type(cfg).model_fields if name not in numeric}
     return numeric, static

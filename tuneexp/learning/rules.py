@@ -30,9 +30,7 @@ class LossFn(Protocol):
     """One seed, no loops over seeds. batch: columns [B, ...]. Returns a scalar and statistics (0-d).
     The statistic `skip_update` (bool) stops this seed's updates until the next rollout."""
 
-    def __call__(
-        self, nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView
-    ) -> tuple[Tensor, dict[str, Tensor]]: ...
+    def __call__(self, nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]: ...
 
 
 class PostprocessFn(Protocol):

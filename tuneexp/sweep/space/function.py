@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 from tuneexp.addresses import address_of, load_address
 from tuneexp.config import Config
 from tuneexp.errors import TuneexpError, UserError
-from tuneexp.sweep.space.search_space import InfeasiblePoint, SearchSpace
 from tuneexp.sweep.space.binding import Binding, overlap
 from tuneexp.sweep.space.parsing import flat, nested, plain_value
 from tuneexp.sweep.space.rehearsal import rehearse
+from tuneexp.sweep.space.search_space import InfeasiblePoint, SearchSpace
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial

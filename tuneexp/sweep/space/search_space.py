@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 from tuneexp.addresses import is_address, load_address
 from tuneexp.config import Config
 from tuneexp.errors import UserError, nearest
-from tuneexp.sweep.space.dimensions import Values
 from tuneexp.sweep.space.binding import Binding, overlap
+from tuneexp.sweep.space.dimensions import Values
 from tuneexp.sweep.space.parsing import Dimension, flat, nested, parse_entries
 from tuneexp.sweep.space.rehearsal import rehearse
 from tuneexp.sweep.space.walk import InfeasiblePoint, check_conditions, check_constraints, ordered, walk
