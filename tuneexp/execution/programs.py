@@ -53,16 +53,16 @@ def programs_for(
     workload: Workload,
 ) -> TrialPrograms:
     """Built once for the functions, the shapes and the structural fields that were looked at."""
+    example = _ActExample(learner, observation_space, noise, n_envs)
     key = (
         act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.numeric, str(observation_space), noise,
-        n_envs, minibatch_rows, tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
+        example.obs_dtype, n_envs, minibatch_rows, tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
         mode, workload.repays_compiling(),
     )  # fmt: skip
     built = _BUILT.setdefault(key, [])
     for programs in built:
         if programs.fits(learner.static):
             return programs
-    example = _ActExample(learner, observation_space, noise, n_envs)
     built.append(_build(learner, act_fn, postprocess_fn, example, minibatch_rows, mode, workload))
     return built[-1]
 
@@ -74,9 +74,15 @@ class _ActExample:
     noise: Noise
     n_envs: int
 
+    @property
+    def obs_dtype(self) -> torch.dtype:
+        """What the policy sees: floating point also where whole numbers are normalised."""
+        scaled = getattr(self.learner.cfg, "normalize_observation", False)
+        return torch.float32 if scaled else _torch_dtype(self.observation_space)
+
     def inputs(self) -> list[Tensor]:
         lead = (len(self.learner.seeds), self.n_envs)
-        obs = torch.zeros(*lead, *(self.observation_space.shape or ()), dtype=_torch_dtype(self.observation_space))
+        obs = torch.zeros(*lead, *(self.observation_space.shape or ()), dtype=self.obs_dtype)
         noise = torch.full((*lead, *self.noise.shape), 0.5)
         return [self.learner.hyper, torch.tensor(True), noise, obs, *self.learner.parameters.values()]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 Params = Mapping[str, Tensor]
 
@@ -59,14 +59,23 @@ class StackedBound:
         return lambda *args: self._mapped(method, args)
 
     def _mapped(self, method: str, args: tuple[Any, ...]) -> Any:
-        def one_seed(params: Params, *inputs: Tensor) -> Any:
-            return getattr(Bound(self._model, params), method)(*inputs)
+        shape: list[Any] = []
+
+        def one_seed(params: Params, *inputs: Tensor) -> tuple[Tensor, ...]:
+            leaves, structure = tree_flatten(getattr(Bound(self._model, params), method)(*inputs))
+            tensors = [isinstance(leaf, Tensor) for leaf in leaves]  # a model may have None where others have a part
+            shape[:] = [structure, tensors]
+            return tuple(leaf for leaf, is_tensor in zip(leaves, tensors, strict=True) if is_tensor)
 
         if next(iter(self._params.values())).shape[0] == 1:
             # One seed needs no vmap, which costs more than a small network itself.
             params = {name: value[0] for name, value in self._params.items()}
-            return tree_map(lambda x: x.unsqueeze(1), one_seed(params, *(arg.squeeze(1) for arg in args)))
-        return vmap(one_seed, in_dims=(0, *(1 for _ in args)), out_dims=1)(self._params, *args)
+            outputs = tuple(out.unsqueeze(1) for out in one_seed(params, *(arg.squeeze(1) for arg in args)))
+        else:
+            outputs = vmap(one_seed, in_dims=(0, *(1 for _ in args)), out_dims=1)(self._params, *args)
+        structure, tensors = shape
+        remaining = iter(outputs)
+        return tree_unflatten([next(remaining) if is_tensor else None for is_tensor in tensors], structure)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,66 @@
+"""What a trial is judged by."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tuneexp.execution.evaluation import aggregate
+from tuneexp.execution.objective import Objective
+from tuneexp.trial_config import ObjectiveConfig
+
+HISTORY = [[1.0, 3.0], [10.0, 6.0], [2.0, 4.0], [5.0, 7.0]]
+
+
+def judged(history: list[list[float]], failed: list[list[bool]] | None = None, **config: Any) -> Objective:
+    objective = Objective(ObjectiveConfig(**config), seeds=list(range(len(history[0]))))
+    for index, returns in enumerate(history):
+        gone = failed[index] if failed else [False] * len(returns)
+        objective.add(np.array(returns), np.array(gone))
+    return objective
+
+
+@pytest.mark.parametrize(("kind", "value"), [("last", 6.0), ("best", 8.0), ("window", 17 / 3), ("auc", 19 / 4)])
+def test_the_kinds_of_objective(kind: str, value: float) -> None:
+    assert judged(HISTORY, kind=kind).value() == pytest.approx(value)
+    assert judged(HISTORY, kind=kind).last() == 6.0
+
+
+@pytest.mark.parametrize(("how", "value"), [("mean", 22.6), ("min", 1.0), ("median", 4.0), ("iqm", 11 / 3)])
+def test_the_aggregates_over_seeds(how: str, value: float) -> None:
+    assert aggregate([1.0, 100.0, 3.0, 4.0, 5.0], how) == pytest.approx(value) or how == "iqm"
+    if how == "iqm":
+        assert aggregate([1.0, 100.0, 3.0, 4.0, 5.0], how) == pytest.approx(4.0)  # 3, 4 and 5
+    assert np.isnan(aggregate([], how))
+
+
+@pytest.mark.parametrize(("rule", "value"), [("worst", (1.0 + 8.0) / 2), ("ignore", 8.0)])
+def test_a_failed_seed_scores_by_the_rule(rule: str, value: float) -> None:
+    history, failed = [[1.0, 3.0], [50.0, 8.0]], [[False, False], [True, False]]
+    assert judged(history, failed, failed_seeds=rule).value() == pytest.approx(value)
+
+
+def test_the_rule_fail_gives_no_objective() -> None:
+    history, failed = [[1.0, 3.0], [50.0, 8.0]], [[False, False], [True, False]]
+    for kind in ("last", "best", "window", "auc"):
+        assert np.isnan(judged(history, failed, failed_seeds="fail", kind=kind).value())
+
+
+@pytest.mark.parametrize("rule", ["worst", "ignore", "fail"])
+def test_nothing_is_left_where_every_seed_failed(rule: str) -> None:
+    objective = judged([[1.0, 3.0], [9.0, 9.0]], [[False, False], [True, True]], failed_seeds=rule)
+    assert np.isnan(objective.value())
+    assert np.isnan(objective.last())
+
+
+def test_a_restored_objective_goes_on() -> None:
+    objective = judged(HISTORY[:2], kind="best")
+    restored = Objective(ObjectiveConfig(kind="best"), [0, 1])
+    restored.load_state_dict(json.loads(json.dumps(objective.state_dict())))
+    for one in (objective, restored):
+        one.add(np.array([0.0, 0.0]), np.array([True, False]))
+    assert restored.value() == objective.value() == 8.0
+    assert restored.last() == objective.last() == 0.0
