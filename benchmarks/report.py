@@ -184,8 +184,8 @@ def _sweep_section(sweep: dict[str, Any]) -> str:
             "## A sweep, from the start of the command to its exit",
             _machine_words(sweep["machine"]),
             f"{SWEEP_ENV_STEPS:,} environment steps a trial and seed, {CONCURRENCY} trials at a time, no early "
-            "stopping, Optuna's TPE over the same four hyperparameters, the first setup above for the rest. S=4 trains four "
-            "seeds a trial: four times the evidence. The peer does a little less: it sends nothing to MLflow. A cold "
+            "stopping, Optuna's TPE over the same four hyperparameters, the first setup above for the rest. S=4 trains "
+            "four seeds a trial: four times the evidence. The peer does a little less: it sends nothing to MLflow. A cold "
             "cache holds no compiled program; a warm one has those of an earlier sweep.",
             table(("", "wall clock", "to RLlib", "best return", "worker's peak memory"), rows),
             f"One more trial costs {sweep['beyond_training_s']:.2f} s of a worker beyond its training and evaluation "
@@ -200,8 +200,8 @@ def _machine_words(machine: dict[str, Any]) -> str:
 
     return (
         f"Measured {machine['date']} on {machine['cores']} cores of {machine['cpu']}, {machine['memory_gb']} GB, "
-        f"Python {machine['python']}; load before the start {machine['load_before']}. Here: {versions(machine['versions'])}. "
-        f"Peers: {versions(machine['peer_versions'])}."
+        f"Python {machine['python']}; load before the start {machine['load_before']}. "
+        f"Here: {versions(machine['versions'])}. Peers: {versions(machine['peer_versions'])}."
     )
 
 

@@ -137,11 +137,12 @@ def test_files_are_small_rooms() -> None:
 
 
 def test_functions_fit_on_a_screen() -> None:
+    """The body counts: a command's signature is a list of its options."""
     long = [
         f"{dotted(path)}.{node.name}: {length} lines"
         for path in modules()
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (length := (node.end_lineno or 0) - node.lineno + 1) > 60
+        and (length := (node.end_lineno or 0) - node.body[0].lineno + 1) > 45
     ]
     assert not long
