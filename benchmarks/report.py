@@ -185,8 +185,8 @@ def _sweep_section(sweep: dict[str, Any]) -> str:
             _machine_words(sweep["machine"]),
             f"{SWEEP_ENV_STEPS:,} environment steps a trial and seed, {CONCURRENCY} trials at a time, no early "
             "stopping, Optuna's TPE over the same four hyperparameters, the first setup above for the rest. S=4 trains "
-            "four seeds a trial: four times the evidence. The peer does a little less: it sends nothing to MLflow. A cold "
-            "cache holds no compiled program; a warm one has those of an earlier sweep.",
+            "four seeds a trial: four times the evidence. The peer does a little less: it sends nothing to MLflow. A "
+            "cold cache holds no compiled program; a warm one has those of an earlier sweep.",
             table(("", "wall clock", "to RLlib", "best return", "worker's peak memory"), rows),
             f"One more trial costs {sweep['beyond_training_s']:.2f} s of a worker beyond its training and evaluation "
             "(search, start, checkpoints, MLflow), measured as the difference between 32 and 8 trials.",
