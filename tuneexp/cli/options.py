@@ -6,25 +6,36 @@ from typing import Annotated
 
 import typer
 
+# Panels of --help, in the order in which a person decides.
+WHAT, HOW, WHERE, OUTPUT = "What", "How", "Where", "Output"
+
 StorageOption = Annotated[
     str,
     typer.Option(
         "--storage",
         envvar="TUNEEXP_STORAGE",
         metavar="FOLDER",
+        rich_help_panel=WHERE,
         help="Where sweeps, checkpoints and the MLflow store are kept.",
     ),
 ]
 JsonOption = Annotated[
     bool,
     typer.Option(
-        "--json", help="Print exactly one JSON object on standard output; everything else goes to standard error."
+        "--json",
+        metavar="",
+        rich_help_panel=OUTPUT,
+        help="Print exactly one JSON object on standard output; everything else goes to standard error.",
     ),
 ]
 VerboseOption = Annotated[
     bool,
     typer.Option(
-        "--verbose", "-v", help="Let Ray, MLflow and Optuna speak too, and show tracebacks of internal errors."
+        "--verbose",
+        "-v",
+        metavar="",
+        rich_help_panel=OUTPUT,
+        help="Let Ray, MLflow and Optuna speak too, and show tracebacks of internal errors.",
     ),
 ]
 SeedsOption = Annotated[
@@ -32,6 +43,7 @@ SeedsOption = Annotated[
     typer.Option(
         "--seeds",
         metavar="N or A,B,...",
+        rich_help_panel=HOW,
         help="N trains seeds 0 to N-1 together, 3,5,8 names them; train: 1, sweep: 4 by default.",
     ),
 ]
@@ -40,6 +52,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
+        rich_help_panel=WHAT,
         help="Fix a hyperparameter; may be repeated; nested names with a slash (model/activation=relu). "
         "Names: tuneexp describe ALGORITHM.",
     ),
@@ -49,6 +62,7 @@ CompileOption = Annotated[
     typer.Option(
         "--compile",
         metavar="auto|on|off",
+        rich_help_panel=HOW,
         help="Compile the gradient step: auto does where the number of updates repays it.",
     ),
 ]

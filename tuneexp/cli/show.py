@@ -16,7 +16,7 @@ from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.errors import UserError
 
 if TYPE_CHECKING:
-    from tuneexp.sweep import SweepResult
+    from tuneexp.sweep import SweepConfig, SweepResult
 
 LIST_EPILOG = examples("tuneexp list", "tuneexp list --storage /data/runs --json")
 SHOW_EPILOG = examples("tuneexp show first", "tuneexp show first --plot curves.png", "tuneexp show first --json")
@@ -78,12 +78,13 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
 
     from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard
     from tuneexp.report.text import short_path
+    from tuneexp.sweep import load_config
 
     if not result.trials:
         screen.note(f"sweep {result.name} has no trials yet")
         return
-    rows = leaderboard_rows(result.trials)
-    title = Text(f"{result.name} ({result.state}): {len(rows)} trials")
+    rows = leaderboard_rows(result.trials, varied_names(load_config(result.name, result.storage)))
+    title = Text(f"{result.name} ({result.state}): {len(rows)} trial{'s' if len(rows) > 1 else ''}")
     screen.show(render_leaderboard(rows, title=title, limit=top, width=screen.width))
     for row in rows[:top]:
         if row["reason"] and row["outcome"] != "pruned":
@@ -92,6 +93,16 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
         screen.show_text("\n" + _best_words(result, result.best))
     if result.state == "interrupted":
         screen.note(f"\nit can go on: tuneexp resume {result.name} --storage {short_path(result.storage)}")
+
+
+def varied_names(config: SweepConfig) -> list[str] | None:
+    """Hyperparameters that the sweep's space varies; None where only running it tells (define-by-run)."""
+    from tuneexp.sweep import SearchSpace
+
+    try:
+        return SearchSpace.of(config.space).names or None
+    except UserError:  # the file with the function is gone: what is stored can still be shown
+        return None
 
 
 def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:

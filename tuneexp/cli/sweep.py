@@ -10,6 +10,9 @@ import typer
 from tuneexp.cli.options import (
     COMPILE_CHOICES,
     DEFAULT_STORAGE,
+    HOW,
+    WHAT,
+    WHERE,
     CompileOption,
     JsonOption,
     SeedsOption,
@@ -20,7 +23,7 @@ from tuneexp.cli.options import (
     one_of,
 )
 from tuneexp.cli.parsing import parse_seeds, parse_settings, positive, split_settings
-from tuneexp.cli.show import NameArgument, show_result
+from tuneexp.cli.show import NameArgument, show_result, varied_names
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.errors import TuneexpError
 
@@ -35,52 +38,51 @@ SWEEP_EPILOG = examples(
 RESUME_EPILOG = examples("tuneexp resume first", "tuneexp resume first --storage /data/runs --json")
 
 DEFAULT_SWEEP_SEEDS = "4"
-_WHAT, _HOW, _WHERE = "What to tune", "How to search", "Where and how much at once"
 
 
 def sweep(
-    name: Annotated[str, typer.Option("--name", help="Name of the sweep and of its folder.", rich_help_panel=_WHAT)],
-    env: Annotated[str, typer.Option("--env", help="A gymnasium id or module:Class.", rich_help_panel=_WHAT)],
+    name: Annotated[str, typer.Option("--name", help="Name of the sweep and of its folder.", rich_help_panel=WHAT)],
+    env: Annotated[str, typer.Option("--env", help="A gymnasium id or module:Class.", rich_help_panel=WHAT)],
     space: Annotated[
         str,
         typer.Option(
             "--space",
             metavar="FILE",
             help="Search space: a YAML file, or path/file.py:FUNCTION.",
-            rich_help_panel=_WHAT,
+            rich_help_panel=WHAT,
         ),
     ],
     algorithm: Annotated[
-        str, typer.Option("--algorithm", help="A name or an address (path/file.py:NAME).", rich_help_panel=_WHAT)
+        str, typer.Option("--algorithm", help="A name or an address (path/file.py:NAME).", rich_help_panel=WHAT)
     ] = "ppo",
     settings: SetOption = None,
-    trials: Annotated[int, typer.Option("--trials", help="Number of trials.", rich_help_panel=_HOW)] = 8,
+    trials: Annotated[int, typer.Option("--trials", help="Number of trials.", rich_help_panel=HOW)] = 8,
     seeds: SeedsOption = None,
     env_steps: Annotated[
         int,
-        typer.Option("--env-steps", help="Budget of a trial: environment steps for each seed.", rich_help_panel=_HOW),
+        typer.Option("--env-steps", help="Budget of a trial: environment steps for each seed.", rich_help_panel=HOW),
     ] = 50_000,
     scheduler: Annotated[
         str,
-        typer.Option("--scheduler", help="Who stops weak trials early: asha, or fifo (nobody).", rich_help_panel=_HOW),
+        typer.Option("--scheduler", help="Who stops weak trials early: asha, or fifo (nobody).", rich_help_panel=HOW),
     ] = "asha",
     searcher: Annotated[
         str,
         typer.Option(
-            "--searcher", help="Who suggests values: tpe (learns from the trials) or random.", rich_help_panel=_HOW
+            "--searcher", help="Who suggests values: tpe (learns from the trials) or random.", rich_help_panel=HOW
         ),
     ] = "tpe",
     searcher_seed: Annotated[
-        int, typer.Option("--searcher-seed", help="Seed of the searcher.", rich_help_panel=_HOW)
+        int, typer.Option("--searcher-seed", help="Seed of the searcher.", rich_help_panel=HOW)
     ] = 0,
     storage: StorageOption = DEFAULT_STORAGE,
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", help="Trials at the same time; by default one a core.", rich_help_panel=_WHERE),
+        typer.Option("--concurrency", help="Trials at the same time; by default one a core.", rich_help_panel=WHERE),
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option("--address", help="A Ray cluster to run on; by default this machine.", rich_help_panel=_WHERE),
+        typer.Option("--address", help="A Ray cluster to run on; by default this machine.", rich_help_panel=WHERE),
     ] = None,
     compile: CompileOption = "auto",
     json: JsonOption = False,
@@ -124,12 +126,16 @@ def resume(
 ) -> None:
     """Go on with a sweep that was interrupted or killed: finished trials stay, the others continue."""
     with terminal(json, verbose) as screen:
-        from tuneexp.sweep import SearchSpace, load_config
+        from tuneexp.sweep import load_config
         from tuneexp.sweep import resume as resume_sweep
 
         config = load_config(name, storage)
-        names = SearchSpace.of(config.space).names or None
-        watch_on(screen, config, names, lambda on_event: resume_sweep(name, storage, on_event, verbose=verbose))
+        watch_on(
+            screen,
+            config,
+            varied_names(config),
+            lambda on_event: resume_sweep(name, storage, on_event, verbose=verbose),
+        )
 
 
 def watch_on(
@@ -139,8 +145,9 @@ def watch_on(
     from tuneexp.report.live import SweepProgress, sweep_view
     from tuneexp.report.text import seeds
 
+    trials = f"{config.trials} trial{'s' if config.trials > 1 else ''}"
     title = (
-        f"sweep {config.name}: {config.algorithm} on {config.env}, {config.trials} trials, "
+        f"sweep {config.name}: {config.algorithm} on {config.env}, {trials}, "
         f"seeds {seeds(config.seeds)}, {config.env_steps:,} env steps a seed, {config.concurrency} at a time"
     )
     with sweep_view(screen.err, SweepProgress(config.trials, config.env_steps, varied), title) as view:

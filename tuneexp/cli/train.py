@@ -15,6 +15,8 @@ from tuneexp.cli.job import Job, new_job, resumed_job
 from tuneexp.cli.options import (
     COMPILE_CHOICES,
     DEFAULT_STORAGE,
+    HOW,
+    WHAT,
     CompileOption,
     JsonOption,
     SeedsOption,
@@ -45,12 +47,19 @@ def train(
         typer.Argument(help="A name (tuneexp describe lists them) or an address: module:NAME, path/file.py:NAME."),
     ] = None,
     env: Annotated[str | None, typer.Argument(help="A gymnasium id (CartPole-v1) or module:Class.")] = None,
-    env_steps: Annotated[int, typer.Option("--env-steps", help="Environment steps for each seed, in all.")] = 100_000,
+    env_steps: Annotated[
+        int, typer.Option("--env-steps", rich_help_panel=HOW, help="Environment steps for each seed, in all.")
+    ] = 100_000,
     seeds: SeedsOption = None,
     settings: SetOption = None,
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", metavar="CHECKPOINT", help="Go on from this checkpoint, up to --env-steps."),
+        typer.Option(
+            "--resume",
+            metavar="CHECKPOINT",
+            rich_help_panel=WHAT,
+            help="Go on from this checkpoint, up to --env-steps.",
+        ),
     ] = None,
     storage: StorageOption = DEFAULT_STORAGE,
     compile: CompileOption = "auto",

@@ -191,6 +191,7 @@ def _progress_bar(progress: SweepProgress) -> Table:
     elapsed = duration(time.monotonic() - progress.started_at)
     left = progress.seconds_left
     words = f"{progress.ended} of {progress.trials} trials · {elapsed}"
-    words += f" · {duration(left)} left" if left is not None else " · starting"
+    waiting = "no report yet" if progress.by_number else "starting"
+    words += f" · {waiting if left is None else f'{duration(left)} left'}"
     grid.add_row(ProgressBar(total=1.0, completed=progress.fraction, width=24), Text(words))
     return grid
