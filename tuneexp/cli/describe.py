@@ -65,4 +65,4 @@ def _describe(screen: Terminal, algorithm: str) -> None:
     screen.show_text(f"{spec.name}: {_first_line(spec)}\n")
     screen.show(hyperparameter_table(rows))
     example = next((row for row in rows if row["kind"] == "numeric"), rows[0])["name"]
-    screen.note(f"\nfix one with --set {example}=VALUE; search it in a space: search_spaces/{spec.name}.yaml")
+    screen.note(f"\nfix one with --set {example}=VALUE; or let a space vary it, as search_spaces/ppo.yaml does")
