@@ -11,7 +11,8 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from tuneexp.errors import UserError
-from tuneexp.sweep.schedulers import SCHEDULERS, Asha, build_scheduler, had_ended
+from tuneexp.sweep.registry import SCHEDULERS, build, check_names
+from tuneexp.sweep.schedulers import Asha, had_ended
 
 BUDGET = 900  # rungs at 100, 300 and 900
 STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
@@ -109,7 +110,7 @@ def test_a_restored_trial_trains_on_only_where_something_is_left(last: Any, chec
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_every_scheduler_gives_and_takes_its_state_as_json(name: str) -> None:
-    scheduler = build_scheduler(name, BUDGET)
+    scheduler = build(SCHEDULERS[name], BUDGET)
     scheduler.set_search_properties("objective", "max")
     state = json.loads(json.dumps(scheduler.state()))
     scheduler.set_state(state)
@@ -118,9 +119,9 @@ def test_every_scheduler_gives_and_takes_its_state_as_json(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_every_scheduler_takes_the_smallest_budget(name: str) -> None:
-    build_scheduler(name, 1)
+    build(SCHEDULERS[name], 1)
 
 
 def test_an_unknown_scheduler_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UserError, match="unknown scheduler 'ashaa'; did you mean 'asha'"):
-        build_scheduler("ashaa", BUDGET)
+        check_names("tpe", "ashaa")

@@ -1,4 +1,4 @@
-"""The searcher's contract; a new sampler joins by its line in `SAMPLERS`."""
+"""The searcher's contract; a new sampler joins by its line in `SEARCHERS`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import pytest
 from optuna.trial import TrialState
 
 from tuneexp.errors import UserError
+from tuneexp.sweep.registry import SEARCHERS, build, check_names
 from tuneexp.sweep.searchers import (
-    SAMPLERS,
     StudySearcher,
     append_suggestion,
-    build_sampler,
     export_study,
     read_suggestions,
 )
@@ -29,7 +28,7 @@ SPACE = {"learning_rate": {"loguniform": [1e-5, 1e-1]}, "gamma": {"complement_lo
 def searcher(tmp_path: Path, sampler: str = "tpe", seed: int = 0, **more: Any) -> StudySearcher:
     space = more.pop("space", None) or SearchSpace.of({**SPACE, "initial": more.pop("points", [])})
     return StudySearcher(
-        space, build_sampler(sampler, seed, 8), "a-study", BUDGET, tmp_path / "log.jsonl", space.initial_params()
+        space, build(SEARCHERS[sampler], seed, 8), "a-study", BUDGET, tmp_path / "log.jsonl", space.initial_params()
     )
 
 
@@ -49,7 +48,7 @@ def play(
     return configs
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SEARCHERS)
 def test_suggestions_repeat_exactly_one_at_a_time(tmp_path: Path, sampler: str) -> None:
     (tmp_path / "a").mkdir()
     first = play(searcher(tmp_path / "a", sampler), range(12))
@@ -59,7 +58,7 @@ def test_suggestions_repeat_exactly_one_at_a_time(tmp_path: Path, sampler: str) 
     assert play(searcher(tmp_path / "c", sampler, seed=1), range(12)) != first
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SEARCHERS)
 def test_a_saved_and_restored_searcher_suggests_what_the_first_would_have(tmp_path: Path, sampler: str) -> None:
     first = searcher(tmp_path, sampler)
     play(first, range(6))
@@ -71,7 +70,7 @@ def test_a_saved_and_restored_searcher_suggests_what_the_first_would_have(tmp_pa
     assert play(second, range(6, 12)) == expected
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SEARCHERS)
 def test_a_suggestion_that_a_kill_took_back_comes_again_with_its_number_and_values(
     tmp_path: Path, sampler: str
 ) -> None:
@@ -197,7 +196,7 @@ def test_the_study_can_be_opened_with_optunas_own_tools(tmp_path: Path) -> None:
 
 def test_an_unknown_searcher_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UserError, match="unknown searcher 'tpee'; did you mean 'tpe'"):
-        build_sampler("tpee", 0, 8)
+        check_names("tpee", "asha")
 
 
 def test_suggestions_are_json(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import Any, Self
 
 from tuneexp.errors import UserError
 
@@ -17,6 +18,7 @@ _SETTINGS = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_preload_python_modules": "tuneexp.trainable,tuneexp.algorithms.ppo",  # torch, before a trial needs it
     "RAY_worker_niceness": "0",  # 15 by default: whatever else runs here would come before training
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files: MLflow has the metrics
@@ -35,26 +37,60 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextmanager
-def ray_for_sweep(
-    concurrency: int, address: str | None, snapshot_period_s: float, verbose: bool = False
-) -> Iterator[None]:
-    """Ray for the time of a sweep: the one already initialised, the cluster at `address` (or RAY_ADDRESS), or a
-    local one that ends with the sweep. UserError where the cluster can't be reached."""
-    with _settings({**_SETTINGS, "TUNE_GLOBAL_CHECKPOINT_S": str(snapshot_period_s)}):
-        import ray
+class RayForSweep:
+    """Ray for the time of a sweep: the one already initialised, the cluster at `address` (or RAY_ADDRESS), or a local
+    one that ends with the sweep.
 
-        if not verbose:
+    It starts in the background, while the driver imports what it needs, and stops there, while the last reports go to
+    MLflow: seconds each. `ready()` waits for it."""
+
+    def __init__(self, concurrency: int, address: str | None, snapshot_period_s: float, verbose: bool = False) -> None:
+        self._concurrency, self._verbose = concurrency, verbose
+        self._address = address or os.environ.get("RAY_ADDRESS")
+        self._wanted = {**_SETTINGS, "TUNE_GLOBAL_CHECKPOINT_S": str(snapshot_period_s)}
+        self._started, self._stop = threading.Event(), threading.Event()
+        self._error: BaseException | None = None
+        # One thread for the whole time: Linux kills Ray's processes when the thread that started them ends.
+        self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._exit.enter_context(_settings(self._wanted))
+        if not self._verbose:
             for name in ("ray", "ray.tune", "ray.train", "ray.data"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
-        if ray.is_initialized():
-            yield
-            return
-        _start(concurrency, address or os.environ.get("RAY_ADDRESS"), verbose)
+        self._thread.start()
+        return self
+
+    def ready(self) -> None:
+        """Wait until Ray runs. UserError where the cluster can't be reached."""
+        self._started.wait()
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """Begin to end Ray; returns at once."""
+        self._stop.set()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+        self._thread.join()
+        self._exit.close()
+
+    def _live(self) -> None:
         try:
-            yield
+            import ray
+
+            if ray.is_initialized():  # somebody else's: it stays
+                return
+            _start(self._concurrency, self._address, self._verbose)
+        except BaseException as error:
+            self._error = error
+            return
         finally:
-            ray.shutdown()
+            self._started.set()
+        self._stop.wait()
+        ray.shutdown()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tuneexp.config import Config
-from tuneexp.errors import UserError
+from tuneexp.errors import UserError, nearest
 from tuneexp.sweep.folder import SweepFolder, sweep_folder, write_json
 
 FORMAT_VERSION = 1
@@ -57,9 +57,9 @@ def read_config(folder: SweepFolder) -> SweepConfig:
     try:
         values = json.loads(folder.config_file.read_text())
     except FileNotFoundError:
-        raise UserError(
-            f"there is no sweep {folder.name!r} in {folder.storage}; see: tuneexp list --storage {folder.storage}"
-        ) from None
+        match = nearest(folder.name, [path.parent.name for path in folder.storage.glob("*/sweep.json")])
+        advice = f"did you mean {match!r}?" if match else f"see: tuneexp list --storage {folder.storage}"
+        raise UserError(f"there is no sweep {folder.name!r} in {folder.storage}; {advice}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"{folder.config_file} can't be read ({error}); start the sweep again under another --name"
@@ -67,3 +67,21 @@ def read_config(folder: SweepFolder) -> SweepConfig:
     if not isinstance(values, dict) or values.get("format_version", 0) > FORMAT_VERSION:
         raise UserError(f"{folder.config_file} was written by a newer tuneexp; upgrade tuneexp to open it")
     return SweepConfig.parse(values, f"sweep {folder.name!r}")
+
+
+def trial_config(config: SweepConfig) -> dict[str, Any]:
+    """What all trials share; the searcher adds `trial_number` and the searched values."""
+    return {
+        "algorithm": config.algorithm,
+        "source_hash": config.source_hash,
+        "env": config.env,
+        "env_kwargs": config.env_kwargs,
+        "seeds": config.seeds,
+        "budget_env_steps": config.env_steps,
+        "report_every_env_steps": config.report_every_env_steps,
+        "hyperparameters": config.fixed,
+        "evaluation": config.evaluation,
+        "objective": config.objective,
+        "compile": config.compile,
+        "expected_trials": -(-config.trials // config.concurrency),
+    }

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ray import cloudpickle, tune
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 
 from tuneexp.sweep import events, snapshot
-from tuneexp.sweep.cluster import ray_for_sweep
-from tuneexp.sweep.config import SweepConfig
+from tuneexp.sweep.cluster import RayForSweep
+from tuneexp.sweep.config import SweepConfig, trial_config
 from tuneexp.sweep.folder import SweepFolder, remove
 from tuneexp.sweep.keeper import Keeper
-from tuneexp.sweep.schedulers import build_scheduler
-from tuneexp.sweep.searchers import StudySearcher, build_sampler
+from tuneexp.sweep.registry import SCHEDULERS, SEARCHERS, build
+from tuneexp.sweep.searchers import StudySearcher
 from tuneexp.sweep.space import SearchSpace
 
 RETRIES_OF_A_LOST_WORKER = 2
-# What a kill can take back. A snapshot holds all trials, about 10 kB each, so large sweeps take it less often.
-SNAPSHOT_PERIOD_S, SNAPSHOT_S_PER_TRIAL = 0.5, 0.005
 
 
 def run_trials(
@@ -31,7 +28,7 @@ def run_trials(
     space: SearchSpace,
     callbacks: Sequence[tune.Callback],
     watcher: events.Watcher | None,
-    verbose: bool,
+    ray: RayForSweep,
 ) -> None:
     """Run the sweep to its end, from its snapshot where there is one. The caller holds the folder's lock."""
     resumed = folder.snapshot_file.exists()
@@ -42,8 +39,8 @@ def run_trials(
         start_over(folder)
     events.watch(folder.path, watcher)
     try:
-        period_s = max(SNAPSHOT_PERIOD_S, config.trials * SNAPSHOT_S_PER_TRIAL)
-        with ray_for_sweep(config.concurrency, config.address, period_s, verbose), errors_that_end_a_trial():
+        ray.ready()
+        with errors_that_end_a_trial():
             tuner = _new_tuner(config, folder, space, callbacks, resumed)
             if resumed:
                 tuner = tune.Tuner.restore(str(folder.path), tuner_trainable(), resume_unfinished=True)
@@ -66,10 +63,10 @@ def _new_tuner(
     resumed: bool,
 ) -> tune.Tuner:
     """A Tuner built from `config`. It writes `tuner.pkl`, so a restore right after uses today's code and settings."""
-    scheduler = build_scheduler(config.scheduler, config.env_steps)
+    scheduler = build(SCHEDULERS[config.scheduler], config.env_steps)
     searcher = StudySearcher(
         space,
-        build_sampler(config.searcher, config.searcher_seed, config.trials),
+        build(SEARCHERS[config.searcher], config.searcher_seed, config.trials),
         study_name=f"{config.name}-{config.created_at_s:.6f}",
         budget_env_steps=config.env_steps,
         log=folder.suggestions_file,
@@ -99,24 +96,6 @@ def _new_tuner(
             verbose=0,
         ),
     )
-
-
-def trial_config(config: SweepConfig) -> dict[str, Any]:
-    """What all trials share; the searcher adds `trial_number` and the searched values."""
-    return {
-        "algorithm": config.algorithm,
-        "source_hash": config.source_hash,
-        "env": config.env,
-        "env_kwargs": config.env_kwargs,
-        "seeds": config.seeds,
-        "budget_env_steps": config.env_steps,
-        "report_every_env_steps": config.report_every_env_steps,
-        "hyperparameters": config.fixed,
-        "evaluation": config.evaluation,
-        "objective": config.objective,
-        "compile": config.compile,
-        "expected_trials": -(-config.trials // config.concurrency),
-    }
 
 
 def _trial_name(trial: Trial) -> str:

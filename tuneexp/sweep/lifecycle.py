@@ -12,11 +12,12 @@ from ray.tune import Callback
 
 import tuneexp
 from tuneexp.errors import TuneexpError
+from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.engine import run_trials
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.folder import SweepFolder
-from tuneexp.sweep.results import SweepInterrupted, SweepResult, result_of, study_of
+from tuneexp.sweep.results import SweepInterrupted, SweepResult, all_trials_ended, result_of, study_of
 from tuneexp.sweep.searchers import export_study
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.tracking.callback import MLflowCallback
@@ -35,20 +36,16 @@ def run_to_the_end(
     space: SearchSpace,
     callbacks: Sequence[Callback],
     on_event: Watcher | None,
-    verbose: bool,
+    ray: RayForSweep,
 ) -> SweepResult:
     """Run what is left of the sweep. The caller holds the folder's lock. Raises SweepInterrupted after Ctrl-C."""
-    if _finished(config, folder) and folder.study_file.exists():
-        _warn(drain_now(folder.path, DELIVERY_TIMEOUT_S))
-        return result_of(config, folder)
     mlflow = mlflow_callback(config, folder, space)
-    if not _finished(config, folder):
-        _run_trials(config, folder, space, [mlflow, *callbacks], on_event, verbose)
-    if not _finished(config, folder):
+    _run_trials(config, folder, space, [mlflow, *callbacks], on_event, ray)
+    ray.stop()
+    if not all_trials_ended(config, folder):
         _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))
         raise SweepInterrupted(f"interrupted; go on with: tuneexp resume {config.name} --storage {folder.storage}")
-    _write_summary(config, folder, mlflow)
-    return result_of(config, folder)
+    return write_summary(config, folder, mlflow)
 
 
 def _run_trials(
@@ -57,10 +54,10 @@ def _run_trials(
     space: SearchSpace,
     callbacks: Sequence[Callback],
     on_event: Watcher | None,
-    verbose: bool,
+    ray: RayForSweep,
 ) -> None:
     try:
-        run_trials(config, folder, space, callbacks, on_event, verbose)
+        run_trials(config, folder, space, callbacks, on_event, ray)
     except KeyboardInterrupt:  # a second Ctrl-C while Tune was saving: the last snapshot counts
         logger.info("stopped at once")
     except TuneexpError:
@@ -72,11 +69,15 @@ def _run_trials(
         ) from error
 
 
-def _finished(config: SweepConfig, folder: SweepFolder) -> bool:
-    return sum(trial["outcome"] is not None for trial in result_of(config, folder).trials) >= config.trials
+def finish(config: SweepConfig, folder: SweepFolder, space: SearchSpace) -> SweepResult:
+    """A sweep whose trials have all ended: what a kill kept from being written or delivered. Usually nothing."""
+    if folder.study_file.exists():
+        _warn(drain_now(folder.path, DELIVERY_TIMEOUT_S))
+        return result_of(config, folder)
+    return write_summary(config, folder, mlflow_callback(config, folder, space))
 
 
-def _write_summary(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallback) -> None:
+def write_summary(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallback) -> SweepResult:
     """Once every trial has ended. Safe to repeat: the study file is written last and marks that all is done."""
     result = result_of(config, folder)
     best = result.best or {}
@@ -84,6 +85,7 @@ def _write_summary(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallb
     left = mlflow.finish(rows, best.get("trial_number"), best.get("checkpoint"), DELIVERY_TIMEOUT_S)
     export_study(study_of(folder), folder.study_file)
     _warn(left)
+    return result_of(config, folder)
 
 
 def _summary_row(trial: dict[str, Any]) -> dict[str, Any]:

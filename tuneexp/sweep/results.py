@@ -53,15 +53,19 @@ def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
     return SweepResult(
         name=folder.name,
         storage=str(folder.storage),
-        state=state_of(config, folder, trials),
+        state=state_of(config, folder),
         best=_best(trials),
         trials=trials,
         mlflow=mlflow,
     )
 
 
-def state_of(config: SweepConfig, folder: SweepFolder, trials: list[dict[str, Any]]) -> str:
-    if sum(trial["outcome"] is not None for trial in trials) >= config.trials:
+def all_trials_ended(config: SweepConfig, folder: SweepFolder) -> bool:
+    return sum(record["outcome"] is not None for record in snapshot.read_records(folder)) >= config.trials
+
+
+def state_of(config: SweepConfig, folder: SweepFolder) -> str:
+    if all_trials_ended(config, folder):
         return "finished"
     return "running" if is_locked(folder) else "interrupted"
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from tuneexp.sweep.config import SweepConfig, read_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.folder import remove, sweep_folder, writable_storage
-from tuneexp.sweep.results import SweepResult
+from tuneexp.sweep.results import SweepResult, all_trials_ended
 from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.sweep import checked_space
+from tuneexp.sweep.sweep import checked_space, ray_for
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -31,8 +31,6 @@ def resume(
 
     A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there is no
     such sweep, or where another process runs it."""
-    from tuneexp.sweep.lifecycle import run_to_the_end
-
     folder = sweep_folder(name, storage)
     config = read_config(folder)  # first: a name that does not exist must not leave a folder
     writable_storage(folder.storage)
@@ -41,7 +39,14 @@ def resume(
             remove(leftover)
         report_changed_source(config)
         space = checked_space(config, SearchSpace.of(config.space))
-        return run_to_the_end(config, folder, space, callbacks, on_event, verbose)
+        if all_trials_ended(config, folder):
+            from tuneexp.sweep.lifecycle import finish
+
+            return finish(config, folder, space)
+        with ray_for(config, verbose) as ray:
+            from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
+
+            return run_to_the_end(config, folder, space, callbacks, on_event, ray)
 
 
 def report_changed_source(config: SweepConfig) -> None:

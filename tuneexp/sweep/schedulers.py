@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
-
-from tuneexp.errors import unknown_name
 
 CLOCK = "env_steps"
 REDUCTION_FACTOR = 3
@@ -44,6 +41,9 @@ def had_ended(trial: Trial) -> bool:
 
 class Fifo(_Resumable):
     """Every trial gets its whole budget."""
+
+    def __init__(self, budget_env_steps: int) -> None:
+        super().__init__()
 
     def state(self) -> dict[str, Any]:
         return {}
@@ -89,16 +89,3 @@ class Asha(_Resumable, AsyncHyperBandScheduler):
 
 
 Scheduler = Fifo | Asha
-
-# A new scheduler is a class with `state` and `set_state`, and one line here.
-SCHEDULERS: dict[str, Callable[[int], Scheduler]] = {
-    "asha": Asha,
-    "fifo": lambda budget_env_steps: Fifo(),
-}
-
-
-def build_scheduler(name: str, budget_env_steps: int) -> Scheduler:
-    """Raises UserError for an unknown name, with the nearest one."""
-    if name not in SCHEDULERS:
-        raise unknown_name("scheduler", name, SCHEDULERS)
-    return SCHEDULERS[name](budget_env_steps)

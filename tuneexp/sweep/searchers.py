@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from tuneexp.errors import UserError, unknown_name
+from tuneexp.errors import UserError
 from tuneexp.sweep.space import InfeasiblePoint, SearchSpace
 
 logger = logging.getLogger(__name__)
@@ -23,23 +23,13 @@ logger = logging.getLogger(__name__)
 MOST_INFEASIBLE = 1000
 
 
-def _tpe(seed: int, trials: int) -> optuna.samplers.BaseSampler:
+def tpe_sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:
     # Optuna's ten random trials would be all of a short sweep.
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(4, min(10, trials // 4)))
 
 
-# A new searcher is a factory of an Optuna sampler, (seed, trials) -> sampler, and one line here.
-SAMPLERS: dict[str, Callable[[int, int], optuna.samplers.BaseSampler]] = {
-    "tpe": _tpe,
-    "random": lambda seed, trials: optuna.samplers.RandomSampler(seed=seed),
-}
-
-
-def build_sampler(name: str, seed: int, trials: int) -> optuna.samplers.BaseSampler:
-    """Raises UserError for an unknown name, with the nearest one."""
-    if name not in SAMPLERS:
-        raise unknown_name("searcher", name, SAMPLERS)
-    return SAMPLERS[name](seed, trials)
+def random_sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed=seed)
 
 
 class StudySearcher(Searcher):

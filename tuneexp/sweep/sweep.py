@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from tuneexp import addresses
 from tuneexp.config import Config
-from tuneexp.errors import UserError, unknown_name
-from tuneexp.sweep.cluster import cores
-from tuneexp.sweep.config import SweepConfig, save_config
+from tuneexp.errors import UserError
+from tuneexp.sweep.cluster import RayForSweep, cores, refuse_unreachable
+from tuneexp.sweep.config import SweepConfig, save_config, trial_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.folder import SweepFolder, sweep_folder, writable_storage
+from tuneexp.sweep.registry import check_names
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.space import SearchSpace
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from ray.tune import Callback
 
     from tuneexp.algorithms.spec import AlgorithmSpec
+
+# What a kill can take back. A snapshot holds all trials, about 10 kB each, so large sweeps take it less often.
+SNAPSHOT_PERIOD_S, SNAPSHOT_S_PER_TRIAL = 0.5, 0.005
 
 
 class Sweep:
@@ -91,13 +96,19 @@ class Sweep:
 
     def run(self, on_event: Watcher | None = None) -> SweepResult:
         """Run to the end. `on_event` is told what happens. SweepInterrupted after Ctrl-C."""
-        from tuneexp.sweep.lifecycle import run_to_the_end
-
         writable_storage(self.folder.storage)
         with self.folder.lock():
             refuse_existing(self.folder)  # another process may have been faster
             save_config(self.folder, self.config)
-            return run_to_the_end(self.config, self.folder, self.space, self.callbacks, on_event, self.verbose)
+            with ray_for(self.config, self.verbose) as ray:
+                from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
+
+                return run_to_the_end(self.config, self.folder, self.space, self.callbacks, on_event, ray)
+
+
+def ray_for(config: SweepConfig, verbose: bool) -> RayForSweep:
+    period_s = max(SNAPSHOT_PERIOD_S, config.trials * SNAPSHOT_S_PER_TRIAL)
+    return RayForSweep(config.concurrency, config.address, period_s, verbose)
 
 
 def refuse_existing(folder: SweepFolder) -> None:
@@ -147,18 +158,13 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     """`space` bound to the algorithm's config; everything a trial could refuse is refused here, before any starts."""
     from tuneexp.algorithms.registry import load_spec
     from tuneexp.envs.sources import describe_env
-    from tuneexp.sweep.engine import trial_config
-    from tuneexp.sweep.schedulers import SCHEDULERS
-    from tuneexp.sweep.searchers import SAMPLERS
     from tuneexp.trial_config import TrialConfig
 
-    if config.scheduler not in SCHEDULERS:
-        raise unknown_name("scheduler", config.scheduler, SCHEDULERS)
-    if config.searcher not in SAMPLERS:
-        raise unknown_name("searcher", config.searcher, SAMPLERS)
+    check_names(config.searcher, config.scheduler)
     spec = load_spec(config.algorithm)
     config_class: type[Config] = spec.config_class
     space.validate(config_class, config.fixed, spec.name)
     TrialConfig.parse(trial_config(config), f"sweep {config.name!r}")
     describe_env(config.env, config.env_kwargs)
+    refuse_unreachable(config.address or os.environ.get("RAY_ADDRESS"))
     return space
