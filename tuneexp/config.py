@@ -61,7 +61,7 @@ def is_number(value: Any) -> bool:
 class Config(BaseModel):
     """Base of every configuration: immutable, unknown keys refused with the nearest valid name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     constraints: ClassVar[tuple[AtMost, ...]] = ()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
+from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn, optim
 
 from tuneexp.algorithms.config import AlgorithmConfig
@@ -24,12 +25,18 @@ ADAM_EPS = 1e-5  # as the published PPO implementations have it; torch's own def
 class ActorCriticConfig(Config):
     """The networks of an actor and a critic."""
 
-    hidden_sizes: tuple[int, ...] = structural((64, 64), "Units of each hidden layer of the policy network.")
-    vf_hidden_sizes: tuple[int, ...] | None = structural(None, "The same of the value network; None: as the policy's.")
+    hidden_sizes: tuple[PositiveInt, ...] = structural((64, 64), "Units of each hidden layer of the policy network.")
+    vf_hidden_sizes: tuple[PositiveInt, ...] | None = structural(None, "The same of the value network; None: as above.")
     activation: Literal["tanh", "relu", "elu", "gelu", "silu"] = structural("tanh", "Nonlinearity of hidden layers.")
     shared: bool = structural(False, "One trunk for policy and value instead of two separate networks.")
     ortho_init: bool = structural(True, "Orthogonal initial weights, with a small last policy layer.")
     log_std_init: float = structural(0.0, "First log standard deviation of continuous actions.")
+
+    @model_validator(mode="after")
+    def _one_trunk_one_size(self) -> Self:
+        if self.shared and self.vf_hidden_sizes not in (None, self.hidden_sizes):
+            raise ValueError("a shared network has one list of hidden sizes; leave out vf_hidden_sizes, or shared")
+        return self
 
 
 class PPOConfig(AlgorithmConfig):

@@ -56,8 +56,8 @@ def programs_for(
     example = _ActExample(learner, observation_space, noise, n_envs)
     key = (
         act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.numeric, str(observation_space), noise,
-        example.obs_dtype, n_envs, minibatch_rows, tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
-        mode, workload.repays_compiling(),
+        example.obs_dtype, n_envs, minibatch_rows,
+        tuple((name, leaf.shape) for name, leaf in learner.parameters.items()), mode, workload.repays_compiling(),
     )  # fmt: skip
     built = _BUILT.setdefault(key, [])
     for programs in built:

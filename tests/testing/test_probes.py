@@ -1,0 +1,44 @@
+"""The probe environments are what they say."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from tuneexp.envs import SeedEnvs
+from tuneexp.testing.probes import PROBES, Probe
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.__name__)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_probe_is_a_well_formed_environment(probe: type[Probe]) -> None:
+    check_env(probe(), skip_render_check=True)
+    assert isinstance(probe().action_space, gymnasium.spaces.Box) == probe.__name__.endswith("Continuous")
+    envs = SeedEnvs(f"tuneexp.testing.probes:{probe.__name__}", [0, 1], 3)
+    assert envs.reset().shape == (2, 3, len(probe.contexts[0]))
+    envs.close()
+
+
+def discounted(probe: type[Probe], context: int, best: bool) -> float:
+    """The discounted return of an episode that starts in a context, by the best action or by one that is wrong."""
+    env = probe()
+    env.reset(seed=0)
+    env._context = context
+    total, factor, done = 0.0, 1.0, False
+    while not done:
+        actions = [np.array([a], np.float32) for a in (-0.8, 0.8, 0.0)] if probe.continuous else range(probe.n_actions)
+        rewards = [env._reward(action) for action in actions] if probe.solved_return is not None else [0.0]
+        chosen = list(actions)[int(np.argmax(rewards) if best else np.argmin(rewards))]
+        _, reward, done, _, _ = env.step(chosen)
+        total, factor = total + factor * reward, factor * probe.GAMMA
+    return total
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.__name__)
+def test_the_values_of_a_probe_are_the_best_returns(probe: type[Probe]) -> None:
+    for context, value in enumerate(probe.values):
+        assert discounted(probe, context, best=True) == pytest.approx(value)
+        if probe.solved_return is not None:
+            assert discounted(probe, context, best=False) < probe.solved_return
