@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tuneexp.report.leaderboard import differing, leaderboard_rows, render_leaderboard, sweep_table
+from tuneexp.report.leaderboard import differing, hidden_parameters, leaderboard_rows, render_leaderboard, sweep_table
 
 
 def trial(number: int, outcome: str | None, objective: float | None, **settings: Any) -> dict[str, Any]:
@@ -87,6 +87,8 @@ def test_a_narrow_terminal_loses_columns_and_never_half_of_a_number() -> None:
     assert "…" not in "".join(lines)
     assert "parameter_number_0" in lines[0]
     assert "parameter_number_7" not in lines[0]
+    assert [name for name in settings if name not in lines[0]] == hidden_parameters(rows, 80)
+    assert hidden_parameters(rows, 300) == []
 
 
 def test_two_nested_names_with_the_same_end_keep_their_whole_names() -> None:

@@ -76,7 +76,7 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
     """The leaderboard and the best trial on standard output."""
     from rich.text import Text
 
-    from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard
+    from tuneexp.report.leaderboard import hidden_parameters, leaderboard_rows, render_leaderboard
     from tuneexp.report.text import short_path
     from tuneexp.sweep import load_config
 
@@ -86,6 +86,8 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
     rows = leaderboard_rows(result.trials, varied_names(load_config(result.name, result.storage)))
     title = Text(f"{result.name} ({result.state}): {len(rows)} trial{'s' if len(rows) > 1 else ''}")
     screen.show(render_leaderboard(rows, title=title, limit=top, width=screen.width))
+    if hidden := hidden_parameters(rows[:top], screen.width):
+        screen.note(f"(no room for {', '.join(hidden)}: a wider window or --json shows them)")
     for row in rows[:top]:
         if row["reason"] and row["outcome"] != "pruned":
             screen.show_text(f"trial {row['trial']} {row['outcome']}: {row['reason']}")

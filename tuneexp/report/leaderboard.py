@@ -81,6 +81,12 @@ def render_leaderboard(
     return table
 
 
+def hidden_parameters(rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    """The parameters for which a table of `width` columns has no room."""
+    shown = _columns_with_room(rows, width)
+    return [name for name in dict.fromkeys(name for row in rows for name in row["parameters"]) if name not in shown]
+
+
 def _heading(name: str, names: Sequence[str]) -> str:
     """`model/activation` is shown as `activation` where that is clear."""
     leaf = name.rpartition("/")[2]
