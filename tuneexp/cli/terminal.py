@@ -10,12 +10,13 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from types import TracebackType
 from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
@@ -42,13 +43,12 @@ _QUIET_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Terminal:
-    """The two streams of a command. `json`: results are one JSON object; `chatter`: the log of the others, if kept."""
+    """The two streams of a command. `json`: results are one JSON object."""
 
     out: TextIO
     err: Console
     json: bool
     verbose: bool
-    chatter: Path | None
 
     def say(self, message: RenderableType, **options: Any) -> None:
         """A line or a table about the work: standard error."""
@@ -83,17 +83,16 @@ def terminal(json: bool = False, verbose: bool = False) -> Iterator[Terminal]:
     """Open the streams of one command and put everything back after it."""
     with contextlib.ExitStack() as stack:
         out, err = _own(stack, sys.stdout, 1), _own(stack, sys.stderr, 2)
-        chatter = None
         if not verbose:
             _quiet_python(stack)
-            chatter = _chatter_to_log(stack)
+            _chatter_to_log(stack)
         else:
             _point(stack, 1, 2)
         # print() in an environment or a callback stays visible, and out of the JSON; logs of others go to the log.
         stack.enter_context(contextlib.redirect_stdout(err))
         console = Console(file=err, highlight=False, width=None if err.isatty() else LOG_WIDTH)
         _show_own_log(stack, console, verbose)
-        yield Terminal(out, console, json, verbose, chatter)
+        yield Terminal(out, console, json, verbose)
 
 
 def _is_descriptor(stream: TextIO, number: int) -> bool:
@@ -128,26 +127,25 @@ def _point(stack: contextlib.ExitStack, number: int, target: int) -> None:
     stack.callback(back)
 
 
-def _chatter_to_log(stack: contextlib.ExitStack) -> Path | None:
-    """Ray's and others' own output goes to a file that stays only where the command fails."""
+def _chatter_to_log(stack: contextlib.ExitStack) -> None:
+    """Ray's and others' own output goes to a file without a name, which no kill can leave behind. Where the command
+    fails, it is copied to one with a name, which the error then tells."""
     if not (_is_descriptor(sys.stdout, 1) or _is_descriptor(sys.stderr, 2)):
-        return None
-    handle, name = tempfile.mkstemp(prefix="tuneexp-", suffix=".log")
-    path = Path(name)
-    for number in (1, 2):
-        _point(stack, number, handle)
-    os.close(handle)
+        return
+    chatter = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
 
-    def forget(kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool:
-        expected = isinstance(error, KeyboardInterrupt) or (isinstance(error, TuneexpError) and error.exit_code != 1)
-        if error is None or expected or path.stat().st_size == 0:
-            path.unlink(missing_ok=True)
-        elif isinstance(error, Exception):
-            error.add_note(f"what Ray and others wrote meanwhile: {path}")
+    def keep(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        expected = isinstance(error, TuneexpError) and error.exit_code != 1
+        if isinstance(error, Exception) and not expected and chatter.seek(0, os.SEEK_END) > 0:
+            chatter.seek(0)
+            with tempfile.NamedTemporaryFile(prefix="tuneexp-", suffix=".log", delete=False) as kept:
+                shutil.copyfileobj(chatter, kept)
+            error.add_note(f"what Ray and others wrote meanwhile: {kept.name}")
         return False
 
-    stack.push(forget)
-    return path
+    stack.push(keep)
+    for number in (1, 2):
+        _point(stack, number, chatter.fileno())
 
 
 def _quiet_python(stack: contextlib.ExitStack) -> None:
