@@ -16,11 +16,9 @@ from tuneexp.envs.episode_stats import EpisodeTracker
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs, Step
 from tuneexp.execution.policy import Policy
+from tuneexp.learning.randomness import generator
 
 log = logging.getLogger(__name__)
-
-# Keeps the runner's draws apart from the learner's, which start from the same seeds.
-RUNNER_STREAM = 1 << 32
 
 
 class EnvRunner:
@@ -29,7 +27,7 @@ class EnvRunner:
     def __init__(self, envs: SeedEnvs, policy: Policy, normaliser: RunningNormaliser | None = None) -> None:
         self.envs, self.policy, self.normaliser = envs, policy, normaliser
         self.episodes = EpisodeTracker(envs.n_seeds, envs.n_envs)
-        self.generators = [torch.Generator().manual_seed(RUNNER_STREAM + seed) for seed in envs.seeds]
+        self.generators = [generator(seed, "runner") for seed in envs.seeds]
         raw = envs.reset()
         self._obs = raw if normaliser is None else normaliser.observe(raw)
 
@@ -64,14 +62,14 @@ class EnvRunner:
             "envs": self.envs.get_state(),
             "obs": self._obs,
             "episodes": self.episodes.state_dict(),
-            "generators": [generator.get_state() for generator in self.generators],
+            "generators": [own.get_state() for own in self.generators],
             "normaliser": None if self.normaliser is None else self.normaliser.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Where the environments' state could not be saved, fresh episodes start; all else is restored."""
-        for generator, saved in zip(self.generators, state["generators"], strict=True):
-            generator.set_state(saved)
+        for own, saved in zip(self.generators, state["generators"], strict=True):
+            own.set_state(saved)
         self.episodes.load_state_dict(state["episodes"])
         if self.normaliser is not None:
             self.normaliser.load_state_dict(state["normaliser"])

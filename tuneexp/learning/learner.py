@@ -16,6 +16,7 @@ from tuneexp.learning.hyper import CfgView, as_tensor, numeric_values, split_fie
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.optimizer import StackedOptimizer
 from tuneexp.learning.program import Program
+from tuneexp.learning.randomness import generator
 from tuneexp.learning.rules import LossFn, OptimizerFn
 from tuneexp.learning.stack import initial_stack
 
@@ -47,7 +48,7 @@ class Learner:
         view = view_at(cfg, 0.0, self.model_reads)
         self.model, self.stack = initial_stack(lambda: build_model(view), seeds)
         self.loss_fn = loss_fn
-        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.generators = [generator(seed, "learner") for seed in seeds]
         self.failed = torch.zeros(len(seeds), dtype=torch.bool)
         self.n_updates = 0
         self._optimizer_fn = optimizer_fn
@@ -136,7 +137,7 @@ class Learner:
         return {
             "parameters": {name: leaf.clone() for name, leaf in self.parameters.items()},
             "optimizer": self.optimizer.state_dict(),
-            "generators": [generator.get_state() for generator in self.generators],
+            "generators": [own.get_state() for own in self.generators],
             "failed": self.failed.clone(),
             "n_updates": self.n_updates,
         }
@@ -146,7 +147,7 @@ class Learner:
         for name, leaf in self.parameters.items():
             leaf.copy_(state["parameters"][name])
         self.optimizer.load_state_dict(state["optimizer"])
-        for generator, saved in zip(self.generators, state["generators"], strict=True):
-            generator.set_state(saved)
+        for own, saved in zip(self.generators, state["generators"], strict=True):
+            own.set_state(saved)
         self.failed.copy_(state["failed"])
         self.n_updates = int(state["n_updates"])

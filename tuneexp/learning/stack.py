@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from tuneexp.learning.randomness import stream_seed
+
 
 class FlatStack:
     """`flat`: [P]; `leaves`: name -> view [S, ...] of it; `seed_of`: [P], which seed owns each number."""
@@ -52,5 +54,5 @@ def initial_stack(build_model: Callable[[], nn.Module], seeds: Sequence[int]) ->
 
 def _seeded(build_model: Callable[[], nn.Module], seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(stream_seed(seed, "networks"))
         return build_model()
