@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.learning import BUDGET_ENV_STEPS, SEEDS, TASKS
 from benchmarks.running import HERE, ROOT
 from benchmarks.work import CONCURRENCY, SETUPS, SWEEP_ENV_STEPS
 
@@ -114,6 +115,9 @@ def write_page() -> Path:
     """docs/benchmarks.md from what is stored; a part that was never measured is left out."""
     ppo, sweep = load("ppo"), load("sweep")
     parts = [_HEAD]
+    learned = load("learning")
+    if learned:
+        parts.append(_learning_section(learned))
     if ppo:
         parts.append(_ppo_section(ppo))
     if sweep:
@@ -162,6 +166,25 @@ def _ppo_section(ppo: dict[str, Any]) -> str:
         heads = ("", "env steps/s", "to SB3", "to RLlib", "training alone", "first tenth", "return", "peak memory")
         lines.append(f"### {setup.title}, minibatch {setup.batch_size}\n\n" + table(heads, rows))
     return "\n\n".join(lines)
+
+
+def _learning_section(learned: dict[str, Any]) -> str:
+    rows = []
+    for name, task in TASKS.items():
+        row = learned["rows"][name]
+        scores = ", ".join(f"{score:.0f}" for score in row["return_per_seed"])
+        rows.append(
+            (task.env, task.title, scores, f"{row['return_mean']:.0f}", task.asked(), "yes" if row["reached"] else "**no**")
+        )
+    return "\n\n".join(
+        [
+            "## Does it learn?",
+            _machine_words(learned["machine"]),
+            f"{len(SEEDS)} seeds at once, {BUDGET_ENV_STEPS:,} environment steps each. The score of a seed is the mean "
+            "return of its final deterministic policy over 20 episodes that training never saw.",
+            table(("environment", "configuration", "score of each seed", "mean", "asked", "reached"), rows),
+        ]
+    )
 
 
 def _sweep_section(sweep: dict[str, Any]) -> str:
