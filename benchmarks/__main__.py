@@ -14,7 +14,9 @@ say = functools.partial(print, flush=True)
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", choices=["all", "learning", "ppo", "sweep", "page"], help="page: only write the page again")
+    parser.add_argument(
+        "part", choices=["all", "learning", "ppo", "sweep", "page"], help="page: only write the page again"
+    )
     parser.add_argument("--peers", default=".venv-peers/bin/python", help="Python that has the peers installed")
     parser.add_argument("--repeats", type=int, default=ppo.REPEATS, help="runs of each PPO measurement")
     asked = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Does PPO learn? Five seeds at once to 100,000 steps each, scored by the final deterministic policy over 20 episodes."""
+"""Does PPO learn? Five seeds at once, 100,000 steps each; the final deterministic policy plays 20 episodes."""
 
 from __future__ import annotations
 

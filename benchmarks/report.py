@@ -174,7 +174,14 @@ def _learning_section(learned: dict[str, Any]) -> str:
         row = learned["rows"][name]
         scores = ", ".join(f"{score:.0f}" for score in row["return_per_seed"])
         rows.append(
-            (task.env, task.title, scores, f"{row['return_mean']:.0f}", task.asked(), "yes" if row["reached"] else "**no**")
+            (
+                task.env,
+                task.title,
+                scores,
+                f"{row['return_mean']:.0f}",
+                task.asked(),
+                "yes" if row["reached"] else "**no**",
+            )
         )
     return "\n\n".join(
         [

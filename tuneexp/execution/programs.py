@@ -31,7 +31,6 @@ class TrialPrograms:
     def compiled(self) -> bool:
         return self.step_program.compiled
 
-
     def fits(self, static: Mapping[str, Any]) -> bool:
         """Whether a configuration agrees on every structural field that the programs' functions looked at."""
         return all(static[name] == value for name, value in self.read.items())
