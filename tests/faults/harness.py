@@ -32,6 +32,7 @@ class Sweep:
     scheduler: str = "fifo"
     concurrency: int = 1
     name: str = "s"
+    algorithm: str = "ppo"
     killed: list[int] = field(default_factory=list)
 
     def command(self) -> list[str]:
@@ -41,9 +42,10 @@ class Sweep:
             return ["resume", self.name, "--storage", str(self.storage), "--json"]
         fixed = [part for setting in FIXED for part in ("--set", setting)]
         return [
-            "sweep", "--env", "CartPole-v1", "--space", str(space), "--trials", str(self.trials),
-            "--seeds", str(self.seeds), "--env-steps", str(BUDGET), "--scheduler", self.scheduler,
-            "--concurrency", str(self.concurrency), "--name", self.name, "--storage", str(self.storage),
+            "sweep", "--algorithm", self.algorithm, "--env", "CartPole-v1",
+            "--space", str(space), "--trials", str(self.trials), "--seeds", str(self.seeds),
+            "--env-steps", str(BUDGET), "--scheduler", self.scheduler, "--concurrency", str(self.concurrency),
+            "--name", self.name, "--storage", str(self.storage),
             "--compile", "off", "--json", *fixed,
         ]  # fmt: skip
 

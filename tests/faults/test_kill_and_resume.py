@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +98,31 @@ def test_an_interrupt_saves_the_state_and_says_how_to_go_on(tmp_path: Path, undi
     result = sweep.finish()
     assert_whole(sweep, result)
     assert findings(result) == findings(undisturbed)
+
+
+MY_ALGORITHM = """
+from dataclasses import replace
+from tuneexp import PPO
+
+def my_loss(nets, batch, cfg):
+    loss, statistics = PPO.loss_fn(nets, batch, cfg)
+    _, value = nets.online.dist_and_value(batch["obs"])
+    return loss + value.pow(2).mean(), statistics
+
+Mine = replace(PPO, name="mine", loss_fn=my_loss)
+"""
+
+
+def test_an_algorithm_of_a_persons_own_file_survives_a_kill(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(MY_ALGORITHM)
+    sweep = Sweep(tmp_path / "runs", trials=2, algorithm=f"{file}:Mine")
+    sweep.kill_after_reports(5)
+    result = sweep.finish()
+    assert_whole(sweep, result)
+    assert result["trials"][0]["config"] == undisturbed["trials"][0]["config"]
+    assert result["trials"][0]["objective"] != undisturbed["trials"][0]["objective"]
+    # The checkpoint finds the file again from another process in another folder.
+    command = [sys.executable, "-m", "tuneexp", "evaluate", result["best"]["checkpoint"], "--episodes", "2", "--json"]
+    output = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True).stdout
+    assert json.loads(output)["episodes"] == 2

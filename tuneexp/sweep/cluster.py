@@ -131,7 +131,7 @@ def _start(concurrency: int, address: str | None, verbose: bool) -> None:
         return
     ray.init(
         address="local",  # never somebody else's Ray on this machine, nor what a killed sweep left behind
-        num_cpus=max(concurrency, cores()),
+        num_cpus=concurrency,  # as many workers start at once, and each loads torch
         num_gpus=0,
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,

@@ -26,7 +26,7 @@ from tuneexp.tracking.drain import Undelivered, drain_now
 logger = logging.getLogger(__name__)
 
 # What the end of a sweep waits for MLflow; the rest stays in the outbox, for `tuneexp resume`.
-DELIVERY_TIMEOUT_S = 30.0
+DELIVERY_TIMEOUT_S = 15.0
 INTERRUPT_TIMEOUT_S = 5.0
 
 
