@@ -11,6 +11,7 @@ import torch
 from ray.tune import Trainable
 
 from tuneexp import addresses, checkpoint
+from tuneexp.algorithms.config import RL_ZOO_KEYS
 from tuneexp.algorithms.registry import address_of, load_spec, source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError, unknown_name
@@ -75,9 +76,9 @@ def build_trainable(spec: AlgorithmSpec, env: Any, seeds: list[int], settings: M
     """settings: fields of `TrialConfig` and hyperparameters of the algorithm, by their own names."""
     of_trial = {key: value for key, value in settings.items() if key in TrialConfig.model_fields}
     hyperparameters = {key: value for key, value in settings.items() if key not in of_trial}
-    unknown = next((key for key in hyperparameters if key not in spec.config_class.model_fields), None)
+    known = [*spec.config_class.model_fields, *TrialConfig.model_fields]
+    unknown = next((key for key in hyperparameters if key not in known and key not in RL_ZOO_KEYS), None)
     if unknown is not None:
-        known = [*spec.config_class.model_fields, *TrialConfig.model_fields]
         raise unknown_name("hyperparameter", unknown, known, see=f"tuneexp describe {spec.name}")
     try:
         address = address_of(spec)

@@ -14,6 +14,9 @@ POLICY_KWARGS_INSTEAD = (
     "model/hidden_sizes=[256,256] model/activation=relu model/ortho_init=false model/log_std_init=-2"
 )
 
+# Keys of RL Zoo's files that are no fields here; `from_rl_zoo` says what becomes of each.
+RL_ZOO_KEYS = ("policy_kwargs", "use_sde", "n_timesteps", "policy", "normalize")
+
 
 class AlgorithmConfig(Config):
     """Names follow Stable-Baselines3 and RL Zoo, so that a published configuration can be pasted in."""
