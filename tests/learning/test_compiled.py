@@ -196,5 +196,18 @@ def test_a_failing_compiler_is_told_in_one_line(
 def test_a_second_trial_takes_over_the_programs_of_the_first(fresh_programs: None) -> None:
     first, second = Trial(PPO, small_config()), Trial(PPO, small_config(learning_rate=0.1, gamma=0.5))
     assert second.programs is first.programs
+    # What no function reads makes no new program.
+    assert Trial(PPO, small_config(n_epochs=5, n_steps=16, normalize_observation=True)).programs is first.programs
     assert Trial(PPO, small_config(model={"hidden_sizes": [4]})).programs is not first.programs
     assert Trial(PPO, small_config(normalize_advantage=False)).programs is not first.programs
+    assert Trial(PPO, small_config(target_kl=0.1)).programs is not first.programs
+    assert Trial(PPO, small_config(batch_size=8)).programs is not first.programs
+    assert Trial(PPO, small_config(seeds=[0, 1, 2])).programs is not first.programs
+    reading = replace(PPO, name="reading", loss_fn=epochs_loss)
+    assert Trial(reading, small_config()).programs is not Trial(reading, small_config(n_epochs=5)).programs
+
+
+def epochs_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    """Reads a structural field that PPO's own loss doesn't."""
+    loss, statistics = PPO.loss_fn(nets, batch, cfg)
+    return loss * cfg.n_epochs, statistics
