@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch import Tensor
 
 from tuneexp.data.minibatches import gather_minibatches, minibatch_rows, valid_rows
 from tuneexp.data.sample_batch import SampleBatch
@@ -42,9 +43,12 @@ def train_one_step(learner: Learner, batch: SampleBatch, n_epochs: int, batch_si
     # Two rows at least: one alone has no deviation to normalise its advantage by.
     learner.require_rows(batch["valid"].sum(1) >= 2)
     own, n_rows = valid_rows(batch["valid"]), batch["valid"].shape[1]
-    steps = []
-    for _ in range(n_epochs):
-        rows = minibatch_rows(own, n_rows, batch_size, learner.generators)
+    # All epochs are drawn before any is used: what a seed draws must not depend on when the others stop.
+    epochs = [minibatch_rows(own, n_rows, batch_size, learner.generators) for _ in range(n_epochs)]
+    steps: list[tuple[Tensor, Tensor]] = []
+    for rows in epochs:
+        if steps and learner.resting:
+            break
         for minibatch in gather_minibatches(columns, rows):
             steps.append(learner.learn_on_batch(minibatch))
     learner.freeze_non_finite()

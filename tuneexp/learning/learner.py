@@ -95,9 +95,10 @@ class Learner:
         self.require_rows(self._everyone)
 
     def require_rows(self, enough: Tensor) -> None:
-        """enough: [S] bool. Seeds without enough valid rows sit out the coming updates."""
+        """enough: [S] bool. Seeds without enough valid rows sit out the coming updates; `resting`: all seeds do."""
         self._enough = enough
-        self._all_learn = not bool((self.failed | self.skipped | ~enough).any())
+        sits_out = self.failed | self.skipped | ~enough
+        self._all_learn, self.resting = not bool(sits_out.any()), bool(sits_out.all())
 
     def learn_on_batch(self, columns: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """columns: [S, B, ...] in the order the program was built for. One gradient step.
