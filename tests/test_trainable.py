@@ -307,3 +307,13 @@ def test_unknown_settings_are_told_with_the_nearest_name() -> None:
         PPO.build(env="CartPole-v1", seeds=[])
     with pytest.raises(UserError):
         PPO.build(env="CartPole-v1", budget_env_steps=0)
+
+
+def test_a_trial_that_can_not_be_built_closes_its_environments() -> None:
+    def no_networks(*_: Any) -> Any:
+        raise UserError("no networks today")
+
+    Unknown.closed = 0
+    with pytest.raises(UserError, match="today"):
+        small_trial(env=Unknown, spec=replace(PPO, name="broken", build_model=no_networks))
+    assert Unknown.closed == 4

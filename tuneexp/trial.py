@@ -19,7 +19,7 @@ from tuneexp.execution.group import EnvRunnerGroup
 from tuneexp.execution.objective import Objective
 from tuneexp.execution.policy import Noise, Policy
 from tuneexp.execution.programs import TrialPrograms, programs_for
-from tuneexp.learning.compilation import Workload
+from tuneexp.learning.compilation import CompileMode, Workload
 from tuneexp.learning.hyper import view_at
 from tuneexp.learning.learner import Learner, UpdateStats
 from tuneexp.rl.distributions import action_head
@@ -37,6 +37,14 @@ class Trial:
         self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
         self.objective = Objective(config.objective, config.seeds)
         envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, config.env_kwargs)
+        try:
+            self._build(envs)
+        except BaseException:
+            envs.close()
+            raise
+
+    def _build(self, envs: SeedEnvs) -> None:
+        spec, config = self.spec, self.config
         self.env_name = envs.name
         self.learner = Learner(
             lambda cfg: spec.build_model(envs.observation_space, envs.action_space, cfg),
@@ -46,11 +54,11 @@ class Trial:
             config.seeds,
         )
         self.normaliser = _normaliser(envs, self.cfg)
-        self.programs = self._programs(envs)
+        self.programs = self._programs(envs, config.compile)
         self.learner.use_program(self.programs.step, self.programs.step_program)
         self.group = EnvRunnerGroup(EnvRunner(envs, self._policy(envs), self.normaliser))
 
-    def _programs(self, envs: SeedEnvs) -> TrialPrograms:
+    def _programs(self, envs: SeedEnvs, mode: CompileMode) -> TrialPrograms:
         rollouts = -(-self.config.budget_env_steps // self.cfg.rollout_env_steps())
         workload = Workload(
             n_seeds=len(self.config.seeds),
@@ -61,7 +69,7 @@ class Trial:
         spec, noise = self.spec, _noise(envs)
         return programs_for(
             self.learner, spec.act_fn, spec.postprocess_fn, envs.observation_space, noise,
-            self.cfg.n_envs, self.cfg.minibatch_rows(), self.config.compile, workload,
+            self.cfg.n_envs, self.cfg.minibatch_rows(), mode, workload,
         )  # fmt: skip
 
     def _policy(self, envs: SeedEnvs) -> Policy:
@@ -161,6 +169,7 @@ class Trial:
         or damaged."""
         try:
             check_compatible(self, state)
+            self._compute_as_in(state)
             self.learner.load_state_dict(state["learner"])
             self.group.load_state_dict(state["group"])
             self.objective.load_state_dict(state["objective"])
@@ -168,6 +177,17 @@ class Trial:
             self.train_s = float(state["train_s"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from error
+
+    def _compute_as_in(self, state: Mapping[str, Any]) -> None:
+        """Compiled and eager arithmetic differ in the last digits: a trial that goes on within its budget keeps
+        to its own, whatever the cache holds by now."""
+        same_budget = state["config"]["budget_env_steps"] == self.config.budget_env_steps
+        if self.config.compile != "auto" or not same_budget or state["compiled"] == self.programs.compiled:
+            return
+        runner = self.group.local_runner
+        self.programs = self._programs(runner.envs, "on" if state["compiled"] else "off")
+        self.learner.use_program(self.programs.step, self.programs.step_program)
+        runner.policy = self._policy(runner.envs)
 
     def close(self) -> None:
         self.group.close()

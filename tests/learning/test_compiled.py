@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.small import small_config, small_trial
+from tests.small import parameters_of, same, small_config, small_trial
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
@@ -48,6 +48,16 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(fresh_prog
         again.close()
     assert Counter.compiled == 2
     assert Counter.traced == 4, "eager and compiled"
+
+    # `auto` compiles what the cache holds, but a trial that was run eagerly goes on eagerly.
+    resumed = small_trial(compile="auto", expected_trials=1000, **changes)
+    assert resumed.programs.compiled
+    resumed.load_state_dict(eager.state_dict())
+    assert not resumed.programs.compiled
+    eager.advance()
+    resumed.advance()
+    assert same(parameters_of(resumed), parameters_of(eager))
+    assert Counter.compiled == 2
 
 
 def test_without_a_compiler_it_trains_eagerly_and_says_so_once(
