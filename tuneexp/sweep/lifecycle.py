@@ -69,12 +69,9 @@ def _run_trials(
         ) from error
 
 
-def finish(config: SweepConfig, folder: SweepFolder, space: SearchSpace) -> SweepResult:
-    """A sweep whose trials have all ended: what a kill kept from being written or delivered. Usually nothing."""
-    if folder.study_file.exists():
-        _warn(drain_now(folder.path, DELIVERY_TIMEOUT_S))
-        return result_of(config, folder)
-    return write_summary(config, folder, mlflow_callback(config, folder, space))
+def deliver_rest(folder: SweepFolder) -> None:
+    """Bring MLflow what it could not take when the sweep ended. Usually nothing."""
+    _warn(drain_now(folder.path, DELIVERY_TIMEOUT_S))
 
 
 def write_summary(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallback) -> SweepResult:

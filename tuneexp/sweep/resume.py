@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from tuneexp.sweep.config import SweepConfig, read_config
 from tuneexp.sweep.events import Watcher
-from tuneexp.sweep.folder import remove, sweep_folder, writable_storage
-from tuneexp.sweep.results import SweepResult, all_trials_ended
+from tuneexp.sweep.folder import SweepFolder, remove, sweep_folder, writable_storage
+from tuneexp.sweep.results import SweepResult, all_trials_ended, result_of
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.sweep import checked_space, ray_for
 
@@ -37,16 +37,25 @@ def resume(
     with folder.lock():
         for leftover in folder.path.glob(".*.tmp"):
             remove(leftover)
+        if all_trials_ended(config, folder):
+            return _finished(config, folder)
         report_changed_source(config)
         space = checked_space(config, SearchSpace.of(config.space))
-        if all_trials_ended(config, folder):
-            from tuneexp.sweep.lifecycle import finish
-
-            return finish(config, folder, space)
         with ray_for(config, verbose) as ray:
             from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
 
             return run_to_the_end(config, folder, space, callbacks, on_event, ray)
+
+
+def _finished(config: SweepConfig, folder: SweepFolder) -> SweepResult:
+    """Nothing is left to train; what a kill kept from being written about it, or delivered, is done now."""
+    from tuneexp.sweep.lifecycle import deliver_rest, mlflow_callback, write_summary
+
+    if folder.study_file.exists():  # written last
+        deliver_rest(folder)
+        return result_of(config, folder)
+    space = checked_space(config, SearchSpace.of(config.space))
+    return write_summary(config, folder, mlflow_callback(config, folder, space))
 
 
 def report_changed_source(config: SweepConfig) -> None:
