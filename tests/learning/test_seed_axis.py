@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from tests.small import minibatch_of, moments_of, parameters_of, rollout_batch, same, small_trial
+from tuneexp.algorithms.ppo import PPO
+from tuneexp.algorithms.spec import replace
 from tuneexp.data.sample_batch import SEED_ROW_AXES, SampleBatch
 from tuneexp.execution.training_ops import train_one_step
 from tuneexp.trial import Trial
@@ -35,6 +38,24 @@ def test_seeds_at_once_are_single_runs_where_normalised() -> None:
     together, alone = trained([4, 7], **changes), trained([7], **changes)
     for name, leaf in together.learner.parameters.items():
         torch.testing.assert_close(leaf[1], alone.learner.parameters[name][0], rtol=1e-4, atol=1e-5)
+
+
+def sgd(named_parameters: Mapping[str, Any], cfg: Any) -> torch.optim.Optimizer:
+    """Without Adam's step counter, which all seeds of a trial share."""
+    return torch.optim.SGD(named_parameters.values(), lr=cfg.learning_rate, momentum=0.9)
+
+
+def test_seeds_at_once_are_single_runs_where_each_stops_at_its_own_time() -> None:
+    changes = {"spec": replace(PPO, name="sgd", optimizer_fn=sgd), "learning_rate": 0.1, "target_kl": 0.002}
+    together = small_trial([0, 1, 2], n_epochs=4, **changes)
+    applied = torch.stack([together._training_step().updates for _ in range(3)])
+    assert (applied < 16).any(), "some stopped early"
+    assert any(len(set(row.tolist())) > 1 for row in applied), "not all at the same time"
+    for seed in range(3):
+        alone = small_trial([seed], n_epochs=4, **changes)
+        assert [int(alone._training_step().updates) for _ in range(3)] == applied[:, seed].tolist()
+        for name, leaf in together.learner.parameters.items():
+            torch.testing.assert_close(leaf[seed], alone.learner.parameters[name][0], rtol=1e-4, atol=1e-5)
 
 
 def test_seeds_differ_from_each_other() -> None:
