@@ -12,10 +12,10 @@ SOURCES := tuneexp tests experiments benchmarks
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static test-fast bench bench-ppo bench-sweep ui format install clean
+.PHONY: help demo test check static test-fast bench bench-learning bench-ppo bench-sweep ui format install clean
 
 help: ## show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: $(STAMP) ## tune PPO on CartPole with a live leaderboard, a minute or two
 	$(BIN)/python experiments/cartpole_ppo.py
@@ -39,6 +39,9 @@ bench: $(STAMP) $(PEERS_STAMP) ## measure against Stable-Baselines3 and RLlib; w
 
 bench-ppo: $(STAMP) $(PEERS_STAMP) ## only the training part of the benchmark
 	$(BIN)/python -m benchmarks ppo --peers $(PEERS)/bin/python
+
+bench-learning: $(STAMP) ## only whether PPO reaches its scores
+	$(BIN)/python -m benchmarks learning --peers $(BIN)/python
 
 bench-sweep: $(STAMP) $(PEERS_STAMP) ## only the sweep part of the benchmark
 	$(BIN)/python -m benchmarks sweep --peers $(PEERS)/bin/python
