@@ -150,10 +150,10 @@ def _ppo_section(ppo: dict[str, Any]) -> str:
     lines = [
         "## PPO, one process",
         _machine_words(ppo["machine"]),
-        f"{ppo['env_steps_per_seed']:,} environment steps a seed; medians of {ppo['repeats']} runs, ratios "
-        "within a repeat. The rate is over the last nine tenths of the budget; the first tenth, with everything that is done once (building, and here "
-        "loading the compiled programs from a warm cache), has a column of its own. Training alone is the same time "
-        "without the evaluations.",
+        f"{ppo['env_steps_per_seed']:,} environment steps a seed; medians of {ppo['repeats']} runs, ratios within a "
+        "repeat. The rate is over the last nine tenths of the budget; the first tenth, with everything that is done "
+        "once (building, and here loading the compiled programs from a warm cache), has a column of its own. Training "
+        "alone is the same time without the evaluations.",
     ]
     for key, setup in SETUPS.items():
         sides = ppo["setups"][key]
