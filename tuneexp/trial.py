@@ -87,7 +87,8 @@ class Trial:
 
     def advance(self) -> dict[str, Any]:
         """Sample, learn and sync until the next report is due; then evaluate. Returns the metrics."""
-        started, steps_before = time.perf_counter(), self.env_steps
+        runner = self.group.local_runner
+        started, transitions_before = time.perf_counter(), runner.transitions
         period = self.config.report_period
         due = min((self.env_steps // period + 1) * period, self.config.budget_env_steps)
         while True:
@@ -98,8 +99,8 @@ class Trial:
         self.iteration += 1
         seconds = time.perf_counter() - started
         self.train_s += seconds
-        sampled = (self.env_steps - steps_before) * len(self.config.seeds)
-        return self._metrics(stats, returns, sampled / seconds)
+        # The clock counts every call of `step`, the same for all seeds; the rate leaves out those that only reset.
+        return self._metrics(stats, returns, (runner.transitions - transitions_before) / seconds)
 
     def _training_step(self) -> UpdateStats:
         self.learner.start_rollout(self.progress)

@@ -28,6 +28,7 @@ class EnvRunner:
         self.envs, self.policy, self.normaliser = envs, policy, normaliser
         self.episodes = EpisodeTracker(envs.n_seeds, envs.n_envs)
         self.generators = [generator(seed, "runner") for seed in envs.seeds]
+        self.transitions = 0
         raw = envs.reset()
         self._obs = raw if normaliser is None else normaliser.observe(raw)
 
@@ -47,6 +48,7 @@ class EnvRunner:
                 self._normalise(self.normaliser, fragment, t, step)
         fragment.obs[n_steps] = self._obs
         self.episodes.update(*fragment.episode_columns())
+        self.transitions += fragment.n_transitions()
         return fragment.batch(self.policy.column_names)
 
     def _normalise(self, normaliser: RunningNormaliser, fragment: _Fragment, t: int, step: Step) -> None:
@@ -112,6 +114,10 @@ class _Fragment:
         self._scaled.append(reward)
         if true_next_obs is not None:
             self._true_next[t] = true_next_obs
+
+    def n_transitions(self) -> int:
+        """Steps of all seeds that were more than a reset."""
+        return int(self._valid.sum())
 
     def episode_columns(self) -> tuple[NDArray[Any], ...]:
         """reward as the environment gave it, terminated, truncated, valid: [T, S, N]."""

@@ -8,6 +8,7 @@ check on each call.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -86,13 +87,24 @@ def cache_folder() -> Path:
 def key_of(graph: fx.GraphModule, example: Sequence[Tensor]) -> str:
     """Everything the compiled code depends on: operations, shapes, constants, torch, processor."""
     digest = hashlib.sha256()
-    parts = [graph.code, torch.__version__, platform.machine(), torch.backends.cpu.get_cpu_capability()]
+    parts = [graph.code, torch.__version__, _processor()]
     parts += [f"{tuple(t.shape)}{t.stride()}{t.dtype}{t.device}" for t in example]
     for part in parts:
         digest.update(part.encode())
     for name, constant in sorted(graph.named_buffers()):
         digest.update(name.encode() + constant.numpy(force=True).tobytes())
     return digest.hexdigest()[:32]
+
+
+@functools.cache
+def _processor() -> str:
+    """Model and instruction set: compiled code uses all of it, and a cache may be shared by different machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        told = [line for line in lines if line.startswith(("model name", "flags", "CPU part", "Features"))]
+    except OSError:
+        told = [platform.processor()]
+    return "\n".join([platform.machine(), torch.backends.cpu.get_cpu_capability(), *sorted(set(told))])
 
 
 def is_cached(key: str) -> bool:
