@@ -25,6 +25,9 @@ from tuneexp.learning.learner import Learner, UpdateStats
 from tuneexp.rl.distributions import action_head
 from tuneexp.trial_config import TrialConfig
 
+# What an evaluation may take, for the decision whether compiling pays.
+LONG_EPISODE_STEPS = 500
+
 
 class Trial:
     """`advance()` trains to the next report. The clock is `env_steps`, per seed."""
@@ -60,10 +63,11 @@ class Trial:
 
     def _programs(self, envs: SeedEnvs, mode: CompileMode) -> TrialPrograms:
         rollouts = -(-self.config.budget_env_steps // self.cfg.rollout_env_steps())
+        evaluations = -(-self.config.budget_env_steps // self.config.report_period)
         workload = Workload(
             n_seeds=len(self.config.seeds),
             updates=rollouts * self.cfg.updates_per_rollout(),
-            acts=rollouts * self.cfg.rollout_env_steps() // self.cfg.n_envs,
+            acts=rollouts * self.cfg.rollout_env_steps() // self.cfg.n_envs + evaluations * LONG_EPISODE_STEPS,
             trials=self.config.expected_trials,
         )
         spec, noise = self.spec, _noise(envs)
