@@ -12,7 +12,7 @@ from ray.tune import Trainable
 
 from tuneexp import addresses, checkpoint
 from tuneexp.algorithms.config import RL_ZOO_KEYS
-from tuneexp.algorithms.registry import address_of, load_spec, source_hash
+from tuneexp.algorithms.registry import address_of, load_spec, source_changed, source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.trial import Trial
@@ -68,7 +68,7 @@ class AlgorithmTrainable(Trainable):
 
 
 def report_changed_source(config: TrialConfig) -> None:
-    if config.source_hash is not None and source_hash(config.algorithm) != config.source_hash:
+    if source_changed(config.algorithm, config.source_hash):
         log.warning("the source of %s has changed since this was started", config.algorithm)
 
 

@@ -55,6 +55,11 @@ def address_of(spec: AlgorithmSpec) -> str:
     raise UserError(f"the algorithm {spec.name!r} has no address; {HOW_TO_ADDRESS}")
 
 
+def source_changed(address: str, since: str | None) -> bool:
+    """Whether the algorithm's file is no longer the one whose hash is `since` (None: it had none)."""
+    return since is not None and source_hash(address) != since
+
+
 def source_hash(address: str) -> str | None:
     """Of the file that defines the algorithm; None for a built-in one, which the version stands for."""
     if address in ALGORITHMS:

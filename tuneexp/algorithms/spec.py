@@ -31,7 +31,6 @@ class AlgorithmSpec:
     loss_fn: LossFn
     postprocess_fn: PostprocessFn
     optimizer_fn: OptimizerFn
-    action_kinds: tuple[str, ...] = ("discrete", "multi_discrete", "continuous")
     training_step: TrainingStep = on_policy_step
 
     def build(self, env: str | Callable[..., Any], seeds: Sequence[int] = (0,), **settings: Any) -> AlgorithmTrainable:

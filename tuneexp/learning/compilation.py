@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 from torch import Tensor
+from torch.fx import GraphModule
 
 from tuneexp.learning import program
 from tuneexp.learning.program import CannotCompile, Program, TensorFn
@@ -18,6 +20,7 @@ CompileMode = Literal["auto", "on", "off"]
 
 # Measured on 2.6 GHz cores with 64x64 networks; they only have to be right within a factor of two.
 COMPILE_S = 12.0
+TRACE_S = 0.5
 SAVED_PER_UPDATE_S = 0.0006
 SAVED_PER_SEED_UPDATE_S = 0.00045
 SAVED_PER_ACT_S = 0.00025
@@ -32,10 +35,17 @@ class Workload:
     acts: int
     trials: int = 1
 
-    def repays_compiling(self) -> bool:
+    def saved_s(self) -> float:
+        """Seconds that compiled programs save over eager ones."""
         per_update = SAVED_PER_UPDATE_S + SAVED_PER_SEED_UPDATE_S * self.n_seeds
-        saved = self.updates * per_update + self.acts * SAVED_PER_ACT_S
-        return saved * self.trials > COMPILE_S
+        return (self.updates * per_update + self.acts * SAVED_PER_ACT_S) * self.trials
+
+    def repays_compiling(self) -> bool:
+        return self.saved_s() > COMPILE_S
+
+    def repays_tracing(self) -> bool:
+        """Tracing and loading cost about half a second even when the disk has the program."""
+        return self.saved_s() > TRACE_S
 
 
 @dataclass(frozen=True)
@@ -51,8 +61,9 @@ class Request:
 
 def build_programs(requests: Sequence[Request], mode: CompileMode, workload: Workload) -> list[Program]:
     """All of them compiled, or none. `auto` compiles where the work repays it or the disk has it already."""
-    if mode == "off" or (mode == "auto" and not _worth_tracing(workload)):
+    if mode == "off" or (mode == "auto" and not workload.repays_tracing()):
         return [_eager(request) for request in requests]
+    graphs: list[GraphModule] = []
     try:
         graphs = [program.trace(request.fn, request.example) for request in requests]
         examples = [request.example for request in requests]
@@ -63,20 +74,15 @@ def build_programs(requests: Sequence[Request], mode: CompileMode, workload: Wor
         _warn_once(f"not compiled, running eagerly: {reason}")
     except Exception as error:  # a loss that can't be traced is still a loss that can train
         _warn_once(f"not compiled, running eagerly: {_why_untraceable(error)}")
-    return [_eager(request) for request in requests]
+    return [_eager(*traced) for traced in zip_longest(requests, graphs)]
 
 
-def _worth_tracing(workload: Workload) -> bool:
-    """Tracing and loading cost about half a second even when the disk has the program."""
-    per_update = SAVED_PER_UPDATE_S + SAVED_PER_SEED_UPDATE_S * workload.n_seeds
-    return (workload.updates * per_update + workload.acts * SAVED_PER_ACT_S) * workload.trials > 0.5
-
-
-def _eager(request: Request) -> Program:
+def _eager(request: Request, graph: GraphModule | None = None) -> Program:
+    """`graph`: the trace of the request, where there is one already."""
     if not request.trace_when_eager:
         return program.eager(request.fn)
     try:
-        return program.traced_eager(program.trace(request.fn, request.example))
+        return program.traced_eager(program.trace(request.fn, request.example) if graph is None else graph)
     except Exception as error:
         _warn_once(f"running without a trace, which is slower: {_why_untraceable(error)}")
         return program.eager(request.untraceable or request.fn)

@@ -51,20 +51,15 @@ class Learner:
         self.generators = [generator(seed, "learner") for seed in seeds]
         self.failed = torch.zeros(len(seeds), dtype=torch.bool)
         self.n_updates = 0
-        self._optimizer_fn = optimizer_fn
         self._leaves = list(self.parameters.values())
         self._program: Program | None = None
-        self.configure(cfg)
-        self.optimizer = StackedOptimizer(self.stack, optimizer_fn, view_at(cfg, 0.0))
-
-    def configure(self, cfg: Config) -> None:
-        """Take over a configuration; the networks stay."""
         self.cfg = cfg
         self.numeric, self.static = split_fields(cfg)
         self.hyper = as_tensor(numeric_values(cfg, self.numeric, 0.0))
         self.skipped = torch.zeros(len(self.seeds), dtype=torch.bool)
         self._everyone = torch.ones(len(self.seeds), dtype=torch.bool)
         self.require_rows(self._everyone)
+        self.optimizer = StackedOptimizer(self.stack, optimizer_fn, view_at(cfg, 0.0))
 
     @property
     def parameters(self) -> dict[str, Tensor]:

@@ -59,9 +59,9 @@ def _finished(config: SweepConfig, folder: SweepFolder) -> SweepResult:
 
 
 def report_changed_source(config: SweepConfig) -> None:
-    from tuneexp.algorithms.registry import source_hash
+    from tuneexp.algorithms.registry import source_changed
 
-    if config.source_hash is not None and source_hash(config.algorithm) != config.source_hash:
+    if source_changed(config.algorithm, config.source_hash):
         logger.warning(
             "the source of %s has changed since the sweep started; later trials use the new one", config.algorithm
         )
