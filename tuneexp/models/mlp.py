@@ -54,7 +54,8 @@ class MLP(nn.Module):
     """[..., in_size] -> [..., out_size], through hidden layers that each end in the activation.
 
     `out_size` None leaves out the last linear layer: the output is the last hidden layer's (a trunk for heads), or the
-    input itself where there is no hidden layer. `out_gain` is the orthogonal gain of the last layer.
+    input itself where there is no hidden layer. `out_gain` is the orthogonal gain of the last layer. `layer_norm`
+    normalises each hidden layer before its activation (Ba et al. 2016).
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class MLP(nn.Module):
         activation: str = "tanh",
         ortho_init: bool = True,
         out_gain: float = 1.0,
+        layer_norm: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -74,7 +76,10 @@ class MLP(nn.Module):
         size = in_size
         for hidden in hidden_sizes:
             gain = HIDDEN_GAIN if ortho_init else None
-            layers += [linear(size, hidden, orthogonal_gain=gain, generator=generator), make_activation()]
+            layers.append(linear(size, hidden, orthogonal_gain=gain, generator=generator))
+            if layer_norm:
+                layers.append(nn.LayerNorm(hidden))
+            layers.append(make_activation())
             size = hidden
         if out_size is not None:
             gain = out_gain if ortho_init else None

@@ -24,6 +24,7 @@ NoiseKind = Literal["uniform", "normal"]
 ActionKind = Literal["discrete", "multi_discrete", "continuous"]
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+_LOG_2 = math.log(2.0)
 
 
 class Distribution(Protocol):
@@ -125,6 +126,83 @@ class DiagGaussian:
 
     def _sum(self, per_component: Tensor) -> Tensor:
         return per_component.sum(self._event) if self._event else per_component
+
+
+class SquashedGaussian:
+    """tanh of independent normals: actions in (-1, 1). Haarnoja et al. 2018, appendix C.
+
+    mean, log_std: [..., *event]; `event_dims` trailing axes (default 1) make one action. "raw" is the normal number
+    before the tanh: a density computed from it stays exact where the action itself has rounded to 1.
+    """
+
+    def __init__(self, mean: Tensor, log_std: Tensor, event_dims: int = 1) -> None:
+        self.normal = DiagGaussian(mean, log_std, event_dims)
+
+    def raw(self, noise: Tensor) -> Tensor:
+        """noise: [..., *event], standard normal. The sample before the tanh, differentiable in mean and log_std."""
+        return self.normal.sample(noise)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """noise: [..., *event], standard normal. Returns actions [..., *event] in [-1, 1]."""
+        return self.raw(noise).tanh()
+
+    def sample_and_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The action of `noise` and its log density [...]: what a loss wants, without a way back through the tanh."""
+        raw = self.raw(noise)
+        return raw.tanh(), self.raw_log_prob(raw)
+
+    def mode(self) -> Tensor:
+        """tanh of the mean (the median of the action; where the density has its top depends on the spread)."""
+        return self.normal.mean.tanh()
+
+    def raw_log_prob(self, raw: Tensor) -> Tensor:
+        """raw: [..., *event], before the tanh. Returns the log density [...] of tanh(raw)."""
+        # log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)), which neither overflows nor reaches log 0.
+        log_slope = 2.0 * (_LOG_2 - raw - torch.nn.functional.softplus(-2.0 * raw))
+        return self.normal.log_prob(raw) - self.normal._sum(log_slope)
+
+    def log_prob(self, action: Tensor) -> Tensor:
+        """action: [..., *event] in [-1, 1]; rounded by up to one float step at the ends, which have no raw value."""
+        inside = 1.0 - torch.finfo(action.dtype).eps
+        return self.raw_log_prob(action.clamp(-inside, inside).atanh())
+
+
+class ActionScale:
+    """Between actions of networks, in [-1, 1], and those of a bounded Box: an affine map for each component.
+
+    Raises `UserError` for a Box that isn't bounded, or has no room between its bounds.
+    """
+
+    def __init__(self, space: gym.Space) -> None:
+        if not isinstance(space, gym.spaces.Box):
+            raise UserError(f"actions of {space} have no scale; continuous actions are a Box of floats")
+        low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            raise UserError(
+                f"this algorithm needs bounded actions, these reach from {low.min():g} to {high.max():g}; write bounds "
+                "with gymnasium.wrappers.RescaleAction or ClipAction inside the environment, or use PPO or A2C"
+            )
+        if not (low < high).all():
+            raise UserError(f"an action component of {space} has one value only; remove it from the action space")
+        self._centre, self._half = _constant((low + high) / 2.0), _constant((high - low) / 2.0)
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """[-1, 1] -> [low, high], [..., *shape]."""
+        return action * _like(self._half, action) + _like(self._centre, action)
+
+    def from_env(self, action: Tensor) -> Tensor:
+        """[low, high] -> [-1, 1], [..., *shape]."""
+        return (action - _like(self._centre, action)) / _like(self._half, action)
+
+
+def _constant(values: np.ndarray) -> float | list:
+    """One number where all are equal, as they mostly are: no tensor to create in each step."""
+    equal = values.size > 0 and bool((values == values.flat[0]).all())
+    return float(values.flat[0]) if equal else values.tolist()
+
+
+def _like(constant: float | list, other: Tensor) -> Tensor | float:
+    return constant if isinstance(constant, float) else torch.tensor(constant, dtype=other.dtype, device=other.device)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def layout(space: gym.spaces.Dict) -> list[Leaf]:
     leaves: list[Leaf] = []
     start = 0
     for name, leaf in _leaves(space, ""):
-        shape = tuple(leaf.shape)
+        shape = tuple(leaf.shape or ())
         leaves.append(Leaf(name, start, math.prod(shape), shape, leaf))
         start += leaves[-1].size
     if not start:

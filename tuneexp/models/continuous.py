@@ -1,0 +1,235 @@
+"""Actors and whole models of the off-policy actor-critics: SAC (continuous and discrete), TD3, DDPG, TQC.
+
+Their submodules are the parts of a loss: `actor`, `critic`, `temperature`. Actions are those of networks, in [-1, 1];
+`rl.distributions.ActionScale` maps them to the bounds of the action space. Layers start as torch starts them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import torch
+from torch import Tensor, nn
+
+from tuneexp.errors import UserError
+from tuneexp.models.critics import Critics
+from tuneexp.models.encoder import Encoder
+from tuneexp.models.mlp import MLP, linear
+from tuneexp.models.q_network import QNetwork
+from tuneexp.rl.distributions import ActionHead, ActionScale, Categorical, SquashedGaussian, action_head
+
+LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
+
+
+def bounded_head(action_space: gym.Space) -> ActionHead:
+    """The head of a bounded Box; `UserError` for any other space, with what fits."""
+    head = action_head(action_space)
+    if head.kind != "continuous":
+        raise UserError(f"this network needs a Box of continuous actions; these are {action_space}")
+    ActionScale(action_space)
+    return head
+
+
+class _Trunk(nn.Module):
+    """Encoder and hidden layers: what every actor starts with. [..., *observation shape] -> [..., out_size]."""
+
+    def __init__(
+        self,
+        observation_space: gym.Space,
+        hidden_sizes: Sequence[int],
+        activation: str,
+        layer_norm: bool,
+        cnn: str,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__()
+        self.encoder = Encoder(observation_space, cnn=cnn, ortho_init=False, generator=generator)
+        self.mlp = MLP(
+            self.encoder.size,
+            hidden_sizes,
+            activation=activation,
+            ortho_init=False,
+            layer_norm=layer_norm,
+            generator=generator,
+        )
+        self.out_size = self.mlp.out_size
+
+    def forward(self, obs: Tensor) -> Tensor:
+        return self.mlp(self.encoder(obs))
+
+
+class GaussianActor(nn.Module):
+    """SAC's policy: mean and log standard deviation of actions before the tanh (Haarnoja et al. 2018)."""
+
+    def __init__(
+        self,
+        observation_space: gym.Space,
+        action_space: gym.Space,
+        *,
+        hidden_sizes: Sequence[int] = (256, 256),
+        activation: str = "relu",
+        layer_norm: bool = False,
+        cnn: str = "auto",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.head = bounded_head(action_space)
+        self.trunk = _Trunk(observation_space, hidden_sizes, activation, layer_norm, cnn, generator)
+        size = self.trunk.out_size
+        self.mean = linear(size, self.head.size, orthogonal_gain=None, generator=generator)
+        self.log_std = linear(size, self.head.size, orthogonal_gain=None, generator=generator)
+
+    def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation, [..., *action shape] each; the latter in [-20, 2]."""
+        features = self.trunk(obs)
+        log_std = self.log_std(features).clamp(LOG_STD_MIN, LOG_STD_MAX)
+        return _shaped(self.mean(features), self.head), _shaped(log_std, self.head)
+
+    def dist(self, obs: Tensor) -> SquashedGaussian:
+        mean, log_std = self(obs)
+        return SquashedGaussian(mean, log_std, event_dims=len(self.head.shape))
+
+
+class DeterministicActor(nn.Module):
+    """The policy of DDPG and TD3: obs -> actions [..., *action shape] in [-1, 1], through a tanh."""
+
+    def __init__(
+        self,
+        observation_space: gym.Space,
+        action_space: gym.Space,
+        *,
+        hidden_sizes: Sequence[int] = (256, 256),
+        activation: str = "relu",
+        layer_norm: bool = False,
+        cnn: str = "auto",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.head = bounded_head(action_space)
+        self.trunk = _Trunk(observation_space, hidden_sizes, activation, layer_norm, cnn, generator)
+        self.out = linear(self.trunk.out_size, self.head.size, orthogonal_gain=None, generator=generator)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        return _shaped(self.out(self.trunk(obs)).tanh(), self.head)
+
+
+def _shaped(flat: Tensor, head: ActionHead) -> Tensor:
+    return flat if len(head.shape) == 1 else flat.reshape(*flat.shape[:-1], *head.shape)
+
+
+class Temperature(nn.Module):
+    """SAC's weight of the entropy, exp(log_alpha)."""
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__()
+        if not alpha > 0.0:
+            raise UserError(f"an entropy weight starts above 0, not at {alpha:g}")
+        self.log_alpha = nn.Parameter(torch.tensor(math.log(alpha)))
+
+    def forward(self) -> Tensor:
+        return self.log_alpha.exp()
+
+
+class SoftActorCritic(nn.Module):
+    """SAC on continuous actions; TQC with `n_quantiles` numbers a critic. Parts: actor, critic, temperature.
+
+    critic_hidden_sizes: None means those of the actor. `network`: activation, layer_norm, cnn of all networks.
+    """
+
+    def __init__(
+        self,
+        observation_space: gym.Space,
+        action_space: gym.Space,
+        *,
+        hidden_sizes: Sequence[int] = (256, 256),
+        critic_hidden_sizes: Sequence[int] | None = None,
+        n_critics: int = 2,
+        n_quantiles: int = 1,
+        initial_alpha: float = 1.0,
+        **network: Any,
+    ) -> None:
+        super().__init__()
+        sizes = hidden_sizes if critic_hidden_sizes is None else critic_hidden_sizes
+        self.actor = GaussianActor(observation_space, action_space, hidden_sizes=hidden_sizes, **network)
+        self.critic = Critics(
+            observation_space, action_space, hidden_sizes=sizes, n_critics=n_critics, out_size=n_quantiles, **network
+        )
+        self.temperature = Temperature(initial_alpha)
+
+    def dist(self, obs: Tensor) -> SquashedGaussian:
+        """obs: [..., *observation shape]."""
+        return self.actor.dist(obs)
+
+    def q(self, obs: Tensor, action: Tensor) -> Tensor:
+        """action: [..., *action shape] in [-1, 1]. [n_critics, ...], with quantiles [n_critics, ..., n_quantiles]."""
+        return self.critic(obs, action)
+
+    def alpha(self) -> Tensor:
+        """The weight of the entropy, a 0-d tensor."""
+        return self.temperature()
+
+
+class DiscreteSoftActorCritic(nn.Module):
+    """SAC on Discrete actions (Christodoulou 2019). Parts: actor (logits), critic (a value for each action),
+    temperature."""
+
+    def __init__(
+        self,
+        observation_space: gym.Space,
+        action_space: gym.Space,
+        *,
+        hidden_sizes: Sequence[int] = (256, 256),
+        critic_hidden_sizes: Sequence[int] | None = None,
+        n_critics: int = 2,
+        initial_alpha: float = 1.0,
+        **network: Any,
+    ) -> None:
+        super().__init__()
+        sizes = hidden_sizes if critic_hidden_sizes is None else critic_hidden_sizes
+        self.actor = QNetwork(observation_space, action_space, hidden_sizes=hidden_sizes, **network)
+        self.critic = nn.ModuleList(
+            QNetwork(observation_space, action_space, hidden_sizes=sizes, **network) for _ in range(n_critics)
+        )
+        self.temperature = Temperature(initial_alpha)
+
+    def dist(self, obs: Tensor) -> Categorical:
+        """obs: [..., *observation shape]."""
+        return Categorical(self.actor(obs))
+
+    def q(self, obs: Tensor) -> Tensor:
+        """[n_critics, ..., A]."""
+        return torch.stack([critic(obs) for critic in self.critic])
+
+    def alpha(self) -> Tensor:
+        """The weight of the entropy, a 0-d tensor."""
+        return self.temperature()
+
+
+class DeterministicActorCritic(nn.Module):
+    """DDPG (one critic) and TD3 (two). Parts: actor, critic."""
+
+    def __init__(
+        self,
+        observation_space: gym.Space,
+        action_space: gym.Space,
+        *,
+        hidden_sizes: Sequence[int] = (256, 256),
+        critic_hidden_sizes: Sequence[int] | None = None,
+        n_critics: int = 2,
+        **network: Any,
+    ) -> None:
+        super().__init__()
+        sizes = hidden_sizes if critic_hidden_sizes is None else critic_hidden_sizes
+        self.actor = DeterministicActor(observation_space, action_space, hidden_sizes=hidden_sizes, **network)
+        self.critic = Critics(observation_space, action_space, hidden_sizes=sizes, n_critics=n_critics, **network)
+
+    def act(self, obs: Tensor) -> Tensor:
+        """[..., *action shape] in [-1, 1]."""
+        return self.actor(obs)
+
+    def q(self, obs: Tensor, action: Tensor) -> Tensor:
+        """action: [..., *action shape] in [-1, 1]. Returns [n_critics, ...]."""
+        return self.critic(obs, action)

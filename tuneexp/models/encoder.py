@@ -1,0 +1,157 @@
+"""Observations of any supported space -> one vector of features."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Any, Literal, cast
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tuneexp.errors import UserError, unknown_name
+from tuneexp.models.cnn import NATURE_SMALLEST, ImpalaResNet, NatureCNN
+from tuneexp.rl.packing import Leaf, layout
+
+CnnName = Literal["auto", "nature", "impala"]
+CNNS: dict[str, type[NatureCNN] | type[ImpalaResNet]] = {"nature": NatureCNN, "impala": ImpalaResNet}
+
+
+def is_image(space: gym.Space[Any]) -> bool:
+    """A Box of bytes with three axes. Anything else with numbers in it is a vector."""
+    return isinstance(space, gym.spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
+
+
+def channels_first(shape: Sequence[int]) -> bool:
+    """Whether an image's channels are its first axis or its last: whichever is shorter."""
+    first, middle, last = shape
+    if first == last or middle < min(first, last):
+        raise UserError(
+            f"in images of shape {tuple(shape)} neither the first nor the last axis can be told to be the channels; "
+            "make them [channels, height, width] or [height, width, channels], with fewer channels than rows"
+        )
+    return first < last
+
+
+class Encoder(nn.Module):
+    """Observations [..., *shape] -> features float32 [..., size].
+
+    A Box is flattened, a Discrete is one-hot, an image (a Box of bytes with three axes, channels first or last) goes
+    through a CNN, scaled to [0, 1]. A Dict comes packed into one flat axis (`rl/packing.py`): each of its leaves is
+    treated so, and the results lie side by side in the order of the leaves, but for those named in `leave_out`.
+
+    cnn: "nature" (Mnih et al. 2015), "impala" (Espeholt et al. 2018), or "auto": the first where images are large
+    enough for it (36x36), else the second. `hidden_layer=False` leaves out the CNN's own hidden layer. Spaces without
+    images have no parameters here.
+    """
+
+    def __init__(
+        self,
+        observation_space: gym.Space[Any],
+        *,
+        cnn: str = "auto",
+        hidden_layer: bool = True,
+        ortho_init: bool = True,
+        leave_out: Collection[str] = (),
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if cnn != "auto" and cnn not in CNNS:
+            raise unknown_name("cnn", cnn, ["auto", *CNNS])
+
+        def part(space: gym.Space[Any]) -> nn.Module:
+            if not is_image(space):
+                return FlatObservation(space)
+            return ImageEncoder(space.shape or (), cnn, hidden_layer, ortho_init, generator)
+
+        self.leaves: list[Leaf] | None = None
+        if isinstance(observation_space, gym.spaces.Dict):
+            self.leaves = [leaf for leaf in layout(observation_space) if leaf.name not in leave_out]
+            self.parts = nn.ModuleList([part(_as_packed(leaf.space)) for leaf in self.leaves])
+        else:
+            self.parts = nn.ModuleList([part(observation_space)])
+        self.size = sum(cast(int, part.size) for part in self.parts)
+        if not self.size:
+            raise UserError(f"there is nothing to learn from in observations of {observation_space}")
+
+    def forward(self, obs: Tensor) -> Tensor:
+        if self.leaves is None:
+            return self.parts[0](obs)
+        features = [part(_leaf_of(obs, leaf)) for leaf, part in zip(self.leaves, self.parts, strict=True)]
+        return torch.cat(features, dim=-1)
+
+
+def _as_packed(space: gym.Space[Any]) -> gym.Space[Any]:
+    """Packed choices count from 0."""
+    return gym.spaces.Discrete(int(space.n)) if isinstance(space, gym.spaces.Discrete) else space
+
+
+def _leaf_of(packed: Tensor, leaf: Leaf) -> Tensor:
+    """packed: [..., packed_size]. Returns [..., *leaf.shape]."""
+    return packed[..., leaf.start : leaf.start + leaf.size].reshape(*packed.shape[:-1], *leaf.shape)
+
+
+class ImageEncoder(nn.Module):
+    """Bytes [..., *shape] -> features [..., size], through the CNN of that name."""
+
+    def __init__(
+        self, shape: Sequence[int], cnn: str, hidden_layer: bool, ortho_init: bool, generator: torch.Generator | None
+    ) -> None:
+        super().__init__()
+        self.channels_first = channels_first(shape)
+        planes = tuple(shape) if self.channels_first else (shape[2], shape[0], shape[1])
+        if cnn == "auto":
+            cnn = "nature" if min(planes[1:]) >= NATURE_SMALLEST else "impala"
+        without: dict[str, Any] = {} if hidden_layer else {"features": None}
+        self.cnn = CNNS[cnn](planes, ortho_init=ortho_init, generator=generator, **without)
+        self.size = self.cnn.size
+
+    def forward(self, images: Tensor) -> Tensor:
+        scaled = images.to(torch.float32) * (1.0 / 255.0)
+        return self.cnn(scaled if self.channels_first else scaled.movedim(-1, -3))
+
+
+class FlatObservation(nn.Module):
+    """Observations [..., *shape] -> float32 [..., size]: a Box or MultiBinary is flattened, a Discrete is one-hot, a
+    MultiDiscrete one-hot for each of its choices.
+
+    It has neither parameters nor buffers: a seed axis has nothing to stack here.
+    """
+
+    def __init__(self, observation_space: gym.Space[Any]) -> None:
+        super().__init__()
+        self.classes: list[int] = []
+        self.first = 0
+        self.shape: tuple[int, ...] = ()
+        if isinstance(observation_space, gym.spaces.Discrete):
+            self.classes, self.first = [int(observation_space.n)], int(observation_space.start)
+        elif isinstance(observation_space, gym.spaces.MultiDiscrete):
+            self.classes = [int(n) for n in observation_space.nvec.flat]
+            self.shape = tuple(observation_space.shape)
+        elif isinstance(observation_space, gym.spaces.Box | gym.spaces.MultiBinary):
+            self.shape = tuple(observation_space.shape)
+        else:
+            raise UserError(
+                f"observations of {observation_space} are not supported; use an environment whose observations "
+                "are a Box or Discrete, or a Dict of them (gymnasium.wrappers.FlattenObservation makes a Box of most "
+                "others)"
+            )
+        self.size = sum(self.classes) if self.classes else math.prod(self.shape)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        if self.classes:
+            choices = [obs] if not self.shape else obs.flatten(-len(self.shape)).unbind(-1)
+            one_hot = [_one_hot(c, self.first, n) for c, n in zip(choices, self.classes, strict=True)]
+            return one_hot[0] if len(one_hot) == 1 else torch.cat(one_hot, dim=-1)
+        obs = obs.to(torch.float32)
+        if len(self.shape) == 1:
+            return obs
+        return obs.flatten(-len(self.shape)) if self.shape else obs.unsqueeze(-1)
+
+
+def _one_hot(values: Tensor, first: int, count: int) -> Tensor:
+    # A comparison, not `one_hot`: that one looks at the data, which neither vmap nor tracing allows.
+    index = torch.arange(first, first + count, device=values.device)
+    return (values.unsqueeze(-1) == index).to(torch.float32)
