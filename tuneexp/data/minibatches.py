@@ -42,14 +42,14 @@ def _repeat_to(order: Tensor, length: int) -> Tensor:
     return order.repeat(-(-length // order.numel()))[:length]
 
 
-def gather_minibatches(columns: Mapping[str, Tensor], rows: Tensor) -> Iterator[list[Tensor]]:
-    """columns: name -> [S, R, ...]; rows: [M, S, B] from `minibatch_rows`. Yields M lists of columns
-    [S, B, ...], contiguous, in the order of `columns`. One gather a column and epoch, not one a minibatch."""
+def gather_minibatches(columns: Mapping[str, Tensor], rows: Tensor) -> Iterator[dict[str, Tensor]]:
+    """columns: name -> [S, R, ...]; rows: [M, S, B] from `minibatch_rows`. Yields M minibatches, name ->
+    [S, B, ...], contiguous. One gather a column and epoch, not one a minibatch."""
     n_batches, n_seeds, batch_size = rows.shape
-    gathered = []
-    for column in columns.values():
+    gathered = {}
+    for name, column in columns.items():
         flat = column.reshape(-1, *column.shape[2:])
         picked = flat.index_select(0, rows.view(-1))
-        gathered.append(picked.view(n_batches, n_seeds, batch_size, *column.shape[2:]))
+        gathered[name] = picked.view(n_batches, n_seeds, batch_size, *column.shape[2:])
     for index in range(n_batches):
-        yield [column[index] for column in gathered]
+        yield {name: column[index] for name, column in gathered.items()}

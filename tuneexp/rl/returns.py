@@ -8,6 +8,8 @@ the one before an automatic reset, so a truncated row bootstraps from where its 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -72,9 +74,49 @@ def n_step(
     one_step = _only_valid(td_target(reward, terminated, next_value, gamma), valid)
     target = one_step
     for _ in range(n - 1):
-        following = torch.cat([target[1:], target[:1]])  # what is moved into the last row is not used: it is `last`
-        target = torch.where(last, one_step, reward + gamma * following)
+        target = torch.where(last, one_step, reward + gamma * _following(target))
     return target
+
+
+class NStep(NamedTuple):
+    """What n-step learning needs of each row, all [T, ...]; from `n_step_transitions`."""
+
+    reward: Tensor  # discounted sum of the window's rewards
+    discount: Tensor  # gamma^k of the bootstrap after k rewards; 0 after a termination
+    last: Tensor  # int64: the time index of the row whose next_obs is the bootstrap's state
+    complete: Tensor  # bool: the window has n rows, or its episode ended in it
+
+
+def n_step_transitions(
+    reward: Tensor, terminated: Tensor, truncated: Tensor, valid: Tensor, gamma: Number, n: int
+) -> NStep:
+    """The transition from each row over up to n rows of its episode, for a replay buffer. All [T, ...].
+
+    The target of a row is `reward + discount * value(next_obs[last])`. A window ends with its episode and at a reset
+    row; only a termination zeroes the discount. A window that the fragment's end cuts short is right with its fewer
+    rewards, but not `complete`: the row can wait for the next fragment. Rows that aren't `valid` get reward and
+    discount 0. `n` is structural. Sutton and Barto 2018, eq. 7.1; Hessel et al. 2018 (Rainbow), "Multi-step learning".
+    """
+    if n < 1:
+        raise ValueError(f"n_step_transitions needs n >= 1, got {n}")
+    stop = _last_of_trace(terminated | truncated, valid)
+    gained = own = _only_valid(reward, valid)
+    discount = alone = (torch.ones_like(reward) * gamma).masked_fill(terminated | ~valid, 0.0)
+    time = torch.arange(reward.shape[0], device=reward.device).view(-1, *[1] * (reward.dim() - 1)).expand(reward.shape)
+    last = time
+    for _ in range(n - 1):  # windows of one row more: this row, then the window of the next one
+        gained = torch.where(stop, own, own + gamma * _following(gained))
+        discount = torch.where(stop, alone, gamma * _following(discount))
+        last = torch.where(stop, time, _following(last))
+    # Only the fragment's end leaves a window open; what a reset row cut short can't grow any more.
+    ended = torch.cat([stop[:-1], (terminated | truncated)[-1:]])
+    complete = ((last - time == n - 1) | ended.gather(0, last)) & valid
+    return NStep(gained, discount, last.contiguous(), complete)
+
+
+def _following(x: Tensor) -> Tensor:
+    """x[t + 1] at t. What is moved into the last row is not used: the last row always ends a window."""
+    return torch.cat([x[1:], x[:1]])
 
 
 def td_target(reward: Tensor, terminated: Tensor, next_value: Tensor, gamma: Number) -> Tensor:

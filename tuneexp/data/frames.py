@@ -1,0 +1,155 @@
+"""Stacked frames, each stored once.
+
+An image observation is a stack of the last k frames, so that following observations share k - 1 of them, and the next
+observation of one row is the observation of the next. A `FrameStore` keeps single frames, in the order in which they
+came, in one ring for each environment; an observation is an id, from which its stack is put together again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tuneexp.errors import CheckpointError
+
+# Frames a row beyond the one it needs: an episode's start costs k more. Enough for episodes of 32 k rows on average.
+SLACK = 1 / 32
+
+
+class FrameStore:
+    """Single frames of L = S * N environments ("lanes"), F of them each.
+
+    shape: (k, ...) of an observation, its first axis the stack, newest frame last; capacity: rows per seed of the
+    buffer that it serves. The id of an observation is `number * L + lane`, where `number` counts its newest frame
+    through all frames of the lane; its stack is that frame and the k - 1 before it. Ids of one environment grow with
+    time and expire with the oldest frame of their stack.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: torch.dtype, n_seeds: int, n_envs: int, capacity: int, slack: float = SLACK
+    ) -> None:
+        self.stack, self.n_lanes = shape[0], n_seeds * n_envs
+        self.frame_shape, self.dtype = tuple(shape[1:]), dtype
+        self.frames_per_lane = math.ceil(capacity / n_envs * (1 + slack)) + 2 * self.stack
+        self._ring: Tensor | None = None  # [L * F, ...], made when the first frame comes
+        self._written = torch.zeros(self.n_lanes, dtype=torch.int64)
+        self._continues = torch.zeros(self.n_lanes, dtype=torch.bool)  # the next row may follow the last one stored
+
+    @property
+    def bytes_needed(self) -> int:
+        """Bytes of a full store."""
+        return self.n_lanes * self.frames_per_lane * math.prod(self.frame_shape) * self.dtype.itemsize
+
+    def put(self, obs: Tensor, next_obs: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """obs, next_obs: [T, S, N, k, ...]; valid: [T, S, N] bool. Stores what is new; returns the ids [T, S, N] of
+        both. Rows that aren't valid are not stored and their ids mean nothing.
+
+        An observation equal to the one before it costs nothing, one that is it shifted by one frame costs one frame,
+        any other k. `before` of a row's obs is the next_obs of the row before, where that is valid.
+        """
+        obs, next_obs = obs.flatten(1, 2), next_obs.flatten(1, 2)
+        flags = valid.flatten(1, 2)
+        cost = torch.stack([self._cost_of_obs(obs, next_obs, flags), self._cost(next_obs, obs)], dim=1)
+        cost = cost * flags.unsqueeze(1)  # [T, 2, L]
+        total = cost.flatten(0, 1).cumsum(0).view(cost.shape) + self._written
+        self._written = total[-1, -1].clone() if len(total) else self._written
+        for which, stacks in enumerate((obs, next_obs)):
+            self._store(stacks, cost[:, which], total[:, which] - 1)
+        self._continues = flags[-1].clone() if len(flags) else self._continues
+        ids = (total - 1).clamp(min=0) * self.n_lanes + torch.arange(self.n_lanes)
+        return ids[:, 0].view(valid.shape), ids[:, 1].view(valid.shape)
+
+    def _cost_of_obs(self, obs: Tensor, next_obs: Tensor, flags: Tensor) -> Tensor:
+        """[T, L]: frames that each observation costs. After a reset row, and at the start, nothing is known before."""
+        follows = torch.cat([self._continues.unsqueeze(0), flags[:-1]])
+        if self._ring is None:
+            first = torch.full((1, self.n_lanes), self.stack)
+        else:
+            lanes = torch.arange(self.n_lanes)
+            first = self._cost(obs[:1], self.stacks((self._written - 1).clamp(min=0) * self.n_lanes + lanes)[None])
+        return torch.cat([first, self._cost(obs[1:], next_obs[:-1])]).where(follows, self.stack)
+
+    def _cost(self, new: Tensor, before: Tensor) -> Tensor:
+        """new, before: [T, L, k, ...]. How many frames `new` needs after `before`: 0, 1 or k. [T, L]."""
+        same = _equal(new, before)
+        shifted = _equal(new[:, :, :-1], before[:, :, 1:])
+        return torch.where(same, 0, torch.where(shifted, 1, self.stack))
+
+    def _store(self, stacks: Tensor, cost: Tensor, newest: Tensor) -> None:
+        """stacks: [T, L, k, ...]; cost, newest frame number: [T, L]. Writes the frames that each stack brings."""
+        if self._ring is None:
+            self._ring = torch.empty((self.n_lanes * self.frames_per_lane, *self.frame_shape), dtype=self.dtype)
+        back = torch.arange(self.stack - 1, -1, -1)
+        number = newest.unsqueeze(2) - back
+        # Of more frames than the ring holds, only the last are written: two writes to one place have no order.
+        new = (back < cost.unsqueeze(2)) & (number >= (self._written - self.frames_per_lane).view(1, -1, 1))
+        place = number % self.frames_per_lane + self._first_place().view(1, -1, 1)
+        chosen = new.flatten().nonzero().squeeze(1)
+        frames = stacks.flatten(0, 2).index_select(0, chosen)
+        self._ring.index_copy_(0, place.flatten().index_select(0, chosen), frames)
+
+    def _first_place(self) -> Tensor:
+        return torch.arange(self.n_lanes) * self.frames_per_lane
+
+    def stacks(self, ids: Tensor) -> Tensor:
+        """ids: [...]. Their observations [..., k, ...], as they were put; anything where an id isn't `alive`."""
+        if self._ring is None:
+            return torch.zeros((*ids.shape, self.stack, *self.frame_shape), dtype=self.dtype)
+        number, lane = self._parts(ids)
+        place = (number.unsqueeze(-1) - torch.arange(self.stack - 1, -1, -1)) % self.frames_per_lane
+        place += (lane * self.frames_per_lane).unsqueeze(-1)
+        return self._ring.index_select(0, place.flatten()).view(*ids.shape, self.stack, *self.frame_shape)
+
+    def alive(self, ids: Tensor) -> Tensor:
+        """ids: [...]. bool [...]: all frames of the stack are still stored."""
+        number, lane = self._parts(ids)
+        written = self._written[lane]
+        return (number - self.stack + 1 >= (written - self.frames_per_lane).clamp(min=0)) & (number < written)
+
+    def _parts(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return ids.div(self.n_lanes, rounding_mode="floor"), ids % self.n_lanes
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is filled, as views of the storage: store them before the next `put`."""
+        filled = self._written.clamp(max=self.frames_per_lane).tolist()
+        ring = None if self._ring is None else self._ring.view(self.n_lanes, -1, *self.frame_shape)
+        return {
+            "frames_per_lane": self.frames_per_lane,
+            "written": self._written.tolist(),
+            "continues": self._continues.tolist(),
+            "ring": [] if ring is None else [lane[:rows] for lane, rows in zip(ring, filled)],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises `CheckpointError` where the state is of a store of another size."""
+        stored = (state["frames_per_lane"], len(state["written"]))
+        if stored != (self.frames_per_lane, self.n_lanes):
+            raise CheckpointError(
+                f"the stored frames are {stored[0]} for each of {stored[1]} environments; this store holds "
+                f"{self.frames_per_lane} for each of {self.n_lanes}"
+            )
+        self._written = torch.tensor(state["written"])
+        self._continues = torch.tensor(state["continues"])
+        self._ring = None
+        if state["ring"]:
+            self._ring = torch.empty((self.n_lanes * self.frames_per_lane, *self.frame_shape), dtype=self.dtype)
+            for own, frames in zip(self._ring.view(self.n_lanes, -1, *self.frame_shape), state["ring"], strict=True):
+                own[: frames.shape[0]].copy_(frames)
+
+
+def _equal(one: Tensor, other: Tensor) -> Tensor:
+    """[T, L, ...] each. bool [T, L]: equal in every bit."""
+    ones, others = _words(one), _words(other)
+    return (ones == others).flatten(2).all(2)
+
+
+def _words(x: Tensor) -> Tensor:
+    """x seen as 64-bit words where its rows allow: an eighth of the comparisons of bytes."""
+    raw = x.flatten(2) if x.dim() > 3 else x
+    size = raw.shape[-1] * raw.element_size()
+    return raw.contiguous().view(torch.uint8 if size % 8 else torch.int64)

@@ -1,0 +1,250 @@
+"""The replay buffer: rows of experience with a seed axis.
+
+Every seed has a ring of its own with its own write position, since reset rows fall at different times per seed; what
+one seed stores and draws doesn't depend on the others. Rows are numbered through the flattened [S * C] storage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tuneexp.data import memory
+from tuneexp.data.frames import FrameStore
+from tuneexp.errors import CheckpointError, UserError, unknown_name
+
+Rows = Tensor  # int64 row numbers into the flattened [S * C] storage: [M, S, B], or [S, B] for one minibatch
+
+FRAME_COLUMNS = ("obs", "next_obs")
+
+
+class Entry(NamedTuple):
+    """One row of a column."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+def bytes_needed(entries: Mapping[str, Entry], n_seeds: int, capacity: int, frames: FrameStore | None = None) -> int:
+    """Bytes of a buffer that is full. capacity: rows per seed."""
+    entries = _stored_entries(entries, frames)
+    per_row = sum(math.prod(entry.shape) * entry.dtype.itemsize for entry in entries.values())
+    return n_seeds * capacity * per_row + (frames.bytes_needed if frames else 0)
+
+
+def _stored_entries(entries: Mapping[str, Entry], frames: FrameStore | None) -> dict[str, Entry]:
+    if frames is None:
+        return dict(entries)
+    return {name: Entry((), torch.int64) if name in FRAME_COLUMNS else entry for name, entry in entries.items()}
+
+
+class ReplayBuffer:
+    """A uniform ring of `capacity` rows for each of `n_seeds` seeds.
+
+    entries: what one row of each column is; dtypes are kept. The storage [S, C, ...] is reserved at once, but a page
+    costs memory only when it is filled. With `frames`, observations are stored there and the columns obs and next_obs
+    hold their ids: `encode` fragments before they are added. Raises `UserError` where a full buffer can't fit into
+    the memory that is available.
+    """
+
+    def __init__(
+        self, entries: Mapping[str, Entry], n_seeds: int, capacity: int, frames: FrameStore | None = None
+    ) -> None:
+        if capacity < 1 or n_seeds < 1:
+            raise UserError(f"a replay buffer needs at least 1 row and 1 seed; got {capacity} rows, {n_seeds} seeds")
+        self.n_seeds, self.capacity, self.frames = n_seeds, capacity, frames
+        self.entries = _stored_entries(entries, frames)
+        needed = self.bytes_needed
+        memory.require(
+            f"a replay buffer of {capacity} rows for each of {n_seeds} seeds", needed, -(-needed // capacity)
+        )
+        self._columns = {
+            name: torch.empty((n_seeds, capacity, *entry.shape), dtype=entry.dtype)
+            for name, entry in self.entries.items()
+        }
+        for column in self._columns.values():
+            column[:, 0] = 0  # what a seed without any row gives: a number that is a valid action, not what lay there
+        self._flat = {name: column.flatten(0, 1) for name, column in self._columns.items()}
+        self._offset = np.arange(n_seeds, dtype=np.int64) * capacity
+        self._written = np.zeros(n_seeds, dtype=np.int64)  # rows ever added
+        self._size = np.zeros(n_seeds, dtype=np.int64)
+        self._position: int | None = 0  # the write position that all seeds share, None where they differ
+
+    @property
+    def bytes_needed(self) -> int:
+        """Bytes of this buffer when it is full, frames included."""
+        return bytes_needed(self.entries, self.n_seeds, self.capacity, self.frames)
+
+    @property
+    def size(self) -> Tensor:
+        """int64 [S]: how many rows of each seed can be drawn."""
+        return torch.from_numpy(self._size.copy())
+
+    # -- adding
+
+    def encode(self, fragment: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A fragment's columns [T, S, N, ...] as they are stored: with frames, obs and next_obs become int64 ids
+        [T, S, N]. Every fragment must pass here once, in the order in which they were collected."""
+        columns = dict(fragment)
+        if self.frames is not None:
+            ids = self.frames.put(columns["obs"], columns["next_obs"], columns["valid"])
+            columns.update(zip(FRAME_COLUMNS, ids, strict=True))
+        return columns
+
+    def add(self, columns: Mapping[str, Tensor], valid: Tensor) -> None:
+        """columns: name -> [S, R, ...], in row order (other names are left out); valid: [S, R] bool. Each seed's valid
+        rows follow what it has; the oldest rows make place. R may be larger than the capacity."""
+        sources = [self._checked(name, columns, valid) for name in self._columns]
+        flags = valid.numpy()
+        if self._position is not None and flags.all():
+            self._add_aligned(sources, flags.shape[1], self._position)
+        else:
+            self._add_ragged(sources, flags)
+
+    def _checked(self, name: str, columns: Mapping[str, Tensor], valid: Tensor) -> Tensor:
+        column = columns.get(name)
+        if column is None:
+            raise unknown_name("replay column", name, columns)
+        own = self._columns[name]
+        if column.dtype is not own.dtype or column.shape[2:] != own.shape[2:] or column.shape[:2] != valid.shape:
+            raise UserError(
+                f"replay column {name!r} is {list(column.shape)} {column.dtype}; this buffer takes "
+                f"{[*valid.shape, *own.shape[2:]]} {own.dtype}"
+            )
+        return column
+
+    def _add_aligned(self, sources: Sequence[Tensor], n_rows: int, position: int) -> None:
+        """All seeds write the same number of rows to the same place: slices, at most two a column."""
+        skipped = max(0, n_rows - self.capacity)
+        start, kept = (position + skipped) % self.capacity, n_rows - skipped
+        head = min(kept, self.capacity - start)
+        for column, source in zip(self._columns.values(), sources):
+            column.narrow(1, start, head).copy_(source.narrow(1, skipped, head))
+            if head < kept:
+                column.narrow(1, 0, kept - head).copy_(source.narrow(1, skipped + head, kept - head))
+        self._written += n_rows
+        np.minimum(self._size + n_rows, self.capacity, out=self._size)
+        self._position = (position + n_rows) % self.capacity
+
+    def _add_ragged(self, sources: Sequence[Tensor], flags: np.ndarray) -> None:
+        number = flags.cumsum(1)  # of each valid row among its seed's, from 1
+        count = number[:, -1]
+        keep = flags & (number > (count - self.capacity)[:, None])
+        place = (self._written[:, None] + number - 1) % self.capacity + self._offset[:, None]
+        chosen = torch.from_numpy(np.flatnonzero(keep))
+        to = torch.from_numpy(place[keep])
+        for flat, source in zip(self._flat.values(), sources):
+            flat.index_copy_(0, to, source.flatten(0, 1).index_select(0, chosen))
+        self._written += count
+        np.minimum(self._size + count, self.capacity, out=self._size)
+        position = self._written % self.capacity
+        self._position = int(position[0]) if (position == position[0]).all() else None
+
+    # -- drawing
+
+    def draw(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
+        """[M, S, B] row numbers, uniform with replacement, each seed from its own generator. The rows of a seed that
+        has none mean nothing."""
+        if self.frames is None:
+            drawn = [
+                torch.randint(max(size, 1), (n_batches, batch_size), generator=generator)
+                for size, generator in zip(self._size.tolist(), generators, strict=True)
+            ]
+            return torch.stack(drawn, dim=1) + torch.from_numpy(self._offset)[:, None]
+        return self._draw_alive(n_batches, batch_size, generators)
+
+    def _draw_alive(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
+        """As `draw`, and never a row whose frames were overwritten: where one is met, it and all older rows of its
+        seed are dropped and that seed draws again."""
+        rows = torch.zeros(n_batches, self.n_seeds, batch_size, dtype=torch.int64)
+        for seed, generator in enumerate(generators):
+            while True:
+                rows[:, seed] = self._draw_one(seed, n_batches, batch_size, generator)
+                if not self._drop_expired(seed, rows[:, seed]):
+                    break
+        return rows
+
+    def _draw_one(self, seed: int, n_batches: int, batch_size: int, generator: torch.Generator) -> Tensor:
+        size = int(self._size[seed])
+        drawn = torch.randint(max(size, 1), (n_batches, batch_size), generator=generator)
+        return (drawn + int(self._written[seed] - size)) % self.capacity + int(self._offset[seed])
+
+    def _drop_expired(self, seed: int, rows: Tensor) -> bool:
+        """rows: [M, B] of one seed. True where one of them had expired."""
+        assert self.frames is not None
+        expired = rows[~self.frames.alive(self._flat["obs"][rows])]
+        if not self._size[seed] or not expired.numel():
+            return False
+        age = (int(self._written[seed]) - 1 - (expired - int(self._offset[seed]))) % self.capacity
+        self._drop_to(seed, int(age.min()))
+        return True
+
+    def _drop_to(self, seed: int, size: int) -> None:
+        """Keep the newest `size` rows of a seed."""
+        self._size[seed] = size
+
+    def gather(self, rows: Rows) -> dict[str, Tensor]:
+        """rows: [M, S, B]. Columns [M, S, B, ...], contiguous, observations decoded."""
+        index = rows.reshape(-1)
+        picked = {name: flat.index_select(0, index) for name, flat in self._flat.items()}
+        if self.frames is not None:
+            self._check_alive(picked["obs"].view(rows.shape))
+            picked.update({name: self.frames.stacks(picked[name]) for name in FRAME_COLUMNS})
+        return {name: column.view(*rows.shape, *column.shape[1:]) for name, column in picked.items()}
+
+    def _check_alive(self, ids: Tensor) -> None:
+        assert self.frames is not None
+        expired = ~self.frames.alive(ids) & torch.from_numpy(self._size > 0)[:, None]
+        if expired.any():
+            raise RuntimeError("rows were gathered whose frames have been overwritten: gather before the next fragment")
+
+    # -- storing
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is filled, as views of the storage: store them before the next `add`."""
+        filled = np.minimum(self._written, self.capacity).tolist()
+        return {
+            "capacity": self.capacity,
+            "n_seeds": self.n_seeds,
+            "written": self._written.tolist(),
+            "size": self._size.tolist(),
+            "columns": {
+                name: [own[:rows] for own, rows in zip(column, filled)] for name, column in self._columns.items()
+            },
+            "frames": None if self.frames is None else self.frames.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises `CheckpointError` where the state is of a buffer of another size or with other columns."""
+        for name, own in {"capacity": self.capacity, "n_seeds": self.n_seeds}.items():
+            if state[name] != own:
+                raise CheckpointError(f"the stored replay buffer has {name} {state[name]}; this one has {own}")
+        self._check_columns(state["columns"])
+        if (state["frames"] is None) != (self.frames is None):
+            raise CheckpointError("the stored replay buffer and this one don't both store frames once")
+        if self.frames is not None:
+            self.frames.load_state_dict(state["frames"])
+        for name, column in self._columns.items():
+            for own, stored in zip(column, state["columns"][name], strict=True):
+                own[: stored.shape[0]].copy_(stored)
+        self._written[:] = state["written"]
+        self._size[:] = state["size"]
+        position = self._written % self.capacity
+        self._position = int(position[0]) if (position == position[0]).all() else None
+
+    def _check_columns(self, stored: Mapping[str, Sequence[Tensor]]) -> None:
+        shown = {name: Entry(tuple(of[0].shape[1:]), of[0].dtype) for name, of in stored.items()}
+        different = [
+            name
+            for name in {**self.entries, **shown}
+            if tuple(shown.get(name, ())) != tuple(self.entries.get(name, ()))
+        ]
+        if different:
+            raise CheckpointError(
+                f"the stored replay buffer has other columns than this one: {', '.join(different)} differ"
+            )

@@ -1,0 +1,96 @@
+"""A tree of sums with a seed axis: draws in proportion to weights in O(levels) array operations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Children of a node. Wide, so that a million leaves are four levels and a node is a few cache lines.
+BRANCHING = 64
+
+
+class SumTree:
+    """S trees of C non-negative float64 leaves each. Leaves are numbered through all seeds: s * C + c.
+
+    Each level is [S, nodes], filled up with zeros to whole groups of `branching` children. A parent is always
+    recomputed as the sum of its children, never adjusted by a difference, so rounding doesn't add up over time.
+    """
+
+    def __init__(self, n_seeds: int, capacity: int, branching: int = BRANCHING) -> None:
+        self.n_seeds, self.capacity, self.branching = n_seeds, capacity, branching
+        # Leaves first. The last level is one group, whose sum is the total.
+        self._levels = [np.zeros((n_seeds, groups * branching)) for groups in _groups(capacity, branching)]
+        self._filling = self._levels[0].shape[1] - capacity
+
+    @staticmethod
+    def bytes_needed(n_seeds: int, capacity: int, branching: int = BRANCHING) -> int:
+        """Bytes of all levels."""
+        return n_seeds * sum(_groups(capacity, branching)) * branching * np.dtype(np.float64).itemsize
+
+    @property
+    def leaves(self) -> np.ndarray:
+        """[S, C], a view."""
+        return self._levels[0][:, : self.capacity]
+
+    @property
+    def total(self) -> np.ndarray:
+        """[S]: the sum of each seed's leaves."""
+        return np.asarray(self._levels[-1].sum(axis=1))
+
+    def get(self, rows: np.ndarray) -> np.ndarray:
+        """rows: leaf numbers of any shape. Their values."""
+        return self._levels[0].ravel()[self._padded(rows)]
+
+    def set(self, rows: np.ndarray, values: np.ndarray) -> None:
+        """rows: leaf numbers, values: the same shape. Of a leaf that is named twice one of the values stays."""
+        index = self._padded(rows.ravel())
+        self._levels[0].ravel()[index] = values.ravel()
+        for children, parents in zip(self._levels, self._levels[1:]):
+            group = _without_repeats(index // self.branching)
+            sums = children.reshape(-1, self.branching)[group].sum(axis=1)
+            # The groups of a seed's children are fewer than the places for parents, which are filled up.
+            per_seed = children.shape[1] // self.branching
+            index = group + group // per_seed * (parents.shape[1] - per_seed)
+            parents.ravel()[index] = sums
+
+    def fill(self, leaves: np.ndarray) -> None:
+        """leaves: [S, C]. Sets them all."""
+        self.leaves[:] = leaves
+        for children, parents in zip(self._levels, self._levels[1:]):
+            sums = children.reshape(self.n_seeds, -1, self.branching).sum(axis=2)
+            parents[:, : sums.shape[1]] = sums
+
+    def find(self, mass: np.ndarray, first_seed: int = 0) -> np.ndarray:
+        """mass: [S, K] in [0, total). The leaf numbers [S, K] at which the running sum of a seed's leaves first
+        exceeds its mass: never a leaf of value 0, unless the seed has no other. Row 0 of `mass` is `first_seed`."""
+        seed = np.repeat(np.arange(first_seed, first_seed + mass.shape[0]), mass.shape[1])
+        left = mass.ravel()
+        node = np.zeros(len(seed), dtype=np.int64)  # within its seed and level
+        everyone = np.arange(len(seed))
+        for level in reversed(self._levels):
+            groups = level.shape[1] // self.branching
+            running = level.reshape(-1, self.branching)[seed * groups + node].cumsum(axis=1)
+            # Sums of a level and of the one above differ in the last digit: stay below this one.
+            left = np.minimum(left, np.nextafter(running[:, -1], 0.0))
+            child = np.minimum((running <= left[:, None]).sum(axis=1), self.branching - 1)
+            left = left - np.where(child > 0, running[everyone, child - 1], 0.0)
+            node = node * self.branching + child
+        return (np.minimum(node, self.capacity - 1) + seed * self.capacity).reshape(mass.shape)
+
+    def _padded(self, rows: np.ndarray) -> np.ndarray:
+        """Leaf numbers as places in the first level, which is filled up."""
+        return rows if not self._filling else rows + rows // self.capacity * self._filling
+
+
+def _groups(capacity: int, branching: int) -> list[int]:
+    """How many groups of children each level of one tree has, leaves first."""
+    groups = [-(-capacity // branching)]
+    while groups[-1] > 1:
+        groups.append(-(-groups[-1] // branching))
+    return groups
+
+
+def _without_repeats(group: np.ndarray) -> np.ndarray:
+    """Drops numbers that repeat the one before them: all repeats where rows follow each other. Not a sort."""
+    if len(group) < 2:
+        return group
+    return group[np.append(True, group[1:] != group[:-1])]
