@@ -13,14 +13,16 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from tuneexp.errors import UserError
-from tuneexp.models.actor_critic import ActorCritic, FlatObservation
+from tuneexp.models.actor_critic import ActorCritic
+from tuneexp.models.encoder import FlatObservation
 
 BOX = gym.spaces.Box(-1.0, 1.0, (4,))
 OBSERVATIONS = {
     "vector": BOX,
     "matrix": gym.spaces.Box(-1.0, 1.0, (2, 3)),
     "scalar": gym.spaces.Box(-1.0, 1.0, ()),
-    "bytes": gym.spaces.Box(0, 255, (3, 2, 2), dtype=np.uint8),
+    "bytes": gym.spaces.Box(0, 255, (3, 2), dtype=np.uint8),
+    "image": gym.spaces.Box(0, 255, (7, 7, 3), dtype=np.uint8),
     "doubles": gym.spaces.Box(-1.0, 1.0, (4,), dtype=np.float64),
     "discrete": gym.spaces.Discrete(5),
     "discrete from 3": gym.spaces.Discrete(5, start=3),
@@ -165,7 +167,7 @@ def test_a_shared_network_refuses_sizes_of_its_own_for_the_value() -> None:
         model(shared=True, vf_hidden_sizes=(32,))
 
 
-@pytest.mark.parametrize("space", [gym.spaces.MultiBinary(3), gym.spaces.Dict({"a": BOX}), gym.spaces.Text(3)])
+@pytest.mark.parametrize("space", [gym.spaces.Text(3), gym.spaces.Tuple([BOX]), gym.spaces.Sequence(BOX)])
 def test_other_observation_spaces_are_refused_with_what_is_supported(space: gym.Space) -> None:
     with pytest.raises(UserError, match="a Box or Discrete"):
         model(observation=space)

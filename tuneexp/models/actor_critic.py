@@ -1,8 +1,7 @@
-"""A policy and a value function over flat observations."""
+"""A policy and a value function."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.errors import UserError
+from tuneexp.models.encoder import Encoder
+from tuneexp.models.masks import ActionMask
 from tuneexp.models.mlp import MLP
+from tuneexp.models.recurrent import Cell, cell_class
 from tuneexp.rl.distributions import Distribution, action_head
 
 POLICY_GAIN = 0.01
@@ -26,46 +28,17 @@ class ActorCriticOutput(NamedTuple):
     value: Tensor
 
 
-class FlatObservation(nn.Module):
-    """Observations [..., *shape] -> float32 [..., size]: a Box is flattened, a Discrete is one-hot.
-
-    It has neither parameters nor buffers: a seed axis has nothing to stack here.
-    """
-
-    def __init__(self, observation_space: gym.Space) -> None:
-        super().__init__()
-        if isinstance(observation_space, gym.spaces.Discrete):
-            self.classes, self.start = int(observation_space.n), int(observation_space.start)
-            self.shape: tuple[int, ...] = ()
-            self.size = self.classes
-        elif isinstance(observation_space, gym.spaces.Box):
-            self.classes, self.start = 0, 0
-            self.shape = tuple(observation_space.shape)
-            self.size = math.prod(self.shape)
-        else:
-            raise UserError(
-                f"observations of {observation_space} are not supported; use an environment whose observations "
-                "are a Box or Discrete (gymnasium.wrappers.FlattenObservation makes a Box of most others)"
-            )
-
-    def forward(self, obs: Tensor) -> Tensor:
-        if self.classes:
-            # A comparison, not `one_hot`: that one looks at the data, which neither vmap nor tracing allows.
-            index = torch.arange(self.start, self.start + self.classes, device=obs.device)
-            return (obs.unsqueeze(-1) == index).to(torch.float32)
-        obs = obs.to(torch.float32)
-        if len(self.shape) == 1:
-            return obs
-        return obs.flatten(-len(self.shape)) if self.shape else obs.unsqueeze(-1)
-
-
 class ActorCritic(nn.Module):
-    """Policy and value networks, separate (default) or on a shared trunk.
+    """Policy and value networks behind one encoder: separate (default), on a shared trunk, or on a recurrent cell.
 
     hidden_sizes: of the policy, and of the value function unless `vf_hidden_sizes` differs (separate networks only).
+    recurrent: "lstm" or "gru" puts a cell of `recurrent_size` units after a trunk of `hidden_sizes`; policy and value
+    are then linear in its output. action_mask: the leaf of a Dict observation that forbids actions (`models/masks.py`);
+    it is no feature. cnn: see `Encoder`, which policy and value share, as in Stable-Baselines3.
+
     Initialised as in Stable-Baselines3: orthogonal with gain sqrt(2) in hidden layers, 0.01 for the policy's output and
-    1 for the value's, biases 0; `ortho_init=False` keeps torch's own scheme. `log_std` starts at `log_std_init` and
-    doesn't depend on the observation. Weights come from `generator` (None: torch's default one).
+    1 for the value's, biases 0; `ortho_init=False` keeps torch's own scheme, which cells always have. `log_std` starts
+    at `log_std_init` and doesn't depend on the observation. Weights come from `generator` (None: torch's default one).
     """
 
     def __init__(
@@ -76,17 +49,33 @@ class ActorCritic(nn.Module):
         hidden_sizes: Sequence[int] = (64, 64),
         vf_hidden_sizes: Sequence[int] | None = None,
         activation: str = "tanh",
+        layer_norm: bool = False,
+        cnn: str = "auto",
         shared: bool = False,
+        recurrent: str = "none",
+        recurrent_size: int = 64,
+        action_mask: str | None = None,
         ortho_init: bool = True,
         log_std_init: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        cell = cell_class(recurrent)
+        shared = shared or cell is not None
         if shared and vf_hidden_sizes is not None and list(vf_hidden_sizes) != list(hidden_sizes):
-            raise UserError("a shared network has one list of hidden sizes; leave out the value function's, or shared")
+            raise UserError(
+                "a shared or recurrent network has one list of hidden sizes; leave out the value function's, or shared "
+                "and recurrent"
+            )
         self.head = action_head(action_space)
-        self.observation = FlatObservation(observation_space)
-        size = self.observation.size
+        self.mask = None if action_mask is None else ActionMask(action_mask, observation_space, self.head)
+        self.observation = Encoder(
+            observation_space,
+            cnn=cnn,
+            ortho_init=ortho_init,
+            leave_out=() if action_mask is None else (action_mask,),
+            generator=generator,
+        )
 
         def mlp(in_size: int, hidden: Sequence[int], out_size: int | None, out_gain: float = 1.0) -> MLP:
             return MLP(
@@ -96,11 +85,17 @@ class ActorCritic(nn.Module):
                 activation=activation,
                 ortho_init=ortho_init,
                 out_gain=out_gain,
+                layer_norm=layer_norm,
                 generator=generator,
             )
 
+        size = self.observation.size
         self.trunk: MLP | None = mlp(size, hidden_sizes, None) if shared else None
         features = self.trunk.out_size if self.trunk is not None else size
+        self.cell: Cell | None = None
+        if cell is not None:
+            self.cell = cell(features, recurrent_size, generator=generator)
+            features = recurrent_size
         pi_hidden = () if shared else hidden_sizes
         vf_hidden = () if shared else (hidden_sizes if vf_hidden_sizes is None else vf_hidden_sizes)
         self.policy_net = mlp(features, pi_hidden, self.head.size, POLICY_GAIN)
@@ -109,24 +104,63 @@ class ActorCritic(nn.Module):
         if self.head.has_log_std:
             self.log_std = nn.Parameter(torch.full((self.head.size,), float(log_std_init)))
 
-    def forward(self, obs: Tensor) -> ActorCriticOutput:
-        """obs: [..., *observation shape]."""
-        features = self.observation(obs)
-        if self.trunk is not None:
-            features = self.trunk(features)
-        return ActorCriticOutput(self.policy_net(features), self.log_std, self.value_net(features).squeeze(-1))
+    @property
+    def state_size(self) -> int:
+        """Numbers of recurrent state a row has; 0 without recurrence."""
+        return 0 if self.cell is None else self.cell.state_size
 
-    def value(self, obs: Tensor) -> Tensor:
-        """obs: [..., *observation shape]. The value alone, [...]: for bootstraps."""
-        features = self.observation(obs)
-        return self.value_net(features if self.trunk is None else self.trunk(features)).squeeze(-1)
+    def forward(self, obs: Tensor, state: Tensor | None = None) -> ActorCriticOutput:
+        """obs: [..., *observation shape]; state: [..., state_size], with recurrence only."""
+        return self._output(self._features(obs, state)[0], obs)
 
-    def dist(self, obs: Tensor) -> Distribution:
-        """obs: [..., *observation shape]. The action distribution alone: for acting."""
-        features = self.observation(obs)
-        return self.head.dist(self.policy_net(features if self.trunk is None else self.trunk(features)), self.log_std)
+    def value(self, obs: Tensor, state: Tensor | None = None) -> Tensor:
+        """obs: [..., *observation shape]; state: [..., state_size] before it, with recurrence only. The value alone,
+        [...]: for bootstraps."""
+        return self.value_net(self._features(obs, state)[0]).squeeze(-1)
 
-    def dist_and_value(self, obs: Tensor) -> tuple[Distribution, Tensor]:
-        """obs: [..., *observation shape]. The action distribution and the value [...]."""
-        output = self(obs)
+    def dist(self, obs: Tensor, state: Tensor | None = None) -> Distribution:
+        """The action distribution alone: for acting. Arguments as of `value`."""
+        return self.head.dist(self._policy(self._features(obs, state)[0], obs), self.log_std)
+
+    def dist_and_value(self, obs: Tensor, state: Tensor | None = None) -> tuple[Distribution, Tensor]:
+        """The action distribution and the value [...]. Arguments as of `value`."""
+        output = self(obs, state)
         return self.head.dist(output.policy, output.log_std), output.value
+
+    def step(self, obs: Tensor, state: Tensor | None) -> tuple[Distribution, Tensor, Tensor | None]:
+        """obs: [..., *observation shape]; state: [..., state_size] before it. Returns the action distribution, the
+        value [...] and the state after it. Without recurrence, the state is handed back as it came."""
+        features, new_state = self._features(obs, state)
+        output = self._output(features, obs)
+        return self.head.dist(output.policy, output.log_std), output.value, new_state
+
+    def unroll(self, obs: Tensor, state: Tensor | None, start: Tensor) -> tuple[Distribution, Tensor]:
+        """obs: [L, ..., *observation shape], L steps; state: [..., state_size] before the first; start: bool [L, ...],
+        True where a step is the first of its episode: the state is zero before it. Returns the distribution over
+        [L, ...] and the values [L, ...]. Everything but the cell sees all steps at once."""
+        if self.cell is None:
+            return self.dist_and_value(obs)
+        output = self._output(self.cell.unroll(self._before_cell(obs), _given(state), start), obs)
+        return self.head.dist(output.policy, output.log_std), output.value
+
+    def _before_cell(self, obs: Tensor) -> Tensor:
+        features = self.observation(obs)
+        return features if self.trunk is None else self.trunk(features)
+
+    def _features(self, obs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What the heads see, and the state after it."""
+        features = self._before_cell(obs)
+        return (features, state) if self.cell is None else self.cell(features, _given(state))
+
+    def _policy(self, features: Tensor, obs: Tensor) -> Tensor:
+        logits = self.policy_net(features)
+        return logits if self.mask is None else self.mask.apply(logits, obs)
+
+    def _output(self, features: Tensor, obs: Tensor) -> ActorCriticOutput:
+        return ActorCriticOutput(self._policy(features, obs), self.log_std, self.value_net(features).squeeze(-1))
+
+
+def _given(state: Tensor | None) -> Tensor:
+    if state is None:
+        raise ValueError("a recurrent network needs the state before the step: zeros [..., state_size] at a start")
+    return state

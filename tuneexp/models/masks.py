@@ -1,0 +1,50 @@
+"""Action masks: which discrete actions the environment allows, told in a leaf of its Dict observations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import torch
+from torch import Tensor
+
+from tuneexp.errors import UserError
+from tuneexp.rl.distributions import ActionHead
+from tuneexp.rl.packing import Leaf, layout
+
+# Finite: where a mask allows nothing, as some environments say after the end, the choice is uniform instead of NaN. Far
+# enough down that exp gives exactly 0, and not so far that a sum of several overflows.
+FORBIDDEN = -1e8
+
+
+class ActionMask:
+    """The leaf `key` of `observation_space` as a mask: one number an action (for MultiDiscrete one for each choice of
+    each part, in order), 0 forbids. `UserError` where it can't be one."""
+
+    def __init__(self, key: str, observation_space: gym.Space[Any], head: ActionHead) -> None:
+        if head.kind == "continuous":
+            raise UserError(f"action_mask {key!r}: only Discrete and MultiDiscrete actions can be masked; leave it out")
+        if not isinstance(observation_space, gym.spaces.Dict):
+            raise UserError(
+                f"action_mask {key!r} names a part of Dict observations; these are {observation_space}: let the "
+                "environment return a Dict with the mask in it, or leave it out"
+            )
+        leaves = {leaf.name: leaf for leaf in layout(observation_space)}
+        if key not in leaves:
+            raise UserError(f"action_mask {key!r} is no part of the observations; there are {_told(leaves.values())}")
+        leaf = leaves[key]
+        if leaf.size != head.size or isinstance(leaf.space, gym.spaces.Discrete):
+            raise UserError(
+                f"action_mask {key!r} holds {leaf.size} number(s), the mask of these actions needs {head.size}; make "
+                f"it MultiBinary({head.size}). There are {_told(leaves.values())}"
+            )
+        self.start, self.end = leaf.start, leaf.start + leaf.size
+
+    def apply(self, logits: Tensor, obs: Tensor) -> Tensor:
+        """logits: [..., head.size]; obs: packed [..., size]."""
+        return torch.where(obs[..., self.start : self.end] != 0, logits, FORBIDDEN)
+
+
+def _told(leaves: Any) -> str:
+    found: list[Leaf] = list(leaves)
+    return ", ".join(f"{leaf.name!r} of {leaf.size}" for leaf in found)
