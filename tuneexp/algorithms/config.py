@@ -41,8 +41,16 @@ class AlgorithmConfig(Config):
         return 1
 
     def minibatch_rows(self) -> int:
-        """Rows of one gradient step per seed."""
+        """Rows (or sequences) of one gradient step per seed."""
         return self.n_envs
+
+    def sequence_steps(self) -> int | None:
+        """Steps of the sequences that a recurrent model learns from; None: rows, in any order."""
+        return None
+
+    def problem_with_budget(self, budget_env_steps: int) -> str | None:
+        """Why nothing would be learned within so many environment steps per seed, and what to write instead."""
+        return None
 
 
 def from_rl_zoo(values: dict[str, Any]) -> dict[str, Any]:

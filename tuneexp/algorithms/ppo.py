@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar
 
 import torch
-from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn, optim
 
 from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.networks import ActorCriticConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.config import AtMost, Config, numeric, structural
+from tuneexp.config import AtMost, numeric, structural
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.models.actor_critic import ActorCritic
@@ -20,23 +20,6 @@ from tuneexp.rl.returns import gae
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 ADAM_EPS = 1e-5  # as the published PPO implementations have it; torch's own default is 1e-8
-
-
-class ActorCriticConfig(Config):
-    """The networks of an actor and a critic."""
-
-    hidden_sizes: tuple[PositiveInt, ...] = structural((64, 64), "Units of each hidden layer of the policy network.")
-    vf_hidden_sizes: tuple[PositiveInt, ...] | None = structural(None, "The same of the value network; None: as above.")
-    activation: Literal["tanh", "relu", "elu", "gelu", "silu"] = structural("tanh", "Nonlinearity of hidden layers.")
-    shared: bool = structural(False, "One trunk for policy and value instead of two separate networks.")
-    ortho_init: bool = structural(True, "Orthogonal initial weights, with a small last policy layer.")
-    log_std_init: float = structural(0.0, "First log standard deviation of continuous actions.")
-
-    @model_validator(mode="after")
-    def _one_trunk_one_size(self) -> Self:
-        if self.shared and self.vf_hidden_sizes not in (None, self.hidden_sizes):
-            raise ValueError("a shared network has one list of hidden sizes; leave out vf_hidden_sizes, or shared")
-        return self
 
 
 class PPOConfig(AlgorithmConfig):
@@ -78,11 +61,11 @@ def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.M
 
 
 def ppo_act(
-    nets: Nets, obs: Tensor, state: Any, noise: Tensor, cfg: CfgView, explore: Tensor
+    nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
 ) -> tuple[Tensor, dict[str, Tensor], Any]:
     """obs: [N, ...]. Samples while exploring, else takes the mode."""
     dist = nets.online.dist(obs)
-    sampled = dist.sample(noise)
+    sampled = dist.sample(noise["action"])
     action = torch.where(explore, sampled, dist.mode())
     return action, {"log_prob": dist.log_prob(sampled)}, state
 

@@ -11,7 +11,11 @@ from tuneexp.addresses import file_of, is_loaded_file, load_module
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError, nearest, unknown_name
 
-ALGORITHMS = {"ppo": "tuneexp.algorithms.ppo:PPO"}
+ALGORITHMS = {
+    "ppo": "tuneexp.algorithms.ppo:PPO",
+    "dqn": "tuneexp.algorithms.dqn:DQN",
+    "sac": "tuneexp.algorithms.sac:SAC",
+}
 
 HOW_TO_ADDRESS = "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME"
 

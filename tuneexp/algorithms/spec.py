@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.execution.training_ops import TrainingStep, on_policy_step
-from tuneexp.learning.rules import ActFn, BuildModel, LossFn, OptimizerFn, PostprocessFn
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.noise import Noise
+from tuneexp.learning.rules import ActFn, BuildModel, LossFn, NoiseFn, OptimizerFn, PostprocessFn, no_noise
+from tuneexp.learning.target import TargetUpdate
+from tuneexp.rl.distributions import ActionKind, action_head
 
 if TYPE_CHECKING:
     from tuneexp.trainable import AlgorithmTrainable
 
 __all__ = ["AlgorithmSpec", "replace"]
+
+
+def action_noise(model: Any, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
+    """`noise["action"]`: what sampling an action from its distribution needs."""
+    kind, shape = action_head(action_space).noise
+    return {"action": Noise(kind, tuple(shape))}
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,10 @@ class AlgorithmSpec:
 
     The new spec is known by its address, `module:NAME` or `path/file.py:NAME`, wherever the name of a
     built-in algorithm is accepted. Signatures of the functions: `tuneexp.learning.rules`.
+
+    action_kinds: what it can act in. act_noise, loss_noise: the columns of random numbers that acting and one gradient
+    step need. update_period: part of the loss -> every how many updates it is due (a number or the name of a field).
+    target: how `nets.target` follows. An algorithm whose configuration is an `OffPolicyConfig` has a replay buffer.
     """
 
     name: str
@@ -32,6 +46,11 @@ class AlgorithmSpec:
     postprocess_fn: PostprocessFn
     optimizer_fn: OptimizerFn
     training_step: TrainingStep = on_policy_step
+    action_kinds: tuple[ActionKind, ...] = ("discrete", "multi_discrete", "continuous")
+    act_noise: NoiseFn = action_noise
+    loss_noise: NoiseFn = no_noise
+    update_period: Mapping[str, int | str] = field(default_factory=dict)
+    target: TargetUpdate | None = None
 
     def build(self, env: str | Callable[..., Any], seeds: Sequence[int] = (0,), **settings: Any) -> AlgorithmTrainable:
         """A Trainable that runs without Tune: `.train()`, `.save(folder)`, `.restore(path)`.

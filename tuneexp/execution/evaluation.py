@@ -38,12 +38,13 @@ def evaluate(
 
 
 def _first_episodes(policy: Policy, envs: SeedEnvs, normaliser: RunningNormaliser | None) -> NDArray[np.float64]:
-    obs = envs.reset()
+    obs, state = envs.reset(), policy.initial_state(envs.n_envs)
     returns = np.zeros((envs.n_seeds, envs.n_envs))
     running = np.ones_like(returns, dtype=np.bool_)
     for _ in range(MOST_STEPS):
         seen = obs if normaliser is None else normaliser.normalise(obs)
-        step = envs.step(policy.exploit(torch.from_numpy(seen)).numpy())
+        action, state, _ = policy.exploit(torch.from_numpy(seen), state)
+        step = envs.step(action.numpy())
         returns += np.where(running, step.reward, 0.0)
         running &= ~(step.terminated | step.truncated)
         obs = step.obs

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from tuneexp.learning.gradient import Act
+from tuneexp.learning.act import Act
+from tuneexp.learning.noise import Noise, draw_all
 from tuneexp.learning.program import Program
 
 
-@dataclass(frozen=True)
-class Noise:
-    """What acting draws for each environment and step. kind: "uniform" in [0, 1) or "normal"."""
+class Acted(NamedTuple):
+    """action: [S, N, ...]; state: [S, N, state_size] of a recurrent model, else None; columns: [S, N, ...] each."""
 
-    kind: str
-    shape: tuple[int, ...]
-
-    def draw(self, n_steps: int, n_envs: int, generators: Sequence[torch.Generator]) -> Tensor:
-        """[T, S, N, *shape], each seed's part from its own generator."""
-        sample = torch.rand if self.kind == "uniform" else torch.randn
-        return torch.stack([sample(n_steps, n_envs, *self.shape, generator=g) for g in generators], dim=1)
+    action: Tensor
+    state: Tensor | None
+    columns: list[Tensor]
 
 
 class Policy:
     """Acts for all seeds at once, `n_envs` environments a call."""
 
-    def __init__(self, act: Act, program: Program, hyper: Tensor, parameters: Mapping[str, Tensor], noise: Noise,
-                 n_envs: int) -> None:  # fmt: skip
+    def __init__(self, act: Act, program: Program, hyper: Tensor, parameters: Mapping[str, Tensor],
+                 noise: Mapping[str, Noise], n_envs: int, state_size: int = 0) -> None:  # fmt: skip
         self._act, self._program, self._hyper = act, program, hyper
-        self.noise, self.n_envs = noise, n_envs
+        self.n_envs, self.state_size = n_envs, state_size
+        self._noise = noise
         self._explore, self._exploit = torch.tensor(True), torch.tensor(False)
         self.set_parameters(parameters)
 
@@ -40,30 +37,50 @@ class Policy:
         """parameters: name -> [S, ...]; used in place, not copied."""
         self._parameters = list(parameters.values())
         self.n_seeds = self._parameters[0].shape[0]
-        self._no_noise = torch.zeros(self.n_seeds, self.n_envs, *self.noise.shape)
+        self._no_noise = [noise.zeros(self.n_seeds, self.n_envs) for noise in self._noise.values()]
 
     @property
     def column_names(self) -> list[str]:
         return self._act.column_names
 
-    def explore(self, obs: Tensor, noise: Tensor) -> list[Tensor]:
-        """obs, noise: [S, N, ...]. Returns [action, *columns], each [S, N, ...]."""
-        action, *columns = self._program.run([self._hyper, self._explore, noise, obs, *self._parameters])
-        return [_finite(action), *columns]
+    def initial_state(self, n_envs: int) -> Tensor | None:
+        """[S, n_envs, state_size] of zeros, for a recurrent model; else None."""
+        return torch.zeros(self.n_seeds, n_envs, self.state_size) if self.state_size else None
 
-    def exploit(self, obs: Tensor) -> Tensor:
-        """obs: [S, E, ...] for any E. The deterministic action [S, E, ...].
+    def draw_noise(self, n_steps: int, generators: Sequence[torch.Generator]) -> list[list[Tensor]]:
+        """What `explore` needs for each of `n_steps` steps."""
+        columns = draw_all(self._noise, n_steps, self.n_envs, generators)
+        return [list(step) for step in zip(*(column.unbind(0) for column in columns), strict=True)] or [[]] * n_steps
+
+    def explore(self, obs: Tensor, state: Tensor | None, noise: list[Tensor]) -> Acted:
+        """obs: [S, N, ...]; noise: of one step, from `draw_noise`."""
+        return self._run(self._explore, obs, state, noise)
+
+    def exploit(self, obs: Tensor, state: Tensor | None = None) -> Acted:
+        """obs: [S, E, ...] for any E; state: [S, E, state_size]. The deterministic action [S, E, ...].
 
         The one program serves training and evaluation: lanes are filled up to its width."""
-        lanes, missing = obs.shape[1], -obs.shape[1] % self.n_envs
-        if missing:
-            obs = torch.cat([obs, obs[:, :1].expand(-1, missing, *obs.shape[2:])], dim=1)
-        parts = [
-            self._program.run([self._hyper, self._exploit, self._no_noise, part.contiguous(), *self._parameters])[0]
-            for part in obs.split(self.n_envs, dim=1)
+        lanes = obs.shape[1]
+        parts = zip(*(self._chunks(tensor) for tensor in (obs, *(() if state is None else (state,)))), strict=True)
+        acted = [
+            self._run(self._exploit, part[0], part[1] if len(part) > 1 else None, self._no_noise) for part in parts
         ]
-        actions = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
-        return _finite(actions[:, :lanes])
+        action = torch.cat([part.action for part in acted], dim=1)[:, :lanes]
+        if state is not None:
+            state = torch.cat([part.state for part in acted if part.state is not None], dim=1)[:, :lanes]
+        return Acted(action, state, [])
+
+    def _chunks(self, lanes: Tensor) -> list[Tensor]:
+        """[S, E, ...] -> parts [S, n_envs, ...], the last one filled up with its first lane."""
+        missing = -lanes.shape[1] % self.n_envs
+        if missing:
+            lanes = torch.cat([lanes, lanes[:, :1].expand(-1, missing, *lanes.shape[2:])], dim=1)
+        return [part.contiguous() for part in lanes.split(self.n_envs, dim=1)]
+
+    def _run(self, explore: Tensor, obs: Tensor, state: Tensor | None, noise: list[Tensor]) -> Acted:
+        states = [] if state is None else [state]
+        action, *rest = self._program.run([self._hyper, explore, obs, *states, *noise, *self._parameters])
+        return Acted(_finite(action), rest[0] if states else None, rest[len(states) :])
 
 
 def _finite(action: Tensor) -> Tensor:

@@ -1,35 +1,37 @@
-"""The two programs of a trial, acting and the gradient step, built for its shapes and kept for the next trial."""
+"""The programs of a trial, acting and the gradient steps, built for its shapes and kept for the next trial."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-from gymnasium import Space
 from torch import Tensor
 
-from tuneexp.execution.policy import Noise
+from tuneexp.execution.shapes import TrialShapes
+from tuneexp.learning.act import Act
 from tuneexp.learning.compilation import CompileMode, Request, Workload, build_programs
-from tuneexp.learning.gradient import Act, GradientStep
-from tuneexp.learning.hyper import CfgView, view_at
-from tuneexp.learning.learner import Learner
+from tuneexp.learning.gradient import GradientStep
+from tuneexp.learning.learner import Learner, Steps
 from tuneexp.learning.program import Program
 from tuneexp.learning.rules import ActFn, PostprocessFn
 
 
 @dataclass(frozen=True)
 class TrialPrograms:
+    """`columns`: one row of each training column, for its shape and type. `read`: the structural fields that the
+    functions of the algorithm looked at."""
+
     act: Act
     act_program: Program
-    step: GradientStep
-    step_program: Program
+    steps: Steps
+    columns: Mapping[str, Tensor]
     read: Mapping[str, Any]
 
     @property
     def compiled(self) -> bool:
-        return self.step_program.compiled
+        return all(program.compiled for _, program in self.steps.values())
 
     def fits(self, static: Mapping[str, Any]) -> bool:
         """Whether a configuration agrees on every structural field that the programs' functions looked at."""
@@ -37,103 +39,77 @@ class TrialPrograms:
 
 
 # Actors are reused: a trial of the same shapes takes over the programs of the one before.
-_BUILT: dict[Hashable, list[TrialPrograms]] = {}
+_BUILT: OrderedDict[Hashable, list[TrialPrograms]] = OrderedDict()
+MOST_SHAPES = 32
 
 
 def programs_for(
-    learner: Learner,
-    act_fn: ActFn,
-    postprocess_fn: PostprocessFn,
-    observation_space: Space[Any],
-    noise: Noise,
-    n_envs: int,
-    minibatch_rows: int,
-    mode: CompileMode,
+    learner: Learner, act_fn: ActFn, postprocess_fn: PostprocessFn, shapes: TrialShapes, mode: CompileMode,
     workload: Workload,
-) -> TrialPrograms:
+) -> TrialPrograms:  # fmt: skip
     """Built once for the functions, the shapes and the structural fields that were looked at."""
-    example = _ActExample(learner, observation_space, noise, n_envs)
     key = (
-        act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.numeric, str(observation_space), noise,
-        example.obs_dtype, n_envs, minibatch_rows,
-        tuple((name, leaf.shape) for name, leaf in learner.parameters.items()), mode, workload.repays_compiling(),
+        act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.hyper.names, shapes,
+        tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
+        tuple(learner.periods.all_resting()), learner.target is None, mode, workload.repays_compiling(),
     )  # fmt: skip
     built = _BUILT.setdefault(key, [])
+    _BUILT.move_to_end(key)
+    if len(_BUILT) > MOST_SHAPES:
+        _BUILT.popitem(last=False)
     for programs in built:
-        if programs.fits(learner.static):
+        if programs.fits(learner.hyper.static):
             return programs
-    built.append(_build(learner, act_fn, postprocess_fn, example, minibatch_rows, mode, workload))
+    built.append(_build(learner, act_fn, postprocess_fn, shapes, mode, workload))
     return built[-1]
 
 
-@dataclass(frozen=True)
-class _ActExample:
-    learner: Learner
-    observation_space: Space[Any]
-    noise: Noise
-    n_envs: int
-
-    @property
-    def obs_dtype(self) -> torch.dtype:
-        """What the policy sees: floating point also where whole numbers are normalised."""
-        scaled = getattr(self.learner.cfg, "normalize_observation", False)
-        return torch.float32 if scaled else _torch_dtype(self.observation_space)
-
-    def inputs(self) -> list[Tensor]:
-        lead = (len(self.learner.seeds), self.n_envs)
-        obs = torch.zeros(*lead, *(self.observation_space.shape or ()), dtype=self.obs_dtype)
-        noise = torch.full((*lead, *self.noise.shape), 0.5)
-        return [self.learner.hyper, torch.tensor(True), noise, obs, *self.learner.parameters.values()]
-
-
-def _torch_dtype(space: Space[Any]) -> torch.dtype:
-    name = str(space.dtype)
-    return torch.float32 if name.startswith("float") else getattr(torch, name)
-
-
 def _build(
-    learner: Learner, act_fn: ActFn, postprocess_fn: PostprocessFn, example: _ActExample, minibatch_rows: int,
-    mode: CompileMode, workload: Workload,
+    learner: Learner, act_fn: ActFn, postprocess_fn: PostprocessFn, shapes: TrialShapes, mode: CompileMode,
+    workload: Workload,
 ) -> TrialPrograms:  # fmt: skip
-    act = Act(learner.model, act_fn, tuple(learner.parameters), learner.numeric, learner.static)
-    inputs = example.inputs()
-    acted = act(inputs)
-    columns = _example_columns(
-        learner, postprocess_fn, inputs[3], acted, act.column_names, view_at(learner.cfg, 0.0, act.reads)
+    hyper, n_seeds = learner.hyper, len(learner.seeds)
+    names = tuple(name for name, _ in shapes.act_noise)
+    act = Act(
+        learner.model, act_fn, tuple(learner.parameters), names, hyper.names, hyper.static, bool(shapes.state_size)
     )
-    step = learner.gradient_step(list(columns))
-    minibatch = [_rows_like(column, minibatch_rows) for column in columns.values()]
-    step_inputs = [learner.hyper, *learner.parameters.values(), *minibatch]
+    inputs = shapes.act_inputs(learner)
+    action, *acted = act(inputs)
+    kept = dict(zip(act.column_names, acted[int(act.recurrent) :], strict=True))
+    fragment = shapes.fragment(n_seeds, LONGEST_WINDOW, action, kept)
+    columns = shapes.training_columns(learner, postprocess_fn, fragment, hyper.view(act.reads))
+    batch = shapes.minibatch(n_seeds, columns)
+    in_time = frozenset([*columns, "mask"]) if shapes.sequence_length else frozenset()
+    steps = [
+        learner.gradient_step(list(batch), resting=resting, time_major=in_time)
+        for resting in learner.periods.all_resting()
+    ]
+    act_program, *step_programs = _programs(
+        act, inputs, steps, learner.step_inputs(list(batch.values())), mode, workload
+    )
+    reads = learner.model_reads | act.reads | set().union(*(step.reads for step in steps))
+    read = {name: hyper.static[name] for name in reads if name in hyper.static}
+    by_resting = {step.resting: (step, program) for step, program in zip(steps, step_programs, strict=True)}
+    return TrialPrograms(act, act_program, by_resting, columns, read)
+
+
+# Rows of the fragment of zeros that shows what `postprocess_fn` makes; n-step windows must fit into it.
+LONGEST_WINDOW = 2
+
+
+def _programs(
+    act: Act, act_inputs: list[Tensor], steps: list[GradientStep], step_inputs: list[Tensor], mode: CompileMode,
+    workload: Workload,
+) -> list[Program]:  # fmt: skip
     # At one seed an ordinary step beats its own trace, and nothing of the compiler need be loaded.
-    trace = len(learner.seeds) > 1
-    one_by_one = replace(step, one_by_one=True)
-    step_request = Request(step, step_inputs, trace, untraceable=one_by_one)
-    act_program, step_program = build_programs([Request(act, inputs, trace), step_request], mode, workload)
-    if not step.statistics_names:
-        one_by_one(step_inputs)  # no trace went through the whole loss: see what it reads
-    reads = learner.model_reads | act.reads | step.reads
-    read = {name: learner.static[name] for name in reads if name in learner.static}
-    return TrialPrograms(act, act_program, step, step_program, read)
-
-
-def _example_columns(
-    learner: Learner, postprocess_fn: PostprocessFn, obs: Tensor, acted: list[Tensor], names: list[str], view: CfgView
-) -> Mapping[str, Tensor]:
-    """What `postprocess_fn` makes of a fragment of two steps: the columns that the loss will get, [2, S, N, ...]."""
-
-    def twice(row: Tensor) -> Tensor:
-        return torch.stack([row, row])
-
-    flags = torch.zeros(obs.shape[:2], dtype=torch.bool)
-    fragment = {
-        "obs": obs, "next_obs": obs, **dict(zip(("action", *names), acted, strict=True)),
-        "reward": torch.zeros(obs.shape[:2]), "terminated": flags, "truncated": flags, "valid": ~flags,
-    }  # fmt: skip
-    with torch.no_grad():
-        columns = postprocess_fn(learner.nets(), {name: twice(row) for name, row in fragment.items()}, view)
-    return {name: column for name, column in columns.items() if name != "valid"}
-
-
-def _rows_like(column: Tensor, rows: int) -> Tensor:
-    """[2, S, N, ...] -> [S, B, ...] of the same type."""
-    return column.new_zeros(column.shape[1], rows, *column.shape[3:])
+    trace = act_inputs[2].shape[0] > 1
+    one_by_one = [replace(step, one_by_one=True) for step in steps]
+    requests = [
+        Request(act, act_inputs, trace),
+        *(Request(step, step_inputs, trace, untraceable=own) for step, own in zip(steps, one_by_one, strict=True)),
+    ]
+    programs = build_programs(requests, mode, workload)
+    for step, own in zip(steps, one_by_one, strict=True):
+        if not step.statistics_names:
+            own(step_inputs)  # no trace went through the whole loss: see what it reads and names
+    return programs

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor
 
 from tuneexp.data.minibatches import gather_minibatches, minibatch_rows, valid_rows
 from tuneexp.data.sample_batch import SampleBatch
+from tuneexp.data.sequences import to_sequences
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.learner import Learner, UpdateStats
+from tuneexp.learning.learner import Learner
 from tuneexp.learning.rules import PostprocessFn
 
 if TYPE_CHECKING:
+    from tuneexp.execution.experience import Experience
     from tuneexp.execution.group import EnvRunnerGroup
+
+
+@dataclass
+class Training:
+    """What a training step works with. `cfg` holds the configuration, `view` the same with schedules at their
+    present values; `experience` is the replay buffer of an algorithm that has one."""
+
+    group: EnvRunnerGroup
+    learner: Learner
+    postprocess_fn: PostprocessFn
+    cfg: Any
+    experience: Experience | None = None
+
+    @property
+    def view(self) -> CfgView:
+        return self.learner.hyper.view()
 
 
 class TrainingStep(Protocol):
     """One round of sample -> learn -> sync."""
 
-    def __call__(
-        self, group: EnvRunnerGroup, learner: Learner, postprocess_fn: PostprocessFn, cfg: Any, view: CfgView
-    ) -> UpdateStats: ...
+    def __call__(self, training: Training) -> None: ...
 
 
 def synchronous_parallel_sample(group: EnvRunnerGroup, n_steps: int) -> SampleBatch:
@@ -31,13 +47,13 @@ def synchronous_parallel_sample(group: EnvRunnerGroup, n_steps: int) -> SampleBa
 
 
 def postprocess(postprocess_fn: PostprocessFn, learner: Learner, fragment: SampleBatch, view: CfgView) -> SampleBatch:
-    """Training columns [S, T * N, ...], and `valid`, False for reset rows."""
+    """Training columns [T, S, N, ...], and `valid`, False for rows that nothing is learned from."""
     with torch.no_grad():
         columns = postprocess_fn(learner.nets(), fragment, view)
-    return SampleBatch({"valid": fragment["valid"], **columns}, fragment.axes).to_rows()
+    return SampleBatch({"valid": fragment["valid"], **columns}, fragment.axes)
 
 
-def train_one_step(learner: Learner, batch: SampleBatch, n_epochs: int, batch_size: int) -> UpdateStats:
+def train_one_step(learner: Learner, batch: SampleBatch, n_epochs: int, batch_size: int) -> None:
     """batch: columns [S, R, ...] with `valid` [S, R]. Epochs over minibatches of every seed's valid rows."""
     columns = batch.drop("valid")
     # Two rows at least: one alone has no deviation to normalise its advantage by.
@@ -45,22 +61,23 @@ def train_one_step(learner: Learner, batch: SampleBatch, n_epochs: int, batch_si
     own, n_rows = valid_rows(batch["valid"]), batch["valid"].shape[1]
     # All epochs are drawn before any is used: what a seed draws must not depend on when the others stop.
     epochs = [minibatch_rows(own, n_rows, batch_size, learner.generators) for _ in range(n_epochs)]
-    steps: list[tuple[Tensor, Tensor]] = []
+    noise = learner.draw_noise(sum(len(rows) for rows in epochs), batch_size)
+    update = 0
     for rows in epochs:
-        if steps and learner.resting:
+        if update and learner.resting:
             break
         for minibatch in gather_minibatches(columns, rows):
-            steps.append(learner.learn_on_batch(minibatch))
+            learner.learn_on(minibatch, noise, update)
+            update += 1
     learner.freeze_non_finite()
-    return learner.summarise(steps)
 
 
-def on_policy_step(
-    group: EnvRunnerGroup, learner: Learner, postprocess_fn: PostprocessFn, cfg: Any, view: CfgView
-) -> UpdateStats:
+def on_policy_step(training: Training) -> None:
     """PPO and its kin: every fragment is used once, for `n_epochs`, and thrown away."""
-    fragment = synchronous_parallel_sample(group, cfg.n_steps)
-    batch = postprocess(postprocess_fn, learner, fragment, view)
-    stats = train_one_step(learner, batch, cfg.n_epochs, cfg.batch_size)
-    group.sync_weights(learner.parameters)
-    return stats
+    cfg, learner = training.cfg, training.learner
+    fragment = synchronous_parallel_sample(training.group, cfg.n_steps)
+    batch = postprocess(training.postprocess_fn, learner, fragment, training.view)
+    length = cfg.sequence_steps()
+    rows = batch.to_rows() if length is None else to_sequences(batch, length)
+    train_one_step(learner, rows, cfg.n_epochs, cfg.minibatch_rows())
+    training.group.sync_weights(learner.parameters)

@@ -1,29 +1,40 @@
-"""The functional gradient step over all seeds, and acting, as functions of flat lists of tensors."""
+"""The functional gradient step over all seeds, as a function of a flat list of tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from tuneexp.errors import UserError
 from tuneexp.learning.hyper import CfgView, view_of_tensor
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.rules import ActFn, LossFn
+from tuneexp.learning.parts import WHOLE, named_losses, part_of
+from tuneexp.learning.rules import LossFn
+
+
+class SeedLosses(NamedTuple):
+    """What the losses of all seeds gave. total: [S]; statistics: [K, S]; skip: [S] bool; rows: [S, B] each."""
+
+    total: Tensor
+    statistics: Tensor
+    skip: Tensor
+    rows: tuple[Tensor, ...]
 
 
 @dataclass
 class GradientStep:
-    """inputs: [hyper [H], *parameters [S, ...], *columns [S, B, ...]] ->
-    [flat gradient [P], statistics [K, S], skip [S] bool, finite [S] bool, clean 0-d bool]: `clean` says in one
-    value that every seed's update may be applied.
+    """inputs: [hyper [H], *parameters [S, ...], *target parameters [S, ...], *columns [S, B, ...]] ->
+    [flat gradient [P], statistics [K, S], skip [S] bool, finite [S] bool, clean 0-d bool, *row outputs [S, B]]:
+    `clean` says in one value that every seed's update may be applied.
 
-    `statistics_names` is filled by the first call (or trace). `one_by_one` calls a loss that `vmap` can't
-    map (one that reads values) for each seed in turn."""
+    The lists of names are filled by the first call (or trace). `resting`: parts of the loss that are not computed.
+    `one_by_one` calls the loss for each seed in turn instead of mapping it: for a loss that `vmap` can't map (one
+    that reads values), and for convolutions, which are slower when mapped. `time_major`: columns of sequences, which
+    come as [S, B, L, ...] and which the loss sees as [L, B, ...]."""
 
     model: nn.Module
     loss_fn: LossFn
@@ -31,88 +42,91 @@ class GradientStep:
     column_names: tuple[str, ...]
     numeric: tuple[str, ...]
     static: Mapping[str, Any]
-    statistics_names: list[str] = field(default_factory=list)
-    reads: set[str] = field(default_factory=set)
+    has_target: bool = False
+    resting: frozenset[str] = frozenset()
     one_by_one: bool = False
+    time_major: frozenset[str] = frozenset()
+    statistics_names: list[str] = field(default_factory=list)
+    row_names: list[str] = field(default_factory=list)
+    part_names: list[str] = field(default_factory=list)
+    reads: set[str] = field(default_factory=set)
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         cfg = view_of_tensor(self.static, self.numeric, inputs[0], self.reads)
         count = len(self.parameter_names)
         leaves = [leaf.detach().requires_grad_() for leaf in inputs[1 : 1 + count]]
-        columns = inputs[1 + count :]
+        end = 1 + count * (2 if self.has_target else 1)
         with torch.enable_grad():
-            loss, statistics, skip = self._losses(leaves, columns, cfg)
+            losses = self._losses(leaves, inputs[1 + count : end], inputs[end:], cfg)
             # Seeds share no parameter, so the gradient of the sum is each seed's own gradient.
-            gradients = torch.autograd.grad(loss.sum(), leaves, allow_unused=True, materialize_grads=True)
-        flat, norm = clip_per_seed(gradients, cfg.max_grad_norm if self._clips() else None)
-        finite = torch.isfinite(loss.detach()) & torch.isfinite(norm)
-        return [flat, torch.cat([statistics, norm[None]]), skip, finite, (finite & ~skip).all()]
+            gradients = torch.autograd.grad(losses.total.sum(), leaves, allow_unused=True, materialize_grads=True)
+        max_norm = cfg.max_grad_norm if "max_grad_norm" in self.numeric else None
+        flat, norms = clip_per_seed(gradients, self._owners(), len(self.part_names), max_norm)
+        finite = torch.isfinite(losses.total.detach()) & torch.isfinite(norms).all(0)
+        statistics = torch.cat([losses.statistics, norms])
+        return [flat, statistics, losses.skip, finite, (finite & ~losses.skip).all(), *losses.rows]
 
-    def _clips(self) -> bool:
-        return "max_grad_norm" in self.numeric
+    def _owners(self) -> list[int]:
+        """For each parameter the number of its part. What no part names goes with the first."""
+        if self.part_names == [WHOLE]:
+            return [0] * len(self.parameter_names)
+        owners = [part_of(name, self.part_names) for name in self.parameter_names]
+        return [0 if owner is None else self.part_names.index(owner) for owner in owners]
 
-    def _losses(self, leaves: list[Tensor], columns: Sequence[Tensor], cfg: CfgView) -> tuple[Tensor, Tensor, Tensor]:
-        """loss [S], statistics [K, S] detached, skip [S]."""
+    def _losses(
+        self, leaves: list[Tensor], target: Sequence[Tensor], columns: Sequence[Tensor], cfg: CfgView
+    ) -> SeedLosses:
+        def one_seed(leaves: Sequence[Tensor], target: Sequence[Tensor], columns: Sequence[Tensor]) -> Any:
+            lagging = dict(zip(self.parameter_names, target, strict=True)) if self.has_target else None
+            nets = Nets.of_one_seed(self.model, dict(zip(self.parameter_names, leaves, strict=True)), lagging)
+            return tuple(self._loss_of(nets, dict(zip(self.column_names, columns, strict=True)), cfg))
 
-        def one_seed(leaves: Sequence[Tensor], columns: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-            nets = Nets.of_one_seed(self.model, dict(zip(self.parameter_names, leaves, strict=True)))
-            batch = dict(zip(self.column_names, columns, strict=True))
-            loss, statistics = self.loss_fn(nets, batch, cfg)
-            if loss.dim():
-                raise UserError(f"loss_fn returned a loss of shape {tuple(loss.shape)}; return one number: its mean")
-            named = {"loss": loss, **statistics}
-            skip = named.pop("skip_update", None)
-            self.statistics_names[:] = [*named, "grad_norm"]
-            skip = torch.zeros_like(loss, dtype=torch.bool) if skip is None else skip.detach()
-            return loss, torch.stack([torch.as_tensor(v).detach().to(loss.dtype) for v in named.values()]), skip
+        inputs = (leaves, list(target), list(columns))
+        n_seeds = leaves[0].shape[0]
+        if n_seeds > 1 and not self.one_by_one:
+            in_dims = (0, 0 if target else None, 0)
+            return SeedLosses(*vmap(one_seed, in_dims=in_dims, out_dims=(0, 1, 0, 0))(*inputs))
+        # An ordinary module needs no vmap: half the eager time, and plain matrix products compiled.
+        seeds = [one_seed(*([tensor[i] for tensor in tensors] for tensors in inputs)) for i in range(n_seeds)]
+        total, statistics, skip, rows = zip(*seeds, strict=True)
+        stacked_rows = tuple(torch.stack(row) for row in zip(*rows, strict=True))
+        return SeedLosses(torch.stack(total), torch.stack(statistics, dim=1), torch.stack(skip), stacked_rows)
 
-        if leaves[0].shape[0] == 1:
-            # An ordinary module needs no vmap: half the eager time, and plain matrix products compiled.
-            loss, statistics, skip = one_seed([leaf[0] for leaf in leaves], [column[0] for column in columns])
-            return loss[None], statistics[:, None], skip[None]
-        if self.one_by_one:
-            seeds = [one_seed([x[i] for x in leaves], [c[i] for c in columns]) for i in range(leaves[0].shape[0])]
-            loss, statistics, skip = (torch.stack(part, dim=-1) for part in zip(*seeds, strict=True))
-            return loss, statistics, skip
-        return vmap(one_seed, out_dims=(0, 1, 0))(leaves, list(columns))
+    def _loss_of(self, nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> SeedLosses:
+        """One seed's: total 0-d, statistics [K], skip 0-d, rows [B] each."""
+        if self.time_major:
+            batch = {name: c.movedim(1, 0) if name in self.time_major else c for name, c in batch.items()}
+        losses, statistics = self.loss_fn(nets, batch, cfg)
+        parts = named_losses(losses, self.resting)
+        total = torch.stack(list(parts.values())).sum()
+        named = {name if name == WHOLE else f"{name}_loss": part for name, part in parts.items()}
+        named |= {name: torch.as_tensor(value) for name, value in statistics.items()}
+        skip = named.pop("skip_update", None)
+        rows = {name: named.pop(name) for name in list(named) if named[name].dim()}
+        norms = ["grad_norm"] if list(parts) == [WHOLE] else [f"{name}_grad_norm" for name in parts]
+        self.part_names[:], self.row_names[:], self.statistics_names[:] = parts, rows, [*named, *norms]
+        return SeedLosses(
+            total,
+            torch.stack([value.detach().to(total.dtype) for value in named.values()]),
+            torch.zeros_like(total, dtype=torch.bool) if skip is None else skip.detach(),
+            tuple(row.detach() for row in rows.values()),
+        )
 
 
-def clip_per_seed(gradients: Sequence[Tensor], max_norm: Tensor | None) -> tuple[Tensor, Tensor]:
-    """gradients: leaves [S, ...]. Returns them flat [P] and scaled so that each seed's norm is at most
-    `max_norm`, and the norms [S] before. Per seed: a joint norm lets one diverged seed stop all of them."""
+def clip_per_seed(
+    gradients: Sequence[Tensor], owners: Sequence[int], n_parts: int, max_norm: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """gradients: leaves [S, ...]; owners: of each leaf, the number of its part. Returns them flat [P], scaled so that
+    each seed's norm of each part is at most `max_norm`, and the norms [n_parts, S] before.
+    Per seed and part: a joint norm lets one diverged seed stop all of them."""
     squares = [(gradient * gradient).flatten(1).sum(1) for gradient in gradients]
-    norm = torch.stack(squares).sum(0).sqrt()
-    if max_norm is None:
-        return torch.cat([gradient.reshape(-1) for gradient in gradients]), norm
-    scale = torch.clamp(max_norm / (norm + 1e-6), max=1.0)
-    scaled = [gradient * scale.view(-1, *(1,) * (gradient.dim() - 1)) for gradient in gradients]
-    return torch.cat([gradient.reshape(-1) for gradient in scaled]), norm
-
-
-@dataclass
-class Act:
-    """inputs: [hyper [H], explore 0-d bool, noise [S, N, ...], obs [S, N, ...], *parameters [S, ...]] ->
-    [action [S, N, ...], *columns [S, N, ...]]. `column_names` is filled by the first call (or trace)."""
-
-    model: nn.Module
-    act_fn: ActFn
-    parameter_names: tuple[str, ...]
-    numeric: tuple[str, ...]
-    static: Mapping[str, Any]
-    column_names: list[str] = field(default_factory=list)
-    reads: set[str] = field(default_factory=set)
-
-    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        hyper, explore, noise, obs, *leaves = inputs
-        cfg = view_of_tensor(self.static, self.numeric, hyper, self.reads)
-
-        def one_seed(leaves: Sequence[Tensor], noise: Tensor, obs: Tensor) -> list[Tensor]:
-            nets = Nets.of_one_seed(self.model, dict(zip(self.parameter_names, leaves, strict=True)))
-            action, columns, _ = self.act_fn(nets, obs, None, noise, cfg, explore)
-            self.column_names[:] = list(columns)
-            return [action, *columns.values()]
-
-        with torch.no_grad():
-            if leaves[0].shape[0] == 1:
-                return [out[None] for out in one_seed([leaf[0] for leaf in leaves], noise[0], obs[0])]
-            return list(vmap(one_seed)(leaves, noise, obs))
+    of_part = [[square for square, owner in zip(squares, owners, strict=True) if owner == part]
+               for part in range(n_parts)]  # fmt: skip
+    norms = torch.stack([sum(own, torch.zeros_like(squares[0])) for own in of_part]).sqrt()
+    if max_norm is not None:
+        scale = (max_norm / (norms + 1e-6)).clamp(max=1.0)
+        gradients = [
+            gradient * scale[owner].view(-1, *(1,) * (gradient.dim() - 1))
+            for gradient, owner in zip(gradients, owners, strict=True)
+        ]
+    return torch.cat([gradient.flatten() for gradient in gradients]), norms

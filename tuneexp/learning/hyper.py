@@ -2,7 +2,8 @@
 
 Numeric fields travel together in one tensor `[H]` and are handed to `loss_fn` as 0-d tensors, so
 that a new value never causes a new compilation. Structural fields (and numeric ones that are
-None) stay Python values: they are part of the program.
+None) stay Python values: they are part of the program. Beside the fields of the configuration,
+`cfg.progress` (share of the budget done, in [0, 1]) and `cfg.env_steps` (per seed) can always be read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from torch import Tensor
 from tuneexp.config import Config, is_numeric
 from tuneexp.errors import unknown_name
 from tuneexp.rl.schedules import parse_schedule
+
+CLOCK = ("progress", "env_steps")
 
 
 class CfgView:
@@ -38,24 +41,31 @@ class CfgView:
         return value
 
 
-def split_fields(cfg: Config) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """The names of the numeric fields that hold a number, and the values of all others."""
-    numeric = tuple(
-        name for name, field in type(cfg).model_fields.items() if is_numeric(field) and getattr(cfg, name) is not None
-    )
-    static = {name: getattr(cfg, name) for name in type(cfg).model_fields if name not in numeric}
-    return numeric, static
+class Hyper:
+    """The numbers of a configuration over time. `tensor`: [H], in the order of `names`, updated in place;
+    `static`: everything that is no number."""
 
+    def __init__(self, cfg: Config) -> None:
+        fields = type(cfg).model_fields
+        numeric = [name for name, field in fields.items() if is_numeric(field) and getattr(cfg, name) is not None]
+        self.static = {name: getattr(cfg, name) for name in fields if name not in numeric}
+        self._schedules = {name: parse_schedule(getattr(cfg, name)) for name in numeric}
+        self._moving = [name for name, schedule in self._schedules.items() if schedule.kind != "constant"]
+        self.initial = {name: schedule.value_at(0.0) for name, schedule in self._schedules.items()}
+        self.names = (*numeric, *CLOCK)
+        self.values: dict[str, float] = {**self.initial, **dict.fromkeys(CLOCK, 0.0)}
+        self.tensor = torch.tensor(list(self.values.values()), dtype=torch.float32)
 
-def numeric_values(cfg: Config, names: tuple[str, ...], progress: float) -> dict[str, float]:
-    """Each numeric field at `progress`, the share of the full budget that is done, in [0, 1]."""
-    return {name: parse_schedule(getattr(cfg, name)).value_at(progress) for name in names}
+    def set_clock(self, progress: float, env_steps: int = 0) -> None:
+        """Schedules at `progress`, the share of the full budget that is done, in [0, 1]."""
+        for name in self._moving:
+            self.values[name] = self._schedules[name].value_at(progress)
+        self.values.update(progress=progress, env_steps=float(env_steps))
+        self.tensor.copy_(torch.tensor(list(self.values.values()), dtype=torch.float32))
 
-
-def view_at(cfg: Config, progress: float, reads: set[str] | None = None) -> CfgView:
-    """The configuration with plain floats, for all functions but `loss_fn` and `act_fn`."""
-    numeric, static = split_fields(cfg)
-    return CfgView({**static, **numeric_values(cfg, numeric, progress)}, reads)
+    def view(self, reads: set[str] | None = None) -> CfgView:
+        """With plain floats, for all functions but `loss_fn` and `act_fn`."""
+        return CfgView({**self.static, **self.values}, reads)
 
 
 def view_of_tensor(
@@ -63,8 +73,3 @@ def view_of_tensor(
 ) -> CfgView:
     """`values`: [H], in the order of `names`. The view that `loss_fn` and `act_fn` get."""
     return CfgView({**static, **{name: values[index] for index, name in enumerate(names)}}, reads)
-
-
-def as_tensor(values: Mapping[str, float]) -> Tensor:
-    """[H] float32."""
-    return torch.tensor(list(values.values()), dtype=torch.float32)

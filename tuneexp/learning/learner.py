@@ -1,9 +1,8 @@
-"""The learner: parameters of all seeds, their optimizer, and one gradient step for all of them."""
+"""The learner: parameters of all seeds, their target networks and optimizer, and one gradient step for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -12,21 +11,20 @@ from torch import Tensor, nn
 
 from tuneexp.config import Config
 from tuneexp.learning.gradient import GradientStep
-from tuneexp.learning.hyper import CfgView, as_tensor, numeric_values, split_fields, view_at
+from tuneexp.learning.hyper import CfgView, Hyper
 from tuneexp.learning.nets import Nets
+from tuneexp.learning.noise import Noise, draw_all
 from tuneexp.learning.optimizer import StackedOptimizer
+from tuneexp.learning.parts import UpdatePeriods
 from tuneexp.learning.program import Program
 from tuneexp.learning.randomness import generator
 from tuneexp.learning.rules import LossFn, OptimizerFn
 from tuneexp.learning.stack import initial_stack
+from tuneexp.learning.statistics import UpdateLog
+from tuneexp.learning.target import TargetNetworks, TargetUpdate, value_of
 
-
-@dataclass(frozen=True)
-class UpdateStats:
-    """Means over the updates that were applied. statistics: name -> [S]; updates: [S] how many."""
-
-    statistics: dict[str, Tensor]
-    updates: Tensor
+Steps = Mapping[frozenset[str], tuple[GradientStep, Program]]
+"""Resting parts -> the gradient step that leaves them out, and its program."""
 
 
 class Learner:
@@ -42,50 +40,67 @@ class Learner:
         optimizer_fn: OptimizerFn,
         cfg: Config,
         seeds: Sequence[int],
+        update_period: Mapping[str, int | str] | None = None,
+        target: TargetUpdate | None = None,
+        loss_noise: Callable[[nn.Module, CfgView], Mapping[str, Noise]] | None = None,
     ) -> None:
-        self.seeds = tuple(seeds)
+        self.seeds, self.cfg, self.loss_fn = tuple(seeds), cfg, loss_fn
+        self.hyper = Hyper(cfg)
         self.model_reads: set[str] = set()
-        view = view_at(cfg, 0.0, self.model_reads)
+        view = self.hyper.view(self.model_reads)
         self.model, self.stack = initial_stack(lambda: build_model(view), seeds)
-        self.loss_fn = loss_fn
         self.generators = [generator(seed, "learner") for seed in seeds]
         self.failed = torch.zeros(len(seeds), dtype=torch.bool)
+        self.skipped = torch.zeros(len(seeds), dtype=torch.bool)
+        self._everyone = torch.ones(len(seeds), dtype=torch.bool)
         self.n_updates = 0
-        self._leaves = list(self.parameters.values())
-        self._program: Program | None = None
-        self.cfg = cfg
-        self.numeric, self.static = split_fields(cfg)
-        self.hyper = as_tensor(numeric_values(cfg, self.numeric, 0.0))
-        self.skipped = torch.zeros(len(self.seeds), dtype=torch.bool)
-        self._everyone = torch.ones(len(self.seeds), dtype=torch.bool)
+        self.log = UpdateLog()
+        periods = {part: int(value_of(period, view)) for part, period in (update_period or {}).items()}
+        self.periods = UpdatePeriods(periods)
+        self.optimizer = StackedOptimizer(self.stack, optimizer_fn, self.hyper.view(), tuple(periods))
+        self.target = None if target is None else TargetNetworks(self.stack, target, self.hyper.view())
+        self.noise = dict(loss_noise(self.model, view)) if loss_noise else {}
         self.require_rows(self._everyone)
-        self.optimizer = StackedOptimizer(self.stack, optimizer_fn, view_at(cfg, 0.0))
+        self.use_programs({})
 
     @property
     def parameters(self) -> dict[str, Tensor]:
         """name -> [S, ...], views of the live storage."""
         return self.stack.leaves
 
+    @property
+    def learning_rate(self) -> float:
+        return self.hyper.values.get("learning_rate", 0.0)
+
     def nets(self) -> Nets:
         """The networks over all seeds, for `postprocess_fn`."""
-        return Nets.of_all_seeds(self.model, self.parameters)
+        return Nets.of_all_seeds(self.model, self.parameters, None if self.target is None else self.target.leaves)
 
-    def gradient_step(self, column_names: Sequence[str]) -> GradientStep:
-        """The function that a program is built from."""
+    def gradient_step(self, column_names: Sequence[str], **settings: Any) -> GradientStep:
+        """The function that a program is built from. settings: `resting` parts, `one_by_one`."""
         return GradientStep(
-            self.model, self.loss_fn, tuple(self.parameters), tuple(column_names), self.numeric, self.static
-        )
+            self.model, self.loss_fn, tuple(self.parameters), tuple(column_names), self.hyper.names, self.hyper.static,
+            has_target=self.target is not None, **settings,
+        )  # fmt: skip
 
-    def use_program(self, step: GradientStep, program: Program) -> None:
-        self._step, self._program = step, program
+    def step_inputs(self, columns: Sequence[Tensor]) -> list[Tensor]:
+        """What a gradient step is called with; columns: [S, B, ...]."""
+        return [*self._own_inputs, *columns]
 
-    def start_rollout(self, progress: float) -> None:
-        """Set schedules to `progress` (share of the budget done) and let skipped seeds learn again."""
-        values = numeric_values(self.cfg, self.numeric, progress)
-        self.hyper.copy_(as_tensor(values))
-        first = numeric_values(self.cfg, self.numeric, 0.0).get("learning_rate", 0.0)
-        self.learning_rate = values.get("learning_rate", 0.0)
+    def use_programs(self, steps: Steps) -> None:
+        self._steps = steps
+        self._column_names = next(iter(steps.values()))[0].column_names if steps else ()
+        target = [] if self.target is None else list(self.target.leaves.values())
+        self._own_inputs = [self.hyper.tensor, *self.parameters.values(), *target]
+
+    def start_rollout(self, progress: float, env_steps: int = 0, rollout_env_steps: int = 0) -> None:
+        """Set schedules to `progress` (share of the budget done), let skipped seeds learn again, and move targets
+        that follow the clock."""
+        self.hyper.set_clock(progress, env_steps)
+        first = self.hyper.initial.get("learning_rate", 0.0)
         self.optimizer.set_learning_rate_factor(self.learning_rate / first if first else 1.0)
+        if self.target is not None:
+            self.target.before_rollout(env_steps, rollout_env_steps, ~self.failed)
         self.skipped.zero_()
         self.require_rows(self._everyone)
 
@@ -93,45 +108,56 @@ class Learner:
         """enough: [S] bool. Seeds without enough valid rows sit out the coming updates; `resting`: all seeds do."""
         self._enough = enough
         sits_out = self.failed | self.skipped | ~enough
-        self._all_learn, self.resting = not bool(sits_out.any()), bool(sits_out.all())
+        self._nobody_sits_out, self.resting = not sits_out.any(), bool(sits_out.all())
 
-    def learn_on_batch(self, columns: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """columns: [S, B, ...] in the order the program was built for. One gradient step.
-        Returns statistics [K, S] and which seeds were updated [S]."""
-        assert self._program is not None, "build the program first"
-        gradient, statistics, skip, finite, clean = self._program.run([self.hyper, *self._leaves, *columns])
+    def draw_noise(self, n_updates: int, n_rows: int) -> dict[str, Tensor]:
+        """name -> [U, S, ...]: what the losses of the coming updates need, from each seed's own generator."""
+        return dict(zip(self.noise, draw_all(self.noise, n_updates, n_rows, self.generators), strict=True))
+
+    def learn_on(self, minibatch: Mapping[str, Tensor], noise: Mapping[str, Tensor], update: int) -> dict[str, Tensor]:
+        """minibatch: name -> [S, B, ...]; noise: from `draw_noise`, of which `update` is used. See `learn_on_batch`."""
+        names = self._column_names
+        return self.learn_on_batch([minibatch[n] if n in minibatch else noise[n][update] for n in names])
+
+    def learn_on_batch(self, columns: Sequence[Tensor]) -> dict[str, Tensor]:
+        """columns: [S, B, ...] in the order of the program's columns. One step for every seed that may take one.
+        Returns the row outputs of the loss, name -> [S, B]."""
         self.n_updates += 1
-        if self._all_learn and clean.item():
-            self.optimizer.step(gradient)
-            return statistics, self._everyone
+        resting = self.periods.resting(self.n_updates)
+        step, program = self._steps[resting]
+        gradient, statistics, skip, finite, clean, *rows = program.run(self.step_inputs(columns))
+        if self._nobody_sits_out and clean.item():
+            proceed = None
+            self.optimizer.step(gradient, None, resting)
+        else:
+            proceed = self._select(skip, finite)
+            if proceed.any():
+                self.optimizer.step(gradient, proceed, resting)
+        self.log.add(step.statistics_names, statistics, self._everyone if proceed is None else proceed)
+        if self.target is not None:
+            self.target.after_update(self.n_updates, proceed)
+        return dict(zip(step.row_names, rows, strict=True))
+
+    def _select(self, skip: Tensor, finite: Tensor) -> Tensor:
+        """[S] bool: the seeds that take this step."""
         # What a seed that sits out would have computed is not applied, so it is no divergence either.
         self.failed |= ~finite & self._enough & ~self.skipped
         self.skipped |= skip & finite
         self.require_rows(self._enough)
-        proceed = ~(self.skipped | self.failed) & self._enough
-        if proceed.any():
-            self.optimizer.step(gradient, proceed)
-        return statistics, proceed
+        return ~(self.skipped | self.failed) & self._enough
 
     def freeze_non_finite(self) -> None:
         """The last update of a rollout may overflow a parameter, which no loss has seen yet."""
         if isfinite(self.stack.flat.sum()):  # the cheap check; large but finite numbers overflow it
             return
-        broken = [~leaf.isfinite().flatten(1).all(1) for leaf in self._leaves]
+        broken = [~leaf.isfinite().flatten(1).all(1) for leaf in self.parameters.values()]
         self.failed |= torch.stack(broken).any(0)
 
-    def summarise(self, steps: Sequence[tuple[Tensor, Tensor]]) -> UpdateStats:
-        """Means of the statistics over each seed's applied updates (the first update's, where none was)."""
-        values = torch.stack([statistics for statistics, _ in steps])
-        weight = torch.stack([proceed for _, proceed in steps]).float()
-        weight[0] = torch.where(weight.sum(0) == 0, torch.ones_like(weight[0]), weight[0])
-        means = (values.nan_to_num() * weight[:, None, :]).sum(0) / weight.sum(0)
-        named = dict(zip(self._step.statistics_names, means, strict=True))
-        return UpdateStats(statistics=named, updates=torch.stack([p for _, p in steps]).sum(0))
-
     def state_dict(self) -> dict[str, Any]:
+        target = None if self.target is None else self.target.leaves
         return {
             "parameters": {name: leaf.clone() for name, leaf in self.parameters.items()},
+            "target": None if target is None else {name: leaf.clone() for name, leaf in target.items()},
             "optimizer": self.optimizer.state_dict(),
             "generators": [own.get_state() for own in self.generators],
             "failed": self.failed.clone(),
@@ -142,6 +168,9 @@ class Learner:
         """Copies into the live storage, so built programs stay valid."""
         for name, leaf in self.parameters.items():
             leaf.copy_(state["parameters"][name])
+        if self.target is not None:
+            for name, leaf in self.target.leaves.items():
+                leaf.copy_(state["target"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         for own, saved in zip(self.generators, state["generators"], strict=True):
             own.set_state(saved)

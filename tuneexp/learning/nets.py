@@ -80,17 +80,19 @@ class StackedBound:
 
 @dataclass(frozen=True)
 class Nets:
-    """`online` carries gradients, `frozen` is the same values detached."""
+    """`online` carries gradients, `frozen` is the same values detached, `target` lags (None without a target)."""
 
     online: Any
     frozen: Any
+    target: Any = None
 
     @classmethod
-    def of_one_seed(cls, model: nn.Module, params: Params) -> Nets:
+    def of_one_seed(cls, model: nn.Module, params: Params, target: Params | None = None) -> Nets:
         detached = {name: value.detach() for name, value in params.items()}
-        return cls(online=Bound(model, params), frozen=Bound(model, detached))
+        lagging = None if target is None else Bound(model, target)
+        return cls(online=Bound(model, params), frozen=Bound(model, detached), target=lagging)
 
     @classmethod
-    def of_all_seeds(cls, model: nn.Module, params: Params) -> Nets:
+    def of_all_seeds(cls, model: nn.Module, params: Params, target: Params | None = None) -> Nets:
         stacked = StackedBound(model, params)
-        return cls(online=stacked, frozen=stacked)
+        return cls(online=stacked, frozen=stacked, target=None if target is None else StackedBound(model, target))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -11,64 +13,66 @@ from torch.utils._pytree import tree_map
 
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.parts import part_of
 from tuneexp.learning.rules import OptimizerFn
 from tuneexp.learning.stack import FlatStack
 
 
 class StackedOptimizer:
-    """Wraps what `optimizer_fn` returns. Its step counter is shared by all seeds."""
+    """Wraps what `optimizer_fn` returns. Its step counters are shared by all seeds.
 
-    def __init__(self, stack: FlatStack, optimizer_fn: OptimizerFn, cfg: CfgView) -> None:
+    The parameters of each group are replaced by blocks of the flat storage (one where a group holds everything): the
+    same arithmetic, as the optimizer is elementwise, in one kernel call instead of one a leaf. `parts` that have an
+    update period of their own get blocks of their own, so that the others can be stepped without them."""
+
+    def __init__(self, stack: FlatStack, optimizer_fn: OptimizerFn, cfg: CfgView, parts: Collection[str] = ()) -> None:
         self._stack = stack
-        self._leaves = {name: nn.Parameter(leaf, requires_grad=True) for name, leaf in stack.leaves.items()}
-        self.optimizer = optimizer_fn(self._leaves, cfg)
-        _refuse_mixing(self.optimizer)
-        self._flat = _flatten_single_group(self.optimizer, self._leaves, stack)
+        leaves = {name: nn.Parameter(leaf, requires_grad=True) for name, leaf in stack.leaves.items()}
+        self.optimizer = optimizer_fn(leaves, cfg)
+        _refuse_unfit(self.optimizer)
+        names = {id(leaf): name for name, leaf in leaves.items()}
+        self._blocks: list[_Block] = []
         for group in self.optimizer.param_groups:
+            owned = {names[id(p)] for p in group["params"]}
+            blocks = [_Block.of(stack, block, parts) for block in _adjacent(stack, owned, parts)]
+            group["params"] = [block.parameter for block in blocks]
             group.setdefault("initial_lr", group["lr"])
+            self._blocks += blocks
 
     def set_learning_rate_factor(self, factor: float) -> None:
         """Scale every group's first learning rate by the schedule."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
-    def step(self, flat_gradient: Tensor, proceed: Tensor | None = None) -> None:
+    def step(
+        self, flat_gradient: Tensor, proceed: Tensor | None = None, resting: Collection[str] = frozenset()
+    ) -> None:
         """flat_gradient: [P]. proceed: [S] bool; None means every seed. A zero gradient would still
-        move weights under Adam, so seeds that don't proceed get their old parameters and moments back."""
-        if self._flat is not None:
-            self._flat.grad = flat_gradient
-        else:
-            for leaf, gradient in zip(self._leaves.values(), self._stack.split(flat_gradient).values(), strict=True):
-                leaf.grad = gradient
+        move weights under Adam, so seeds that don't proceed get their old parameters and moments back.
+        resting: parts that sit out this update; an optimizer leaves parameters without a gradient alone."""
+        for block in self._blocks:
+            block.parameter.grad = None if block.part in resting else flat_gradient[block.span]
         if proceed is None:
             self.optimizer.step()
         else:
-            self._step_selected(proceed)
+            self._step_selected(proceed, [block for block in self._blocks if block.part not in resting])
 
-    def _step_selected(self, proceed: Tensor) -> None:
-        tensors = self._parameters()
-        before = {id(p): p.detach().clone() for p in tensors}
-        moments = {id(p): {k: v.clone() for k, v in self._moments(p).items()} for p in tensors}
+    def _step_selected(self, proceed: Tensor, blocks: Sequence[_Block]) -> None:
+        before = [block.parameter.detach().clone() for block in blocks]
+        moments = [{k: v.clone() for k, v in self._moments(block.parameter).items()} for block in blocks]
         self.optimizer.step()
+        everyone = self._stack.per_element(proceed)
         with torch.no_grad():
-            for p in tensors:
-                chosen = self._mask(p, proceed)
-                p.copy_(torch.where(chosen, p, before[id(p)]))
-                for key, value in self._moments(p).items():
-                    old = moments[id(p)].get(key, torch.zeros_like(value))
+            for block, old_values, old_moments in zip(blocks, before, moments, strict=True):
+                chosen = everyone[block.span]
+                block.parameter.copy_(torch.where(chosen, block.parameter, old_values))
+                for key, value in self._moments(block.parameter).items():
+                    old = old_moments.get(key, torch.zeros_like(value))
                     value.copy_(torch.where(chosen, value, old))
-
-    def _parameters(self) -> list[Tensor]:
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
         state: dict[str, Any] = self.optimizer.state.get(parameter, {})
         return {k: v for k, v in state.items() if isinstance(v, Tensor) and v.shape == parameter.shape}
-
-    def _mask(self, parameter: Tensor, proceed: Tensor) -> Tensor:
-        if self._flat is not None:
-            return self._stack.per_element(proceed)
-        return proceed.view(-1, *(1,) * (parameter.dim() - 1))
 
     def state_dict(self) -> dict[str, Any]:
         """Keys are strings, so that it survives JSON. Copies: the live moments go on changing."""
@@ -89,24 +93,33 @@ def _copy(value: Any) -> Any:
     return value.clone() if isinstance(value, Tensor) else value
 
 
-def _refuse_mixing(optimizer: optim.Optimizer) -> None:
-    """These look at more than one number at a time, and every parameter here holds all seeds."""
+def _refuse_unfit(optimizer: optim.Optimizer) -> None:
+    """Some look at more than one number at a time, and every parameter here holds all seeds."""
     if isinstance(optimizer, optim.LBFGS | optim.Adafactor | optim.Muon | optim.SparseAdam):
         raise UserError(
             f"optimizer_fn gave {type(optimizer).__name__}, which would mix the seeds of a trial: "
             "use one that acts elementwise, such as Adam, AdamW, RMSprop or SGD"
         )
+    if optimizer.state:
+        raise UserError("optimizer_fn gave an optimizer that has taken a step already; return a new one")
 
 
-def _flatten_single_group(
-    optimizer: optim.Optimizer, leaves: dict[str, nn.Parameter], stack: FlatStack
-) -> nn.Parameter | None:
-    """Where one group holds every leaf, let it hold the flat storage instead: the same arithmetic
-    (the optimizer is elementwise) in one kernel call instead of one a leaf."""
-    groups = optimizer.param_groups
-    whole = len(groups) == 1 and [id(p) for p in groups[0]["params"]] == [id(p) for p in leaves.values()]
-    if not whole or optimizer.state:
-        return None
-    flat = nn.Parameter(stack.flat, requires_grad=True)
-    groups[0]["params"] = [flat]
-    return flat
+@dataclass(frozen=True)
+class _Block:
+    """Adjacent leaves of one group and part. parameter: [size of span], a view of the flat storage."""
+
+    parameter: nn.Parameter
+    span: slice
+    part: str | None
+
+    @classmethod
+    def of(cls, stack: FlatStack, names: Sequence[str], parts: Collection[str]) -> _Block:
+        span = slice(stack.spans[names[0]].start, stack.spans[names[-1]].stop)
+        return cls(nn.Parameter(stack.flat[span], requires_grad=True), span, part_of(names[0], parts))
+
+
+def _adjacent(stack: FlatStack, owned: Collection[str], parts: Collection[str]) -> list[list[str]]:
+    """The names of `owned`, in the order of the stack, cut where others stand between or the part changes."""
+    keys = [(name in owned, part_of(name, parts)) for name in stack.shapes]
+    runs = groupby(zip(stack.shapes, keys, strict=True), key=lambda pair: pair[1])
+    return [[name for name, _ in run] for (is_owned, _), run in runs if is_owned]

@@ -22,21 +22,26 @@ class FlatStack:
         self.n_seeds = next(iter(leaves.values())).shape[0]
         self.shapes = {name: tuple(leaf.shape) for name, leaf in leaves.items()}
         self.flat = torch.cat([leaf.detach().reshape(-1).float() for leaf in leaves.values()])
+        self.spans = _spans(self.shapes)
         self.leaves = self.split(self.flat)
         self.seed_of = torch.cat([_owners(shape) for shape in self.shapes.values()])
 
     def split(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of `flat` [P] under the names of the leaves."""
-        views, start = {}, 0
-        for name, shape in self.shapes.items():
-            size = math.prod(shape)
-            views[name] = flat[start : start + size].view(shape)
-            start += size
-        return views
+        return {name: flat[self.spans[name]].view(shape) for name, shape in self.shapes.items()}
 
     def per_element(self, per_seed: Tensor) -> Tensor:
         """per_seed: [S]. Returns [P]: the value of the seed that owns each number."""
         return per_seed[self.seed_of]
+
+
+def _spans(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, slice]:
+    """Where each leaf lies in the flat storage."""
+    spans, start = {}, 0
+    for name, shape in shapes.items():
+        spans[name] = slice(start, start + math.prod(shape))
+        start = spans[name].stop
+    return spans
 
 
 def _owners(shape: tuple[int, ...]) -> Tensor:

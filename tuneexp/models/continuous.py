@@ -158,6 +158,15 @@ class SoftActorCritic(nn.Module):
             observation_space, action_space, hidden_sizes=sizes, n_critics=n_critics, out_size=n_quantiles, **network
         )
         self.temperature = Temperature(initial_alpha)
+        self.scale = ActionScale(action_space)
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """[-1, 1] -> the bounds of the action space."""
+        return self.scale.to_env(action)
+
+    def random_action(self, noise: Tensor) -> Tensor:
+        """noise: [..., *action shape], uniform in [0, 1). Actions of networks, uniform in [-1, 1]."""
+        return 2.0 * noise - 1.0
 
     def dist(self, obs: Tensor) -> SquashedGaussian:
         """obs: [..., *observation shape]."""
@@ -195,6 +204,15 @@ class DiscreteSoftActorCritic(nn.Module):
         )
         self.temperature = Temperature(initial_alpha)
 
+    def to_env(self, action: Tensor) -> Tensor:
+        """Choices are what the environment takes."""
+        return action
+
+    def random_action(self, noise: Tensor) -> Tensor:
+        """noise: [...], uniform in [0, 1). Choices int64 [...], all as likely."""
+        n = self.actor.actions
+        return (noise * n).long().clamp(max=n - 1)
+
     def dist(self, obs: Tensor) -> Categorical:
         """obs: [..., *observation shape]."""
         return Categorical(self.actor(obs))
@@ -225,6 +243,15 @@ class DeterministicActorCritic(nn.Module):
         sizes = hidden_sizes if critic_hidden_sizes is None else critic_hidden_sizes
         self.actor = DeterministicActor(observation_space, action_space, hidden_sizes=hidden_sizes, **network)
         self.critic = Critics(observation_space, action_space, hidden_sizes=sizes, n_critics=n_critics, **network)
+        self.scale = ActionScale(action_space)
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """[-1, 1] -> the bounds of the action space."""
+        return self.scale.to_env(action)
+
+    def random_action(self, noise: Tensor) -> Tensor:
+        """noise: [..., *action shape], uniform in [0, 1). Actions of networks, uniform in [-1, 1]."""
+        return 2.0 * noise - 1.0
 
     def act(self, obs: Tensor) -> Tensor:
         """[..., *action shape] in [-1, 1]."""

@@ -12,17 +12,18 @@ from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
-from tuneexp.errors import CheckpointError
+from tuneexp.errors import CheckpointError, UserError
 from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.evaluation import evaluate
 from tuneexp.execution.group import EnvRunnerGroup
 from tuneexp.execution.objective import Objective
-from tuneexp.execution.policy import Noise, Policy
+from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import TrialPrograms, programs_for
+from tuneexp.execution.training_ops import Training
 from tuneexp.learning.compilation import CompileMode, Workload
-from tuneexp.learning.hyper import view_at
-from tuneexp.learning.learner import Learner, UpdateStats
-from tuneexp.rl.distributions import action_head
+from tuneexp.learning.learner import Learner
+from tuneexp.trial.building import build_experience, check_action_space, shapes_of
+from tuneexp.trial.compatible import check_compatible
 from tuneexp.trial_config import TrialConfig
 
 # What an evaluation may take, for the decision whether compiling pays.
@@ -39,6 +40,8 @@ class Trial:
         )
         self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
         self.objective = Objective(config.objective, config.seeds)
+        if problem := self.cfg.problem_with_budget(config.budget_env_steps):
+            raise UserError(f"{spec.name}: {problem}")
         envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, config.env_kwargs)
         try:
             self._build(envs)
@@ -49,19 +52,26 @@ class Trial:
     def _build(self, envs: SeedEnvs) -> None:
         spec, config = self.spec, self.config
         self.env_name = envs.name
+        check_action_space(spec, envs.action_space, envs.name)
         self.learner = Learner(
             lambda cfg: spec.build_model(envs.observation_space, envs.action_space, cfg),
             spec.loss_fn,
             spec.optimizer_fn,
             self.cfg,
             config.seeds,
+            spec.update_period,
+            spec.target,
+            lambda model, cfg: spec.loss_noise(model, envs.action_space, cfg),
         )
         self.normaliser = _normaliser(envs, self.cfg)
-        self.programs = self._programs(envs, config.compile)
-        self.learner.use_program(self.programs.step, self.programs.step_program)
-        self.group = EnvRunnerGroup(EnvRunner(envs, self._policy(envs), self.normaliser))
+        self.shapes = shapes_of(spec, self.cfg, self.learner, envs)
+        self.programs = self._programs(config.compile)
+        self.learner.use_programs(self.programs.steps)
+        self.experience = build_experience(self.cfg, self.shapes, self.programs.columns, envs, self.normaliser)
+        self.group = EnvRunnerGroup(EnvRunner(envs, self._policy(), self.normaliser, self.shapes.keep_raw))
+        self.training = Training(self.group, self.learner, spec.postprocess_fn, self.cfg, self.experience)
 
-    def _programs(self, envs: SeedEnvs, mode: CompileMode) -> TrialPrograms:
+    def _programs(self, mode: CompileMode) -> TrialPrograms:
         rollouts = -(-self.config.budget_env_steps // self.cfg.rollout_env_steps())
         evaluations = -(-self.config.budget_env_steps // self.config.report_period)
         workload = Workload(
@@ -70,15 +80,14 @@ class Trial:
             acts=rollouts * self.cfg.rollout_env_steps() // self.cfg.n_envs + evaluations * LONG_EPISODE_STEPS,
             trials=self.config.expected_trials,
         )
-        spec, noise = self.spec, _noise(envs)
-        return programs_for(
-            self.learner, spec.act_fn, spec.postprocess_fn, envs.observation_space, noise,
-            self.cfg.n_envs, self.cfg.minibatch_rows(), mode, workload,
-        )  # fmt: skip
+        return programs_for(self.learner, self.spec.act_fn, self.spec.postprocess_fn, self.shapes, mode, workload)
 
-    def _policy(self, envs: SeedEnvs) -> Policy:
-        hyper, parameters = self.learner.hyper, self.learner.parameters
-        return Policy(self.programs.act, self.programs.act_program, hyper, parameters, _noise(envs), self.cfg.n_envs)
+    def _policy(self) -> Policy:
+        learner, programs = self.learner, self.programs
+        return Policy(
+            programs.act, programs.act_program, learner.hyper.tensor, learner.parameters, dict(self.shapes.act_noise),
+            self.cfg.n_envs, self.shapes.state_size,
+        )  # fmt: skip
 
     @property
     def progress(self) -> float:
@@ -96,7 +105,7 @@ class Trial:
         period = self.config.report_period
         due = min((self.env_steps // period + 1) * period, self.config.budget_env_steps)
         while True:
-            stats = self._training_step()
+            self._training_step()
             if self.env_steps >= due or self.done:
                 break
         returns = self._evaluate()
@@ -104,14 +113,13 @@ class Trial:
         seconds = time.perf_counter() - started
         self.train_s += seconds
         # The clock counts every call of `step`, the same for all seeds; the rate leaves out those that only reset.
-        return self._metrics(stats, returns, (runner.transitions - transitions_before) / seconds)
+        return self._metrics(returns, (runner.transitions - transitions_before) / seconds)
 
-    def _training_step(self) -> UpdateStats:
-        self.learner.start_rollout(self.progress)
-        view = view_at(self.cfg, self.progress)
-        stats = self.spec.training_step(self.group, self.learner, self.spec.postprocess_fn, self.cfg, view)
-        self.env_steps += self.cfg.rollout_env_steps()
-        return stats
+    def _training_step(self) -> None:
+        rollout_env_steps = self.cfg.rollout_env_steps()
+        self.learner.start_rollout(self.progress, self.env_steps, rollout_env_steps)
+        self.spec.training_step(self.training)
+        self.env_steps += rollout_env_steps
 
     def _evaluate(self) -> np.ndarray:
         plan = self.config.evaluation
@@ -123,7 +131,7 @@ class Trial:
         config = self.config
         return evaluate(self.group.local_runner.policy, config.env, config.env_kwargs, episodes, seed, self.normaliser)
 
-    def _metrics(self, stats: UpdateStats, returns: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
+    def _metrics(self, returns: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
         failed = self.learner.failed.numpy()
         alive = ~failed if not failed.all() else np.ones_like(failed)
         episodes = self.group.local_runner.episodes.summary()
@@ -146,7 +154,7 @@ class Trial:
             "learn/learning_rate": self.learner.learning_rate,
             "learn/updates": int(self.learner.n_updates),
         }
-        for name, values in stats.statistics.items():
+        for name, values in self.learner.log.summary().items():
             metrics[f"learn/{name}"] = _mean(values.numpy()[alive])
         for index, seed in enumerate(seeds):
             metrics[f"seed/{seed}/return_mean"] = float(returns[index])
@@ -166,6 +174,7 @@ class Trial:
             "config": {**self.config.model_dump(mode="json", exclude={"env"}), "env": self.env_name},
             "learner": self.learner.state_dict(),
             "group": self.group.state_dict(),
+            "experience": None if self.experience is None else self.experience.state_dict(),
             "objective": self.objective.state_dict(),
         }
 
@@ -177,6 +186,9 @@ class Trial:
             self._compute_as_in(state)
             self.learner.load_state_dict(state["learner"])
             self.group.load_state_dict(state["group"])
+            if self.experience is not None:
+                same_episodes = state["group"]["envs"] is not None
+                self.experience.load_state_dict(state["experience"], same_episodes)
             self.objective.load_state_dict(state["objective"])
             self.env_steps, self.iteration = int(state["env_steps"]), int(state["iteration"])
             self.train_s = float(state["train_s"])
@@ -189,50 +201,12 @@ class Trial:
         same_budget = state["config"]["budget_env_steps"] == self.config.budget_env_steps
         if self.config.compile != "auto" or not same_budget or state["compiled"] == self.programs.compiled:
             return
-        runner = self.group.local_runner
-        self.programs = self._programs(runner.envs, "on" if state["compiled"] else "off")
-        self.learner.use_program(self.programs.step, self.programs.step_program)
-        runner.policy = self._policy(runner.envs)
+        self.programs = self._programs("on" if state["compiled"] else "off")
+        self.learner.use_programs(self.programs.steps)
+        self.group.local_runner.policy = self._policy()
 
     def close(self) -> None:
         self.group.close()
-
-
-def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
-    """Numbers may differ (population-based training changes them), what shapes the stored state may not."""
-    if state["algorithm"] != trial.spec.name:
-        raise CheckpointError(
-            f"the checkpoint is of algorithm {state['algorithm']!r}, this trial is of {trial.spec.name!r}; "
-            f"load it with --algorithm {state['algorithm']}"
-        )
-    if list(state["seeds"]) != list(trial.config.seeds):
-        raise CheckpointError(
-            f"the checkpoint holds seeds {state['seeds']}, this trial has {trial.config.seeds}; "
-            f"name the same: seeds={state['seeds']}"
-        )
-    if state["env"] != trial.env_name:
-        raise CheckpointError(f"the checkpoint is of environment {state['env']}, this trial is of {trial.env_name}")
-    saved = trial.spec.config_class.parse(state["config"]["hyperparameters"], "the checkpoint")
-    fixed = trial.learner.model_reads | {"n_envs", "normalize_observation", "normalize_reward"}
-    for name in sorted(fixed):
-        if getattr(saved, name) != getattr(trial.cfg, name):
-            raise CheckpointError(
-                f"the checkpoint was made with {name}={getattr(saved, name)!r}, this trial has "
-                f"{getattr(trial.cfg, name)!r}; only what shapes no network and no environment may change"
-            )
-    shapes = [{name: tuple(value.shape) for name, value in parameters.items()}
-              for parameters in (state["learner"]["parameters"], trial.learner.parameters)]  # fmt: skip
-    if shapes[0] != shapes[1]:
-        name = next(name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name))
-        raise CheckpointError(
-            f"the checkpoint was made for other shapes: {name} is {shapes[0].get(name)} there, "
-            f"{shapes[1].get(name)} here"
-        )
-
-
-def _noise(envs: SeedEnvs) -> Noise:
-    kind, shape = action_head(envs.action_space).noise
-    return Noise(kind, tuple(shape))
 
 
 def _normaliser(envs: SeedEnvs, cfg: AlgorithmConfig) -> RunningNormaliser | None:

@@ -1,0 +1,152 @@
+"""Deep Q-learning (Mnih et al. 2015) with the improvements that Rainbow (Hessel et al. 2018) put together.
+
+Each is a switch; all on is Rainbow: double, dueling, n_step=3, prioritized, noisy, distributional."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from pydantic import model_validator
+from torch import Tensor, nn
+from torch.nn.functional import smooth_l1_loss
+
+from tuneexp.algorithms.networks import QNetworkConfig
+from tuneexp.algorithms.off_policy import OffPolicyConfig, adam, weighted_mean
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.config import numeric, structural
+from tuneexp.execution.replay_ops import off_policy_step, transitions
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.nets import Nets
+from tuneexp.learning.noise import Noise
+from tuneexp.learning.target import TargetUpdate
+from tuneexp.models.q_network import QNetwork
+from tuneexp.rl.distributional import atoms_between, project
+from tuneexp.rl.exploration import epsilon_greedy, linear_epsilon
+from tuneexp.rl.schedules import PositiveScheduledFloat
+
+
+class QLearningConfig(OffPolicyConfig):
+    """What DQN and its kin share. Defaults are those of Stable-Baselines3."""
+
+    learning_rate: PositiveScheduledFloat = numeric(1e-4, "Step size of the optimizer; a number or linear:0.001.")
+    batch_size: int = structural(32, "Rows of one minibatch.", ge=2)
+    train_freq: int = structural(4, "Steps in each environment between phases of learning.", ge=1)
+    tau: float = numeric(1.0, "Share of the way that the target network moves; 1: a copy.", gt=0.0, le=1.0)
+    target_update_interval: int = structural(10_000, "Environment steps per seed between moves of the target.", ge=1)
+    exploration_fraction: float = numeric(0.1, "Share of the budget over which exploration falls.", gt=0.0, le=1.0)
+    exploration_initial_eps: float = numeric(1.0, "Share of random actions at first.", ge=0.0, le=1.0)
+    exploration_final_eps: float = numeric(0.05, "Share of random actions at last.", ge=0.0, le=1.0)
+    max_grad_norm: float | None = numeric(10.0, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
+    double: bool = structural(True, "Let the online network choose the next action (van Hasselt et al. 2016).")
+    dueling: bool = structural(False, "State value and advantages apart in the network (Wang et al. 2016).")
+    noisy: bool = structural(False, "Explore by noisy weights (Fortunato et al. 2018) instead of random actions.")
+    model: QNetworkConfig = structural(QNetworkConfig(), "The network.")
+
+
+class DQNConfig(QLearningConfig):
+    distributional: bool = structural(
+        False, "Learn the distribution of returns over atoms (C51, Bellemare et al. 2017)."
+    )
+    n_atoms: int = structural(51, "Atoms of that distribution.", ge=2)
+    v_min: float = numeric(-10.0, "Smallest return of that distribution.")
+    v_max: float = numeric(10.0, "Largest return of that distribution.")
+
+    @model_validator(mode="after")
+    def _some_range(self) -> Self:
+        if self.v_min >= self.v_max:
+            raise ValueError(f"v_min={self.v_min:g} is not below v_max={self.v_max:g}; write the range of returns")
+        return self
+
+
+def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    atoms = cfg.n_atoms if cfg.distributional else 1
+    network = cfg.model.model_dump()
+    return QNetwork(observation_space, action_space, dueling=cfg.dueling, noisy=cfg.noisy, atoms=atoms, **network)
+
+
+def action_values(output: Tensor, cfg: CfgView) -> Tensor:
+    """output of the network: [B, A], or logits [B, A, atoms]. Returns [B, A]."""
+    if not cfg.distributional:
+        return output
+    return (output.softmax(-1) * atoms_between(cfg.v_min, cfg.v_max, cfg.n_atoms, output)).sum(-1)
+
+
+def choose(values: Tensor, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor) -> Tensor:
+    """values: [N, A]. Random actions until learning starts, then a share that falls; none with noisy weights."""
+    share = linear_epsilon(
+        cfg.progress, cfg.exploration_fraction, cfg.exploration_initial_eps, cfg.exploration_final_eps
+    )
+    share = torch.zeros_like(share) if cfg.noisy else share
+    share = torch.where(cfg.env_steps < cfg.learning_starts, torch.ones_like(share), share)
+    return epsilon_greedy(values.argmax(-1), noise["explore"], share * explore, values.shape[-1])
+
+
+def dqn_act(
+    nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
+) -> tuple[Tensor, dict[str, Tensor], Any]:
+    """obs: [N, ...]."""
+    values = action_values(nets.online.q(obs, noise.get("weights")), cfg)
+    return choose(values, noise, cfg, explore), {}, state
+
+
+def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
+    return {"explore": Noise("uniform", (2,)), **weight_noise(model, "weights")}
+
+
+def weight_noise(model: nn.Module, *names: str) -> dict[str, Noise]:
+    """One draw of a noisy network's factors for each name and step; none for other networks."""
+    size = getattr(model, "noise_size", 0)
+    return {name: Noise("normal", (size,), per="step") for name in names} if size else {}
+
+
+def loss_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
+    # Separate draws, as Fortunato et al. 2018, section 3.1, have it.
+    return weight_noise(model, "online_weights", "next_weights", "target_weights")
+
+
+def chosen(output: Tensor, action: Tensor) -> Tensor:
+    """output: [B, A, ...]; action: int64 [B]. Returns [B, ...]: what belongs to the action."""
+    index = action.long().view(-1, *(1,) * (output.dim() - 1)).expand(-1, 1, *output.shape[2:])
+    return output.gather(1, index).squeeze(1)
+
+
+def next_output(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView, values_of: Any) -> Tensor:
+    """What the target network says of the best next action: [B], or [B, atoms]. values_of: output, cfg -> [B, A]."""
+    output = nets.target.q(batch["next_obs"], batch.get("target_weights"))
+    choosing = nets.frozen.q(batch["next_obs"], batch.get("next_weights")) if cfg.double else output
+    return chosen(output, values_of(choosing, cfg).argmax(-1))
+
+
+def dqn_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
+    """batch: columns [B, ...]. Mnih et al. 2015, eq. 2; distributional: Bellemare et al. 2017, algorithm 1."""
+    output = chosen(nets.online.q(batch["obs"], batch.get("online_weights")), batch["action"])
+    following = next_output(nets, batch, cfg, action_values)
+    if cfg.distributional:
+        atoms = atoms_between(cfg.v_min, cfg.v_max, cfg.n_atoms, output)
+        moved = batch["reward"][:, None] + batch["discount"][:, None] * atoms
+        mass = project(moved, following.softmax(-1), atoms)
+        error = -(mass * output.log_softmax(-1)).sum(-1)
+        value, priority = (output.softmax(-1) * atoms).sum(-1), error.detach()
+    else:
+        target = batch["reward"] + batch["discount"] * following
+        error = smooth_l1_loss(output, target, reduction="none")
+        value, priority = output, (output - target).detach().abs()
+    return weighted_mean(error, batch), {"q_mean": value.mean(), "priority": priority}
+
+
+DQN = AlgorithmSpec(
+    name="dqn",
+    config_class=DQNConfig,
+    build_model=build_model,
+    act_fn=dqn_act,
+    loss_fn=dqn_loss,
+    postprocess_fn=transitions,
+    optimizer_fn=adam,
+    training_step=off_policy_step,
+    action_kinds=("discrete",),
+    act_noise=act_noise,
+    loss_noise=loss_noise,
+    target=TargetUpdate("tau", "target_update_interval", unit="env_steps"),
+)

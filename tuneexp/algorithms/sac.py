@@ -1,0 +1,149 @@
+"""Soft actor-critic (Haarnoja et al. 2018), with the temperature learned; continuous or discrete actions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pydantic import field_validator
+from torch import Tensor, nn
+
+from tuneexp.algorithms.networks import OffPolicyNetworksConfig
+from tuneexp.algorithms.off_policy import OffPolicyConfig, adam, weighted_mean
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.config import numeric, structural
+from tuneexp.execution.replay_ops import off_policy_step, transitions
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.nets import Nets
+from tuneexp.learning.noise import Noise
+from tuneexp.learning.rules import Losses
+from tuneexp.learning.target import TargetUpdate
+from tuneexp.models.continuous import DiscreteSoftActorCritic, SoftActorCritic
+from tuneexp.rl.distributions import action_head
+
+
+class SoftConfig(OffPolicyConfig):
+    """What SAC and TQC share. Defaults are those of Stable-Baselines3."""
+
+    tau: float = numeric(0.005, "Share of the way that the target critics move at each update.", gt=0.0, le=1.0)
+    target_update_interval: int = structural(1, "Updates between moves of the target critics.", ge=1)
+    ent_coef: float | None = numeric(None, "Weight of the entropy; None (or auto): learned.", ge=0.0)
+    initial_ent_coef: float = numeric(1.0, "Where a learned weight of the entropy starts.", gt=0.0)
+    target_entropy: float | None = numeric(
+        None, "Entropy that a learned weight aims at; None: -dim(A), or 0.98 log(A) for discrete actions."
+    )
+    n_critics: int = structural(2, "Critics, of which the most pessimistic counts.", ge=1)
+    model: OffPolicyNetworksConfig = structural(OffPolicyNetworksConfig(), "The networks.")
+
+    @field_validator("ent_coef", mode="before")
+    @classmethod
+    def _auto(cls, value: Any) -> Any:
+        return None if value == "auto" else value
+
+
+class SACConfig(SoftConfig):
+    pass
+
+
+def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    network = SoftActorCritic if action_head(action_space).kind == "continuous" else DiscreteSoftActorCritic
+    return network(
+        observation_space, action_space, n_critics=cfg.n_critics, initial_alpha=cfg.initial_ent_coef,
+        **cfg.model.model_dump(),
+    )  # fmt: skip
+
+
+def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
+    head = action_head(action_space)
+    return {"action": Noise(head.noise[0], head.shape), "random": Noise("uniform", head.shape)}
+
+
+def loss_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
+    """For sampling; discrete actions are summed over instead."""
+    head = action_head(action_space)
+    if head.kind == "discrete":
+        return {}
+    return {"action_noise": Noise("normal", head.shape), "next_noise": Noise("normal", head.shape)}
+
+
+def sac_act(
+    nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
+) -> tuple[Tensor, dict[str, Tensor], Any]:
+    """obs: [N, ...]. Uniform actions until learning starts; `network_action` is what the critics are asked about."""
+    dist = nets.online.dist(obs)
+    action = torch.where(explore, dist.sample(noise["action"]), dist.mode())
+    random = nets.online.random_action(noise["random"])
+    action = torch.where(explore & (cfg.env_steps < cfg.learning_starts), random, action)
+    return nets.online.to_env(action), {"network_action": action}, state
+
+
+def sac_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
+    """batch: columns [B, ...]. Eq. 5 to 7 and 18 of the paper. All parts are computed from the parameters before the
+    step: the actor is improved against the critics as they were, not as this step leaves them."""
+    discrete = not batch["action"].is_floating_point()
+    return (_discrete_loss if discrete else _continuous_loss)(nets, batch, cfg)
+
+
+def entropy_weight(nets: Nets, cfg: CfgView) -> Tensor:
+    return nets.frozen.alpha() if cfg.ent_coef is None else cfg.ent_coef
+
+
+def temperature_part(nets: Nets, entropy: Tensor, default_target: float, cfg: CfgView) -> dict[str, Tensor]:
+    """entropy: [B], of the policy. The part of the loss that learns its weight; none where it is given."""
+    if cfg.ent_coef is not None:
+        return {}
+    target = default_target if cfg.target_entropy is None else cfg.target_entropy
+    return {"temperature": nets.online.temperature().log() * (entropy.detach().mean() - target)}
+
+
+def _continuous_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
+    alpha = entropy_weight(nets, cfg)
+    next_action, next_log_prob = nets.frozen.dist(batch["next_obs"]).sample_and_log_prob(batch["next_noise"])
+    next_value = nets.target.q(batch["next_obs"], next_action).amin(0) - alpha * next_log_prob
+    target = batch["reward"] + batch["discount"] * next_value
+    error = nets.online.q(batch["obs"], batch["action"]) - target  # [n_critics, B]
+
+    action, log_prob = nets.online.dist(batch["obs"]).sample_and_log_prob(batch["action_noise"])
+    # The frozen critics: no gradient of theirs is computed on the way to the actor.
+    actor_loss = (alpha * log_prob - nets.frozen.q(batch["obs"], action).amin(0)).mean()
+    losses = {"critic": weighted_mean(0.5 * error.square().sum(0), batch), "actor": actor_loss}
+    losses |= temperature_part(nets, -log_prob, -float(math.prod(action.shape[1:])), cfg)
+    statistics = {"ent_coef": alpha, "entropy": -log_prob.mean(), "q_mean": target.mean()}
+    return losses, {**statistics, "priority": error.detach().abs().mean(0)}
+
+
+def _discrete_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
+    """Christodoulou 2019: expectations over all actions instead of samples."""
+    alpha = entropy_weight(nets, cfg)
+    next_log = nets.frozen.dist(batch["next_obs"]).log_probs
+    next_value = (next_log.exp() * (nets.target.q(batch["next_obs"]).amin(0) - alpha * next_log)).sum(-1)
+    target = batch["reward"] + batch["discount"] * next_value
+    values = nets.online.q(batch["obs"])  # [n_critics, B, A]
+    taken = batch["action"].long()[None, :, None].expand(values.shape[0], -1, 1)
+    error = values.gather(-1, taken).squeeze(-1) - target
+
+    log_probs = nets.online.dist(batch["obs"]).log_probs
+    actor_loss = (log_probs.exp() * (alpha * log_probs - nets.frozen.q(batch["obs"]).amin(0))).sum(-1).mean()
+    entropy = -(log_probs.exp() * log_probs).sum(-1)
+    losses = {"critic": weighted_mean(0.5 * error.square().sum(0), batch), "actor": actor_loss}
+    losses |= temperature_part(nets, entropy, 0.98 * math.log(values.shape[-1]), cfg)
+    statistics = {"ent_coef": alpha, "entropy": entropy.mean(), "q_mean": target.mean()}
+    return losses, {**statistics, "priority": error.detach().abs().mean(0)}
+
+
+SAC = AlgorithmSpec(
+    name="sac",
+    config_class=SACConfig,
+    build_model=build_model,
+    act_fn=sac_act,
+    loss_fn=sac_loss,
+    postprocess_fn=transitions,
+    optimizer_fn=adam,
+    training_step=off_policy_step,
+    action_kinds=("continuous", "discrete"),
+    act_noise=act_noise,
+    loss_noise=loss_noise,
+    target=TargetUpdate("tau", "target_update_interval"),
+)

@@ -1,0 +1,78 @@
+"""Training operations of algorithms that learn from a replay buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from tuneexp.data.prioritized import PrioritizedReplay
+from tuneexp.execution.experience import Experience
+from tuneexp.execution.training_ops import Training, postprocess, synchronous_parallel_sample
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.learner import Learner
+from tuneexp.learning.nets import Nets
+from tuneexp.rl.returns import n_step_transitions
+
+
+def off_policy_step(training: Training) -> None:
+    """DQN, SAC and their kin: collect `train_freq` steps in every environment, then learn from what is remembered."""
+    cfg, learner, experience = training.cfg, training.learner, training.experience
+    assert experience is not None, "an off-policy algorithm's configuration is an OffPolicyConfig"
+    fragment = synchronous_parallel_sample(training.group, cfg.train_freq)
+    windows = experience.windows(fragment)
+    experience.add(windows, postprocess(training.postprocess_fn, learner, windows, training.view))
+    if experience.ready:
+        replay_updates(learner, experience, cfg.updates_per_rollout(), cfg.batch_size, training.view)
+    training.group.sync_weights(learner.parameters)
+
+
+def transitions(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:
+    """A `postprocess_fn`: n-step transitions, [T, S, N]. `reward` is the sum, `discount` what the value of `next_obs`
+    counts: gamma^k, 0 after a termination. `action` is what the networks chose, before the environment's scale."""
+    n_step = n_step_transitions(
+        fragment["reward"], fragment["terminated"], fragment["truncated"], fragment["valid"], cfg.gamma, cfg.n_step
+    )
+    next_obs = fragment["next_obs"]
+    if cfg.n_step > 1:
+        last = n_step.last.reshape(*n_step.last.shape, *(1,) * (next_obs.dim() - 3)).expand_as(next_obs)
+        next_obs = next_obs.gather(0, last)
+    return {
+        "obs": fragment["obs"],
+        "action": fragment.get("network_action", fragment["action"]),
+        "reward": n_step.reward,
+        "next_obs": next_obs,
+        "discount": n_step.discount,
+        "valid": fragment["valid"],
+    }
+
+
+def replay_updates(learner: Learner, experience: Experience, n_updates: int, batch_size: int, view: CfgView) -> None:
+    """`n_updates` gradient steps of `batch_size` rows; seeds with fewer rows than that sit out."""
+    buffer = experience.buffer
+    learner.require_rows(buffer.size >= batch_size)
+    if learner.resting or not n_updates:
+        return
+    # All are drawn before any is used, each seed from its own generator: what a seed draws depends on it alone.
+    noise = learner.draw_noise(n_updates, batch_size)
+    if isinstance(buffer, PrioritizedReplay):
+        _prioritized_updates(learner, experience, buffer, n_updates, batch_size, noise, view)
+    else:
+        rows = buffer.draw(n_updates, batch_size, learner.generators)
+        for update, minibatch in enumerate(experience.minibatches(rows)):
+            learner.learn_on(minibatch, noise, update)
+    learner.freeze_non_finite()
+
+
+def _prioritized_updates(
+    learner: Learner, experience: Experience, buffer: PrioritizedReplay, n_updates: int, batch_size: int,
+    noise: Mapping[str, Tensor], view: CfgView,
+) -> None:  # fmt: skip
+    """One after the other: what is drawn next depends on the errors of the update before."""
+    buffer.alpha = view.prioritized_alpha
+    for update in range(n_updates):
+        rows = buffer.draw(1, batch_size, learner.generators)
+        (minibatch,) = experience.minibatches(rows)
+        minibatch["weight"] = buffer.weights(rows[0], view.prioritized_beta)
+        outputs = learner.learn_on(minibatch, noise, update)
+        buffer.update_priorities(rows[0], outputs["priority"], ~learner.failed)

@@ -1,0 +1,81 @@
+"""The shapes of a trial: what its programs are built for and its replay buffer is sized by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tuneexp.data.sequences import FIRST_ONLY
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.learner import Learner
+from tuneexp.learning.noise import Noise
+from tuneexp.learning.rules import PostprocessFn
+
+
+@dataclass(frozen=True)
+class TrialShapes:
+    """obs_dtype: as the environment gives observations; seen_dtype: as the networks see them (floating point also
+    where whole numbers are normalised). minibatch_rows: rows, or sequences of `sequence_length`, of one gradient step
+    and seed. keep_raw: fragments hold `obs_dtype`. weighted: minibatches carry importance weights."""
+
+    n_envs: int
+    obs_shape: tuple[int, ...]
+    obs_dtype: torch.dtype
+    seen_dtype: torch.dtype
+    act_noise: tuple[tuple[str, Noise], ...]
+    loss_noise: tuple[tuple[str, Noise], ...]
+    minibatch_rows: int
+    sequence_length: int | None = None
+    state_size: int = 0
+    keep_raw: bool = False
+    weighted: bool = False
+
+    def act_inputs(self, learner: Learner) -> list[Tensor]:
+        n_seeds = len(learner.seeds)
+        obs = torch.zeros(n_seeds, self.n_envs, *self.obs_shape, dtype=self.seen_dtype)
+        state = [torch.zeros(n_seeds, self.n_envs, self.state_size)] if self.state_size else []
+        noise = [noise.zeros(n_seeds, self.n_envs) + 0.5 for _, noise in self.act_noise]
+        return [learner.hyper.tensor, torch.tensor(True), obs, *state, *noise, *learner.parameters.values()]
+
+    def fragment(self, n_seeds: int, n_steps: int, action: Tensor, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A fragment as the runner gives it, of zeros, [T, S, N, ...]; action and columns: [S, N, ...], as acted."""
+        lead = (n_steps, n_seeds, self.n_envs)
+        obs = torch.zeros(*lead, *self.obs_shape, dtype=self.obs_dtype if self.keep_raw else self.seen_dtype)
+        flags = torch.zeros(lead, dtype=torch.bool)
+        acted = {name: row.expand(n_steps, *row.shape) for name, row in {"action": action, **columns}.items()}
+        fragment = {
+            "obs": obs, "next_obs": obs, **acted, "reward": torch.zeros(lead), "terminated": flags, "truncated": flags,
+            "valid": ~flags,
+        }  # fmt: skip
+        if self.state_size:
+            state = torch.zeros(*lead, self.state_size)
+            fragment |= {"state": state, "next_state": state, "start": flags}
+        return fragment
+
+    def training_columns(
+        self, learner: Learner, postprocess_fn: PostprocessFn, fragment: Mapping[str, Tensor], cfg: CfgView
+    ) -> dict[str, Tensor]:
+        """What `postprocess_fn` makes of it: one row of each column, [...]."""
+        with torch.no_grad():
+            columns = postprocess_fn(learner.nets(), fragment, cfg)
+        return {name: column[0, 0, 0] for name, column in columns.items() if name != "valid"}
+
+    def minibatch(self, n_seeds: int, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A minibatch of zeros: columns [S, B, ...], or [S, B, L, ...] of sequences, then noise."""
+        rows = (n_seeds, self.minibatch_rows)
+        batch = {name: row.new_zeros(*rows, *self._steps(name), *row.shape) for name, row in columns.items()}
+        if self.keep_raw:
+            batch |= {name: batch[name].to(self.seen_dtype) for name in ("obs", "next_obs") if name in batch}
+        if self.sequence_length:
+            batch["mask"] = torch.ones(*rows, self.sequence_length, dtype=torch.bool)
+        if self.weighted:
+            batch["weight"] = torch.ones(rows)
+        return batch | {name: noise.zeros(n_seeds, self.minibatch_rows) for name, noise in self.loss_noise}
+
+    def _steps(self, column: str) -> tuple[int, ...]:
+        if not self.sequence_length:
+            return ()
+        return (1 if column == FIRST_ONLY else self.sequence_length,)

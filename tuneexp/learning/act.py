@@ -1,0 +1,51 @@
+"""Acting for all seeds at once, as a function of a flat list of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+
+from tuneexp.learning.hyper import view_of_tensor
+from tuneexp.learning.nets import Nets
+from tuneexp.learning.rules import ActFn
+
+
+@dataclass
+class Act:
+    """inputs: [hyper [H], explore 0-d bool, obs [S, N, ...], *state [S, N, state_size], *noise [S, ...],
+    *parameters [S, ...]] -> [action [S, N, ...], *state, *columns [S, N, ...]]; there is a state only where the model
+    is recurrent. `column_names` is filled by the first call (or trace)."""
+
+    model: nn.Module
+    act_fn: ActFn
+    parameter_names: tuple[str, ...]
+    noise_names: tuple[str, ...]
+    numeric: tuple[str, ...]
+    static: Mapping[str, Any]
+    recurrent: bool = False
+    column_names: list[str] = field(default_factory=list)
+    reads: set[str] = field(default_factory=set)
+
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        hyper, explore, *per_seed = inputs
+        cfg = view_of_tensor(self.static, self.numeric, hyper, self.reads)
+        n_states, n_noises = int(self.recurrent), len(self.noise_names)
+
+        def one_seed(obs: Tensor, *rest: Tensor) -> list[Tensor]:
+            state = rest[0] if self.recurrent else None
+            noise = dict(zip(self.noise_names, rest[n_states : n_states + n_noises], strict=True))
+            leaves = dict(zip(self.parameter_names, rest[n_states + n_noises :], strict=True))
+            nets = Nets.of_one_seed(self.model, leaves)
+            action, columns, state = self.act_fn(nets, obs, state, noise, cfg, explore)
+            self.column_names[:] = list(columns)
+            return [action, *([state] if self.recurrent else []), *columns.values()]
+
+        with torch.no_grad():
+            if per_seed[0].shape[0] == 1:
+                return [out[None] for out in one_seed(*(tensor[0] for tensor in per_seed))]
+            return list(vmap(one_seed)(*per_seed))

@@ -1,0 +1,44 @@
+"""What chance says: named columns of random numbers, drawn from each seed's own generator.
+
+Neither `act_fn` nor `loss_fn` has another source of randomness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One column: standard normal, or uniform in [0, 1). `shape` is that of one draw; there is one draw for each
+    row (an environment, a row of a minibatch), or one for the whole step (the factors of noisy networks)."""
+
+    kind: Literal["normal", "uniform"]
+    shape: tuple[int, ...] = ()
+    per: Literal["row", "step"] = "row"
+
+    def draw(self, n_steps: int, n_rows: int, generators: Sequence[torch.Generator]) -> Tensor:
+        """[T, S, n_rows, *shape], or [T, S, *shape] where `per` is "step"."""
+        sample = torch.rand if self.kind == "uniform" else torch.randn
+        size = self._size(n_steps, n_rows)
+        if len(generators) == 1:
+            return sample(size, generator=generators[0]).unsqueeze(1)
+        return torch.stack([sample(size, generator=own) for own in generators], dim=1)
+
+    def zeros(self, n_seeds: int, n_rows: int) -> Tensor:
+        """[S, n_rows, *shape] or [S, *shape]."""
+        return torch.zeros(self._size(n_seeds, n_rows))
+
+    def _size(self, first: int, n_rows: int) -> tuple[int, ...]:
+        return (first, n_rows, *self.shape) if self.per == "row" else (first, *self.shape)
+
+
+def draw_all(
+    noises: Mapping[str, Noise], n_steps: int, n_rows: int, generators: Sequence[torch.Generator]
+) -> list[Tensor]:
+    """One tensor [T, S, ...] a column, in the order of `noises`."""
+    return [noise.draw(n_steps, n_rows, generators) for noise in noises.values()]

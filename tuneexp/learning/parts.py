@@ -1,0 +1,53 @@
+"""Named parts of a loss: which parameters each trains, and which are due at an update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from tuneexp.errors import UserError
+
+WHOLE = "loss"
+"""The one part of a loss that is a single number."""
+
+
+def part_of(parameter: str, parts: Iterable[str]) -> str | None:
+    """The part whose submodule (or parameter) holds `parameter`; None where no part names it."""
+    return next((part for part in parts if parameter == part or parameter.startswith(f"{part}.")), None)
+
+
+def named_losses(losses: Any, resting: frozenset[str] = frozenset()) -> dict[str, Tensor]:
+    """The parts that are due, computed. Raises `UserError` where one is no number."""
+    parts: Mapping[str, Tensor | Callable[[], Tensor]] = losses if isinstance(losses, Mapping) else {WHOLE: losses}
+    called = {name: part() if callable(part) else part for name, part in parts.items() if name not in resting}
+    for name, part in called.items():
+        if part.dim():
+            raise UserError(f"loss_fn returned {name!r} of shape {tuple(part.shape)}; return one number: its mean")
+    return called
+
+
+class UpdatePeriods:
+    """Which of the parts that don't take part in every update are due. `periods`: part -> every how many updates."""
+
+    def __init__(self, periods: Mapping[str, int]) -> None:
+        for part, period in periods.items():
+            if period < 1:
+                raise UserError(f"the update period of {part!r} is {period}; it must be at least 1")
+        self._periods = {part: period for part, period in periods.items() if period > 1}
+
+    def resting(self, update: int) -> frozenset[str]:
+        """update: counted from 1. The parts that sit this one out."""
+        return frozenset(part for part, period in self._periods.items() if update % period)
+
+    def all_resting(self) -> list[frozenset[str]]:
+        """Every set of resting parts that occurs: one program for each."""
+        cycle = math.lcm(*self._periods.values())
+        if cycle > MOST_CYCLES:
+            raise UserError(f"the update periods {self._periods} repeat only after {cycle} updates; choose multiples")
+        return sorted({self.resting(update) for update in range(1, cycle + 1)}, key=sorted)
+
+
+MOST_CYCLES = 10_000

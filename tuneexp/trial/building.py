@@ -1,0 +1,92 @@
+"""What a trial is made of, from its algorithm, its configuration and its environments."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from gymnasium import Space
+from torch import Tensor
+
+from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.off_policy import OffPolicyConfig
+from tuneexp.algorithms.registry import ALGORITHMS, load_spec
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.data.frames import FrameStore
+from tuneexp.data.prioritized import PrioritizedReplay
+from tuneexp.data.replay import Entry, ReplayBuffer
+from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.envs.seed_envs import SeedEnvs
+from tuneexp.errors import UserError
+from tuneexp.execution.experience import Experience
+from tuneexp.execution.shapes import TrialShapes
+from tuneexp.learning.learner import Learner
+from tuneexp.rl.distributions import action_head
+
+log = logging.getLogger(__name__)
+
+# An image observation whose first axis is no longer than this is a stack of frames.
+LONGEST_STACK = 8
+
+
+def check_action_space(spec: AlgorithmSpec, space: Space, env: str) -> None:
+    """Raises `UserError` that names the algorithms that fit where `spec` can't act in `space`."""
+    kind = action_head(space).kind
+    if kind in spec.action_kinds:
+        return
+    fitting = [name for name in ALGORITHMS if kind in load_spec(name).action_kinds]
+    wanted = " or ".join(one.replace("_", "-") for one in spec.action_kinds)
+    raise UserError(
+        f"{spec.name} acts in {wanted} action spaces; {env} has a {kind.replace('_', '-')} one, {space}\n"
+        f"algorithms that fit it: {', '.join(fitting)}"
+    )
+
+
+def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, envs: SeedEnvs) -> TrialShapes:
+    dtype = torch.from_numpy(np.zeros((), envs.obs_dtype)).dtype
+    return TrialShapes(
+        n_envs=cfg.n_envs,
+        obs_shape=envs.obs_shape,
+        obs_dtype=dtype,
+        seen_dtype=torch.float32 if cfg.normalize_observation else dtype,
+        act_noise=tuple(spec.act_noise(learner.model, envs.action_space, learner.hyper.view()).items()),
+        loss_noise=tuple(learner.noise.items()),
+        minibatch_rows=cfg.minibatch_rows(),
+        sequence_length=cfg.sequence_steps(),
+        state_size=getattr(learner.model, "state_size", 0),
+        keep_raw=isinstance(cfg, OffPolicyConfig),
+        weighted=isinstance(cfg, OffPolicyConfig) and cfg.prioritized,
+    )
+
+
+def build_experience(
+    cfg: AlgorithmConfig,
+    shapes: TrialShapes,
+    columns: Mapping[str, Tensor],
+    envs: SeedEnvs,
+    normaliser: RunningNormaliser | None,
+) -> Experience | None:
+    """The replay buffer of an off-policy algorithm. columns: one row of each training column."""
+    if not isinstance(cfg, OffPolicyConfig):
+        return None
+    entries = {name: Entry(tuple(row.shape), row.dtype) for name, row in columns.items()}
+    frames = _frames(cfg, shapes, envs)
+    if cfg.prioritized:
+        buffer: ReplayBuffer = PrioritizedReplay(
+            entries, envs.n_seeds, cfg.buffer_size, frames, alpha=cfg.prioritized_alpha
+        )
+    else:
+        buffer = ReplayBuffer(entries, envs.n_seeds, cfg.buffer_size, frames)
+    log.info("the replay buffer takes %.2f GB when it is full", buffer.bytes_needed / 1e9)
+    row_bytes = sum(row.numel() * row.element_size() for row in columns.values())
+    return Experience(buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer)
+
+
+def _frames(cfg: OffPolicyConfig, shapes: TrialShapes, envs: SeedEnvs) -> FrameStore | None:
+    """Stacks of images are stored frame by frame."""
+    shape = shapes.obs_shape
+    if shapes.obs_dtype != torch.uint8 or len(shape) != 3 or not 1 < shape[0] <= LONGEST_STACK:
+        return None
+    return FrameStore(shape, shapes.obs_dtype, envs.n_seeds, envs.n_envs, cfg.buffer_size)
