@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,7 +53,7 @@ class FrameStore:
         """
         obs, next_obs = obs.flatten(1, 2), next_obs.flatten(1, 2)
         flags = valid.flatten(1, 2)
-        cost = torch.stack([self._cost_of_obs(obs, next_obs, flags), self._cost(next_obs, obs)], dim=1)
+        cost = torch.stack([self._cost_of_obs(obs, next_obs, flags), self._cost_of_next(next_obs, obs)], dim=1)
         cost = cost * flags.unsqueeze(1)  # [T, 2, L]
         total = cost.flatten(0, 1).cumsum(0).view(cost.shape) + self._written
         self._written = total[-1, -1].clone() if len(total) else self._written
@@ -77,8 +76,16 @@ class FrameStore:
     def _cost(self, new: Tensor, before: Tensor) -> Tensor:
         """new, before: [T, L, k, ...]. How many frames `new` needs after `before`: 0, 1 or k. [T, L]."""
         same = _equal(new, before)
+        if same.all():  # mostly: an episode goes on
+            return torch.zeros(same.shape, dtype=torch.int64)
+        return torch.where(same, 0, torch.where(_equal(new[:, :, :-1], before[:, :, 1:]), 1, self.stack))
+
+    def _cost_of_next(self, new: Tensor, before: Tensor) -> Tensor:
+        """As `_cost`, for what mostly is one frame further."""
         shifted = _equal(new[:, :, :-1], before[:, :, 1:])
-        return torch.where(same, 0, torch.where(shifted, 1, self.stack))
+        if shifted.all():
+            return torch.ones(shifted.shape, dtype=torch.int64)
+        return torch.where(shifted, 1, torch.where(_equal(new, before), 0, self.stack))
 
     def _store(self, stacks: Tensor, cost: Tensor, newest: Tensor) -> None:
         """stacks: [T, L, k, ...]; cost, newest frame number: [T, L]. Writes the frames that each stack brings."""
@@ -143,13 +150,18 @@ class FrameStore:
 
 
 def _equal(one: Tensor, other: Tensor) -> Tensor:
-    """[T, L, ...] each. bool [T, L]: equal in every bit."""
-    ones, others = _words(one), _words(other)
-    return (ones == others).flatten(2).all(2)
+    """[T, L, k, ...] each. bool [T, L]: equal in every bit."""
+    ones, others = _bytes(one), _bytes(other)
+    if _made_of_words(ones) and _made_of_words(others):  # an eighth of the comparisons
+        ones, others = ones.view(torch.int64), others.view(torch.int64)
+    return (ones == others).all(2)
 
 
-def _words(x: Tensor) -> Tensor:
-    """x seen as 64-bit words where its rows allow: an eighth of the comparisons of bytes."""
-    raw = x.flatten(2) if x.dim() > 3 else x
-    size = raw.shape[-1] * raw.element_size()
-    return raw.contiguous().view(torch.uint8 if size % 8 else torch.int64)
+def _bytes(x: Tensor) -> Tensor:
+    """x: [T, L, k, ...]. uint8 [T, L, bytes], without a copy where a stack lies in one piece."""
+    flat = x.flatten(2) if x.dim() > 3 else x
+    return (flat if flat.stride(2) == 1 else flat.contiguous()).view(torch.uint8)
+
+
+def _made_of_words(x: Tensor) -> bool:
+    return not any(number % 8 for number in (x.shape[2], x.stride(0), x.stride(1), x.storage_offset()))
