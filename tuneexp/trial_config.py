@@ -9,6 +9,18 @@ from pydantic import Field, field_validator
 from tuneexp.config import Config
 
 
+EnvBackend = Literal["auto", "sync", "async", "native", "envpool"]
+
+ENV_BACKEND_HELP = (
+    "What steps the environments: the id's own vector environment (native), one after another (sync), a process each "
+    "(async), envpool; auto takes native where there is one, else sync."
+)
+WRAPPERS_HELP = (
+    "Wrappers around each environment, applied in this order: names (ClipAction), module:Class or path/file.py:Class, "
+    "with arguments as {NAME: {argument: value}}. Evaluation wraps its environments too."
+)
+
+
 class EvaluationConfig(Config):
     """Separate environments, fixed seeds, the deterministic policy."""
 
@@ -38,6 +50,8 @@ class TrialConfig(Config):
     source_hash: str | None = Field(None, description="Hash of the source of an algorithm given by address.")
     env: Any = Field(description="Environment id, module:Class, path/file.py:Class or a callable.")
     env_kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of the environment.")
+    env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
+    wrappers: list[str | dict[str, dict[str, Any] | None]] = Field(default_factory=list, description=WRAPPERS_HELP)
     seeds: list[int] = Field([0], min_length=1, description="Training seeds; trained at once.")
     budget_env_steps: int = Field(100_000, ge=1, description="Environment steps per seed.")
     report_every_env_steps: int | None = Field(None, ge=1, description="Steps between reports; a tenth of the budget.")

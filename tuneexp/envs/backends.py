@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from gymnasium import Env
@@ -13,21 +13,24 @@ from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.spaces import MultiDiscrete
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
+from tuneexp.envs.atari import AtariVec
 from tuneexp.envs.faults import NamedFaults
-from tuneexp.envs.randomness import UniformPerEnv, env_seed
+from tuneexp.envs.randomness import UniformPerEnv, env_seed, env_seeds
 from tuneexp.envs.sources import EnvSource
 from tuneexp.envs.stacked import StackedVectorEnv
 from tuneexp.errors import UserError, unknown_name
-
-Backend = Literal["auto", "sync", "async", "native"]
+from tuneexp.trial_config import EnvBackend as Backend
 
 
 @dataclass(frozen=True)
 class Built:
-    """A vector environment of S * N rows, seed-major, and the `seed` of its first reset."""
+    """A vector environment of S * N rows, seed-major.
+
+    reset_seed: gives the `seed` of a reset that starts every environment's own random sequence, or another one for
+    each time that a run was restored; vector environments differ in what they take."""
 
     vec: VectorEnv[Any, Any, Any]
-    reset_seed: Any  # int, list of int or None: gymnasium's vector environments differ
+    reset_seed: Callable[[int], Any]
     autoreset: AutoresetMode
     cartpole_random: UniformPerEnv | None = None
 
@@ -40,8 +43,7 @@ def build(source: EnvSource, seeds: list[int], n_envs: int, backend: Backend, au
         return _native(source, seeds, n_envs, autoreset)
     mode = AutoresetMode.NEXT_STEP if autoreset is None else _mode(autoreset)
     makers = [partial(_make_named, source, seed, i) for seed in seeds for i in range(n_envs)]
-    env_seeds = [env_seed(seed, i) for seed in seeds for i in range(n_envs)]
-    return Built(_sync_or_async(makers, backend, mode), env_seeds, mode)
+    return Built(_sync_or_async(makers, backend, mode), partial(env_seeds, seeds, n_envs), mode)
 
 
 def close(vec: VectorEnv[Any, Any, Any]) -> None:
@@ -72,6 +74,7 @@ def _sync_or_async(
 
 def _native(source: EnvSource, seeds: list[int], n_envs: int, autoreset: str | None) -> Built:
     first = source.make_native(1)
+    kind = type(first)
     mode = first.metadata.get("autoreset_mode")
     if not isinstance(mode, AutoresetMode):
         first.close()
@@ -82,9 +85,12 @@ def _native(source: EnvSource, seeds: list[int], n_envs: int, autoreset: str | N
     if autoreset is not None and _mode(autoreset) is not mode:
         first.close()
         raise UserError(f"environment {source.name} resets by {mode.name.lower()} only; use backend 'sync' for others")
-    is_cartpole = type(first) is CartPoleVectorEnv
     first.close()
-    return _wide_cartpole(source, seeds, n_envs) if is_cartpole else _one_per_seed(source, seeds, n_envs, mode)
+    if kind is CartPoleVectorEnv:
+        return _wide_cartpole(source, seeds, n_envs)
+    if kind is AtariVec:  # each of its environments has a generator of its own
+        return Built(source.make_native(len(seeds) * n_envs), partial(env_seeds, seeds, n_envs), mode)
+    return _one_per_seed(source, seeds, n_envs, mode)
 
 
 def _wide_cartpole(source: EnvSource, seeds: list[int], n_envs: int) -> Built:
@@ -95,7 +101,7 @@ def _wide_cartpole(source: EnvSource, seeds: list[int], n_envs: int) -> Built:
     # Each column draws from its own generator, and reset(seed=None) leaves that alone.
     vec.np_random = random  # type: ignore[assignment]
     vec.action_space = _AlreadyChecked(np.full(vec.num_envs, 2))
-    return Built(vec, None, AutoresetMode.NEXT_STEP, random)
+    return Built(vec, random.restart, AutoresetMode.NEXT_STEP, random)
 
 
 class _AlreadyChecked(MultiDiscrete):
@@ -107,8 +113,11 @@ class _AlreadyChecked(MultiDiscrete):
 
 def _one_per_seed(source: EnvSource, seeds: list[int], n_envs: int, mode: AutoresetMode) -> Built:
     parts = [source.make_native(n_envs) for _ in seeds]
-    env_seeds = [env_seed(seed, 0) for seed in seeds]
-    return Built(StackedVectorEnv(parts, source.name, seeds, env_seeds), 0, mode)
+
+    def reset_seed(restored: int) -> list[int]:
+        return [env_seed(seed, 0, restored) for seed in seeds]
+
+    return Built(StackedVectorEnv(parts, source.name, seeds), reset_seed, mode)
 
 
 def _mode(name: str) -> AutoresetMode:

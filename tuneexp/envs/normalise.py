@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
 from tuneexp.errors import UserError
+from tuneexp.rl.packing import layout
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +67,10 @@ class RunningNormaliser:
     true next observations, for replayed ones, and for evaluation, where statistics are frozen).
     Where `norm_obs` (`norm_reward`) is False the observation (reward) passes through untouched.
 
-    Raises `UserError` for observations that have no mean (Discrete)."""
+    Of a packed dictionary (`observations.py`) only its floating point Box leaves are scaled: choices, images and
+    action masks pass as they are.
+
+    Raises `UserError` for observations that have no mean (Discrete) and for images, which networks scale."""
 
     def __init__(
         self,
@@ -77,13 +81,11 @@ class RunningNormaliser:
         norm_obs: bool = True,
         norm_reward: bool = True,
     ) -> None:
-        if norm_obs and not isinstance(observation_space, Box):
-            raise UserError(
-                f"observations of {type(observation_space).__name__} can't be normalised; "
-                "only Box observations can: leave observation normalisation off"
-            )
         self.norm_obs, self.norm_reward, self.gamma = norm_obs, norm_reward, gamma
-        self._obs = RunningMoments(n_seeds, observation_space.shape or ())
+        # None: all numbers of an observation. Else the columns of a packed dictionary that are scaled.
+        self._columns = _scaled_columns(observation_space) if norm_obs else None
+        shape = observation_space.shape or () if self._columns is None else (len(self._columns),)
+        self._obs = RunningMoments(n_seeds, shape)
         self._return = RunningMoments(n_seeds)
         self._running_return: Floats = np.zeros((n_seeds, n_envs))
         self._refresh()
@@ -94,7 +96,7 @@ class RunningNormaliser:
         `valid` [S, N] is False where the coming step only resets (`~SeedEnvs.resets_next`): such a row,
         the final observation of an episode, is normalised but not learned from."""
         if self.norm_obs:
-            self._obs.update(obs, valid)
+            self._obs.update(obs if self._columns is None else obs[..., self._columns], valid)
             self._refresh()
         return self.normalise(obs)
 
@@ -102,9 +104,16 @@ class RunningNormaliser:
         """obs [S, ..., *observation] -> the same shape, float32. Changes nothing here."""
         if not self.norm_obs:
             return obs
-        between = (1,) * (obs.ndim - self._obs.mean.ndim)
-        shape = (obs.shape[0], *between, *self._obs.mean.shape[1:])
-        scaled = (obs - self._obs.mean.reshape(shape)) * self._inverse_std.reshape(shape)
+        if self._columns is None:
+            return self._scaled(obs)
+        whole = obs.astype(np.float32)
+        whole[..., self._columns] = self._scaled(obs[..., self._columns])
+        return whole
+
+    def _scaled(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        between = (1,) * (values.ndim - self._obs.mean.ndim)
+        shape = (values.shape[0], *between, *self._obs.mean.shape[1:])
+        scaled = (values - self._obs.mean.reshape(shape)) * self._inverse_std.reshape(shape)
         return np.minimum(np.maximum(scaled, -CLIP), CLIP).astype(np.float32)
 
     def reward(
@@ -120,7 +129,13 @@ class RunningNormaliser:
         self._running_return = np.where(valid, self._running_return * self.gamma + reward, self._running_return)
         self._return.update(self._running_return, valid)
         self._running_return[terminated | truncated] = 0.0
-        scaled = reward / np.sqrt(self._return.var + EPSILON)[:, None]
+        return self.scale_rewards(reward)
+
+    def scale_rewards(self, reward: NDArray[Any]) -> NDArray[Any]:
+        """reward: [S, ...] -> the same shape, scaled by the statistics of now. Changes nothing here."""
+        if not self.norm_reward:
+            return reward
+        scaled = reward / np.sqrt(self._return.var + EPSILON).reshape(-1, *(1,) * (reward.ndim - 1))
         return np.minimum(np.maximum(scaled, -CLIP), CLIP).astype(np.float32)
 
     def restart_returns(self) -> None:
@@ -154,3 +169,22 @@ class RunningNormaliser:
         if not statistics_only:
             self._running_return = np.array(state["running_return"], np.float64)
         self._refresh()
+
+
+def _scaled_columns(space: Space[Any]) -> NDArray[np.int64] | None:
+    """Which columns of a packed dictionary are scaled; None for a Box, all of which is. Raises `UserError`."""
+    if isinstance(space, Box) and not (space.dtype == np.uint8 and len(space.shape) == 3):
+        return None
+    leaves = layout(space) if isinstance(space, Dict) else []
+    columns = [
+        np.arange(leaf.start, leaf.start + leaf.size)
+        for leaf in leaves
+        if np.issubdtype(leaf.space.dtype, np.floating) and leaf.name.rpartition("/")[2] != "action_mask"
+    ]
+    if not columns:
+        what = "images" if isinstance(space, Box) else type(space).__name__
+        raise UserError(
+            f"observations of {what} can't be normalised; only Box observations can, and floating point "
+            "leaves of a Dict: leave observation normalisation off"
+        )
+    return np.concatenate(columns)

@@ -9,9 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def env_seed(seed: int, index: int) -> int:
-    """A 31-bit seed (some environments refuse more) for environment `index` of `seed`."""
-    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0] >> 1)
+def env_seed(seed: int, index: int, restored: int = 0) -> int:
+    """A 31-bit seed (some environments refuse more) for environment `index` of `seed`.
+
+    restored: how often a run was restored whose environments had to start afresh; each time another sequence."""
+    entropy = (seed, index, restored) if restored else (seed, index)
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
+
+
+def env_seeds(seeds: Sequence[int], n_envs: int, restored: int = 0) -> list[int]:
+    """One for each environment, seed-major."""
+    return [env_seed(seed, index, restored) for seed in seeds for index in range(n_envs)]
 
 
 class HasPrevDone(Protocol):
@@ -25,8 +33,12 @@ class UniformPerEnv:
     all of them at a full reset; one column belongs to one environment."""
 
     def __init__(self, env: HasPrevDone, seeds: Sequence[int], n_envs: int) -> None:
-        self._env = env
-        self._generators = [np.random.default_rng(env_seed(s, i)) for s in seeds for i in range(n_envs)]
+        self._env, self._seeds, self._n_envs = env, seeds, n_envs
+        self.restart()
+
+    def restart(self, restored: int = 0) -> None:
+        """Start every environment's sequence, or another one after each restore (see `env_seed`)."""
+        self._generators = [np.random.default_rng(s) for s in env_seeds(self._seeds, self._n_envs, restored)]
 
     def uniform(self, low: float, high: float, size: tuple[int, int]) -> NDArray[np.float64]:
         rows, columns = size

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from tuneexp.envs import state
 from tuneexp.envs.backends import Backend, build, close
 from tuneexp.envs.faults import fault, raised
+from tuneexp.envs.observations import ObsReader
 from tuneexp.envs.sources import EnvLike, resolve
-from tuneexp.envs.spaces import check_spaces, plain, start_of
+from tuneexp.envs.spaces import action_conversion, check_spaces, plain
+from tuneexp.envs.wrappers import WrapperLike
 from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
 
 
@@ -28,21 +29,27 @@ class Step(NamedTuple):
     next_obs: NDArray[Any]
     """The true next observation of this transition: the final one at an episode's end."""
     reward: NDArray[np.float32]
+    """What to learn from."""
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
     valid: NDArray[np.bool_]
     """False where the step only reset the environment (NEXT_STEP): its action was ignored."""
+    score: NDArray[np.float32]
+    """What statistics of episodes count: the reward, but where training learns from its sign only (Atari)."""
 
 
 class SeedEnvs:
     """`n_envs` environments for each of `seeds`.
 
     Environment i of seed s draws its randomness from (s, i) alone, so its trajectory doesn't depend on
-    the seeds beside it. Box observations are float32 where they are floating point, other types are kept.
-    Discrete values count from 0, whatever the environment's own `start`. Box actions are clipped to their bounds.
+    the seeds beside it. Box observations are float32 where they are floating point, other types are kept; a Dict is
+    packed into one flat axis (`observations.py`), and `observation_space` stays the Dict. `obs_shape` and `obs_dtype`
+    are those of one environment's array. Discrete values count from 0, whatever the environment's own `start`. Box
+    actions are clipped to their bounds.
 
     `obs` [S, N, ...] is the observation to act on; `resets_next` [S, N] is True where the coming step only
-    resets (NEXT_STEP after an end).
+    resets. That is NEXT_STEP after an end, but for the lost lives of `atari.py`, which end no game: acting goes on
+    from the same observation.
 
     Raises `UserError` for an environment that can't be built or whose spaces aren't supported, and
     `EnvironmentFault` where an environment raises or gives NaN or infinity once it runs."""
@@ -56,34 +63,46 @@ class SeedEnvs:
         backend: Backend = "auto",
         autoreset: Literal["next_step", "same_step", "disabled"] | None = None,
         distinct_seeds: bool = True,
+        wrappers: Sequence[WrapperLike] = (),
+        training: bool = True,
     ) -> None:
-        """`autoreset` is a choice for sync and async backends (default next_step); a native one brings its own."""
-        source = resolve(env, env_kwargs)
+        """`autoreset` is a choice for sync and async backends (default next_step); a native one brings its own.
+
+        wrappers: by name, applied in order to each single environment (`wrappers.py`); they rule out a native
+        backend. training: False for evaluation, which plays whole games for their score where training doesn't
+        (`atari.py`)."""
+        source = resolve(env, env_kwargs, wrappers, training)
         self._built = build(source, _checked_seeds(seeds, distinct_seeds), _checked_count(n_envs), backend, autoreset)
         self._vec = self._built.vec
         self.name, self.seeds = source.name, [int(s) for s in seeds]
         self.n_seeds, self.n_envs = len(self.seeds), n_envs
         raw_obs, raw_action = self._vec.single_observation_space, self._vec.single_action_space
         check_spaces(raw_obs, raw_action, self.name)
-        self.observation_space: Space[Any] = plain(raw_obs)
+        self._reader = ObsReader(raw_obs)
+        self.observation_space: Space[Any] = self._reader.space
+        self.obs_shape, self.obs_dtype = self._reader.shape, self._reader.dtype
         self.action_space: Space[Any] = plain(raw_action)
         self.autoreset: AutoresetMode = self._built.autoreset
+        self._signs_only = source.game is not None and source.game.clip_reward
         self._lead = (self.n_seeds, n_envs)
-        self._obs_shape = (*self._lead, *(raw_obs.shape or ()))
-        self._obs_start, self._to_env = start_of(raw_obs), _action_conversion(raw_action)
+        self._to_env = action_conversion(raw_action)
         self._flat_action_shape = (self.n_seeds * n_envs, *(raw_action.shape or ()))
-        floating = isinstance(raw_obs, Box) and np.issubdtype(raw_obs.dtype, np.floating)
-        self._obs_dtype = np.dtype(np.float32) if floating else np.dtype(raw_obs.dtype)
-        self._check_obs = floating
         self.resets_next: NDArray[np.bool_] = np.zeros(self._lead, dtype=np.bool_)
         self._was_reset = False
-        self.obs: NDArray[Any] = np.zeros(self._obs_shape, self._obs_dtype)
+        self.obs: NDArray[Any] = np.zeros((*self._lead, *self.obs_shape), self.obs_dtype)
 
     def reset(self) -> NDArray[Any]:
         """Start every environment on a fresh episode; the first call starts each one's random sequence.
 
         Returns obs [S, N, ...]."""
-        seed = None if self._was_reset else self._built.reset_seed
+        return self._reset(None if self._was_reset else self._built.reset_seed(0))
+
+    def reset_fresh(self, times_restored: int) -> NDArray[Any]:
+        """As `reset`, where a run is restored whose environments couldn't be saved: each restore (from 1) starts other
+        random sequences, of (seed, index, times_restored), so that no episodes are met again after each of them."""
+        return self._reset(self._built.reset_seed(times_restored))
+
+    def _reset(self, seed: Any) -> NDArray[Any]:
         try:
             raw, _ = self._vec.reset(seed=seed)
         except EnvironmentFault:
@@ -120,16 +139,19 @@ class SeedEnvs:
         action: NDArray[Any],
     ) -> Step:
         ended = terminated | truncated
-        next_obs = obs
+        next_obs, score = obs, reward
+        if self._signs_only:
+            reward = np.sign(reward)
         if self.autoreset is AutoresetMode.NEXT_STEP:
             valid = ~self.resets_next
-            self.resets_next = ended
+            goes_on = infos.get("goes_on")
+            self.resets_next = ended if goes_on is None else ended & ~goes_on.reshape(self._lead)
         else:
             valid = np.ones(self._lead, np.bool_)
             if ended.any():
                 obs, next_obs = self._after_ends(obs, ended, infos, action)
         self.obs = obs
-        return Step(obs, next_obs, reward, terminated, truncated, valid)
+        return Step(obs, next_obs, reward, terminated, truncated, valid, score)
 
     def _after_ends(
         self, obs: NDArray[Any], ended: NDArray[np.bool_], infos: dict[str, Any], action: NDArray[Any]
@@ -141,20 +163,15 @@ class SeedEnvs:
         final = infos["final_obs"]
         rows = ended.reshape(-1).nonzero()[0]
         next_obs = obs.copy()
-        ends = np.stack([np.asarray(final[i]) for i in rows.tolist()])
-        if self._obs_start is not None:
-            ends = ends - self._obs_start
-        next_obs.reshape((-1, *self._obs_shape[2:]))[rows] = ends
-        if self._check_obs:
+        next_obs.reshape((-1, *self.obs_shape))[rows] = self._reader.singles([final[i] for i in rows.tolist()])
+        if self._reader.floating:
             self._require_finite_obs(next_obs, action)
         return obs, next_obs
 
-    def _observation(self, raw: NDArray[Any], action: NDArray[Any] | None = None) -> NDArray[Any]:
-        """A fresh array [S, N, ...] of the promised type; native environments hand out transposed views."""
-        obs = np.array(raw, dtype=self._obs_dtype, order="C").reshape(self._obs_shape)
-        if self._obs_start is not None:
-            obs -= self._obs_start
-        if self._check_obs:
+    def _observation(self, raw: Any, action: NDArray[Any] | None = None) -> NDArray[Any]:
+        """A fresh array [S, N, ...] of the promised type."""
+        obs = self._reader.batch(raw, self.n_seeds * self.n_envs).reshape(*self._lead, *self.obs_shape)
+        if self._reader.floating:
             self._require_finite_obs(obs, action)
         return obs
 
@@ -179,7 +196,7 @@ class SeedEnvs:
     def get_state(self) -> dict[str, Any] | None:
         """Exact state of every environment and its randomness, without pickled objects.
 
-        None where it can't be saved (only classic control can): start fresh episodes instead."""
+        None where it can't be saved (classic control and MuJoCo can): `reset_fresh` starts new episodes instead."""
         if not self._was_reset:
             raise RuntimeError("reset() comes before get_state()")
         inner = state.save(self._built)
@@ -196,7 +213,7 @@ class SeedEnvs:
                 raise CheckpointError(f"the saved environments have {key} {saved[key]!r}, here it is {own!r}")
         self.reset()
         state.restore(self._built, saved["inner"])
-        self.obs = np.array(saved["obs"], self._obs_dtype)
+        self.obs = np.array(saved["obs"], self.obs_dtype)
         self.resets_next = np.array(saved["ended"], np.bool_)
         return self.obs
 
@@ -228,22 +245,3 @@ def _checked_count(n_envs: int) -> int:
     if n_envs < 1:
         raise UserError(f"n_envs must be at least 1, got {n_envs}")
     return n_envs
-
-
-def _action_conversion(space: Space[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """From flat plain actions [S * N, ...] to what the environment takes."""
-    start, dtype = start_of(space), np.dtype(space.dtype)
-    if isinstance(space, Box):
-        low, high = space.low, space.high
-        return lambda a: np.minimum(np.maximum(a, low), high).astype(dtype, copy=False)
-    limit: Any = int(space.n) if isinstance(space, Discrete) else space.nvec  # type: ignore[attr-defined]
-    unsigned = np.dtype(f"u{dtype.itemsize}")
-
-    def convert(action: NDArray[Any]) -> NDArray[Any]:
-        whole = action.astype(dtype, copy=False)
-        # As an unsigned number a negative one is huge: one comparison checks both ends.
-        if not (whole.view(unsigned) < limit).all():
-            raise ValueError(f"an action is outside of {plain(space)}: {whole}")
-        return whole if start is None else whole + start
-
-    return convert

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium
@@ -14,7 +14,9 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import VectorEnv
 
 from tuneexp.addresses import is_address, load_address
+from tuneexp.envs import atari
 from tuneexp.envs.spaces import check_spaces, plain
+from tuneexp.envs.wrappers import NamedWrapper, WrapperLike, parse_wrappers
 from tuneexp.errors import UserError, nearest
 
 EnvLike = str | Callable[..., Env[Any, Any]]
@@ -22,23 +24,35 @@ EnvLike = str | Callable[..., Env[Any, Any]]
 
 @dataclass(frozen=True)
 class EnvSource:
-    """Where environments come from. `spec` for a registered id, `factory` for everything else."""
+    """Where environments come from: `game` for Atari, `spec` for other registered ids, `factory` for all else."""
 
     name: str
     spec: EnvSpec | None = None
     factory: Callable[..., Env[Any, Any]] | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
+    wrappers: tuple[NamedWrapper, ...] = ()
+    game: atari.Atari | None = None
 
     def make(self) -> Env[Any, Any]:
-        """One environment, with its registered wrappers (TimeLimit). Raises `UserError` where it can't be built."""
+        """One environment, with its registered wrappers (TimeLimit) and those by name.
+
+        Raises `UserError` where it can't be built."""
+        made = self._make_bare()
+        for wrapper in self.wrappers:
+            made = wrapper.around(made, self.name)
+        return made
+
+    def _make_bare(self) -> Env[Any, Any]:
         try:
+            if self.game is not None:
+                return self.game.single()
             if self.spec is not None:
                 # The passive checker costs a call per step and warns once per sub-environment.
                 return gymnasium.make(self.spec, disable_env_checker=True, **self.kwargs)
             assert self.factory is not None
             made = self.factory(**self.kwargs)
         except Exception as error:
-            raise _not_built(self.name, error) from error
+            raise self._not_built(error) from error
         if not isinstance(made, Env):
             raise UserError(f"environment {self.name} gave a {type(made).__name__}; it must give a gymnasium.Env")
         return made
@@ -46,45 +60,77 @@ class EnvSource:
     @property
     def has_native(self) -> bool:
         """Whether the id brings a vector environment of its own that can stand in for single ones."""
+        if self.wrappers:
+            return False
+        if self.game is not None:
+            return True
         return self.spec is not None and self.spec.vector_entry_point is not None and not self.spec.additional_wrappers
 
     def make_native(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
         """The id's own vector environment of `num_envs`. Raises `UserError` where it has none."""
-        if self.spec is None or not self.has_native:
+        if not self.has_native:
+            why = "takes no wrappers around its" if self.wrappers else "has no"
             raise UserError(
-                f"environment {self.name} has no vector environment of its own; use backend 'sync' or 'async'"
+                f"environment {self.name} {why} vector environment of its own; use backend 'sync' or 'async'"
             )
         try:
+            if self.game is not None:
+                return self.game.vector(num_envs)
+            assert self.spec is not None
             return gymnasium.make_vec(
                 self.spec, num_envs=num_envs, vectorization_mode="vector_entry_point", **self.kwargs
             )
         except Exception as error:
-            raise _not_built(self.name, error) from error
+            raise self._not_built(error) from error
+
+    def _not_built(self, error: Exception) -> UserError:
+        entry = str(self.spec.entry_point) if self.spec is not None else ""
+        extra = next((one for one in ("mujoco", "box2d") if f"gymnasium.envs.{one}" in entry), None)
+        if extra and isinstance(error, gymnasium.error.DependencyNotInstalled):
+            return UserError(f"environment {self.name} needs another package: pip install 'tuneexp[{extra}]'")
+        return UserError(f"environment {self.name} can't be created: {_reason(error)}")
 
 
-def resolve(env: EnvLike, env_kwargs: Mapping[str, Any] | None = None) -> EnvSource:
-    """Raises `UserError`, with the nearest valid id, where `env` names nothing."""
-    kwargs = dict(env_kwargs or {})
+def resolve(
+    env: EnvLike,
+    env_kwargs: Mapping[str, Any] | None = None,
+    wrappers: Sequence[WrapperLike] = (),
+    training: bool = True,
+) -> EnvSource:
+    """Raises `UserError`, with the nearest valid name, where `env` or a wrapper names nothing."""
+    source = _resolve(env, dict(env_kwargs or {}), training)
+    return replace(source, wrappers=parse_wrappers(wrappers))
+
+
+def _resolve(env: EnvLike, kwargs: dict[str, Any], training: bool) -> EnvSource:
     if not isinstance(env, str):
         if not callable(env):
             raise UserError(f"env must be an id, 'module:Class', 'path/file.py:Class' or a callable, got {env!r}")
         return EnvSource(_callable_name(env), factory=env, kwargs=kwargs)
-    _import_plugin(env)
+    is_atari = atari.is_atari(env)
+    if is_atari:
+        _register_atari(env)
     spec = gymnasium.registry.get(env)
     if spec is not None:
-        return EnvSource(env, spec=spec, kwargs=kwargs)
+        game = atari.atari(env, kwargs, training) if is_atari else None
+        return EnvSource(env, spec=spec, kwargs=kwargs, game=game)
     if ":" in env:
         return _from_address(env, kwargs)
     raise _unknown(env)
 
 
-def describe_env(env: EnvLike, env_kwargs: Mapping[str, Any] | None = None) -> tuple[Space[Any], Space[Any]]:
+def describe_env(
+    env: EnvLike,
+    env_kwargs: Mapping[str, Any] | None = None,
+    wrappers: Sequence[WrapperLike] = (),
+    backend: str = "auto",
+) -> tuple[Space[Any], Space[Any]]:
     """Observation and action space of one environment, in plain form (discrete values count from 0).
 
     Builds and closes one environment, steps nothing. Raises `UserError` as `SeedEnvs` does."""
-    source = resolve(env, env_kwargs)
-    if source.has_native:
-        # A native environment may preprocess: Atari's stacks four small grey frames, its single one doesn't.
+    source = resolve(env, env_kwargs, wrappers)
+    if backend == "native" or (backend == "auto" and source.has_native):
+        # A native environment may preprocess: its observations are then other than the single one's.
         vec = source.make_native(1)
         spaces = vec.single_observation_space, vec.single_action_space
         vec.close()
@@ -115,13 +161,11 @@ def _from_address(address: str, kwargs: dict[str, Any]) -> EnvSource:
     return EnvSource(address, spec=gymnasium.registry[env_id], kwargs=kwargs)
 
 
-def _import_plugin(env_id: str) -> None:
-    """Ids that gymnasium knows only once another package is imported."""
-    if env_id.startswith("ALE/"):
-        try:
-            importlib.import_module("ale_py")
-        except ImportError as error:
-            raise UserError(f"environment {env_id} needs Atari's emulator: pip install 'tuneexp[atari]'") from error
+def _register_atari(env_id: str) -> None:
+    try:
+        atari.register()
+    except ImportError as error:
+        raise atari.missing(env_id) from error
 
 
 def _callable_name(env: Callable[..., Any]) -> str:
@@ -145,10 +189,6 @@ def _nearest_id(env_id: str) -> str | None:
         by_lower[known.lower()] = known  # later versions of one name overwrite earlier ones
     match = nearest(env_id.lower(), by_lower)
     return by_lower[match] if match else None
-
-
-def _not_built(name: str, error: Exception) -> UserError:
-    return UserError(f"environment {name} can't be created: {_reason(error)}")
 
 
 def _reason(error: BaseException) -> str:

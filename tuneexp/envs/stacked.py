@@ -11,19 +11,18 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from tuneexp.envs.faults import raised
+from tuneexp.envs.observations import join, some_rows
 
 Infos = dict[str, Any]
 
 
-class StackedVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
+class StackedVectorEnv(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
     """For vector environments whose sub-environments share a generator: each seed keeps its own.
 
-    Rows are seed-major, [S * N, ...]. `env_seeds` holds one seed per vector environment."""
+    Rows are seed-major, [S * N, ...]; observations are arrays or nested dictionaries of them."""
 
-    def __init__(
-        self, parts: Sequence[VectorEnv[Any, Any, Any]], name: str, seeds: Sequence[int], env_seeds: Sequence[int]
-    ) -> None:
-        self._parts, self._name, self._seeds, self._env_seeds = list(parts), name, list(seeds), list(env_seeds)
+    def __init__(self, parts: Sequence[VectorEnv[Any, Any, Any]], name: str, seeds: Sequence[int]) -> None:
+        self._parts, self._name, self._seeds = list(parts), name, list(seeds)
         first = self._parts[0]
         self.metadata = dict(first.metadata)
         self.num_envs = sum(part.num_envs for part in self._parts)
@@ -32,31 +31,27 @@ class StackedVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         self.single_action_space = first.single_action_space
         self.observation_space = batch_space(first.single_observation_space, self.num_envs)
         self.action_space = batch_space(first.single_action_space, self.num_envs)
-        self._obs: NDArray[Any] = np.empty(0)
+        self._obs: Any = None
 
-    def reset(
-        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[Any], Infos]:
-        """`seed` other than None starts every seed's own sequence again; `options["reset_mask"]`: bool [S * N]."""
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, Infos]:
+        """seed: one for each vector environment, or None to go on; `options["reset_mask"]`: bool [S * N]."""
         mask = None if options is None else options.get("reset_mask")
         rows = []
         for i, part in enumerate(self._parts):
             own = slice(i * self._width, (i + 1) * self._width)
             try:
                 if mask is None:
-                    rows.append(part.reset(seed=None if seed is None else self._env_seeds[i])[0])
+                    rows.append(part.reset(seed=None if seed is None else seed[i])[0])
                 elif mask[own].any():
                     rows.append(part.reset(options={"reset_mask": mask[own]})[0])
                 else:
-                    rows.append(self._obs[own])
+                    rows.append(some_rows(self._obs, own))
             except Exception as error:
                 raise raised(self._name, f"seed {self._seeds[i]}", "reset", error) from error
-        self._obs = np.concatenate(rows)
+        self._obs = join(rows)
         return self._obs, {}
 
-    def step(
-        self, actions: NDArray[Any]
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], Infos]:
+    def step(self, actions: NDArray[Any]) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], Infos]:
         results = []
         for i, part in enumerate(self._parts):
             try:
@@ -64,7 +59,7 @@ class StackedVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
             except Exception as error:
                 raise raised(self._name, f"seed {self._seeds[i]}", "step", error) from error
         obs, reward, terminated, truncated, infos = zip(*results, strict=True)
-        self._obs = np.concatenate(obs)
+        self._obs = join(obs)
         final = self._merge_final(infos)
         return self._obs, np.concatenate(reward), np.concatenate(terminated), np.concatenate(truncated), final
 
