@@ -15,6 +15,7 @@ from torch import Tensor
 from tuneexp.data.frames import FrameStore
 from tuneexp.data.replay import Entry, ReplayBuffer, Rows, bytes_needed
 from tuneexp.data.sum_tree import SumTree
+from tuneexp.errors import CheckpointError
 
 
 class PrioritizedReplay(ReplayBuffer):
@@ -112,6 +113,8 @@ class PrioritizedReplay(ReplayBuffer):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if "priorities" not in state:
+            raise CheckpointError("the stored replay buffer has no priorities: it is a uniform one")
         super().load_state_dict(state)
         leaves = np.zeros((self.n_seeds, self.capacity))
         for own, stored in zip(leaves, state["priorities"], strict=True):

@@ -65,7 +65,8 @@ class SumTree:
 
     def find(self, mass: np.ndarray, first_seed: int = 0) -> np.ndarray:
         """mass: [S, K] in [0, total). The leaf numbers [S, K] at which the running sum of a seed's leaves first
-        exceeds its mass: never a leaf of value 0; the last leaf where the seed has no other. Row 0 of `mass` is `first_seed`."""
+        exceeds its mass: never a leaf of value 0; the first leaf where the seed has no other. Row 0 of `mass` is
+        `first_seed`'s."""
         seed = torch.arange(first_seed, first_seed + mass.shape[0]).repeat_interleave(mass.shape[1])
         left = torch.from_numpy(mass).reshape(-1, 1)
         node = torch.zeros_like(seed)  # within its seed and level
@@ -75,11 +76,11 @@ class SumTree:
             running = nodes.index_select(0, node + seed * (level.shape[1] // self.branching)).cumsum(1)
             # Sums of a level and of the one above differ in the last digit: stay below this one.
             left = torch.minimum(left, running[:, -1:].nextafter(_ZERO))
-            child = torch.searchsorted(running, left, right=True).clamp_(max=self.branching - 1)
+            # Nothing exceeds the mass where all are 0, and what fills up a level has no children: the first then.
+            child = torch.searchsorted(running, left, right=True).remainder_(self.branching)
             left = left - running.gather(1, (child - 1).clamp_(min=0)).where(child > 0, 0.0)
             node = node * self.branching + child.squeeze(1)
-        rows = node.clamp_(max=self.capacity - 1) + seed * self.capacity
-        return np.asarray(rows.view(mass.shape).numpy())
+        return np.asarray((node + seed * self.capacity).view(mass.shape).numpy())
 
     def _padded(self, rows: np.ndarray) -> np.ndarray:
         """Leaf numbers as places in the first level, which is filled up."""
