@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn, optim
 
+from tuneexp.algorithms.actor_critic import act, advantages, build_model
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.networks import ActorCriticConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.config import AtMost, numeric, structural
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
-from tuneexp.models.actor_critic import ActorCritic
 from tuneexp.rl.losses import approx_kl, clip_fraction, clipped_surrogate, explained_variance, normalize, value_loss
-from tuneexp.rl.returns import gae
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 ADAM_EPS = 1e-5  # as the published PPO implementations have it; torch's own default is 1e-8
@@ -56,38 +54,6 @@ class PPOConfig(AlgorithmConfig):
         return self.n_epochs * -(-self.rollout_rows() // self.batch_size)
 
 
-def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
-    return ActorCritic(observation_space, action_space, **cfg.model.model_dump())
-
-
-def ppo_act(
-    nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
-) -> tuple[Tensor, dict[str, Tensor], Any]:
-    """obs: [N, ...]. Samples while exploring, else takes the mode."""
-    dist = nets.online.dist(obs)
-    sampled = dist.sample(noise["action"])
-    action = torch.where(explore, sampled, dist.mode())
-    return action, {"log_prob": dist.log_prob(sampled)}, state
-
-
-def ppo_postprocess(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:
-    """Advantages and value targets, [T, S, N]."""
-    value = nets.frozen.value(fragment["obs"])
-    next_value = nets.frozen.value(fragment["next_obs"])
-    advantage = gae(
-        fragment["reward"], value, next_value, fragment["terminated"], fragment["truncated"],
-        cfg.gamma, cfg.gae_lambda, fragment["valid"],
-    )  # fmt: skip
-    return {
-        "obs": fragment["obs"],
-        "action": fragment["action"],
-        "log_prob": fragment["log_prob"],
-        "advantage": advantage,
-        "value": value,
-        "value_target": advantage + value,
-    }
-
-
 def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
     """batch: columns [B, ...]. Eq. 9 of the paper, with the options of later implementations."""
     dist, value = nets.online.dist_and_value(batch["obs"])
@@ -122,8 +88,8 @@ PPO = AlgorithmSpec(
     name="ppo",
     config_class=PPOConfig,
     build_model=build_model,
-    act_fn=ppo_act,
+    act_fn=act,
     loss_fn=ppo_loss,
-    postprocess_fn=ppo_postprocess,
+    postprocess_fn=advantages,
     optimizer_fn=adam,
 )
