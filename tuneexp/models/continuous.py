@@ -133,7 +133,35 @@ class Temperature(nn.Module):
         return self.log_alpha.exp()
 
 
-class SoftActorCritic(nn.Module):
+class BoxActions:
+    """What a model of bounded continuous actions says of them."""
+
+    scale: ActionScale
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """[-1, 1] -> the bounds of the action space."""
+        return self.scale.to_env(action)
+
+    def random_action(self, noise: Tensor) -> Tensor:
+        """noise: [..., *action shape], uniform in [0, 1). Actions of networks, uniform in [-1, 1]."""
+        return 2.0 * noise - 1.0
+
+
+class ChoiceActions:
+    """The same of Discrete actions."""
+
+    n_actions: int
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """Choices are what the environment takes."""
+        return action
+
+    def random_action(self, noise: Tensor) -> Tensor:
+        """noise: [...], uniform in [0, 1). Choices int64 [...], all as likely."""
+        return (noise * self.n_actions).long().clamp(max=self.n_actions - 1)
+
+
+class SoftActorCritic(BoxActions, nn.Module):
     """SAC on continuous actions; TQC with `n_quantiles` numbers a critic. Parts: actor, critic, temperature.
 
     critic_hidden_sizes: None means those of the actor. `network`: activation, layer_norm, cnn of all networks.
@@ -160,14 +188,6 @@ class SoftActorCritic(nn.Module):
         self.temperature = Temperature(initial_alpha)
         self.scale = ActionScale(action_space)
 
-    def to_env(self, action: Tensor) -> Tensor:
-        """[-1, 1] -> the bounds of the action space."""
-        return self.scale.to_env(action)
-
-    def random_action(self, noise: Tensor) -> Tensor:
-        """noise: [..., *action shape], uniform in [0, 1). Actions of networks, uniform in [-1, 1]."""
-        return 2.0 * noise - 1.0
-
     def dist(self, obs: Tensor) -> SquashedGaussian:
         """obs: [..., *observation shape]."""
         return self.actor.dist(obs)
@@ -181,7 +201,7 @@ class SoftActorCritic(nn.Module):
         return self.temperature()
 
 
-class DiscreteSoftActorCritic(nn.Module):
+class DiscreteSoftActorCritic(ChoiceActions, nn.Module):
     """SAC on Discrete actions (Christodoulou 2019). Parts: actor (logits), critic (a value for each action),
     temperature."""
 
@@ -199,19 +219,11 @@ class DiscreteSoftActorCritic(nn.Module):
         super().__init__()
         sizes = hidden_sizes if critic_hidden_sizes is None else critic_hidden_sizes
         self.actor = QNetwork(observation_space, action_space, hidden_sizes=hidden_sizes, **network)
+        self.n_actions = self.actor.actions
         self.critic = nn.ModuleList(
             QNetwork(observation_space, action_space, hidden_sizes=sizes, **network) for _ in range(n_critics)
         )
         self.temperature = Temperature(initial_alpha)
-
-    def to_env(self, action: Tensor) -> Tensor:
-        """Choices are what the environment takes."""
-        return action
-
-    def random_action(self, noise: Tensor) -> Tensor:
-        """noise: [...], uniform in [0, 1). Choices int64 [...], all as likely."""
-        n = self.actor.actions
-        return (noise * n).long().clamp(max=n - 1)
 
     def dist(self, obs: Tensor) -> Categorical:
         """obs: [..., *observation shape]."""
@@ -226,7 +238,7 @@ class DiscreteSoftActorCritic(nn.Module):
         return self.temperature()
 
 
-class DeterministicActorCritic(nn.Module):
+class DeterministicActorCritic(BoxActions, nn.Module):
     """DDPG (one critic) and TD3 (two). Parts: actor, critic."""
 
     def __init__(
@@ -244,14 +256,6 @@ class DeterministicActorCritic(nn.Module):
         self.actor = DeterministicActor(observation_space, action_space, hidden_sizes=hidden_sizes, **network)
         self.critic = Critics(observation_space, action_space, hidden_sizes=sizes, n_critics=n_critics, **network)
         self.scale = ActionScale(action_space)
-
-    def to_env(self, action: Tensor) -> Tensor:
-        """[-1, 1] -> the bounds of the action space."""
-        return self.scale.to_env(action)
-
-    def random_action(self, noise: Tensor) -> Tensor:
-        """noise: [..., *action shape], uniform in [0, 1). Actions of networks, uniform in [-1, 1]."""
-        return 2.0 * noise - 1.0
 
     def act(self, obs: Tensor) -> Tensor:
         """[..., *action shape] in [-1, 1]."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.errors import UserError
-from tuneexp.models.continuous import LOG_STD_MAX, LOG_STD_MIN, Temperature, bounded_head
+from tuneexp.models.continuous import LOG_STD_MAX, LOG_STD_MIN, BoxActions, ChoiceActions, Temperature, bounded_head
 from tuneexp.models.heads import (
     actor_critic_heads,
     build_own,
@@ -25,7 +25,7 @@ from tuneexp.models.heads import (
     soft_actor_critic_heads,
 )
 from tuneexp.models.masks import ActionMask
-from tuneexp.rl.distributions import Categorical, Distribution, SquashedGaussian, action_head
+from tuneexp.rl.distributions import ActionScale, Categorical, Distribution, SquashedGaussian, action_head
 
 Model = str | type
 
@@ -118,7 +118,7 @@ class OwnQNetwork(_Own):
         return self._on(self.net.q, obs)  # type: ignore[arg-type]  # checked to be a method
 
 
-class OwnSoftActorCritic(_Own):
+class OwnSoftActorCritic(BoxActions, _Own):
     """Submodules `actor(obs) -> (mean, log_std)`, [B, action size] each, and `critic(obs, action) -> [n_critics, B]`
     (TQC: [n_critics, B, n_quantiles]), as `SoftActorCritic`. log_std is clamped as there."""
 
@@ -135,7 +135,7 @@ class OwnSoftActorCritic(_Own):
         initial_alpha: float = 1.0,
     ) -> None:
         super().__init__(observation_space)
-        self.head = bounded_head(action_space)
+        self.head, self.scale = bounded_head(action_space), ActionScale(action_space)
         heads = soft_actor_critic_heads(observation_space, action_space, n_critics, n_quantiles)
         self.actor, self.critic = _parts(build_own(model, observation_space, action_space, kwargs), owner, heads)
         self.temperature = Temperature(initial_alpha)
@@ -154,7 +154,7 @@ class OwnSoftActorCritic(_Own):
         return self.temperature()
 
 
-class OwnDiscreteSoftActorCritic(_Own):
+class OwnDiscreteSoftActorCritic(ChoiceActions, _Own):
     """Submodules `actor(obs) -> [B, A]` (logits) and `critic(obs) -> [n_critics, B, A]`, as
     `DiscreteSoftActorCritic`."""
 
@@ -170,6 +170,7 @@ class OwnDiscreteSoftActorCritic(_Own):
         initial_alpha: float = 1.0,
     ) -> None:
         super().__init__(observation_space)
+        self.n_actions = action_head(action_space).size
         heads = soft_actor_critic_heads(observation_space, action_space, n_critics)
         self.actor, self.critic = _parts(build_own(model, observation_space, action_space, kwargs), owner, heads)
         self.temperature = Temperature(initial_alpha)
@@ -184,7 +185,7 @@ class OwnDiscreteSoftActorCritic(_Own):
         return self.temperature()
 
 
-class OwnDeterministicActorCritic(_Own):
+class OwnDeterministicActorCritic(BoxActions, _Own):
     """Submodules `actor(obs) -> [B, action size]`, before the tanh, and `critic(obs, action) -> [n_critics, B]`, as
     `DeterministicActorCritic`."""
 
@@ -199,7 +200,7 @@ class OwnDeterministicActorCritic(_Own):
         n_critics: int = 2,
     ) -> None:
         super().__init__(observation_space)
-        self.head = bounded_head(action_space)
+        self.head, self.scale = bounded_head(action_space), ActionScale(action_space)
         heads = deterministic_heads(observation_space, action_space, n_critics)
         self.actor, self.critic = _parts(build_own(model, observation_space, action_space, kwargs), owner, heads)
 
