@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from tuneexp.config import Config
 
 
+Wrapper = str | dict[str, dict[str, Any] | None]
 EnvBackend = Literal["auto", "sync", "async", "native", "envpool"]
 
 ENV_BACKEND_HELP = (
@@ -51,7 +52,7 @@ class TrialConfig(Config):
     env: Any = Field(description="Environment id, module:Class, path/file.py:Class or a callable.")
     env_kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of the environment.")
     env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
-    wrappers: list[str | dict[str, dict[str, Any] | None]] = Field(default_factory=list, description=WRAPPERS_HELP)
+    wrappers: list[Wrapper] = Field(default_factory=list, description=WRAPPERS_HELP)
     seeds: list[int] = Field([0], min_length=1, description="Training seeds; trained at once.")
     budget_env_steps: int = Field(100_000, ge=1, description="Environment steps per seed.")
     report_every_env_steps: int | None = Field(None, ge=1, description="Steps between reports; a tenth of the budget.")

@@ -66,7 +66,7 @@ def test_wrappers_take_the_place_of_a_native_environment() -> None:
     wrapped = SeedEnvs("CartPole-v1", [3], 2, wrappers=[{"TimeLimit": {"max_episode_steps": 2}}])
     wrapped.reset()
     assert [wrapped.step(np.zeros((1, 2), np.int64)).truncated.all() for _ in range(2)] == [False, True]
-    with pytest.raises(UserError, match="takes no wrappers around its vector environment"):
+    with pytest.raises(UserError, match="wrappers go around single environments"):
         SeedEnvs("CartPole-v1", [3], 2, backend="native", wrappers=[{"TimeLimit": {"max_episode_steps": 2}}])
 
 

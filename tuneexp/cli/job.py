@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tuneexp.cli.parsing import TRIAL_SETTINGS, split_settings
+from tuneexp.cli.parsing import TRIAL_SETTINGS
 from tuneexp.errors import UserError
 
 
@@ -25,12 +25,18 @@ class Job:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def new_job(algorithm: str | None, env: str | None, seeds: list[int], env_steps: int, fixed: Mapping[str, Any]) -> Job:
+def new_job(
+    algorithm: str | None,
+    env: str | None,
+    seeds: list[int],
+    env_steps: int,
+    hyperparameters: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> Job:
     if algorithm is None or env is None:
         missing = "an algorithm and an environment" if algorithm is None else "an environment"
         raise UserError(f"train needs {missing}; write for example: tuneexp train {algorithm or 'ppo'} CartPole-v1")
-    hyperparameters, of_trial = split_settings(fixed)
-    return Job(algorithm, env, seeds, env_steps, hyperparameters, settings=of_trial)
+    return Job(algorithm, env, seeds, env_steps, hyperparameters, settings=settings)
 
 
 def resumed_job(
@@ -39,31 +45,32 @@ def resumed_job(
     env: str | None,
     seeds: list[int] | None,
     env_steps: int,
-    fixed: Mapping[str, Any],
+    hyperparameters: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> Job:
-    """Everything as the checkpoint has it, but the budget; `--set` may change what fits the networks."""
+    """Everything as the checkpoint has it, but the budget; options may change what fits the networks."""
     from tuneexp.checkpoint import CheckpointError, read_header
 
     header = read_header(checkpoint)
     try:
         done, config = int(header["env_steps"]), header["config"]
-        before = {key: config[key] for key in (*TRIAL_SETTINGS, "hyperparameters")}
+        before = {key: config[key] for key in TRIAL_SETTINGS if key in config}
+        before_hyperparameters = config["hyperparameters"]
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(f"the checkpoint {checkpoint} is damaged: it holds no configuration") from None
     if env_steps <= done:
         raise UserError(f"{checkpoint} has {done} env steps already; ask for more than that: --env-steps {2 * done}")
     if seeds is not None and seeds != config["seeds"]:
         raise UserError(f"{checkpoint} was trained on seeds {config['seeds']}; leave out --seeds to go on with them")
-    hyperparameters, of_trial = split_settings(fixed)
     return Job(
         algorithm=algorithm or config["algorithm"],
         env=env or config["env"],
         seeds=list(config["seeds"]),
         budget_env_steps=env_steps,
-        hyperparameters=_merged(before.pop("hyperparameters"), hyperparameters),
+        hyperparameters=_merged(before_hyperparameters, hyperparameters),
         resume=checkpoint,
         done_env_steps=done,
-        settings=_merged(before, of_trial),
+        settings=_merged(before, settings),
     )
 
 

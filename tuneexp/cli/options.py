@@ -57,6 +57,25 @@ SetOption = Annotated[
         "Names: tuneexp describe ALGORITHM.",
     ),
 ]
+WrapperOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--wrapper",
+        metavar="NAME or NAME={JSON}",
+        rich_help_panel=WHAT,
+        help="Wrap each environment; may be repeated, applied in this order: ClipAction, ActionMask, "
+        "'FrameStackObservation={\"stack_size\": 4}', module:Class.",
+    ),
+]
+EnvBackendOption = Annotated[
+    str | None,
+    typer.Option(
+        "--env-backend",
+        metavar="auto|sync|async|native|envpool",
+        rich_help_panel=HOW,
+        help="What steps the environments: auto takes the id's own vector environment where it has one, else sync.",
+    ),
+]
 CompileOption = Annotated[
     str,
     typer.Option(

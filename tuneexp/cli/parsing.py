@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
+from tuneexp.cli.options import one_of
 from tuneexp.errors import UserError
 
 MAX_SEED = 2**32 - 1
@@ -109,10 +111,12 @@ def _put(tree: dict[str, Any], path: list[str], value: Any, option: str) -> None
 
 
 # What --set may fix besides hyperparameters, and what has an option of its own.
-TRIAL_SETTINGS = ("env_kwargs", "evaluation", "objective", "report_every_env_steps")
+TRIAL_SETTINGS = ("env_kwargs", "env_backend", "wrappers", "evaluation", "objective", "report_every_env_steps")
 _OWN_OPTIONS = {
     "algorithm": "the algorithm's name",
     "env": "the environment's name",
+    "env_backend": "--env-backend",
+    "wrappers": "--wrapper",
     "seeds": "--seeds",
     "budget_env_steps": "--env-steps",
     "env_steps": "--env-steps",
@@ -128,6 +132,38 @@ def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
             raise UserError(f"--set {key}=...: write {_OWN_OPTIONS[key]} instead")
     of_trial = {key: value for key, value in settings.items() if key in TRIAL_SETTINGS}
     return {key: value for key, value in settings.items() if key not in of_trial}, of_trial
+
+
+def parse_wrappers(texts: Iterable[str]) -> list[str | dict[str, Any]]:
+    """`["ClipReward", 'FrameStackObservation={"stack_size": 4}']` as a trial takes it. UserError for no JSON object."""
+    return [_wrapper(text.strip()) for text in texts]
+
+
+def _wrapper(text: str) -> str | dict[str, Any]:
+    name, equals, arguments = text.partition("=")
+    if not equals:
+        return text
+    try:
+        values = json.loads(arguments)
+    except json.JSONDecodeError:
+        values = None
+    if not name or not isinstance(values, dict):
+        raise UserError(
+            f"--wrapper {text!r}: arguments are a JSON object; write --wrapper '{name or 'NAME'}={{\"stack_size\": 4}}'"
+        )
+    return {name: values}
+
+
+def environment_settings(backend: str | None, wrappers: Iterable[str] | None) -> dict[str, Any]:
+    """What --env-backend and --wrapper say, without what they leave open."""
+    from tuneexp.trial_config import EnvBackend
+
+    given: dict[str, Any] = {}
+    if backend is not None:
+        given["env_backend"] = one_of("--env-backend", backend, get_args(EnvBackend))
+    if wrappers:
+        given["wrappers"] = parse_wrappers(wrappers)
+    return given
 
 
 def positive(option: str, value: int) -> int:

@@ -140,7 +140,15 @@ def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str:
     given = {**best["config"], **({"env_kwargs": config.env_kwargs} if config.env_kwargs else {})}
     values = " ".join(f"--set {name}={_as_typed(value)}" for name, value in flat(given).items())
     what = f"{short_path(config.algorithm)} {config.env} --env-steps {config.env_steps} --seeds {fresh}"
-    return f"tuneexp train {what} {values}"
+    return f"tuneexp train {what} {' '.join([values, *_environment_options(config)])}"
+
+
+def _environment_options(config: SweepConfig) -> list[str]:
+    """Backend and wrappers as the options of `tuneexp train`."""
+    backend = [] if config.env_backend == "auto" else [f"--env-backend {config.env_backend}"]
+    parts = [(one, None) if isinstance(one, str) else next(iter(one.items())) for one in config.wrappers]
+    named = [name if not arguments else f"{name}={json_text.dumps(arguments)}" for name, arguments in parts]
+    return [*backend, *(f"--wrapper {shlex.quote(text)}" for text in named)]
 
 
 def _as_typed(value: Any) -> str:

@@ -14,15 +14,17 @@ from tuneexp.cli.options import (
     WHAT,
     WHERE,
     CompileOption,
+    EnvBackendOption,
     JsonOption,
     SeedsOption,
     SetOption,
     StorageOption,
     VerboseOption,
+    WrapperOption,
     examples,
     one_of,
 )
-from tuneexp.cli.parsing import parse_seeds, parse_settings, positive, split_settings
+from tuneexp.cli.parsing import environment_settings, parse_seeds, parse_settings, positive, split_settings
 from tuneexp.cli.show import NameArgument, show_result, varied_names
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.errors import TuneexpError
@@ -56,6 +58,8 @@ def sweep(
         str, typer.Option("--algorithm", help="A name or an address (path/file.py:NAME).", rich_help_panel=WHAT)
     ] = "ppo",
     settings: SetOption = None,
+    wrappers: WrapperOption = None,
+    env_backend: EnvBackendOption = None,
     trials: Annotated[int, typer.Option("--trials", help="Number of trials.", rich_help_panel=HOW)] = 8,
     seeds: SeedsOption = None,
     env_steps: Annotated[
@@ -108,6 +112,7 @@ def sweep(
         "address": address,
         "compile": compile,
         **of_trial,
+        **environment_settings(env_backend, wrappers),
     }
     with terminal(json, verbose) as screen:
         from tuneexp.sweep import Sweep

@@ -18,15 +18,17 @@ from tuneexp.cli.options import (
     HOW,
     WHAT,
     CompileOption,
+    EnvBackendOption,
     JsonOption,
     SeedsOption,
     SetOption,
     StorageOption,
     VerboseOption,
+    WrapperOption,
     examples,
     one_of,
 )
-from tuneexp.cli.parsing import parse_seeds, parse_settings, positive
+from tuneexp.cli.parsing import environment_settings, parse_seeds, parse_settings, positive, split_settings
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.errors import TuneexpError
 
@@ -52,6 +54,8 @@ def train(
     ] = 100_000,
     seeds: SeedsOption = None,
     settings: SetOption = None,
+    wrappers: WrapperOption = None,
+    env_backend: EnvBackendOption = None,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -69,13 +73,14 @@ def train(
     """Train one configuration on several seeds at once, and keep its checkpoint."""
     one_of("--compile", compile, COMPILE_CHOICES)
     positive("--env-steps", env_steps)
-    fixed = parse_settings(settings or ())
+    hyperparameters, of_trial = split_settings(parse_settings(settings or ()))
+    of_trial |= environment_settings(env_backend, wrappers)
     seed_list = None if seeds is None else parse_seeds(seeds)
     with terminal(json, verbose) as screen:
         if resume is None:
-            job = new_job(algorithm, env, seed_list or [0], env_steps, fixed)
+            job = new_job(algorithm, env, seed_list or [0], env_steps, hyperparameters, of_trial)
         else:
-            job = resumed_job(resume, algorithm, env, seed_list, env_steps, fixed)
+            job = resumed_job(resume, algorithm, env, seed_list, env_steps, hyperparameters, of_trial)
         _train(screen, job, compile, _new_folder(storage, job))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from gymnasium import Env
@@ -15,11 +15,12 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 
 from tuneexp.envs.atari import AtariVec
 from tuneexp.envs.faults import NamedFaults
+from tuneexp.envs.pool import PoolVec
 from tuneexp.envs.randomness import UniformPerEnv, env_seed, env_seeds
 from tuneexp.envs.sources import EnvSource
 from tuneexp.envs.stacked import StackedVectorEnv
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.trial_config import EnvBackend as Backend
+from tuneexp.trial_config import EnvBackend
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,9 @@ class Built:
     cartpole_random: UniformPerEnv | None = None
 
 
-def build(source: EnvSource, seeds: list[int], n_envs: int, backend: Backend, autoreset: str | None) -> Built:
-    """Raises `UserError` for an unknown backend, or a mode that the native environment doesn't have."""
-    if backend not in get_args(Backend):
-        raise unknown_name("environment backend", str(backend), get_args(Backend))
-    if backend == "native" or (backend == "auto" and source.has_native):
+def build(source: EnvSource, seeds: list[int], n_envs: int, backend: EnvBackend, autoreset: str | None) -> Built:
+    """Raises `UserError` for a mode that the native environment doesn't have."""
+    if source.wants_native(backend):
         return _native(source, seeds, n_envs, autoreset)
     mode = AutoresetMode.NEXT_STEP if autoreset is None else _mode(autoreset)
     makers = [partial(_make_named, source, seed, i) for seed in seeds for i in range(n_envs)]
@@ -64,7 +63,7 @@ def _make_named(source: EnvSource, seed: int, index: int) -> Env[Any, Any]:
 
 
 def _sync_or_async(
-    makers: Sequence[Callable[[], Env[Any, Any]]], backend: Backend, mode: AutoresetMode
+    makers: Sequence[Callable[[], Env[Any, Any]]], backend: EnvBackend, mode: AutoresetMode
 ) -> VectorEnv[Any, Any, Any]:
     # copy=False: SeedEnvs copies anyway.
     if backend == "async":
@@ -88,7 +87,7 @@ def _native(source: EnvSource, seeds: list[int], n_envs: int, autoreset: str | N
     first.close()
     if kind is CartPoleVectorEnv:
         return _wide_cartpole(source, seeds, n_envs)
-    if kind is AtariVec:  # each of its environments has a generator of its own
+    if kind in (AtariVec, PoolVec):  # each of its environments has a generator of its own
         return Built(source.make_native(len(seeds) * n_envs), partial(env_seeds, seeds, n_envs), mode)
     return _one_per_seed(source, seeds, n_envs, mode)
 

@@ -12,13 +12,14 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from tuneexp.envs import state
-from tuneexp.envs.backends import Backend, build, close
+from tuneexp.envs.backends import build, close
 from tuneexp.envs.faults import fault, raised
 from tuneexp.envs.observations import ObsReader
 from tuneexp.envs.sources import EnvLike, resolve
 from tuneexp.envs.spaces import action_conversion, check_spaces, plain
 from tuneexp.envs.wrappers import WrapperLike
 from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
+from tuneexp.trial_config import EnvBackend
 
 
 class Step(NamedTuple):
@@ -60,7 +61,7 @@ class SeedEnvs:
         seeds: Sequence[int],
         n_envs: int,
         env_kwargs: Mapping[str, Any] | None = None,
-        backend: Backend = "auto",
+        backend: EnvBackend = "auto",
         autoreset: Literal["next_step", "same_step", "disabled"] | None = None,
         distinct_seeds: bool = True,
         wrappers: Sequence[WrapperLike] = (),
@@ -71,7 +72,7 @@ class SeedEnvs:
         wrappers: by name, applied in order to each single environment (`wrappers.py`); they rule out a native
         backend. training: False for evaluation, which plays whole games for their score where training doesn't
         (`atari.py`)."""
-        source = resolve(env, env_kwargs, wrappers, training)
+        source = resolve(env, env_kwargs, wrappers, training, backend)
         self._built = build(source, _checked_seeds(seeds, distinct_seeds), _checked_count(n_envs), backend, autoreset)
         self._vec = self._built.vec
         self.name, self.seeds = source.name, [int(s) for s in seeds]
@@ -83,7 +84,7 @@ class SeedEnvs:
         self.obs_shape, self.obs_dtype = self._reader.shape, self._reader.dtype
         self.action_space: Space[Any] = plain(raw_action)
         self.autoreset: AutoresetMode = self._built.autoreset
-        self._signs_only = source.game is not None and source.game.clip_reward
+        self._signs_only = source.clip_reward
         self._lead = (self.n_seeds, n_envs)
         self._to_env = action_conversion(raw_action)
         self._flat_action_shape = (self.n_seeds * n_envs, *(raw_action.shape or ()))

@@ -6,7 +6,7 @@ import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium
 from gymnasium import Env, Space
@@ -15,16 +15,19 @@ from gymnasium.vector import VectorEnv
 
 from tuneexp.addresses import is_address, load_address
 from tuneexp.envs import atari
+from tuneexp.envs.pool import Pool, pool
 from tuneexp.envs.spaces import check_spaces, plain
 from tuneexp.envs.wrappers import NamedWrapper, WrapperLike, parse_wrappers
-from tuneexp.errors import UserError, nearest
+from tuneexp.errors import UserError, nearest, unknown_name
+from tuneexp.trial_config import EnvBackend
 
 EnvLike = str | Callable[..., Env[Any, Any]]
 
 
 @dataclass(frozen=True)
 class EnvSource:
-    """Where environments come from: `game` for Atari, `spec` for other registered ids, `factory` for all else."""
+    """Where environments come from: `game` for Atari, `pool` for EnvPool, `spec` for other registered ids, `factory`
+    for everything else."""
 
     name: str
     spec: EnvSpec | None = None
@@ -32,6 +35,7 @@ class EnvSource:
     kwargs: dict[str, Any] = field(default_factory=dict)
     wrappers: tuple[NamedWrapper, ...] = ()
     game: atari.Atari | None = None
+    pool: Pool | None = None
 
     def make(self) -> Env[Any, Any]:
         """One environment, with its registered wrappers (TimeLimit) and those by name.
@@ -58,24 +62,37 @@ class EnvSource:
         return made
 
     @property
+    def clip_reward(self) -> bool:
+        """Whether training learns from the sign of the reward only."""
+        own = self.game or self.pool
+        return own is not None and own.clip_reward
+
+    @property
     def has_native(self) -> bool:
         """Whether the id brings a vector environment of its own that can stand in for single ones."""
         if self.wrappers:
             return False
-        if self.game is not None:
+        if self.game is not None or self.pool is not None:
             return True
         return self.spec is not None and self.spec.vector_entry_point is not None and not self.spec.additional_wrappers
+
+    def wants_native(self, backend: EnvBackend) -> bool:
+        return backend in ("native", "envpool") or (backend == "auto" and self.has_native)
 
     def make_native(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
         """The id's own vector environment of `num_envs`. Raises `UserError` where it has none."""
         if not self.has_native:
-            why = "takes no wrappers around its" if self.wrappers else "has no"
+            if self.wrappers:
+                raise UserError(
+                    f"environment {self.name}: wrappers go around single environments; use backend 'sync' or 'async', "
+                    "or leave out the wrappers"
+                )
             raise UserError(
-                f"environment {self.name} {why} vector environment of its own; use backend 'sync' or 'async'"
+                f"environment {self.name} has no vector environment of its own; use backend 'sync' or 'async'"
             )
         try:
-            if self.game is not None:
-                return self.game.vector(num_envs)
+            if (own := self.game or self.pool) is not None:
+                return own.vector(num_envs)
             assert self.spec is not None
             return gymnasium.make_vec(
                 self.spec, num_envs=num_envs, vectorization_mode="vector_entry_point", **self.kwargs
@@ -96,9 +113,18 @@ def resolve(
     env_kwargs: Mapping[str, Any] | None = None,
     wrappers: Sequence[WrapperLike] = (),
     training: bool = True,
+    backend: EnvBackend = "auto",
 ) -> EnvSource:
-    """Raises `UserError`, with the nearest valid name, where `env` or a wrapper names nothing."""
-    source = _resolve(env, dict(env_kwargs or {}), training)
+    """Raises `UserError`, with the nearest valid name, where `env`, a wrapper or the backend names nothing."""
+    if backend not in get_args(EnvBackend):
+        raise unknown_name("environment backend", str(backend), get_args(EnvBackend))
+    kwargs = dict(env_kwargs or {})
+    if backend == "envpool":
+        if not isinstance(env, str):
+            raise UserError(f"env_backend envpool takes one of EnvPool's ids (CartPole-v1), got {env!r}")
+        source = EnvSource(env, kwargs=kwargs, pool=pool(env, kwargs, training))
+    else:
+        source = _resolve(env, kwargs, training)
     return replace(source, wrappers=parse_wrappers(wrappers))
 
 
@@ -123,13 +149,13 @@ def describe_env(
     env: EnvLike,
     env_kwargs: Mapping[str, Any] | None = None,
     wrappers: Sequence[WrapperLike] = (),
-    backend: str = "auto",
+    backend: EnvBackend = "auto",
 ) -> tuple[Space[Any], Space[Any]]:
     """Observation and action space of one environment, in plain form (discrete values count from 0).
 
     Builds and closes one environment, steps nothing. Raises `UserError` as `SeedEnvs` does."""
-    source = resolve(env, env_kwargs, wrappers)
-    if backend == "native" or (backend == "auto" and source.has_native):
+    source = resolve(env, env_kwargs, wrappers, backend=backend)
+    if source.wants_native(backend):
         # A native environment may preprocess: its observations are then other than the single one's.
         vec = source.make_native(1)
         spaces = vec.single_observation_space, vec.single_action_space

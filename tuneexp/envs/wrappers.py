@@ -38,8 +38,10 @@ class NamedWrapper:
     def around(self, env: Env[Any, Any], env_name: str) -> Env[Any, Any]:
         """Raises `UserError` that says what arguments the wrapper takes where it can't be put around `env`."""
         make = _find(self.name)
+        # Stored as JSON, which has no tuples; gymnasium's wrappers insist on them for shapes.
+        kwargs = {key: tuple(value) if isinstance(value, list) else value for key, value in self.kwargs.items()}
         try:
-            wrapped = make(env, **self.kwargs)
+            wrapped = make(env, **kwargs)
         except UserError:
             raise
         except Exception as error:

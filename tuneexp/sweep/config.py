@@ -11,6 +11,7 @@ from pydantic import Field
 from tuneexp.config import Config
 from tuneexp.errors import UserError, nearest
 from tuneexp.sweep.folder import SweepFolder, sweep_folder, write_json
+from tuneexp.trial_config import ENV_BACKEND_HELP, WRAPPERS_HELP, EnvBackend, Wrapper
 
 FORMAT_VERSION = 1
 
@@ -24,6 +25,8 @@ class SweepConfig(Config):
     source_hash: str | None = Field(None, description="hash of the algorithm's source when the sweep started")
     env: str = Field(description="environment id or module:Class")
     env_kwargs: dict[str, Any] = Field(default_factory=dict, description="arguments of the environment")
+    env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
+    wrappers: list[Wrapper] = Field(default_factory=list, description=WRAPPERS_HELP)
     space: dict[str, Any] = Field(description="search space, as SearchSpace.to_mapping gives it")
     fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters that every trial shares")
     trials: int = Field(gt=0, description="number of trials")
@@ -76,6 +79,8 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
         "source_hash": config.source_hash,
         "env": config.env,
         "env_kwargs": config.env_kwargs,
+        "env_backend": config.env_backend,
+        "wrappers": config.wrappers,
         "seeds": config.seeds,
         "budget_env_steps": config.env_steps,
         "report_every_env_steps": config.report_every_env_steps,

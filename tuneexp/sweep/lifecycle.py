@@ -101,6 +101,8 @@ def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace
         "algorithm": config.algorithm,
         "env": config.env,
         "env_kwargs": config.env_kwargs,
+        "env_backend": config.env_backend,
+        "wrappers": config.wrappers,
         "env_steps": config.env_steps,
         "seeds": config.seeds,
         "trials": config.trials,

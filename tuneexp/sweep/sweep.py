@@ -52,6 +52,8 @@ class Sweep:
         searcher_seed: int = 0,
         concurrency: int | None = None,
         env_kwargs: Mapping[str, Any] | None = None,
+        env_backend: str = "auto",
+        wrappers: Sequence[str | Mapping[str, Any]] = (),
         report_every_env_steps: int | None = None,
         evaluation: Mapping[str, Any] | None = None,
         objective: Mapping[str, Any] | None = None,
@@ -73,6 +75,8 @@ class Sweep:
                 "source_hash": source_hash(known_as),
                 "env": env if isinstance(env, str) else addresses.address_of(env, "environment"),
                 "env_kwargs": dict(env_kwargs or {}),
+                "env_backend": env_backend,
+                "wrappers": list(wrappers),
                 "space": parsed.to_mapping(),
                 "fixed": dict(fixed or {}),
                 "trials": trials,
@@ -165,6 +169,6 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     config_class: type[Config] = spec.config_class
     space.validate(config_class, config.fixed, spec.name)
     TrialConfig.parse(trial_config(config), f"sweep {config.name!r}")
-    describe_env(config.env, config.env_kwargs)
+    describe_env(config.env, config.env_kwargs, config.wrappers, config.env_backend)
     refuse_unreachable(config.address or os.environ.get("RAY_ADDRESS"))
     return space

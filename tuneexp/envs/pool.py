@@ -1,0 +1,111 @@
+"""EnvPool: environments in C++ threads, by EnvPool's own ids (`env_backend: envpool`).
+
+One pool holds all S x N environments; each draws from its own seed alone. EnvPool starts a new episode on the step
+after an end and ignores that step's action: gymnasium's NEXT_STEP. Atari follows `atari.py` where EnvPool lets it:
+training learns from the sign of the reward, and `episodic_life` (off by default) counts while training only; sticky
+actions are off unless `repeat_action_probability` says otherwise."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from tuneexp.errors import UserError, unknown_name
+
+# Settings of a pool that are settled here.
+_SETTLED = {"num_envs", "batch_size", "max_num_players", "thread_affinity_offset", "base_path", "seed", "env_seed",
+            "gym_reset_return_info", "task", "reward_threshold"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What EnvPool calls `name`. options: of its environment. clip_reward: learn from the sign of the reward."""
+
+    name: str
+    clip_reward: bool
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def vector(self, num_envs: int) -> PoolVec:
+        return PoolVec(self, num_envs)
+
+
+def pool(name: str, env_kwargs: Mapping[str, Any], training: bool) -> Pool:
+    """Raises `UserError` where EnvPool isn't installed, doesn't know `name`, or the environment an argument of it."""
+    envpool = _envpool()
+    known = envpool.list_all_envs()
+    if name not in known:
+        raise unknown_name(
+            "EnvPool environment", name, known, "its ids differ from gymnasium's; or another env_backend"
+        )
+    settings = envpool.make_spec(name).config
+    if settings.max_num_players > 1:
+        raise UserError(f"EnvPool environment {name} has {settings.max_num_players} players; only one is supported")
+    names = set(settings._fields) - _SETTLED
+    for argument in env_kwargs:
+        if argument not in names:
+            raise unknown_name(f"argument of EnvPool's {name}", argument, names, "env_kwargs")
+    options, clip = {"num_threads": 1, **env_kwargs}, False
+    if "reward_clip" in names:
+        clip = bool(options.pop("reward_clip", True)) and training
+    if "episodic_life" in names:
+        options["episodic_life"] = bool(options.get("episodic_life", False)) and training
+    return Pool(name, clip, options)
+
+
+def _envpool() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module("envpool")
+    except ImportError as error:
+        raise UserError("env_backend envpool needs another package: pip install 'tuneexp[envpool]'") from error
+
+
+class PoolVec(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
+    """One pool as gymnasium's vector environment."""
+
+    def __init__(self, source: Pool, num_envs: int) -> None:
+        self._source, self.num_envs = source, num_envs
+        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        self._pool = self._make([0] * num_envs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the precision of its own spaces
+            self.single_observation_space = self._pool.observation_space
+            self.single_action_space = self._pool.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def _make(self, seeds: Sequence[int]) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the precision of its own spaces
+            return _envpool().make(
+                self._source.name,
+                env_type="gymnasium",
+                num_envs=self.num_envs,
+                seed=list(seeds),
+                **self._source.options,
+            )
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """seed: one for each environment; a pool is seeded only when it is made. None goes on with new episodes."""
+        if seed is not None:
+            self._pool = self._make(seed)
+        obs, _ = self._pool.reset()
+        return obs, {}
+
+    def step(
+        self, actions: NDArray[Any]
+    ) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        obs, reward, terminated, truncated, _ = self._pool.step(actions)
+        return obs, reward, terminated, truncated, {}
+
+    def close_extras(self, **kwargs: Any) -> None:
+        self._pool = None  # its threads end with it
