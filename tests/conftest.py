@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     from tuneexp.execution import programs
     from tuneexp.learning.program import Counter
 
-    monkeypatch.setattr(programs, "_BUILT", {})
+    monkeypatch.setattr(programs, "_BUILT", OrderedDict())
     monkeypatch.setattr(Counter, "traced", 0)
     monkeypatch.setattr(Counter, "compiled", 0)
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.execution.training_ops import postprocess
-from tuneexp.learning.hyper import view_at
 from tuneexp.trial import Trial
 from tuneexp.trial_config import TrialConfig
 
@@ -56,7 +55,8 @@ def rollout_batch(trial: Trial) -> dict[str, Tensor]:
     """Training columns [S, R, ...] of one rollout, `valid` among them. Leaves the learner as it was."""
     trial.learner.start_rollout(trial.progress)
     fragment = trial.group.sample(trial.cfg.n_steps)  # type: ignore[attr-defined]
-    return dict(postprocess(trial.spec.postprocess_fn, trial.learner, fragment, view_at(trial.cfg, trial.progress)))
+    batch = postprocess(trial.spec.postprocess_fn, trial.learner, fragment, trial.training.view)
+    return dict(batch.to_rows())
 
 
 def minibatch_of(batch: dict[str, Tensor], rows: int = 16) -> dict[str, Tensor]:
@@ -67,6 +67,22 @@ def minibatch_of(batch: dict[str, Tensor], rows: int = 16) -> dict[str, Tensor]:
         for name, column in batch.items()
         if name != "valid"
     }
+
+
+def step_on(trial: Trial, minibatch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+    """One gradient step on columns [S, B, ...]: its statistics, name -> [S], and which seeds took it, [S]."""
+    trial.learner.learn_on(minibatch, {}, 0)
+    return trial.learner.log.latest()
+
+
+def training_steps(trial: Trial, n: int) -> list[list[int]]:
+    """`n` rounds of sample -> learn -> sync: for each, how many updates each seed took."""
+    taken = []
+    for _ in range(n):
+        trial.learner.log.summary()
+        trial._training_step()
+        taken.append(trial.learner.log.taken().tolist())
+    return taken
 
 
 def parameters_of(trial: Trial) -> dict[str, Tensor]:

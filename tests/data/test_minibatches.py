@@ -57,7 +57,8 @@ def test_columns_are_gathered_by_their_rows() -> None:
     rows = rows_of(VALID, 3, 0, 1, 2)
     minibatches = list(gather_minibatches(columns, rows))
     assert len(minibatches) == 3
-    for index, (flat, wide, flag) in enumerate(minibatches):
+    for index, minibatch in enumerate(minibatches):
+        flat, wide, flag = (minibatch[name] for name in columns)
         assert torch.equal(flat, rows[index])
         assert torch.equal(wide, columns["wide"].reshape(21, 2, 5)[rows[index]])
         assert flag.all()

@@ -13,7 +13,6 @@ from tests.small import small_trial
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.training_ops import postprocess
-from tuneexp.learning.hyper import view_at
 from tuneexp.trial import Trial
 
 STEPS = 61
@@ -21,14 +20,14 @@ STEPS = 61
 
 def runner_of(trial: Trial, autoreset: Literal["next_step", "same_step", "disabled"]) -> EnvRunner:
     envs = SeedEnvs(Clockwork, trial.config.seeds, 2, autoreset=autoreset)
-    return EnvRunner(envs, trial._policy(envs))
+    return EnvRunner(envs, trial._policy())
 
 
 def valid_columns(trial: Trial, autoreset: Literal["next_step", "same_step", "disabled"]) -> dict[str, Tensor]:
     """Columns of the transitions of seed 1, environment 0, in time order."""
     fragment = runner_of(trial, autoreset).sample(STEPS)
-    batch = postprocess(trial.spec.postprocess_fn, trial.learner, fragment, view_at(trial.cfg, 0.0))
-    mine = {name: column[1].view(STEPS, 2, *column.shape[2:])[:, 0] for name, column in batch.items()}
+    batch = postprocess(trial.spec.postprocess_fn, trial.learner, fragment, trial.training.view)
+    mine = {name: column[:, 1, 0] for name, column in batch.items()}
     return {name: column[mine["valid"]] for name, column in mine.items()}
 
 

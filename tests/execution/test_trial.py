@@ -14,6 +14,7 @@ from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
 from tuneexp.execution import programs
+from tuneexp.execution.training_ops import Training
 from tuneexp.trial import Trial
 
 HERE = __name__.rpartition(".")[0]
@@ -162,11 +163,11 @@ def test_whole_numbers_as_observations_may_be_normalised(fresh_programs: None, m
     )
     trial = small_trial(env=Pixels, normalize_observation=True)
     fragment = trial.group.sample(20)
-    assert fragment["obs"].dtype == built_for[0].example[3].dtype == torch.float32
+    assert fragment["obs"].dtype == built_for[0].example[2].dtype == torch.float32
     assert np.isfinite(trial.advance()["learn/policy_loss"])
 
     small_trial(env=Pixels)
-    assert built_for[2].example[3].dtype == torch.uint8
+    assert built_for[2].example[2].dtype == torch.uint8
 
 
 def test_the_same_trial_twice_is_the_same_twice() -> None:
@@ -179,10 +180,10 @@ def test_the_same_trial_twice_is_the_same_twice() -> None:
 def test_an_algorithm_brings_its_own_training_step() -> None:
     rounds = []
 
-    def twice(group: Any, learner: Any, postprocess_fn: Any, cfg: Any, view: Any) -> Any:
-        rounds.append(cfg.n_steps)
-        PPO.training_step(group, learner, postprocess_fn, cfg, view)
-        return PPO.training_step(group, learner, postprocess_fn, cfg, view)
+    def twice(training: Training) -> None:
+        rounds.append(training.cfg.n_steps)
+        PPO.training_step(training)
+        PPO.training_step(training)
 
     small_trial(spec=replace(PPO, name="twice", training_step=twice)).advance()
     assert rounds == [32]

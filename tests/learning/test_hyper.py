@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from tests.small import minibatch_of, parameters_of, rollout_batch, same, small_config, small_trial
+from tests.small import minibatch_of, parameters_of, rollout_batch, same, small_config, small_trial, step_on
 from tuneexp.algorithms.ppo import PPO, PPOConfig
 from tuneexp.config import is_numeric
 from tuneexp.errors import UserError
-from tuneexp.learning.hyper import split_fields, view_at
+from tuneexp.learning.hyper import Hyper
 from tuneexp.learning.program import Counter
 from tuneexp.trial import Trial
 
@@ -60,25 +60,25 @@ def test_a_loss_sees_numeric_fields_as_tensors_and_structural_ones_as_values() -
 
 
 def test_numeric_fields_that_are_none_are_part_of_the_program() -> None:
-    numeric, static = split_fields(PPOConfig(target_kl=None, max_grad_norm=None))
-    assert "target_kl" not in numeric
-    assert static["max_grad_norm"] is None
-    assert "target_kl" in split_fields(PPOConfig(target_kl=0.1))[0]
+    hyper = Hyper(PPOConfig(target_kl=None, max_grad_norm=None))
+    assert "target_kl" not in hyper.names
+    assert hyper.static["max_grad_norm"] is None
+    assert "target_kl" in Hyper(PPOConfig(target_kl=0.1)).names
 
 
 def test_an_unknown_field_of_the_configuration_is_told_with_the_nearest() -> None:
     with pytest.raises(UserError, match="clip_range"):
-        _ = view_at(PPOConfig(), 0.0).clip_rnge
+        _ = Hyper(PPOConfig()).view().clip_rnge
 
 
 def test_schedules_reach_the_optimizer_and_the_loss() -> None:
     trial = small_trial([0], rollouts=4, learning_rate="linear:0.001", clip_range="linear:0.2:0.1")
-    clip = trial.learner.numeric.index("clip_range")
+    clip = trial.learner.hyper.names.index("clip_range")
     seen = []
     for _ in range(4):
         trial._training_step()
         group = trial.learner.optimizer.optimizer.param_groups[0]
-        seen.append((group["lr"], float(trial.learner.hyper[clip])))
+        seen.append((group["lr"], float(trial.learner.hyper.tensor[clip])))
     expected = [(0.001 * (1 - done), 0.2 - 0.1 * done) for done in (0, 0.25, 0.5, 0.75)]
     for got, wanted in zip(seen, expected, strict=True):
         assert got == pytest.approx(wanted)
@@ -115,8 +115,7 @@ def test_the_loss_of_a_shared_program_follows_the_values(fresh_programs: None) -
         trial = small_trial([0, 1], clip_range=clip_range, ent_coef=ent_coef)
         minibatch = minibatch_of(rollout_batch(trial))
         minibatch["log_prob"] -= 0.1
-        statistics, _ = trial.learner.learn_on_batch(list(minibatch.values()))
-        losses.append(statistics[trial.programs.step.statistics_names.index("loss")])
+        losses.append(step_on(trial, minibatch)[0]["loss"])
     assert Counter.traced == 2, "one program to act, one to learn"
     assert not torch.allclose(losses[0], losses[1])
     assert not torch.allclose(losses[0], losses[2])

@@ -70,20 +70,19 @@ def test_a_seed_that_does_not_proceed_keeps_parameters_and_moments(name: str) ->
     first, *rest = gradients(stack)
     optimizer.step(first)
     before, proceed = {key: leaf.clone() for key, leaf in stack.leaves.items()}, torch.tensor([True, False, True])
-    states = [
-        (p, {key: value.clone() for key, value in optimizer._moments(p).items()}) for p in optimizer._parameters()
-    ]
+    blocks = optimizer._blocks
+    states = [{key: value.clone() for key, value in optimizer._moments(b.parameter).items()} for b in blocks]
     for gradient in rest:
         optimizer.step(gradient, proceed)
     for key, leaf in stack.leaves.items():
         assert torch.equal(leaf[1], before[key][1])
         assert not torch.equal(leaf[0], before[key][0])
         assert not torch.equal(leaf[2], before[key][2])
-    assert any(moments for _, moments in states)
-    for parameter, moments in states:
-        kept = ~optimizer._mask(parameter, proceed).expand(parameter.shape)
+    assert any(states)
+    for block, moments in zip(blocks, states, strict=True):
+        kept = ~stack.per_element(proceed)[block.span]
         for key, old in moments.items():
-            assert torch.equal(optimizer._moments(parameter)[key][kept], old[kept])
+            assert torch.equal(optimizer._moments(block.parameter)[key][kept], old[kept])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

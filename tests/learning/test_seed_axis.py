@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.small import minibatch_of, moments_of, parameters_of, rollout_batch, same, small_trial
+from tests.small import minibatch_of, moments_of, parameters_of, rollout_batch, same, small_trial, step_on, training_steps
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.data.sample_batch import SEED_ROW_AXES, SampleBatch
@@ -48,12 +48,12 @@ def sgd(named_parameters: Mapping[str, Any], cfg: Any) -> torch.optim.Optimizer:
 def test_seeds_at_once_are_single_runs_where_each_stops_at_its_own_time() -> None:
     changes = {"spec": replace(PPO, name="sgd", optimizer_fn=sgd), "learning_rate": 0.1, "target_kl": 0.002}
     together = small_trial([0, 1, 2], n_epochs=4, **changes)
-    applied = torch.stack([together._training_step().updates for _ in range(3)])
-    assert (applied < 16).any(), "some stopped early"
-    assert any(len(set(row.tolist())) > 1 for row in applied), "not all at the same time"
+    applied = training_steps(together, 3)
+    assert min(map(min, applied)) < 16, "some stopped early"
+    assert any(len(set(row)) > 1 for row in applied), "not all at the same time"
     for seed in range(3):
         alone = small_trial([seed], n_epochs=4, **changes)
-        assert [int(alone._training_step().updates) for _ in range(3)] == applied[:, seed].tolist()
+        assert training_steps(alone, 3) == [[row[seed]] for row in applied]
         for name, leaf in together.learner.parameters.items():
             torch.testing.assert_close(leaf[seed], alone.learner.parameters[name][0], rtol=1e-4, atol=1e-5)
 
@@ -82,15 +82,10 @@ def test_a_reset_row_counts_in_no_loss(garbage: float) -> None:
             for name in ("obs", "log_prob", "advantage", "value", "value_target"):
                 batch[name] = batch[name].clone()
                 batch[name][~batch["valid"]] = garbage
-        stats = train_one_step(trial.learner, SampleBatch(batch, SEED_ROW_AXES), n_epochs=2, batch_size=16)
-        results.append((parameters_of(trial), stats.statistics))
+        train_one_step(trial.learner, SampleBatch(batch, SEED_ROW_AXES), n_epochs=2, batch_size=16)
+        results.append((parameters_of(trial), trial.learner.log.summary()))
     assert same(results[0][0], results[1][0])
     assert same(results[0][1], results[1][1])
-
-
-def step_on(trial: Trial, minibatch: Mapping[str, Tensor]) -> Tensor:
-    """One gradient step; which seeds were updated, [S]."""
-    return trial.learner.learn_on_batch(list(minibatch.values()))[1]
 
 
 def one_update(spoil: Mapping[str, float] = {}, seed: int = 1, **changes: object) -> tuple[Trial, dict[str, Tensor]]:
@@ -120,8 +115,8 @@ def test_a_huge_gradient_of_one_seed_leaves_the_others_alone() -> None:
 def test_gradients_are_clipped_to_the_norm_of_each_seed() -> None:
     trial = small_trial([0, 1, 2], max_grad_norm=0.01)
     minibatch = minibatch_of(rollout_batch(trial))
-    step, program = trial.programs.step, trial.programs.step_program
-    flat, statistics, *_ = program.run([trial.learner.hyper, *trial.learner.parameters.values(), *minibatch.values()])
+    ((step, program),) = trial.programs.steps.values()
+    flat, statistics, *_ = program.run(trial.learner.step_inputs(list(minibatch.values())))
     norms_before = statistics[step.statistics_names.index("grad_norm")]
     squares = torch.zeros(3)
     for gradient in trial.learner.stack.split(flat).values():
@@ -151,21 +146,21 @@ def test_a_failed_seed_stays_frozen_in_later_rollouts() -> None:
 def test_the_kl_stop_keeps_parameters_and_moments_of_its_seed_until_the_next_rollout() -> None:
     trial = small_trial([0, 1, 2], target_kl=0.5)
     minibatch = minibatch_of(rollout_batch(trial))
-    assert step_on(trial, minibatch).tolist() == [True, True, True]  # so that there are moments to keep
+    assert step_on(trial, minibatch)[1].tolist() == [True, True, True]  # so that there are moments to keep
     own = trial.learner.stack.per_element(torch.tensor([False, True, False]))
     before, moments = parameters_of(trial), moments_of(trial)
 
     far = {**minibatch, "log_prob": minibatch["log_prob"].clone()}
     far["log_prob"][1] -= 3.0
-    assert step_on(trial, far).tolist() == [True, False, True]
-    assert step_on(trial, minibatch).tolist() == [True, False, True], "sticky, although these rows are near"
+    assert step_on(trial, far)[1].tolist() == [True, False, True]
+    assert step_on(trial, minibatch)[1].tolist() == [True, False, True], "sticky, although these rows are near"
     assert same(of_seed(trial.learner.parameters, 1), of_seed(before, 1))
     for old, new in zip(moments, moments_of(trial), strict=True):
         assert torch.equal(old[own], new[own])
         assert not torch.equal(old[~own], new[~own])
 
     trial.learner.start_rollout(0.5)
-    assert step_on(trial, minibatch).tolist() == [True, True, True]
+    assert step_on(trial, minibatch)[1].tolist() == [True, True, True]
     assert not same(of_seed(trial.learner.parameters, 1), of_seed(before, 1))
 
 
@@ -173,7 +168,7 @@ def test_a_skipped_first_update_leaves_no_moments_behind() -> None:
     trial = small_trial([0, 1], target_kl=0.5)
     minibatch = minibatch_of(rollout_batch(trial))
     minibatch["log_prob"][1] -= 3.0
-    assert step_on(trial, minibatch).tolist() == [True, False]
+    assert step_on(trial, minibatch)[1].tolist() == [True, False]
     own = trial.learner.stack.per_element(torch.tensor([False, True]))
     assert all(moment[own].abs().max() == 0 for moment in moments_of(trial))
 
@@ -200,10 +195,10 @@ def test_a_seed_with_fewer_than_two_valid_rows_is_not_updated(valid_rows: int) -
         batch["obs"] = batch["obs"].clone()
         batch["obs"][1] = float("nan")
     before = parameters_of(trial)
-    stats = train_one_step(trial.learner, SampleBatch(batch, SEED_ROW_AXES), n_epochs=2, batch_size=16)
+    train_one_step(trial.learner, SampleBatch(batch, SEED_ROW_AXES), n_epochs=2, batch_size=16)
     assert same(of_seed(trial.learner.parameters, 1), of_seed(before, 1))
     assert not same(of_seed(trial.learner.parameters, 0), of_seed(before, 0))
-    assert stats.updates.tolist() == [8, 0]
+    assert trial.learner.log.taken().tolist() == [8, 0]
     assert trial.learner.failed.tolist() == [False, False]
 
 
@@ -212,9 +207,8 @@ def test_statistics_are_means_over_the_applied_updates_of_each_seed() -> None:
     minibatch = minibatch_of(rollout_batch(trial))
     far = {**minibatch, "log_prob": minibatch["log_prob"].clone()}
     far["log_prob"][1] -= 3.0
-    steps = [trial.learner.learn_on_batch(list(columns.values())) for columns in (minibatch, far)]
-    stats = trial.learner.summarise(steps)
-    kl = trial.programs.step.statistics_names.index("approx_kl")
-    assert stats.updates.tolist() == [2, 1]
-    torch.testing.assert_close(stats.statistics["approx_kl"][1], steps[0][0][kl, 1])
-    torch.testing.assert_close(stats.statistics["approx_kl"][0], (steps[0][0][kl, 0] + steps[1][0][kl, 0]) / 2)
+    steps = [step_on(trial, columns) for columns in (minibatch, far)]
+    first, second = (statistics["approx_kl"] for statistics, _ in steps)
+    assert [taken.tolist() for _, taken in steps] == [[True, True], [True, False]]
+    mean = trial.learner.log.summary()["approx_kl"]
+    torch.testing.assert_close(mean, torch.stack([(first[0] + second[0]) / 2, first[1]]))

@@ -15,7 +15,7 @@ from tuneexp.learning.compilation import CompileMode, Request, Workload, build_p
 from tuneexp.learning.gradient import GradientStep
 from tuneexp.learning.learner import Learner, Steps
 from tuneexp.learning.program import Program
-from tuneexp.learning.rules import ActFn, PostprocessFn
+from tuneexp.learning.rules import ActFn, BuildModel, PostprocessFn
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ MOST_SHAPES = 32
 
 
 def programs_for(
-    learner: Learner, act_fn: ActFn, postprocess_fn: PostprocessFn, shapes: TrialShapes, mode: CompileMode,
-    workload: Workload,
+    learner: Learner, build_model: BuildModel, act_fn: ActFn, postprocess_fn: PostprocessFn, shapes: TrialShapes,
+    mode: CompileMode, workload: Workload,
 ) -> TrialPrograms:  # fmt: skip
     """Built once for the functions, the shapes and the structural fields that were looked at."""
     key = (
-        act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.hyper.names, shapes,
+        build_model, act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.hyper.names, shapes,
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
         tuple(learner.periods.all_resting()), learner.target is None, mode, workload.repays_compiling(),
     )  # fmt: skip

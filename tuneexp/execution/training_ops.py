@@ -54,10 +54,11 @@ def postprocess(postprocess_fn: PostprocessFn, learner: Learner, fragment: Sampl
 
 
 def train_one_step(learner: Learner, batch: SampleBatch, n_epochs: int, batch_size: int) -> None:
-    """batch: columns [S, R, ...] with `valid` [S, R]. Epochs over minibatches of every seed's valid rows."""
+    """batch: columns [S, R, ...] with `valid` [S, R]. Epochs over minibatches of every seed's valid rows; a row may be
+    a sequence, and `batch_size` then counts sequences."""
     columns = batch.drop("valid")
-    # Two rows at least: one alone has no deviation to normalise its advantage by.
-    learner.require_rows(batch["valid"].sum(1) >= 2)
+    # Two rows at least: one alone has no deviation to normalise its advantage by. A sequence has as many as count.
+    learner.require_rows(batch.get("mask", batch["valid"]).flatten(1).sum(1) >= 2)
     own, n_rows = valid_rows(batch["valid"]), batch["valid"].shape[1]
     # All epochs are drawn before any is used: what a seed draws must not depend on when the others stop.
     epochs = [minibatch_rows(own, n_rows, batch_size, learner.generators) for _ in range(n_epochs)]

@@ -119,7 +119,7 @@ def clip_per_seed(
     """gradients: leaves [S, ...]; owners: of each leaf, the number of its part. Returns them flat [P], scaled so that
     each seed's norm of each part is at most `max_norm`, and the norms [n_parts, S] before.
     Per seed and part: a joint norm lets one diverged seed stop all of them."""
-    squares = [(gradient * gradient).flatten(1).sum(1) for gradient in gradients]
+    squares = [(gradient * gradient).reshape(gradient.shape[0], -1).sum(1) for gradient in gradients]
     of_part = [[square for square, owner in zip(squares, owners, strict=True) if owner == part]
                for part in range(n_parts)]  # fmt: skip
     norms = torch.stack([sum(own, torch.zeros_like(squares[0])) for own in of_part]).sqrt()

@@ -150,7 +150,7 @@ class Learner:
         """The last update of a rollout may overflow a parameter, which no loss has seen yet."""
         if isfinite(self.stack.flat.sum()):  # the cheap check; large but finite numbers overflow it
             return
-        broken = [~leaf.isfinite().flatten(1).all(1) for leaf in self.parameters.values()]
+        broken = [~leaf.isfinite().reshape(leaf.shape[0], -1).all(1) for leaf in self.parameters.values()]
         self.failed |= torch.stack(broken).any(0)
 
     def state_dict(self) -> dict[str, Any]:

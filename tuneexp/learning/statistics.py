@@ -21,6 +21,15 @@ class UpdateLog:
         """statistics: [K, S] in the order of `names`; proceed: [S] bool, the seeds that took the update."""
         self._updates.append((tuple(names), statistics, proceed))
 
+    def latest(self) -> tuple[dict[str, Tensor], Tensor]:
+        """The newest update: its statistics, name -> [S], and which seeds took it, [S] bool."""
+        names, statistics, proceed = self._updates[-1]
+        return dict(zip(names, statistics, strict=True)), proceed
+
+    def taken(self) -> Tensor:
+        """[S]: how many of the kept updates each seed took."""
+        return torch.stack([proceed for _, _, proceed in self._updates]).sum(0)
+
     def summary(self) -> dict[str, Tensor]:
         """name -> [S], the mean over each seed's applied updates (the first update's, where none was); forgets them.
 

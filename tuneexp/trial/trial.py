@@ -80,7 +80,10 @@ class Trial:
             acts=rollouts * self.cfg.rollout_env_steps() // self.cfg.n_envs + evaluations * LONG_EPISODE_STEPS,
             trials=self.config.expected_trials,
         )
-        return programs_for(self.learner, self.spec.act_fn, self.spec.postprocess_fn, self.shapes, mode, workload)
+        spec = self.spec
+        return programs_for(
+            self.learner, spec.build_model, spec.act_fn, spec.postprocess_fn, self.shapes, mode, workload
+        )
 
     def _policy(self) -> Policy:
         learner, programs = self.learner, self.programs
