@@ -13,8 +13,11 @@ from tuneexp.errors import UserError, nearest, unknown_name
 
 ALGORITHMS = {
     "ppo": "tuneexp.algorithms.ppo:PPO",
+    "a2c": "tuneexp.algorithms.a2c:A2C",
     "dqn": "tuneexp.algorithms.dqn:DQN",
     "sac": "tuneexp.algorithms.sac:SAC",
+    "td3": "tuneexp.algorithms.td3:TD3",
+    "ddpg": "tuneexp.algorithms.ddpg:DDPG",
 }
 
 HOW_TO_ADDRESS = "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME"

@@ -1,0 +1,46 @@
+"""Deep deterministic policy gradients (Lillicrap et al. 2016): one critic, and an actor that climbs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from tuneexp.algorithms.deterministic import DeterministicConfig, act, act_noise, actor_critic_losses
+from tuneexp.algorithms.off_policy import adam
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.execution.replay_ops import off_policy_step, transitions
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.nets import Nets
+from tuneexp.learning.rules import Losses
+from tuneexp.learning.target import TargetUpdate
+from tuneexp.models.continuous import DeterministicActorCritic
+
+
+class DDPGConfig(DeterministicConfig):
+    pass
+
+
+def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    return DeterministicActorCritic(observation_space, action_space, n_critics=1, **cfg.model.model_dump())
+
+
+def ddpg_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
+    """batch: columns [B, ...]. Eq. 4 to 6 of the paper."""
+    return actor_critic_losses(nets, batch, nets.target.act(batch["next_obs"]))
+
+
+DDPG = AlgorithmSpec(
+    name="ddpg",
+    config_class=DDPGConfig,
+    build_model=build_model,
+    act_fn=act,
+    loss_fn=ddpg_loss,
+    postprocess_fn=transitions,
+    optimizer_fn=adam,
+    training_step=off_policy_step,
+    action_kinds=("continuous",),
+    act_noise=act_noise,
+    target=TargetUpdate("tau", 1),
+)

@@ -1,0 +1,72 @@
+"""What TD3 and DDPG share: a deterministic policy that climbs its critics, and explores by noise on its actions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from tuneexp.algorithms.networks import OffPolicyNetworksConfig
+from tuneexp.algorithms.off_policy import OffPolicyConfig, weighted_mean
+from tuneexp.config import numeric, structural
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.nets import Nets
+from tuneexp.learning.noise import Noise
+from tuneexp.learning.rules import Losses
+from tuneexp.rl.distributions import action_head
+from tuneexp.rl.schedules import PositiveScheduledFloat
+
+
+class DeterministicNetworksConfig(OffPolicyNetworksConfig):
+    """The sizes of Lillicrap et al. 2016 and of Stable-Baselines3."""
+
+    hidden_sizes: tuple[PositiveInt, ...] = structural((400, 300), "Units of each hidden layer of the actor.")
+
+
+class DeterministicConfig(OffPolicyConfig):
+    """Defaults are those of Stable-Baselines3, but for the exploration noise, which it leaves out unless told."""
+
+    learning_rate: PositiveScheduledFloat = numeric(1e-3, "Step size of the optimizer; a number or linear:0.001.")
+    tau: float = numeric(0.005, "Share of the way that the target networks move at each of their moves.", gt=0.0, le=1)
+    noise_std: float = numeric(0.1, "Deviation of the exploration noise; actions reach from -1 to 1.", ge=0.0)
+    model: DeterministicNetworksConfig = structural(DeterministicNetworksConfig(), "The networks.")
+
+
+def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
+    shape = action_head(action_space).shape
+    return {"action": Noise("normal", shape), "random": Noise("uniform", shape)}
+
+
+def act(
+    nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
+) -> tuple[Tensor, dict[str, Tensor], Any]:
+    """obs: [N, ...]. Uniform actions until learning starts, then the policy's with noise; `network_action` is what the
+    critics are asked about."""
+    greedy = nets.online.act(obs)
+    noisy = (greedy + cfg.noise_std * noise["action"]).clamp(-1.0, 1.0)
+    random = nets.online.random_action(noise["random"])
+    explored = torch.where(cfg.env_steps < cfg.learning_starts, random, noisy)
+    action = torch.where(explore, explored, greedy)
+    return nets.online.to_env(action), {"network_action": action}, state
+
+
+def actor_critic_losses(
+    nets: Nets, batch: Mapping[str, Tensor], next_action: Tensor
+) -> tuple[Losses, dict[str, Tensor]]:
+    """batch: columns [B, ...]; next_action: [B, *action shape], what the lagging policy does next. Silver et al. 2014,
+    eq. 9 (actor), against the least of the lagging critics (Fujimoto et al. 2018, eq. 10).
+
+    The actor is improved against the first critic as it was before the step, not as the step leaves it."""
+    next_value = nets.target.q(batch["next_obs"], next_action).amin(0)
+    target = batch["reward"] + batch["discount"] * next_value
+    error = nets.online.q(batch["obs"], batch["action"]) - target  # [n_critics, B]
+
+    def actor() -> Tensor:
+        # The frozen critics: no gradient of theirs is computed on the way to the actor.
+        return -nets.frozen.q(batch["obs"], nets.online.act(batch["obs"]))[0].mean()
+
+    losses: Losses = {"critic": weighted_mean(error.square().sum(0), batch), "actor": actor}
+    return losses, {"q_mean": target.mean(), "priority": error.detach().abs().mean(0)}

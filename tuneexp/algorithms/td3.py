@@ -1,0 +1,66 @@
+"""Twin delayed deep deterministic policy gradients (Fujimoto et al. 2018): DDPG with two critics of which the more
+pessimistic counts, a smoothed target action, and an actor that is improved less often than its critics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from tuneexp.algorithms.deterministic import DeterministicConfig, act, act_noise, actor_critic_losses
+from tuneexp.algorithms.off_policy import adam
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.config import numeric, structural
+from tuneexp.execution.replay_ops import off_policy_step, transitions
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.nets import Nets
+from tuneexp.learning.noise import Noise
+from tuneexp.learning.rules import Losses
+from tuneexp.learning.target import TargetUpdate
+from tuneexp.models.continuous import DeterministicActorCritic
+from tuneexp.rl.distributions import action_head
+
+
+class TD3Config(DeterministicConfig):
+    policy_delay: int = structural(2, "Updates of the critics for each one of the actor and of the targets.", ge=1)
+    target_policy_noise: float = numeric(0.2, "Deviation of the noise on the target action, from -1 to 1.", ge=0.0)
+    target_noise_clip: float = numeric(0.5, "Largest size of that noise.", ge=0.0)
+    n_critics: int = structural(2, "Critics, of which the most pessimistic counts.", ge=1)
+
+
+def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    return DeterministicActorCritic(observation_space, action_space, n_critics=cfg.n_critics, **cfg.model.model_dump())
+
+
+def loss_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
+    return {"smoothing": Noise("normal", action_head(action_space).shape)}
+
+
+def smoothed(action: Tensor, noise: Tensor, cfg: CfgView) -> Tensor:
+    """action in [-1, 1], standard normal noise: [B, *action shape] each. Section 5.3 of the paper: similar actions
+    should have similar values."""
+    bound = cfg.target_noise_clip
+    return (action + (cfg.target_policy_noise * noise).clamp(-bound, bound)).clamp(-1.0, 1.0)
+
+
+def td3_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
+    """batch: columns [B, ...]. Algorithm 1 of the paper."""
+    return actor_critic_losses(nets, batch, smoothed(nets.target.act(batch["next_obs"]), batch["smoothing"], cfg))
+
+
+TD3 = AlgorithmSpec(
+    name="td3",
+    config_class=TD3Config,
+    build_model=build_model,
+    act_fn=act,
+    loss_fn=td3_loss,
+    postprocess_fn=transitions,
+    optimizer_fn=adam,
+    training_step=off_policy_step,
+    action_kinds=("continuous",),
+    act_noise=act_noise,
+    loss_noise=loss_noise,
+    update_period={"actor": "policy_delay"},
+    target=TargetUpdate("tau", "policy_delay"),
+)
