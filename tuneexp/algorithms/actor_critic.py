@@ -1,28 +1,90 @@
-"""What PPO and A2C share: a policy that is sampled, and generalised advantages of a value function."""
+"""What PPO and A2C share: rollouts, a policy that is sampled, and generalised advantages of a value function.
+
+Each function serves plain and recurrent networks. With a recurrent one, fragments hold `state`, `next_state` and
+`start`, and minibatches are sequences, [L, B, ...], of which `mask` says which steps count."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
+from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.networks import ActorCriticConfig
+from tuneexp.config import structural
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.models.actor_critic import ActorCritic
+from tuneexp.models.own import OwnActorCritic
+from tuneexp.rl.distributions import Distribution
 from tuneexp.rl.returns import gae
+
+# Gradients fade, and time grows, with the steps that are unrolled.
+LONGEST_SEQUENCE = 32
+
+
+class OnPolicyConfig(AlgorithmConfig):
+    """Rollouts of `n_steps`, learned from by a network that may have a memory."""
+
+    n_steps: int = structural(256, "Steps per environment in one rollout.", ge=1)
+    sequence_length: int = structural(
+        16, "With model/recurrent: steps of each sequence learned from; n_steps is a multiple of it.",
+        ge=1, le=LONGEST_SEQUENCE,
+    )  # fmt: skip
+    action_mask: str | None = structural(
+        None, "Part of Dict observations that says which actions are allowed (0: forbidden); None: all are."
+    )
+    model: ActorCriticConfig = structural(ActorCriticConfig(), "The networks.")
+
+    @model_validator(mode="after")
+    def _whole_sequences(self) -> Self:
+        length = self.sequence_steps()
+        if length is not None and self.n_steps % length:
+            nearest = max(1, round(self.n_steps / length)) * length
+            divisor = max(n for n in range(1, length + 1) if self.n_steps % n == 0)
+            raise ValueError(
+                f"n_steps={self.n_steps} is no multiple of sequence_length={length}; "
+                f"write n_steps={nearest}, or sequence_length={divisor}"
+            )
+        return self
+
+    def sequence_steps(self) -> int | None:
+        # A network of the user's own has no memory that is known here.
+        recurrent = isinstance(self.model, ActorCriticConfig) and self.model.recurrent != "none"
+        return self.sequence_length if recurrent else None
+
+    def rollout_rows(self) -> int:
+        return self.n_envs * self.n_steps
+
+    def rollout_env_steps(self) -> int:
+        return self.rollout_rows()
+
+    def in_sequences(self, rows: int) -> int:
+        """How many sequences hold so many rows, at least one; the rows themselves without recurrence."""
+        length = self.sequence_steps()
+        return rows if length is None else max(1, rows // length)
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
-    return ActorCritic(observation_space, action_space, **cfg.model.model_dump())
+    if isinstance(cfg.model, str):
+        return OwnActorCritic(
+            cfg.model, observation_space, action_space, owner="an actor-critic (ppo, a2c)", kwargs=cfg.model_kwargs,
+            action_mask=cfg.action_mask,
+        )  # fmt: skip
+    return ActorCritic(observation_space, action_space, action_mask=cfg.action_mask, **cfg.model.model_dump())
 
 
 def act(
     nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
 ) -> tuple[Tensor, dict[str, Tensor], Any]:
     """obs: [N, ...]. Samples while exploring, else takes the mode."""
-    dist = nets.online.dist(obs)
+    if state is None:
+        dist = nets.online.dist(obs)
+    else:
+        dist, _, state = nets.online.step(obs, state)
     sampled = dist.sample(noise["action"])
     action = torch.where(explore, sampled, dist.mode())
     return action, {"log_prob": dist.log_prob(sampled)}, state
@@ -30,17 +92,24 @@ def act(
 
 def advantages(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:
     """A `postprocess_fn`: advantages and value targets, [T, S, N]. Schulman et al. 2016, eq. 16."""
-    value = nets.frozen.value(fragment["obs"])
-    next_value = nets.frozen.value(fragment["next_obs"])
+    columns = {name: fragment[name] for name in ("obs", "action", "log_prob")}
+    if "state" in fragment:
+        # Each row has the state that it was met with, so no value depends on where a fragment or an episode ends.
+        value = nets.frozen.value(fragment["obs"], fragment["state"])
+        next_value = nets.frozen.value(fragment["next_obs"], fragment["next_state"])
+        columns |= {"state": fragment["state"], "start": fragment["start"]}
+    else:
+        value, next_value = nets.frozen.value(fragment["obs"]), nets.frozen.value(fragment["next_obs"])
     advantage = gae(
         fragment["reward"], value, next_value, fragment["terminated"], fragment["truncated"],
         cfg.gamma, cfg.gae_lambda, fragment["valid"],
     )  # fmt: skip
-    return {
-        "obs": fragment["obs"],
-        "action": fragment["action"],
-        "log_prob": fragment["log_prob"],
-        "advantage": advantage,
-        "value": value,
-        "value_target": advantage + value,
-    }
+    return {**columns, "advantage": advantage, "value": value, "value_target": advantage + value}
+
+
+def policy_and_value(nets: Nets, batch: Mapping[str, Tensor]) -> tuple[Distribution, Tensor]:
+    """The distribution of actions and the value of each row, [B], or step of a sequence, [L, B]: from the state stored
+    at its first step, zeroed where an episode starts within it."""
+    if "state" not in batch:
+        return nets.online.dist_and_value(batch["obs"])
+    return nets.online.unroll(batch["obs"], batch["state"][0], batch["start"])

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import (
+    SerializerFunctionWrapHandler,
+    ValidatorFunctionWrapHandler,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
+from tuneexp.addresses import address_of, is_address
 from tuneexp.config import Config, numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
@@ -19,13 +26,45 @@ RL_ZOO_KEYS = ("policy_kwargs", "use_sde", "n_timesteps", "policy", "normalize")
 
 
 class AlgorithmConfig(Config):
-    """Names follow Stable-Baselines3 and RL Zoo, so that a published configuration can be pasted in."""
+    """Names follow Stable-Baselines3 and RL Zoo, so that a published configuration can be pasted in.
+
+    A field `model` of a subclass has the type of its networks' configuration; it also accepts a network of the user's
+    own, a class or its address, and then holds the address (`tuneexp/models/heads.py`: what such a class must offer).
+    """
 
     learning_rate: PositiveScheduledFloat = numeric(3e-4, "Step size of the optimizer; a number or linear:0.001.")
     gamma: float = numeric(0.99, "Discount factor per environment step.", gt=0.0, le=1.0)
     n_envs: int = structural(8, "Parallel environments per seed.", ge=1)
     normalize_observation: bool = structural(False, "Scale observations by running mean and deviation, per seed.")
     normalize_reward: bool = structural(False, "Scale rewards by the deviation of the discounted return, per seed.")
+
+    model_kwargs: dict[str, Any] = structural({}, "Arguments of a network of your own (model=path/file.py:MyNet).")
+
+    @field_validator("model", mode="wrap", check_fields=False)
+    @classmethod
+    def _own_network(cls, value: Any, configured: ValidatorFunctionWrapHandler) -> Any:
+        if isinstance(value, type):
+            return address_of(value, "model")
+        if not isinstance(value, str):
+            return configured(value)
+        if not is_address(value):
+            raise ValueError(
+                f"{value!r} names no network; write module:NAME or path/file.py:NAME, or describe one by model/..."
+            )
+        return value
+
+    @field_serializer("model", mode="wrap", check_fields=False)
+    def _plain_network(self, value: Any, configured: SerializerFunctionWrapHandler) -> Any:
+        return value if isinstance(value, str) else configured(value)
+
+    @model_validator(mode="after")
+    def _arguments_of_something(self) -> Self:
+        if self.model_kwargs and not isinstance(getattr(self, "model", None), str):
+            raise ValueError(
+                f"model_kwargs ({', '.join(self.model_kwargs)}) are for a network of your own; name it, "
+                "model=path/file.py:MyNet, or describe the built-in one by model/..."
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -10,6 +10,7 @@ from tuneexp.config import Config, structural
 
 Activation = Literal["tanh", "relu", "elu", "gelu", "silu"]
 Images = Literal["auto", "nature", "impala"]
+Recurrent = Literal["none", "lstm", "gru"]
 
 
 class QNetworkConfig(Config):
@@ -37,12 +38,17 @@ class ActorCriticConfig(Config):
     hidden_sizes: tuple[PositiveInt, ...] = structural((64, 64), "Units of each hidden layer of the policy network.")
     vf_hidden_sizes: tuple[PositiveInt, ...] | None = structural(None, "The same of the value network; None: as above.")
     activation: Activation = structural("tanh", "Nonlinearity of hidden layers.")
+    layer_norm: bool = structural(False, "Normalise each hidden layer.")
+    cnn: Images = structural("auto", "Convolutions for image observations; auto: nature.")
     shared: bool = structural(False, "One trunk for policy and value instead of two separate networks.")
+    recurrent: Recurrent = structural("none", "A cell with memory after one trunk for policy and value.")
+    recurrent_size: int = structural(64, "Units of that cell.", ge=1)
     ortho_init: bool = structural(True, "Orthogonal initial weights, with a small last policy layer.")
     log_std_init: float = structural(0.0, "First log standard deviation of continuous actions.")
 
     @model_validator(mode="after")
     def _one_trunk_one_size(self) -> Self:
-        if self.shared and self.vf_hidden_sizes not in (None, self.hidden_sizes):
-            raise ValueError("a shared network has one list of hidden sizes; leave out vf_hidden_sizes, or shared")
+        option = "recurrent" if self.recurrent != "none" else "shared"
+        if (self.shared or option == "recurrent") and self.vf_hidden_sizes not in (None, self.hidden_sizes):
+            raise ValueError(f"a {option} network has one list of hidden sizes; leave out vf_hidden_sizes, or {option}")
         return self

@@ -7,24 +7,31 @@ from typing import ClassVar
 
 from torch import Tensor, nn, optim
 
-from tuneexp.algorithms.actor_critic import act, advantages, build_model
-from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.networks import ActorCriticConfig
+from tuneexp.algorithms.actor_critic import OnPolicyConfig, act, advantages, build_model, policy_and_value
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.config import AtMost, numeric, structural
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
-from tuneexp.rl.losses import approx_kl, clip_fraction, clipped_surrogate, explained_variance, normalize, value_loss
+from tuneexp.rl.losses import (
+    approx_kl,
+    clip_fraction,
+    clipped_surrogate,
+    explained_variance,
+    mean_over,
+    normalize,
+    value_loss,
+)
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 ADAM_EPS = 1e-5  # as the published PPO implementations have it; torch's own default is 1e-8
 
 
-class PPOConfig(AlgorithmConfig):
+class PPOConfig(OnPolicyConfig):
     """Defaults are those of Stable-Baselines3, for eight environments."""
 
-    n_steps: int = structural(256, "Steps per environment in one rollout.", ge=1)
-    batch_size: int = structural(64, "Rows of one minibatch; at most n_envs * n_steps.", ge=2)
+    batch_size: int = structural(
+        64, "Rows of one minibatch, also where they come in sequences; at most n_envs * n_steps.", ge=2
+    )
     n_epochs: int = structural(10, "Passes over each rollout.", ge=1)
     gae_lambda: float = numeric(0.95, "Weight of longer returns in the advantage: 0 one step, 1 all.", ge=0.0, le=1.0)
     clip_range: PositiveScheduledFloat = numeric(0.2, "How far the probability ratio may move; number or linear:0.2.")
@@ -36,44 +43,39 @@ class PPOConfig(AlgorithmConfig):
     max_grad_norm: float | None = numeric(0.5, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
     target_kl: float | None = numeric(None, "Stop a rollout's updates beyond 1.5 times this divergence.", gt=0.0)
     normalize_advantage: bool = structural(True, "Scale advantages to mean 0, deviation 1 in each minibatch.")
-    model: ActorCriticConfig = structural(ActorCriticConfig(), "The networks.")
 
     # A search space keeps this rule too, by narrowing what it suggests.
     constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("n_envs", "n_steps")),)
 
-    def rollout_rows(self) -> int:
-        return self.n_envs * self.n_steps
-
-    def rollout_env_steps(self) -> int:
-        return self.rollout_rows()
-
     def minibatch_rows(self) -> int:
-        return self.batch_size
+        return self.in_sequences(self.batch_size)
 
     def updates_per_rollout(self) -> int:
-        return self.n_epochs * -(-self.rollout_rows() // self.batch_size)
+        return self.n_epochs * -(-self.in_sequences(self.rollout_rows()) // self.minibatch_rows())
 
 
 def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
-    """batch: columns [B, ...]. Eq. 9 of the paper, with the options of later implementations."""
-    dist, value = nets.online.dist_and_value(batch["obs"])
+    """batch: columns [B, ...], or sequences [L, B, ...]. Eq. 9 of the paper, with the options of later
+    implementations."""
+    dist, value = policy_and_value(nets, batch)
+    counts = batch.get("mask")  # of sequences, the steps that are no resets; None: all rows count
     log_ratio = dist.log_prob(batch["action"]) - batch["log_prob"]
     ratio = log_ratio.exp()
-    advantage = normalize(batch["advantage"]) if cfg.normalize_advantage else batch["advantage"]
+    advantage = normalize(batch["advantage"], counts) if cfg.normalize_advantage else batch["advantage"]
 
-    policy_loss = clipped_surrogate(ratio, advantage, cfg.clip_range)
-    critic_loss = value_loss(value, batch["value_target"], batch["value"], cfg.clip_range_vf)
-    entropy = dist.entropy().mean()
+    policy_loss = clipped_surrogate(ratio, advantage, cfg.clip_range, counts)
+    critic_loss = value_loss(value, batch["value_target"], batch["value"], cfg.clip_range_vf, counts)
+    entropy = mean_over(dist.entropy(), counts)
     loss = policy_loss + cfg.vf_coef * critic_loss - cfg.ent_coef * entropy
 
-    kl = approx_kl(log_ratio)
+    kl = approx_kl(log_ratio, counts)
     statistics = {
         "policy_loss": policy_loss,
         "value_loss": critic_loss,
         "entropy": entropy,
         "approx_kl": kl,
-        "clip_fraction": clip_fraction(ratio, cfg.clip_range),
-        "explained_variance": explained_variance(batch["value"], batch["value_target"]),
+        "clip_fraction": clip_fraction(ratio, cfg.clip_range, counts),
+        "explained_variance": explained_variance(batch["value"], batch["value_target"], counts),
     }
     if cfg.target_kl is not None:
         statistics["skip_update"] = kl > 1.5 * cfg.target_kl
