@@ -45,7 +45,8 @@ class Head:
             return f"{name} = torch.nn.Parameter of shape {list(self.shape)}"
         one = f"[{', '.join(str(n) for n in (*self.lead, 'B', *self.shape))}]"
         part = " (a torch.nn.Module)" if self.kind == "part" else ""
-        return f"{name}({', '.join(self.inputs)}) -> {'two tensors ' if self.outputs == 2 else ''}{one}{part}"
+        several = f"{self.outputs} tensors " if self.outputs > 1 else ""
+        return f"{name}({', '.join(self.inputs)}){part} -> {several}{one}"
 
 
 def build_own(

@@ -37,7 +37,7 @@ def on_rows(call: Callable[..., Tensor], inputs: list[tuple[Tensor, int]], lead_
     batch = first.shape[: first.dim() - event_axes]
     rows = [x.reshape(math.prod(batch), *x.shape[x.dim() - axes :]) for x, axes in inputs]
     out = call(*rows)
-    return out.reshape(*out.shape[:lead_axes], *batch, *out.shape[lead_axes + 1 :])
+    return out.reshape((*out.shape[:lead_axes], *batch, *out.shape[lead_axes + 1 :]))
 
 
 class _Own(nn.Module):
