@@ -251,6 +251,8 @@ def test_a_stored_buffer_with_frames_goes_on_as_if_never_stored(kind: type[Repla
         expected, drawn = buffer.gather(buffer.draw(3, 8, ones)), again.gather(again.draw(3, 8, others))
         assert_true(drawn, fragments)
         assert all(torch.equal(drawn[name], column) for name, column in expected.items())
+    # An episode that went on across the checkpoint costs no second stack.
+    assert again.state_dict()["frames"]["written"] == buffer.state_dict()["frames"]["written"]
     assert again.size.tolist() == buffer.size.tolist()
 
 

@@ -117,12 +117,13 @@ def test_seeds_that_did_not_learn_keep_their_priorities() -> None:
 
 
 def test_a_seed_without_rows_takes_no_priority_and_has_finite_weights() -> None:
-    buffer = PrioritizedReplay(ENTRIES, 2, 4)
+    buffer = PrioritizedReplay(ENTRIES, 2, 4, alpha=1.0, eps=0.0)
     valid = torch.tensor([[True, True], [False, False]])
     buffer.add(rows(torch.arange(4).view(2, 2)), valid)
     drawn = buffer.draw(1, 4, generators(range(2)))
     assert torch.equal(buffer.weights(drawn[0], 0.4), torch.ones(2, 4))
     buffer.update_priorities(drawn[0], torch.full((2, 4), 3.0))
+    assert buffer._tree.total.tolist() == [6.0, 0.0]
     buffer.add(rows(torch.tensor([[5], [6]])), torch.tensor([[False], [True]]))
     numbers = buffer.gather(buffer.draw(4, 8, generators(range(2))))["action"]
     assert set(numbers[:, 1].flatten().tolist()) == {6}

@@ -190,6 +190,9 @@ def test_a_buffer_of_nothing_is_refused(n_seeds: int, capacity: int) -> None:
 @pytest.mark.parametrize("sizes", [[], [3], [9, 4], [30, 7]], ids=str)
 def test_a_stored_buffer_goes_on_as_if_never_stored(kind: type[ReplayBuffer], sizes: list[int], tmp_path: Path) -> None:
     buffer = filled(kind, 3, 16, sizes)
+    if isinstance(buffer, PrioritizedReplay) and sizes:
+        rows_drawn = buffer.draw(1, 8, generators(range(3)))[0]
+        buffer.update_priorities(rows_drawn, rows_drawn % 5 * 3.0)
     checkpoint.write(tmp_path / "buffer", {"replay": buffer.state_dict()})
     again = kind(ENTRIES, 3, 16)
     again.load_state_dict(checkpoint.read(tmp_path / "buffer")["replay"])
