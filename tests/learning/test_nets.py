@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import gymnasium as gym
 import pytest
 import torch
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from torch import Tensor
 
 from tests.small import small_trial
+from tuneexp.learning.nets import Nets
+from tuneexp.rl.distributions import Distribution, SquashedGaussian, action_head
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
@@ -21,6 +28,39 @@ def test_nets_over_all_seeds_are_the_models_of_each(seeds: list[int], env: str) 
         torch.testing.assert_close(together.value[:, index], alone.value)
         assert (together.log_std is None) == (alone.log_std is None)
     torch.testing.assert_close(trial.learner.nets().frozen.value(obs), together.value)
+
+
+class Actor(torch.nn.Module):
+    """A policy that is a distribution; whether its spread depends on the observation is the head's affair."""
+
+    def __init__(self, space: gym.Space[Any]) -> None:
+        super().__init__()
+        self.head = action_head(space)
+        self.layer = torch.nn.Linear(4, self.head.size)
+        self.log_std = torch.nn.Parameter(torch.randn(self.head.size))
+
+    def dist(self, obs: Tensor) -> Distribution:
+        return self.head.dist(self.layer(obs), self.log_std if self.head.has_log_std else None)
+
+    def squashed(self, obs: Tensor) -> SquashedGaussian:
+        return SquashedGaussian(self.layer(obs), self.log_std)
+
+
+@pytest.mark.parametrize("n_seeds", [1, 3])
+@pytest.mark.parametrize("method", ["dist", "squashed"])
+@pytest.mark.parametrize("space", [Discrete(3), MultiDiscrete([2, 3]), Box(-1, 1, (2,)), Box(-1, 1, (2, 3))], ids=str)
+def test_a_distribution_over_all_seeds_is_that_of_each(space: gym.Space[Any], method: str, n_seeds: int) -> None:
+    actors = [Actor(space) for _ in range(n_seeds)]
+    parameters = {name: torch.stack([dict(a.named_parameters())[name] for a in actors]).detach()
+                  for name, _ in actors[0].named_parameters()}  # fmt: skip
+    obs = torch.randn(5, n_seeds, 7, 4)
+    together = getattr(Nets.of_all_seeds(actors[0], parameters).frozen, method)(obs)
+    action = together.mode()
+    assert action.shape[:3] == (5, n_seeds, 7)
+    for seed, actor in enumerate(actors):
+        alone = getattr(actor, method)(obs[:, seed])
+        torch.testing.assert_close(action[:, seed], alone.mode())
+        torch.testing.assert_close(together.log_prob(action)[:, seed], alone.log_prob(alone.mode()))
 
 
 def test_initial_parameters_of_a_seed_do_not_depend_on_its_neighbours() -> None:

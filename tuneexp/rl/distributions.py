@@ -8,7 +8,7 @@ Shapes: `...` are leading batch axes (time, seed, environment), always kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -17,6 +17,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import register_pytree_node
 
 from tuneexp.errors import UserError
 
@@ -165,6 +166,33 @@ class SquashedGaussian:
         """action: [..., *event] in [-1, 1]; rounded by up to one float step at the ends, which have no raw value."""
         inside = 1.0 - torch.finfo(action.dtype).eps
         return self.raw_log_prob(action.clamp(-inside, inside).atanh())
+
+
+# A distribution is a bundle of tensors: a function that is mapped over seeds may return one.
+register_pytree_node(Categorical, lambda d: ([d.logits], None), lambda parts, _: Categorical(*parts))
+register_pytree_node(MultiCategorical, lambda d: (d.parts, None), lambda parts, _: _independent(parts))
+register_pytree_node(
+    DiagGaussian,
+    # In full: a log_std without batch axes would have its seed axis in another place than the mean.
+    lambda d: ([d.mean, d.log_std.expand_as(d.mean)], len(d._event)),
+    lambda parts, event_dims: _gaussian(parts, event_dims),
+)
+register_pytree_node(SquashedGaussian, lambda d: ([d.normal], None), lambda parts, _: _squashed(*parts))
+
+
+def _independent(parts: Iterable[Categorical]) -> MultiCategorical:
+    whole = MultiCategorical.__new__(MultiCategorical)
+    whole.parts = list(parts)
+    return whole
+
+
+def _gaussian(parts: Iterable[Tensor], event_dims: int) -> DiagGaussian:
+    mean, log_std = parts
+    return DiagGaussian(mean, log_std, event_dims)
+
+
+def _squashed(normal: DiagGaussian) -> SquashedGaussian:
+    return SquashedGaussian(normal.mean, normal.log_std, len(normal._event))
 
 
 class ActionScale:
