@@ -51,7 +51,8 @@ class AtMost:
         if value <= limit:
             return None
         shown = " * ".join(f"{name}={number}" for name, number in factors.items())
-        return f"{self.name}={value} is more than {shown}, that is {limit}; write {self.name}={limit} or less"
+        total = f", that is {limit}" if len(factors) > 1 else ""
+        return f"{self.name}={value} is more than {shown}{total}; write {self.name}={limit} or less"
 
 
 def is_number(value: Any) -> bool:

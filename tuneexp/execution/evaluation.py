@@ -24,13 +24,14 @@ MOST_STEPS = 30_000
 def evaluate(
     policy: Policy,
     env: EnvLike,
-    env_kwargs: Mapping[str, Any],
+    env_settings: Mapping[str, Any],
     episodes: int,
     seed: int,
     normaliser: RunningNormaliser | None = None,
 ) -> NDArray[np.float64]:
-    """Returns of one episode in each of `episodes` environments, [S, E]; every seed meets the same episodes."""
-    envs = SeedEnvs(env, [seed] * policy.n_seeds, episodes, env_kwargs, distinct_seeds=False)
+    """Returns of one episode in each of `episodes` environments, [S, E]; every seed meets the same episodes.
+    env_settings: `env_kwargs`, `wrappers` and `backend` of `SeedEnvs`."""
+    envs = SeedEnvs(env, [seed] * policy.n_seeds, episodes, distinct_seeds=False, training=False, **env_settings)
     try:
         return _first_episodes(policy, envs, normaliser)
     finally:

@@ -39,7 +39,7 @@ class Sweep:
         self,
         algorithm: str | AlgorithmSpec = "ppo",
         env: str | Callable[..., Any] = "CartPole-v1",
-        space: Any = "search_spaces/ppo.yaml",
+        space: Any = None,
         trials: int = 8,
         seeds: int | Sequence[int] = 4,
         env_steps: int = 50_000,
@@ -66,8 +66,8 @@ class Sweep:
 
         self.folder = sweep_folder(name, storage)
         self.callbacks, self.verbose = list(callbacks), verbose
-        parsed = SearchSpace.of(space)
         known_as = algorithm_address(algorithm)
+        parsed = SearchSpace.of(f"search_spaces/{known_as}.yaml" if space is None else space)
         self.config = SweepConfig.parse(
             {
                 "name": name,
@@ -160,6 +160,7 @@ def seed_list(seeds: int | Sequence[int]) -> list[int]:
 
 def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     """`space` bound to the algorithm's config; everything a trial could refuse is refused here, before any starts."""
+    from tuneexp.algorithms.fit import check_action_space, check_budget
     from tuneexp.algorithms.registry import load_spec
     from tuneexp.envs.sources import describe_env
     from tuneexp.trial_config import TrialConfig
@@ -169,6 +170,9 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     config_class: type[Config] = spec.config_class
     space.validate(config_class, config.fixed, spec.name)
     TrialConfig.parse(trial_config(config), f"sweep {config.name!r}")
-    describe_env(config.env, config.env_kwargs, config.wrappers, config.env_backend)
+    _, action_space = describe_env(config.env, config.env_kwargs, config.wrappers, config.env_backend)
+    check_action_space(spec, action_space, config.env)
+    for corner in space.corners():
+        check_budget(spec, corner, config.env_steps)
     refuse_unreachable(config.address or os.environ.get("RAY_ADDRESS"))
     return space

@@ -7,41 +7,24 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from gymnasium import Space
 from torch import Tensor
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.off_policy import OffPolicyConfig
-from tuneexp.algorithms.registry import ALGORITHMS, load_spec
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.data.frames import FrameStore
 from tuneexp.data.prioritized import PrioritizedReplay
 from tuneexp.data.replay import Entry, ReplayBuffer
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
-from tuneexp.errors import UserError
 from tuneexp.execution.experience import Experience
 from tuneexp.execution.shapes import TrialShapes
 from tuneexp.learning.learner import Learner
-from tuneexp.rl.distributions import action_head
 
 log = logging.getLogger(__name__)
 
 # An image observation whose first axis is no longer than this is a stack of frames.
 LONGEST_STACK = 8
-
-
-def check_action_space(spec: AlgorithmSpec, space: Space, env: str) -> None:
-    """Raises `UserError` that names the algorithms that fit where `spec` can't act in `space`."""
-    kind = action_head(space).kind
-    if kind in spec.action_kinds:
-        return
-    fitting = [name for name in ALGORITHMS if kind in load_spec(name).action_kinds]
-    wanted = " or ".join(one.replace("_", "-") for one in spec.action_kinds)
-    raise UserError(
-        f"{spec.name} acts in {wanted} action spaces; {env} has a {kind.replace('_', '-')} one, {space}\n"
-        f"algorithms that fit it: {', '.join(fitting)}"
-    )
 
 
 def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, envs: SeedEnvs) -> TrialShapes:

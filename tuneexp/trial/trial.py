@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.fit import check_action_space, check_budget
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
-from tuneexp.errors import CheckpointError, UserError
+from tuneexp.errors import CheckpointError
 from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.evaluation import evaluate
 from tuneexp.execution.group import EnvRunnerGroup
@@ -22,7 +23,7 @@ from tuneexp.execution.programs import TrialPrograms, programs_for
 from tuneexp.execution.training_ops import Training
 from tuneexp.learning.compilation import CompileMode, Workload
 from tuneexp.learning.learner import Learner
-from tuneexp.trial.building import build_experience, check_action_space, shapes_of
+from tuneexp.trial.building import build_experience, shapes_of
 from tuneexp.trial.compatible import check_compatible
 from tuneexp.trial_config import TrialConfig
 
@@ -40,9 +41,11 @@ class Trial:
         )
         self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
         self.objective = Objective(config.objective, config.seeds)
-        if problem := self.cfg.problem_with_budget(config.budget_env_steps):
-            raise UserError(f"{spec.name}: {problem}")
-        envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, config.env_kwargs)
+        check_budget(spec, self.cfg, config.budget_env_steps)
+        self._env_settings = {
+            "env_kwargs": config.env_kwargs, "backend": config.env_backend, "wrappers": config.wrappers,
+        }  # fmt: skip
+        envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, **self._env_settings)
         try:
             self._build(envs)
         except BaseException:
@@ -131,8 +134,8 @@ class Trial:
 
     def evaluate(self, episodes: int, seed: int) -> np.ndarray:
         """Returns of the deterministic policy, [S, episodes], in environments of their own."""
-        config = self.config
-        return evaluate(self.group.local_runner.policy, config.env, config.env_kwargs, episodes, seed, self.normaliser)
+        policy = self.group.local_runner.policy
+        return evaluate(policy, self.config.env, self._env_settings, episodes, seed, self.normaliser)
 
     def _metrics(self, returns: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
         failed = self.learner.failed.numpy()

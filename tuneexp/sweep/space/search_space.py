@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import ValidationError
 
 from tuneexp.addresses import is_address, load_address
 from tuneexp.config import Config
@@ -148,6 +150,18 @@ class SearchSpace:
         self._tried = [point for number, point in enumerate(self.initial, 1) if self._fits(point, number)]
         rehearse(self.suggest)
         return self
+
+    def corners(self) -> Iterator[Any]:
+        """Configurations that a trial may get, after `validate`: each bound of each dimension, all else as it is
+        without the space. Those that break a rule of the config are left out."""
+        assert self._binding is not None
+        background = self._background()
+        moves = [{d.name: value} for d in self.dimensions.values() for value in d.values.probes()]
+        for move in [{}, *moves]:
+            try:
+                yield self._binding.config_class.model_validate(nested({**background, **move}))
+            except ValidationError:
+                continue
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         """Ask Optuna for every active dimension. Returns the searched values and the constants, nested.
