@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tuneexp.cli.parsing import finite, parse_seeds, parse_settings, parse_value
+from tuneexp.cli.parsing import (
+    environment_settings,
+    finite,
+    parse_seeds,
+    parse_settings,
+    parse_value,
+    parse_wrappers,
+    split_settings,
+)
 from tuneexp.errors import UserError
 
 
@@ -84,3 +92,24 @@ def test_settings_that_contradict_themselves_are_refused(settings: list[str], sa
 def test_json_holds_no_nan_and_no_numpy() -> None:
     value = {1: math.nan, "a": np.float32(0.5), "b": (np.int64(3), -math.inf), "path": Path("/x"), "n": None, "t": True}
     assert finite(value) == {"1": None, "a": 0.5, "b": [3, None], "path": "/x", "n": None, "t": True}
+
+
+def test_wrappers_are_names_or_names_with_a_json_object() -> None:
+    given = ["ClipReward", 'FrameStackObservation={"stack_size": 4}', "own/file.py:Mine={}"]
+    parsed = [*given[:1], {"FrameStackObservation": {"stack_size": 4}}, {"own/file.py:Mine": {}}]
+    assert parse_wrappers(given) == parsed
+    assert environment_settings("sync", given) == {"env_backend": "sync", "wrappers": parsed}
+    assert environment_settings(None, None) == {}
+
+
+@pytest.mark.parametrize("text", ["ClipReward=3", "ClipReward={a: 1}", "=", "ClipReward=[1]"])
+def test_arguments_of_a_wrapper_that_are_no_json_object_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="arguments are a JSON object"):
+        parse_wrappers([text])
+
+
+def test_a_wrong_backend_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean 'async'"):
+        environment_settings("asynch", None)
+    with pytest.raises(UserError, match="write --wrapper instead"):
+        split_settings({"wrappers": ["ClipReward"]})

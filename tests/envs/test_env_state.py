@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from typing import Any
 
@@ -17,6 +18,14 @@ CLASSIC = ["CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0", "Mounta
 CASES = [("CartPole-v1", "native", None)] + [
     (env, "sync", mode) for env in CLASSIC for mode in ("next_step", "same_step", "disabled")
 ]
+
+
+# Ant and Humanoid reward how far a body moved since the step before.
+needs_mujoco = pytest.mark.skipif(
+    importlib.util.find_spec("mujoco") is None, reason="MuJoCo is not installed: pip install 'tuneexp[mujoco]'"
+)
+MUJOCO = ["HalfCheetah-v5", "Hopper-v5", "Ant-v5", "Humanoid-v5", "Pusher-v5"]
+CASES += [pytest.param(env, "sync", "next_step", marks=needs_mujoco) for env in MUJOCO]  # type: ignore[misc]
 
 
 def through_a_file(tree: Any, tensors: dict[str, np.ndarray]) -> Any:
@@ -66,6 +75,35 @@ def test_a_restored_state_goes_on_bit_for_bit(env: str, backend: str, mode: Any,
             assert np.array_equal(a, b), name
         ends += int((expected.terminated | expected.truncated).sum())
     assert ends >= 18
+
+
+def test_a_state_goes_on_through_wrappers_that_hold_nothing() -> None:
+    def build() -> SeedEnvs:
+        wrappers = [{"RescaleAction": {"min_action": -1, "max_action": 1}}, {"ClipReward": {"min_reward": -1}}]
+        return SeedEnvs("Pendulum-v1", [2], 2, {"max_episode_steps": 30}, wrappers=wrappers)
+
+    envs, again = build(), build()
+    envs.reset()
+    for action in actions(envs, 40, seed=0):
+        envs.step(action)
+    state = envs.get_state()
+    assert state is not None
+    again.set_state(state)
+    for action in actions(envs, 40, seed=1):
+        assert np.array_equal(envs.step(action).obs, again.step(action).obs)
+    stacked = SeedEnvs("Pendulum-v1", [2], 2, wrappers=[{"FrameStackObservation": {"stack_size": 2}}])
+    stacked.reset()
+    assert stacked.get_state() is None  # its frames would be lost
+
+
+@pytest.mark.parametrize(("env", "backend"), [("CartPole-v1", "native"), ("CartPole-v1", "sync"), (NATIVE, "native")])
+def test_each_restore_without_a_state_starts_other_episodes(env: str, backend: str) -> None:
+    envs, again = (SeedEnvs(env, [1, 4], 3, backend=backend) for _ in range(2))  # type: ignore[arg-type]
+    starts = [envs.reset(), envs.reset(), envs.reset_fresh(1), envs.reset_fresh(2)]
+    assert len({start[..., -1].tobytes() for start in starts}) == 4
+    assert np.array_equal(again.reset_fresh(2)[..., -1], starts[3][..., -1])
+    alone = SeedEnvs(env, [4], 3, backend=backend)  # type: ignore[arg-type]
+    assert np.array_equal(alone.reset_fresh(2)[0, :, -1], starts[3][1, :, -1])
 
 
 def test_saving_changes_nothing() -> None:

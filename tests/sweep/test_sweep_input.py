@@ -12,8 +12,9 @@ import pytest
 
 from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep, list_sweeps, load_config, load_study, load_sweep, resume
-from tuneexp.sweep.config import FORMAT_VERSION, save_config
+from tuneexp.sweep.config import FORMAT_VERSION, save_config, trial_config
 from tuneexp.sweep.sweep import seed_list
+from tuneexp.trial_config import TrialConfig
 
 SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
 
@@ -46,6 +47,10 @@ def asked(tmp_path: Path, **changes: Any) -> Sweep:
         ({"space": {"learning_rate": {"loguniform": [0, 1]}}}, "learning_rate"),
         ({"space": {"gamma": {"uniform": [0.9, 1.5]}}}, "gamma"),
         ({"compile": "maybe"}, "compile"),
+        ({"wrappers": ["ClipRewards"]}, "unknown wrapper 'ClipRewards'; did you mean 'ClipReward'"),
+        ({"wrappers": [{"ClipReward": {"low": 1}}]}, "its arguments: min_reward"),
+        ({"env_backend": "asynch"}, "env_backend: input should be 'auto', 'sync', 'async', 'native' or 'envpool'"),
+        ({"env_backend": "native", "wrappers": ["ClipReward"]}, "wrappers go around single environments"),
         ({"objective": {"kind": "lst"}}, "objective/kind"),
         ({"name": "a/b"}, "sweep name 'a/b'"),
     ],
@@ -127,6 +132,15 @@ def test_what_was_asked_is_read_back_from_the_folder(tmp_path: Path) -> None:
     assert {key: row[key] for key in ("name", "state", "finished", "trials", "best")} == {
         "name": "s", "state": "interrupted", "finished": 0, "trials": 8, "best": None,
     }  # fmt: skip
+
+
+def test_every_trial_gets_the_backend_and_the_wrappers(tmp_path: Path) -> None:
+    wrappers = ["ClipAction", {"FrameStackObservation": {"stack_size": 2}}]
+    sweep = asked(tmp_path, env="Pendulum-v1", env_backend="async", wrappers=wrappers)
+    sweep.folder.path.mkdir(parents=True)
+    save_config(sweep.folder, sweep.config)
+    trial = TrialConfig.parse(trial_config(load_config("s", tmp_path / "runs")), "the trial")
+    assert (trial.env_backend, trial.wrappers) == ("async", wrappers)
 
 
 def test_reading_sweeps_loads_neither_ray_nor_torch_nor_mlflow(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +46,8 @@ def pool(name: str, env_kwargs: Mapping[str, Any], training: bool) -> Pool:
         raise unknown_name(
             "EnvPool environment", name, known, "its ids differ from gymnasium's; or another env_backend"
         )
-    settings = envpool.make_spec(name).config
+    with _quiet():
+        settings = envpool.make_spec(name).config
     if settings.max_num_players > 1:
         raise UserError(f"EnvPool environment {name} has {settings.max_num_players} players; only one is supported")
     names = set(settings._fields) - _SETTLED
@@ -60,10 +62,17 @@ def pool(name: str, env_kwargs: Mapping[str, Any], training: bool) -> Pool:
     return Pool(name, clip, options)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what EnvPool's own spaces make gymnasium warn of (their precision)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _envpool() -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             return importlib.import_module("envpool")
     except ImportError as error:
         raise UserError("env_backend envpool needs another package: pip install 'tuneexp[envpool]'") from error
@@ -76,23 +85,23 @@ class PoolVec(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
         self._source, self.num_envs = source, num_envs
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self._pool = self._make([0] * num_envs)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the precision of its own spaces
+        with _quiet():
             self.single_observation_space = self._pool.observation_space
             self.single_action_space = self._pool.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
     def _make(self, seeds: Sequence[int]) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the precision of its own spaces
-            return _envpool().make(
+        with _quiet():
+            made = _envpool().make(
                 self._source.name,
                 env_type="gymnasium",
                 num_envs=self.num_envs,
                 seed=list(seeds),
                 **self._source.options,
             )
+            _ = made.observation_space, made.action_space  # made when first asked for, with warnings
+        return made
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """seed: one for each environment; a pool is seeded only when it is made. None goes on with new episodes."""

@@ -1,4 +1,4 @@
-"""Exact state of classic-control environments, as a tree of arrays, numbers and strings (nothing pickled)."""
+"""Exact state of classic-control and MuJoCo environments: a tree of arrays, numbers and strings (nothing pickled)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,29 @@ from gymnasium.envs.classic_control import (
 )
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.vector import SyncVectorEnv
-from gymnasium.wrappers import OrderEnforcing, TimeLimit
+from gymnasium.wrappers import (
+    ClipAction,
+    ClipReward,
+    DtypeObservation,
+    FlattenObservation,
+    OrderEnforcing,
+    RescaleAction,
+    RescaleObservation,
+    ReshapeObservation,
+    TimeLimit,
+)
 
 from tuneexp.envs.backends import Built
 from tuneexp.envs.faults import NamedFaults
+from tuneexp.envs.wrappers import ActionMask
 
 # Exactly these types: a subclass may hold more than the state that is known here.
 _CLASSIC = (AcrobotEnv, CartPoleEnv, Continuous_MountainCarEnv, MountainCarEnv, PendulumEnv)
-_WRAPPERS = (NamedFaults, OrderEnforcing, TimeLimit)
+_STATELESS = (
+    ActionMask, ClipAction, ClipReward, DtypeObservation, FlattenObservation, RescaleAction, RescaleObservation,
+    ReshapeObservation,
+)  # fmt: skip
+_WRAPPERS = (NamedFaults, OrderEnforcing, TimeLimit, *_STATELESS)
 
 State = dict[str, Any]
 
@@ -78,14 +93,18 @@ def _layers(env: Env[Any, Any]) -> list[Env[Any, Any]]:
 
 def _is_known(env: Env[Any, Any]) -> bool:
     *wrappers, inner = _layers(env)
-    return type(inner) in _CLASSIC and all(type(w) in _WRAPPERS for w in wrappers)
+    return (type(inner) in _CLASSIC or _is_mujoco(inner)) and all(type(w) in _WRAPPERS for w in wrappers)
+
+
+def _is_mujoco(env: Env[Any, Any]) -> bool:
+    """gymnasium's own classes only: they hold nothing but the simulation."""
+    return type(env).__module__.startswith("gymnasium.envs.mujoco.")
 
 
 def _save_env(env: Env[Any, Any]) -> State:
     inner: Any = env.unwrapped
     return {
-        "state": np.array(inner.state),
-        "steps_beyond_terminated": getattr(inner, "steps_beyond_terminated", None),
+        **(_save_mujoco(inner) if _is_mujoco(inner) else _save_classic(inner)),
         "elapsed_steps": [w._elapsed_steps for w in _layers(env) if isinstance(w, TimeLimit)],
         "generator": dict(inner.np_random.bit_generator.state),
     }
@@ -93,10 +112,42 @@ def _save_env(env: Env[Any, Any]) -> State:
 
 def _restore_env(env: Env[Any, Any], saved: Mapping[str, Any]) -> None:
     inner: Any = env.unwrapped
-    inner.state = np.array(saved["state"])
-    if hasattr(inner, "steps_beyond_terminated"):
-        inner.steps_beyond_terminated = saved["steps_beyond_terminated"]
+    (_restore_mujoco if _is_mujoco(inner) else _restore_classic)(inner, saved)
     limits: list[Any] = [w for w in _layers(env) if isinstance(w, TimeLimit)]
     for limit, elapsed in zip(limits, saved["elapsed_steps"], strict=True):
         limit._elapsed_steps = elapsed
     inner.np_random.bit_generator.state = saved["generator"]
+
+
+def _save_classic(env: Any) -> State:
+    return {"state": np.array(env.state), "steps_beyond_terminated": getattr(env, "steps_beyond_terminated", None)}
+
+
+def _restore_classic(env: Any, saved: Mapping[str, Any]) -> None:
+    env.state = np.array(saved["state"])
+    if hasattr(env, "steps_beyond_terminated"):
+        env.steps_beyond_terminated = saved["steps_beyond_terminated"]
+
+
+# Positions of bodies and of their centres of mass as of the step before: Ant and Humanoid reward how far these moved,
+# and computing them anew would give those of now.
+_LAGGING = ("xpos", "xipos")
+
+
+def _save_mujoco(env: Any) -> State:
+    """All that MuJoCo's integrator starts from, warm starts included (mjSTATE_INTEGRATION)."""
+    import mujoco
+
+    kind = int(mujoco.mjtState.mjSTATE_INTEGRATION)
+    state = np.empty(mujoco.mj_stateSize(env.model, kind))
+    mujoco.mj_getState(env.model, env.data, state, kind)
+    return {"state": state, **{name: getattr(env.data, name).copy() for name in _LAGGING}}
+
+
+def _restore_mujoco(env: Any, saved: Mapping[str, Any]) -> None:
+    import mujoco
+
+    kind = int(mujoco.mjtState.mjSTATE_INTEGRATION)
+    mujoco.mj_setState(env.model, env.data, np.array(saved["state"], np.float64), kind)
+    for name in _LAGGING:
+        getattr(env.data, name)[...] = saved[name]
