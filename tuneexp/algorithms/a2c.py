@@ -8,20 +8,18 @@ from typing import ClassVar, Self
 from pydantic import model_validator
 from torch import Tensor, nn, optim
 
-from tuneexp.algorithms.actor_critic import act, advantages, build_model
-from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.networks import ActorCriticConfig
+from tuneexp.algorithms.actor_critic import OnPolicyConfig, act, advantages, build_model, policy_and_value
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.config import numeric, structural
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
-from tuneexp.rl.losses import explained_variance, normalize, policy_gradient, value_loss
+from tuneexp.rl.losses import explained_variance, mean_over, normalize, policy_gradient, value_loss
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 ADAM_EPS = 1e-5  # of Stable-Baselines3's actor-critics; torch's own default is 1e-8
 
 
-class A2CConfig(AlgorithmConfig):
+class A2CConfig(OnPolicyConfig):
     """Defaults are those of Stable-Baselines3, for eight environments."""
 
     learning_rate: PositiveScheduledFloat = numeric(7e-4, "Step size of the optimizer; a number or linear:0.001.")
@@ -33,37 +31,35 @@ class A2CConfig(AlgorithmConfig):
     use_rms_prop: bool = structural(True, "RMSprop as in the paper; false: Adam.")
     rms_prop_eps: float = numeric(1e-5, "What RMSprop adds to the root of the mean square.", gt=0.0)
     normalize_advantage: bool = structural(False, "Scale advantages to mean 0, deviation 1 in each rollout.")
-    model: ActorCriticConfig = structural(ActorCriticConfig(), "The networks.")
 
     n_epochs: ClassVar[int] = 1  # each rollout is used once, whole
 
     @model_validator(mode="after")
     def _two_rows(self) -> Self:
-        if self.rollout_env_steps() < 2:
+        if self.rollout_rows() < 2:
             raise ValueError("n_envs * n_steps is 1, one row a rollout; write n_steps=5 or n_envs=8: 2 rows at least")
         return self
 
-    def rollout_env_steps(self) -> int:
-        return self.n_envs * self.n_steps
-
     def minibatch_rows(self) -> int:
-        return self.rollout_env_steps()
+        return self.in_sequences(self.rollout_rows())
 
 
 def a2c_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
-    """batch: columns [B, ...]. Section 4 of the paper and its algorithm S3, with generalised advantages."""
-    dist, value = nets.online.dist_and_value(batch["obs"])
-    advantage = normalize(batch["advantage"]) if cfg.normalize_advantage else batch["advantage"]
+    """batch: columns [B, ...], or sequences [L, B, ...]. Section 4 of the paper and its algorithm S3, with generalised
+    advantages."""
+    dist, value = policy_and_value(nets, batch)
+    counts = batch.get("mask")  # of sequences, the steps that are no resets; None: all rows count
+    advantage = normalize(batch["advantage"], counts) if cfg.normalize_advantage else batch["advantage"]
 
-    policy_loss = policy_gradient(dist.log_prob(batch["action"]), advantage)
-    critic_loss = value_loss(value, batch["value_target"])
-    entropy = dist.entropy().mean()
+    policy_loss = policy_gradient(dist.log_prob(batch["action"]), advantage, counts)
+    critic_loss = value_loss(value, batch["value_target"], mask=counts)
+    entropy = mean_over(dist.entropy(), counts)
     loss = policy_loss + cfg.vf_coef * critic_loss - cfg.ent_coef * entropy
     return loss, {
         "policy_loss": policy_loss,
         "value_loss": critic_loss,
         "entropy": entropy,
-        "explained_variance": explained_variance(batch["value"], batch["value_target"]),
+        "explained_variance": explained_variance(batch["value"], batch["value_target"], counts),
     }
 
 

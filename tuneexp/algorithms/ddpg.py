@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tuneexp.algorithms.deterministic import DeterministicConfig, act, act_noise, actor_critic_losses
+from tuneexp.algorithms.deterministic import DeterministicConfig, act, act_noise, actor_critic_losses, networks
 from tuneexp.algorithms.off_policy import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.execution.replay_ops import off_policy_step, transitions
@@ -15,7 +15,6 @@ from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.rules import Losses
 from tuneexp.learning.target import TargetUpdate
-from tuneexp.models.continuous import DeterministicActorCritic
 
 
 class DDPGConfig(DeterministicConfig):
@@ -23,7 +22,7 @@ class DDPGConfig(DeterministicConfig):
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
-    return DeterministicActorCritic(observation_space, action_space, n_critics=1, **cfg.model.model_dump())
+    return networks(observation_space, action_space, cfg, "ddpg", n_critics=1)
 
 
 def ddpg_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:

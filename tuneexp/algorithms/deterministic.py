@@ -16,6 +16,8 @@ from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.rules import Losses
+from tuneexp.models.continuous import DeterministicActorCritic
+from tuneexp.models.own import OwnDeterministicActorCritic
 from tuneexp.rl.distributions import action_head
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
@@ -33,6 +35,15 @@ class DeterministicConfig(OffPolicyConfig):
     tau: float = numeric(0.005, "Share of the way that the target networks move at each of their moves.", gt=0.0, le=1)
     noise_std: float = numeric(0.1, "Deviation of the exploration noise; actions reach from -1 to 1.", ge=0.0)
     model: DeterministicNetworksConfig = structural(DeterministicNetworksConfig(), "The networks.")
+
+
+def networks(observation_space: Any, action_space: Any, cfg: CfgView, owner: str, n_critics: int) -> nn.Module:
+    """The built-in networks or the user's own. owner: the algorithm's name."""
+    if isinstance(cfg.model, str):
+        return OwnDeterministicActorCritic(
+            cfg.model, observation_space, action_space, owner=owner, kwargs=cfg.model_kwargs, n_critics=n_critics
+        )
+    return DeterministicActorCritic(observation_space, action_space, n_critics=n_critics, **cfg.model.model_dump())
 
 
 def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:

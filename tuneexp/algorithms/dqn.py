@@ -16,11 +16,13 @@ from tuneexp.algorithms.networks import QNetworkConfig
 from tuneexp.algorithms.off_policy import OffPolicyConfig, adam, weighted_mean
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.config import numeric, structural
+from tuneexp.errors import UserError
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate
+from tuneexp.models.own import OwnQNetwork
 from tuneexp.models.q_network import QNetwork
 from tuneexp.rl.distributional import atoms_between, project
 from tuneexp.rl.exploration import epsilon_greedy, linear_epsilon
@@ -39,7 +41,7 @@ class QLearningConfig(OffPolicyConfig):
     exploration_initial_eps: float = numeric(1.0, "Share of random actions at first.", ge=0.0, le=1.0)
     exploration_final_eps: float = numeric(0.05, "Share of random actions at last.", ge=0.0, le=1.0)
     max_grad_norm: float | None = numeric(10.0, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
-    double: bool = structural(True, "Let the online network choose the next action (van Hasselt et al. 2016).")
+    double: bool = structural(False, "Let the online network choose the next action (van Hasselt et al. 2016).")
     dueling: bool = structural(False, "State value and advantages apart in the network (Wang et al. 2016).")
     noisy: bool = structural(False, "Explore by noisy weights (Fortunato et al. 2018) instead of random actions.")
     model: QNetworkConfig = structural(QNetworkConfig(), "The network.")
@@ -61,9 +63,19 @@ class DQNConfig(QLearningConfig):
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
-    atoms = cfg.n_atoms if cfg.distributional else 1
-    network = cfg.model.model_dump()
-    return QNetwork(observation_space, action_space, dueling=cfg.dueling, noisy=cfg.noisy, atoms=atoms, **network)
+    return q_network(observation_space, action_space, cfg, "dqn", cfg.n_atoms if cfg.distributional else 1)
+
+
+def q_network(observation_space: Any, action_space: Any, cfg: CfgView, owner: str, atoms: int) -> nn.Module:
+    """The built-in network or the user's own, with `atoms` numbers for each action. owner: the algorithm's name."""
+    if not isinstance(cfg.model, str):
+        network = cfg.model.model_dump()
+        return QNetwork(observation_space, action_space, dueling=cfg.dueling, noisy=cfg.noisy, atoms=atoms, **network)
+    if cfg.dueling or cfg.noisy:
+        raise UserError(
+            f"{owner}: dueling and noisy shape the built-in network; {cfg.model} is as it is: leave them out"
+        )
+    return OwnQNetwork(cfg.model, observation_space, action_space, owner=owner, kwargs=cfg.model_kwargs, atoms=atoms)
 
 
 def action_values(output: Tensor, cfg: CfgView) -> Tensor:
@@ -128,7 +140,9 @@ def dqn_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
         moved = batch["reward"][:, None] + batch["discount"][:, None] * atoms
         mass = project(moved, following.softmax(-1), atoms)
         error = -(mass * output.log_softmax(-1)).sum(-1)
-        value, priority = (output.softmax(-1) * atoms).sum(-1), error.detach()
+        value = (output.softmax(-1) * atoms).sum(-1)
+        # The divergence from the target, not the cross entropy: a target that is spread out is no error.
+        priority = (error.detach() - torch.special.entr(mass).sum(-1)).clamp(min=0.0)
     else:
         target = batch["reward"] + batch["discount"] * following
         error = smooth_l1_loss(output, target, reduction="none")

@@ -15,9 +15,11 @@ ALGORITHMS = {
     "ppo": "tuneexp.algorithms.ppo:PPO",
     "a2c": "tuneexp.algorithms.a2c:A2C",
     "dqn": "tuneexp.algorithms.dqn:DQN",
+    "qrdqn": "tuneexp.algorithms.qrdqn:QRDQN",
     "sac": "tuneexp.algorithms.sac:SAC",
     "td3": "tuneexp.algorithms.td3:TD3",
     "ddpg": "tuneexp.algorithms.ddpg:DDPG",
+    "tqc": "tuneexp.algorithms.tqc:TQC",
 }
 
 HOW_TO_ADDRESS = "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME"

@@ -21,7 +21,10 @@ from tuneexp.learning.noise import Noise
 from tuneexp.learning.rules import Losses
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.models.continuous import DiscreteSoftActorCritic, SoftActorCritic
+from tuneexp.models.own import OwnDiscreteSoftActorCritic, OwnSoftActorCritic
 from tuneexp.rl.distributions import action_head
+
+SMALLEST_ALPHA = 1e-30
 
 
 class SoftConfig(OffPolicyConfig):
@@ -48,11 +51,26 @@ class SACConfig(SoftConfig):
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
-    network = SoftActorCritic if action_head(action_space).kind == "continuous" else DiscreteSoftActorCritic
-    return network(
-        observation_space, action_space, n_critics=cfg.n_critics, initial_alpha=cfg.initial_ent_coef,
-        **cfg.model.model_dump(),
-    )  # fmt: skip
+    if action_head(action_space).kind == "continuous":
+        return continuous_network(observation_space, action_space, cfg, "sac")
+    settings = {"n_critics": cfg.n_critics, "initial_alpha": cfg.initial_ent_coef}
+    if isinstance(cfg.model, str):
+        return OwnDiscreteSoftActorCritic(
+            cfg.model, observation_space, action_space, owner="sac", kwargs=cfg.model_kwargs, **settings
+        )
+    return DiscreteSoftActorCritic(observation_space, action_space, **settings, **cfg.model.model_dump())
+
+
+def continuous_network(
+    observation_space: Any, action_space: Any, cfg: CfgView, owner: str, n_quantiles: int = 1
+) -> nn.Module:
+    """The built-in networks or the user's own, with `n_quantiles` numbers a critic. owner: the algorithm's name."""
+    settings = {"n_critics": cfg.n_critics, "n_quantiles": n_quantiles, "initial_alpha": cfg.initial_ent_coef}
+    if isinstance(cfg.model, str):
+        return OwnSoftActorCritic(
+            cfg.model, observation_space, action_space, owner=owner, kwargs=cfg.model_kwargs, **settings
+        )
+    return SoftActorCritic(observation_space, action_space, **settings, **cfg.model.model_dump())
 
 
 def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
@@ -95,7 +113,9 @@ def temperature_part(nets: Nets, entropy: Tensor, default_target: float, cfg: Cf
     if cfg.ent_coef is not None:
         return {}
     target = default_target if cfg.target_entropy is None else cfg.target_entropy
-    return {"temperature": nets.online.temperature().log() * (entropy.detach().mean() - target)}
+    # In log alpha, as implementations have it. The bound keeps an alpha that has rounded to 0 from becoming NaN.
+    log_alpha = nets.online.alpha().clamp(min=SMALLEST_ALPHA).log()
+    return {"temperature": log_alpha * (entropy.detach().mean() - target)}
 
 
 def _continuous_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:

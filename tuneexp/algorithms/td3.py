@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tuneexp.algorithms.deterministic import DeterministicConfig, act, act_noise, actor_critic_losses
+from tuneexp.algorithms.deterministic import DeterministicConfig, act, act_noise, actor_critic_losses, networks
 from tuneexp.algorithms.off_policy import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.config import numeric, structural
@@ -18,7 +18,6 @@ from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.rules import Losses
 from tuneexp.learning.target import TargetUpdate
-from tuneexp.models.continuous import DeterministicActorCritic
 from tuneexp.rl.distributions import action_head
 
 
@@ -30,7 +29,7 @@ class TD3Config(DeterministicConfig):
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
-    return DeterministicActorCritic(observation_space, action_space, n_critics=cfg.n_critics, **cfg.model.model_dump())
+    return networks(observation_space, action_space, cfg, "td3", cfg.n_critics)
 
 
 def loss_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:

@@ -40,3 +40,11 @@ def quantile_huber(quantiles: Tensor, target: Tensor, kappa: float = 1.0) -> Ten
     tau = quantile_midpoints(quantiles.shape[-1], quantiles).unsqueeze(-1)
     weight = (tau - (error.detach() < 0).to(error.dtype)).abs()
     return (weight * huber / kappa).mean(-1).sum(-1)
+
+
+def without_largest(quantiles: Tensor, drop_per_net: int) -> Tensor:
+    """quantiles: [n_critics, B, n]. The quantiles of all critics as one sample, without the n_critics * drop_per_net
+    largest: [B, n_critics * (n - drop_per_net)], ascending. Kuznetsov et al. 2020, eq. 11 and 12."""
+    n_critics, _, n = quantiles.shape
+    mixture = quantiles.movedim(0, -2).flatten(-2)
+    return mixture.sort(dim=-1).values[..., : n_critics * (n - drop_per_net)]

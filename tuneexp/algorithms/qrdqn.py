@@ -1,0 +1,75 @@
+"""Quantile regression DQN (Dabney et al. 2018): the quantiles of the return are learned instead of its mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn, optim
+
+from tuneexp.algorithms.dqn import QLearningConfig, act_noise, choose, chosen, loss_noise, next_output, q_network
+from tuneexp.algorithms.off_policy import weighted_mean
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.config import numeric, structural
+from tuneexp.execution.replay_ops import off_policy_step, transitions
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.nets import Nets
+from tuneexp.learning.target import TargetUpdate
+from tuneexp.rl.distributional import quantile_huber
+from tuneexp.rl.schedules import PositiveScheduledFloat
+
+
+class QRDQNConfig(QLearningConfig):
+    """Defaults are those of sb3_contrib."""
+
+    learning_rate: PositiveScheduledFloat = numeric(5e-5, "Step size of the optimizer; a number or linear:0.001.")
+    exploration_fraction: float = numeric(0.005, "Share of the budget over which exploration falls.", gt=0.0, le=1.0)
+    exploration_final_eps: float = numeric(0.01, "Share of random actions at last.", ge=0.0, le=1.0)
+    max_grad_norm: float | None = numeric(None, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
+    n_quantiles: int = structural(200, "Quantiles of the return that are learned for each action.", ge=2)
+
+
+def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    return q_network(observation_space, action_space, cfg, "qrdqn", cfg.n_quantiles)
+
+
+def expectation(quantiles: Tensor, cfg: CfgView) -> Tensor:
+    """quantiles: [B, A, n]. Returns the values [B, A] that actions are chosen by."""
+    return quantiles.mean(-1)
+
+
+def qrdqn_act(
+    nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
+) -> tuple[Tensor, dict[str, Tensor], Any]:
+    """obs: [N, ...]."""
+    values = expectation(nets.online.q(obs, noise.get("weights")), cfg)
+    return choose(values, noise, cfg, explore), {}, state
+
+
+def qrdqn_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
+    """batch: columns [B, ...]. Algorithm 1 of the paper, with kappa = 1."""
+    quantiles = chosen(nets.online.q(batch["obs"], batch.get("online_weights")), batch["action"])
+    following = next_output(nets, batch, cfg, expectation)
+    error = quantile_huber(quantiles, batch["reward"][:, None] + batch["discount"][:, None] * following)
+    return weighted_mean(error, batch), {"q_mean": quantiles.mean(), "priority": error.detach()}
+
+
+def optimizer(named_parameters: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
+    """Section 5.1 of the paper: Adam with eps = 0.01 / batch size."""
+    return optim.Adam(named_parameters.values(), lr=cfg.learning_rate, eps=0.01 / cfg.batch_size, fused=True)
+
+
+QRDQN = AlgorithmSpec(
+    name="qrdqn",
+    config_class=QRDQNConfig,
+    build_model=build_model,
+    act_fn=qrdqn_act,
+    loss_fn=qrdqn_loss,
+    postprocess_fn=transitions,
+    optimizer_fn=optimizer,
+    training_step=off_policy_step,
+    action_kinds=("discrete",),
+    act_noise=act_noise,
+    loss_noise=loss_noise,
+    target=TargetUpdate("tau", "target_update_interval", unit="env_steps"),
+)

@@ -1,0 +1,88 @@
+"""Truncated quantile critics (Kuznetsov et al. 2020): SAC with critics that learn quantiles of the return, of which
+the largest are dropped: a bound on optimism that is finer than the least of two critics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import model_validator
+from torch import Tensor, nn
+
+from tuneexp.algorithms.off_policy import adam, weighted_mean
+from tuneexp.algorithms.sac import (
+    SoftConfig,
+    act_noise,
+    continuous_network,
+    entropy_weight,
+    loss_noise,
+    sac_act,
+    temperature_part,
+)
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.config import structural
+from tuneexp.execution.replay_ops import off_policy_step, transitions
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.nets import Nets
+from tuneexp.learning.rules import Losses
+from tuneexp.learning.target import TargetUpdate
+from tuneexp.rl.distributional import quantile_huber, without_largest
+
+
+class TQCConfig(SoftConfig):
+    """Defaults are those of sb3_contrib."""
+
+    n_quantiles: int = structural(25, "Quantiles of the return that each critic learns.", ge=2)
+    top_quantiles_to_drop_per_net: int = structural(
+        2, "Largest quantiles of the target that are dropped, for each critic.", ge=0
+    )
+
+    @model_validator(mode="after")
+    def _some_are_left(self) -> Self:
+        if self.top_quantiles_to_drop_per_net >= self.n_quantiles:
+            raise ValueError(
+                f"top_quantiles_to_drop_per_net={self.top_quantiles_to_drop_per_net} leaves none of "
+                f"n_quantiles={self.n_quantiles}; write {self.n_quantiles - 1} or less"
+            )
+        return self
+
+
+def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    return continuous_network(observation_space, action_space, cfg, "tqc", n_quantiles=cfg.n_quantiles)
+
+
+def tqc_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
+    """batch: columns [B, ...]. Eq. 11 to 15 of the paper. As in SAC, all parts are computed from the parameters before
+    the step."""
+    alpha = entropy_weight(nets, cfg)
+    next_action, next_log_prob = nets.frozen.dist(batch["next_obs"]).sample_and_log_prob(batch["next_noise"])
+    kept = without_largest(nets.target.q(batch["next_obs"], next_action), cfg.top_quantiles_to_drop_per_net)
+    target = batch["reward"][:, None] + batch["discount"][:, None] * (kept - alpha * next_log_prob[:, None])
+    quantiles = nets.online.q(batch["obs"], batch["action"])  # [n_critics, B, n_quantiles]
+    error = (quantile_huber(quantiles, target) / cfg.n_quantiles).sum(0)
+
+    action, log_prob = nets.online.dist(batch["obs"]).sample_and_log_prob(batch["action_noise"])
+    # The frozen critics: no gradient of theirs is computed on the way to the actor. Their mean, nothing dropped: the
+    # bound on optimism is in what they learn.
+    value = nets.frozen.q(batch["obs"], action).mean((0, -1))
+    losses = {"critic": weighted_mean(error, batch), "actor": (alpha * log_prob - value).mean()}
+    losses |= temperature_part(nets, -log_prob, -float(math.prod(action.shape[1:])), cfg)
+    statistics = {"ent_coef": alpha, "entropy": -log_prob.mean(), "q_mean": target.mean()}
+    return losses, {**statistics, "priority": error.detach()}
+
+
+TQC = AlgorithmSpec(
+    name="tqc",
+    config_class=TQCConfig,
+    build_model=build_model,
+    act_fn=sac_act,
+    loss_fn=tqc_loss,
+    postprocess_fn=transitions,
+    optimizer_fn=adam,
+    training_step=off_policy_step,
+    action_kinds=("continuous",),
+    act_noise=act_noise,
+    loss_noise=loss_noise,
+    target=TargetUpdate("tau", "target_update_interval"),
+)
