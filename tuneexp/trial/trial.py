@@ -10,6 +10,7 @@ import numpy as np
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.fit import check_action_space, check_budget
+from tuneexp.algorithms.registry import source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
@@ -42,7 +43,7 @@ class Trial:
         self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
         self.objective = Objective(config.objective, config.seeds)
         check_budget(spec, self.cfg, config.budget_env_steps)
-        self._env_settings = {
+        self._env_settings: dict[str, Any] = {
             "env_kwargs": config.env_kwargs, "backend": config.env_backend, "wrappers": config.wrappers,
         }  # fmt: skip
         envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, **self._env_settings)
@@ -94,6 +95,12 @@ class Trial:
             programs.act, programs.act_program, learner.hyper.tensor, learner.parameters, dict(self.shapes.act_noise),
             self.cfg.n_envs, self.shapes.state_size,
         )  # fmt: skip
+
+    @property
+    def own_model(self) -> str | None:
+        """The address of the networks where they are the user's own."""
+        model = getattr(self.cfg, "model", None)
+        return model if isinstance(model, str) else None
 
     @property
     def progress(self) -> float:
@@ -178,6 +185,7 @@ class Trial:
             "compiled": self.programs.compiled,
             # A callable without an address is stored by its name alone: it loads only into a trial that has it.
             "config": {**self.config.model_dump(mode="json", exclude={"env"}), "env": self.env_name},
+            "model_source": None if self.own_model is None else source_hash(self.own_model),
             "learner": self.learner.state_dict(),
             "group": self.group.state_dict(),
             "experience": None if self.experience is None else self.experience.state_dict(),
