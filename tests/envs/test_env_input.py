@@ -83,6 +83,9 @@ def test_a_native_environment_is_described_as_it_will_be_built() -> None:
     """The single environment of this id has other observations, as Atari's has."""
     assert describe_env(NATIVE)[0].shape == (3,)
     assert describe_env(NATIVE)[0] == SeedEnvs(NATIVE, [0], 1).observation_space
+    single = describe_env(NATIVE, backend="sync")[0]
+    assert single.shape == (2,)
+    assert single == SeedEnvs(NATIVE, [0], 1, backend="sync").observation_space
 
 
 def test_what_an_id_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
