@@ -45,15 +45,25 @@ def address_of(found: Any, kind: str) -> str:
     """The address of a function or class. UserError for a lambda or a local, which no other process could find."""
     name, module = getattr(found, "__qualname__", ""), sys.modules.get(getattr(found, "__module__", None) or "")
     if module is None or not name.isidentifier() or vars(module).get(name) is not found:
+        what = "class" if isinstance(found, type) else "function"
         raise UserError(
             f"{kind} {name or found!r} has no address (it is a lambda or a local), so it can't be stored and resumed\n"
-            f"write it as a function at the top level of a file and pass it, or path/file.py:NAME"
+            f"write it as a {what} at the top level of a file and pass it, or path/file.py:NAME"
         )
     path = file_of(module)
     # A module inside a package is found by its name from anywhere, a lone file only through its path.
     if path is None or ("." in module.__name__ and not is_loaded_file(module)):
         return f"{module.__name__}:{name}"
     return f"{path}:{name}"
+
+
+def lasting_address(named: str | type, kind: str) -> str:
+    """The address of a class, or an address that another folder's process understands, too: files by absolute path.
+    UserError where there is none."""
+    if isinstance(named, type):
+        return address_of(named, kind)
+    where, colon, name = named.rpartition(":")
+    return f"{Path(where).resolve()}{colon}{name}" if where.endswith(".py") and Path(where).is_file() else named
 
 
 def is_loaded_file(module: ModuleType) -> bool:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from tuneexp.addresses import lasting_address
 from tuneexp.config import Config
 
 
+def _lasting(hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    model = hyperparameters.get("model")
+    if not isinstance(model, str | type):
+        return hyperparameters
+    return {**hyperparameters, "model": lasting_address(model, "model")}
+
+
+# Of an algorithm. A network of the user's own, a class or a relative path, is kept as an address that lasts.
+Hyperparameters = Annotated[dict[str, Any], AfterValidator(_lasting)]
 Wrapper = str | dict[str, dict[str, Any] | None]
 EnvBackend = Literal["auto", "sync", "async", "native", "envpool"]
 
@@ -56,7 +66,7 @@ class TrialConfig(Config):
     seeds: list[int] = Field([0], min_length=1, description="Training seeds; trained at once.")
     budget_env_steps: int = Field(100_000, ge=1, description="Environment steps per seed.")
     report_every_env_steps: int | None = Field(None, ge=1, description="Steps between reports; a tenth of the budget.")
-    hyperparameters: dict[str, Any] = Field(default_factory=dict, description="Of the algorithm.")
+    hyperparameters: Hyperparameters = Field(default_factory=dict, description="Of the algorithm.")
     evaluation: EvaluationConfig = Field(default_factory=lambda: EvaluationConfig.model_validate({}))
     objective: ObjectiveConfig = Field(default_factory=lambda: ObjectiveConfig.model_validate({}))
     compile: Literal["auto", "on", "off"] = Field("auto", description="Compile the gradient step.")

@@ -50,6 +50,7 @@ def programs_for(
     """Built once for the functions, the shapes and the structural fields that were looked at."""
     key = (
         build_model, act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.hyper.names, shapes,
+        tuple(type(module) for module in learner.model.modules()),
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
         tuple(learner.periods.all_resting()), learner.target is None, mode, workload.repays_compiling(),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from pydantic import Field
 from tuneexp.config import Config
 from tuneexp.errors import UserError, nearest
 from tuneexp.sweep.folder import SweepFolder, sweep_folder, write_json
-from tuneexp.trial_config import ENV_BACKEND_HELP, WRAPPERS_HELP, EnvBackend, Wrapper
+from tuneexp.trial_config import ENV_BACKEND_HELP, WRAPPERS_HELP, EnvBackend, Hyperparameters, Wrapper
 
 FORMAT_VERSION = 1
 
@@ -28,7 +28,7 @@ class SweepConfig(Config):
     env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
     wrappers: list[Wrapper] = Field(default_factory=list, description=WRAPPERS_HELP)
     space: dict[str, Any] = Field(description="search space, as SearchSpace.to_mapping gives it")
-    fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters that every trial shares")
+    fixed: Hyperparameters = Field(default_factory=dict, description="hyperparameters that every trial shares")
     trials: int = Field(gt=0, description="number of trials")
     seeds: list[int] = Field(min_length=1, description="training seeds of every trial")
     env_steps: int = Field(gt=0, description="budget of a trial, environment steps per seed")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tuneexp.algorithms.registry import source_changed
 from tuneexp.errors import CheckpointError
 
 if TYPE_CHECKING:
     from tuneexp.trial.trial import Trial
+
+log = logging.getLogger(__name__)
 
 # What shapes the environments, their statistics and the stored experience.
 FIXED = ("n_envs", "normalize_observation", "normalize_reward", "buffer_size", "n_step", "prioritized")
@@ -30,6 +34,8 @@ def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
         raise CheckpointError(f"the checkpoint is of environment {state['env']}, this trial is of {trial.env_name}")
     saved = trial.spec.config_class.parse(state["config"]["hyperparameters"], "the checkpoint")
     fixed = trial.learner.model_reads | {name for name in FIXED if hasattr(saved, name)}
+    if isinstance(getattr(saved, "model", None), str) and trial.own_model:
+        fixed.discard("model")  # an own network's file may have moved; that its shapes are the same is checked below
     for name in sorted(fixed):
         if getattr(saved, name) != getattr(trial.cfg, name):
             raise CheckpointError(
@@ -44,3 +50,5 @@ def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
             f"the checkpoint was made for other shapes: {name} is {shapes[0].get(name)} there, "
             f"{shapes[1].get(name)} here"
         )
+    if source_changed(str(trial.own_model), state.get("model_source")):
+        log.warning("the source of the network %s has changed since the checkpoint was made", trial.own_model)
