@@ -9,7 +9,7 @@ import torch
 
 from tests.models.networks import ATARI, GRID, MIXED, VECTOR, observe, seeded
 from tuneexp.errors import UserError
-from tuneexp.models.cnn import ImpalaResNet, NatureCNN
+from tuneexp.models.cnn import ImpalaResNet, NatureCNN, faster_in_turn
 from tuneexp.models.encoder import Encoder, ImageEncoder
 
 
@@ -133,3 +133,12 @@ def test_cnns_start_orthogonal_from_the_generator_alone(network: type) -> None:
 def test_observations_of_nothing_are_refused() -> None:
     with pytest.raises(UserError, match="nothing to learn from"):
         Encoder(gym.spaces.Dict({"mask": gym.spaces.MultiBinary(2)}), leave_out=("mask",))
+
+
+def test_seeds_of_convolutions_over_large_images_are_computed_in_turn() -> None:
+    large = Encoder(gym.spaces.Dict({"grid": GRID, "screen": ATARI}))
+    assert [faster_in_turn(net) for net in (Encoder(VECTOR), Encoder(GRID), Encoder(ATARI), large)] == [
+        False, False, True, True,
+    ]  # fmt: skip
+    assert faster_in_turn(Encoder(ATARI, cnn="impala"))
+    assert faster_in_turn(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3)))
