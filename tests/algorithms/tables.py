@@ -1,0 +1,98 @@
+"""Networks whose outputs can be worked out by hand, and what a loss is called with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.nets import Nets
+from tuneexp.rl.distributions import Categorical, SquashedGaussian
+
+
+class QTable(nn.Module):
+    """State i, told as the one-hot row i, has the values table[i]: [A], or [A, atoms]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(1))
+
+    def q(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
+        return torch.tensordot(obs, self.table, dims=1)
+
+
+class _Factor(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+
+class Lines(nn.Module):
+    """obs, action: [B, 1]. The action is actor * obs; critic c says critic[c] * (obs + action), and with quantiles
+    [C, n] the n numbers of it. The policy that is sampled has deviation 1 around actor * obs, before the tanh."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.actor, self.critic, self.temperature = _Factor(), _Factor(), _Factor()
+
+    def act(self, obs: Tensor) -> Tensor:
+        return self.actor.weight * obs
+
+    def dist(self, obs: Tensor) -> SquashedGaussian:
+        mean = self.actor.weight * obs
+        return SquashedGaussian(mean, torch.zeros_like(mean))
+
+    def q(self, obs: Tensor, action: Tensor) -> Tensor:
+        both = (obs + action).squeeze(-1)  # [B]
+        return self.critic.weight.unsqueeze(1) * (both if self.critic.weight.dim() == 1 else both[:, None])
+
+    def alpha(self) -> Tensor:
+        return self.temperature.weight.exp()
+
+
+class Choices(nn.Module):
+    """SAC's discrete form: one-hot states, logits actor[state], values critic[:, state]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.actor, self.critic, self.temperature = _Factor(), _Factor(), _Factor()
+
+    def dist(self, obs: Tensor) -> Categorical:
+        return Categorical(obs @ self.actor.weight)
+
+    def q(self, obs: Tensor) -> Tensor:
+        return torch.einsum("bs,csa->cba", obs, self.critic.weight)
+
+    def alpha(self) -> Tensor:
+        return self.temperature.weight.exp()
+
+
+class Parameters:
+    """name -> values of the online and of the target network. `gradients(loss)` of the online ones, by name."""
+
+    def __init__(self, model: nn.Module, online: Mapping[str, Any], target: Mapping[str, Any]) -> None:
+        self.online = {name: torch.tensor(value, requires_grad=True) for name, value in online.items()}
+        lagging = {name: torch.tensor(value) for name, value in target.items()}
+        self.nets = Nets.of_one_seed(model, self.online, lagging)
+
+    def gradients(self, loss: Tensor) -> dict[str, list[Any]]:
+        """Zeros where the loss doesn't depend on a parameter."""
+        leaves = list(self.online.values())
+        found = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
+        return {name: gradient.tolist() for name, gradient in zip(self.online, found, strict=True)}
+
+
+def view(**values: Any) -> CfgView:
+    """Floats are 0-d tensors, as a loss gets them."""
+    return CfgView({name: torch.tensor(v) if isinstance(v, float) else v for name, v in values.items()})
+
+
+def one_hot(*states: int, n: int) -> Tensor:
+    return torch.nn.functional.one_hot(torch.tensor(states), n).float()
+
+
+def column(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)
