@@ -11,8 +11,8 @@ import torch
 from ray.tune import Trainable
 
 from tuneexp import addresses, checkpoint
-from tuneexp.algorithms.config import RL_ZOO_KEYS
 from tuneexp.algorithms.registry import address_of, load_spec, source_changed, source_hash
+from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.trial import Trial

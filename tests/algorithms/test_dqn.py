@@ -133,7 +133,7 @@ def test_defaults_are_those_of_stable_baselines3() -> None:
     assert (cfg.tau, cfg.gamma, cfg.train_freq, cfg.gradient_steps, cfg.n_envs) == (1.0, 0.99, 4, 1, 1)
     assert (cfg.target_update_interval, cfg.max_grad_norm) == (10_000, 10.0)
     assert (cfg.exploration_fraction, cfg.exploration_initial_eps, cfg.exploration_final_eps) == (0.1, 1.0, 0.05)
-    assert not (cfg.double or cfg.dueling or cfg.noisy or cfg.prioritized or cfg.distributional)
+    assert not any([cfg.double, cfg.dueling, cfg.noisy, cfg.prioritized, cfg.distributional])
     assert (cfg.model.hidden_sizes, cfg.model.activation, cfg.n_step) == ((64, 64), "relu", 1)
 
 

@@ -43,7 +43,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"policy_kwargs": "dict(__import__('os').system('false'))"}, "never evaluated"),
     ({"use_sde": True}, "use_sde=false"),
     ({"n_timesteps": 1e5}, "--env-steps"),
-    ({"policy": "CnnPolicy"}, "MlpPolicy"),
+    ({"policy": "MyPolicy"}, "model/..."),
     ({"normalize": "dict(norm_obs=True)"}, "true or false"),
     ({"lr": 1e-3}, "did you mean|known"),
     ({"learning_rte": 1e-3}, "'learning_rate'"),

@@ -12,17 +12,10 @@ from pydantic import (
     model_validator,
 )
 
-from tuneexp.addresses import address_of, is_address
+from tuneexp.addresses import is_address, lasting_address
+from tuneexp.algorithms.rl_zoo import from_rl_zoo
 from tuneexp.config import Config, numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
-
-POLICY_KWARGS_INSTEAD = (
-    "policy_kwargs is Python code, which is never evaluated; write the networks as plain values instead: "
-    "model/hidden_sizes=[256,256] model/activation=relu model/ortho_init=false model/log_std_init=-2"
-)
-
-# Keys of RL Zoo's files that are no fields here; `from_rl_zoo` says what becomes of each.
-RL_ZOO_KEYS = ("policy_kwargs", "use_sde", "n_timesteps", "policy", "normalize")
 
 
 class AlgorithmConfig(Config):
@@ -44,7 +37,7 @@ class AlgorithmConfig(Config):
     @classmethod
     def _own_network(cls, value: Any, configured: ValidatorFunctionWrapHandler) -> Any:
         if isinstance(value, type):
-            return address_of(value, "model")
+            return lasting_address(value, "model")
         if not isinstance(value, str):
             return configured(value)
         if not is_address(value):
@@ -69,7 +62,7 @@ class AlgorithmConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _accept_rl_zoo(cls, values: Any) -> Any:
-        return from_rl_zoo(values) if isinstance(values, dict) else values
+        return from_rl_zoo(values, cls.model_fields) if isinstance(values, dict) else values
 
     def rollout_env_steps(self) -> int:
         """Environment steps per seed of one training step."""
@@ -90,25 +83,3 @@ class AlgorithmConfig(Config):
     def problem_with_budget(self, budget_env_steps: int) -> str | None:
         """Why nothing would be learned within so many environment steps per seed, and what to write instead."""
         return None
-
-
-def from_rl_zoo(values: dict[str, Any]) -> dict[str, Any]:
-    """RL Zoo's keys that have a meaning here under another name, and one clear line for those that have none."""
-    own = dict(values)
-    if "policy_kwargs" in own:
-        raise ValueError(POLICY_KWARGS_INSTEAD)
-    if own.pop("use_sde", False):
-        raise ValueError("use_sde (state-dependent exploration) is not supported; write use_sde=false or leave it out")
-    if "n_timesteps" in own:
-        raise ValueError(
-            "n_timesteps is no hyperparameter here; write --env-steps (budget_env_steps in Python) instead"
-        )
-    if own.pop("policy", "MlpPolicy") != "MlpPolicy":
-        raise ValueError("only policy MlpPolicy is supported; describe other networks by model/...")
-    if "normalize" in own:
-        normalize = own.pop("normalize")
-        if not isinstance(normalize, bool):
-            raise ValueError("normalize takes true or false; or write normalize_observation and normalize_reward")
-        own.setdefault("normalize_observation", normalize)
-        own.setdefault("normalize_reward", normalize)
-    return own

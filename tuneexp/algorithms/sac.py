@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pydantic import field_validator
 from torch import Tensor, nn
 
 from tuneexp.algorithms.networks import OffPolicyNetworksConfig
@@ -39,11 +38,6 @@ class SoftConfig(OffPolicyConfig):
     )
     n_critics: int = structural(2, "Critics, of which the most pessimistic counts.", ge=1)
     model: OffPolicyNetworksConfig = structural(OffPolicyNetworksConfig(), "The networks.")
-
-    @field_validator("ent_coef", mode="before")
-    @classmethod
-    def _auto(cls, value: Any) -> Any:
-        return None if value == "auto" else value
 
 
 class SACConfig(SoftConfig):

@@ -1,5 +1,6 @@
-"""Twin delayed deep deterministic policy gradients (Fujimoto et al. 2018): DDPG with two critics of which the more
-pessimistic counts, a smoothed target action, and an actor that is improved less often than its critics."""
+"""Twin delayed deep deterministic policy gradients (Fujimoto et al. 2018): DDPG whose critics overestimate less.
+
+Two critics of which the more pessimistic counts, a smoothed target action, and an actor that is improved less often."""
 
 from __future__ import annotations
 

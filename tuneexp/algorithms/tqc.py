@@ -1,5 +1,6 @@
-"""Truncated quantile critics (Kuznetsov et al. 2020): SAC with critics that learn quantiles of the return, of which
-the largest are dropped: a bound on optimism that is finer than the least of two critics."""
+"""Truncated quantile critics (Kuznetsov et al. 2020): SAC with distributional critics, their largest quantiles dropped.
+
+That bounds optimism more finely than the least of two critics does."""
 
 from __future__ import annotations
 

@@ -1,0 +1,119 @@
+"""Published configurations, RL Zoo's hyperparams/*.yml, pasted in: each key is understood or refused in one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tuneexp.algorithms.registry import ALGORITHMS, load_spec
+from tuneexp.errors import UserError
+
+# As in the files, but for n_timesteps and policy_kwargs (see REFUSED).
+PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "a2c CartPole": ("a2c", {"n_envs": 8, "policy": "MlpPolicy", "ent_coef": 0.0}, {"n_steps": 5}),
+    "a2c Pendulum": (
+        "a2c",
+        {
+            "n_envs": 8, "policy": "MlpPolicy", "ent_coef": 0.0, "max_grad_norm": 0.5, "n_steps": 8,
+            "gae_lambda": 0.9, "vf_coef": 0.4, "gamma": 0.9, "use_rms_prop": True, "normalize_advantage": False,
+            "learning_rate": "lin_7e-4", "use_sde": False, "normalize": True,
+        },
+        {"learning_rate": "lin_7e-4", "normalize_observation": True, "normalize_reward": True},
+    ),
+    "dqn MountainCar": (
+        "dqn",
+        {
+            "policy": "MlpPolicy", "learning_rate": 4e-3, "batch_size": 128, "buffer_size": 10000,
+            "learning_starts": 1000, "gamma": 0.98, "target_update_interval": 600, "train_freq": 16,
+            "gradient_steps": 8, "exploration_fraction": 0.2, "exploration_final_eps": 0.07,
+        },
+        {"train_freq": 16, "gradient_steps": 8},
+    ),
+    "dqn atari": (
+        "dqn",
+        {
+            "policy": "CnnPolicy", "buffer_size": 100000, "learning_rate": 1e-4, "batch_size": 32,
+            "learning_starts": 100000, "target_update_interval": 1000, "train_freq": 4, "gradient_steps": 1,
+            "exploration_fraction": 0.1, "exploration_final_eps": 0.01, "optimize_memory_usage": False,
+        },
+        {"buffer_size": 100000},
+    ),
+    "qrdqn CartPole": (
+        "qrdqn",
+        {"policy": "MlpPolicy", "learning_rate": 2.3e-3, "batch_size": 64, "train_freq": 256, "gradient_steps": 128},
+        {"train_freq": 256},
+    ),
+    "td3 Pendulum": (
+        "td3",
+        {
+            "policy": "MlpPolicy", "gamma": 0.98, "buffer_size": 200000, "learning_starts": 10000,
+            "noise_type": "normal", "noise_std": 0.1, "gradient_steps": 1, "train_freq": 1, "learning_rate": 1e-3,
+        },
+        {"noise_std": 0.1, "learning_starts": 10000},
+    ),
+    "ddpg Pendulum": (
+        "ddpg",
+        {"noise_type": "normal", "noise_std": 0.1, "gradient_steps": -1, "train_freq": [1, "step"]},
+        {"gradient_steps": -1, "train_freq": 1},
+    ),
+    "sac Pendulum": ("sac", {"policy": "MlpPolicy", "learning_rate": 1e-3, "ent_coef": "auto"}, {"ent_coef": None}),
+    "sac LunarLander": (
+        "sac",
+        {"ent_coef": "auto_0.1", "target_entropy": "auto", "learning_rate": "lin_7.3e-4", "train_freq": 1, "tau": 0.01},
+        {"ent_coef": None, "initial_ent_coef": 0.1, "target_entropy": None},
+    ),
+    "tqc fixed temperature": (
+        "tqc", {"ent_coef": 0.05, "top_quantiles_to_drop_per_net": 5, "n_quantiles": 25}, {"ent_coef": 0.05},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_configuration_can_be_pasted_in(name: str) -> None:
+    algorithm, zoo, meaning = PUBLISHED[name]
+    cfg = load_spec(algorithm).config_class.parse(zoo, algorithm)
+    plain = {key: value for key, value in zoo.items() if key in type(cfg).model_fields and key not in meaning}
+    assert {key: getattr(cfg, key) for key in (*plain, *meaning)} == {**plain, **meaning}
+
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("dqn", {"policy_kwargs": "dict(net_arch=[256, 256])"}, "model/hidden_sizes=\\[256,256\\]"),
+    ("dqn", {"n_timesteps": 5e4}, "--env-steps"),
+    ("dqn", {"policy": "MyPolicy"}, "model/..."),
+    ("dqn", {"env_wrapper": ["stable_baselines3.common.atari_wrappers.AtariWrapper"]}, "--wrapper NAME"),
+    ("dqn", {"frame_stack": 4}, "FrameStackObservation"),
+    ("dqn", {"train_freq": "(1, 'episode')"}, "train_freq=1 gradient_steps=1"),
+    ("td3", {"train_freq": [1, "episode"]}, "train_freq=1 gradient_steps=1"),
+    ("td3", {"noise_type": "ornstein-uhlenbeck", "noise_std": 0.5}, "noise_type=normal"),
+    ("td3", {"action_noise": "NormalActionNoise(0, 0.1)"}, "noise_std=0.1"),
+    ("sac", {"noise_type": "normal", "noise_std": 0.1}, "for td3 and ddpg"),
+    ("sac", {"noise_std": 0.1}, "for td3 and ddpg"),
+    ("sac", {"use_sde": True}, "use_sde=false"),
+    ("sac", {"use_sde": False, "use_sde_at_warmup": True}, "leave it out"),
+    ("sac", {"sde_sample_freq": 4}, "leave it out"),
+    ("sac", {"replay_buffer_class": "HerReplayBuffer"}, "prioritized=true"),
+    ("sac", {"replay_buffer_kwargs": "dict(handle_timeout_termination=False)"}, "leave it out"),
+    ("sac", {"ent_coef": "automatic"}, "initial_ent_coef|ent_coef"),
+    ("sac", {"ent_coef": "auto_0"}, "initial_ent_coef"),
+    ("sac", {"normalize": "{'norm_obs': True}"}, "normalize_observation"),
+    ("tqc", {"top_quantiles_to_drop_per_net": 25}, "write 24 or less"),
+    ("a2c", {"n_envs": 1, "n_steps": 1}, "2 rows at least"),
+    ("a2c", {"seed": 1}, "--seeds"),
+    ("sac", {"batch_size": 512, "buffer_size": 256}, "256 or less"),
+]
+
+
+@pytest.mark.parametrize(("algorithm", "values", "said"), REFUSED, ids=lambda value: str(value)[:40])
+def test_what_has_no_meaning_here_is_told_in_one_line(algorithm: str, values: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        load_spec(algorithm).config_class.parse(values, algorithm, see=f"tuneexp describe {algorithm}")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_was_parsed_is_parsed_again_as_it_is(algorithm: str) -> None:
+    """Checkpoints store what was parsed."""
+    spec = load_spec(algorithm)
+    cfg = spec.config_class()
+    assert spec.config_class.parse(cfg.model_dump(mode="json"), algorithm) == cfg
