@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -34,7 +33,7 @@ class EnvRunner:
         self.envs, self.policy, self.normaliser, self._keep_raw = envs, policy, normaliser, keep_raw
         self.episodes = EpisodeTracker(envs.n_seeds, envs.n_envs)
         self.generators = [generator(seed, "runner") for seed in envs.seeds]
-        self.transitions = 0
+        self.transitions, self._times_restored = 0, 0
         self._start_episodes(envs.reset())
 
     def _start_episodes(self, raw: NDArray[Any]) -> None:
@@ -78,7 +77,8 @@ class EnvRunner:
         assert acted.state is not None
         fragment.add_state(self._state, acted.state, self._starts)
         ended = step.terminated | step.truncated
-        self._starts = ~step.valid if self.envs.autoreset is AutoresetMode.NEXT_STEP else ended
+        # In NEXT_STEP mode the step after an end only resets: the episode starts behind it.
+        self._starts = ~step.valid | (ended & ~self.envs.resets_next)
         self._state = acted.state.masked_fill(torch.from_numpy(self._starts)[..., None], 0.0)
 
     def _normalise(self, normaliser: RunningNormaliser, fragment: _Fragment, t: int, step: Step) -> None:
@@ -94,6 +94,7 @@ class EnvRunner:
     def state_dict(self) -> dict[str, Any]:
         return {
             "envs": self.envs.get_state(),
+            "times_restored": self._times_restored,
             "obs": self._obs,
             "raw": self._raw,
             "state": self._state,
@@ -110,6 +111,7 @@ class EnvRunner:
         self.episodes.load_state_dict(state["episodes"])
         if self.normaliser is not None:
             self.normaliser.load_state_dict(state["normaliser"])
+        self._times_restored = int(state["times_restored"])
         if state["envs"] is not None:
             self.envs.set_state(state["envs"])
             self._obs, self._raw = np.array(state["obs"]), np.array(state["raw"])
@@ -119,7 +121,8 @@ class EnvRunner:
         self.episodes.drop_open_episodes()
         if self.normaliser is not None:
             self.normaliser.restart_returns()
-        self._start_episodes(self.envs.reset())
+        self._times_restored += 1
+        self._start_episodes(self.envs.reset_fresh(self._times_restored))
 
 
 class _Fragment:
@@ -129,7 +132,7 @@ class _Fragment:
         self.obs = np.empty((n_steps + 1, *first_obs.shape), first_obs.dtype)
         self.obs_tensor = torch.from_numpy(self.obs)
         lead = (n_steps, *first_obs.shape[:2])
-        self._reward = np.empty(lead, np.float32)
+        self._reward, self._score = np.empty(lead, np.float32), np.empty(lead, np.float32)
         self._scaled: list[NDArray[np.float32]] = []
         self._terminated, self._truncated, self._valid = (np.empty(lead, np.bool_) for _ in range(3))
         self._acted: list[list[Tensor]] = []
@@ -139,7 +142,7 @@ class _Fragment:
 
     def add(self, t: int, acted: Acted, step: Step) -> None:
         self._acted.append([acted.action, *acted.columns])
-        self._reward[t] = step.reward
+        self._reward[t], self._score[t] = step.reward, step.score
         self._terminated[t], self._truncated[t], self._valid[t] = step.terminated, step.truncated, step.valid
         if step.next_obs is not step.obs:
             self._true_next[t] = step.next_obs
@@ -157,8 +160,8 @@ class _Fragment:
         return int(self._valid.sum())
 
     def episode_columns(self) -> tuple[NDArray[Any], ...]:
-        """reward as the environment gave it, terminated, truncated, valid: [T, S, N]."""
-        return self._reward, self._terminated, self._truncated, self._valid
+        """score, terminated, truncated, valid: [T, S, N]."""
+        return self._score, self._terminated, self._truncated, self._valid
 
     def batch(self, names: Sequence[str]) -> SampleBatch:
         next_obs = self.obs[1:]

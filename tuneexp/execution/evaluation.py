@@ -31,6 +31,8 @@ def evaluate(
 ) -> NDArray[np.float64]:
     """Returns of one episode in each of `episodes` environments, [S, E]; every seed meets the same episodes.
     env_settings: `env_kwargs`, `wrappers` and `backend` of `SeedEnvs`."""
+    if env_settings.get("backend") == "async":
+        env_settings = {**env_settings, "backend": "sync"}  # the same episodes, without a process for each
     envs = SeedEnvs(env, [seed] * policy.n_seeds, episodes, distinct_seeds=False, training=False, **env_settings)
     try:
         return _first_episodes(policy, envs, normaliser)

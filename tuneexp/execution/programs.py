@@ -72,7 +72,14 @@ def _build(
     hyper, n_seeds = learner.hyper, len(learner.seeds)
     names = tuple(name for name, _ in shapes.act_noise)
     act = Act(
-        learner.model, act_fn, tuple(learner.parameters), names, hyper.names, hyper.static, bool(shapes.state_size)
+        learner.model,
+        act_fn,
+        tuple(learner.parameters),
+        names,
+        hyper.names,
+        hyper.static,
+        recurrent=bool(shapes.state_size),
+        in_turn=learner.in_turn,
     )
     inputs = shapes.act_inputs(learner)
     action, *acted = act(inputs)
@@ -104,13 +111,13 @@ def _programs(
 ) -> list[Program]:  # fmt: skip
     # At one seed an ordinary step beats its own trace, and nothing of the compiler need be loaded.
     trace = act_inputs[2].shape[0] > 1
-    one_by_one = [replace(step, one_by_one=True) for step in steps]
+    in_turn = [replace(step, in_turn=True) for step in steps]
     requests = [
         Request(act, act_inputs, trace),
-        *(Request(step, step_inputs, trace, untraceable=own) for step, own in zip(steps, one_by_one, strict=True)),
+        *(Request(step, step_inputs, trace, untraceable=own) for step, own in zip(steps, in_turn, strict=True)),
     ]
     programs = build_programs(requests, mode, workload)
-    for step, own in zip(steps, one_by_one, strict=True):
+    for step, own in zip(steps, in_turn, strict=True):
         if not step.statistics_names:
             own(step_inputs)  # no trace went through the whole loss: see what it reads and names
     return programs

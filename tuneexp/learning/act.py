@@ -19,7 +19,8 @@ from tuneexp.learning.rules import ActFn
 class Act:
     """inputs: [hyper [H], explore 0-d bool, obs [S, N, ...], *state [S, N, state_size], *noise [S, ...],
     *parameters [S, ...]] -> [action [S, N, ...], *state, *columns [S, N, ...]]; there is a state only where the model
-    is recurrent. `column_names` is filled by the first call (or trace)."""
+    is recurrent. `in_turn`: seeds one after the other, as in `GradientStep`. `column_names` is filled by the first call
+    (or trace)."""
 
     model: nn.Module
     act_fn: ActFn
@@ -28,6 +29,7 @@ class Act:
     numeric: tuple[str, ...]
     static: Mapping[str, Any]
     recurrent: bool = False
+    in_turn: bool = False
     column_names: list[str] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
 
@@ -46,6 +48,8 @@ class Act:
             return [action, *([state] if self.recurrent else []), *columns.values()]
 
         with torch.no_grad():
-            if per_seed[0].shape[0] == 1:
-                return [out[None] for out in one_seed(*(tensor[0] for tensor in per_seed))]
-            return list(vmap(one_seed)(*per_seed))
+            n_seeds = per_seed[0].shape[0]
+            if n_seeds > 1 and not self.in_turn:
+                return list(vmap(one_seed)(*per_seed))
+            seeds = [one_seed(*(tensor[index] for tensor in per_seed)) for index in range(n_seeds)]
+            return [torch.stack(outputs) for outputs in zip(*seeds, strict=True)]

@@ -32,9 +32,9 @@ class GradientStep:
     `clean` says in one value that every seed's update may be applied.
 
     The lists of names are filled by the first call (or trace). `resting`: parts of the loss that are not computed.
-    `one_by_one` calls the loss for each seed in turn instead of mapping it: for a loss that `vmap` can't map (one
-    that reads values), and for convolutions, which are slower when mapped. `time_major`: columns of sequences, which
-    come as [S, B, L, ...] and which the loss sees as [L, B, ...]."""
+    `in_turn` calls the loss for each seed in turn instead of mapping it: for a loss that `vmap` can't map (one
+    that reads values), and for most convolutions, which are slower when mapped. `time_major`: columns of sequences,
+    which come as [S, B, L, ...] and which the loss sees as [L, B, ...]."""
 
     model: nn.Module
     loss_fn: LossFn
@@ -44,7 +44,7 @@ class GradientStep:
     static: Mapping[str, Any]
     has_target: bool = False
     resting: frozenset[str] = frozenset()
-    one_by_one: bool = False
+    in_turn: bool = False
     time_major: frozenset[str] = frozenset()
     statistics_names: list[str] = field(default_factory=list)
     row_names: list[str] = field(default_factory=list)
@@ -83,7 +83,7 @@ class GradientStep:
 
         inputs = (leaves, list(target), list(columns))
         n_seeds = leaves[0].shape[0]
-        if n_seeds > 1 and not self.one_by_one:
+        if n_seeds > 1 and not self.in_turn:
             in_dims = (0, 0 if target else None, 0)
             return SeedLosses(*vmap(one_seed, in_dims=in_dims, out_dims=(0, 1, 0, 0))(*inputs))
         # An ordinary module needs no vmap: half the eager time, and plain matrix products compiled.

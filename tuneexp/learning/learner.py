@@ -22,6 +22,7 @@ from tuneexp.learning.rules import LossFn, OptimizerFn
 from tuneexp.learning.stack import initial_stack
 from tuneexp.learning.statistics import UpdateLog
 from tuneexp.learning.target import TargetNetworks, TargetUpdate, value_of
+from tuneexp.models.cnn import faster_in_turn
 
 Steps = Mapping[frozenset[str], tuple[GradientStep, Program]]
 """Resting parts -> the gradient step that leaves them out, and its program."""
@@ -49,6 +50,7 @@ class Learner:
         self.model_reads: set[str] = set()
         view = self.hyper.view(self.model_reads)
         self.model, self.stack = initial_stack(lambda: build_model(view), seeds)
+        self.in_turn = faster_in_turn(self.model)
         self.generators = [generator(seed, "learner") for seed in seeds]
         self.failed = torch.zeros(len(seeds), dtype=torch.bool)
         self.skipped = torch.zeros(len(seeds), dtype=torch.bool)
@@ -77,10 +79,10 @@ class Learner:
         return Nets.of_all_seeds(self.model, self.parameters, None if self.target is None else self.target.leaves)
 
     def gradient_step(self, column_names: Sequence[str], **settings: Any) -> GradientStep:
-        """The function that a program is built from. settings: `resting` parts, `one_by_one`."""
+        """The function that a program is built from. settings: `resting` parts, `time_major`."""
         return GradientStep(
             self.model, self.loss_fn, tuple(self.parameters), tuple(column_names), self.hyper.names, self.hyper.static,
-            has_target=self.target is not None, **settings,
+            has_target=self.target is not None, in_turn=self.in_turn, **settings,
         )  # fmt: skip
 
     def step_inputs(self, columns: Sequence[Tensor]) -> list[Tensor]:
