@@ -12,10 +12,10 @@ SOURCES := tuneexp tests experiments benchmarks
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static test-fast bench bench-learning bench-ppo bench-sweep ui format install clean
+.PHONY: help demo test check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep learn ui format install clean
 
 help: ## show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: $(STAMP) ## tune PPO on CartPole with a live leaderboard, a minute or two
 	$(BIN)/python experiments/cartpole_ppo.py
@@ -37,14 +37,14 @@ test-fast: $(STAMP)
 bench: $(STAMP) $(PEERS_STAMP) ## measure against Stable-Baselines3 and RLlib; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks all --peers $(PEERS)/bin/python
 
-bench-ppo: $(STAMP) $(PEERS_STAMP) ## only the training part of the benchmark
-	$(BIN)/python -m benchmarks ppo --peers $(PEERS)/bin/python
+bench-ppo bench-dqn bench-sac bench-sweep: $(STAMP) $(PEERS_STAMP) ## only this part of the benchmark
+	$(BIN)/python -m benchmarks $(@:bench-%=%) --peers $(PEERS)/bin/python
 
-bench-learning: $(STAMP) ## only whether PPO reaches its scores
-	$(BIN)/python -m benchmarks learning --peers $(BIN)/python
+bench-replay bench-images: $(STAMP) ## only this part of the benchmark, which has no peer
+	$(BIN)/python -m benchmarks $(@:bench-%=%)
 
-bench-sweep: $(STAMP) $(PEERS_STAMP) ## only the sweep part of the benchmark
-	$(BIN)/python -m benchmarks sweep --peers $(PEERS)/bin/python
+learn: $(STAMP) ## train every algorithm, 5 seeds at once (hours); writes docs/learning.md. LEARN='--only NAME --jobs 2'
+	$(BIN)/python -m benchmarks learn $(LEARN)
 
 ui: $(STAMP) ## the MLflow UI on what your sweeps stored, on this machine only
 	$(BIN)/tuneexp ui

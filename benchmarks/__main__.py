@@ -1,4 +1,7 @@
-"""`python -m benchmarks all|learning|ppo|sweep|page --peers PYTHON`: measure, store, and write docs/benchmarks.md."""
+"""`python -m benchmarks PART --peers PYTHON`: measure, store, and write docs/benchmarks.md.
+
+`python -m benchmarks learn [--only NAME ...] [--jobs N] [--again]`: train every algorithm, and write docs/learning.md.
+What is measured is kept at once: an interrupted part goes on where it stopped. PART page: write both pages again."""
 
 from __future__ import annotations
 
@@ -7,30 +10,53 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import learning, machine, ppo, report, sweep
+from benchmarks import learning, machine, pieces, report, sweep, training
+from benchmarks.work import PARTS
 
 say = functools.partial(print, flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "part", choices=["all", "learning", "ppo", "sweep", "page"], help="page: only write the page again"
-    )
-    parser.add_argument("--peers", default=".venv-peers/bin/python", help="Python that has the peers installed")
-    parser.add_argument("--repeats", type=int, default=ppo.REPEATS, help="runs of each PPO measurement")
-    asked = parser.parse_args()
+    asked = _asked()
+    if asked.part == "learn":
+        learning.measure(asked.only, asked.jobs, asked.again, asked.env_steps, say)
+    else:
+        _measure(asked)
+        say(report.table(("what", "measured", "target", "reached"), [target.row() for target in report.targets()]))
+        say(report.write_page().relative_to(report.ROOT))
+    if asked.part in ("learn", "page"):
+        from benchmarks import learning_page
+
+        say(learning_page.write_page().relative_to(report.ROOT))
+
+
+def _measure(asked: argparse.Namespace) -> None:
     parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "learning": lambda: learning.measure(say),
-        "ppo": lambda: ppo.measure(asked.peers, asked.repeats, say),
+        **{part: functools.partial(training.measure, part, asked.peers, asked.repeats, say, asked.env_steps)
+           for part in PARTS},
+        "replay": lambda: pieces.measure_replay(say),
+        "images": lambda: pieces.measure_images(say),
         "sweep": lambda: sweep.measure(asked.peers, say),
-    }
+    }  # fmt: skip
+    alone = ("replay", "images")
     for name, measure in parts.items():
         if asked.part in (name, "all"):
-            about = machine.describe(asked.peers)
-            say(report.store(name, measure(), about).relative_to(report.ROOT))
-    say(report.table(("what", "measured", "target", "reached"), [target.row() for target in report.targets()]))
-    say(report.write_page().relative_to(report.ROOT))
+            about = machine.describe_here() if name in alone else machine.describe(asked.peers)
+            measured = measure()
+            if asked.env_steps is None:
+                say(report.store(name, measured, about).relative_to(report.ROOT))
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("part", choices=["all", *PARTS, "replay", "images", "sweep", "learn", "page"])
+    parser.add_argument("--peers", default=".venv-peers/bin/python", help="Python that has the peers installed")
+    parser.add_argument("--repeats", type=int, default=training.REPEATS, help="runs of each ppo, dqn, sac measurement")
+    parser.add_argument("--env-steps", type=int, help="another budget, to try a part; nothing is stored")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="learn: these tasks")
+    parser.add_argument("--jobs", type=int, default=2, help="learn: tasks side by side")
+    parser.add_argument("--again", action="store_true", help="learn: also what is measured already")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

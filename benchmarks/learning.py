@@ -1,65 +1,62 @@
-"""Does PPO learn? Five seeds at once, 100,000 steps each; the final deterministic policy plays 20 episodes."""
+"""Does it learn? Each algorithm, five seeds at once, a process a task; what is measured is kept task by task."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
-from benchmarks.running import ours
-from benchmarks.work import SETUPS
+from benchmarks import machine
+from benchmarks.learning_tasks import SEEDS, TASKS, Task
+from benchmarks.running import RESULTS, ours
 
-SEEDS = [0, 1, 2, 3, 4]
-BUDGET_ENV_STEPS = 100_000
-
-
-@dataclass(frozen=True)
-class Task:
-    """One configuration and what is asked of it: each seed, or the mean of the seeds, at least `wanted`."""
-
-    title: str
-    env: str
-    hyperparameters: dict[str, Any]
-    wanted: float
-    each_seed: bool
-
-    def reached(self, per_seed: list[float]) -> bool:
-        return (min(per_seed) if self.each_seed else sum(per_seed) / len(per_seed)) >= self.wanted
-
-    def asked(self) -> str:
-        return f"{self.wanted:g} on each seed" if self.each_seed else f"{self.wanted:g} in the mean of the seeds"
+KEPT = RESULTS / "learning"
+LIMIT_S = 6 * 3600.0
 
 
-def _cartpole(**changes: Any) -> dict[str, Any]:
-    return {key: value for key, value in asdict(SETUPS["short"]).items() if key != "title"} | changes
+def asked_of(task: Task, env_steps: int) -> dict[str, Any]:
+    """What a measurement belongs to, as it is stored: a changed task is measured again."""
+    whole = {**asdict(task), "env_steps": env_steps, "seeds": SEEDS}
+    plain: dict[str, Any] = json.loads(json.dumps(whole))
+    return plain
 
 
-TASKS = {
-    "cartpole_linear": Task(
-        f"{SETUPS['short'].title}; learning rate and clip range fall linearly to 0, as RL Zoo publishes it",
-        "CartPole-v1",
-        _cartpole(learning_rate="linear:0.001", clip_range="linear:0.2"),
-        475.0,
-        each_seed=True,
-    ),
-    "cartpole_constant": Task(
-        f"{SETUPS['short'].title}; both constant", "CartPole-v1", _cartpole(), 475.0, each_seed=True
-    ),
-    "pendulum": Task(
-        "4 x 1024 steps, minibatch 64, 10 epochs, gamma 0.9, lambda 0.95, learning rate 1e-3",
-        "Pendulum-v1",
-        {"n_envs": 4, "n_steps": 1024, "batch_size": 64, "n_epochs": 10, "gamma": 0.9, "gae_lambda": 0.95,
-         "learning_rate": 1e-3},
-        -250.0,
-        each_seed=False,
-    ),
-}  # fmt: skip
+def stored(task: Task) -> dict[str, Any] | None:
+    """The measurement of the whole task as it is now, where there is one."""
+    path = KEPT / f"{task.name}.json"
+    measured = json.loads(path.read_text()) if path.exists() else None
+    return measured if measured is not None and measured["task"] == asked_of(task, task.env_steps) else None
 
 
-def measure(say: Callable[[str], None] = print) -> dict[str, Any]:
-    """task -> scores of the seeds and what they took."""
-    rows = {}
-    for name, task in TASKS.items():
-        rows[name] = measured = ours("benchmarks.ours_learning", name)
-        say(f"{name}: {[round(score) for score in measured['return_per_seed']]} ({task.asked()})")
-    return {"rows": rows}
+def measure(
+    names: Sequence[str], jobs: int = 2, again: bool = False, env_steps: int | None = None,
+    say: Callable[[str], None] = print,
+) -> None:  # fmt: skip
+    """Train the named tasks (none named: all), `jobs` side by side. Those that are stored are left out, unless `again`.
+
+    env_steps: a smaller budget, to try a task: its measurement is printed and not kept."""
+    if unknown := set(names) - set(TASKS):
+        raise SystemExit(f"no task {', '.join(sorted(unknown))}; there are {', '.join(TASKS)}")
+    wanted = [TASKS[name] for name in names or TASKS]
+    due = [task for task in wanted if again or env_steps or stored(task) is None]
+    about = machine.describe_here()
+    say(f"{len(due)} of {len(wanted)} tasks to train, {jobs} side by side; the others are measured already")
+    with ThreadPoolExecutor(jobs) as pool:
+        for line in pool.map(lambda task: _one(task, about, env_steps), due):
+            say(line)
+
+
+def _one(task: Task, about: dict[str, Any], env_steps: int | None) -> str:
+    budget = min(env_steps or task.env_steps, task.env_steps)
+    try:
+        measured = ours("benchmarks.learning_one", task.name, str(budget), limit_s=LIMIT_S)
+    except RuntimeError as error:  # one task that fails must not take the others' hours with it
+        return f"{task.name} FAILED: {error}"
+    if budget == task.env_steps:
+        KEPT.mkdir(parents=True, exist_ok=True)
+        entry = {"machine": about, "task": asked_of(task, budget), **measured}
+        (KEPT / f"{task.name}.json").write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n")
+    scores = ", ".join(f"{score:.1f}" for score in measured["return_per_seed"])
+    return f"{task.name}: {scores} in {measured['env_steps']:,} steps, {measured['wall_s']:.0f} s"

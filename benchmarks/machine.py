@@ -16,6 +16,10 @@ PEERS = ("stable-baselines3", "ray", "torch", "optuna", "gymnasium")
 
 
 def describe(peers_python: str) -> dict[str, Any]:
+    return {**describe_here(), "peer_versions": _versions_in(peers_python, PEERS)}
+
+
+def describe_here() -> dict[str, Any]:
     return {
         "date": date.today().isoformat(),
         "cpu": _cpu_model(),
@@ -23,7 +27,6 @@ def describe(peers_python: str) -> dict[str, Any]:
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in OURS},
-        "peer_versions": _versions_in(peers_python, PEERS),
         "load_before": round(os.getloadavg()[0], 2),
     }
 

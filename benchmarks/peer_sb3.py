@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 from work import (
-    ENV,
+    ALL_SETUPS,
     EVALUATION_EPISODES,
     FINAL_EPISODES,
     REPORTS,
-    SETUPS,
+    OffPolicySetup,
+    Setup,
     Stopwatch,
     hand_over,
     measurement,
@@ -20,7 +22,7 @@ from work import (
 one_thread()
 
 import torch
-from stable_baselines3 import PPO
+from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -29,12 +31,12 @@ from stable_baselines3.common.evaluation import evaluate_policy
 class TenthsClock(BaseCallback):
     """Evaluates after each tenth of the budget; the clock starts after the first tenth."""
 
-    def __init__(self, env_steps: int, seed: int) -> None:
+    def __init__(self, env: str, env_steps: int, seed: int) -> None:
         super().__init__()
         self.every = env_steps // REPORTS
         self.due = self.every
-        self.few = make_vec_env(ENV, n_envs=EVALUATION_EPISODES, seed=10_000 + seed)
-        self.many = make_vec_env(ENV, n_envs=FINAL_EPISODES, seed=10_000 + seed)
+        self.few = make_vec_env(env, n_envs=EVALUATION_EPISODES, seed=10_000 + seed)
+        self.many = make_vec_env(env, n_envs=FINAL_EPISODES, seed=10_000 + seed)
         self.evaluate = Stopwatch(evaluate_policy)
         self.started_s = time.perf_counter()
         self.started_steps = 0
@@ -58,26 +60,21 @@ class TenthsClock(BaseCallback):
         return float(self.evaluate(self.model, self.many, n_eval_episodes=FINAL_EPISODES)[0])
 
 
+def built(setup: Setup | OffPolicySetup, seed: int) -> Any:
+    kind = {"ppo": PPO, "dqn": DQN, "sac": SAC}[setup.algorithm]
+    if isinstance(setup, OffPolicySetup):
+        n_envs, settings = 1, {**setup.learns, "policy_kwargs": {"net_arch": [setup.hidden, setup.hidden]}}
+    else:
+        settings = setup.hyperparameters()
+        n_envs = settings.pop("n_envs")
+    return kind("MlpPolicy", make_vec_env(setup.env, n_envs=n_envs, seed=seed), seed=seed, device="cpu", **settings)
+
+
 def main() -> None:
-    setup, env_steps, seed = SETUPS[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3])
+    setup, env_steps, seed = ALL_SETUPS[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(1)
-    clock = TenthsClock(env_steps, seed)
-    model = PPO(
-        "MlpPolicy",
-        make_vec_env(ENV, n_envs=setup.n_envs, seed=seed),
-        n_steps=setup.n_steps,
-        batch_size=setup.batch_size,
-        n_epochs=setup.n_epochs,
-        learning_rate=setup.learning_rate,
-        gamma=setup.gamma,
-        gae_lambda=setup.gae_lambda,
-        clip_range=setup.clip_range,
-        ent_coef=setup.ent_coef,
-        vf_coef=setup.vf_coef,
-        max_grad_norm=setup.max_grad_norm,
-        seed=seed,
-        device="cpu",
-    )
+    clock = TenthsClock(setup.env, env_steps, seed)
+    model = built(setup, seed)
     model.learn(env_steps, callback=clock)
     return_mean = clock.final()
     wall_s = time.perf_counter() - clock.started_s

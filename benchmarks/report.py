@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks.learning import BUDGET_ENV_STEPS, SEEDS, TASKS
-from benchmarks.running import HERE, ROOT
-from benchmarks.work import CONCURRENCY, SETUPS, SWEEP_ENV_STEPS
+from benchmarks.running import HERE, RESULTS, ROOT
+from benchmarks.work import CONCURRENCY, PARTS, SWEEP_ENV_STEPS, Setup
 
-RESULTS = HERE / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
 NOTES = HERE / "notes.md"
 
@@ -37,13 +36,16 @@ class Target(NamedTuple):
         )
 
 
-# (side, peer) -> the ratio to reach, for the short and the long setup.
-PPO_TARGETS = {
-    ("ours_1", "sb3"): (2.5, 2.0),
-    ("ours_1", "rllib"): (5.0, 4.0),
-    ("ours_8", "sb3"): (5.0, 5.0),
-    ("ours_8", "rllib"): (10.0, 10.0),
+# setup -> (side, peer) -> the ratio to reach.
+TRAINING_TARGETS: dict[str, dict[tuple[str, str], float]] = {
+    "short": {("ours_1", "sb3"): 2.5, ("ours_1", "rllib"): 5.0, ("ours_8", "sb3"): 5.0, ("ours_8", "rllib"): 10.0},
+    "long": {("ours_1", "sb3"): 2.0, ("ours_1", "rllib"): 4.0, ("ours_8", "sb3"): 5.0, ("ours_8", "rllib"): 10.0},
+    "dqn_256": {("ours_1", "sb3"): 2.0, ("ours_8", "sb3"): 3.0},
+    "dqn_64": {("ours_8", "sb3"): 5.0},
+    "sac_256": {("ours_1", "sb3"): 1.3},
+    "sac_64": {("ours_8", "sb3"): 3.0},
 }
+REPLAY_MS = 1.0
 SIDES = {
     "ours_1": "tuneexp, S=1",
     "ours_8": "tuneexp, S=8, seeds added up",
@@ -83,13 +85,13 @@ def load(part: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def ppo_targets(ppo: dict[str, Any]) -> list[Target]:
+def training_targets(part: str, measured: dict[str, Any]) -> list[Target]:
     found = []
-    for index, (key, setup) in enumerate(SETUPS.items()):
-        sides = ppo["setups"][key]
-        for (side, peer), wanted in PPO_TARGETS.items():
-            ratio = paired_ratio(sides[side], sides[peer])
-            found.append(Target(f"PPO, {setup.title}: {SIDES[side]} against {SIDES[peer]}", ratio, wanted[index]))
+    for key, setup in PARTS[part].items():
+        sides = measured["setups"][key]
+        for (side, peer), wanted in TRAINING_TARGETS[key].items():
+            what = f"{part.upper()}, {setup.title}: {SIDES[side]} against {SIDES[peer]}"
+            found.append(Target(what, paired_ratio(sides[side], sides[peer]), wanted))
     return found
 
 
@@ -113,22 +115,32 @@ def sweep_targets(sweep: dict[str, Any]) -> list[Target]:
     return found
 
 
+def replay_targets(replay: dict[str, Any]) -> list[Target]:
+    took = replay["rows"]["1"]["prioritized"]["median_ms"]
+    return [Target(f"prioritized replay, {_rows_drawn(replay)}, S=1, median", took, REPLAY_MS, "ms")]
+
+
 def targets() -> list[Target]:
-    ppo, sweep = load("ppo"), load("sweep")
-    return [*(ppo_targets(ppo) if ppo else []), *(sweep_targets(sweep) if sweep else [])]
+    found: list[Target] = []
+    for part in PARTS:
+        if measured := load(part):
+            found += training_targets(part, measured)
+    if replay := load("replay"):
+        found += replay_targets(replay)
+    if sweep := load("sweep"):
+        found += sweep_targets(sweep)
+    return found
 
 
 def write_page() -> Path:
     """docs/benchmarks.md from what is stored; a part that was never measured is left out."""
-    ppo, sweep = load("ppo"), load("sweep")
-    parts = [_HEAD]
-    learned = load("learning")
-    if learned:
-        parts.append(_learning_section(learned))
-    if ppo:
-        parts.append(_ppo_section(ppo))
-    if sweep:
-        parts.append(_sweep_section(sweep))
+    sections: dict[str, Callable[[dict[str, Any]], str]] = {
+        **{part: partial(_training_section, part) for part in PARTS},
+        "replay": _replay_section,
+        "images": _images_section,
+        "sweep": _sweep_section,
+    }
+    parts = [_HEAD, *(section(measured) for name, section in sections.items() if (measured := load(name)))]
     parts.append("## Targets\n\n" + table(("what", "measured", "target", "reached"), [t.row() for t in targets()]))
     if NOTES.exists():
         parts.append(NOTES.read_text().strip())
@@ -138,65 +150,85 @@ def write_page() -> Path:
 
 _HEAD = """# Benchmarks
 
-Written by `make bench` (`make bench-ppo` and `make bench-sweep` for one half); the figures are in
-`benchmarks/results/`. Everything runs on CartPole-v1, one thread a process, and does the same work: the same
-number of environments, rollouts, minibatches and epochs, two separate 64x64 tanh networks, and the same evaluation
-(the deterministic policy in environments of its own: 5 episodes after each tenth of the budget, 20 at the end).
-Wall-clock time includes that evaluation. Libraries alternate within each repeat, so that what drifts on the machine
-strikes all of them."""
+Written by `make bench`, or by one part of it: `make bench-ppo`, `bench-dqn`, `bench-sac`, `bench-replay`,
+`bench-images` and `bench-sweep`. The figures are in `benchmarks/results/`. Everything runs in one thread a process,
+and all libraries do the same work: the same environments, rollouts, minibatches, updates and networks, and the same
+evaluation (the deterministic policy in environments of its own: 5 episodes after each tenth of the budget, 20 at the
+end). Wall-clock time includes that evaluation. Libraries alternate within each repeat, so that what drifts on the
+machine strikes all of them. Whether the algorithms learn is another page: [proof of learning](learning.md)."""
+_TITLES = {"ppo": "PPO", "dqn": "DQN", "sac": "SAC"}
 
 
-def _ppo_section(ppo: dict[str, Any]) -> str:
+def _training_section(part: str, measured: dict[str, Any]) -> str:
     lines = [
-        "## PPO, one process",
-        _machine_words(ppo["machine"]),
-        f"{ppo['env_steps_per_seed']:,} environment steps a seed; medians of {ppo['repeats']} runs, ratios within a "
-        "repeat. The rate is over the last nine tenths of the budget; the first tenth, with everything that is done "
-        "once (building, and here loading the compiled programs from a warm cache), has a column of its own. Training "
-        "alone is the same time without the evaluations.",
+        f"## {_TITLES[part]}, one process",
+        machine_words(measured["machine"]),
+        f"{measured['env_steps_per_seed']:,} environment steps a seed; medians of {measured['repeats']} runs, ratios "
+        "within a repeat. The rate is over the last nine tenths of the budget; the first tenth, with everything that "
+        "is done once (building, and here loading the compiled programs from a warm cache), has a column of its own. "
+        "Training alone is the same time without the evaluations.",
     ]
-    for key, setup in SETUPS.items():
-        sides = ppo["setups"][key]
-        rows = [
-            (
-                title,
-                f"{sides[side]['env_steps_per_s']:,.0f}",
-                f"{paired_ratio(sides[side], sides['sb3']):.1f}x",
-                f"{paired_ratio(sides[side], sides['rllib']):.1f}x",
-                f"{sides[side]['training_env_steps_per_s']:,.0f}",
-                f"{sides[side]['first_tenth_s']:.1f} s",
-                f"{sides[side]['return_mean']:.0f}",
-                f"{sides[side]['peak_rss_mb']:.0f} MB",
-            )
-            for side, title in SIDES.items()
-        ]
-        heads = ("", "env steps/s", "to SB3", "to RLlib", "training alone", "first tenth", "return", "peak memory")
-        lines.append(f"### {setup.title}, minibatch {setup.batch_size}\n\n" + table(heads, rows))
+    for key, setup in PARTS[part].items():
+        minibatch = f", minibatch {setup.batch_size}, CartPole-v1, 64x64" if isinstance(setup, Setup) else ""
+        lines.append(f"### {setup.title}{minibatch}\n\n" + _sides_table(measured["setups"][key]))
     return "\n\n".join(lines)
 
 
-def _learning_section(learned: dict[str, Any]) -> str:
-    rows = []
-    for name, task in TASKS.items():
-        row = learned["rows"][name]
-        scores = ", ".join(f"{score:.0f}" for score in row["return_per_seed"])
-        rows.append(
-            (
-                task.env,
-                task.title,
-                scores,
-                f"{row['return_mean']:.0f}",
-                task.asked(),
-                "yes" if row["reached"] else "**no**",
-            )
+def _sides_table(sides: dict[str, Any]) -> str:
+    peers = {"sb3": "to SB3", "rllib": "to RLlib"}
+    there = [peer for peer in peers if peer in sides]
+    rows = [
+        (
+            title,
+            f"{sides[side]['env_steps_per_s']:,.0f}",
+            *(f"{paired_ratio(sides[side], sides[peer]):.1f}x" for peer in there),
+            f"{sides[side]['training_env_steps_per_s']:,.0f}",
+            f"{sides[side]['first_tenth_s']:.1f} s",
+            f"{sides[side]['return_mean']:.0f}",
+            f"{sides[side]['peak_rss_mb']:.0f} MB",
         )
+        for side, title in SIDES.items()
+        if side in sides
+    ]
+    ratios = (peers[peer] for peer in there)
+    return table(("", "env steps/s", *ratios, "training alone", "first tenth", "return", "peak memory"), rows)
+
+
+def _rows_drawn(replay: dict[str, Any]) -> str:
+    return f"{replay['drawn']} of {replay['capacity']:,} rows"
+
+
+def _replay_section(replay: dict[str, Any]) -> str:
+    rows = [
+        (f"{kind}, S={seeds}", f"{found[kind]['median_ms']:.2f} ms", f"{found[kind]['p95_ms']:.2f} ms")
+        for seeds, found in replay["rows"].items()
+        for kind in ("prioritized", "uniform")
+    ]
     return "\n\n".join(
         [
-            "## Does it learn?",
-            _machine_words(learned["machine"]),
-            f"{len(SEEDS)} seeds at once, {BUDGET_ENV_STEPS:,} environment steps each. The score of a seed is the mean "
-            "return of its final deterministic policy over 20 episodes that training never saw.",
-            table(("environment", "configuration", "score of each seed", "mean", "asked", "reached"), rows),
+            "## Replay",
+            machine_words(replay["machine"]),
+            f"One minibatch of {_rows_drawn(replay)} for every seed, each of which has a full buffer of its own: drawn "
+            "and gathered; prioritized also with its importance weights, and its priorities updated.",
+            table(("", "median", "95th percentile"), rows),
+        ]
+    )
+
+
+def _images_section(images: dict[str, Any]) -> str:
+    took = images["ms"]
+    forms = {"vmap": "mapped over seeds by vmap", "loop": "seed after seed"}
+    rows = [
+        (words, f"{took[f'{form}_eager']:.0f} ms", f"{took[f'{form}_compiled']:.0f} ms")
+        for form, words in forms.items()
+    ]
+    return "\n\n".join(
+        [
+            "## Images",
+            machine_words(images["machine"]),
+            f"One gradient step of DQN with the Nature CNN on 4x84x84 images, S={images['seeds']}, {images['rows']} "
+            "rows a seed, by this project's own programs.",
+            table(("the loss", "operation by operation", "compiled"), rows),
         ]
     )
 
@@ -219,7 +251,7 @@ def _sweep_section(sweep: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             "## A sweep, from the start of the command to its exit",
-            _machine_words(sweep["machine"]),
+            machine_words(sweep["machine"]),
             f"{SWEEP_ENV_STEPS:,} environment steps a trial and seed, {CONCURRENCY} trials at a time, no early "
             "stopping, Optuna's TPE over the same four hyperparameters, the first setup above for the rest. S=4 trains "
             "four seeds a trial: four times the evidence. The peer does a little less: it sends nothing to MLflow. A "
@@ -231,14 +263,15 @@ def _sweep_section(sweep: dict[str, Any]) -> str:
     )
 
 
-def _machine_words(machine: dict[str, Any]) -> str:
+def machine_words(machine: dict[str, Any]) -> str:
     def versions(of: dict[str, str]) -> str:
         return ", ".join(f"{name} {number}" for name, number in of.items())
 
+    peers = f" Peers: {versions(machine['peer_versions'])}." if "peer_versions" in machine else ""
     return (
         f"Measured {machine['date']} on {machine['cores']} cores of {machine['cpu']}, {machine['memory_gb']} GB, "
         f"Python {machine['python']}; load before the start {machine['load_before']}. "
-        f"Here: {versions(machine['versions'])}. Peers: {versions(machine['peer_versions'])}."
+        f"Here: {versions(machine['versions'])}.{peers}"
     )
 
 

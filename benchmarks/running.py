@@ -9,16 +9,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent
+RESULTS = HERE / "results"
 LIMIT_S = 1200.0
 
 
-def last_json(command: Sequence[str], settings: Mapping[str, str] | None = None, cwd: Path = ROOT) -> dict[str, Any]:
+def last_json(
+    command: Sequence[str], settings: Mapping[str, str] | None = None, cwd: Path = ROOT, limit_s: float = LIMIT_S
+) -> dict[str, Any]:
     """Run `command`; its last line of standard output is a JSON object, returned with `command_s`: start to exit.
 
     Raises RuntimeError with the end of its standard error where it fails."""
@@ -26,7 +29,7 @@ def last_json(command: Sequence[str], settings: Mapping[str, str] | None = None,
     with tempfile.TemporaryFile("w+") as errors:
         started = time.perf_counter()
         done = subprocess.run(
-            command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=LIMIT_S
+            command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=limit_s
         )
         command_s = time.perf_counter() - started
         errors.seek(0)
@@ -36,8 +39,8 @@ def last_json(command: Sequence[str], settings: Mapping[str, str] | None = None,
     return {**measured, "command_s": command_s}
 
 
-def ours(*args: str, settings: Mapping[str, str] | None = None) -> dict[str, Any]:
-    return last_json([sys.executable, "-m", *args], settings)
+def ours(*args: str, settings: Mapping[str, str] | None = None, limit_s: float = LIMIT_S) -> dict[str, Any]:
+    return last_json([sys.executable, "-m", *args], settings, limit_s=limit_s)
 
 
 def peer(python: str, script: str, *args: str) -> dict[str, Any]:
@@ -81,3 +84,27 @@ def _peak_mb(process: Path) -> float:
     except OSError:
         return 0.0
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
+
+
+class Kept:
+    """What an unfinished part has measured so far, on the disk: an interrupted part goes on where it stopped.
+
+    asked: what the measurements belong to; those of something else are forgotten."""
+
+    def __init__(self, part: str, asked: Mapping[str, Any]) -> None:
+        self._path = RESULTS / f"{part}.unfinished.json"
+        found = json.loads(self._path.read_text()) if self._path.exists() else {}
+        same = found.get("asked") == json.loads(json.dumps(asked))
+        self._state: dict[str, Any] = found if same else {"asked": dict(asked), "measured": {}}
+
+    def take(self, key: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What is kept under `key`, or what `measure` gives, which is then kept."""
+        measured: dict[str, dict[str, Any]] = self._state["measured"]
+        if key not in measured:
+            measured[key] = measure()
+            RESULTS.mkdir(exist_ok=True)
+            self._path.write_text(json.dumps(self._state))
+        return measured[key]
+
+    def finished(self) -> None:
+        self._path.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -15,7 +14,7 @@ from benchmarks.running import WorkerMemory, ours, peer
 from benchmarks.work import CONCURRENCY, ENV, SEARCHED, SETUPS, SWEEP_ENV_STEPS
 
 FEW, MANY = 8, 32
-FIXED = {name: value for name, value in asdict(SETUPS["short"]).items() if name not in {"title", *SEARCHED}}
+FIXED = {name: value for name, value in SETUPS["short"].hyperparameters().items() if name not in SEARCHED}
 
 
 def measure(peers_python: str, say: Callable[[str], None] = print) -> dict[str, Any]:

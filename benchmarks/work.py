@@ -11,8 +11,8 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 ENV = "CartPole-v1"
@@ -38,11 +38,58 @@ class Setup:
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
 
+    algorithm = "ppo"
+    env = ENV
+    env_steps = 40_960
+
+    def hyperparameters(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if name != "title"}
+
+
+@dataclass(frozen=True)
+class OffPolicySetup:
+    """One environment a seed, ReLU networks of two layers of `hidden` units in both libraries. `env_steps`: the budget,
+    of which a tenth is a whole number of rollouts. `learns`: the hyperparameters, which have the same names in both."""
+
+    title: str
+    algorithm: str
+    env: str
+    env_steps: int
+    hidden: int
+    learns: dict[str, Any]
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """In this project's names: networks are described by sizes, and plain DQN is not double."""
+        own = {**self.learns, "model": {"hidden_sizes": [self.hidden, self.hidden]}}
+        return {**own, "double": False} if self.algorithm == "dqn" else own
+
 
 SETUPS = {
     "short": Setup("8 x 32 steps, 20 epochs", 32, 20, learning_rate=1e-3, gamma=0.98, gae_lambda=0.8),
     "long": Setup("8 x 256 steps, 10 epochs", 256, 10, learning_rate=3e-4, gamma=0.99, gae_lambda=0.95),
 }
+
+# RL Zoo's published configurations: 128 updates of 64 rows every 256 steps, and one update of 256 rows every step.
+_DQN: dict[str, Any] = {
+    "learning_rate": 2.3e-3, "batch_size": 64, "buffer_size": 100_000, "learning_starts": 1000, "gamma": 0.99,
+    "target_update_interval": 10, "train_freq": 256, "gradient_steps": 128, "exploration_fraction": 0.16,
+    "exploration_final_eps": 0.04,
+}  # fmt: skip
+_SAC: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 256, "buffer_size": 100_000, "learning_starts": 100}
+DQN_SETUPS = {
+    f"dqn_{hidden}": OffPolicySetup(
+        f"CartPole-v1, {hidden}x{hidden}, 128 updates of 64 rows every 256 steps", "dqn", ENV, 20_480, hidden, _DQN
+    )
+    for hidden in (256, 64)
+}
+SAC_SETUPS = {
+    f"sac_{hidden}": OffPolicySetup(
+        f"Pendulum-v1, {hidden}x{hidden}, an update of 256 rows every step", "sac", "Pendulum-v1", 2_000, hidden, _SAC
+    )
+    for hidden in (256, 64)
+}
+PARTS: dict[str, Mapping[str, Setup | OffPolicySetup]] = {"ppo": SETUPS, "dqn": DQN_SETUPS, "sac": SAC_SETUPS}
+ALL_SETUPS: dict[str, Setup | OffPolicySetup] = {**SETUPS, **DQN_SETUPS, **SAC_SETUPS}
 
 # The sweep: hyperparameters of "short", of which these are searched.
 SEARCHED = {

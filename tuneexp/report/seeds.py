@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 _SEED_RETURN = re.compile(r"seed/(\d+)/return_mean")
 
 
-def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
-    """Bootstrap confidence interval of the mean over seeds: `(low, high)`; None below 3 finite values.
+def interval(
+    values: Sequence[float], confidence: float = 0.95, of: Callable[[Any], Any] | None = None
+) -> tuple[float, float] | None:
+    """Bootstrap confidence interval over seeds: `(low, high)`; None below 3 finite values. of: the statistic, a
+    function of an array `[n]`; None: the mean.
 
     Percentile bootstrap with 2000 resamples from a fixed seed, so the same values give the same interval."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
@@ -25,7 +28,7 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, 
 
     result = bootstrap(
         (finite,),
-        numpy.mean,
+        of or numpy.mean,
         confidence_level=confidence,
         n_resamples=2000,
         method="percentile",

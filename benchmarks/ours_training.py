@@ -1,4 +1,4 @@
-"""This project's side: `python -m benchmarks.ours_ppo SETUP ENV_STEPS SEEDS COMPILE` prints its measurement.
+"""This project's side: `python -m benchmarks.ours_training SETUP ENV_STEPS SEEDS COMPILE` prints its measurement.
 
 ENV_STEPS is the budget of each of the SEEDS seeds; the rate adds them up."""
 
@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict
 
 from benchmarks.work import (
-    ENV,
+    ALL_SETUPS,
     EVALUATION_EPISODES,
     FINAL_EPISODES,
-    SETUPS,
     Stopwatch,
     hand_over,
     measurement,
@@ -21,20 +19,19 @@ from benchmarks.work import (
 
 one_thread()
 
-from tuneexp import PPO
+from tuneexp.algorithms.registry import load_spec
 
 
 def main() -> None:
-    setup, env_steps, n_seeds, compile_mode = SETUPS[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    hyperparameters = {key: value for key, value in asdict(setup).items() if key != "title"}
+    setup, env_steps, n_seeds, compile_mode = ALL_SETUPS[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     built_s = time.perf_counter()
-    algo = PPO.build(
-        env=ENV,
+    algo = load_spec(setup.algorithm).build(
+        env=setup.env,
         seeds=list(range(n_seeds)),
         budget_env_steps=env_steps,
         evaluation={"episodes": EVALUATION_EPISODES, "final_episodes": FINAL_EPISODES},
         compile=compile_mode,
-        **hyperparameters,
+        **setup.hyperparameters(),
     )
     result = algo.train()
     runner = algo.trial.group.local_runner

@@ -1,0 +1,178 @@
+"""From the stored measurements to `docs/learning.md`: returns beside the published ones, and a curve for each task."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.learning import stored
+from benchmarks.learning_tasks import SEEDS, TASKS, TOO_LONG, Published, Task, TooLong, source
+from benchmarks.report import load, machine_words, table
+from benchmarks.running import ROOT
+from tuneexp.execution.evaluation import aggregate
+from tuneexp.report.seeds import interval
+
+PAGE = ROOT / "docs" / "learning.md"
+FIGURES = ROOT / "docs" / "img" / "learning"
+
+
+class Estimate(NamedTuple):
+    """Interquartile mean over seeds and its 95 % bootstrap interval."""
+
+    iqm: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, per_seed: list[float]) -> Estimate:
+        iqm = aggregate(per_seed, "iqm")
+        return cls(iqm, *(interval(per_seed, of=_iqm_along) or (iqm, iqm)))
+
+    def words(self) -> str:
+        return f"{self.iqm:.1f} ({self.low:.1f} to {self.high:.1f})"
+
+
+def _iqm_along(scores: Any, axis: int = -1) -> Any:
+    """What `aggregate` computes, for all resamples at once."""
+    from scipy.stats import trim_mean
+
+    return trim_mean(scores, 0.25, axis=axis)
+
+
+def curve_table(curve: dict[str, list[Any]]) -> list[dict[str, float]]:
+    """One row for each report: `env_steps`, `iqm`, `low`, `high`."""
+    estimates = [Estimate.of(per_seed) for per_seed in curve["return_per_seed"]]
+    return [
+        {"env_steps": steps, **estimate._asdict()}
+        for steps, estimate in zip(curve["env_steps"], estimates, strict=True)
+    ]
+
+
+def plot_curve(rows: list[dict[str, float]], published: Published | None, axes: Any) -> None:
+    """On matplotlib `axes`: the interquartile mean, its interval as a band, and the published return as a line."""
+    steps = [row["env_steps"] for row in rows]
+    axes.fill_between(steps, [row["low"] for row in rows], [row["high"] for row in rows], alpha=0.25, linewidth=0)
+    axes.plot(steps, [row["iqm"] for row in rows], linewidth=1.8)
+    if published:
+        axes.axhline(published.mean_return, color="0.4", linestyle="--", linewidth=1)
+    axes.set(xlabel="environment steps per seed", ylabel="return")
+
+
+def save_figure(task: Task, measured: dict[str, Any]) -> Path:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2, 2.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    plot_curve(curve_table(measured["curve"]), task.published, axes)
+    axes.set_title(title_of(task), fontsize="medium")
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    path = FIGURES / f"{task.name}.png"
+    figure.savefig(path, dpi=90, metadata={"Software": None})
+    return path
+
+
+def title_of(task: Task) -> str:
+    return task.name.replace("_", " ", 1) if task.has_row else task.name.replace("_", " ")
+
+
+def verdict(task: Task, measured: dict[str, Any]) -> str:
+    """By the rule that the page states."""
+    published = task.published
+    if published is None:
+        return "no published row"
+    enough = Estimate.of(measured["return_per_seed"]).iqm >= published.wanted
+    return "matched" if enough and measured["env_steps"] <= published.env_steps else "**missed**"
+
+
+def write_page() -> Path:
+    """docs/learning.md and its figures from what is stored. What was not measured is listed as that."""
+    measured = {name: found for name, task in TASKS.items() if (found := stored(task)) is not None}
+    parts = [_HEAD.format(seeds=len(SEEDS), source=source())]
+    machines = dict.fromkeys(machine_words(found["machine"]) for found in measured.values())
+    parts += machines
+    if measured:
+        parts.append(_results(measured))
+    parts.append(_not_run(measured))
+    parts += ["## Each run, with its hyperparameters", *(_details(TASKS[name], measured[name]) for name in measured)]
+    PAGE.write_text("\n\n".join(parts) + "\n")
+    return PAGE
+
+
+_HEAD = """# Proof of learning
+
+Written by `make learn`; the figures are in `benchmarks/results/learning/`. Each algorithm is trained with {seeds} seeds
+at once, in one process with one thread. The score of a seed is the mean return of its final deterministic policy over
+20 episodes in environments with fixed seeds that training never saw; the score of a run is the interquartile mean (IQM)
+of the seeds' scores with its 95 % bootstrap interval. Wall-clock time holds everything: building, compiling where the
+cache had nothing, training and evaluations. Up to two runs were side by side, so no speed is claimed here.
+
+The reference is `benchmarks/reference_returns.csv`: "{source}" A row is **matched** when the IQM is at least the
+reference minus the larger of its standard deviation and 2 % of its size, in no more environment steps than the row
+says; otherwise it is missed."""
+
+
+def _results(measured: dict[str, dict[str, Any]]) -> str:
+    rows = []
+    for name, found in measured.items():
+        task, row = TASKS[name], TASKS[name].published
+        rows.append(
+            (
+                f"[{title_of(task)}](#{_anchor(task)})",
+                Estimate.of(found["return_per_seed"]).words(),
+                f"{found['env_steps']:,}",
+                f"{found['wall_s']:,.0f} s",
+                f"{row.mean_return:g} ± {row.std_return:g}" if row else "none",
+                f"{row.wanted:.1f}" if row else "",
+                f"{row.env_steps:,}" if row else "",
+                verdict(task, found),
+            )
+        )
+    heads = ("run", "IQM and interval", "env steps a seed", "wall clock", "reference", "asked", "its env steps", "")
+    count = [verdict(TASKS[name], found) for name, found in measured.items()].count("matched")
+    with_row = sum(TASKS[name].published is not None for name in measured)
+    return f"## Results\n\n{count} of {with_row} rows matched.\n\n" + table(heads, rows)
+
+
+def _not_run(measured: dict[str, dict[str, Any]]) -> str:
+    rows = [
+        (f"{title_of(task)}", "not measured yet: `make learn`") for name, task in TASKS.items() if name not in measured
+    ]
+    rows += [(f"{row.algorithm} {row.env}", f"not run: {row.why}; {_hours(row, measured)}") for row in TOO_LONG]
+    return "## Not run\n\n" + table(("row", "why"), rows)
+
+
+def _hours(row: TooLong, measured: dict[str, dict[str, Any]]) -> str:
+    """An estimate for 5 seeds, by arithmetic from what was measured; nothing where nothing was."""
+    steps = f"{row.published.env_steps:,} steps"
+    if row.like is not None:
+        if row.like not in measured:
+            return f"{steps} for 5 seeds"
+        like = measured[row.like]
+        hours = row.published.env_steps / like["env_steps"] * like["train_s"] / 3600
+        return f"{steps} for 5 seeds: about {hours:.0f} hours at the rate of {title_of(TASKS[row.like])}"
+    images = load("images")
+    if images is None:
+        return f"{steps} for 5 seeds"
+    per_seed_update_ms = min(images["ms"].values()) / images["seeds"]
+    hours = row.image_updates * len(SEEDS) * per_seed_update_ms / 1000 / 3600
+    return f"{steps} for 5 seeds: about {hours:.0f} hours of gradient steps alone, at {per_seed_update_ms:.0f} ms each"
+
+
+def _details(task: Task, measured: dict[str, Any]) -> str:
+    figure = save_figure(task, measured).relative_to(PAGE.parent)
+    scores = ", ".join(f"{score:.1f}" for score in measured["return_per_seed"])
+    failed = f" Seeds that diverged: {measured['failed_seeds']}." if measured["failed_seeds"] else ""
+    how = "compiled" if measured["compiled"] else "eager"
+    hyperparameters = json.dumps(task.hyperparameters)
+    words = f"{task.algorithm} on {task.env}" + (f": {task.note}" if task.note else "")
+    return (
+        f"### {title_of(task)}\n\n![{title_of(task)}]({figure})\n\n{words}. Seeds {SEEDS}: {scores}; {how}.{failed}\n\n"
+        f"`{hyperparameters}`"
+    )
+
+
+def _anchor(task: Task) -> str:
+    return title_of(task).lower().replace(" ", "-")

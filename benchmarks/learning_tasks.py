@@ -1,0 +1,152 @@
+"""What `make learn` trains: the published configurations, with and without a published return beside them."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from benchmarks.running import HERE
+
+REFERENCE = HERE / "reference_returns.csv"
+SEEDS = [0, 1, 2, 3, 4]
+
+
+class Published(NamedTuple):
+    """One row of the reference: a single run of RL Baselines3 Zoo, deterministic policy."""
+
+    mean_return: float
+    std_return: float
+    env_steps: int
+
+    @property
+    def wanted(self) -> float:
+        """The least interquartile mean that counts as matched."""
+        return self.mean_return - max(self.std_return, 0.02 * abs(self.mean_return))
+
+
+@dataclass(frozen=True)
+class Task:
+    """`env_steps` per seed at most: a budget is a whole number of rollouts. `note`: what differs from the published
+    configuration, or what the task shows."""
+
+    name: str
+    algorithm: str
+    env: str
+    env_steps: int
+    hyperparameters: dict[str, Any]
+    note: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def published(self) -> Published | None:
+        return references().get((self.algorithm, self.env)) if self.has_row else None
+
+    @property
+    def has_row(self) -> bool:
+        """A variant of an algorithm must not be shown beside the row of the plain one."""
+        return self.name == f"{self.algorithm}_{self.env}"
+
+
+class TooLong(NamedTuple):
+    """A published row that this machine can't afford. The hours of it for 5 seeds are estimated from the rate of the
+    task `like`, whose networks and updates are about as large, or from `image_updates` of 32 rows a seed, by the time
+    that `make bench-images` measured for one."""
+
+    algorithm: str
+    env: str
+    why: str
+    like: str | None = None
+    image_updates: int = 0
+
+    @property
+    def published(self) -> Published:
+        return references()[self.algorithm, self.env]
+
+
+def references() -> dict[tuple[str, str], Published]:
+    """(algorithm, environment) -> the published row."""
+    lines = [line for line in REFERENCE.read_text().splitlines() if not line.startswith("#")]
+    return {
+        (row["algorithm"], row["env_id"]): Published(
+            float(row["mean_return"]), float(row["std_return"]), int(row["train_env_steps"])
+        )
+        for row in csv.DictReader(lines)
+    }
+
+
+def source() -> str:
+    """Where the reference is from: its first line."""
+    return REFERENCE.read_text().splitlines()[0].lstrip("# ")
+
+
+_DQN_CARTPOLE: dict[str, Any] = {
+    "learning_rate": 2.3e-3, "batch_size": 64, "buffer_size": 100_000, "learning_starts": 1000, "gamma": 0.99,
+    "target_update_interval": 10, "train_freq": 256, "gradient_steps": 128, "exploration_fraction": 0.16,
+    "exploration_final_eps": 0.04, "model": {"hidden_sizes": [256, 256]},
+}  # fmt: skip
+_PPO_CARTPOLE: dict[str, Any] = {
+    "n_envs": 8, "n_steps": 32, "batch_size": 256, "n_epochs": 20, "gamma": 0.98, "gae_lambda": 0.8,
+    "learning_rate": "linear:0.001", "clip_range": "linear:0.2",
+}  # fmt: skip
+_DETERMINISTIC_PENDULUM: dict[str, Any] = {
+    "learning_rate": 1e-3, "gamma": 0.98, "buffer_size": 200_000, "learning_starts": 10_000, "noise_std": 0.1,
+    "train_freq": 1, "gradient_steps": 1, "model": {"hidden_sizes": [400, 300]},
+}  # fmt: skip
+_NO_SDE = "without state-dependent exploration, which the published configuration switches on"
+
+
+def _row(algorithm: str, env: str, env_steps: int, note: str = "", **hyperparameters: Any) -> Task:
+    return Task(f"{algorithm}_{env}", algorithm, env, env_steps, hyperparameters, note)
+
+
+_WITH_A_ROW = [
+    _row("ppo", "CartPole-v1", 100_000, **_PPO_CARTPOLE),
+    _row("ppo", "Pendulum-v1", 100_000, _NO_SDE, n_envs=4, n_steps=1024, batch_size=64, n_epochs=10, gamma=0.9,
+         gae_lambda=0.95, learning_rate=1e-3, clip_range=0.2),
+    _row("ppo", "Acrobot-v1", 1_000_000, n_envs=16, n_steps=256, batch_size=64, n_epochs=4, gamma=0.99,
+         gae_lambda=0.94, normalize_observation=True, normalize_reward=True),
+    _row("a2c", "CartPole-v1", 500_000, n_envs=8),
+    _row("a2c", "Pendulum-v1", 1_000_000, _NO_SDE, n_envs=8, n_steps=8, gamma=0.9, gae_lambda=0.9, vf_coef=0.4,
+         learning_rate="linear:0.0007", normalize_observation=True, normalize_reward=True,
+         model={"log_std_init": -2.0, "ortho_init": False}),
+    _row("dqn", "CartPole-v1", 50_000, **_DQN_CARTPOLE, double=False),
+    _row("dqn", "MountainCar-v0", 120_000, learning_rate=4e-3, batch_size=128, buffer_size=10_000,
+         learning_starts=1000, gamma=0.98, target_update_interval=600, train_freq=16, gradient_steps=8,
+         exploration_fraction=0.2, exploration_final_eps=0.07, double=False, model={"hidden_sizes": [256, 256]}),
+    _row("qrdqn", "CartPole-v1", 50_000, **_DQN_CARTPOLE, n_quantiles=10),
+    _row("ddpg", "Pendulum-v1", 20_000, **_DETERMINISTIC_PENDULUM),
+    _row("td3", "Pendulum-v1", 20_000, **_DETERMINISTIC_PENDULUM),
+    _row("sac", "Pendulum-v1", 20_000, learning_rate=1e-3),
+]  # fmt: skip
+_WITHOUT_A_ROW = [
+    Task("tqc_Pendulum-v1", "tqc", "Pendulum-v1", 20_000, {"learning_rate": 1e-3}),
+    Task("rainbow_CartPole-v1", "dqn", "CartPole-v1", 50_000, {
+        **_DQN_CARTPOLE, "learning_rate": 5e-4, "double": True, "dueling": True, "n_step": 3, "prioritized": True,
+        "noisy": True, "distributional": True, "v_min": 0.0, "v_max": 100.0,
+    }, "double, dueling, 3-step returns, prioritized replay, noisy networks and C51 at once"),
+    Task("sac_CartPole-v1", "sac", "CartPole-v1", 50_000, {
+        "learning_rate": 7e-4, "batch_size": 256, "buffer_size": 50_000, "learning_starts": 1000, "train_freq": 32,
+        "gradient_steps": 32, "target_entropy": 0.2, "model": {"hidden_sizes": [64, 64]},
+    }, "discrete actions"),
+    Task("recurrent_ppo_CartPole", "ppo", "benchmarks.environments:CartPoleWithoutVelocities", 200_000, {
+        **_PPO_CARTPOLE, "n_steps": 128, "n_epochs": 10, "gamma": 0.99, "gae_lambda": 0.95,
+        "model": {"recurrent": "lstm"},
+    }, "an LSTM; only the position and the angle are seen"),
+    Task("masked_ppo_CartPole", "ppo", "benchmarks.environments:CartPoleWithSpareActions", 100_000,
+         {**_PPO_CARTPOLE, "action_mask": "action_mask"},
+         "8 actions, of which the mask allows 2; a forbidden one ends the episode", {"wrappers": ["ActionMask"]}),
+]  # fmt: skip
+TASKS = {task.name: task for task in [*_WITH_A_ROW, *_WITHOUT_A_ROW]}
+
+_V3 = "gymnasium no longer has v3, and v5 is another environment"
+_PONG = "hours of image learning"
+TOO_LONG = [
+    TooLong("sac", "HalfCheetah-v3", _V3, like="sac_Pendulum-v1"),
+    TooLong("td3", "HalfCheetah-v3", _V3, like="td3_Pendulum-v1"),
+    TooLong("ppo", "HalfCheetah-v3", _V3, like="ppo_Pendulum-v1"),
+    TooLong("tqc", "HalfCheetah-v3", _V3, like="tqc_Pendulum-v1"),
+    # One update of 32 rows every 4 steps; 4 epochs over every step, in minibatches of 256.
+    TooLong("dqn", "PongNoFrameskip-v4", _PONG, image_updates=10_000_000 // 4),
+    TooLong("ppo", "PongNoFrameskip-v4", _PONG, image_updates=10_000_000 * 4 // 32),
+]
