@@ -32,7 +32,7 @@ class Binding:
 
     def background(self) -> dict[str, Any]:
         """Flat defaults of the config, with the fixed values over them."""
-        return _defaults(self.config_class) | dict(self.fixed)
+        return written_over(_defaults(self.config_class), self.fixed)
 
     def check_names(self, names: Iterable[str]) -> None:
         """UserError for the first that is no hyperparameter, with the nearest that is one."""
@@ -69,6 +69,11 @@ class Binding:
         except UserError as error:
             return str(error)
         return None
+
+
+def written_over(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Both flat. `changes` win: an own network, `model`, takes the place of everything in `model/...`."""
+    return {name: value for name, value in values.items() if not any(overlap(name, n) for n in changes)} | {**changes}
 
 
 def overlap(left: str, right: str) -> bool:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tuneexp.addresses import is_address, load_address
 from tuneexp.config import Config
 from tuneexp.errors import UserError, nearest
-from tuneexp.sweep.space.binding import Binding, overlap
+from tuneexp.sweep.space.binding import Binding, overlap, written_over
 from tuneexp.sweep.space.dimensions import Values
 from tuneexp.sweep.space.parsing import Dimension, flat, nested, parse_entries
 from tuneexp.sweep.space.rehearsal import rehearse
@@ -159,7 +159,7 @@ class SearchSpace:
         moves = [{d.name: value} for d in self.dimensions.values() for value in d.values.probes()]
         for move in [{}, *moves]:
             try:
-                yield self._binding.config_class.model_validate(nested({**background, **move}))
+                yield self._binding.config_class.model_validate(nested(written_over(background, move)))
             except ValidationError:
                 continue
 
@@ -197,7 +197,7 @@ class SearchSpace:
         return walk(self._order, self._background(), constraints, pick)
 
     def _background(self) -> dict[str, Any]:
-        return (self._binding.background() if self._binding else {}) | self._free_constants()
+        return written_over(self._binding.background() if self._binding else {}, self._free_constants())
 
     def _free_constants(self) -> dict[str, Any]:
         fixed = self._binding.fixed if self._binding else {}
