@@ -16,14 +16,14 @@ import tuneexp
 PACKAGE = Path(tuneexp.__file__).parent
 # Top first. A module may import from its own layer and from those below.
 LAYERS: list[set[str]] = [
-    {"cli", "__main__"},
+    {"cli", "testing", "__main__"},
     {"sweep", "report"},
     {"trainable", "tracking"},
     {"trial"},
     {"algorithms"},
     {"execution"},
     {"learning"},
-    {"models", "data", "envs", "checkpoint", "testing"},
+    {"models", "data", "envs", "checkpoint"},
     {"rl"},
     {"addresses", "config", "trial_config"},
     {"errors"},

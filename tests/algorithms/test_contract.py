@@ -1,79 +1,63 @@
-"""What every algorithm must do. A new one joins by one line in `HYPERPARAMETERS`."""
+"""What every algorithm must do. A new one joins by one line: its name and the hyperparameters that solve the probes."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
-from tuneexp.algorithms.registry import ALGORITHMS, address_of, load_spec
-from tuneexp.testing.probes import PROBES, Probe
-from tuneexp.trial import Trial
-from tuneexp.trial_config import TrialConfig
+from tuneexp.algorithms.registry import ALGORITHMS
+from tuneexp.testing import contract
+from tuneexp.testing.config_facts import compiled_equals_eager
 
-# With which it solves every probe within BUDGET steps.
-HYPERPARAMETERS: dict[str, dict[str, Any]] = {
-    "ppo": {
-        "n_envs": 4, "n_steps": 32, "batch_size": 64, "n_epochs": 8, "learning_rate": 5e-3, "gamma": Probe.GAMMA,
-        "model": {"hidden_sizes": [16]},
-    },
+SMALL = {"hidden_sizes": [16]}
+ON_POLICY: dict[str, Any] = {"n_envs": 4, "learning_rate": 5e-3, "model": SMALL}
+PPO: dict[str, Any] = {**ON_POLICY, "n_steps": 32, "batch_size": 64, "n_epochs": 8}
+REPLAY: dict[str, Any] = {
+    "n_envs": 8, "learning_rate": 5e-3, "learning_starts": 128, "batch_size": 64, "buffer_size": 1000, "train_freq": 1,
+    "gradient_steps": 2, "model": SMALL,
 }  # fmt: skip
-BUDGET = 3072
-SEEDS = [0, 1, 2]
+DQN = {**REPLAY, "target_update_interval": 96, "exploration_final_eps": 0.2}
+C51 = {"distributional": True, "v_min": -2.0, "v_max": 2.0, "n_atoms": 21}
+RAINBOW = {**DQN, **C51, "double": True, "dueling": True, "n_step": 3, "prioritized": True, "noisy": True}
+SAC = {**REPLAY, "tau": 0.05, "ent_coef": 0.01}
+
+TestPPO = contract("ppo", PPO)
+TestRecurrentPPO = contract(
+    "ppo", {**PPO, "sequence_length": 4, "model": {**SMALL, "recurrent": "gru", "recurrent_size": 16}},
+    action_kinds=["discrete"],
+)  # fmt: skip
+TestA2C = contract("a2c", {**ON_POLICY, "n_steps": 8})
+TestDQN = contract("dqn", DQN)
+TestPrioritizedDQN = contract("dqn", {**DQN, "prioritized": True})
+TestRainbow = contract("dqn", RAINBOW)
+TestQRDQN = contract("qrdqn", {**DQN, "n_quantiles": 16})
+TestSAC = contract("sac", SAC, action_kinds=["continuous"])
+TestDiscreteSAC = contract("sac", SAC, action_kinds=["discrete"])
+TestTD3 = contract("td3", {**REPLAY, "tau": 0.05})
+TestDDPG = contract("ddpg", {**REPLAY, "tau": 0.05})
+TestTQC = contract("tqc", {**SAC, "n_quantiles": 8})
+
+
+def under_contract() -> list[Any]:
+    """The subjects of this file."""
+    return [value.subject for name, value in globals().items() if name.startswith("Test") and inspect.isclass(value)]
 
 
 def test_every_algorithm_is_under_contract() -> None:
-    assert set(HYPERPARAMETERS) == set(ALGORITHMS)
+    assert {subject.address for subject in under_contract()} == set(ALGORITHMS)
 
 
-def value_errors(trial: Trial, probe: type[Probe]) -> Tensor:
-    """[S]: the largest error of the value function over the probe's observations."""
-    obs = torch.tensor(probe.contexts)[:, None, None].expand(-1, len(SEEDS), 1, -1)
-    values = trial.learner.nets().frozen.value(obs)[..., 0]
-    return (values - torch.tensor(probe.values)[:, None]).abs().max(0).values
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_kind_of_action_is_under_contract(algorithm: str) -> None:
+    own = [subject for subject in under_contract() if subject.address == algorithm]
+    kinds = {kind for subject in own for kind in subject.kinds}
+    assert kinds == set(own[0].spec.action_kinds) - {"multi_discrete"}
 
 
-def solved(trial: Trial, probe: type[Probe]) -> list[bool]:
-    """For each seed: the right values, and the right actions where they matter."""
-    right = value_errors(trial, probe) < 0.15
-    if probe.solved_return is not None:
-        right &= torch.from_numpy(trial.evaluate(12, seed=5).mean(1)) >= probe.solved_return
-    return right.tolist()
-
-
-@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.__name__)
-@pytest.mark.parametrize("algorithm", HYPERPARAMETERS)
-def test_it_solves_the_probe_and_an_untrained_network_does_not(algorithm: str, probe: type[Probe]) -> None:
-    trial = Trial(
-        load_spec(algorithm),
-        TrialConfig(
-            algorithm=algorithm,
-            env=f"tuneexp.testing.probes:{probe.__name__}",
-            seeds=SEEDS,
-            budget_env_steps=BUDGET,
-            report_every_env_steps=BUDGET,
-            compile="off",
-            hyperparameters=HYPERPARAMETERS[algorithm],
-        ),
-    )
-    assert not any(solved(trial, probe))
-    if probe.solved_return is not None:
-        assert (trial.evaluate(12, seed=5).mean(1) < probe.solved_return).all(), "nor are its actions right"
-    trial.advance()
-    assert all(solved(trial, probe)), value_errors(trial, probe)
-
-
-@pytest.mark.parametrize("algorithm", HYPERPARAMETERS)
-def test_its_name_leads_to_it_and_back(algorithm: str) -> None:
-    spec = load_spec(algorithm)
-    assert spec.name == algorithm
-    assert address_of(spec) == algorithm
-    assert spec.config_class.parse({}, algorithm) == spec.config_class()
-
-
-@pytest.mark.parametrize("algorithm", HYPERPARAMETERS)
-def test_every_hyperparameter_has_a_description(algorithm: str) -> None:
-    fields = load_spec(algorithm).config_class.model_fields
-    assert not [name for name, field in fields.items() if not (field.description or "").endswith(".")]
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("subject", under_contract(), ids=lambda subject: subject.address)
+def test_compiled_training_equals_eager_training(subject: Any) -> None:
+    compiled_equals_eager(subject)

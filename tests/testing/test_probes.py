@@ -22,7 +22,8 @@ def test_a_probe_is_a_well_formed_environment(probe: type[Probe]) -> None:
 
 
 def discounted(probe: type[Probe], context: int, best: bool) -> float:
-    """The discounted return of an episode that starts in a context, by the best action or by one that is wrong."""
+    """The discounted return of an episode that starts in a context, by the best action or by one that is wrong; one
+    that is cut counts what would have followed."""
     env = probe()
     env.reset(seed=0)
     env._context = context
@@ -31,8 +32,10 @@ def discounted(probe: type[Probe], context: int, best: bool) -> float:
         actions = [np.array([a], np.float32) for a in (-0.8, 0.8, 0.0)] if probe.continuous else range(probe.n_actions)
         rewards = [env._reward(action) for action in actions] if probe.solved_return is not None else [0.0]
         chosen = list(actions)[int(np.argmax(rewards) if best else np.argmin(rewards))]
-        _, reward, done, _, _ = env.step(chosen)
+        _, reward, done, cut, _ = env.step(chosen)
         total, factor = total + factor * reward, factor * probe.GAMMA
+        if cut:
+            return total + factor * discounted(probe, env._context, best)
     return total
 
 

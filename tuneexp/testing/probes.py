@@ -21,13 +21,15 @@ class Probe(gymnasium.Env[Observation, Any]):
     """An episode of `length` steps over the observations of `contexts`, one of which is drawn at its start.
 
     values: the discounted value of each context under the best policy, for a discount factor of `GAMMA`.
-    solved_return: a mean episode return at or above it needs the ability; None where actions don't matter."""
+    solved_return: a mean episode return at or above it needs the ability; None where actions don't matter.
+    starts: the contexts in which an episode may begin; None: in each."""
 
     GAMMA: ClassVar[float] = 0.9
 
     contexts: ClassVar[tuple[tuple[float, ...], ...]]
     values: ClassVar[tuple[float, ...]]
     solved_return: ClassVar[float | None] = None
+    starts: ClassVar[tuple[int, ...] | None] = None
     n_actions: ClassVar[int] = 2
     continuous: ClassVar[bool] = False
 
@@ -49,7 +51,8 @@ class Probe(gymnasium.Env[Observation, Any]):
         return self._observation(), reward, True, False, {}
 
     def _first_context(self) -> int:
-        return int(self.np_random.integers(len(self.contexts)))
+        starts = range(len(self.contexts)) if self.starts is None else self.starts
+        return int(starts[self.np_random.integers(len(starts))])
 
     def _observation(self) -> Observation:
         return np.array(self.contexts[self._context], np.float32)
@@ -83,14 +86,27 @@ class RewardOneStepLater(Probe):
 
     contexts = ((0.0,), (1.0,))
     values = (Probe.GAMMA, 1.0)
-
-    def _first_context(self) -> int:
-        return 0
+    starts = (0,)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         last = self._context == 1
         self._context = 1
         return self._observation(), float(last), last, False, {}
+
+
+class CutShort(Probe):
+    """Every second episode that begins in context 0 is cut (truncated, not terminated) on its way to context 1, where
+    reward 1 is: the value of the first comes from that of the true next observation. The reward of context 2 is -1, so
+    the observation that the next episode begins with is worth something else. Contexts 1 and 2 end in a termination."""
+
+    contexts = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    values = (Probe.GAMMA, 1.0, -1.0)
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        if self._context == 0:
+            self._context = 1
+            return self._observation(), 0.0, False, bool(self.np_random.integers(2)), {}
+        return self._observation(), self.values[self._context], True, False, {}
 
 
 class ActionMatters(Probe):
@@ -128,6 +144,10 @@ class RewardOneStepLaterContinuous(RewardOneStepLater):
     continuous = True
 
 
+class CutShortContinuous(CutShort):
+    continuous = True
+
+
 class ActionMattersContinuous(ActionMatters):
     """The nearer the action is to 0.8, the better."""
 
@@ -153,11 +173,13 @@ PROBES: tuple[type[Probe], ...] = (
     ConstantReward,
     RewardFromObservation,
     RewardOneStepLater,
+    CutShort,
     ActionMatters,
     ActionMattersGivenObservation,
     ConstantRewardContinuous,
     RewardFromObservationContinuous,
     RewardOneStepLaterContinuous,
+    CutShortContinuous,
     ActionMattersContinuous,
     ActionMattersGivenObservationContinuous,
 )

@@ -1,0 +1,82 @@
+"""Facts about learning: each probe is solved by training, and by nothing else."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor
+
+from tuneexp.testing.probes import PROBES, Probe
+from tuneexp.testing.subject import Subject, require, training_steps
+from tuneexp.testing.values import values_of
+from tuneexp.trial import Trial
+
+EVALUATION = {"episodes": 12, "seed": 5}
+
+
+def probes_for(kinds: tuple[str, ...]) -> list[type[Probe]]:
+    return [probe for probe in PROBES if ("continuous" if probe.continuous else "discrete") in kinds]
+
+
+def solves(subject: Subject, probe: type[Probe]) -> None:
+    trial = _trial(subject, probe)
+    try:
+        training_steps(trial)
+        errors, right = value_errors(subject, trial, probe), actions_right(trial, probe)
+        require(
+            (errors < subject.tolerance).all(),
+            f"after {trial.env_steps} steps its values are off by {_shown(errors)} (seeds {list(subject.seeds)}); "
+            f"they are {list(probe.values)}, {subject.tolerance:g} is allowed",
+        )
+        require(right.all(), f"after {trial.env_steps} steps its actions are wrong for {_wrong(subject, right)}")
+    finally:
+        trial.close()
+
+
+def untrained_solves_none(subject: Subject) -> None:
+    """Else the probes would say nothing about training."""
+    for probe in probes_for(subject.kinds):
+        trial = _trial(subject, probe)
+        try:
+            right = actions_right(trial, probe)
+            near = value_errors(subject, trial, probe) < subject.tolerance
+            require(not (near & right).any(), f"an untrained network solves {probe.__name__}")
+        finally:
+            trial.close()
+
+
+def value_errors(subject: Subject, trial: Trial, probe: type[Probe]) -> Tensor:
+    """[S]: the largest error over the probe's observations. A network with a memory is asked only about those with
+    which an episode begins: the others have a past."""
+    memory = getattr(trial.learner.model, "state_size", 0)
+    asked = probe.starts if memory and probe.starts is not None else range(len(probe.contexts))
+    obs = torch.tensor([probe.contexts[index] for index in asked])
+    expected = torch.tensor([probe.values[index] for index in asked])
+    errors = (values_of(trial, subject.values, obs) - expected[:, None]).abs()
+    return errors.nan_to_num(float("inf")).max(0).values
+
+
+def actions_right(trial: Trial, probe: type[Probe]) -> Tensor:
+    """[S] bool; right where actions don't matter."""
+    if probe.solved_return is None:
+        return torch.ones(len(trial.config.seeds), dtype=torch.bool)
+    return torch.from_numpy(trial.evaluate(**EVALUATION).mean(1)) >= probe.solved_return
+
+
+def _trial(subject: Subject, probe: type[Probe]) -> Trial:
+    env = f"{probe.__module__}:{probe.__name__}"
+    return subject.trial(env, subject.seeds, subject.budget_env_steps, gamma=Probe.GAMMA)
+
+
+def _shown(numbers: Tensor) -> str:
+    return "[" + ", ".join(f"{number:.3g}" for number in numbers.tolist()) + "]"
+
+
+def _wrong(subject: Subject, right: Tensor) -> str:
+    return "seeds " + ", ".join(str(seed) for seed, ok in zip(subject.seeds, right.tolist(), strict=True) if not ok)
+
+
+def words(name: str) -> str:
+    """`RewardOneStepLater` -> `reward_one_step_later`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

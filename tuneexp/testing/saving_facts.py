@@ -1,0 +1,113 @@
+"""Facts about checkpoints and reused actors: training goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tuneexp import checkpoint
+from tuneexp.algorithms.registry import address_of, load_spec
+from tuneexp.testing.subject import Subject, differences, first_of, require, training_steps
+from tuneexp.trial import Trial
+
+RESUME_TIMEOUT_S = 300.0
+
+
+def changes_for_saving(subject: Subject) -> dict[str, Any]:
+    """All that a checkpoint can hold: statistics of observations and rewards, windows that are open, a schedule."""
+    fields = subject.spec.config_class.model_fields
+    wanted = {"normalize_observation": True, "normalize_reward": True, "learning_rate": "linear:0.002"}
+    if subject.has_replay:
+        wanted["n_step"] = 3
+    return {name: value for name, value in wanted.items() if name in fields}
+
+
+def goes_on_bit_for_bit(subject: Subject) -> None:
+    """Saved in the middle, loaded here and in a new process, trained to the end: the same state as uninterrupted."""
+    changes = changes_for_saving(subject)
+    half = subject.rounds(**changes)
+    trial = subject.short_trial((2, 7), 2 * half, **changes)
+    with tempfile.TemporaryDirectory() as work:
+        try:
+            saved = checkpoint.write(Path(work) / "half", training_steps(trial, half).state_dict())
+            checkpoint.write(Path(work) / "whole", training_steps(trial).state_dict())
+        finally:
+            trial.close()
+        resume(saved, Path(work) / "here")
+        _resume_elsewhere(saved, Path(work) / "elsewhere")
+        first, whole = (_state(Path(work) / name) for name in ("half", "whole"))
+        require(differences(first["learner"]["parameters"], whole["learner"]["parameters"]), "nothing more was learned")
+        for name, where in {"here": "a new trial", "elsewhere": "a new process"}.items():
+            found = differences(whole, _state(Path(work) / name))
+            require(not found, f"loaded into {where}, training ends elsewhere: {first_of(found)} differ")
+
+
+def resume(folder: Path, output: Path) -> None:
+    """Load a checkpoint, train to the end of its budget, save."""
+    from tuneexp.trial_config import TrialConfig
+
+    state = checkpoint.read(folder)
+    config = TrialConfig.parse(state["config"], "the checkpoint")
+    trial = Trial(load_spec(config.algorithm), config)
+    try:
+        trial.load_state_dict(state)
+        checkpoint.write(output, training_steps(trial).state_dict())
+    finally:
+        trial.close()
+
+
+def _resume_elsewhere(folder: Path, output: Path) -> None:
+    command = [sys.executable, "-m", "tuneexp.testing.resume", str(folder), str(output)]
+    paths = [path or os.getcwd() for path in sys.path]  # where this process found the algorithm
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=RESUME_TIMEOUT_S,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    last = done.stderr.strip().splitlines()[-1:]
+    require(done.returncode == 0, f"a new process could not go on: {' '.join(last)}")
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    """All but the wall clock."""
+    return {key: value for key, value in checkpoint.read(folder).items() if key != "train_s"}
+
+
+def reset_config_is_a_fresh_start(subject: Subject) -> None:
+    """An actor that takes another configuration has what a fresh one has, and takes over the programs that fit."""
+    from tuneexp.trainable import AlgorithmTrainable
+
+    bound = type("Bound", (AlgorithmTrainable,), {"bound_spec": subject.spec})
+    rounds = subject.rounds()
+    reused = bound(config=subject.short_config((3, 4), rounds, learning_rate=0.01).model_dump())
+    try:
+        reused.train()
+        programs = reused.trial.programs
+        for seeds, changes in (((0, 1), {}), ((0, 1, 2), {"normalize_observation": True}), ((5,), {})):
+            config = subject.short_config(seeds, rounds, **changes).model_dump()
+            require(reused.reset_config(config) is True, "reset_config did not say that it was done")
+            if seeds == (0, 1):
+                require(reused.trial.programs is programs, "programs were built again for the same shapes")
+            _require_fresh(bound(config=config), reused)
+    finally:
+        reused.cleanup()
+
+
+def _require_fresh(fresh: Any, reused: Any) -> None:
+    try:
+        for when in ("before training", "after training"):
+            found = differences(fresh.trial.state_dict()["learner"], reused.trial.state_dict()["learner"])
+            require(not found, f"{when}, a reused actor has another state than a fresh one: {first_of(found)}")
+            if when == "before training":
+                results = [fresh.train(), reused.train()]
+        require(results[0]["return_per_seed"] == results[1]["return_per_seed"], "a reused actor has another result")
+    finally:
+        fresh.cleanup()
+
+
+def its_name_leads_to_it_and_back(subject: Subject) -> None:
+    require(load_spec(subject.address) is subject.spec, f"{subject.address} is another algorithm")
+    require(address_of(subject.spec) == subject.address, f"its address is {address_of(subject.spec)}")

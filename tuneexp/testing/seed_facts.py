@@ -1,0 +1,111 @@
+"""Facts about seeds: they are an axis, none disturbs another, and the same ones give the same result."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from tuneexp.data.prioritized import PrioritizedReplay
+from tuneexp.testing.subject import (
+    Subject,
+    differences,
+    distance,
+    first_of,
+    of_seed,
+    require,
+    training_steps,
+)  # fmt: skip
+from tuneexp.trial import Trial
+
+# Share of the way that training moved the parameters. Rounding alone stays far below, unless trajectories part.
+SAME_RUN = 2e-3
+SPARE_ROUNDS = 3
+
+
+def same_seeds_same_result(subject: Subject) -> None:
+    first, second, other = (_state_after(subject, seeds) for seeds in ((3, 5), (3, 5), (3, 6)))
+    found = differences(first, second)
+    require(not found, f"the same seeds gave another result: {first_of(found)} differ")
+    require(differences(first["learner"], other["learner"]), "other seeds gave the same result")
+
+
+def _state_after(subject: Subject, seeds: tuple[int, ...]) -> dict[str, Tensor]:
+    trial = subject.short_trial(seeds)
+    try:
+        state = training_steps(trial).state_dict()
+        return {name: state[name] for name in ("learner", "group", "experience")}
+    finally:
+        trial.close()
+
+
+def single_run(subject: Subject, seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """One seed trained alone: its parameters at first and at last. Kept for the next question."""
+    key = ("alone", seed)
+    if key not in subject.kept:
+        trial = subject.short_trial([seed])
+        before = of_seed(trial, 0)
+        subject.kept[key] = before, of_seed(training_steps(trial), 0)
+        trial.close()
+    return subject.kept[key]
+
+
+def at_once_are_single_runs(subject: Subject, n_seeds: int) -> None:
+    trial = subject.short_trial(range(n_seeds))
+    try:
+        training_steps(trial)
+        for seed in range(n_seeds):
+            first, alone = single_run(subject, seed)
+            moved, apart = distance(first, alone), distance(of_seed(trial, seed), alone)
+            require(
+                apart <= SAME_RUN * moved,
+                f"seed {seed} among {n_seeds} is not what it is alone: its parameters moved by {moved:.3g} and are "
+                f"{apart:.3g} apart after {trial.learner.n_updates} updates",
+            )
+    finally:
+        trial.close()
+
+
+def nan_stays_with_its_seed(subject: Subject) -> None:
+    """Parameters of seed 1 of three turn NaN in the middle: it is named, and the others are as without it."""
+    healthy, sick = (subject.short_trial((0, 1, 2), subject.rounds() + SPARE_ROUNDS) for _ in range(2))
+    try:
+        for trial in (healthy, sick):
+            training_steps(trial, subject.rounds())
+        for leaf in sick.learner.parameters.values():
+            leaf[1] = float("nan")
+        for trial in (healthy, sick):
+            training_steps(trial)
+        require(sick.learner.failed.tolist() == [False, True, False], f"failed seeds: {sick.learner.failed.tolist()}")
+        _require_others_untouched(healthy, sick)
+    finally:
+        healthy.close()
+        sick.close()
+
+
+def huge_rewards_stay_with_their_seed(subject: Subject) -> None:
+    """Rewards of seed 1 grow beyond what float32 can square. It may fail; the others are as without it."""
+    env = "tuneexp.testing.worlds:Overflow" + ("" if "discrete" in subject.kinds else "Continuous")
+    rounds = subject.rounds() + SPARE_ROUNDS
+    healthy = subject.short_trial((0, 1, 2), rounds, env=env)
+    sick = subject.short_trial((0, 1, 2), rounds, env=env, env_kwargs={"victim": 1})
+    try:
+        training_steps(healthy)
+        training_steps(sick)
+        require(not sick.learner.failed[[0, 2]].any(), "a healthy seed was stopped with it")
+        require(differences(of_seed(sick, 1), of_seed(healthy, 1)), "the rewards of seed 1 made no difference to it")
+        _require_others_untouched(healthy, sick)
+    finally:
+        healthy.close()
+        sick.close()
+
+
+def _require_others_untouched(healthy: Trial, sick: Trial) -> None:
+    for index in (0, 2):
+        found = differences(of_seed(healthy, index), of_seed(sick, index))
+        require(not found, f"seed {index} was changed by the NaN of seed 1: {first_of(found)}")
+    returns = [trial.evaluate(2, seed=1) for trial in (healthy, sick)]
+    require((returns[0][[0, 2]] == returns[1][[0, 2]]).all(), "the other seeds act differently")
+    buffer = None if sick.experience is None else sick.experience.buffer
+    if isinstance(buffer, PrioritizedReplay):
+        priorities = [np.concatenate([np.asarray(own) for own in buffer.state_dict()["priorities"]])]
+        require(np.isfinite(priorities[0]).all(), "priorities of rows are no longer finite")

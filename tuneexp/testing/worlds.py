@@ -1,0 +1,47 @@
+"""Environments that something goes wrong in, for the facts about what must then stay as it is."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete, Space
+
+from tuneexp.envs.randomness import env_seed
+
+MOST_ENVS = 256
+
+
+class Overflow(gymnasium.Env[Any, Any]):
+    """A random walk in episodes of 7 steps, each third of which terminates. victim: the training seed whose rewards,
+    from its `calm_steps`-th step on, are beyond the squares of float32."""
+
+    continuous: ClassVar[bool] = False
+
+    def __init__(self, victim: int | None = None, calm_steps: int = 10) -> None:
+        self.observation_space = Box(-np.inf, np.inf, (3,), np.float32)
+        self.action_space: Space[Any] = Box(-1.0, 1.0, (1,), np.float32) if self.continuous else Discrete(2)
+        self._victims = set() if victim is None else {env_seed(victim, index) for index in range(MOST_ENVS)}
+        self._calm_steps = calm_steps
+        self._poisoned, self._total, self._episode = False, 0, 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        if seed is not None:
+            self._poisoned = seed in self._victims
+        self._time, self._episode = 0, self._episode + 1
+        self._position = self.np_random.normal(size=3).astype(np.float32)
+        return self._position, {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self._time, self._total = self._time + 1, self._total + 1
+        self._position = self._position + self.np_random.normal(size=3).astype(np.float32) * 0.1
+        poisoned = self._poisoned and self._total > self._calm_steps
+        reward = 1e38 if poisoned else float(np.asarray(action).reshape(-1)[0])
+        ended = self._time == 7
+        return self._position, reward, ended and self._episode % 3 == 0, ended and self._episode % 3 != 0, {}
+
+
+class OverflowContinuous(Overflow):
+    continuous = True
