@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 
 class Recall(gymnasium.Env[Any, Any]):
@@ -52,3 +52,37 @@ class RandomLengths(gymnasium.Env[Any, Any]):
 
     def _obs(self) -> Any:
         return self.np_random.normal(size=3).astype(np.float32)
+
+
+class Forbidding(gymnasium.Env[Any, Any]):
+    """A new random mask at each step. A forbidden action is written down, and costs 1. Of the allowed ones the lowest
+    earns 1, the others nothing."""
+
+    taken_in_spite: ClassVar[int] = 0
+
+    def __init__(self, n_actions: int = 8, allowed: int = 3, parts: int = 1) -> None:
+        self.n_actions, self.allowed, self.parts = n_actions, allowed, parts
+        self.observation_space = Box(0.0, 1.0, (1,), np.float32)
+        self.action_space: Any = Discrete(n_actions) if parts == 1 else MultiDiscrete([n_actions] * parts)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.time = 0
+        return self._obs(), {}
+
+    def step(self, action: Any) -> Any:
+        choices = np.ravel(action)
+        obeyed = all(self.mask[part, choice] for part, choice in enumerate(choices))
+        type(self).taken_in_spite += not obeyed
+        best = all(int(choice) == int(self.mask[part].argmax()) for part, choice in enumerate(choices))
+        self.time += 1
+        return self._obs(), float(best) if obeyed else -1.0, False, self.time == 10, {}
+
+    def action_masks(self) -> Any:
+        return self.mask.ravel()
+
+    def _obs(self) -> Any:
+        self.mask = np.zeros((self.parts, self.n_actions), np.int8)
+        for part in range(self.parts):
+            self.mask[part, self.np_random.permutation(self.n_actions)[: self.allowed]] = 1
+        return np.array([self.time / 10], np.float32)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete
 from torch import Tensor, nn
+
+from tuneexp.rl.packing import packed_size
 
 
 class Wide(nn.Module):
-    """For PPO, A2C and DQN: every head they ask for, for vector observations."""
+    """For PPO, A2C and DQN: every head they ask for, for vector observations and packed dictionaries."""
 
-    def __init__(self, observation_space: Box, action_space: Any, width: int = 8) -> None:
+    def __init__(self, observation_space: Box | Dict, action_space: Any, width: int = 8) -> None:
         super().__init__()
-        size = observation_space.shape[0]
+        size = packed_size(observation_space) if isinstance(observation_space, Dict) else observation_space.shape[0]
         self.trunk = nn.Sequential(nn.Linear(size, width), nn.ReLU())
         self.value_layer = nn.Linear(width, 1)
         outputs = int(action_space.n) if isinstance(action_space, Discrete) else action_space.shape[0]
