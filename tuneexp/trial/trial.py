@@ -22,6 +22,7 @@ from tuneexp.execution.objective import Objective
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import TrialPrograms, programs_for
 from tuneexp.execution.training_ops import Training
+from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.compilation import CompileMode, Workload
 from tuneexp.learning.learner import Learner
 from tuneexp.trial.building import build_experience, shapes_of
@@ -36,6 +37,7 @@ class Trial:
     """`advance()` trains to the next report. The clock is `env_steps`, per seed."""
 
     def __init__(self, spec: AlgorithmSpec, config: TrialConfig) -> None:
+        flush_denormals()
         self.spec, self.config = spec, config
         self.cfg: AlgorithmConfig = spec.config_class.parse(
             config.hyperparameters, spec.name, see=f"tuneexp describe {spec.name}"
