@@ -8,12 +8,13 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from tuneexp.envs import SeedEnvs
-from tuneexp.testing.probes import PROBES, Probe
+from tuneexp.testing.probes import PROBES, CutShort, Probe
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.__name__)
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_probe_is_a_well_formed_environment(probe: type[Probe]) -> None:
+def test_a_probe_is_a_well_formed_environment(probe: type[Probe], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CutShort, "cut_share", 0.0)  # gymnasium takes a cut after one step for a mistake
     check_env(probe(), skip_render_check=True)
     assert isinstance(probe().action_space, gymnasium.spaces.Box) == probe.__name__.endswith("Continuous")
     envs = SeedEnvs(f"tuneexp.testing.probes:{probe.__name__}", [0, 1], 3)
@@ -45,3 +46,16 @@ def test_the_values_of_a_probe_are_the_best_returns(probe: type[Probe]) -> None:
         assert discounted(probe, context, best=True) == pytest.approx(value)
         if probe.solved_return is not None:
             assert discounted(probe, context, best=False) < probe.solved_return
+
+
+def test_a_cut_is_a_truncation_on_the_way_to_the_true_next_observation() -> None:
+    env = CutShort()
+    env.reset(seed=0)
+    cuts = 0
+    for _ in range(100):
+        env._context = 0
+        observation, reward, terminated, truncated, _ = env.step(0)
+        cuts += truncated
+        assert tuple(observation) == CutShort.contexts[1]
+        assert (reward, terminated) == (0.0, False)
+    assert 30 < cuts < 70

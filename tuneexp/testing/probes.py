@@ -101,11 +101,12 @@ class CutShort(Probe):
 
     contexts = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     values = (Probe.GAMMA, 1.0, -1.0)
+    cut_share: ClassVar[float] = 0.5
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         if self._context == 0:
             self._context = 1
-            return self._observation(), 0.0, False, bool(self.np_random.integers(2)), {}
+            return self._observation(), 0.0, False, bool(self.np_random.random() < self.cut_share), {}
         return self._observation(), self.values[self._context], True, False, {}
 
 
