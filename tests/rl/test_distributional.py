@@ -14,7 +14,7 @@ ATOMS = torch.tensor([-1.0, 0.0, 1.0])
 
 def test_atoms_reach_from_end_to_end() -> None:
     assert atoms_between(-1.0, 1.0, 3, torch.zeros(1)).tolist() == [-1.0, 0.0, 1.0]
-    assert atoms_between(torch.tensor(0.0), torch.tensor(10.0), 5, torch.zeros(1)).tolist() == [0.0, 2.5, 5.0, 7.5, 10.0]
+    assert atoms_between(torch.tensor(0.0), torch.tensor(4.0), 3, torch.zeros(1)).tolist() == [0.0, 2.0, 4.0]
 
 
 def test_the_mass_of_a_target_atom_is_shared_by_its_neighbours() -> None:
