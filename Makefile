@@ -7,6 +7,8 @@ STAMP  := $(VENV)/.installed
 PEERS  := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 SOURCES := tuneexp tests experiments benchmarks
+# Two at a time: one does the sweeps (tests/conftest.py), which mostly wait, the other what computes.
+PYTEST  := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # One thread per process: tests and trials share the cores by running side by side.
 export OMP_NUM_THREADS := 1
@@ -21,7 +23,7 @@ demo: $(STAMP) ## tune PPO on CartPole with a live leaderboard, a minute or two
 	$(BIN)/python experiments/cartpole_ppo.py
 
 test: $(STAMP) ## all tests, the slow ones too (real sweeps are killed and resumed)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 # `make check test` runs the fast tests once: `test` contains them.
 check: static $(if $(filter test,$(MAKECMDGOALS)),,test-fast) ## format check, lint, types and the fast tests
@@ -32,7 +34,7 @@ static: $(STAMP)
 	$(BIN)/mypy
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 bench: $(STAMP) $(PEERS_STAMP) ## measure against Stable-Baselines3 and RLlib; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks all --peers $(PEERS)/bin/python
