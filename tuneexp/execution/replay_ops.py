@@ -51,15 +51,16 @@ def replay_updates(learner: Learner, experience: Experience, n_updates: int, bat
     """`n_updates` gradient steps of `batch_size` rows; seeds with fewer rows than that sit out."""
     buffer = experience.buffer
     learner.require_rows(buffer.size >= batch_size)
-    if learner.resting or not n_updates:
+    if not n_updates:
         return
-    # All are drawn before any is used, each seed from its own generator: what a seed draws depends on it alone.
+    # All are drawn before any is used, each seed from its own generator and also where all seeds rest: what a seed
+    # draws depends on it alone, not on whether the others have rows enough.
     noise = learner.draw_noise(n_updates, batch_size)
     if isinstance(buffer, PrioritizedReplay):
         _prioritized_updates(learner, experience, buffer, n_updates, batch_size, noise, view)
     else:
         rows = buffer.draw(n_updates, batch_size, learner.generators)
-        for update, minibatch in enumerate(experience.minibatches(rows)):
+        for update, minibatch in enumerate(() if learner.resting else experience.minibatches(rows)):
             learner.learn_on(minibatch, noise, update)
     learner.freeze_non_finite()
 
@@ -72,7 +73,10 @@ def _prioritized_updates(
     buffer.alpha = view.prioritized_alpha
     for update in range(n_updates):
         rows = buffer.draw(1, batch_size, learner.generators)
+        if learner.resting:
+            continue
         (minibatch,) = experience.minibatches(rows)
         minibatch["weight"] = buffer.weights(rows[0], view.prioritized_beta)
         outputs = learner.learn_on(minibatch, noise, update)
-        buffer.update_priorities(rows[0], outputs["priority"], ~learner.failed)
+        _, learned = learner.log.latest()
+        buffer.update_priorities(rows[0], outputs["priority"], learned)
