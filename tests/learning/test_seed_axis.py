@@ -9,7 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.small import minibatch_of, moments_of, parameters_of, rollout_batch, same, small_trial, step_on, training_steps
+from tests.small import (
+    minibatch_of,
+    moments_of,
+    parameters_of,
+    rollout_batch,
+    same,
+    small_trial,
+    step_on,
+    training_steps,
+)
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.data.sample_batch import SEED_ROW_AXES, SampleBatch
