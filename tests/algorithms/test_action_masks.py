@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from gymnasium.spaces import Box, Dict, Discrete
 
 from tests.algorithms.memory_envs import Forbidding
 from tests.algorithms.networks import Wide
 from tests.small import rollout_batch, small_trial
+from tuneexp.algorithms.actor_critic import build_model
+from tuneexp.algorithms.ppo import PPOConfig
 from tuneexp.errors import UserError
+from tuneexp.learning.hyper import CfgView
 from tuneexp.rl.distributions import Categorical
 from tuneexp.trial import Trial
 
@@ -89,3 +93,10 @@ def test_a_mask_that_is_not_there_is_refused(changes: dict[str, Any], told: str)
     defaults = {"env": Forbidding, "wrappers": ["ActionMask"], "action_mask": "action_mask"}
     with pytest.raises(UserError, match=told):
         small_trial([0], **{**defaults, **changes})
+
+
+def test_a_mask_that_normalisation_would_scale_is_refused() -> None:
+    space = Dict({"allowed": Box(0.0, 1.0, (2,)), "x": Box(-1.0, 1.0, (3,))})
+    cfg = CfgView({**PPOConfig().model_dump(), "action_mask": "allowed", "normalize_observation": True})
+    with pytest.raises(UserError, match=r"'allowed' is a Box of floats.*make it MultiBinary"):
+        build_model(space, Discrete(2), cfg)

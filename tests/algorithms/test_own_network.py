@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from typer.testing import CliRunner
 
 from tests.algorithms.networks import Headless, Parts, Wide
@@ -133,10 +134,20 @@ def test_a_changed_source_is_reported_and_a_moved_file_is_the_same_network(
     trial.close()
 
 
-def test_two_networks_of_the_same_shapes_do_not_share_their_programs() -> None:
-    """Programs are kept for the next trial of an actor."""
-    one, other = small_trial(model=f"{FILE}:Wide"), small_trial(model=WIDE)
-    assert one.programs is not other.programs
+class Negated(Wide):
+    """The same shapes and the same program text around it, another policy."""
+
+    def policy(self, obs: Tensor) -> Tensor:
+        return -super().policy(obs)
+
+
+def test_a_class_that_took_the_place_of_another_does_not_get_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs are kept for the next trial of an actor; in a notebook a class is often written anew."""
+    first, again = small_trial(model=WIDE), small_trial(model=WIDE)
+    assert first.programs is again.programs
+    monkeypatch.setattr("tests.algorithms.networks.Wide", Negated)
+    other = small_trial(model=WIDE)
+    assert other.programs is not first.programs
 
 
 def test_the_configuration_can_be_written_and_read_again() -> None:

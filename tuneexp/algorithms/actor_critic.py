@@ -8,18 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
+import numpy as np
 import torch
+from gymnasium.spaces import Dict
 from pydantic import model_validator
 from torch import Tensor, nn
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.networks import ActorCriticConfig
 from tuneexp.config import structural
+from tuneexp.errors import UserError
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.models.actor_critic import ActorCritic
 from tuneexp.models.own import OwnActorCritic
 from tuneexp.rl.distributions import Distribution
+from tuneexp.rl.packing import layout
 from tuneexp.rl.returns import gae
 
 # Gradients fade, and time grows, with the steps that are unrolled.
@@ -69,12 +73,25 @@ class OnPolicyConfig(AlgorithmConfig):
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    if cfg.normalize_observation and cfg.action_mask is not None:
+        _refuse_scaled_mask(observation_space, cfg.action_mask)
     if isinstance(cfg.model, str):
         return OwnActorCritic(
             cfg.model, observation_space, action_space, owner="an actor-critic (ppo, a2c)", kwargs=cfg.model_kwargs,
             action_mask=cfg.action_mask,
         )  # fmt: skip
     return ActorCritic(observation_space, action_space, action_mask=cfg.action_mask, **cfg.model.model_dump())
+
+
+def _refuse_scaled_mask(observation_space: Any, name: str) -> None:
+    """Normalisation scales floating point parts of observations, after which no 0 of a mask is a 0."""
+    leaves = layout(observation_space) if isinstance(observation_space, Dict) else []
+    of_floats = {leaf.name for leaf in leaves if np.issubdtype(leaf.space.dtype, np.floating)}
+    if name in of_floats and name.rpartition("/")[2] != "action_mask":
+        raise UserError(
+            f"action_mask {name!r} is a Box of floats, which normalize_observation would scale; make it MultiBinary, "
+            "or leave normalize_observation off"
+        )
 
 
 def act(
