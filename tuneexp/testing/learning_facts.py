@@ -7,12 +7,14 @@ import re
 import torch
 from torch import Tensor
 
+from tuneexp.learning.nets import Nets
 from tuneexp.testing.probes import PROBES, Probe
 from tuneexp.testing.subject import Subject, require, training_steps
 from tuneexp.testing.values import values_of
 from tuneexp.trial import Trial
 
 EVALUATION = {"episodes": 12, "seed": 5}
+LOG_PROB_TOLERANCE = 1e-4
 
 
 def probes_for(kinds: tuple[str, ...]) -> list[type[Probe]]:
@@ -44,6 +46,29 @@ def untrained_solves_none(subject: Subject) -> None:
             require(not (near & right).any(), f"an untrained network solves {probe.__name__}")
         finally:
             trial.close()
+
+
+def stored_log_probs_are_of_their_actions(subject: Subject) -> None:
+    """Of an algorithm that keeps them (`log_prob`, beside a model with `dist`): under the networks that acted, before
+    and after learning, so the first ratio of new to old is one."""
+    trial = subject.short_trial(subject.seeds)
+    try:
+        for _ in range(2):
+            trial.learner.start_rollout(trial.progress, trial.env_steps, 0)
+            fragment = trial.group.sample(2)
+            if "log_prob" not in fragment or not callable(getattr(trial.learner.model, "dist", None)):
+                return
+            for index in range(len(subject.seeds)):
+                parameters = {name: leaf[index] for name, leaf in trial.learner.parameters.items()}
+                given = [fragment[name][:, index] for name in ("obs", "state") if name in fragment]
+                with torch.no_grad():
+                    dist = Nets.of_one_seed(trial.learner.model, parameters).frozen.dist(*given)
+                    again = dist.log_prob(fragment["action"][:, index])
+                apart = (again - fragment["log_prob"][:, index]).abs().max()
+                require(apart < LOG_PROB_TOLERANCE, f"stored log-probabilities are off by up to {apart:.3g}")
+            training_steps(trial, 1)
+    finally:
+        trial.close()
 
 
 def value_errors(subject: Subject, trial: Trial, probe: type[Probe]) -> Tensor:

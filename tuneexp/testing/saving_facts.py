@@ -9,31 +9,43 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from tuneexp import checkpoint
 from tuneexp.algorithms.registry import address_of, load_spec
 from tuneexp.testing.subject import Subject, differences, first_of, require, training_steps
 from tuneexp.trial import Trial
+from tuneexp.trial_config import TrialConfig
 
 RESUME_TIMEOUT_S = 300.0
+TARGET_ROUNDS = 3  # training steps between moves of target networks that follow the clock
 
 
 def changes_for_saving(subject: Subject) -> dict[str, Any]:
-    """All that a checkpoint can hold: statistics of observations and rewards, windows that are open, a schedule."""
-    fields = subject.spec.config_class.model_fields
+    """All that a checkpoint can hold: statistics of observations and rewards, windows that are open, a schedule, and
+    target networks that are neither the first ones nor the present ones."""
+    fields, target = subject.spec.config_class.model_fields, subject.spec.target
     wanted = {"normalize_observation": True, "normalize_reward": True, "learning_rate": "linear:0.002"}
     if subject.has_replay:
         wanted["n_step"] = 3
+    if target is not None and target.unit == "env_steps" and isinstance(target.every, str):
+        cfg = subject.spec.config_class.parse(subject.hyperparameters, subject.spec.name)
+        wanted[target.every] = TARGET_ROUNDS * cfg.rollout_env_steps()
     return {name: value for name, value in wanted.items() if name in fields}
 
 
 def goes_on_bit_for_bit(subject: Subject) -> None:
     """Saved in the middle, loaded here and in a new process, trained to the end: the same state as uninterrupted."""
     changes = changes_for_saving(subject)
-    half = subject.rounds(**changes)
+    half = subject.rounds(**changes) + 2 * TARGET_ROUNDS
     trial = subject.short_trial((2, 7), 2 * half, **changes)
+    first_target = _target_of(trial)
     with tempfile.TemporaryDirectory() as work:
         try:
             saved = checkpoint.write(Path(work) / "half", training_steps(trial, half).state_dict())
+            if first_target:
+                require(differences(first_target, _target_of(trial)), "its target networks have not moved by then")
+                require(differences(_target_of(trial), trial.learner.parameters), "its target networks do not lag")
             checkpoint.write(Path(work) / "whole", training_steps(trial).state_dict())
         finally:
             trial.close()
@@ -46,10 +58,14 @@ def goes_on_bit_for_bit(subject: Subject) -> None:
             require(not found, f"loaded into {where}, training ends elsewhere: {first_of(found)} differ")
 
 
+def _target_of(trial: Trial) -> dict[str, Tensor]:
+    """A copy; empty without target networks."""
+    target = trial.learner.target
+    return {} if target is None else {name: leaf.clone() for name, leaf in target.leaves.items()}
+
+
 def resume(folder: Path, output: Path) -> None:
     """Load a checkpoint, train to the end of its budget, save."""
-    from tuneexp.trial_config import TrialConfig
-
     state = checkpoint.read(folder)
     config = TrialConfig.parse(state["config"], "the checkpoint")
     trial = Trial(load_spec(config.algorithm), config)

@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from tuneexp.data.prioritized import PrioritizedReplay
+from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.testing.subject import (
     Subject,
     differences,
@@ -20,6 +21,7 @@ from tuneexp.trial import Trial
 # Share of the way that training moved the parameters. Rounding alone stays far below, unless trajectories part.
 SAME_RUN = 2e-3
 SPARE_ROUNDS = 3
+GARBAGE = 1000.0
 
 
 def same_seeds_same_result(subject: Subject) -> None:
@@ -82,9 +84,45 @@ def nan_stays_with_its_seed(subject: Subject) -> None:
         sick.close()
 
 
+def reset_rows_count_for_nothing(subject: Subject) -> None:
+    """What stands in rows on which an environment only reset itself reaches neither parameters nor statistics."""
+    plain, spoiled = (subject.short_trial((0, 1), env=_world(subject)) for _ in range(2))
+    resets = 0
+    sample = spoiled.group.sample
+
+    def garbage(n_steps: int) -> SampleBatch:
+        nonlocal resets
+        fragment = sample(n_steps)
+        reset = ~fragment["valid"]
+        resets += int(reset.sum())
+        spoil = {name: fragment[name].clone() for name in ("obs", "next_obs", "action", "reward")}
+        for name in ("obs", "next_obs", "reward"):
+            spoil[name][reset] = GARBAGE
+        spoil["action"][reset] = 0
+        return fragment.with_columns(spoil)
+
+    spoiled.group.sample = garbage  # type: ignore[method-assign]
+    try:
+        training_steps(plain)
+        training_steps(spoiled)
+        require(resets, "no environment was reset: this fact says nothing")
+        for index in range(2):
+            found = differences(of_seed(plain, index), of_seed(spoiled, index))
+            require(not found, f"reset rows were learned from: {first_of(found)} differ")
+        found = differences(plain.learner.log.summary(), spoiled.learner.log.summary())
+        require(not found, f"reset rows count in the statistics: {first_of(found)} differ")
+    finally:
+        plain.close()
+        spoiled.close()
+
+
+def _world(subject: Subject) -> str:
+    return "tuneexp.testing.worlds:Overflow" + ("" if "discrete" in subject.kinds else "Continuous")
+
+
 def huge_rewards_stay_with_their_seed(subject: Subject) -> None:
     """Rewards of seed 1 grow beyond what float32 can square. It may fail; the others are as without it."""
-    env = "tuneexp.testing.worlds:Overflow" + ("" if "discrete" in subject.kinds else "Continuous")
+    env = _world(subject)
     rounds = subject.rounds() + SPARE_ROUNDS
     healthy = subject.short_trial((0, 1, 2), rounds, env=env)
     sick = subject.short_trial((0, 1, 2), rounds, env=env, env_kwargs={"victim": 1})
@@ -107,5 +145,5 @@ def _require_others_untouched(healthy: Trial, sick: Trial) -> None:
     require((returns[0][[0, 2]] == returns[1][[0, 2]]).all(), "the other seeds act differently")
     buffer = None if sick.experience is None else sick.experience.buffer
     if isinstance(buffer, PrioritizedReplay):
-        priorities = [np.concatenate([np.asarray(own) for own in buffer.state_dict()["priorities"]])]
-        require(np.isfinite(priorities[0]).all(), "priorities of rows are no longer finite")
+        priorities = np.concatenate([np.asarray(own) for own in buffer.state_dict()["priorities"]])
+        require(np.isfinite(priorities).all(), "priorities of rows are no longer finite")

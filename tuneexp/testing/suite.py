@@ -27,9 +27,11 @@ def facts_for(subject: Subject) -> dict[str, Fact]:
         "an_untrained_network_solves_no_probe": learning_facts.untrained_solves_none,
         **{f"it_solves_{learning_facts.words(probe.__name__)}": partial(learning_facts.solves, probe=probe)
            for probe in probes},
+        "stored_log_probs_are_of_their_actions": learning_facts.stored_log_probs_are_of_their_actions,
         "the_same_seeds_give_the_same_result": seed_facts.same_seeds_same_result,
         **{f"{n}_seeds_at_once_are_single_runs": partial(seed_facts.at_once_are_single_runs, n_seeds=n)
            for n in (2, 3, 8)},
+        "reset_rows_count_for_nothing": seed_facts.reset_rows_count_for_nothing,
         "a_nan_seed_leaves_the_others_alone": seed_facts.nan_stays_with_its_seed,
         "huge_rewards_of_a_seed_leave_the_others_alone": seed_facts.huge_rewards_stay_with_their_seed,
         "a_checkpoint_goes_on_bit_for_bit": saving_facts.goes_on_bit_for_bit,
