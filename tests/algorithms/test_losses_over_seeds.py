@@ -83,10 +83,9 @@ def test_it_trains_two_seeds_and_every_parameter_that_is_due_moves(case: str) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("n_seeds", [1, 2, 8])
 @pytest.mark.parametrize("case", CASES)
-def test_compiled_programs_give_what_the_plain_function_gives(case: str, n_seeds: int) -> None:
+def test_compiled_programs_give_what_the_plain_function_gives(case: str) -> None:
     algorithm, env, changes = CASES[case]
-    trial = trial_of(algorithm, env, range(n_seeds), compile="on", **changes)
+    trial = trial_of(algorithm, env, [0, 1], compile="on", **changes)
     assert trial.programs.compiled
     assert_the_same(outputs(trial, programs=True), outputs(trial, programs=False))
