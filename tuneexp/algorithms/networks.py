@@ -16,10 +16,10 @@ Recurrent = Literal["none", "lstm", "gru"]
 class QNetworkConfig(Config):
     """The network of a value-based algorithm."""
 
-    hidden_sizes: tuple[PositiveInt, ...] = structural((64, 64), "Units of each hidden layer.")
+    hidden_sizes: tuple[PositiveInt, ...] = structural((64, 64), "Units of each hidden layer; for images [] or [512].")
     activation: Activation = structural("relu", "Nonlinearity of hidden layers.")
     layer_norm: bool = structural(False, "Normalise each hidden layer.")
-    cnn: Images = structural("auto", "Convolutions for image observations; auto: nature.")
+    cnn: Images = structural("auto", "Convolutions for images; auto: nature, impala where they are below 36x36.")
 
 
 class OffPolicyNetworksConfig(Config):
@@ -29,17 +29,17 @@ class OffPolicyNetworksConfig(Config):
     critic_hidden_sizes: tuple[PositiveInt, ...] | None = structural(None, "The same of each critic; None: as above.")
     activation: Activation = structural("relu", "Nonlinearity of hidden layers.")
     layer_norm: bool = structural(False, "Normalise each hidden layer.")
-    cnn: Images = structural("auto", "Convolutions for image observations; auto: nature.")
+    cnn: Images = structural("auto", "Convolutions for images; auto: nature, impala where they are below 36x36.")
 
 
 class ActorCriticConfig(Config):
     """The networks of an actor and a critic."""
 
-    hidden_sizes: tuple[PositiveInt, ...] = structural((64, 64), "Units of each hidden layer of the policy network.")
+    hidden_sizes: tuple[PositiveInt, ...] = structural((64, 64), "Units of the policy network's hidden layers; for images [].")
     vf_hidden_sizes: tuple[PositiveInt, ...] | None = structural(None, "The same of the value network; None: as above.")
     activation: Activation = structural("tanh", "Nonlinearity of hidden layers.")
     layer_norm: bool = structural(False, "Normalise each hidden layer.")
-    cnn: Images = structural("auto", "Convolutions for image observations; auto: nature.")
+    cnn: Images = structural("auto", "Convolutions for images; auto: nature, impala where they are below 36x36.")
     shared: bool = structural(False, "One trunk for policy and value instead of two separate networks.")
     recurrent: Recurrent = structural("none", "A cell with memory after one trunk for policy and value.")
     recurrent_size: int = structural(64, "Units of that cell.", ge=1)
