@@ -35,7 +35,9 @@ class OffPolicyNetworksConfig(Config):
 class ActorCriticConfig(Config):
     """The networks of an actor and a critic."""
 
-    hidden_sizes: tuple[PositiveInt, ...] = structural((64, 64), "Units of the policy network's hidden layers; for images [].")
+    hidden_sizes: tuple[PositiveInt, ...] = structural(
+        (64, 64), "Units of the policy network's hidden layers; for images []."
+    )
     vf_hidden_sizes: tuple[PositiveInt, ...] | None = structural(None, "The same of the value network; None: as above.")
     activation: Activation = structural("tanh", "Nonlinearity of hidden layers.")
     layer_norm: bool = structural(False, "Normalise each hidden layer.")
