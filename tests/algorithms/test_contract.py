@@ -35,9 +35,9 @@ TestRainbow = contract("dqn", RAINBOW)
 TestQRDQN = contract("qrdqn", {**DQN, "n_quantiles": 16})
 TestSAC = contract("sac", SAC, action_kinds=["continuous"])
 TestDiscreteSAC = contract("sac", SAC, action_kinds=["discrete"])
-TestTD3 = contract("td3", {**REPLAY, "tau": 0.05})
-TestDDPG = contract("ddpg", {**REPLAY, "tau": 0.05})
-TestTQC = contract("tqc", {**SAC, "n_quantiles": 8})
+TestTD3 = contract("td3", {**REPLAY, "tau": 0.05}, budget_env_steps=2048)
+TestDDPG = contract("ddpg", {**REPLAY, "tau": 0.05}, budget_env_steps=2048)
+TestTQC = contract("tqc", {**SAC, "n_quantiles": 8}, budget_env_steps=2048)
 
 
 def under_contract() -> list[Any]:

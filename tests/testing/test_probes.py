@@ -58,4 +58,4 @@ def test_a_cut_is_a_truncation_on_the_way_to_the_true_next_observation() -> None
         cuts += truncated
         assert tuple(observation) == CutShort.contexts[1]
         assert (reward, terminated) == (0.0, False)
-    assert 30 < cuts < 70
+    assert 60 < cuts < 90

@@ -95,13 +95,13 @@ class RewardOneStepLater(Probe):
 
 
 class CutShort(Probe):
-    """Every second episode that begins in context 0 is cut (truncated, not terminated) on its way to context 1, where
+    """Most episodes that begin in context 0 are cut (truncated, not terminated) on their way to context 1, where
     reward 1 is: the value of the first comes from that of the true next observation. The reward of context 2 is -1, so
     the observation that the next episode begins with is worth something else. Contexts 1 and 2 end in a termination."""
 
     contexts = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     values = (Probe.GAMMA, 1.0, -1.0)
-    cut_share: ClassVar[float] = 0.5
+    cut_share: ClassVar[float] = 0.75
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         if self._context == 0:
