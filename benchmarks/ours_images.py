@@ -6,6 +6,7 @@ programs as the project itself builds them."""
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from benchmarks.work import hand_over, one_thread, peak_rss_mb
 
@@ -54,8 +55,8 @@ def main() -> None:
     own, batch = learner(), minibatch()
     inputs = own.step_inputs(list(batch.values()))
     programs: dict[str, Program] = {}
-    for form, one_by_one in (("vmap", False), ("loop", True)):
-        graph = trace(own.gradient_step(list(batch), one_by_one=one_by_one), inputs)
+    for form, in_turn in (("vmap", False), ("loop", True)):
+        graph = trace(replace(own.gradient_step(list(batch)), in_turn=in_turn), inputs)
         programs[f"{form}_eager"] = traced_eager(graph)
         (programs[f"{form}_compiled"],) = compile_graphs([graph], [inputs])
     taken: dict[str, list[float]] = {name: [] for name in programs}
