@@ -91,8 +91,9 @@ def write_page() -> Path:
     """docs/learning.md and its figures from what is stored. What was not measured is listed as that."""
     measured = {name: found for name, task in TASKS.items() if (found := stored(task)) is not None}
     parts = [_HEAD.format(seeds=len(SEEDS), source=source())]
-    machines = dict.fromkeys(machine_words(found["machine"]) for found in measured.values())
-    parts += machines
+    # One line for each machine and set of versions; the load before a start says nothing where runs share the cores.
+    machines = {json.dumps(found["machine"]["versions"]): found["machine"] for found in measured.values()}
+    parts += [machine_words(one) for one in machines.values()]
     if measured:
         parts.append(_results(measured))
     parts.append(_not_run(measured))
