@@ -1,8 +1,10 @@
-"""An algorithm of one's own: REINFORCE with a baseline (Williams 1992), tuned and compared with PPO.
+"""An algorithm of one's own: REINFORCE with a baseline (Williams 1992), tuned, and PPO tuned beside it.
 
 python experiments/custom_algorithm.py
 tuneexp train experiments/custom_algorithm.py:REINFORCE CartPole-v1 --env-steps 100000 --set learning_rate=0.003
-tuneexp sweep --algorithm experiments/custom_algorithm.py:REINFORCE --space experiments/custom_algorithm.py:SPACE
+tuneexp sweep --algorithm experiments/custom_algorithm.py:REINFORCE --env CartPole-v1 --env-steps 100000 \
+    --space experiments/custom_algorithm.py:SPACE --trials 4 --name mine
+tuneexp resume mine
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An environment of one's own: park a cart on a mark. PPO learns it in seconds.
 
 python experiments/custom_environment.py
-tuneexp train ppo experiments/custom_environment.py:Parking --env-steps 50000 --env-kwargs friction=0.2
+tuneexp train ppo experiments/custom_environment.py:Parking --env-steps 50000 --set env_kwargs/friction=0.2
 tuneexp sweep --algorithm ppo --env experiments/custom_environment.py:Parking --space search_spaces/ppo.yaml \
     --name parking
 """

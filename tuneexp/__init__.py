@@ -9,11 +9,18 @@ __version__ = "0.1.0"
 
 # Loaded on first use: `import tuneexp` itself stays free of torch, Ray and MLflow.
 _LAZY = {
+    "A2C": "tuneexp.algorithms.a2c",
     "AlgorithmSpec": "tuneexp.algorithms.spec",
+    "DDPG": "tuneexp.algorithms.ddpg",
+    "DQN": "tuneexp.algorithms.dqn",
     "PPO": "tuneexp.algorithms.ppo",
+    "QRDQN": "tuneexp.algorithms.qrdqn",
+    "SAC": "tuneexp.algorithms.sac",
     "SampleBatch": "tuneexp.data.sample_batch",
     "SearchSpace": "tuneexp.sweep.space",
     "Sweep": "tuneexp.sweep",
+    "TD3": "tuneexp.algorithms.td3",
+    "TQC": "tuneexp.algorithms.tqc",
     "TuneexpError": "tuneexp.errors",
     "UserError": "tuneexp.errors",
     "concat_samples": "tuneexp.data.sample_batch",

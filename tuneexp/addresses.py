@@ -111,5 +111,7 @@ def _load_file(path: Path, address: str, kind: str) -> ModuleType:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, UserError):
+        return str(error)
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -73,7 +73,7 @@ class OnPolicyConfig(AlgorithmConfig):
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
-    if cfg.normalize_observation and cfg.action_mask is not None:
+    if cfg.action_mask is not None and cfg.normalize_observation:  # read only where it matters
         _refuse_scaled_mask(observation_space, cfg.action_mask)
     if isinstance(cfg.model, str):
         return OwnActorCritic(

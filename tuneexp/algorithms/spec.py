@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.wellformed import check_spec
 from tuneexp.execution.training_ops import TrainingStep, on_policy_step
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.noise import Noise
@@ -51,6 +52,9 @@ class AlgorithmSpec:
     loss_noise: NoiseFn = no_noise
     update_period: Mapping[str, int | str] = field(default_factory=dict)
     target: TargetUpdate | None = None
+
+    def __post_init__(self) -> None:
+        check_spec(self)
 
     def build(self, env: str | Callable[..., Any], seeds: Sequence[int] = (0,), **settings: Any) -> AlgorithmTrainable:
         """A Trainable that runs without Tune: `.train()`, `.save(folder)`, `.restore(path)`.

@@ -33,7 +33,7 @@ class EnvRunner:
         self.envs, self.policy, self.normaliser, self._keep_raw = envs, policy, normaliser, keep_raw
         self.episodes = EpisodeTracker(envs.n_seeds, envs.n_envs)
         self.generators = [generator(seed, "runner") for seed in envs.seeds]
-        self.transitions, self._times_restored = 0, 0
+        self.transitions, self.env_steps, self._times_restored = 0, 0, 0
         self._start_episodes(envs.reset())
 
     def _start_episodes(self, raw: NDArray[Any]) -> None:
@@ -64,6 +64,7 @@ class EnvRunner:
         fragment.obs[n_steps] = self._raw if self._keep_raw else self._obs
         self.episodes.update(*fragment.episode_columns())
         self.transitions += fragment.n_transitions()
+        self.env_steps += n_steps * self.envs.n_envs
         return fragment.batch(self.policy.column_names)
 
     def _act(self, fragment: _Fragment, t: int, noise: list[Tensor]) -> Acted:

@@ -9,11 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from tuneexp.execution.shapes import TrialShapes
+from tuneexp.execution.shapes import TrialShapes, check_rows
 from tuneexp.learning.act import Act
 from tuneexp.learning.compilation import CompileMode, Request, Workload, build_programs
+from tuneexp.learning.faults import blamed
 from tuneexp.learning.gradient import GradientStep
 from tuneexp.learning.learner import Learner, Steps
+from tuneexp.learning.parts import check_parts
 from tuneexp.learning.program import Program
 from tuneexp.learning.rules import ActFn, BuildModel, PostprocessFn
 
@@ -82,19 +84,22 @@ def _build(
         in_turn=learner.in_turn,
     )
     inputs = shapes.act_inputs(learner)
-    action, *acted = act(inputs)
+    with blamed("act_fn", act_fn, names):
+        action, *acted = act(inputs)
     kept = dict(zip(act.column_names, acted[int(act.recurrent) :], strict=True))
+    check_rows("act_fn", {"action": action, **kept}, (n_seeds, shapes.n_envs), "[N, ...] for each seed")
     fragment = shapes.fragment(n_seeds, LONGEST_WINDOW, action, kept)
-    columns = shapes.training_columns(learner, postprocess_fn, fragment, hyper.view(act.reads))
+    with blamed("postprocess_fn", postprocess_fn, list(fragment)):
+        columns = shapes.training_columns(learner, postprocess_fn, fragment, hyper.view(act.reads))
     batch = shapes.minibatch(n_seeds, columns)
     in_time = frozenset([*columns, "mask"]) if shapes.sequence_length else frozenset()
     steps = [
         learner.gradient_step(list(batch), resting=resting, time_major=in_time)
         for resting in learner.periods.all_resting()
     ]
-    act_program, *step_programs = _programs(
-        act, inputs, steps, learner.step_inputs(list(batch.values())), mode, workload
-    )
+    example = learner.step_inputs(list(batch.values()))
+    _try_eagerly(learner, steps, example)
+    act_program, *step_programs = _programs(act, inputs, steps, example, mode, workload)
     reads = learner.model_reads | act.reads | set().union(*(step.reads for step in steps))
     read = {name: hyper.static[name] for name in reads if name in hyper.static}
     by_resting = {step.resting: (step, program) for step, program in zip(steps, step_programs, strict=True)}
@@ -116,8 +121,14 @@ def _programs(
         Request(act, act_inputs, trace),
         *(Request(step, step_inputs, trace, untraceable=own) for step, own in zip(steps, in_turn, strict=True)),
     ]
-    programs = build_programs(requests, mode, workload)
-    for step, own in zip(steps, in_turn, strict=True):
-        if not step.statistics_names:
-            own(step_inputs)  # no trace went through the whole loss: see what it reads and names
-    return programs
+    return build_programs(requests, mode, workload)
+
+
+def _try_eagerly(learner: Learner, steps: list[GradientStep], inputs: list[Tensor]) -> None:
+    """The loss of the first seed alone, before anything is traced: what is wrong with it is told plainly, and what it
+    reads and names is known also where no trace goes through. Raises `UserError`."""
+    first = [inputs[0], *(tensor[:1] for tensor in inputs[1:])]
+    for step in steps:
+        with blamed("loss_fn", step.loss_fn, step.column_names):
+            replace(step, in_turn=True)(first)
+    check_parts({name for step in steps for name in step.part_names}, learner.periods.parts, learner.parameters)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from tuneexp.data.sequences import FIRST_ONLY
+from tuneexp.errors import UserError
+from tuneexp.learning.faults import require_result
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.noise import Noise
@@ -61,6 +63,8 @@ class TrialShapes:
         """What `postprocess_fn` makes of it: one row of each column, [...]."""
         with torch.no_grad():
             columns = postprocess_fn(learner.nets(), fragment, cfg)
+        require_result(isinstance(columns, Mapping), "postprocess_fn", postprocess_fn, columns)
+        check_rows("postprocess_fn", columns, fragment["reward"].shape, "[T, S, N, ...]")
         return {name: column[0, 0, 0] for name, column in columns.items() if name != "valid"}
 
     def minibatch(self, n_seeds: int, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -79,3 +83,12 @@ class TrialShapes:
         if not self.sequence_length:
             return ()
         return (1 if column == FIRST_ONLY else self.sequence_length,)
+
+
+def check_rows(role: str, columns: Mapping[str, Tensor], leading: Sequence[int], told: str) -> None:
+    """Raises `UserError` where one of `columns` doesn't begin with the axes `leading`."""
+    for name, column in columns.items():
+        if not isinstance(column, Tensor):
+            raise UserError(f"{role} gave {name!r} as {type(column).__name__}; give a tensor {told}")
+        if tuple(column.shape[: len(leading)]) != tuple(leading):
+            raise UserError(f"{role} gave {name!r} of shape {list(column.shape)}; give {told}, here {list(leading)}")

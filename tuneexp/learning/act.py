@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
+from tuneexp.learning.faults import require_result
 from tuneexp.learning.hyper import view_of_tensor
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.rules import ActFn
@@ -43,7 +44,10 @@ class Act:
             noise = dict(zip(self.noise_names, rest[n_states : n_states + n_noises], strict=True))
             leaves = dict(zip(self.parameter_names, rest[n_states + n_noises :], strict=True))
             nets = Nets.of_one_seed(self.model, leaves)
-            action, columns, state = self.act_fn(nets, obs, state, noise, cfg, explore)
+            gave = self.act_fn(nets, obs, state, noise, cfg, explore)
+            triple = isinstance(gave, tuple) and len(gave) == 3 and isinstance(gave[1], Mapping)
+            require_result(triple, "act_fn", self.act_fn, gave)
+            action, columns, state = gave
             self.column_names[:] = list(columns)
             return [action, *([state] if self.recurrent else []), *columns.values()]
 

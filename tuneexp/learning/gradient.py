@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
+from tuneexp.errors import UserError
+from tuneexp.learning.faults import name_of, require_result
 from tuneexp.learning.hyper import CfgView, view_of_tensor
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.parts import WHOLE, named_losses, part_of
-from tuneexp.learning.rules import LossFn
+from tuneexp.learning.rules import Losses, LossFn
 
 
 class SeedLosses(NamedTuple):
@@ -58,6 +60,11 @@ class GradientStep:
         end = 1 + count * (2 if self.has_target else 1)
         with torch.enable_grad():
             losses = self._losses(leaves, inputs[1 + count : end], inputs[end:], cfg)
+            if not losses.total.requires_grad:
+                raise UserError(
+                    f"the loss of {name_of(self.loss_fn)} depends on no parameter: nets.online carries gradients, "
+                    "nets.frozen and what is detached carry none"
+                )
             # Seeds share no parameter, so the gradient of the sum is each seed's own gradient.
             gradients = torch.autograd.grad(losses.total.sum(), leaves, allow_unused=True, materialize_grads=True)
         max_norm = cfg.max_grad_norm if "max_grad_norm" in self.numeric else None
@@ -92,15 +99,21 @@ class GradientStep:
         stacked_rows = tuple(torch.stack(row) for row in zip(*rows, strict=True))
         return SeedLosses(torch.stack(total), torch.stack(statistics, dim=1), torch.stack(skip), stacked_rows)
 
+    def _called(self, nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, Mapping[str, Any]]:
+        gave = self.loss_fn(nets, batch, cfg)
+        pair = isinstance(gave, tuple) and len(gave) == 2 and isinstance(gave[1], Mapping)
+        require_result(pair, "loss_fn", self.loss_fn, gave)
+        return gave
+
     def _loss_of(self, nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> SeedLosses:
         """One seed's: total 0-d, statistics [K], skip 0-d, rows [B] each."""
         if self.time_major:
             batch = {name: c.movedim(1, 0) if name in self.time_major else c for name, c in batch.items()}
-        losses, statistics = self.loss_fn(nets, batch, cfg)
+        losses, statistics = self._called(nets, batch, cfg)
         parts = named_losses(losses, self.resting)
         total = torch.stack(list(parts.values())).sum()
         named = {name if name == WHOLE else f"{name}_loss": part for name, part in parts.items()}
-        named |= {name: torch.as_tensor(value) for name, value in statistics.items()}
+        named |= {name: _number(name, value) for name, value in statistics.items()}
         skip = named.pop("skip_update", None)
         rows = {name: named.pop(name) for name in list(named) if named[name].dim()}
         norms = ["grad_norm"] if list(parts) == [WHOLE] else [f"{name}_grad_norm" for name in parts]
@@ -111,6 +124,12 @@ class GradientStep:
             torch.zeros_like(total, dtype=torch.bool) if skip is None else skip.detach(),
             tuple(row.detach() for row in rows.values()),
         )
+
+
+def _number(name: str, value: Any) -> Tensor:
+    if value is None or isinstance(value, str | bytes | Mapping):
+        raise UserError(f"loss_fn's statistic {name!r} is {type(value).__name__}; give a number or a tensor")
+    return torch.as_tensor(value)
 
 
 def clip_per_seed(

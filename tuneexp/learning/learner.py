@@ -13,7 +13,7 @@ from tuneexp.config import Config
 from tuneexp.learning.gradient import GradientStep
 from tuneexp.learning.hyper import CfgView, Hyper
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.noise import Noise, draw_all
+from tuneexp.learning.noise import Noise, checked_noise, draw_all
 from tuneexp.learning.optimizer import StackedOptimizer
 from tuneexp.learning.parts import UpdatePeriods
 from tuneexp.learning.program import Program
@@ -61,7 +61,7 @@ class Learner:
         self.periods = UpdatePeriods(periods)
         self.optimizer = StackedOptimizer(self.stack, optimizer_fn, self.hyper.view(), tuple(periods))
         self.target = None if target is None else TargetNetworks(self.stack, target, self.hyper.view())
-        self.noise = dict(loss_noise(self.model, view)) if loss_noise else {}
+        self.noise = checked_noise("loss_noise", loss_noise(self.model, view)) if loss_noise else {}
         self.require_rows(self._everyone)
         self.use_programs({})
 

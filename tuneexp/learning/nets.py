@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from tuneexp.errors import UserError
 
 Params = Mapping[str, Tensor]
 
@@ -78,21 +80,35 @@ class StackedBound:
         return tree_unflatten([next(remaining) if is_tensor else None for is_tensor in tensors], structure)
 
 
+class NoTarget:
+    """Stands where there are no target networks."""
+
+    def __getattr__(self, method: str) -> Any:
+        if method.startswith("__"):
+            raise AttributeError(method)
+        raise UserError(
+            f"nets.target.{method} is asked for, but there are no target networks here: give the algorithm "
+            "target=TargetUpdate(tau, every); act_fn has none in any case"
+        )
+
+    __call__: Any = property(lambda self: self.forward)
+
+
 @dataclass(frozen=True)
 class Nets:
-    """`online` carries gradients, `frozen` is the same values detached, `target` lags (None without a target)."""
+    """`online` carries gradients, `frozen` is the same values detached, `target` lags."""
 
     online: Any
     frozen: Any
-    target: Any = None
+    target: Any = field(default_factory=lambda: NoTarget())
 
     @classmethod
     def of_one_seed(cls, model: nn.Module, params: Params, target: Params | None = None) -> Nets:
         detached = {name: value.detach() for name, value in params.items()}
-        lagging = None if target is None else Bound(model, target)
+        lagging = NoTarget() if target is None else Bound(model, target)
         return cls(online=Bound(model, params), frozen=Bound(model, detached), target=lagging)
 
     @classmethod
     def of_all_seeds(cls, model: nn.Module, params: Params, target: Params | None = None) -> Nets:
         stacked = StackedBound(model, params)
-        return cls(online=stacked, frozen=stacked, target=None if target is None else StackedBound(model, target))
+        return cls(online=stacked, frozen=stacked, target=NoTarget() if target is None else StackedBound(model, target))

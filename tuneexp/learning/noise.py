@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+from tuneexp.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,17 @@ class Noise:
 
     def _size(self, first: int, n_rows: int) -> tuple[int, ...]:
         return (first, n_rows, *self.shape) if self.per == "row" else (first, *self.shape)
+
+
+def checked_noise(role: str, noises: Any) -> dict[str, Noise]:
+    """What `act_noise` or `loss_noise` gave. `UserError` where it is no dict of `Noise`."""
+    wrong = (
+        [name for name, noise in noises.items() if not isinstance(noise, Noise)] if isinstance(noises, dict) else [""]
+    )
+    if wrong:
+        what = f"{wrong[0]!r} as {type(noises[wrong[0]]).__name__}" if wrong[0] else type(noises).__name__
+        raise UserError(f'{role} gave {what}; write {{"name": Noise("normal", shape)}}, or Noise("uniform", ...)')
+    return dict(noises)
 
 
 def draw_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,10 +13,13 @@ from torch import Tensor, nn, optim
 from torch.utils._pytree import tree_map
 
 from tuneexp.errors import CheckpointError, UserError
+from tuneexp.learning.faults import blamed, require_result
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.parts import part_of
 from tuneexp.learning.rules import OptimizerFn
 from tuneexp.learning.stack import FlatStack
+
+log = logging.getLogger(__name__)
 
 
 class StackedOptimizer:
@@ -28,9 +32,12 @@ class StackedOptimizer:
     def __init__(self, stack: FlatStack, optimizer_fn: OptimizerFn, cfg: CfgView, parts: Collection[str] = ()) -> None:
         self._stack = stack
         leaves = {name: nn.Parameter(leaf, requires_grad=True) for name, leaf in stack.leaves.items()}
-        self.optimizer = optimizer_fn(leaves, cfg)
+        with blamed("optimizer_fn", optimizer_fn):
+            self.optimizer = optimizer_fn(leaves, cfg)
+        require_result(isinstance(self.optimizer, optim.Optimizer), "optimizer_fn", optimizer_fn, self.optimizer)
         _refuse_unfit(self.optimizer)
         names = {id(leaf): name for name, leaf in leaves.items()}
+        _warn_of_absent(self.optimizer, names)
         self._blocks: list[_Block] = []
         for group in self.optimizer.param_groups:
             owned = {names[id(p)] for p in group["params"]}
@@ -102,6 +109,13 @@ def _refuse_unfit(optimizer: optim.Optimizer) -> None:
         )
     if optimizer.state:
         raise UserError("optimizer_fn gave an optimizer that has taken a step already; return a new one")
+
+
+def _warn_of_absent(optimizer: optim.Optimizer, names: Mapping[int, str]) -> None:
+    """It may be wanted, but more often it was forgotten."""
+    stepped = {id(leaf) for group in optimizer.param_groups for leaf in group["params"]}
+    if absent := [name for key, name in names.items() if key not in stepped]:
+        log.warning("optimizer_fn leaves out %s: they stay as they are", ", ".join(absent))
 
 
 @dataclass(frozen=True)

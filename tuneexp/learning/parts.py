@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -24,9 +24,26 @@ def named_losses(losses: Any, resting: frozenset[str] = frozenset()) -> dict[str
     parts: Mapping[str, Tensor | Callable[[], Tensor]] = losses if isinstance(losses, Mapping) else {WHOLE: losses}
     called = {name: part() if callable(part) else part for name, part in parts.items() if name not in resting}
     for name, part in called.items():
+        if not isinstance(part, Tensor):
+            raise UserError(f"loss_fn returned {name!r} as {type(part).__name__}; return a 0-d tensor")
         if part.dim():
             raise UserError(f"loss_fn returned {name!r} of shape {tuple(part.shape)}; return one number: its mean")
     return called
+
+
+def check_parts(parts: Collection[str], with_period: Collection[str], parameters: Collection[str]) -> None:
+    """parts: that the loss has. Raises `UserError` where one trains nothing, or a period is of none of them."""
+    modules = sorted({name.split(".")[0] for name in parameters})
+    for part in parts:
+        if part != WHOLE and not any(part_of(name, [part]) for name in parameters):
+            raise UserError(
+                f"loss_fn returned the part {part!r}, but the model has no submodule of that name; it has "
+                f"{', '.join(modules)}"
+            )
+    for part in with_period:
+        if part not in parts:
+            named = ", ".join(sorted(parts)) if WHOLE not in parts else "none: it returns one number"
+            raise UserError(f"update_period names {part!r}, which is no part of the loss; its parts are {named}")
 
 
 class UpdatePeriods:
@@ -36,6 +53,7 @@ class UpdatePeriods:
         for part, period in periods.items():
             if period < 1:
                 raise UserError(f"the update period of {part!r} is {period}; it must be at least 1")
+        self.parts = tuple(periods)
         self._periods = {part: period for part, period in periods.items() if period > 1}
 
     def resting(self, update: int) -> frozenset[str]:

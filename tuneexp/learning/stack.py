@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from tuneexp.errors import UserError
+from tuneexp.learning.faults import called_as
 from tuneexp.learning.randomness import stream_seed
 
 
@@ -60,4 +62,9 @@ def initial_stack(build_model: Callable[[], nn.Module], seeds: Sequence[int]) ->
 def _seeded(build_model: Callable[[], nn.Module], seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "networks"))
-        return build_model()
+        model = build_model()
+    if not isinstance(model, nn.Module):
+        raise UserError(f"build_model gave {type(model).__name__}; write {called_as('build_model')}")
+    if not any(True for _ in model.parameters()):
+        raise UserError("build_model gave a model without parameters; assign its layers to self in __init__")
+    return model

@@ -20,6 +20,7 @@ from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.execution.experience import Experience
 from tuneexp.execution.shapes import TrialShapes
 from tuneexp.learning.learner import Learner
+from tuneexp.learning.noise import checked_noise
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,9 @@ def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, envs:
         obs_shape=envs.obs_shape,
         obs_dtype=dtype,
         seen_dtype=torch.float32 if cfg.normalize_observation else dtype,
-        act_noise=tuple(spec.act_noise(learner.model, envs.action_space, learner.hyper.view()).items()),
+        act_noise=tuple(
+            checked_noise("act_noise", spec.act_noise(learner.model, envs.action_space, learner.hyper.view())).items()
+        ),
         loss_noise=tuple(learner.noise.items()),
         minibatch_rows=cfg.minibatch_rows(),
         sequence_length=cfg.sequence_steps(),

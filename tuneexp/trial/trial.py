@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.fit import check_action_space, check_budget
@@ -14,7 +15,7 @@ from tuneexp.algorithms.registry import source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
-from tuneexp.errors import CheckpointError
+from tuneexp.errors import CheckpointError, UserError
 from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.evaluation import evaluate
 from tuneexp.execution.group import EnvRunnerGroup
@@ -24,6 +25,8 @@ from tuneexp.execution.programs import TrialPrograms, programs_for
 from tuneexp.execution.training_ops import Training
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.compilation import CompileMode, Workload
+from tuneexp.learning.faults import blamed, name_of
+from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.trial.building import build_experience, shapes_of
 from tuneexp.trial.compatible import check_compatible
@@ -40,7 +43,7 @@ class Trial:
         flush_denormals()
         self.spec, self.config = spec, config
         self.cfg: AlgorithmConfig = spec.config_class.parse(
-            config.hyperparameters, spec.name, see=f"tuneexp describe {spec.name}"
+            config.hyperparameters, spec.name, see=f"tuneexp describe {config.algorithm or spec.name}"
         )
         self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
         self.objective = Objective(config.objective, config.seeds)
@@ -60,7 +63,7 @@ class Trial:
         self.env_name = envs.name
         check_action_space(spec, envs.action_space, envs.name)
         self.learner = Learner(
-            lambda cfg: spec.build_model(envs.observation_space, envs.action_space, cfg),
+            lambda cfg: self._model(envs, cfg),
             spec.loss_fn,
             spec.optimizer_fn,
             self.cfg,
@@ -76,6 +79,10 @@ class Trial:
         self.experience = build_experience(self.cfg, self.shapes, self.programs.columns, envs, self.normaliser)
         self.group = EnvRunnerGroup(EnvRunner(envs, self._policy(), self.normaliser, self.shapes.keep_raw))
         self.training = Training(self.group, self.learner, spec.postprocess_fn, self.cfg, self.experience)
+
+    def _model(self, envs: SeedEnvs, cfg: CfgView) -> nn.Module:
+        with blamed("build_model", self.spec.build_model):
+            return self.spec.build_model(envs.observation_space, envs.action_space, cfg)
 
     def _programs(self, mode: CompileMode) -> TrialPrograms:
         rollouts = -(-self.config.budget_env_steps // self.cfg.rollout_env_steps())
@@ -133,7 +140,15 @@ class Trial:
     def _training_step(self) -> None:
         rollout_env_steps = self.cfg.rollout_env_steps()
         self.learner.start_rollout(self.progress, self.env_steps, rollout_env_steps)
+        runner = self.group.local_runner
+        before = runner.env_steps
         self.spec.training_step(self.training)
+        if runner.env_steps - before != rollout_env_steps:
+            raise UserError(
+                f"training_step {name_of(self.spec.training_step)} collected {runner.env_steps - before} environment "
+                f"steps per seed, {type(self.cfg).__name__}.rollout_env_steps() says {rollout_env_steps}\n"
+                "make them agree: budgets and schedules are counted by it"
+            )
         self.env_steps += rollout_env_steps
 
     def _evaluate(self) -> np.ndarray:

@@ -1,0 +1,83 @@
+"""What goes wrong inside a function of the user's own, in two lines: where and why, and how the function is called."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tuneexp.errors import TuneexpError, UserError, nearest
+
+# What an algorithm's functions are given, and what they return.
+CALLED = {
+    "build_model": ("observation_space, action_space, cfg", "a torch.nn.Module"),
+    "act_fn": ("nets, obs, state, noise, cfg, explore", "(action, columns, state)"),
+    "loss_fn": ("nets, batch, cfg", "(loss, statistics)"),
+    "postprocess_fn": ("nets, fragment, cfg", "a dict of columns"),
+    "optimizer_fn": ("named_parameters, cfg", "a torch.optim.Optimizer over named_parameters.values()"),
+    "act_noise": ("model, action_space, cfg", "a dict of Noise"),
+    "loss_noise": ("model, action_space, cfg", "a dict of Noise"),
+    "training_step": ("training", "nothing"),
+}
+
+
+def called_as(role: str) -> str:
+    """`loss_fn(nets, batch, cfg) -> (loss, statistics)`"""
+    arguments, returns = CALLED[role]
+    return f"{role}({arguments}) -> {returns}"
+
+
+def name_of(function: Any) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+@contextmanager
+def blamed(role: str, function: Any, known: Iterable[str] = ()) -> Iterator[None]:
+    """Around a call of a user's function. Raises `UserError` for whatever it raises; one of its own it may raise, too.
+
+    known: the names that it can ask for, of which the nearest is offered for one that isn't there."""
+    try:
+        yield
+    except (TuneexpError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if "allocate memory" in str(error):  # torch's own words; a trial that runs out of it is told apart
+            raise
+        reason = " ".join(str(error).split())[:300]
+        names = ", ".join(known)
+        raise UserError(
+            f"{role} {name_of(function)} failed{_place(function, error)}: {type(error).__name__}: {reason}"
+            f"{_advice(error, known)}\nit is called as {called_as(role)}{f'; there are {names}' if names else ''}"
+        ) from error
+
+
+def _place(function: Any, error: Exception) -> str:
+    """` at mine.py:12`, the last line of the function's own file that was reached."""
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(function))
+    except TypeError:
+        return ""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" at {Path(file).name}:{lines[-1]}" if file and lines else ""
+
+
+def _advice(error: Exception, known: Iterable[str]) -> str:
+    if isinstance(error, KeyError) and error.args:
+        match = nearest(str(error.args[0]), known)
+    elif isinstance(error, AttributeError) and error.name and error.obj is not None:
+        match = nearest(error.name, [name for name in dir(error.obj) if not name.startswith("_")])
+    else:
+        match = None
+    return f"; did you mean {match!r}?" if match else ""
+
+
+def require_result(holds: bool, role: str, function: Any, gave: Any) -> None:
+    """`UserError` where a function returned something else than it must."""
+    if not holds:
+        shown = f"a tuple of {len(gave)}" if isinstance(gave, tuple) else type(gave).__name__
+        raise UserError(f"{role} {name_of(function)} gave {shown}; write {called_as(role)}")
