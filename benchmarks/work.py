@@ -75,7 +75,8 @@ _DQN: dict[str, Any] = {
     "target_update_interval": 10, "train_freq": 256, "gradient_steps": 128, "exploration_fraction": 0.16,
     "exploration_final_eps": 0.04,
 }  # fmt: skip
-_SAC: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 256, "buffer_size": 100_000, "learning_starts": 100}
+# 256 rows at least: fewer than a minibatch, and one library would wait where the other draws rows twice.
+_SAC: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 256, "buffer_size": 100_000, "learning_starts": 256}
 DQN_SETUPS = {
     f"dqn_{hidden}": OffPolicySetup(
         f"CartPole-v1, {hidden}x{hidden}, 128 updates of 64 rows every 256 steps", "dqn", ENV, 20_480, hidden, _DQN
@@ -84,7 +85,7 @@ DQN_SETUPS = {
 }
 SAC_SETUPS = {
     f"sac_{hidden}": OffPolicySetup(
-        f"Pendulum-v1, {hidden}x{hidden}, an update of 256 rows every step", "sac", "Pendulum-v1", 2_000, hidden, _SAC
+        f"Pendulum-v1, {hidden}x{hidden}, an update of 256 rows every step", "sac", "Pendulum-v1", 3_000, hidden, _SAC
     )
     for hidden in (256, 64)
 }
