@@ -56,17 +56,11 @@ class GradientStep:
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         cfg = view_of_tensor(self.static, self.numeric, inputs[0], self.reads)
         count = len(self.parameter_names)
-        leaves = [leaf.detach().requires_grad_() for leaf in inputs[1 : 1 + count]]
         end = 1 + count * (2 if self.has_target else 1)
+        tensors = [list(inputs[1 : 1 + count]), list(inputs[1 + count : end]), list(inputs[end:])]
+        mapped = tensors[0][0].shape[0] > 1 and not self.in_turn
         with torch.enable_grad():
-            losses = self._losses(leaves, inputs[1 + count : end], inputs[end:], cfg)
-            if not losses.total.requires_grad:
-                raise UserError(
-                    f"the loss of {name_of(self.loss_fn)} depends on no parameter: nets.online carries gradients, "
-                    "nets.frozen and what is detached carry none"
-                )
-            # Seeds share no parameter, so the gradient of the sum is each seed's own gradient.
-            gradients = torch.autograd.grad(losses.total.sum(), leaves, allow_unused=True, materialize_grads=True)
+            losses, gradients = (self._mapped if mapped else self._one_after_the_other)(tensors, cfg)
         max_norm = cfg.max_grad_norm if "max_grad_norm" in self.numeric else None
         flat, norms = clip_per_seed(gradients, self._owners(), len(self.part_names), max_norm)
         finite = torch.isfinite(losses.total.detach()) & torch.isfinite(norms).all(0)
@@ -80,24 +74,47 @@ class GradientStep:
         owners = [part_of(name, self.part_names) for name in self.parameter_names]
         return [0 if owner is None else self.part_names.index(owner) for owner in owners]
 
-    def _losses(
-        self, leaves: list[Tensor], target: Sequence[Tensor], columns: Sequence[Tensor], cfg: CfgView
-    ) -> SeedLosses:
-        def one_seed(leaves: Sequence[Tensor], target: Sequence[Tensor], columns: Sequence[Tensor]) -> Any:
-            lagging = dict(zip(self.parameter_names, target, strict=True)) if self.has_target else None
-            nets = Nets.of_one_seed(self.model, dict(zip(self.parameter_names, leaves, strict=True)), lagging)
-            return tuple(self._loss_of(nets, dict(zip(self.column_names, columns, strict=True)), cfg))
+    def _mapped(self, tensors: list[list[Tensor]], cfg: CfgView) -> tuple[SeedLosses, Sequence[Tensor]]:
+        """tensors: parameters, target parameters and columns. All seeds by `vmap`; the gradients are [S, ...]."""
+        leaves, target, columns = with_gradient(tensors[0]), *tensors[1:]
 
-        inputs = (leaves, list(target), list(columns))
-        n_seeds = leaves[0].shape[0]
-        if n_seeds > 1 and not self.in_turn:
-            in_dims = (0, 0 if target else None, 0)
-            return SeedLosses(*vmap(one_seed, in_dims=in_dims, out_dims=(0, 1, 0, 0))(*inputs))
-        # An ordinary module needs no vmap: half the eager time, and plain matrix products compiled.
-        seeds = [one_seed(*([tensor[i] for tensor in tensors] for tensors in inputs)) for i in range(n_seeds)]
+        def one_seed(leaves: list[Tensor], target: list[Tensor], columns: list[Tensor]) -> Any:
+            return tuple(self._of_one_seed(leaves, target, columns, cfg))
+
+        in_dims = (0, 0 if target else None, 0)
+        losses = SeedLosses(*vmap(one_seed, in_dims=in_dims, out_dims=(0, 1, 0, 0))(leaves, target, columns))
+        # Seeds share no parameter, so the gradient of the sum is each seed's own gradient.
+        return losses, self._gradients(losses.total.sum(), leaves)
+
+    def _one_after_the_other(self, tensors: list[list[Tensor]], cfg: CfgView) -> tuple[SeedLosses, Sequence[Tensor]]:
+        """The same. An ordinary module needs no vmap: half the eager time, and plain matrix products compiled.
+
+        Each seed has leaves of its own: the gradient of a slice would be a whole stack, zero but for one seed."""
+        seeds, gradients = [], []
+        for index in range(tensors[0][0].shape[0]):
+            parameters, target, columns = ([tensor[index] for tensor in group] for group in tensors)
+            leaves = with_gradient(parameters)
+            seeds.append(self._of_one_seed(leaves, target, columns, cfg))
+            gradients.append(self._gradients(seeds[-1].total, leaves))
         total, statistics, skip, rows = zip(*seeds, strict=True)
         stacked_rows = tuple(torch.stack(row) for row in zip(*rows, strict=True))
-        return SeedLosses(torch.stack(total), torch.stack(statistics, dim=1), torch.stack(skip), stacked_rows)
+        losses = SeedLosses(torch.stack(total), torch.stack(statistics, dim=1), torch.stack(skip), stacked_rows)
+        return losses, [torch.stack(leaf) for leaf in zip(*gradients, strict=True)]
+
+    def _gradients(self, total: Tensor, leaves: list[Tensor]) -> Sequence[Tensor]:
+        if not total.requires_grad:
+            raise UserError(
+                f"the loss of {name_of(self.loss_fn)} depends on no parameter: nets.online carries gradients, "
+                "nets.frozen and what is detached carry none"
+            )
+        return torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
+
+    def _of_one_seed(
+        self, leaves: list[Tensor], target: list[Tensor], columns: list[Tensor], cfg: CfgView
+    ) -> SeedLosses:
+        lagging = dict(zip(self.parameter_names, target, strict=True)) if self.has_target else None
+        nets = Nets.of_one_seed(self.model, dict(zip(self.parameter_names, leaves, strict=True)), lagging)
+        return self._loss_of(nets, dict(zip(self.column_names, columns, strict=True)), cfg)
 
     def _called(self, nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, Mapping[str, Any]]:
         gave = self.loss_fn(nets, batch, cfg)
@@ -130,6 +147,10 @@ def _number(name: str, value: Any) -> Tensor:
     if value is None or isinstance(value, str | bytes | Mapping):
         raise UserError(f"loss_fn's statistic {name!r} is {type(value).__name__}; give a number or a tensor")
     return torch.as_tensor(value)
+
+
+def with_gradient(leaves: Sequence[Tensor]) -> list[Tensor]:
+    return [leaf.detach().requires_grad_() for leaf in leaves]
 
 
 def clip_per_seed(
