@@ -1,4 +1,4 @@
-"""Tune SAC on Pendulum around the published configuration (RL Zoo), which is the first trial.
+"""Tune SAC on Pendulum around the published configuration (RL Zoo), which is the first trial. Ten minutes on two cores.
 
 python experiments/pendulum_sac.py
 python experiments/pendulum_sac.py --trials 1 --seeds 1 --env-steps 5000

@@ -1,4 +1,4 @@
-"""docs/algorithms.md is true: it names every algorithm, what it acts in, its switches and a search space that exists."""
+"""docs/algorithms.md is true: it names every algorithm, its actions, its switches and a search space that exists."""
 
 from __future__ import annotations
 

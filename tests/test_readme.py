@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -86,11 +90,47 @@ def test_an_experiment_answers_bad_input_in_a_line(script: Path, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
+def commands_of(script: Path) -> list[list[str]]:
+    """The commands that the script's docstring names."""
+    text = (ast.get_docstring(ast.parse(script.read_text())) or "").replace("\\\n", " ")
+    return [shlex.split(line) for line in text.splitlines() if line.startswith("tuneexp ")]
+
+
+COMMANDS = [(script, words) for script in SCRIPTS for words in commands_of(script)]
+EXTRAS = {"pong_ppo": "ale_py", "halfcheetah_sac": "mujoco"}
+
+
+@pytest.mark.parametrize(("script", "words"), COMMANDS, ids=[f"{path.stem}-{words[1]}" for path, words in COMMANDS])
+def test_a_command_of_an_experiment_is_accepted(
+    script: Path, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is read, checked and, for `train`, built; then it stops, where the hours would begin."""
+    pytest.importorskip(EXTRAS.get(script.stem, "torch"))
+    from tuneexp.cli import run
+    from tuneexp.errors import TuneexpError
+
+    def begun(*args: Any, **kwargs: Any) -> None:
+        raise TuneexpError("begun")
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("tuneexp.sweep.Sweep.run", begun)
+    monkeypatch.setattr("tuneexp.trial.Trial.advance", begun)
+    if words[1] == "resume":  # of what the sweep before it would have stored
+        return
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        run([*words[1:], "--storage", str(tmp_path), "--compile", "off"])
+    assert "tuneexp: begun" in said.getvalue()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_an_experiment_runs_from_another_folder(script: Path, tmp_path: Path) -> None:
-    options = ("--trials", "2", "--seeds", "1", "--env-steps", "2048", "--name", "short", "--storage", str(tmp_path))
+    pytest.importorskip(EXTRAS.get(script.stem, "torch"))
+    # More than the random steps that HalfCheetah starts with.
+    env_steps = "10200" if script.stem == "halfcheetah_sac" else "2048"
+    options = ("--trials", "2", "--seeds", "1", "--env-steps", env_steps, "--name", "short", "--storage", str(tmp_path))
     done = run_script(script, *options, timeout_s=350)
     assert done.returncode == 0, done.stderr
     show = [sys.executable, "-m", "tuneexp", "show", "short", "--storage", str(tmp_path), "--json"]
