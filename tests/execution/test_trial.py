@@ -180,12 +180,11 @@ def test_the_same_trial_twice_is_the_same_twice() -> None:
 def test_an_algorithm_brings_its_own_training_step() -> None:
     rounds = []
 
-    def twice(training: Training) -> None:
+    def watched(training: Training) -> None:
         rounds.append(training.cfg.n_steps)
         PPO.training_step(training)
-        PPO.training_step(training)
 
-    small_trial(spec=replace(PPO, name="twice", training_step=twice)).advance()
+    small_trial(spec=replace(PPO, name="watched", training_step=watched)).advance()
     assert rounds == [32]
 
 
