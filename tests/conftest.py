@@ -46,6 +46,7 @@ def isolated_settings(monkeypatch: pytest.MonkeyPatch, program_cache: Path) -> N
 SWEEPS = ("faults", "sweep", "cli", "tracking")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in parallel, one worker takes all that start sweeps, first, as they take longest together."""
     here = Path(__file__).parent
