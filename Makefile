@@ -7,14 +7,15 @@ STAMP  := $(VENV)/.installed
 PEERS  := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 SOURCES := tuneexp tests experiments benchmarks
-# Two at a time: one does the sweeps (tests/conftest.py), which mostly wait, the other what computes.
-PYTEST  := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Tests run in two halves side by side: those that start sweeps, which mostly wait, and those that compute.
+SWEEPS  := tests/faults tests/sweep tests/cli tests/tracking
+HALVES  := $(MAKE) --no-print-directory -j2 --output-sync=line test-sweeps test-others
 
 # One thread per process: tests and trials share the cores by running side by side.
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep learn ui format install clean
+.PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep learn ui format install clean
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -23,7 +24,13 @@ demo: $(STAMP) ## tune PPO on CartPole with a live leaderboard, a minute or two
 	$(BIN)/python experiments/cartpole_ppo.py
 
 test: $(STAMP) ## all tests, the slow ones too (real sweeps are killed and resumed)
-	$(PYTEST) $(PYTEST_ARGS)
+	@$(HALVES)
+
+test-sweeps:
+	$(BIN)/python -m pytest -q $(SWEEPS) $(PYTEST_ARGS)
+
+test-others:
+	$(BIN)/python -m pytest -q $(SWEEPS:%=--ignore=%) $(PYTEST_ARGS)
 
 # `make check test` runs the fast tests once: `test` contains them.
 check: static $(if $(filter test,$(MAKECMDGOALS)),,test-fast) ## format check, lint, types and the fast tests
@@ -34,7 +41,7 @@ static: $(STAMP)
 	$(BIN)/mypy
 
 test-fast: $(STAMP)
-	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+	@$(HALVES) PYTEST_ARGS='-m "not slow" $(PYTEST_ARGS)'
 
 bench: $(STAMP) $(PEERS_STAMP) ## measure against Stable-Baselines3 and RLlib; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks all --peers $(PEERS)/bin/python

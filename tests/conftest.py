@@ -42,20 +42,6 @@ def isolated_settings(monkeypatch: pytest.MonkeyPatch, program_cache: Path) -> N
     monkeypatch.setenv("TUNEEXP_CACHE", str(program_cache))
 
 
-# Whoever runs these has a Ray cluster of its own; they kill processes and measure what is stored afterwards.
-SWEEPS = ("faults", "sweep", "cli", "tracking")
-
-
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in parallel, one worker takes all that start sweeps, first, as they take longest together."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.relative_to(here).parts[0] in SWEEPS:
-            item.add_marker(pytest.mark.xdist_group("sweeps"))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
-
-
 @pytest.fixture
 def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has built no program yet, with its counters at 0."""
