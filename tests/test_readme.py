@@ -123,14 +123,15 @@ def test_a_command_of_an_experiment_is_accepted(
     assert "tuneexp: begun" in said.getvalue()
 
 
+# The others differ from these in what they train, which tests of their own do.
+RUN = [path for path in SCRIPTS if path.stem in ("cartpole_ppo", "pendulum_sac", "custom_loss", "custom_model")]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", RUN, ids=lambda path: path.stem)
 def test_an_experiment_runs_from_another_folder(script: Path, tmp_path: Path) -> None:
-    pytest.importorskip(EXTRAS.get(script.stem, "torch"))
-    # More than the random steps that HalfCheetah starts with.
-    env_steps = "10200" if script.stem == "halfcheetah_sac" else "2048"
-    options = ("--trials", "2", "--seeds", "1", "--env-steps", env_steps, "--name", "short", "--storage", str(tmp_path))
+    options = ("--trials", "2", "--seeds", "1", "--env-steps", "2048", "--name", "short", "--storage", str(tmp_path))
     done = run_script(script, *options, timeout_s=350)
     assert done.returncode == 0, done.stderr
     show = [sys.executable, "-m", "tuneexp", "show", "short", "--storage", str(tmp_path), "--json"]

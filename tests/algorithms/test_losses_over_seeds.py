@@ -1,4 +1,4 @@
-"""Every loss over a seed axis: seeds at once give what each gives alone, mapped, in turn, traced and compiled."""
+"""Every loss over a seed axis: seeds at once give what each gives alone, mapped or in turn."""
 
 from __future__ import annotations
 
@@ -29,13 +29,12 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-def outputs(trial: Trial, programs: bool, **settings: Any) -> dict[frozenset[str], list[Tensor]]:
-    """Resting parts -> what a gradient step gives, by the trial's programs or by the plain function."""
+def outputs(trial: Trial, **settings: Any) -> dict[frozenset[str], list[Tensor]]:
+    """Resting parts -> what a gradient step gives, by the plain function."""
     minibatch = minibatch_of(trial)
     inputs = trial.learner.step_inputs(list(minibatch.values()))
     steps = trial.programs.steps.items()
-    return {resting: (program.run if programs else replace(step, **settings))(inputs)
-            for resting, (step, program) in steps}  # fmt: skip
+    return {resting: replace(step, **settings)(inputs) for resting, (step, _) in steps}
 
 
 def assert_the_same(given: Any, expected: Any) -> None:
@@ -58,11 +57,11 @@ def test_seeds_at_once_give_what_each_gives_alone(case: str) -> None:
     algorithm, env, changes = CASES[case]
     alone = [trial_of(algorithm, env, [seed], **changes) for seed in (4, 5, 6)]
     together = trial_of(algorithm, env, [4, 5, 6], **changes)
-    at_once = outputs(together, programs=False)
-    assert_the_same(outputs(together, programs=False, in_turn=True), at_once)
+    at_once = outputs(together)
+    assert_the_same(outputs(together, in_turn=True), at_once)
     for resting, given in at_once.items():
         for index, single in enumerate(alone):
-            expected = by_seed(single, outputs(single, programs=False)[resting], 0)
+            expected = by_seed(single, outputs(single)[resting], 0)
             own = by_seed(together, given, index)
             for name, value in expected.items():
                 torch.testing.assert_close(
@@ -79,13 +78,3 @@ def test_it_trains_two_seeds_and_every_parameter_that_is_due_moves(case: str) ->
     assert metrics["failed_seeds"] == []
     unmoved = {name for name, leaf in trial.learner.parameters.items() if torch.equal(leaf, before[name])}
     assert unmoved == ({"temperature.log_alpha"} if "ent_coef" in changes and algorithm == "sac" else set())
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("case", CASES)
-def test_compiled_programs_give_what_the_plain_function_gives(case: str) -> None:
-    algorithm, env, changes = CASES[case]
-    trial = trial_of(algorithm, env, [0, 1], compile="on", **changes)
-    assert trial.programs.compiled
-    assert_the_same(outputs(trial, programs=True), outputs(trial, programs=False))
