@@ -9,7 +9,7 @@ PEERS_STAMP := $(PEERS)/.installed
 SOURCES := tuneexp tests experiments benchmarks
 # Tests run in two halves side by side: those that start sweeps, which mostly wait, and those that compute.
 SWEEPS  := tests/faults tests/sweep tests/cli tests/tracking
-HALVES  := $(MAKE) --no-print-directory -j2 --output-sync=line test-sweeps test-others
+HALVES  := $(MAKE) --no-print-directory -j2 test-sweeps test-others
 
 # One thread per process: tests and trials share the cores by running side by side.
 export OMP_NUM_THREADS := 1

@@ -141,21 +141,15 @@ def _not_run(measured: dict[str, dict[str, Any]]) -> str:
     rows = [
         (f"{title_of(task)}", "not measured yet: `make learn`") for name, task in TASKS.items() if name not in measured
     ]
-    rows += [(f"{row.algorithm} {row.env}", f"not run: {row.why}; {_hours(row, measured)}") for row in TOO_LONG]
+    rows += [(f"{row.algorithm} {row.env}", f"not run: {row.why}; {_hours(row)}") for row in TOO_LONG]
     return "## Not run\n\n" + table(("row", "why"), rows)
 
 
-def _hours(row: TooLong, measured: dict[str, dict[str, Any]]) -> str:
+def _hours(row: TooLong) -> str:
     """An estimate for 5 seeds, by arithmetic from what was measured; nothing where nothing was."""
     steps = f"{row.published.env_steps:,} steps"
-    if row.like is not None:
-        if row.like not in measured:
-            return f"{steps} for 5 seeds"
-        like = measured[row.like]
-        hours = row.published.env_steps / like["env_steps"] * like["train_s"] / 3600
-        return f"{steps} for 5 seeds: about {hours:.0f} hours at the rate of {title_of(TASKS[row.like])}"
     images = load("images")
-    if images is None:
+    if images is None or not row.image_updates:
         return f"{steps} for 5 seeds"
     per_seed_update_ms = min(images["ms"].values()) / images["seeds"]
     hours = row.image_updates * len(SEEDS) * per_seed_update_ms / 1000 / 3600
