@@ -61,10 +61,9 @@ class Policy:
 
         The one program serves training and evaluation: lanes are filled up to its width."""
         lanes = obs.shape[1]
-        parts = zip(*(self._chunks(tensor) for tensor in (obs, *(() if state is None else (state,)))), strict=True)
-        acted = [
-            self._run(self._exploit, part[0], part[1] if len(part) > 1 else None, self._no_noise) for part in parts
-        ]
+        parts = self._chunks(obs)
+        states: Sequence[Tensor | None] = [None] * len(parts) if state is None else self._chunks(state)
+        acted = [self._run(self._exploit, *pair, self._no_noise) for pair in zip(parts, states, strict=True)]
         action = torch.cat([part.action for part in acted], dim=1)[:, :lanes]
         if state is not None:
             state = torch.cat([part.state for part in acted if part.state is not None], dim=1)[:, :lanes]

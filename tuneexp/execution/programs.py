@@ -88,7 +88,7 @@ def _build(
         action, *acted = act(inputs)
     kept = dict(zip(act.column_names, acted[int(act.recurrent) :], strict=True))
     check_rows("act_fn", {"action": action, **kept}, (n_seeds, shapes.n_envs), "[N, ...] for each seed")
-    fragment = shapes.fragment(n_seeds, LONGEST_WINDOW, action, kept)
+    fragment = shapes.fragment(n_seeds, EXAMPLE_STEPS, action, kept)
     with blamed("postprocess_fn", postprocess_fn, list(fragment)):
         columns = shapes.training_columns(learner, postprocess_fn, fragment, hyper.view(act.reads))
     batch = shapes.minibatch(n_seeds, columns)
@@ -106,8 +106,8 @@ def _build(
     return TrialPrograms(act, act_program, by_resting, columns, read)
 
 
-# Rows of the fragment of zeros that shows what `postprocess_fn` makes; n-step windows must fit into it.
-LONGEST_WINDOW = 2
+# Steps of the fragment of zeros that shows what `postprocess_fn` makes: one row, and one that follows it.
+EXAMPLE_STEPS = 2
 
 
 def _programs(

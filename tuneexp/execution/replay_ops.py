@@ -20,10 +20,10 @@ def off_policy_step(training: Training) -> None:
     cfg, learner, experience = training.cfg, training.learner, training.experience
     assert experience is not None, "an off-policy algorithm's configuration is an OffPolicyConfig"
     fragment = synchronous_parallel_sample(training.group, cfg.train_freq)
-    windows = experience.windows(fragment)
-    experience.add(windows, postprocess(training.postprocess_fn, learner, windows, training.view))
+    windows, view = experience.windows(fragment), training.view
+    experience.add(windows, postprocess(training.postprocess_fn, learner, windows, view))
     if experience.ready:
-        replay_updates(learner, experience, cfg.updates_per_rollout(), cfg.batch_size, training.view)
+        replay_updates(learner, experience, cfg.updates_per_rollout(), cfg.batch_size, view)
     training.group.sync_weights(learner.parameters)
 
 

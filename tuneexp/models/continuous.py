@@ -20,6 +20,7 @@ from tuneexp.models.encoder import Encoder
 from tuneexp.models.mlp import MLP, linear
 from tuneexp.models.q_network import QNetwork
 from tuneexp.rl.distributions import ActionHead, ActionScale, Categorical, SquashedGaussian, action_head
+from tuneexp.rl.exploration import uniform_choice
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
 
@@ -158,10 +159,20 @@ class ChoiceActions:
 
     def random_action(self, noise: Tensor) -> Tensor:
         """noise: [...], uniform in [0, 1). Choices int64 [...], all as likely."""
-        return (noise * self.n_actions).long().clamp(max=self.n_actions - 1)
+        return uniform_choice(noise, self.n_actions)
 
 
-class SoftActorCritic(BoxActions, nn.Module):
+class Tempered:
+    """A model whose submodule `temperature` learns the weight of the entropy."""
+
+    temperature: Temperature
+
+    def alpha(self) -> Tensor:
+        """The weight of the entropy, a 0-d tensor."""
+        return self.temperature()
+
+
+class SoftActorCritic(Tempered, BoxActions, nn.Module):
     """SAC on continuous actions; TQC with `n_quantiles` numbers a critic. Parts: actor, critic, temperature.
 
     critic_hidden_sizes: None means those of the actor. `network`: activation, layer_norm, cnn of all networks.
@@ -196,12 +207,8 @@ class SoftActorCritic(BoxActions, nn.Module):
         """action: [..., *action shape] in [-1, 1]. [n_critics, ...], with quantiles [n_critics, ..., n_quantiles]."""
         return self.critic(obs, action)
 
-    def alpha(self) -> Tensor:
-        """The weight of the entropy, a 0-d tensor."""
-        return self.temperature()
 
-
-class DiscreteSoftActorCritic(ChoiceActions, nn.Module):
+class DiscreteSoftActorCritic(Tempered, ChoiceActions, nn.Module):
     """SAC on Discrete actions (Christodoulou 2019). Parts: actor (logits), critic (a value for each action),
     temperature."""
 
@@ -232,10 +239,6 @@ class DiscreteSoftActorCritic(ChoiceActions, nn.Module):
     def q(self, obs: Tensor) -> Tensor:
         """[n_critics, ..., A]."""
         return torch.stack([critic(obs) for critic in self.critic])
-
-    def alpha(self) -> Tensor:
-        """The weight of the entropy, a 0-d tensor."""
-        return self.temperature()
 
 
 class DeterministicActorCritic(BoxActions, nn.Module):

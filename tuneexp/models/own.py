@@ -14,7 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.errors import UserError
-from tuneexp.models.continuous import LOG_STD_MAX, LOG_STD_MIN, BoxActions, ChoiceActions, Temperature, bounded_head
+from tuneexp.models.continuous import (
+    LOG_STD_MAX,
+    LOG_STD_MIN,
+    BoxActions,
+    ChoiceActions,
+    Temperature,
+    Tempered,
+    bounded_head,
+)
 from tuneexp.models.heads import (
     actor_critic_heads,
     build_own,
@@ -118,7 +126,7 @@ class OwnQNetwork(_Own):
         return self._on(self.net.q, obs)  # type: ignore[arg-type]  # checked to be a method
 
 
-class OwnSoftActorCritic(BoxActions, _Own):
+class OwnSoftActorCritic(Tempered, BoxActions, _Own):
     """Submodules `actor(obs) -> (mean, log_std)`, [B, action size] each, and `critic(obs, action) -> [n_critics, B]`
     (TQC: [n_critics, B, n_quantiles]), as `SoftActorCritic`. log_std is clamped as there."""
 
@@ -150,11 +158,8 @@ class OwnSoftActorCritic(BoxActions, _Own):
     def q(self, obs: Tensor, action: Tensor) -> Tensor:
         return on_rows(self.critic, [(obs, self._obs_axes), (action, len(self.head.shape))], lead_axes=1)
 
-    def alpha(self) -> Tensor:
-        return self.temperature()
 
-
-class OwnDiscreteSoftActorCritic(ChoiceActions, _Own):
+class OwnDiscreteSoftActorCritic(Tempered, ChoiceActions, _Own):
     """Submodules `actor(obs) -> [B, A]` (logits) and `critic(obs) -> [n_critics, B, A]`, as
     `DiscreteSoftActorCritic`."""
 
@@ -180,9 +185,6 @@ class OwnDiscreteSoftActorCritic(ChoiceActions, _Own):
 
     def q(self, obs: Tensor) -> Tensor:
         return self._on(self.critic, obs, lead_axes=1)
-
-    def alpha(self) -> Tensor:
-        return self.temperature()
 
 
 class OwnDeterministicActorCritic(BoxActions, _Own):

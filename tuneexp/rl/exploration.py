@@ -18,5 +18,9 @@ def linear_epsilon(progress: Number, fraction: Number, initial: Number, final: N
 def epsilon_greedy(greedy: Tensor, noise: Tensor, epsilon: Number, n_actions: int) -> Tensor:
     """greedy: int64 [...]; noise: [..., 2], uniform in [0, 1): whether to explore, and what to do then.
     Returns int64 [...]. Sutton and Barto 2018, section 2.2."""
-    random = (noise[..., 1] * n_actions).long().clamp(max=n_actions - 1)  # rounding may reach n_actions
-    return torch.where(noise[..., 0] < epsilon, random, greedy)
+    return torch.where(noise[..., 0] < epsilon, uniform_choice(noise[..., 1], n_actions), greedy)
+
+
+def uniform_choice(noise: Tensor, n_actions: int) -> Tensor:
+    """noise: [...], uniform in [0, 1). Returns int64 [...], each of 0 to n_actions - 1 as likely."""
+    return (noise * n_actions).long().clamp(max=n_actions - 1)  # rounding may reach n_actions
