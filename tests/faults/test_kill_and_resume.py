@@ -20,7 +20,7 @@ TOLD = "tuneexp.sweep.searchers:StudySearcher.on_trial_complete:after:{}"
 SNAPSHOT_HALF_WRITTEN = "tuneexp.sweep.folder:replace:before:{}"
 CHECKPOINT_RENAME = "tuneexp.checkpoint:_put_in_place:{}:{}"
 MLFLOW_RUN = "mlflow.tracking.client:MlflowClient.create_run:{}:{}"
-PUTTING_BACK = "tuneexp.sweep.snapshot:write_atomically:after:{}"
+PUTTING_BACK = "tuneexp.sweep.place:write_atomically:after:{}"
 RESTORING = "ray.tune.execution.tune_controller:TuneController.resume:after:1"
 
 
