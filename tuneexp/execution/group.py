@@ -20,6 +20,9 @@ from tuneexp.learning.randomness import generator
 
 log = logging.getLogger(__name__)
 
+SCORE = "score"
+"""What statistics of episodes count, [T, S, N]; no part of what is learned from."""
+
 
 class Request(NamedTuple):
     """What one runner is asked for. noise: its columns [T, S, ...]; hyper: [H]; statistics: of the normaliser, of its
@@ -123,9 +126,11 @@ class EnvRunnerGroup:
         noise = self.policy.draw_noise(n_steps, self.generators)
         fragments = self.runners.sample([self.request(n_steps, noise, shard) for shard in self.runners.shards])
         for fragment in fragments:
-            self.count_episodes(fragment)
+            self._forget_lost_episodes(fragment)
         self._times_restored += any(fragment.replaced for fragment in fragments)
         batch = _joined([_marked(fragment, fragments) for fragment in fragments])
+        self._count_episodes(batch)
+        batch = batch.drop(SCORE)
         self.learn_statistics([fragment.sampled.learned for fragment in fragments])
         self.env_steps += n_steps * self.n_envs
         self.transitions += int(batch["valid"].sum())
@@ -137,13 +142,14 @@ class EnvRunnerGroup:
         own = self.policy.noise_of(noise, shard)
         return Request(n_steps, own, self.policy.hyper, statistics, self._times_restored + 1)
 
-    def count_episodes(self, fragment: Fragment) -> None:
-        shard, batch = fragment.shard, fragment.sampled.batch
+    def _forget_lost_episodes(self, fragment: Fragment) -> None:
         if fragment.replaced:
-            self.episodes.drop_open_episodes(shard.seeds, shard.envs)
-        terminated, truncated, valid = (batch[name].numpy() for name in ("terminated", "truncated", "valid"))
-        score = fragment.sampled.score
-        self.episodes.update(score, terminated, truncated, valid, seeds=shard.seeds, envs=shard.envs)
+            self.episodes.drop_open_episodes(fragment.shard.seeds, fragment.shard.envs)
+
+    def _count_episodes(self, batch: SampleBatch) -> None:
+        names = (SCORE, "terminated", "truncated", "valid")
+        score, terminated, truncated, valid = (batch[name].numpy() for name in names)
+        self.episodes.update(score, terminated, truncated, valid)
 
     def learn_statistics(self, learned: Sequence[Learned | None]) -> None:
         """learned: of every runner, in the order of their shards."""
@@ -203,8 +209,8 @@ class EnvRunnerGroup:
 
 
 def _marked(fragment: Fragment, all_of_them: Sequence[Fragment]) -> tuple[Shard, SampleBatch]:
-    """With the column `CONTINUES` where any of them needs it."""
-    batch = fragment.sampled.batch
+    """With the columns `SCORE` and, where any of them needs it, `CONTINUES`."""
+    batch = fragment.sampled.batch.with_columns({SCORE: fragment.sampled.score})
     if not any(one.replaced for one in all_of_them):
         return fragment.shard, batch
     continues = torch.ones(batch.sizes, dtype=torch.bool)
