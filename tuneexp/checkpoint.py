@@ -25,7 +25,7 @@ from torch import Tensor
 from tuneexp.errors import CheckpointError
 from tuneexp.remote_folders import local_copy
 
-FORMAT_VERSION = 1
+FORMAT_VERSION, OLDEST_VERSION = 2, 2
 STATE_FILE = "state.json"
 TENSOR_FILE = "tensors.safetensors"
 
@@ -96,6 +96,11 @@ def _read_header(here: Path, folder: str | Path) -> Tree:
         raise CheckpointError(
             f"the checkpoint {folder} has format {version}; this tuneexp reads up to {FORMAT_VERSION}: "
             "install the tuneexp that wrote it, or a newer one"
+        )
+    if version < OLDEST_VERSION:
+        raise CheckpointError(
+            f"the checkpoint {folder} has format {version}; this tuneexp reads from {OLDEST_VERSION} on: load it with "
+            "the tuneexp that wrote it"
         )
     return state
 
