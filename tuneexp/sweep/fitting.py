@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.sweep.cluster import RayForSweep, cores, runs_elsewhere
 from tuneexp.sweep.config import SweepConfig, trial_config
 from tuneexp.sweep.folder import SweepFolder
@@ -11,32 +10,25 @@ from tuneexp.sweep.resources import Resources, at_once, cpus_of, refuse_unmeetab
 from tuneexp.sweep.space import SearchSpace
 
 
-def bundles_of_a_trial(config: SweepConfig, space: SearchSpace) -> list[Resources]:
-    """What the largest trial of the (validated) space asks for."""
-    return max((_bundles(config, corner) for corner in space.corners()), key=cpus_of)
+def largest_trial(space: SearchSpace) -> list[Resources]:
+    """What the largest trial of the (validated) space asks for, as Tune will be told by the Trainable."""
+    from tuneexp.trial.resources import bundles_of  # torch, which reading sweeps does without
 
-
-def _bundles(config: SweepConfig, algorithm: AlgorithmConfig) -> list[Resources]:
-    if not getattr(algorithm, "num_env_runners", 0):
-        return [{"CPU": 1.0}]  # Tune's default, without the most of a second that importing it takes
-    from tuneexp.trainable import AlgorithmTrainable
-
-    asked = {**trial_config(config), "hyperparameters": algorithm.model_dump()}
-    request = AlgorithmTrainable.default_resource_request(asked)
-    return [dict(bundle) for bundle in request.bundles]
+    asked: list[list[Resources]] = [list(bundles_of(corner)) for corner in space.corners()]
+    return max(asked, key=lambda bundles: sum(bundle["CPU"] for bundle in bundles))
 
 
 def fitted_here(config: SweepConfig, space: SearchSpace) -> SweepConfig:
     """`config` with its number of trials at once, where this machine runs them. UserError for what it can't run."""
     if runs_elsewhere(config.address):
         return config  # known once Ray is there
-    bundles, machine = bundles_of_a_trial(config, space), [{"CPU": float(cores())}]
+    bundles, machine = largest_trial(space), [{"CPU": float(cores())}]
     refuse_unmeetable(bundles, machine, "this machine")
     return _with_concurrency(config, at_once(bundles, machine, config.trials))
 
 
 def ray_for(config: SweepConfig, space: SearchSpace, snapshot_period_s: float, verbose: bool) -> RayForSweep:
-    cpus = cpus_of(bundles_of_a_trial(config, space), config.concurrency or 1)
+    cpus = cpus_of(largest_trial(space), config.concurrency or 1)
     return RayForSweep(cpus, config.address, snapshot_period_s, verbose)
 
 
@@ -46,7 +38,7 @@ def fitted_to_cluster(config: SweepConfig, folder: SweepFolder, space: SearchSpa
     ray.ready()
     from tuneexp.sweep.nodes import alive_nodes, may_grow, refuse_blind_nodes
 
-    nodes, bundles = alive_nodes(), bundles_of_a_trial(config, space)
+    nodes, bundles = alive_nodes(), largest_trial(space)
     there = [node.resources for node in nodes]
     if not may_grow():
         refuse_unmeetable(bundles, there)

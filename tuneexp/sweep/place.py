@@ -76,7 +76,9 @@ class Place:
             stream.write(data)
 
     def read(self, name: str) -> bytes:
-        """Raises FileNotFoundError where there is no such file."""
+        """Raises OSError where there is no such file."""
+        if not is_uri(self.path):
+            return (Path(self.path) / name).read_bytes()
         fs, path = self._at(name)
         with fs.open_input_stream(path) as stream:
             return bytes(stream.read())
