@@ -13,7 +13,7 @@ import pytest
 from tests.faults.cluster import cluster_of, node, raylet_of
 from tests.faults.harness import REPORTS, ROOT, Sweep, assert_whole
 from tests.faults.process_tree import kill_tree
-from tuneexp.sweep.cluster import _OF_WORKERS
+from tuneexp.sweep.cluster import _OF_WORKERS, _SETTINGS
 from tuneexp.tracking.records import current_reports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -83,7 +83,7 @@ def test_a_sweep_runs_on_all_nodes_and_every_store_is_whole(undisturbed: tuple[S
     assert {len(steps) for steps in steps_of(sweep).values()} == {REPORTS}
     # The nodes were started without these: the driver has sent them.
     for environment in nodes_used(sweep.storage.parent).values():
-        assert {name: environment.get(name) for name in _OF_WORKERS} == {name: os.environ[name] for name in _OF_WORKERS}
+        assert {name: environment.get(name) for name in _OF_WORKERS} == {name: _SETTINGS[name] for name in _OF_WORKERS}
 
 
 def test_trials_of_a_node_that_dies_go_on_elsewhere(

@@ -174,7 +174,7 @@ def _lasting_wrapper(wrapper: str | Mapping[str, Any]) -> Any:
 def _lasting_folder(folder: str | Path) -> str:
     if is_uri(folder) and "@" in str(folder).partition("://")[2].partition("/")[0]:
         raise UserError(
-            "--checkpoints is stored and shown, and holds a key; leave it out and set it in the environment of all nodes\n"
+            "--checkpoints is stored and shown, and holds a key; set that in the environment of all nodes instead\n"
             "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, say)"
         )
     return str(folder) if is_uri(folder) else str(Path(folder).expanduser().absolute())
