@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import ray
 import torch
 
 from tests.execution.envs import Clockwork
@@ -183,6 +184,19 @@ def test_replay_learns_from_remote_runners_with_noise_of_one_draw_a_step() -> No
         trial.close()
     for name, leaf in local.learner.parameters.items():
         torch.testing.assert_close(remote.learner.parameters[name], leaf, rtol=1e-3, atol=1e-5)
+
+
+def test_fragments_and_weights_leave_the_object_store_again() -> None:
+    """With 1.5 MB of weights a time, 150 times fill the store of this Ray (128 MB) twice over."""
+    trial = remote_trial(2, model={"hidden_sizes": [256, 512]})
+    references = []
+    for _ in range(150):
+        trial.group.sync_weights(trial.learner.parameters)
+        trial.group.sample(2)
+        references.append(len(ray._private.worker.global_worker.core_worker.get_all_reference_counts()))
+    trial.close()
+    assert sum(leaf.numel() * 4 for leaf in trial.learner.parameters.values()) * 150 > 2 * 128 * 2**20
+    assert max(references[50:]) <= max(references[:50])
 
 
 def test_an_environment_that_can_not_be_sent_is_refused_in_a_line() -> None:
