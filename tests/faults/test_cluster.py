@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults.cluster import cluster_of, node, raylet_of
-from tests.faults.harness import REPORTS, ROOT, Sweep, assert_whole
-from tests.faults.process_tree import kill_tree
+from tests.faults.harness import END_TIMEOUT_S, REPORTS, ROOT, START_TIMEOUT_S, Sweep, assert_whole
+from tests.faults.process_tree import descendants, kill_tree
 from tuneexp.sweep.cluster import _OF_WORKERS, _SETTINGS
 from tuneexp.tracking.records import current_reports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-# Says on which node it was made: the parent of a worker is the raylet of its node.
-WHERE = """
-import json, os
-from pathlib import Path
-from gymnasium import Wrapper
-from gymnasium.envs.classic_control import CartPoleEnv
-
-class Where(Wrapper):
-    def __init__(self):
-        super().__init__(CartPoleEnv())
-        (Path(__file__).parent / f"node-{os.getppid()}").write_text(json.dumps(dict(os.environ)))
-"""
 HEAD_CPUS = NODE_CPUS = 1
 
 
@@ -39,18 +30,30 @@ def cluster() -> Iterator[Any]:
         yield found
 
 
-def sweep_on(cluster: Any, folder: Path, *options: str, **changes: Any) -> Sweep:
-    (folder / "where.py").write_text(WHERE)
+def sweep_on(cluster: Any, folder: Path, *options: str) -> Sweep:
     # Random values don't depend on which trial ends first.
     options = ("--address", cluster.address, "--searcher", "random", *options)
-    env = f"{folder / 'where.py'}:Where"
-    return Sweep(folder / "runs", concurrency=2, env=env, options=options, **changes)
+    return Sweep(folder / "runs", concurrency=2, options=options)
 
 
-def nodes_used(folder: Path) -> dict[int, dict[str, str]]:
-    """Raylet -> the environment of a worker there. The driver, a child of this process, is none."""
-    found = {int(path.name.removeprefix("node-")): path for path in folder.glob("node-*")}
-    return {raylet: json.loads(path.read_text()) for raylet, path in found.items() if raylet != os.getpid()}
+def trials_on(added: Any) -> dict[int, dict[str, str]]:
+    """Of the trials' workers that a node runs now: process -> its environment. Ray names a worker after its actor."""
+    found = {}
+    for pid in descendants(raylet_of(added)):
+        with suppress(OSError):
+            if b"AlgorithmTrainable" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+                found[pid] = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+    return found
+
+
+def wait_for_trials_on(added: Any, process: subprocess.Popen[str], sweep: Sweep) -> dict[int, dict[str, str]]:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not (found := trials_on(added)):
+        assert process.poll() is None, sweep.log_tail()
+        assert time.monotonic() < deadline, sweep.log_tail()
+        time.sleep(0.05)
+    return found
 
 
 def findings(result: dict[str, Any]) -> list[Any]:
@@ -65,15 +68,19 @@ def steps_of(sweep: Sweep) -> dict[int, list[int]]:
 @pytest.fixture(scope="module")
 def undisturbed(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sweep, dict[str, Any]]:
     """A sweep over two nodes, to its end."""
-    folder = tmp_path_factory.mktemp("undisturbed")
+    sweep = sweep_on(cluster, tmp_path_factory.mktemp("undisturbed"))
     added = cluster.add_node(**node(NODE_CPUS))
     try:
-        sweep = sweep_on(cluster, folder)
-        result = sweep.finish()
-        assert set(nodes_used(folder)) == {raylet_of(cluster.head_node), raylet_of(added)}
+        process = sweep.start()
+        workers = {**wait_for_trials_on(added, process, sweep), **wait_for_trials_on(cluster.head_node, process, sweep)}
+        output, _ = process.communicate(timeout=END_TIMEOUT_S)
     finally:
         cluster.remove_node(added)
-    return sweep, result
+    assert process.returncode == 0, sweep.log_tail()
+    # The nodes were started without these: the driver has sent them.
+    for environment in workers.values():
+        assert {name: environment.get(name) for name in _OF_WORKERS} == {name: _SETTINGS[name] for name in _OF_WORKERS}
+    return sweep, json.loads(output)
 
 
 def test_a_sweep_runs_on_all_nodes_and_every_store_is_whole(undisturbed: tuple[Sweep, dict[str, Any]]) -> None:
@@ -81,9 +88,6 @@ def test_a_sweep_runs_on_all_nodes_and_every_store_is_whole(undisturbed: tuple[S
     assert_whole(sweep, result)
     assert {trial["outcome"] for trial in result["trials"]} == {"completed"}
     assert {len(steps) for steps in steps_of(sweep).values()} == {REPORTS}
-    # The nodes were started without these: the driver has sent them.
-    for environment in nodes_used(sweep.storage.parent).values():
-        assert {name: environment.get(name) for name in _OF_WORKERS} == {name: _SETTINGS[name] for name in _OF_WORKERS}
 
 
 def test_trials_of_a_node_that_dies_go_on_elsewhere(
@@ -93,9 +97,9 @@ def test_trials_of_a_node_that_dies_go_on_elsewhere(
     sweep = sweep_on(cluster, tmp_path)
     process = sweep.start()
     sweep.wait_for(process, 5)
-    assert raylet_of(added) in nodes_used(tmp_path)
+    assert trials_on(added)
     assert kill_tree(raylet_of(added)) >= 2, "a raylet and its worker"
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=END_TIMEOUT_S)
     cluster.worker_nodes.discard(added)
     assert process.returncode == 0, sweep.log_tail()
     result = json.loads(output)
@@ -119,7 +123,6 @@ def test_a_node_that_cannot_see_the_storage_is_named_before_any_trial(cluster: A
     assert said.startswith("tuneexp: node ")
     assert f"it can't see {sweep.storage}" in said
     assert "--storage" in said
-    assert not nodes_used(tmp_path)
     assert not [path.name for path in sweep.folder.iterdir() if path.name != ".lock"]
 
 

@@ -83,3 +83,27 @@ def test_what_is_checked_is_what_tune_is_asked_for(tmp_path: Path) -> None:
     request = AlgorithmTrainable.default_resource_request(config)
     assert request is not None
     assert largest_trial(sweep.space) == request.bundles
+
+
+class Waits:
+    status = "PENDING"
+
+
+class Runs:
+    status = "RUNNING"
+
+
+def test_a_sweep_that_waits_for_nodes_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tuneexp.sweep import patience
+
+    clock = iter([0.0, 59.0, 60.0, 61.0, 100.0, 200.0])
+    monkeypatch.setattr(patience.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(patience.ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": 1.0, "memory": 1.0})
+    monkeypatch.setattr(patience.ray, "available_resources", lambda: {"CPU": 1.0})
+    watcher = patience.Patience([{"CPU": 1.0}, {"CPU": 0.5}])
+    for trials in ([Waits()], [Waits()], [Waits()], [Waits()], [Waits(), Runs()], [Waits()]):
+        watcher.on_step_begin(0, trials)  # type: ignore[arg-type]
+    (said,) = [record.message for record in caplog.records]
+    assert "a trial wants 1.5 CPUs, the cluster has 2 CPUs and 1 GPU, of which 1 CPU are free" in said

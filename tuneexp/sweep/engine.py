@@ -14,8 +14,10 @@ from tuneexp.errors import RunnerLost
 from tuneexp.sweep import events, snapshot
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig, trial_config
+from tuneexp.sweep.fitting import largest_trial
 from tuneexp.sweep.folder import SweepFolder
 from tuneexp.sweep.keeper import Keeper
+from tuneexp.sweep.patience import Patience
 from tuneexp.sweep.place import Place, place_of
 from tuneexp.sweep.registry import SCHEDULERS, SEARCHERS, build
 from tuneexp.sweep.searchers import StudySearcher
@@ -96,7 +98,7 @@ def _new_tuner(
             # Old checkpoints are dropped by the Keeper, and only once a snapshot no longer needs them.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True),
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
-            callbacks=[*callbacks, Keeper(folder, place, scheduler, resumed)],
+            callbacks=[*callbacks, Keeper(folder, place, scheduler, resumed), Patience(largest_trial(space))],
             verbose=0,
         ),
     )

@@ -79,3 +79,9 @@ def _count(amount: float, name: str) -> str:
 
 def _words(resources: Resources) -> str:
     return " and ".join(_count(amount, name) for name, amount in resources.items() if name in ("CPU", "GPU")) or "none"
+
+
+def total_words(parts: Sequence[Resources]) -> str:
+    """`5 CPUs and 1 GPU`: CPUs, and GPUs where there are any."""
+    gpus = _sum(parts, "GPU")
+    return _count(_sum(parts, "CPU"), "CPU") + (f" and {_count(gpus, 'GPU')}" if gpus else "")
