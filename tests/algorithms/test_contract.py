@@ -29,6 +29,8 @@ TestRecurrentPPO = contract(
     action_kinds=["discrete"],
 )  # fmt: skip
 TestA2C = contract("a2c", {**ON_POLICY, "n_steps": 8})
+TestIMPALA = contract("impala", {**ON_POLICY, "n_steps": 8})
+TestAPPO = contract("appo", {**ON_POLICY, "n_steps": 16, "batch_size": 64, "n_epochs": 8, "clip_range": 0.2})
 TestDQN = contract("dqn", DQN)
 TestPrioritizedDQN = contract("dqn", {**DQN, "prioritized": True})
 TestRainbow = contract("dqn", RAINBOW)
