@@ -95,5 +95,6 @@ APPO = AlgorithmSpec(
     loss_fn=appo_loss,
     postprocess_fn=transitions_in_time,
     optimizer_fn=adam,
+    asynchronous=True,
     target=TargetUpdate("tau", "target_update_interval", unit="env_steps"),
 )

@@ -65,4 +65,5 @@ IMPALA = AlgorithmSpec(
     loss_fn=impala_loss,
     postprocess_fn=transitions_in_time,
     optimizer_fn=adam,
+    asynchronous=True,
 )
