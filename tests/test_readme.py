@@ -97,7 +97,7 @@ def commands_of(script: Path) -> list[list[str]]:
 
 
 COMMANDS = [(script, words) for script in SCRIPTS for words in commands_of(script)]
-EXTRAS = {"pong_ppo": "ale_py", "halfcheetah_sac": "mujoco"}
+EXTRAS = {"pong_ppo": "ale_py", "pong_impala": "ale_py", "halfcheetah_sac": "mujoco"}
 
 
 @pytest.mark.parametrize(("script", "words"), COMMANDS, ids=[f"{path.stem}-{words[1]}" for path, words in COMMANDS])

@@ -31,7 +31,9 @@ TestRecurrentPPO = contract(
 )  # fmt: skip
 TestA2C = contract("a2c", {**ON_POLICY, "n_steps": 8})
 TestIMPALA = contract("impala", {**ON_POLICY, **FAST, "n_steps": 4, "ent_coef": 0.0}, budget_env_steps=2048)
-TestAPPO = contract("appo", {**ON_POLICY, **FAST, "n_steps": 16, "batch_size": 64, "n_epochs": 4}, budget_env_steps=2048)
+TestAPPO = contract(
+    "appo", {**ON_POLICY, **FAST, "n_steps": 16, "batch_size": 64, "n_epochs": 4}, budget_env_steps=2048
+)
 TestDQN = contract("dqn", DQN)
 TestPrioritizedDQN = contract("dqn", {**DQN, "prioritized": True})
 TestRainbow = contract("dqn", RAINBOW)

@@ -33,9 +33,14 @@ from tuneexp.rl.schedules import PositiveScheduledFloat
 
 
 class APPOConfig(OffPolicyActorCriticConfig):
-    """Passes over each rollout take the place of IMPACT's circular buffer, which gives each batch out several times."""
+    """Rollouts, step sizes and clipping are PPO's published ones for CartPole (RL Zoo), the entropy bonus is RLlib's.
 
-    learning_rate: PositiveScheduledFloat = numeric(5e-4, "Step size of the optimizer; a number or linear:0.001.")
+    Passes over each rollout take the place of IMPACT's circular buffer, which gives each batch out several times."""
+
+    learning_rate: PositiveScheduledFloat = numeric(
+        "linear:0.001", "Step size of the optimizer; a number or linear:0.001."
+    )
+    gae_lambda: float = numeric(0.95, "Weight of longer returns in V-trace: 0 one step, 1 all.", ge=0.0, le=1.0)
     n_steps: int = structural(32, "Steps per environment in one rollout, over which V-trace looks ahead.", ge=1)
     batch_size: int = structural(256, "Rows of one minibatch, which come in sequences; at most n_envs * n_steps.", ge=2)
     n_epochs: int = structural(10, "Passes over each rollout.", ge=1)

@@ -57,10 +57,9 @@ class AsynchronousGroup(EnvRunnerGroup):
         self.pipeline.fill(self.pipeline.most, request)
         fragments: list[Fragment] = []
         for _ in self.runners.shards:
-            self.pipeline.fill(1, request)
             fragments.append(self.pipeline.take())
-        # Nobody rests while the learner learns; what can wait is asked for after it, with newer weights.
-        self.pipeline.fill(min(1, self.pipeline.most - 1), request)
+            # Nobody rests, nor while the learner learns; what can wait is asked for after it, with newer weights.
+            self.pipeline.fill(min(1, self.pipeline.most - 1), request)
         self._lags += [(self.pipeline.version - one.version) * self._updates_per_step for one in fragments]
         return self.taken(n_steps, fragments)
 

@@ -1,0 +1,50 @@
+"""Tune APPO on CartPole, whose runners go on collecting while the learner learns: a few minutes on two cores.
+
+CartPole itself is so quick that runners of their own don't pay: they do from environments on that take a millisecond a
+step. The third line trains one configuration the way RL libraries are usually tried first; the fourth with two runners.
+
+python experiments/cartpole_appo.py
+python experiments/cartpole_appo.py --trials 2 --seeds 2 --env-steps 20000
+tuneexp train appo CartPole-v1
+tuneexp train appo CartPole-v1 --env-steps 200000 --seeds 5 --set num_env_runners=2
+tuneexp sweep --algorithm appo --env CartPole-v1 --space search_spaces/appo.yaml --seeds 4 --env-steps 100000 \
+    --trials 8 --name cartpole-appo
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tuneexp import Sweep, run_script, watch
+
+SPACE = Path(__file__).parents[1] / "search_spaces" / "appo.yaml"
+
+
+def main(
+    trials: int = 8,
+    seeds: int = 4,
+    env_steps: int = 100_000,
+    scheduler: str = "asha",
+    searcher: str = "tpe",
+    name: str = "",
+    storage: str = "runs",
+) -> None:
+    """Tune APPO on CartPole. --env-steps is the budget of each seed of a trial."""
+    sweep = Sweep(
+        algorithm="appo",
+        env="CartPole-v1",
+        space=SPACE,
+        trials=trials,
+        seeds=seeds,
+        env_steps=env_steps,
+        scheduler=scheduler,
+        searcher=searcher,
+        name=name or time.strftime("cartpole-appo-%Y%m%d-%H%M%S"),
+        storage=storage,
+    )
+    watch(sweep)
+
+
+if __name__ == "__main__":
+    run_script(main)
