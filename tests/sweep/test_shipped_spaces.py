@@ -14,8 +14,8 @@ from tuneexp.sweep.space import SearchSpace
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 FOLDER = Path(__file__).parents[2] / "search_spaces"
 
-# RL Zoo's hyperparams/*.yml: CartPole-v1 for discrete actions, Pendulum-v1 for continuous ones. Of impala and appo, which
-# it doesn't have, RLlib's defaults; there the value loss is half of the squared error.
+# RL Zoo's hyperparams/*.yml: CartPole-v1 for discrete actions, Pendulum-v1 for continuous ones. It lacks impala and
+# appo: RLlib's defaults, whose value loss is half of the squared error.
 PUBLISHED: dict[str, dict[str, Any]] = {
     "ppo": {"n_steps": 32, "batch_size": 256, "gae_lambda": 0.8, "gamma": 0.98, "ent_coef": 0.0, "clip_range": 0.2},
     "a2c": {"n_envs": 8, "ent_coef": 0.0},

@@ -63,6 +63,17 @@ class AsynchronousGroup(EnvRunnerGroup):
         self._lags += [(self.pipeline.version - one.version) * self._updates_per_step for one in fragments]
         return self.taken(n_steps, fragments)
 
+    def count_episodes(self, fragments: Sequence[Fragment], batch: SampleBatch) -> None:
+        self._count_each(fragments)
+
+    def _count_each(self, fragments: Sequence[Fragment]) -> None:
+        """One after the other: a runner may have given more than one."""
+        for fragment in fragments:
+            self.forget_lost_episodes(fragment)
+            columns, shard = fragment.sampled.batch, fragment.shard
+            ended = (columns[name].numpy() for name in ("terminated", "truncated", "valid"))
+            self.episodes.update(fragment.sampled.score, *ended, seeds=shard.seeds, envs=shard.envs)
+
     def metrics(self) -> dict[str, float]:
         """The policy lag since the last call: how many updates the learner had made since it handed out the weights
         that a fragment was sampled with, when it began to learn from it."""
@@ -79,8 +90,7 @@ class AsynchronousGroup(EnvRunnerGroup):
         state, episodes = super().state_dict(), self.episodes
         # The environments are further on than what was learned from. An episode that goes on there has all its rewards.
         self.episodes = copy.deepcopy(episodes)
-        for fragment in waiting:
-            self.count_episodes(fragment)
+        self._count_each(waiting)
         further, self.episodes = self.episodes.state_dict(), episodes
         state["episodes"] |= {name: further[name] for name in UNDER_WAY}
         return state

@@ -20,6 +20,9 @@ from tuneexp.learning.randomness import generator
 
 log = logging.getLogger(__name__)
 
+SCORE = "score"
+"""What statistics of episodes count, [T, S, N]; no part of what is learned from."""
+
 
 class Request(NamedTuple):
     """What one runner is asked for. noise: its columns [T, S, ...]; hyper: [H]; statistics: of the normaliser, of its
@@ -127,10 +130,10 @@ class EnvRunnerGroup:
 
     def taken(self, n_steps: int, fragments: Sequence[Fragment]) -> SampleBatch:
         """The fragments as one, [T, S, N, ...], counted and learned from by the statistics."""
-        for fragment in fragments:
-            self.count_episodes(fragment)
         self._times_restored += any(fragment.replaced for fragment in fragments)
         batch = _joined([_marked(fragment, fragments) for fragment in fragments])
+        self.count_episodes(fragments, batch)
+        batch = batch.drop(SCORE)
         self.learn_statistics(fragments)
         self.env_steps += n_steps * self.n_envs
         self.transitions += int(batch["valid"].sum())
@@ -141,13 +144,15 @@ class EnvRunnerGroup:
         statistics = None if self.normaliser is None else self.normaliser.state_dict(shard.seeds)
         return Request(n_steps, noise, self.policy.hyper, statistics, self._times_restored + 1)
 
-    def count_episodes(self, fragment: Fragment) -> None:
-        shard, batch = fragment.shard, fragment.sampled.batch
+    def count_episodes(self, fragments: Sequence[Fragment], batch: SampleBatch) -> None:
+        """batch: the fragments as one, so that what is counted first doesn't depend on how many there are."""
+        for fragment in fragments:
+            self.forget_lost_episodes(fragment)
+        self.episodes.update(*_of_episodes(batch))
+
+    def forget_lost_episodes(self, fragment: Fragment) -> None:
         if fragment.replaced:
-            self.episodes.drop_open_episodes(shard.seeds, shard.envs)
-        terminated, truncated, valid = (batch[name].numpy() for name in ("terminated", "truncated", "valid"))
-        score = fragment.sampled.score
-        self.episodes.update(score, terminated, truncated, valid, seeds=shard.seeds, envs=shard.envs)
+            self.episodes.drop_open_episodes(fragment.shard.seeds, fragment.shard.envs)
 
     def learn_statistics(self, fragments: Sequence[Fragment]) -> None:
         if self.normaliser is not None:
@@ -210,9 +215,14 @@ class EnvRunnerGroup:
         self.runners.close()
 
 
+def _of_episodes(batch: SampleBatch) -> tuple[np.ndarray, ...]:
+    """What statistics of episodes count of a fragment."""
+    return tuple(batch[name].numpy() for name in (SCORE, "terminated", "truncated", "valid"))
+
+
 def _marked(fragment: Fragment, all_of_them: Sequence[Fragment]) -> tuple[Shard, SampleBatch]:
-    """With the column `CONTINUES` where any of them needs it."""
-    batch = fragment.sampled.batch
+    """With the columns `SCORE` and, where any of them needs it, `CONTINUES`."""
+    batch = fragment.sampled.batch.with_columns({SCORE: fragment.sampled.score})
     if not any(one.replaced for one in all_of_them):
         return fragment.shard, batch
     continues = torch.ones(batch.sizes, dtype=torch.bool)

@@ -189,6 +189,8 @@ class Trial:
             "learn/updates": int(self.learner.n_updates),
             **self.group.metrics(),
         }
+        if self.cfg.num_env_runners:
+            metrics["env_runner_restarts"] = self.group.runners.restarts
         for name, values in self.learner.log.summary().items():
             metrics[f"learn/{name}"] = _mean(values.numpy()[alive])
         for index, seed in enumerate(seeds):
