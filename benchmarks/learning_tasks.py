@@ -123,6 +123,7 @@ _WITH_A_ROW = [
     _row("sac", "Pendulum-v1", 20_000, _SMALL, learning_rate=1e-3, model={"hidden_sizes": [64, 64]}),
 ]  # fmt: skip
 _WITHOUT_A_ROW = [
+    Task("appo_CartPole-v1", "appo", "CartPole-v1", 200_000, {}, "the defaults; sampled in step"),
     Task("tqc_Pendulum-v1", "tqc", "Pendulum-v1", 20_000, {"learning_rate": 1e-3, "model": {"hidden_sizes": [64, 64]}}),
     Task("rainbow_CartPole-v1", "dqn", "CartPole-v1", 50_000, {
         **_STEADY_CARTPOLE, "learning_rate": "linear:0.001", "double": True, "dueling": True, "n_step": 5,

@@ -195,4 +195,4 @@ def test_a_restored_trial_drops_what_was_under_way_and_counts_whole_episodes(mak
         new = trial.group.episodes.total_episodes - before
         assert ((new >= 12) & (new <= 16)).all()
     metrics = trial.group.metrics()
-    assert metrics["learn/policy_lag_max"] == 1.0  # one training step, which is one update
+    assert 0.0 < metrics["learn/policy_lag_mean"] <= metrics["learn/policy_lag_max"]

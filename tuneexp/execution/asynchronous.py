@@ -70,9 +70,10 @@ class AsynchronousGroup(EnvRunnerGroup):
         """One after the other: a runner may have given more than one."""
         for fragment in fragments:
             self.forget_lost_episodes(fragment)
-            columns, shard = fragment.sampled.batch, fragment.shard
-            ended = (columns[name].numpy() for name in ("terminated", "truncated", "valid"))
-            self.episodes.update(fragment.sampled.score, *ended, seeds=shard.seeds, envs=shard.envs)
+            shard, batch = fragment.shard, fragment.sampled.batch
+            terminated, truncated, valid = (batch[name].numpy() for name in ("terminated", "truncated", "valid"))
+            score = fragment.sampled.score
+            self.episodes.update(score, terminated, truncated, valid, seeds=shard.seeds, envs=shard.envs)
 
     def metrics(self) -> dict[str, float]:
         """The policy lag since the last call: how many updates the learner had made since it handed out the weights

@@ -148,7 +148,9 @@ class EnvRunnerGroup:
         """batch: the fragments as one, so that what is counted first doesn't depend on how many there are."""
         for fragment in fragments:
             self.forget_lost_episodes(fragment)
-        self.episodes.update(*_of_episodes(batch))
+        names = (SCORE, "terminated", "truncated", "valid")
+        score, terminated, truncated, valid = (batch[name].numpy() for name in names)
+        self.episodes.update(score, terminated, truncated, valid)
 
     def forget_lost_episodes(self, fragment: Fragment) -> None:
         if fragment.replaced:
@@ -213,11 +215,6 @@ class EnvRunnerGroup:
 
     def close(self) -> None:
         self.runners.close()
-
-
-def _of_episodes(batch: SampleBatch) -> tuple[np.ndarray, ...]:
-    """What statistics of episodes count of a fragment."""
-    return tuple(batch[name].numpy() for name in (SCORE, "terminated", "truncated", "valid"))
 
 
 def _marked(fragment: Fragment, all_of_them: Sequence[Fragment]) -> tuple[Shard, SampleBatch]:
