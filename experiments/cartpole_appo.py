@@ -1,14 +1,15 @@
 """Tune APPO on CartPole, whose runners go on collecting while the learner learns: a few minutes on two cores.
 
-CartPole itself is so quick that runners of their own don't pay: they do from environments on that take a millisecond a
-step. The third line trains one configuration the way RL libraries are usually tried first; the fourth with two runners.
+The third line trains one configuration, the first command of many an RL library. CartPole itself is so quick that
+runners in processes of their own don't pay; with `--set num_env_runners=2`, as in the last line, it shows how they work.
 
 python experiments/cartpole_appo.py
 python experiments/cartpole_appo.py --trials 2 --seeds 2 --env-steps 20000
 tuneexp train appo CartPole-v1
-tuneexp train appo CartPole-v1 --env-steps 200000 --seeds 5 --set num_env_runners=2
 tuneexp sweep --algorithm appo --env CartPole-v1 --space search_spaces/appo.yaml --seeds 4 --env-steps 100000 \
     --trials 8 --name cartpole-appo
+tuneexp sweep --algorithm appo --env CartPole-v1 --space search_spaces/appo.yaml --seeds 4 --env-steps 100000 \
+    --trials 8 --name cartpole-appo-runners --set num_env_runners=2 --set num_cpus_per_env_runner=0.5
 """
 
 from __future__ import annotations

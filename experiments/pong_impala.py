@@ -7,9 +7,6 @@ A taste: the second line. On a machine with cores to spare give each trial runne
 
 python experiments/pong_impala.py
 python experiments/pong_impala.py --trials 1 --seeds 1 --env-steps 1000000
-tuneexp train impala PongNoFrameskip-v4 --env-steps 10000000 --seeds 1 --set n_envs=32 --set n_steps=20 \
-    --set learning_rate=linear:0.0005 --set model/cnn=impala --set model/hidden_sizes=[256] --set model/shared=true \
-    --set model/activation=relu
 tuneexp sweep --algorithm impala --env PongNoFrameskip-v4 --space experiments/pong_impala.py:SPACE --seeds 1 \
     --env-steps 10000000 --trials 4 --name pong-impala
 """
