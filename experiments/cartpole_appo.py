@@ -1,7 +1,7 @@
 """Tune APPO on CartPole, whose runners go on collecting while the learner learns: a few minutes on two cores.
 
 The third line trains one configuration, the first command of many an RL library. CartPole itself is so quick that
-runners in processes of their own don't pay; with `--set num_env_runners=2`, as in the last line, it shows how they work.
+runners in processes of their own don't pay; the last line shows how they are asked for, `--set num_env_runners=2`.
 
 python experiments/cartpole_appo.py
 python experiments/cartpole_appo.py --trials 2 --seeds 2 --env-steps 20000
