@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from tests.execution.envs import Clockwork
 from tests.small import small_trial
+from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.training_ops import postprocess
@@ -113,6 +115,24 @@ def test_normalised_observations_are_learned_from_and_frozen_in_evaluation() -> 
     assert fragment["obs"].mean(dim=(0, 1, 2)).abs().max() < 1.0
     assert (normaliser.state_dict()["obs_count"] > before["obs_count"]).all()
     assert not (normaliser.state_dict()["obs_mean"][0] == normaliser.state_dict()["obs_mean"][1]).all(), "per seed"
+
+
+@pytest.mark.parametrize("autoreset", ["same_step", "disabled"])
+def test_a_final_observation_is_scaled_like_the_others(
+    autoreset: Literal["same_step", "disabled"], trial: Trial
+) -> None:
+    """It is no part of the next row there: a truncation would bootstrap from what the network never sees."""
+    envs = SeedEnvs(Clockwork, trial.config.seeds, 2, autoreset=autoreset)
+    normaliser = RunningNormaliser(2, 2, envs.observation_space, 0.9, norm_reward=False)
+    runner = EnvRunner(envs, trial._policy(), normaliser)
+    runner.sample(600)  # the statistics hardly move any more
+    fragment = runner.sample(39)
+    for flag, time in (("truncated", 5), ("terminated", 3)):
+        scaled = normaliser.normalise(np.full((2, 2, 2), time / 5, np.float32))
+        expected = torch.from_numpy(scaled)[..., 0].expand(39, 2, 2)
+        ended = fragment[flag]
+        assert ended.any()
+        torch.testing.assert_close(fragment["next_obs"][..., 0][ended], expected[ended], rtol=0.02, atol=0.02)
 
 
 def test_training_returns_are_of_unscaled_rewards() -> None:
