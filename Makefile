@@ -9,7 +9,9 @@ PEERS_STAMP := $(PEERS)/.installed
 SOURCES := tuneexp tests experiments benchmarks
 # Tests run in two halves side by side: those that start sweeps, which mostly wait, and those that compute.
 SWEEPS  := tests/faults tests/sweep tests/cli tests/tracking
-HALVES  := $(MAKE) --no-print-directory -j2 test-sweeps test-others
+HALVES  := $(MAKE) --no-print-directory -j3 test-sweeps test-others
+# `make check test` has the static checks beside them, and the fast tests once: `test` contains them.
+BOTH    := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))
 
 # One thread per process: tests and trials share the cores by running side by side.
 export OMP_NUM_THREADS := 1
@@ -24,7 +26,7 @@ demo: $(STAMP) ## tune PPO on CartPole with a live leaderboard, a minute or two
 	$(BIN)/python experiments/cartpole_ppo.py
 
 test: $(STAMP) ## all tests, the slow ones too (real sweeps are killed and resumed)
-	@$(HALVES)
+	@$(HALVES) $(if $(BOTH),static)
 
 test-sweeps:
 	$(BIN)/python -m pytest -q $(SWEEPS) $(PYTEST_ARGS)
@@ -32,8 +34,8 @@ test-sweeps:
 test-others:
 	$(BIN)/python -m pytest -q $(SWEEPS:%=--ignore=%) $(PYTEST_ARGS)
 
-# `make check test` runs the fast tests once: `test` contains them.
-check: static $(if $(filter test,$(MAKECMDGOALS)),,test-fast) ## format check, lint, types and the fast tests
+check: $(if $(BOTH),,static test-fast) ## format check, lint, types and the fast tests
+	@:
 
 static: $(STAMP)
 	$(BIN)/ruff format --check $(SOURCES)
