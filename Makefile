@@ -17,7 +17,7 @@ BOTH    := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep learn ui format install clean
+.PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-scaling learn ui format install clean
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ bench-ppo bench-dqn bench-sac bench-sweep: $(STAMP) $(PEERS_STAMP) ## only this 
 
 bench-replay bench-images: $(STAMP) ## only this part of the benchmark, which has no peer
 	$(BIN)/python -m benchmarks $(@:bench-%=%)
+
+bench-scaling: $(STAMP) ## what grows with the number of trials; writes the tables of docs/scaling.md
+	$(BIN)/python -m benchmarks.scaling
 
 learn: $(STAMP) ## train every algorithm, 5 seeds at once (hours); writes docs/learning.md. LEARN='--only NAME --jobs 2'
 	$(BIN)/python -m benchmarks learn $(LEARN)
