@@ -17,7 +17,7 @@ BOTH    := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-scaling learn ui format install clean
+.PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-scaling learn ui format install clean
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -48,7 +48,7 @@ test-fast: $(STAMP)
 bench: $(STAMP) $(PEERS_STAMP) ## measure against Stable-Baselines3 and RLlib; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks all --peers $(PEERS)/bin/python
 
-bench-ppo bench-dqn bench-sac bench-sweep: $(STAMP) $(PEERS_STAMP) ## only this part of the benchmark
+bench-ppo bench-dqn bench-sac bench-sweep bench-runners: $(STAMP) $(PEERS_STAMP) ## only this part of the benchmark
 	$(BIN)/python -m benchmarks $(@:bench-%=%) --peers $(PEERS)/bin/python
 
 bench-replay bench-images: $(STAMP) ## only this part of the benchmark, which has no peer
