@@ -158,8 +158,8 @@ def write_page() -> Path:
 _HEAD = """# Benchmarks
 
 Written by `make bench`, or by one part of it: `make bench-ppo`, `bench-dqn`, `bench-sac`, `bench-replay`,
-`bench-images`, `bench-sweep` and `bench-runners`. The figures are in `benchmarks/results/`. Everything runs in one thread a process,
-and all libraries do the same work: the same environments, rollouts, minibatches, updates and networks, and the same
+`bench-images`, `bench-sweep` and `bench-runners`. The figures are in `benchmarks/results/`. Everything runs in one
+thread a process, and all libraries do the same work: the same environments, rollouts, minibatches, updates and networks, and the same
 evaluation (the deterministic policy in environments of its own: 5 episodes after each tenth of the budget, 20 at the
 end). Wall-clock time includes that evaluation. Libraries alternate within each repeat, so that what drifts on the
 machine strikes all of them. Whether the algorithms learn is another page: [proof of learning](learning.md)."""

@@ -48,8 +48,8 @@ def section(measured: dict[str, Any]) -> str:
             f"{pieces['slow_rates']['4']:,.0f} with four. New weights of {pieces['parameters']:,} parameters, from "
             f"`sync_weights` until four env runners have acted with them: {pieces['sync_ms']:.1f} ms more than a call "
             f"without new ones. A call of `sample(1)` with two env runners costs {pieces['call_cost_ms']:.1f} ms more "
-            f"than the local one. Shared memory in use while fragments and weights go through the object store: {store} "
-            "iterations.",
+            "than the local one. Shared memory in use while fragments and weights go through the object store: "
+            f"{store} iterations.",
             f"APPO on CartPole-v1, {measured['env_steps']:,} environment steps a seed, two env runners of four "
             "environments, batches of 512 rows that are learned from twice (RLlib's default), 64x64 networks; ratios "
             "within a repeat. RLlib's rate counts what was sampled, this project's what was learned from.",
