@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,37 @@ def test_a_killed_and_a_hung_runner_are_replaced_while_the_trial_goes_on(tmp_pat
     # Episodes of 5, 5 and 3 steps: those that were lost with their runner are counted in part in no other.
     assert 3.0 <= last["train/episode_length_mean"] <= 5.0
     assert first["train/return_mean"] == pytest.approx(last["train/return_mean"], abs=2.0)
+
+
+def test_a_training_whose_runners_are_killed_again_and_again_ends_with_the_right_number_of_steps() -> None:
+    before, rollouts = set(runner_pids()), 20
+    trial = remote_trial(2, rollouts=rollouts, report_every_env_steps=10**6)
+    over, killed = threading.Event(), []
+
+    def kill_every_few_seconds() -> None:
+        while not over.wait(2.0):
+            alive = set(runner_pids()) - before
+            if len(alive) == 2 and killed_are_replaced():
+                killed.append(max(alive))
+                os.kill(killed[-1], signal.SIGKILL)
+
+    def killed_are_replaced() -> bool:
+        return trial.group.runners.restarts == len(killed)
+
+    killer = threading.Thread(target=kill_every_few_seconds, daemon=True)
+    killer.start()
+    while not trial.done or len(killed) < 3:
+        trial._training_step()
+    over.set()
+    killer.join()
+    updates = trial.learner.n_updates
+    steps = trial.group.env_steps
+    trial._training_step()  # also the last one that was killed is replaced
+    assert trial.group.runners.restarts == len(killed) >= 3
+    assert steps == trial.env_steps - 128 >= rollouts * 64
+    assert updates == steps // 128 * 2 * (128 // 16), "two epochs of minibatches of 16 rows from each rollout"
+    assert not trial.learner.failed.any()
+    trial.close()
 
 
 def test_a_runner_that_dies_again_and_again_ends_the_trial_with_a_reason() -> None:

@@ -16,7 +16,6 @@ from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.execution.evaluation import evaluate
-from tuneexp.execution.group import EnvRunnerGroup
 from tuneexp.execution.objective import Objective
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import TrialPrograms, programs_for
@@ -28,7 +27,7 @@ from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.trial.building import build_experience, shapes_of
 from tuneexp.trial.compatible import check_compatible
-from tuneexp.trial.runners import env_settings, facts_of, local_runners, normaliser_of, remote_runners
+from tuneexp.trial.runners import env_settings, facts_of, group_of, local_runners, normaliser_of, remote_runners
 from tuneexp.trial_config import TrialConfig
 
 # What an evaluation may take, for the decision whether compiling pays.
@@ -82,7 +81,7 @@ class Trial:
             runners = remote_runners(spec, config, self.cfg, facts, self.shapes, self.programs.compiled)
         else:
             runners = local_runners(envs, policy, self.normaliser, self.cfg, keep_raw)
-        self.group = EnvRunnerGroup(policy, runners, config.seeds, self.normaliser, keep_raw)
+        self.group = group_of(spec, self.cfg, policy, runners, config.seeds, self.normaliser, keep_raw)
         self.group.sync_weights(self.learner.parameters)
         self.training = Training(self.group, self.learner, spec.postprocess_fn, self.cfg, self.experience)
 
@@ -188,6 +187,7 @@ class Trial:
             "done": self.done,
             "learn/learning_rate": self.learner.learning_rate,
             "learn/updates": int(self.learner.n_updates),
+            **self.group.metrics(),
         }
         if self.cfg.num_env_runners:
             metrics["env_runner_restarts"] = self.group.runners.restarts
