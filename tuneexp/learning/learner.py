@@ -98,13 +98,17 @@ class Learner:
     def start_rollout(self, progress: float, env_steps: int = 0, rollout_env_steps: int = 0) -> None:
         """Set schedules to `progress` (share of the budget done), let skipped seeds learn again, and move targets
         that follow the clock."""
-        self.hyper.set_clock(progress, env_steps)
-        first = self.hyper.initial.get("learning_rate", 0.0)
-        self.optimizer.set_learning_rate_factor(self.learning_rate / first if first else 1.0)
+        self.set_clock(progress, env_steps)
         if self.target is not None:
             self.target.before_rollout(env_steps, rollout_env_steps, ~self.failed)
         self.skipped.zero_()
         self.require_rows(self._everyone)
+
+    def set_clock(self, progress: float, env_steps: int) -> None:
+        """Set schedules to `progress`, the share of the budget that is done."""
+        self.hyper.set_clock(progress, env_steps)
+        first = self.hyper.initial.get("learning_rate", 0.0)
+        self.optimizer.set_learning_rate_factor(self.learning_rate / first if first else 1.0)
 
     def require_rows(self, enough: Tensor) -> None:
         """enough: [S] bool. Seeds without enough valid rows sit out the coming updates; `resting`: all seeds do."""
@@ -118,8 +122,16 @@ class Learner:
 
     def learn_on(self, minibatch: Mapping[str, Tensor], noise: Mapping[str, Tensor], update: int) -> dict[str, Tensor]:
         """minibatch: name -> [S, B, ...]; noise: from `draw_noise`, of which `update` is used. See `learn_on_batch`."""
-        names = self._column_names
-        return self.learn_on_batch([minibatch[n] if n in minibatch else noise[n][update] for n in names])
+        return self.learn_on_batch(self.columns_of(minibatch, noise, update))
+
+    def columns_of(self, minibatch: Mapping[str, Tensor], noise: Mapping[str, Tensor], update: int) -> list[Tensor]:
+        """In the order of the program's columns."""
+        return [minibatch[n] if n in minibatch else noise[n][update] for n in self._column_names]
+
+    @property
+    def next_step(self) -> GradientStep:
+        """The gradient step of the next update."""
+        return self._steps[self.periods.resting(self.n_updates + 1)][0]
 
     def learn_on_batch(self, columns: Sequence[Tensor]) -> dict[str, Tensor]:
         """columns: [S, B, ...] in the order of the program's columns. One step for every seed that may take one.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.off_policy import OffPolicyConfig
@@ -19,6 +20,8 @@ from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.execution.experience import Experience
 from tuneexp.execution.shapes import TrialShapes
+from tuneexp.learning.faults import blamed
+from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.noise import checked_noise
 
@@ -26,6 +29,30 @@ log = logging.getLogger(__name__)
 
 # An image observation whose first axis is no longer than this is a stack of frames.
 LONGEST_STACK = 8
+
+
+class Spaces(NamedTuple):
+    """Of one environment."""
+
+    observation: Any
+    action: Any
+
+
+def build_learner(spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], spaces: Spaces) -> Learner:
+    def model(view: CfgView) -> nn.Module:
+        with blamed("build_model", spec.build_model):
+            return spec.build_model(spaces.observation, spaces.action, view)
+
+    return Learner(
+        model,
+        spec.loss_fn,
+        spec.optimizer_fn,
+        cfg,
+        seeds,
+        spec.update_period,
+        spec.target,
+        lambda model, view: spec.loss_noise(model, spaces.action, view),
+    )
 
 
 def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, envs: SeedEnvs) -> TrialShapes:
