@@ -192,6 +192,8 @@ class Trial:
             "learn/learning_rate": self.learner.learning_rate,
             "learn/updates": int(self.learner.n_updates),
         }
+        if self.learners is not None:
+            metrics["learner_restarts"] = self.learners.processes.restarts
         for name, values in self.learner.log.summary().items():
             metrics[f"learn/{name}"] = _mean(values.numpy()[alive])
         for index, seed in enumerate(seeds):
