@@ -29,6 +29,10 @@ class LearnerLost(TuneexpError):
     """Learner processes died more often than is forgiven: the trial goes on from its checkpoint, or fails."""
 
 
+class RunnerLost(TuneexpError):
+    """Env runners died or hung more often than is forgiven: the trial goes on from its checkpoint, or fails."""
+
+
 class EnvironmentFault(TuneexpError):
     """An environment raised or returned NaN in the middle of a trial: the trial fails with this reason."""
 

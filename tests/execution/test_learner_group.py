@@ -95,8 +95,8 @@ def test_a_bool_that_skips_an_update_counts_if_it_is_true_for_any_learner() -> N
     several = small_trial([0], num_learners=2, spec=replace(PPO, name="skips", loss_fn=loss), batch_size=64, n_epochs=1)
 
     def with_one_seven(training: Any) -> None:
-        marked = training.group.local_runner.sample
-        training.group.local_runner.sample = lambda n: _with_a_seven(marked(n))
+        marked = training.group.sample
+        training.group.sample = lambda n: _with_a_seven(marked(n))
         on_policy_step(training)
 
     several._training_step()

@@ -34,6 +34,18 @@ class AlgorithmConfig(Config):
         0, "Processes that share the seeds, or the rows of minibatches, when learning; 0: the trial's own learns.", ge=0
     )
     num_gpus_per_learner: float = structural(0.0, "GPUs that each learner reserves; 0: it computes on the CPU.", ge=0.0)
+    num_env_runners: int = structural(
+        0, "Processes that share the environments of all seeds, as Ray actors; 0: the trial's own samples.", ge=0
+    )
+    num_cpus_per_env_runner: float = structural(
+        1.0, "CPUs that each env runner reserves; less than 1 where environments mostly wait.", gt=0.0
+    )
+    sample_timeout_s: float = structural(
+        60.0, "Seconds after which an env runner that gives no fragment is started anew.", gt=0.0
+    )
+    max_env_runner_restarts: int = structural(
+        10, "How often each env runner may die or hang before the trial gives up.", ge=0
+    )
 
     model_kwargs: dict[str, Any] = structural({}, "Arguments of a network of your own (model=path/file.py:MyNet).")
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.registry import address_of, load_spec
 from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.errors import UserError
 from tuneexp.execution.learner_group import LearnerGroup
 from tuneexp.execution.programs import learner_programs
@@ -18,21 +19,23 @@ from tuneexp.execution.shapes import TrialShapes
 from tuneexp.execution.shares import Share, plan_of
 from tuneexp.learning.compilation import CompileMode, Workload
 from tuneexp.learning.learner import Learner
-from tuneexp.trial.building import Spaces, build_learner
+from tuneexp.trial.building import build_learner
 from tuneexp.trial_config import TrialConfig
 
 
 def learner_group(
-    spec: AlgorithmSpec, config: TrialConfig, cfg: AlgorithmConfig, spaces: Spaces, shapes: TrialShapes,
+    spec: AlgorithmSpec, config: TrialConfig, cfg: AlgorithmConfig, facts: EnvFacts, shapes: TrialShapes,
     columns: Mapping[str, Tensor], workload: Workload,
-) -> LearnerGroup:  # fmt: skip
-    """columns: one row of each training column. Raises `UserError` where the work can't be shared, or there is no room
-    for the learners."""
+) -> LearnerGroup | None:  # fmt: skip
+    """None where the trial's own process learns. columns: one row of each training column. Raises `UserError` where the
+    work can't be shared, or there is no room for the learners."""
+    if not cfg.num_learners:
+        return None
     from tuneexp.execution.remote.learners import RemoteLearners  # Ray, only where it is asked for
 
     plan = plan_of(len(config.seeds), shapes.minibatch_rows, cfg.num_learners)
     recipe = LearnerRecipe(
-        _named(spec), config.hyperparameters, tuple(config.seeds), spaces, shapes, dict(columns), config.compile,
+        _named(spec), config.hyperparameters, tuple(config.seeds), facts, shapes, dict(columns), config.compile,
         workload, plan.by_rows,
     )  # fmt: skip
     return LearnerGroup(plan, RemoteLearners(recipe, plan, cfg.num_gpus_per_learner))
@@ -53,7 +56,7 @@ class LearnerRecipe:
     algorithm: str | AlgorithmSpec
     hyperparameters: Mapping[str, Any]
     seeds: tuple[int, ...]
-    spaces: Spaces
+    facts: EnvFacts
     shapes: TrialShapes
     columns: Mapping[str, Tensor]
     compile: CompileMode
@@ -63,7 +66,7 @@ class LearnerRecipe:
     def __call__(self, share: Share) -> tuple[Learner, bool]:
         spec = load_spec(self.algorithm) if isinstance(self.algorithm, str) else self.algorithm
         cfg = spec.config_class.parse(self.hyperparameters, spec.name)
-        learner = build_learner(spec, cfg, self.seeds[share.seeds], self.spaces)
+        learner = build_learner(spec, cfg, self.seeds[share.seeds], self.facts)
         shapes = replace(self.shapes, minibatch_rows=share.n_rows)
         workload = replace(self.workload, n_seeds=len(learner.seeds), acts=0)
         steps = learner_programs(learner, shapes, self.columns, self.compile, workload, self.by_rows)

@@ -13,10 +13,8 @@ from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.fit import check_action_space, check_budget
 from tuneexp.algorithms.registry import source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.envs.normalise import RunningNormaliser
-from tuneexp.envs.seed_envs import SeedEnvs
+from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.errors import CheckpointError, UserError
-from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.evaluation import evaluate
 from tuneexp.execution.group import EnvRunnerGroup
 from tuneexp.execution.objective import Objective
@@ -26,9 +24,10 @@ from tuneexp.execution.training_ops import Training
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.compilation import CompileMode, Workload
 from tuneexp.learning.faults import name_of
-from tuneexp.trial.building import Spaces, build_experience, build_learner, shapes_of
+from tuneexp.trial.building import build_experience, build_learner, shapes_of
 from tuneexp.trial.compatible import check_compatible
 from tuneexp.trial.learners import learner_group
+from tuneexp.trial.runners import env_settings, facts_of, local_runners, normaliser_of, remote_runners
 from tuneexp.trial_config import TrialConfig
 
 # What an evaluation may take, for the decision whether compiling pays.
@@ -47,33 +46,41 @@ class Trial:
         self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
         self.objective = Objective(config.objective, config.seeds)
         check_budget(spec, self.cfg, config.budget_env_steps)
-        self._env_settings: dict[str, Any] = {
-            "env_kwargs": config.env_kwargs, "backend": config.env_backend, "wrappers": config.wrappers,
-        }  # fmt: skip
-        envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, **self._env_settings)
+        if self.cfg.num_env_runners:
+            self._build(facts_of(config), None)
+            return
+        envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, **env_settings(config))
         try:
-            self._build(envs)
+            self._build(envs.facts, envs)
         except BaseException:
             envs.close()
             raise
 
-    def _build(self, envs: SeedEnvs) -> None:
-        spec, config = self.spec, self.config
-        self.env_name = envs.name
-        check_action_space(spec, envs.action_space, envs.name)
-        spaces = Spaces(envs.observation_space, envs.action_space)
-        self.learner = build_learner(spec, self.cfg, config.seeds, spaces)
-        self.normaliser = _normaliser(envs, self.cfg)
-        self.shapes = shapes_of(spec, self.cfg, self.learner, envs)
+    def _build(self, facts: EnvFacts, envs: SeedEnvs | None) -> None:
+        """envs: of the local runner, where it is the one that samples."""
+        spec, config, n_seeds = self.spec, self.config, len(self.config.seeds)
+        self.env_name = facts.name
+        check_action_space(spec, facts.action_space, facts.name)
+        self.learner = build_learner(spec, self.cfg, config.seeds, facts)
+        self.normaliser = normaliser_of(facts, self.cfg, n_seeds)
+        self.shapes = shapes_of(spec, self.cfg, self.learner, facts)
         self.programs = self._programs(config.compile)
         self.learner.use_programs(self.programs.steps)
-        self.experience = build_experience(self.cfg, self.shapes, self.programs.columns, envs, self.normaliser)
-        self.group = EnvRunnerGroup(EnvRunner(envs, self._policy(), self.normaliser, self.shapes.keep_raw))
-        self.learners = None
-        if self.cfg.num_learners:
+        self.experience = build_experience(self.cfg, self.shapes, self.programs.columns, n_seeds, self.normaliser)
+        policy, keep_raw = self._policy(), self.shapes.keep_raw
+        if envs is None:
+            runners = remote_runners(spec, config, self.cfg, facts, self.shapes, self.programs.compiled)
+        else:
+            runners = local_runners(envs, policy, self.normaliser, self.cfg, keep_raw)
+        self.group = EnvRunnerGroup(policy, runners, config.seeds, self.normaliser, keep_raw)
+        self.group.sync_weights(self.learner.parameters)
+        try:
             self.learners = learner_group(
-                spec, config, self.cfg, spaces, self.shapes, self.programs.columns, self._workload()
+                spec, config, self.cfg, facts, self.shapes, self.programs.columns, self._workload()
             )
+        except BaseException:
+            self.group.close()
+            raise
         self.training = Training(
             self.group, self.learner, spec.postprocess_fn, self.cfg, self.experience, self.learners
         )
@@ -125,8 +132,7 @@ class Trial:
 
     def advance(self) -> dict[str, Any]:
         """Sample, learn and sync until the next report is due; then evaluate. Returns the metrics."""
-        runner = self.group.local_runner
-        started, transitions_before = time.perf_counter(), runner.transitions
+        started, transitions_before = time.perf_counter(), self.group.transitions
         period = self.config.report_period
         due = min((self.env_steps // period + 1) * period, self.config.budget_env_steps)
         while True:
@@ -138,17 +144,17 @@ class Trial:
         seconds = time.perf_counter() - started
         self.train_s += seconds
         # The clock counts every call of `step`, the same for all seeds; the rate leaves out those that only reset.
-        return self._metrics(returns, (runner.transitions - transitions_before) / seconds)
+        return self._metrics(returns, (self.group.transitions - transitions_before) / seconds)
 
     def _training_step(self) -> None:
         rollout_env_steps = self.cfg.rollout_env_steps()
         self.learner.start_rollout(self.progress, self.env_steps, rollout_env_steps)
-        runner = self.group.local_runner
-        before = runner.env_steps
+        before = self.group.env_steps
         self.spec.training_step(self.training)
-        if runner.env_steps - before != rollout_env_steps:
+        collected = self.group.env_steps - before
+        if collected != rollout_env_steps:
             raise UserError(
-                f"training_step {name_of(self.spec.training_step)} collected {runner.env_steps - before} environment "
+                f"training_step {name_of(self.spec.training_step)} collected {collected} environment "
                 f"steps per seed, {type(self.cfg).__name__}.rollout_env_steps() says {rollout_env_steps}\n"
                 "make them agree: budgets and schedules are counted by it"
             )
@@ -166,13 +172,13 @@ class Trial:
 
     def evaluate(self, episodes: int, seed: int) -> np.ndarray:
         """Returns of the deterministic policy, [S, episodes], in environments of their own."""
-        policy = self.group.local_runner.policy
-        return evaluate(policy, self.config.env, self._env_settings, episodes, seed, self.normaliser)
+        settings = env_settings(self.config)
+        return evaluate(self.group.policy, self.config.env, settings, episodes, seed, self.normaliser)
 
     def _metrics(self, returns: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
         failed = self.learner.failed.numpy()
         alive = ~failed if not failed.all() else np.ones_like(failed)
-        episodes = self.group.local_runner.episodes.summary()
+        episodes = self.group.episodes.summary()
         self.objective.add(returns, failed)
         seeds = self.config.seeds
         metrics: dict[str, Any] = {
@@ -194,6 +200,8 @@ class Trial:
         }
         if self.learners is not None:
             metrics["learner_restarts"] = self.learners.processes.restarts
+        if self.cfg.num_env_runners:
+            metrics["env_runner_restarts"] = self.group.runners.restarts
         for name, values in self.learner.log.summary().items():
             metrics[f"learn/{name}"] = _mean(values.numpy()[alive])
         for index, seed in enumerate(seeds):
@@ -226,9 +234,9 @@ class Trial:
             check_compatible(self, state)
             self._compute_as_in(state)
             self.learner.load_state_dict(state["learner"])
-            self.group.load_state_dict(state["group"])
+            same_episodes = self.group.load_state_dict(state["group"])
+            self.group.sync_weights(self.learner.parameters)
             if self.experience is not None:
-                same_episodes = state["group"]["envs"] is not None
                 self.experience.load_state_dict(state["experience"], same_episodes)
             self.objective.load_state_dict(state["objective"])
             self.env_steps, self.iteration = int(state["env_steps"]), int(state["iteration"])
@@ -244,20 +252,12 @@ class Trial:
             return
         self.programs = self._programs("on" if state["compiled"] else "off")
         self.learner.use_programs(self.programs.steps)
-        self.group.local_runner.policy = self._policy()
+        self.group.use_policy(self._policy())
 
     def close(self) -> None:
         self.group.close()
         if self.learners is not None:
             self.learners.close()
-
-
-def _normaliser(envs: SeedEnvs, cfg: AlgorithmConfig) -> RunningNormaliser | None:
-    if not (cfg.normalize_observation or cfg.normalize_reward):
-        return None
-    return RunningNormaliser(
-        envs.n_seeds, envs.n_envs, envs.observation_space, cfg.gamma, cfg.normalize_observation, cfg.normalize_reward
-    )
 
 
 def _mean(values: np.ndarray) -> float:
