@@ -140,7 +140,7 @@ class EnvRunnerGroup:
         """noise: columns [T, S, ...] of all seeds and environments."""
         statistics = None if self.normaliser is None else self.normaliser.state_dict(shard.seeds)
         own = self.policy.noise_of(noise, shard)
-        return Request(n_steps, own, self.policy.hyper, statistics, self._times_restored + 1)
+        return Request(n_steps, own, self.policy.hyper.cpu(), statistics, self._times_restored + 1)
 
     def _forget_lost_episodes(self, fragment: Fragment) -> None:
         if fragment.replaced:

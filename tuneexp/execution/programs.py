@@ -56,7 +56,7 @@ def programs_for(
         build_model, act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.hyper.names, shapes,
         tuple(type(module) for module in learner.model.modules()),
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
-        tuple(learner.periods.all_resting()), learner.target is None, mode, workload.repays_compiling(),
+        tuple(learner.periods.all_resting()), learner.target is None, mode, workload.repays_compiling(), learner.device,
     )  # fmt: skip
     built = _BUILT.setdefault(key, [])
     _BUILT.move_to_end(key)

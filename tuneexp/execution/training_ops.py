@@ -10,6 +10,7 @@ import torch
 from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.data.sequences import to_sequences
 from tuneexp.execution.epochs import drawn_epochs, learn_epochs
+from tuneexp.learning.devices import CPU
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.rules import PostprocessFn
@@ -50,7 +51,10 @@ def synchronous_parallel_sample(group: EnvRunnerGroup, n_steps: int) -> SampleBa
 
 
 def postprocess(postprocess_fn: PostprocessFn, learner: Learner, fragment: SampleBatch, view: CfgView) -> SampleBatch:
-    """Training columns [T, S, N, ...], and `valid`, False for rows that nothing is learned from."""
+    """Training columns [T, S, N, ...], and `valid`, False for rows that nothing is learned from; on the learner's
+    device, where the networks are."""
+    if learner.device != CPU:
+        fragment = fragment.to(learner.device)
     with torch.no_grad():
         columns = postprocess_fn(learner.nets(), fragment, view)
     return SampleBatch({"valid": fragment["valid"], **columns}, fragment.axes)

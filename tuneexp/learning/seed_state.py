@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from tuneexp.learning.devices import stored
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.statistics import Update
 
@@ -15,8 +16,8 @@ def state_of_seeds(learner: Learner, seeds: slice) -> dict[str, Any]:
     """As the `state_dict` of a learner that has these seeds only, and `skipped`. Copies."""
     target = None if learner.target is None else learner.target.leaves
     return {
-        "parameters": {name: leaf[seeds].clone() for name, leaf in learner.parameters.items()},
-        "target": None if target is None else {name: leaf[seeds].clone() for name, leaf in target.items()},
+        "parameters": {name: stored(leaf[seeds]) for name, leaf in learner.parameters.items()},
+        "target": None if target is None else {name: stored(leaf[seeds]) for name, leaf in target.items()},
         "optimizer": learner.optimizer.state_of_seeds(_chosen(learner, seeds)),
         "generators": [own.get_state() for own in learner.generators[seeds]],
         "failed": learner.failed[seeds].clone(),

@@ -32,7 +32,7 @@ class UpdateLog:
 
     def drain(self) -> list[Update]:
         """The kept updates, oldest first; forgets them."""
-        updates = list(self._updates)
+        updates = [Update(names, statistics.cpu(), proceed) for names, statistics, proceed in self._updates]
         self._updates.clear()
         return updates
 
@@ -64,7 +64,7 @@ class UpdateLog:
         stacked = []
         for names, kept in groups.items():
             statistics, proceed = (torch.stack(column) for column in zip(*kept, strict=True))
-            stacked.append((names, proceed, statistics))
+            stacked.append((names, proceed, statistics.cpu()))
         return stacked
 
 

@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 LONGEST_STACK = 8
 
 
-def build_learner(spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], facts: EnvFacts) -> Learner:
+def build_learner(
+    spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], facts: EnvFacts, device: torch.device
+) -> Learner:
     def model(view: CfgView) -> nn.Module:
         with blamed("build_model", spec.build_model):
             return spec.build_model(facts.observation_space, facts.action_space, view)
@@ -44,6 +46,7 @@ def build_learner(spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int
         spec.update_period,
         spec.target,
         lambda model, view: spec.loss_noise(model, facts.action_space, view),
+        device,
     )
 
 
@@ -84,7 +87,8 @@ def build_experience(
         buffer = ReplayBuffer(entries, n_seeds, cfg.buffer_size, frames)
     log.info("the replay buffer takes %.2f GB when it is full", buffer.bytes_needed / 1e9)
     row_bytes = sum(row.numel() * row.element_size() for row in columns.values())
-    return Experience(buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer)
+    device = next(iter(columns.values())).device
+    return Experience(buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer, device)
 
 
 def _frames(cfg: OffPolicyConfig, shapes: TrialShapes, n_seeds: int) -> FrameStore | None:

@@ -18,6 +18,7 @@ from tuneexp.execution.programs import learner_programs
 from tuneexp.execution.shapes import TrialShapes
 from tuneexp.execution.shares import Share, plan_of
 from tuneexp.learning.compilation import CompileMode, Workload
+from tuneexp.learning.devices import device_of
 from tuneexp.learning.learner import Learner
 from tuneexp.trial.building import build_learner
 from tuneexp.trial_config import TrialConfig
@@ -35,8 +36,9 @@ def learner_group(
 
     plan = plan_of(len(config.seeds), shapes.minibatch_rows, cfg.num_learners)
     recipe = LearnerRecipe(
-        _named(spec), config.hyperparameters, tuple(config.seeds), facts, shapes, dict(columns), config.compile,
-        workload, plan.by_rows,
+        _named(spec), config.hyperparameters, tuple(config.seeds), facts, shapes,
+        {name: row.cpu() for name, row in columns.items()}, config.compile, workload, plan.by_rows,
+        "cuda" if cfg.num_gpus_per_learner else "cpu",
     )  # fmt: skip
     return LearnerGroup(plan, RemoteLearners(recipe, plan, cfg.num_gpus_per_learner))
 
@@ -62,13 +64,16 @@ class LearnerRecipe:
     compile: CompileMode
     workload: Workload
     by_rows: bool
+    device: str
 
     def __call__(self, share: Share) -> tuple[Learner, bool]:
         spec = load_spec(self.algorithm) if isinstance(self.algorithm, str) else self.algorithm
         cfg = spec.config_class.parse(self.hyperparameters, spec.name)
-        learner = build_learner(spec, cfg, self.seeds[share.seeds], self.facts)
+        device = device_of(self.device)
+        learner = build_learner(spec, cfg, self.seeds[share.seeds], self.facts, device)
+        columns = {name: row.to(device) for name, row in self.columns.items()}
         shapes = replace(self.shapes, minibatch_rows=share.n_rows)
         workload = replace(self.workload, n_seeds=len(learner.seeds), acts=0)
-        steps = learner_programs(learner, shapes, self.columns, self.compile, workload, self.by_rows)
+        steps = learner_programs(learner, shapes, columns, self.compile, workload, self.by_rows)
         learner.use_programs(steps)
         return learner, all(program.compiled for _, program in steps.values())

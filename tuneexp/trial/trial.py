@@ -23,6 +23,7 @@ from tuneexp.execution.programs import TrialPrograms, programs_for
 from tuneexp.execution.training_ops import Training
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.compilation import CompileMode, Workload
+from tuneexp.learning.devices import device_of
 from tuneexp.learning.faults import name_of
 from tuneexp.trial.building import build_experience, build_learner, shapes_of
 from tuneexp.trial.compatible import check_compatible
@@ -61,7 +62,7 @@ class Trial:
         spec, config, n_seeds = self.spec, self.config, len(self.config.seeds)
         self.env_name = facts.name
         check_action_space(spec, facts.action_space, facts.name)
-        self.learner = build_learner(spec, self.cfg, config.seeds, facts)
+        self.learner = build_learner(spec, self.cfg, config.seeds, facts, device_of(config.device))
         self.normaliser = normaliser_of(facts, self.cfg, n_seeds)
         self.shapes = shapes_of(spec, self.cfg, self.learner, facts)
         self.programs = self._programs(config.compile)
