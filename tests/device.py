@@ -16,7 +16,7 @@ from torch.optim import optimizer
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map
 
-from tuneexp.learning import stack
+from tuneexp.learning import compilation, program, stack
 from tuneexp.trial import trial
 
 DEVICE = torch.device("meta")
@@ -87,5 +87,6 @@ def second_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     monkeypatch.setattr(stack, "_seeded", on_the_cpu)
     monkeypatch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: [*fused(), DEVICE.type])
     monkeypatch.setattr(trial, "device_of", lambda setting: DEVICE)
+    monkeypatch.setattr(compilation, "_eager", lambda request, graph=None: program.eager(request.fn))  # mapped by vmap
     with _Factories():
         yield DEVICE

@@ -20,6 +20,15 @@ def _lasting(hyperparameters: dict[str, Any]) -> dict[str, Any]:
 
 # Of an algorithm. A network of the user's own, a class or a relative path, is kept as an address that lasts.
 Hyperparameters = Annotated[dict[str, Any], AfterValidator(_lasting)]
+
+
+def _known_device(device: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise ValueError("write cpu, cuda, cuda:1 (the second GPU) or auto (a GPU where there is one)")
+    return device
+
+
+Device = Annotated[str, AfterValidator(_known_device)]
 Wrapper = str | dict[str, dict[str, Any] | None]
 EnvBackend = Literal["auto", "sync", "async", "native", "envpool"]
 
@@ -72,16 +81,9 @@ class TrialConfig(Config):
     evaluation: EvaluationConfig = Field(default_factory=lambda: EvaluationConfig.model_validate({}))
     objective: ObjectiveConfig = Field(default_factory=lambda: ObjectiveConfig.model_validate({}))
     compile: Literal["auto", "on", "off"] = Field("auto", description="Compile the gradient step.")
-    device: str = Field("cpu", description=DEVICE_HELP)
+    device: Device = Field("cpu", description=DEVICE_HELP)
     expected_trials: int = Field(1, ge=1, description="Trials that will share the compiled programs of one worker.")
     trial_number: int | None = Field(None, description="Number of the searcher's suggestion.")
-
-    @field_validator("device")
-    @classmethod
-    def _known_device(cls, device: str) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-            raise ValueError("write cpu, cuda, cuda:1 (the second GPU) or auto (a GPU where there is one)")
-        return device
 
     @field_validator("seeds")
     @classmethod

@@ -37,6 +37,10 @@ class TrialPrograms:
     def compiled(self) -> bool:
         return all(program.compiled for _, program in self.steps.values())
 
+    @property
+    def captured(self) -> bool:
+        return all(program.captured for _, program in self.steps.values())
+
     def fits(self, static: Mapping[str, Any]) -> bool:
         """Whether a configuration agrees on every structural field that the programs' functions looked at."""
         return all(static[name] == value for name, value in self.read.items())

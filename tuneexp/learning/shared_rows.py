@@ -75,4 +75,4 @@ def combined(step: GradientStep, program: Program, stack: FlatStack, n_rows: int
             cfg = view_of_tensor(step.static, step.numeric, inputs[0])
             return step.judged(losses, list(stack.split(flat).values()), cfg)
 
-    return Program(run=run, compiled=program.compiled)
+    return replace(program, run=run)

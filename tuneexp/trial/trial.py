@@ -23,7 +23,7 @@ from tuneexp.execution.programs import TrialPrograms, programs_for
 from tuneexp.execution.training_ops import Training
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.compilation import CompileMode, Workload
-from tuneexp.learning.devices import device_of
+from tuneexp.learning.devices import CPU, device_of
 from tuneexp.learning.faults import name_of
 from tuneexp.trial.building import build_experience, build_learner, shapes_of
 from tuneexp.trial.compatible import check_compatible
@@ -199,6 +199,8 @@ class Trial:
             "learn/learning_rate": self.learner.learning_rate,
             "learn/updates": int(self.learner.n_updates),
         }
+        if self.learner.device != CPU:
+            metrics["cuda_graphs"] = self.programs.captured
         if self.learners is not None:
             metrics["learner_restarts"] = self.learners.processes.restarts
         if self.cfg.num_env_runners:
