@@ -38,7 +38,8 @@ CASES: dict[str, tuple[str, str, list[int], dict[str, Any]]] = {
 def trained(case: str) -> Trial:
     """Two rounds of sample -> learn -> sync, or as many as it takes to have something to learn from."""
     algorithm, env, seeds, changes = CASES[case]
-    few = {"n_steps": 16} if algorithm in ("ppo", "a2c") else {"learning_starts": 8, "batch_size": 4}
+    few: dict[str, Any] = {"n_steps": 16} if algorithm in ("ppo", "a2c") else {"learning_starts": 8, "batch_size": 4}
+    few |= {"n_epochs": 2} if algorithm == "ppo" else {}
     trial = trial_of(algorithm, env, seeds, **{**few, **changes})
     while trial.learner.n_updates < 2:
         trial._training_step()
