@@ -92,6 +92,12 @@ SAC_SETUPS = {
 PARTS: dict[str, Mapping[str, Setup | OffPolicySetup]] = {"ppo": SETUPS, "dqn": DQN_SETUPS, "sac": SAC_SETUPS}
 ALL_SETUPS: dict[str, Setup | OffPolicySetup] = {**SETUPS, **DQN_SETUPS, **SAC_SETUPS}
 
+# What RLlib does by default: batches of about 500 rows, each learned from twice, and two runners.
+APPO_WORK: dict[str, Any] = {
+    "num_env_runners": 2, "n_envs": 8, "n_steps": 64, "n_epochs": 2, "learning_rate": 5e-4, "gamma": 0.99,
+}  # fmt: skip
+APPO_ENV_STEPS = 102_400
+
 # The sweep: hyperparameters of "short", of which these are searched.
 SEARCHED = {
     "learning_rate": ("loguniform", 1e-4, 3e-3),
