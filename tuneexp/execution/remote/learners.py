@@ -21,7 +21,7 @@ from tuneexp.errors import LearnerLost, UserError
 from tuneexp.execution.epochs import Epochs
 from tuneexp.execution.learner_group import Outcome, Task, perform
 from tuneexp.execution.remote.ray_here import ensure_ray
-from tuneexp.execution.shares import Plan, Share
+from tuneexp.execution.shares import CPUS_PER_LEARNER, Plan, Share
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.learner import Learner
 
@@ -34,7 +34,6 @@ SILENCE_LIMIT_S = 600.0
 # Where one learner dies, the others fail a moment later or before: what each says is waited for.
 GRACE_S = 5.0
 MOST_RESTARTS = 3
-CPUS_PER_LEARNER = 1.0
 
 # Arrays that come from the object store can't be written to, and nobody here does.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module="tuneexp")
