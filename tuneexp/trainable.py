@@ -31,7 +31,7 @@ class AlgorithmTrainable(Trainable):
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory | None:
-        """One CPU, and what its env runners and learners take. A configuration that can't be read is left to `setup` to refuse."""
+        """One CPU, and what its env runners and learners take. What can't be read is left to `setup` to refuse."""
         try:
             trial_config = TrialConfig.parse(config, "the trial")
             spec = cls.bound_spec or load_spec(trial_config.algorithm)
