@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import learning, machine, pieces, report, sweep, training
+from benchmarks import learning, machine, pieces, report, runners, sweep, training
 from benchmarks.work import PARTS
 
 say = functools.partial(print, flush=True)
@@ -37,6 +37,7 @@ def _measure(asked: argparse.Namespace) -> None:
         "replay": lambda: pieces.measure_replay(say),
         "images": lambda: pieces.measure_images(say),
         "sweep": lambda: sweep.measure(asked.peers, say),
+        "runners": lambda: runners.measure(asked.peers, asked.repeats, say),
     }  # fmt: skip
     alone = ("replay", "images")
     for name, measure in parts.items():
@@ -49,7 +50,7 @@ def _measure(asked: argparse.Namespace) -> None:
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", choices=["all", *PARTS, "replay", "images", "sweep", "learn", "page"])
+    parser.add_argument("part", choices=["all", *PARTS, "replay", "images", "sweep", "runners", "learn", "page"])
     parser.add_argument("--peers", default=".venv-peers/bin/python", help="Python that has the peers installed")
     parser.add_argument("--repeats", type=int, default=training.REPEATS, help="runs of each ppo, dqn, sac measurement")
     parser.add_argument("--env-steps", type=int, help="another budget, to try a part; nothing is stored")

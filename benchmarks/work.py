@@ -75,7 +75,7 @@ _DQN: dict[str, Any] = {
     "target_update_interval": 10, "train_freq": 256, "gradient_steps": 128, "exploration_fraction": 0.16,
     "exploration_final_eps": 0.04,
 }  # fmt: skip
-# 256 rows at least: fewer than a minibatch, and one library would wait where the other draws rows twice.
+# From a whole minibatch on: neither library draws a row twice for the first ones.
 _SAC: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 256, "buffer_size": 100_000, "learning_starts": 256}
 DQN_SETUPS = {
     f"dqn_{hidden}": OffPolicySetup(

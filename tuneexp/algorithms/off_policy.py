@@ -21,7 +21,9 @@ class OffPolicyConfig(AlgorithmConfig):
     buffer_size: int = structural(
         1_000_000, "Rows of the replay buffer, per seed; reserved, filled as they come.", ge=1
     )
-    learning_starts: int = structural(100, "Environment steps of random actions before anything is learned.", ge=0)
+    learning_starts: int = structural(
+        100, "Environment steps of random actions before anything is learned; may be fewer than a minibatch.", ge=0
+    )
     batch_size: int = structural(256, "Rows of one minibatch.", ge=2)
     train_freq: int = structural(1, "Steps in each environment between phases of learning.", ge=1)
     gradient_steps: int = structural(1, "Updates in each phase of learning; -1: one for each environment step.", ge=-1)

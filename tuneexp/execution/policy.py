@@ -52,9 +52,12 @@ class Policy:
         """[S, n_envs, state_size] of zeros, for a recurrent model; else None."""
         return torch.zeros(self.n_seeds, n_envs, self.state_size) if self.state_size else None
 
-    def draw_noise(self, n_steps: int, generators: Sequence[torch.Generator]) -> list[Tensor]:
-        """What `explore` needs for `n_steps` steps: columns [T, S, N, ...], or [T, S, ...] of one draw a step."""
-        return draw_all(self._noise, n_steps, self.n_envs, generators)
+    def draw_noise(
+        self, n_steps: int, generators: Sequence[torch.Generator], n_envs: int | None = None
+    ) -> list[Tensor]:
+        """What `explore` needs for `n_steps` steps in `n_envs` environments a seed, all by default: columns
+        [T, S, N, ...], or [T, S, ...] of one draw a step."""
+        return draw_all(self._noise, n_steps, n_envs or self.n_envs, generators)
 
     def noise_of(self, columns: Sequence[Tensor], shard: Shard) -> list[Tensor]:
         """The part of the columns of `draw_noise` that a runner acts with."""

@@ -50,8 +50,13 @@ class SweepConfig(Config):
     scheduler: str = Field("asha", description="who stops trials early")
     searcher: str = Field("tpe", description="who suggests hyperparameters")
     searcher_seed: int = Field(0, ge=0, le=2**32 - 1, description="seed of the searcher's random numbers")
-    concurrency: int = Field(gt=0, description="trials that run at the same time")
+    concurrency: int | None = Field(
+        gt=0, description="trials that run at the same time; None: as many as the cluster has room for"
+    )
     address: str | None = Field(None, description="Ray cluster; None starts Ray on this machine")
+    checkpoints: str | None = Field(
+        None, description="folder or URI (s3://...) for the trials' checkpoints; None: the sweep's folder"
+    )
     created_at_s: float = Field(description="when the sweep was asked for, seconds since 1970")
 
 
@@ -98,5 +103,5 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
         "objective": config.objective,
         "compile": config.compile,
         "device": config.device,
-        "expected_trials": -(-config.trials // config.concurrency),
+        "expected_trials": -(-config.trials // (config.concurrency or config.trials)),
     }

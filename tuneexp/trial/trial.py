@@ -16,7 +16,6 @@ from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.execution.evaluation import evaluate
-from tuneexp.execution.group import EnvRunnerGroup
 from tuneexp.execution.objective import Objective
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import TrialPrograms, programs_for
@@ -28,7 +27,7 @@ from tuneexp.learning.faults import name_of
 from tuneexp.trial.building import build_experience, build_learner, shapes_of
 from tuneexp.trial.compatible import check_compatible
 from tuneexp.trial.learners import learner_group
-from tuneexp.trial.runners import env_settings, facts_of, local_runners, normaliser_of, remote_runners
+from tuneexp.trial.runners import env_settings, facts_of, group_of, local_runners, normaliser_of, remote_runners
 from tuneexp.trial_config import TrialConfig
 
 # What an evaluation may take, for the decision whether compiling pays.
@@ -73,7 +72,7 @@ class Trial:
             runners = remote_runners(spec, config, self.cfg, facts, self.shapes, self.programs.compiled)
         else:
             runners = local_runners(envs, policy, self.normaliser, self.cfg, keep_raw)
-        self.group = EnvRunnerGroup(policy, runners, config.seeds, self.normaliser, keep_raw)
+        self.group = group_of(spec, self.cfg, policy, runners, config.seeds, self.normaliser, keep_raw)
         self.group.sync_weights(self.learner.parameters)
         try:
             self.learners = learner_group(
@@ -198,6 +197,7 @@ class Trial:
             "done": self.done,
             "learn/learning_rate": self.learner.learning_rate,
             "learn/updates": int(self.learner.n_updates),
+            **self.group.metrics(),
         }
         if self.learner.device != CPU:
             metrics["cuda_graphs"] = self.programs.captured
