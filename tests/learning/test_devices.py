@@ -17,12 +17,15 @@ from tuneexp.trial import Trial
 
 __all__ = ["second_device"]
 
+ON_POLICY = ("ppo", "a2c", "impala", "appo")
 RECURRENT = {"model": {"hidden_sizes": [8], "recurrent": "lstm", "recurrent_size": 6}, "sequence_length": 8}
 RAINBOW = {"double": True, "dueling": True, "noisy": True, "distributional": True, "n_step": 3, "prioritized": True}
 CASES: dict[str, tuple[str, str, list[int], dict[str, Any]]] = {
     "ppo": ("ppo", "CartPole-v1", [0, 1], {"batch_size": 15, "target_kl": 1e-3, "normalize_observation": True}),
     "ppo continuous": ("ppo", "Pendulum-v1", [0], {"batch_size": 16}),
     "ppo recurrent": ("ppo", "CartPole-v1", [0, 1], {"batch_size": 16, **RECURRENT}),
+    "impala": ("impala", "CartPole-v1", [0, 1], {}),
+    "appo": ("appo", "Pendulum-v1", [0], {"batch_size": 16, "n_epochs": 2}),
     "a2c": ("a2c", "CartPole-v1", [0, 1], {}),
     "dqn": ("dqn", "CartPole-v1", [0], {}),
     "rainbow": ("dqn", "CartPole-v1", [0, 1], RAINBOW),
@@ -38,7 +41,7 @@ CASES: dict[str, tuple[str, str, list[int], dict[str, Any]]] = {
 def trained(case: str) -> Trial:
     """Two rounds of sample -> learn -> sync, or as many as it takes to have something to learn from."""
     algorithm, env, seeds, changes = CASES[case]
-    few: dict[str, Any] = {"n_steps": 16} if algorithm in ("ppo", "a2c") else {"learning_starts": 8, "batch_size": 4}
+    few: dict[str, Any] = {"n_steps": 16} if algorithm in ON_POLICY else {"learning_starts": 8, "batch_size": 4}
     few |= {"n_epochs": 2} if algorithm == "ppo" else {}
     trial = trial_of(algorithm, env, seeds, **{**few, **changes})
     while trial.learner.n_updates < 2:
