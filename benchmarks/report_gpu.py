@@ -11,7 +11,8 @@ UNMEASURED = """## GPU
 
 Unmeasured: no GPU was at hand, and no figure or ratio on this page is of one. `make bench-gpu` measures the training
 setups above at 1, 8 and 64 seeds on a GPU, whose programs are captured as CUDA graphs, beside one CPU thread, and
-writes this section; where torch sees no GPU it says so and writes nothing."""
+writes this section; where torch sees no GPU it says so and writes nothing. Learners on several GPUs
+(`num_gpus_per_learner`, joined by NCCL) are unmeasured too; under test are learners on CPUs, joined by Gloo."""
 
 
 def section(measured: dict[str, Any] | None) -> str:
