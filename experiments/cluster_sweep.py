@@ -4,8 +4,8 @@ python experiments/cluster_sweep.py --trials 4 --env-steps 20000
 python experiments/cluster_sweep.py --address auto --storage /mnt/shared/runs --trials 64
 python experiments/cluster_sweep.py --address auto --checkpoints s3://bucket/sweeps --trials 64 --env-runners 3
 tuneexp sweep --algorithm ppo --env Acrobot-v1 --space search_spaces/ppo.yaml --trials 64 --address auto \
-    --checkpoints s3://bucket/sweeps --name acrobot
-tuneexp resume acrobot
+    --storage /mnt/shared/runs --name acrobot
+tuneexp resume acrobot --storage /mnt/shared/runs
 
 On a cluster it is started on one of its nodes. Checkpoints need a place that all nodes see: a shared folder as
 --storage, or an object store as --checkpoints. What a node can't see, and a trial that no node has room for, is told

@@ -24,11 +24,11 @@ def test_the_launcher_accepts_the_ssh_cluster() -> None:
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     (config,) = documents("ssh.yaml")
-    validate_config(config)  # as written
     prepared = prepare_config(config)  # with the launcher's defaults, as `ray up` does it
     validate_config(prepared)
     assert prepared["provider"]["type"] == "local"
-    assert prepared["max_workers"] == len(config["provider"]["worker_ips"])
+    (machines,) = prepared["available_node_types"].values()
+    assert machines["min_workers"] == machines["max_workers"] == len(config["provider"]["worker_ips"])
 
 
 def test_nodes_are_started_with_what_a_sweep_cannot_send_them() -> None:
