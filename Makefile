@@ -17,7 +17,7 @@ BOTH    := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-scaling learn ui format install clean
+.PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling learn ui format install clean
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ bench-ppo bench-dqn bench-sac bench-sweep bench-runners: $(STAMP) $(PEERS_STAMP)
 
 bench-replay bench-images: $(STAMP) ## only this part of the benchmark, which has no peer
 	$(BIN)/python -m benchmarks $(@:bench-%=%)
+
+bench-gpu: $(STAMP) ## the training benchmarks on a GPU beside one CPU thread, where there is a GPU
+	$(BIN)/python -m benchmarks gpu
 
 bench-scaling: $(STAMP) ## what grows with the number of trials; writes the tables of docs/scaling.md
 	$(BIN)/python -m benchmarks.scaling

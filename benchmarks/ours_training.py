@@ -1,4 +1,4 @@
-"""This project's side: `python -m benchmarks.ours_training SETUP ENV_STEPS SEEDS COMPILE` prints its measurement.
+"""This project's side: `python -m benchmarks.ours_training SETUP ENV_STEPS SEEDS COMPILE [DEVICE]`, which prints it.
 
 ENV_STEPS is the budget of each of the SEEDS seeds; the rate adds them up."""
 
@@ -27,7 +27,7 @@ from tuneexp.algorithms.registry import load_spec
 def trained(
     algorithm: str, env: str, env_steps: int, n_seeds: int, compile_mode: str, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The measurement of one training; settings: hyperparameters."""
+    """The measurement of one training; settings: hyperparameters, and of the trial."""
     built_s = time.perf_counter()
     algo = load_spec(algorithm).build(
         env=env,
@@ -49,12 +49,14 @@ def trained(
     steps = group.transitions - first
     measured = measurement(steps, wall_s, watch.seconds, started_s - built_s, result["return_mean"])
     algo.stop()
-    return {**measured, "compiled": result["compiled"]}
+    return {**measured, "compiled": result["compiled"], "cuda_graphs": result.get("cuda_graphs", False)}
 
 
 def main() -> None:
     setup, env_steps, n_seeds, compile_mode = ALL_SETUPS[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    hand_over(trained(setup.algorithm, setup.env, env_steps, n_seeds, compile_mode, setup.hyperparameters()))
+    device = sys.argv[5] if len(sys.argv) > 5 else "cpu"
+    settings = {**setup.hyperparameters(), "device": device}
+    hand_over(trained(setup.algorithm, setup.env, env_steps, n_seeds, compile_mode, settings))
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def targets() -> list[Target]:
 
 def write_page() -> Path:
     """docs/benchmarks.md from what is stored; a part that was never measured is left out."""
-    from benchmarks import report_runners
+    from benchmarks import report_gpu, report_runners
 
     sections: dict[str, Callable[[dict[str, Any]], str]] = {
         **{part: partial(_training_section, part) for part in PARTS},
@@ -148,6 +148,7 @@ def write_page() -> Path:
         "runners": report_runners.section,
     }
     parts = [_HEAD, *(section(measured) for name, section in sections.items() if (measured := load(name)))]
+    parts.append(report_gpu.section(load("gpu")))
     parts.append("## Targets\n\n" + table(("what", "measured", "target", "reached"), [t.row() for t in targets()]))
     if NOTES.exists():
         parts.append(NOTES.read_text().strip())
@@ -158,11 +159,12 @@ def write_page() -> Path:
 _HEAD = """# Benchmarks
 
 Written by `make bench`, or by one part of it: `make bench-ppo`, `bench-dqn`, `bench-sac`, `bench-replay`,
-`bench-images`, `bench-sweep` and `bench-runners`. The figures are in `benchmarks/results/`. Everything runs in one
-thread a process, and all libraries do the same work: the same environments, rollouts, minibatches, updates and networks, and the same
-evaluation (the deterministic policy in environments of its own: 5 episodes after each tenth of the budget, 20 at the
-end). Wall-clock time includes that evaluation. Libraries alternate within each repeat, so that what drifts on the
-machine strikes all of them. Whether the algorithms learn is another page: [proof of learning](learning.md)."""
+`bench-images`, `bench-sweep`, `bench-runners` and `bench-gpu`. The figures are in `benchmarks/results/`. Everything
+runs in one thread a process, and all libraries do the same work: the same environments, rollouts, minibatches, updates
+and networks, and the same evaluation (the deterministic policy in environments of its own: 5 episodes after each tenth
+of the budget, 20 at the end). Wall-clock time includes that evaluation. Libraries alternate within each repeat, so that
+what drifts on the machine strikes all of them. Whether the algorithms learn is another page:
+[proof of learning](learning.md)."""
 _TITLES = {"ppo": "PPO", "dqn": "DQN", "sac": "SAC"}
 
 

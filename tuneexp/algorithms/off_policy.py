@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from pydantic import model_validator
 from torch import Tensor, nn, optim
 
 from tuneexp.algorithms.config import AlgorithmConfig
@@ -36,6 +37,15 @@ class OffPolicyConfig(AlgorithmConfig):
     save_replay_buffer: bool = structural(True, "Keep the buffer in checkpoints; without it collecting starts again.")
 
     constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("buffer_size",)),)
+
+    @model_validator(mode="after")
+    def _one_learner(self) -> Self:
+        if self.num_learners:
+            raise ValueError(
+                f"num_learners={self.num_learners} is for algorithms that use each rollout once, such as ppo and a2c; "
+                "the replay buffer lies in the trial's own process: write num_learners=0"
+            )
+        return self
 
     def rollout_env_steps(self) -> int:
         return self.train_freq * self.n_envs

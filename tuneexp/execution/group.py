@@ -142,7 +142,7 @@ class EnvRunnerGroup:
     def request(self, n_steps: int, noise: Sequence[Tensor], shard: Shard) -> Request:
         """noise: columns [T, S, ...] of the shard's seeds and environments."""
         statistics = None if self.normaliser is None else self.normaliser.state_dict(shard.seeds)
-        return Request(n_steps, noise, self.policy.hyper, statistics, self._times_restored + 1)
+        return Request(n_steps, noise, self.policy.hyper.cpu(), statistics, self._times_restored + 1)
 
     def count_episodes(self, fragments: Sequence[Fragment], batch: SampleBatch) -> None:
         """batch: the fragments as one, so that what is counted first doesn't depend on how many there are."""

@@ -77,7 +77,7 @@ def _prioritized_updates(
         if learner.resting:
             continue
         (minibatch,) = experience.minibatches(rows)
-        minibatch["weight"] = buffer.weights(rows[0], view.prioritized_beta)
+        minibatch["weight"] = buffer.weights(rows[0], view.prioritized_beta).to(learner.device)
         outputs = learner.learn_on(minibatch, noise, update)
         _, learned = learner.log.latest()
         buffer.update_priorities(rows[0], outputs["priority"], learned)

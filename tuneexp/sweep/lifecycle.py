@@ -119,6 +119,7 @@ def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace
         "algorithm": config.algorithm,
         "concurrency": config.concurrency,
         "compile": config.compile,
+        "device": config.device,
         "source_hash": config.source_hash or "",
         "versions": _versions(),
     }

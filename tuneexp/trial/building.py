@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.off_policy import OffPolicyConfig
@@ -19,6 +19,8 @@ from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.execution.experience import Experience
 from tuneexp.execution.shapes import TrialShapes
+from tuneexp.learning.faults import blamed
+from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.noise import checked_noise
 
@@ -26,6 +28,26 @@ log = logging.getLogger(__name__)
 
 # An image observation whose first axis is no longer than this is a stack of frames.
 LONGEST_STACK = 8
+
+
+def build_learner(
+    spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], facts: EnvFacts, device: torch.device
+) -> Learner:
+    def model(view: CfgView) -> nn.Module:
+        with blamed("build_model", spec.build_model):
+            return spec.build_model(facts.observation_space, facts.action_space, view)
+
+    return Learner(
+        model,
+        spec.loss_fn,
+        spec.optimizer_fn,
+        cfg,
+        seeds,
+        spec.update_period,
+        spec.target,
+        lambda model, view: spec.loss_noise(model, facts.action_space, view),
+        device,
+    )
 
 
 def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, facts: EnvFacts) -> TrialShapes:
@@ -65,7 +87,8 @@ def build_experience(
         buffer = ReplayBuffer(entries, n_seeds, cfg.buffer_size, frames)
     log.info("the replay buffer takes %.2f GB when it is full", buffer.bytes_needed / 1e9)
     row_bytes = sum(row.numel() * row.element_size() for row in columns.values())
-    return Experience(buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer)
+    device = next(iter(columns.values())).device
+    return Experience(buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer, device)
 
 
 def _frames(cfg: OffPolicyConfig, shapes: TrialShapes, n_seeds: int) -> FrameStore | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.fit import check_action_space, check_budget
@@ -22,11 +22,11 @@ from tuneexp.execution.programs import TrialPrograms, programs_for
 from tuneexp.execution.training_ops import Training
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.compilation import CompileMode, Workload
-from tuneexp.learning.faults import blamed, name_of
-from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.learner import Learner
-from tuneexp.trial.building import build_experience, shapes_of
+from tuneexp.learning.devices import CPU, device_of
+from tuneexp.learning.faults import name_of
+from tuneexp.trial.building import build_experience, build_learner, shapes_of
 from tuneexp.trial.compatible import check_compatible
+from tuneexp.trial.learners import learner_group
 from tuneexp.trial.runners import env_settings, facts_of, group_of, local_runners, normaliser_of, remote_runners
 from tuneexp.trial_config import TrialConfig
 
@@ -61,16 +61,7 @@ class Trial:
         spec, config, n_seeds = self.spec, self.config, len(self.config.seeds)
         self.env_name = facts.name
         check_action_space(spec, facts.action_space, facts.name)
-        self.learner = Learner(
-            lambda cfg: self._model(facts, cfg),
-            spec.loss_fn,
-            spec.optimizer_fn,
-            self.cfg,
-            config.seeds,
-            spec.update_period,
-            spec.target,
-            lambda model, cfg: spec.loss_noise(model, facts.action_space, cfg),
-        )
+        self.learner = build_learner(spec, self.cfg, config.seeds, facts, device_of(config.device))
         self.normaliser = normaliser_of(facts, self.cfg, n_seeds)
         self.shapes = shapes_of(spec, self.cfg, self.learner, facts)
         self.programs = self._programs(config.compile)
@@ -83,24 +74,33 @@ class Trial:
             runners = local_runners(envs, policy, self.normaliser, self.cfg, keep_raw)
         self.group = group_of(spec, self.cfg, policy, runners, config.seeds, self.normaliser, keep_raw)
         self.group.sync_weights(self.learner.parameters)
-        self.training = Training(self.group, self.learner, spec.postprocess_fn, self.cfg, self.experience)
-
-    def _model(self, facts: EnvFacts, cfg: CfgView) -> nn.Module:
-        with blamed("build_model", self.spec.build_model):
-            return self.spec.build_model(facts.observation_space, facts.action_space, cfg)
+        try:
+            self.learners = learner_group(
+                spec, config, self.cfg, facts, self.shapes, self.programs.columns, self._workload()
+            )
+        except BaseException:
+            self.group.close()
+            raise
+        self.training = Training(
+            self.group, self.learner, spec.postprocess_fn, self.cfg, self.experience, self.learners
+        )
 
     def _programs(self, mode: CompileMode) -> TrialPrograms:
+        spec, workload = self.spec, self._workload()
+        if self.cfg.num_learners:
+            workload = replace(workload, updates=0)  # which learners make
+        return programs_for(
+            self.learner, spec.build_model, spec.act_fn, spec.postprocess_fn, self.shapes, mode, workload
+        )
+
+    def _workload(self) -> Workload:
         rollouts = -(-self.config.budget_env_steps // self.cfg.rollout_env_steps())
         evaluations = -(-self.config.budget_env_steps // self.config.report_period)
-        workload = Workload(
+        return Workload(
             n_seeds=len(self.config.seeds),
             updates=rollouts * self.cfg.updates_per_rollout(),
             acts=rollouts * self.cfg.rollout_env_steps() // self.cfg.n_envs + evaluations * LONG_EPISODE_STEPS,
             trials=self.config.expected_trials,
-        )
-        spec = self.spec
-        return programs_for(
-            self.learner, spec.build_model, spec.act_fn, spec.postprocess_fn, self.shapes, mode, workload
         )
 
     def _policy(self) -> Policy:
@@ -115,6 +115,11 @@ class Trial:
         """The address of the networks where they are the user's own."""
         model = getattr(self.cfg, "model", None)
         return model if isinstance(model, str) else None
+
+    @property
+    def compiled(self) -> bool:
+        """Whether what learns is."""
+        return self.programs.compiled if self.learners is None else self.learners.processes.compiled
 
     @property
     def progress(self) -> float:
@@ -153,6 +158,11 @@ class Trial:
                 f"steps per seed, {type(self.cfg).__name__}.rollout_env_steps() says {rollout_env_steps}\n"
                 "make them agree: budgets and schedules are counted by it"
             )
+        if self.learners is not None and not self.learners.operations:
+            raise UserError(
+                f"training_step {name_of(self.spec.training_step)} leaves num_learners={self.cfg.num_learners} idle\n"
+                "call multi_gpu_train_one_step(training.learners, ...) in it, or write num_learners=0"
+            )
         self.env_steps += rollout_env_steps
 
     def _evaluate(self) -> np.ndarray:
@@ -183,12 +193,16 @@ class Trial:
             "time/train_s": self.train_s,
             "time/env_steps_per_s": env_steps_per_s,
             "failed_seeds": [seed for seed, gone in zip(seeds, failed, strict=True) if gone],
-            "compiled": self.programs.compiled,
+            "compiled": self.compiled,
             "done": self.done,
             "learn/learning_rate": self.learner.learning_rate,
             "learn/updates": int(self.learner.n_updates),
             **self.group.metrics(),
         }
+        if self.learner.device != CPU:
+            metrics["cuda_graphs"] = self.programs.captured
+        if self.learners is not None:
+            metrics["learner_restarts"] = self.learners.processes.restarts
         if self.cfg.num_env_runners:
             metrics["env_runner_restarts"] = self.group.runners.restarts
         for name, values in self.learner.log.summary().items():
@@ -206,7 +220,7 @@ class Trial:
             "env_steps": self.env_steps,
             "iteration": self.iteration,
             "train_s": self.train_s,
-            "compiled": self.programs.compiled,
+            "compiled": self.compiled,
             # A callable without an address is stored by its name alone: it loads only into a trial that has it.
             "config": {**self.config.model_dump(mode="json", exclude={"env"}), "env": self.env_name},
             "model_source": None if self.own_model is None else source_hash(self.own_model),
@@ -237,7 +251,7 @@ class Trial:
         """Compiled and eager arithmetic differ in the last digits: a trial that goes on within its budget keeps
         to its own, whatever the cache holds by now."""
         same_budget = state["config"]["budget_env_steps"] == self.config.budget_env_steps
-        if self.config.compile != "auto" or not same_budget or state["compiled"] == self.programs.compiled:
+        if self.config.compile != "auto" or not same_budget or state["compiled"] == self.compiled or self.learners:
             return
         self.programs = self._programs("on" if state["compiled"] else "off")
         self.learner.use_programs(self.programs.steps)
@@ -245,6 +259,8 @@ class Trial:
 
     def close(self) -> None:
         self.group.close()
+        if self.learners is not None:
+            self.learners.close()
 
 
 def _mean(values: np.ndarray) -> float:
