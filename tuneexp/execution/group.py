@@ -8,7 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from tuneexp.data.sample_batch import SampleBatch
+from tuneexp.envs.episode_stats import EpisodeTracker
 from tuneexp.execution.env_runner import EnvRunner
+from tuneexp.execution.policy import Policy
 
 
 class EnvRunnerGroup:
@@ -16,6 +18,28 @@ class EnvRunnerGroup:
 
     def __init__(self, local_runner: EnvRunner) -> None:
         self.local_runner = local_runner
+
+    @property
+    def policy(self) -> Policy:
+        return self.local_runner.policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        self.local_runner.policy = policy
+
+    @property
+    def episodes(self) -> EpisodeTracker:
+        return self.local_runner.episodes
+
+    @property
+    def env_steps(self) -> int:
+        """Steps of the environments, per seed."""
+        return self.local_runner.env_steps
+
+    @property
+    def transitions(self) -> int:
+        """Steps of all seeds that were more than a reset."""
+        return self.local_runner.transitions
 
     def sample(self, n_steps: int) -> SampleBatch:
         """A fragment, columns [T, S, N, ...], of `n_steps` steps in every environment."""

@@ -98,13 +98,17 @@ class Learner:
     def start_rollout(self, progress: float, env_steps: int = 0, rollout_env_steps: int = 0) -> None:
         """Set schedules to `progress` (share of the budget done), let skipped seeds learn again, and move targets
         that follow the clock."""
-        self.hyper.set_clock(progress, env_steps)
-        first = self.hyper.initial.get("learning_rate", 0.0)
-        self.optimizer.set_learning_rate_factor(self.learning_rate / first if first else 1.0)
+        self.set_clock(progress, env_steps)
         if self.target is not None:
             self.target.before_rollout(env_steps, rollout_env_steps, ~self.failed)
         self.skipped.zero_()
         self.require_rows(self._everyone)
+
+    def set_clock(self, progress: float, env_steps: int = 0) -> None:
+        """Schedules, at `progress`, alone."""
+        self.hyper.set_clock(progress, env_steps)
+        first = self.hyper.initial.get("learning_rate", 0.0)
+        self.optimizer.set_learning_rate_factor(self.learning_rate / first if first else 1.0)
 
     def require_rows(self, enough: Tensor) -> None:
         """enough: [S] bool. Seeds without enough valid rows sit out the coming updates; `resting`: all seeds do."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.off_policy import OffPolicyConfig
@@ -16,19 +17,85 @@ from tuneexp.data.frames import FrameStore
 from tuneexp.data.prioritized import PrioritizedReplay
 from tuneexp.data.replay import Entry, ReplayBuffer
 from tuneexp.envs.normalise import RunningNormaliser
-from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.execution.experience import Experience
+from tuneexp.execution.policy import Policy
+from tuneexp.execution.programs import TrialPrograms, programs_for
 from tuneexp.execution.shapes import TrialShapes
+from tuneexp.learning.compilation import CompileMode, Workload
+from tuneexp.learning.faults import blamed
+from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.noise import checked_noise
+from tuneexp.trial_config import TrialConfig
 
 log = logging.getLogger(__name__)
 
 # An image observation whose first axis is no longer than this is a stack of frames.
 LONGEST_STACK = 8
+# What an evaluation may take, for the decision whether compiling pays.
+LONG_EPISODE_STEPS = 500
 
 
-def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, envs: SeedEnvs) -> TrialShapes:
+class Lanes(Protocol):
+    """What a policy acts in: `SeedEnvs`, or the part of many-agent environments that is its own. `n_envs`: lanes."""
+
+    name: str
+    n_seeds: int
+    n_envs: int
+    obs_shape: tuple[int, ...]
+    obs_dtype: Any
+    observation_space: Any
+    action_space: Any
+
+
+def build_learner(spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], envs: Lanes) -> Learner:
+    def model(view: CfgView) -> nn.Module:
+        with blamed("build_model", spec.build_model):
+            return spec.build_model(envs.observation_space, envs.action_space, view)
+
+    return Learner(
+        model,
+        spec.loss_fn,
+        spec.optimizer_fn,
+        cfg,
+        seeds,
+        spec.update_period,
+        spec.target,
+        lambda model, cfg: spec.loss_noise(model, envs.action_space, cfg),
+    )
+
+
+def build_trial_programs(
+    spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, config: TrialConfig, mode: CompileMode
+) -> TrialPrograms:
+    cfg: Any = learner.cfg
+    rollouts = -(-config.budget_env_steps // cfg.rollout_env_steps())
+    evaluations = -(-config.budget_env_steps // config.report_period)
+    workload = Workload(
+        n_seeds=len(config.seeds),
+        updates=rollouts * cfg.updates_per_rollout(),
+        acts=rollouts * cfg.rollout_env_steps() // cfg.n_envs + evaluations * LONG_EPISODE_STEPS,
+        trials=config.expected_trials,
+    )
+    return programs_for(learner, spec.build_model, spec.act_fn, spec.postprocess_fn, shapes, mode, workload)
+
+
+def build_policy(learner: Learner, programs: TrialPrograms, shapes: TrialShapes) -> Policy:
+    return Policy(
+        programs.act, programs.act_program, learner.hyper.tensor, learner.parameters, dict(shapes.act_noise),
+        shapes.n_envs, shapes.state_size,
+    )  # fmt: skip
+
+
+def build_normaliser(envs: Lanes, cfg: AlgorithmConfig) -> RunningNormaliser | None:
+    if not (cfg.normalize_observation or cfg.normalize_reward):
+        return None
+    return RunningNormaliser(
+        envs.n_seeds, envs.n_envs, envs.observation_space, cfg.gamma, cfg.normalize_observation, cfg.normalize_reward
+    )
+
+
+def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, envs: Lanes) -> TrialShapes:
     dtype = torch.from_numpy(np.zeros((), envs.obs_dtype)).dtype
     return TrialShapes(
         n_envs=cfg.n_envs,
@@ -51,7 +118,7 @@ def build_experience(
     cfg: AlgorithmConfig,
     shapes: TrialShapes,
     columns: Mapping[str, Tensor],
-    envs: SeedEnvs,
+    envs: Lanes,
     normaliser: RunningNormaliser | None,
 ) -> Experience | None:
     """The replay buffer of an off-policy algorithm. columns: one row of each training column."""
@@ -70,7 +137,7 @@ def build_experience(
     return Experience(buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer)
 
 
-def _frames(cfg: OffPolicyConfig, shapes: TrialShapes, envs: SeedEnvs) -> FrameStore | None:
+def _frames(cfg: OffPolicyConfig, shapes: TrialShapes, envs: Lanes) -> FrameStore | None:
     """Stacks of images are stored frame by frame."""
     shape = shapes.obs_shape
     if shapes.obs_dtype != torch.uint8 or len(shape) != 3 or not 1 < shape[0] <= LONGEST_STACK:

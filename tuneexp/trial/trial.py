@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.fit import check_action_space, check_budget
 from tuneexp.algorithms.registry import source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.execution.env_runner import EnvRunner
@@ -21,19 +19,21 @@ from tuneexp.execution.evaluation import evaluate
 from tuneexp.execution.group import EnvRunnerGroup
 from tuneexp.execution.objective import Objective
 from tuneexp.execution.policy import Policy
-from tuneexp.execution.programs import TrialPrograms, programs_for
+from tuneexp.execution.programs import TrialPrograms
 from tuneexp.execution.training_ops import Training
 from tuneexp.learning.arithmetic import flush_denormals
-from tuneexp.learning.compilation import CompileMode, Workload
-from tuneexp.learning.faults import blamed, name_of
-from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.learner import Learner
-from tuneexp.trial.building import build_experience, shapes_of
-from tuneexp.trial.compatible import check_compatible
+from tuneexp.learning.compilation import CompileMode
+from tuneexp.learning.faults import name_of
+from tuneexp.trial.building import (
+    build_experience,
+    build_learner,
+    build_normaliser,
+    build_policy,
+    build_trial_programs,
+    shapes_of,
+)
+from tuneexp.trial.compatible import check_compatible, own_model_of
 from tuneexp.trial_config import TrialConfig
-
-# What an evaluation may take, for the decision whether compiling pays.
-LONG_EPISODE_STEPS = 500
 
 
 class Trial:
@@ -51,7 +51,11 @@ class Trial:
         self._env_settings: dict[str, Any] = {
             "env_kwargs": config.env_kwargs, "backend": config.env_backend, "wrappers": config.wrappers,
         }  # fmt: skip
-        envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, **self._env_settings)
+        self._open()
+
+    def _open(self) -> None:
+        """The environments and what acts and learns in them."""
+        envs = SeedEnvs(self.config.env, self.config.seeds, self.cfg.n_envs, **self._env_settings)
         try:
             self._build(envs)
         except BaseException:
@@ -62,17 +66,8 @@ class Trial:
         spec, config = self.spec, self.config
         self.env_name = envs.name
         check_action_space(spec, envs.action_space, envs.name)
-        self.learner = Learner(
-            lambda cfg: self._model(envs, cfg),
-            spec.loss_fn,
-            spec.optimizer_fn,
-            self.cfg,
-            config.seeds,
-            spec.update_period,
-            spec.target,
-            lambda model, cfg: spec.loss_noise(model, envs.action_space, cfg),
-        )
-        self.normaliser = _normaliser(envs, self.cfg)
+        self.learner = build_learner(spec, self.cfg, config.seeds, envs)
+        self.normaliser = build_normaliser(envs, self.cfg)
         self.shapes = shapes_of(spec, self.cfg, self.learner, envs)
         self.programs = self._programs(config.compile)
         self.learner.use_programs(self.programs.steps)
@@ -80,36 +75,16 @@ class Trial:
         self.group = EnvRunnerGroup(EnvRunner(envs, self._policy(), self.normaliser, self.shapes.keep_raw))
         self.training = Training(self.group, self.learner, spec.postprocess_fn, self.cfg, self.experience)
 
-    def _model(self, envs: SeedEnvs, cfg: CfgView) -> nn.Module:
-        with blamed("build_model", self.spec.build_model):
-            return self.spec.build_model(envs.observation_space, envs.action_space, cfg)
-
     def _programs(self, mode: CompileMode) -> TrialPrograms:
-        rollouts = -(-self.config.budget_env_steps // self.cfg.rollout_env_steps())
-        evaluations = -(-self.config.budget_env_steps // self.config.report_period)
-        workload = Workload(
-            n_seeds=len(self.config.seeds),
-            updates=rollouts * self.cfg.updates_per_rollout(),
-            acts=rollouts * self.cfg.rollout_env_steps() // self.cfg.n_envs + evaluations * LONG_EPISODE_STEPS,
-            trials=self.config.expected_trials,
-        )
-        spec = self.spec
-        return programs_for(
-            self.learner, spec.build_model, spec.act_fn, spec.postprocess_fn, self.shapes, mode, workload
-        )
+        return build_trial_programs(self.spec, self.learner, self.shapes, self.config, mode)
 
     def _policy(self) -> Policy:
-        learner, programs = self.learner, self.programs
-        return Policy(
-            programs.act, programs.act_program, learner.hyper.tensor, learner.parameters, dict(self.shapes.act_noise),
-            self.cfg.n_envs, self.shapes.state_size,
-        )  # fmt: skip
+        return build_policy(self.learner, self.programs, self.shapes)
 
     @property
     def own_model(self) -> str | None:
         """The address of the networks where they are the user's own."""
-        model = getattr(self.cfg, "model", None)
-        return model if isinstance(model, str) else None
+        return own_model_of(self.cfg)
 
     @property
     def progress(self) -> float:
@@ -120,10 +95,13 @@ class Trial:
     def done(self) -> bool:
         return self.env_steps >= self.config.budget_env_steps or bool(self.learner.failed.all())
 
+    @property
+    def compiled(self) -> bool:
+        return self.programs.compiled
+
     def advance(self) -> dict[str, Any]:
         """Sample, learn and sync until the next report is due; then evaluate. Returns the metrics."""
-        runner = self.group.local_runner
-        started, transitions_before = time.perf_counter(), runner.transitions
+        started, transitions_before = time.perf_counter(), self.group.transitions
         period = self.config.report_period
         due = min((self.env_steps // period + 1) * period, self.config.budget_env_steps)
         while True:
@@ -135,17 +113,16 @@ class Trial:
         seconds = time.perf_counter() - started
         self.train_s += seconds
         # The clock counts every call of `step`, the same for all seeds; the rate leaves out those that only reset.
-        return self._metrics(returns, (runner.transitions - transitions_before) / seconds)
+        return self._metrics(returns, (self.group.transitions - transitions_before) / seconds)
 
     def _training_step(self) -> None:
         rollout_env_steps = self.cfg.rollout_env_steps()
         self.learner.start_rollout(self.progress, self.env_steps, rollout_env_steps)
-        runner = self.group.local_runner
-        before = runner.env_steps
+        before = self.group.env_steps
         self.spec.training_step(self.training)
-        if runner.env_steps - before != rollout_env_steps:
+        if self.group.env_steps - before != rollout_env_steps:
             raise UserError(
-                f"training_step {name_of(self.spec.training_step)} collected {runner.env_steps - before} environment "
+                f"training_step {name_of(self.spec.training_step)} collected {self.group.env_steps - before} environment "
                 f"steps per seed, {type(self.cfg).__name__}.rollout_env_steps() says {rollout_env_steps}\n"
                 "make them agree: budgets and schedules are counted by it"
             )
@@ -158,50 +135,48 @@ class Trial:
 
     def evaluate(self, episodes: int, seed: int) -> np.ndarray:
         """Returns of the deterministic policy, [S, episodes], in environments of their own."""
-        policy = self.group.local_runner.policy
-        return evaluate(policy, self.config.env, self._env_settings, episodes, seed, self.normaliser)
+        return evaluate(self.group.policy, self.config.env, self._env_settings, episodes, seed, self.normaliser)
 
     def _metrics(self, returns: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
         failed = self.learner.failed.numpy()
         alive = ~failed if not failed.all() else np.ones_like(failed)
-        episodes = self.group.local_runner.episodes.summary()
+        episodes = self.group.episodes.summary()
+        metrics: dict[str, Any] = {
+            **self._standing(returns, failed, env_steps_per_s),
+            "train/return_mean": mean_of_known(episodes.return_mean[alive]),
+            "train/episode_length_mean": mean_of_known(episodes.length_mean[alive]),
+            "train/episodes": int(episodes.new_episodes.sum()),
+            "learn/learning_rate": self.learner.learning_rate,
+            "learn/updates": int(self.learner.n_updates),
+        }
+        for name, values in self.learner.log.summary().items():
+            metrics[f"learn/{name}"] = mean_of_known(values.numpy()[alive])
+        for index, seed in enumerate(self.config.seeds):
+            metrics[f"seed/{seed}/train_return_mean"] = float(episodes.return_mean[index])
+        return metrics
+
+    def _standing(self, returns: np.ndarray, failed: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
+        """How far it is and what it is judged by; returns: [S], of the evaluation; failed: [S], seeds frozen for
+        good."""
         self.objective.add(returns, failed)
         seeds = self.config.seeds
-        metrics: dict[str, Any] = {
+        return {
             "env_steps": self.env_steps,
             "iteration": self.iteration,
             "objective": self.objective.value(),
             "return_mean": self.objective.last(),
             "return_per_seed": [float(value) for value in returns],
-            "train/return_mean": _mean(episodes.return_mean[alive]),
-            "train/episode_length_mean": _mean(episodes.length_mean[alive]),
-            "train/episodes": int(episodes.new_episodes.sum()),
             "time/train_s": self.train_s,
             "time/env_steps_per_s": env_steps_per_s,
             "failed_seeds": [seed for seed, gone in zip(seeds, failed, strict=True) if gone],
-            "compiled": self.programs.compiled,
+            "compiled": self.compiled,
             "done": self.done,
-            "learn/learning_rate": self.learner.learning_rate,
-            "learn/updates": int(self.learner.n_updates),
+            **{f"seed/{seed}/return_mean": float(value) for seed, value in zip(seeds, returns, strict=True)},
         }
-        for name, values in self.learner.log.summary().items():
-            metrics[f"learn/{name}"] = _mean(values.numpy()[alive])
-        for index, seed in enumerate(seeds):
-            metrics[f"seed/{seed}/return_mean"] = float(returns[index])
-            metrics[f"seed/{seed}/train_return_mean"] = float(episodes.return_mean[index])
-        return metrics
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "algorithm": self.spec.name,
-            "env": self.env_name,
-            "seeds": list(self.config.seeds),
-            "env_steps": self.env_steps,
-            "iteration": self.iteration,
-            "train_s": self.train_s,
-            "compiled": self.programs.compiled,
-            # A callable without an address is stored by its name alone: it loads only into a trial that has it.
-            "config": {**self.config.model_dump(mode="json", exclude={"env"}), "env": self.env_name},
+            **self._identity(),
             "model_source": None if self.own_model is None else source_hash(self.own_model),
             "learner": self.learner.state_dict(),
             "group": self.group.state_dict(),
@@ -209,46 +184,62 @@ class Trial:
             "objective": self.objective.state_dict(),
         }
 
+    def _identity(self) -> dict[str, Any]:
+        """What this is a trial of, and how far it is."""
+        return {
+            "algorithm": self.spec.name,
+            "env": self.env_name,
+            "seeds": list(self.config.seeds),
+            "env_steps": self.env_steps,
+            "iteration": self.iteration,
+            "train_s": self.train_s,
+            "compiled": self.compiled,
+            # A callable without an address is stored by its name alone: it loads only into a trial that has it.
+            "config": {**self.config.model_dump(mode="json", exclude={"env"}), "env": self.env_name},
+        }
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises `CheckpointError` where the checkpoint is of another algorithm, environment, seeds or networks,
         or damaged."""
         try:
-            check_compatible(self, state)
+            self._check_compatible(state)
             self._compute_as_in(state)
-            self.learner.load_state_dict(state["learner"])
-            self.group.load_state_dict(state["group"])
-            if self.experience is not None:
-                same_episodes = state["group"]["envs"] is not None
-                self.experience.load_state_dict(state["experience"], same_episodes)
+            self._load_parts(state)
             self.objective.load_state_dict(state["objective"])
             self.env_steps, self.iteration = int(state["env_steps"]), int(state["iteration"])
             self.train_s = float(state["train_s"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from error
 
+    def _check_compatible(self, state: Mapping[str, Any]) -> None:
+        check_compatible(self, state)
+
+    def _load_parts(self, state: Mapping[str, Any]) -> None:
+        self.learner.load_state_dict(state["learner"])
+        self.group.load_state_dict(state["group"])
+        if self.experience is not None:
+            same_episodes = state["group"]["envs"] is not None
+            self.experience.load_state_dict(state["experience"], same_episodes)
+
     def _compute_as_in(self, state: Mapping[str, Any]) -> None:
         """Compiled and eager arithmetic differ in the last digits: a trial that goes on within its budget keeps
         to its own, whatever the cache holds by now."""
         same_budget = state["config"]["budget_env_steps"] == self.config.budget_env_steps
-        if self.config.compile != "auto" or not same_budget or state["compiled"] == self.programs.compiled:
+        if self.config.compile != "auto" or not same_budget or state["compiled"] == self.compiled:
             return
-        self.programs = self._programs("on" if state["compiled"] else "off")
+        self._build_programs("on" if state["compiled"] else "off")
+
+    def _build_programs(self, mode: CompileMode) -> None:
+        """Anew, in place of those that there are."""
+        self.programs = self._programs(mode)
         self.learner.use_programs(self.programs.steps)
-        self.group.local_runner.policy = self._policy()
+        self.group.policy = self._policy()
 
     def close(self) -> None:
         self.group.close()
 
 
-def _normaliser(envs: SeedEnvs, cfg: AlgorithmConfig) -> RunningNormaliser | None:
-    if not (cfg.normalize_observation or cfg.normalize_reward):
-        return None
-    return RunningNormaliser(
-        envs.n_seeds, envs.n_envs, envs.observation_space, cfg.gamma, cfg.normalize_observation, cfg.normalize_reward
-    )
-
-
-def _mean(values: np.ndarray) -> float:
+def mean_of_known(values: np.ndarray) -> float:
     """NaN where there is nothing to average: no episode has ended yet."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
