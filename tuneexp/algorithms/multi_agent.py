@@ -109,7 +109,7 @@ class MultiAgentSpec(TrainableSpec):
                 raise UserError(f"{self.name}: the policy {name!r} is copied every 1 or more env steps")
 
     @cached_property
-    def config_class(self) -> type[MultiAgentConfig]:  # type: ignore[override]
+    def config_class(self) -> type[MultiAgentConfig]:
         groups = {name: policy for name, policy in self.policies.items() if policy.has_algorithm}
         described = {name: (policy.spec, policy.hyperparameters) for name, policy in groups.items()}
         return config_class_of(self.name, described)
@@ -174,7 +174,7 @@ def as_function(script: Any) -> Scripted:
     found = load_address(script, "scripted policy") if isinstance(script, str) else script
     if not callable(found):
         raise UserError(f"a scripted policy is a function (obs, rng) -> action, got {found!r}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 SHARED_PPO = MultiAgentSpec("shared_ppo", {"shared": PolicySpec("ppo")})

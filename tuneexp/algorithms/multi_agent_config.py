@@ -59,14 +59,16 @@ def _group_class(policy: str, base: type[AlgorithmConfig], hyperparameters: Mapp
     def over_own(cls: Any, values: Any) -> Any:
         return merged(hyperparameters, values) if isinstance(values, dict) else values
 
-    namespace = {
+    namespace: dict[str, Any] = {
         "__module__": base.__module__,
         "__doc__": base.__doc__,
         "__annotations__": {"n_envs": ClassVar[int]},
         "n_envs": base.model_fields["n_envs"].default,
-        "_over_own": model_validator(mode="before")(classmethod(over_own)),
+        "_over_own": model_validator(mode="before")(classmethod(over_own)),  # type: ignore[arg-type]
     }
-    return type(base)(f"{base.__name__}_{policy}", (base,), namespace)
+    metaclass: Any = type(base)
+    made: type[AlgorithmConfig] = metaclass(f"{base.__name__}_{policy}", (base,), namespace)
+    return made
 
 
 def _of_group(policy: str, rule: AtMost) -> AtMost:

@@ -68,4 +68,4 @@ def _mean_over_agents(score: NDArray[np.float64], spaces: PolicySpaces, n_envs: 
     """score: [S, L]. Returns [S, E]."""
     own = _env_of(spaces)[:, None] == np.arange(n_envs)
     with np.errstate(invalid="ignore"):
-        return (score @ own) / own.sum(0)  # type: ignore[no-any-return]
+        return (score @ own) / own.sum(0)

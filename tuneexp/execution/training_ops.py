@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch import Tensor
 
 from tuneexp.data.minibatches import gather_minibatches, minibatch_rows, valid_rows
 from tuneexp.data.sample_batch import SampleBatch
@@ -16,7 +18,14 @@ from tuneexp.learning.rules import PostprocessFn
 
 if TYPE_CHECKING:
     from tuneexp.execution.experience import Experience
-    from tuneexp.execution.group import EnvRunnerGroup
+
+
+class SampleSource(Protocol):
+    """What a training step samples from: an `EnvRunnerGroup`, or one policy's part of what several sample together."""
+
+    def sample(self, n_steps: int) -> SampleBatch: ...
+
+    def sync_weights(self, parameters: Mapping[str, Tensor]) -> None: ...
 
 
 @dataclass
@@ -24,7 +33,7 @@ class Training:
     """What a training step works with. `cfg` holds the configuration, `view` the same with schedules at their
     present values; `experience` is the replay buffer of an algorithm that has one."""
 
-    group: EnvRunnerGroup
+    group: SampleSource
     learner: Learner
     postprocess_fn: PostprocessFn
     cfg: Any
@@ -41,7 +50,7 @@ class TrainingStep(Protocol):
     def __call__(self, training: Training) -> None: ...
 
 
-def synchronous_parallel_sample(group: EnvRunnerGroup, n_steps: int) -> SampleBatch:
+def synchronous_parallel_sample(group: SampleSource, n_steps: int) -> SampleBatch:
     """A fragment from every runner, joined: columns [T, S, N, ...]."""
     return group.sample(n_steps)
 

@@ -19,6 +19,7 @@ from tuneexp.learning.compilation import CompileMode
 from tuneexp.trial.compatible import check_same_networks, check_same_run
 from tuneexp.trial.participant import Participant
 from tuneexp.trial.trial import Trial, mean_of_known
+from tuneexp.trial_config import TrialConfig
 
 
 class MultiAgentTrial(Trial):
@@ -28,6 +29,9 @@ class MultiAgentTrial(Trial):
     spec: MultiAgentSpec  # type: ignore[assignment]
     cfg: MultiAgentConfig  # type: ignore[assignment]
     group: JointRunner  # type: ignore[assignment]
+
+    def __init__(self, spec: MultiAgentSpec, config: TrialConfig) -> None:
+        super().__init__(spec, config)  # type: ignore[arg-type]  # what differs for several policies is overridden
 
     def _open(self) -> None:
         spec, config = self.spec, self.config

@@ -75,10 +75,11 @@ class Participant:
     @property
     def rollout_steps(self) -> int:
         """Steps of each environment in one rollout. UserError where the algorithm's count is none of its lanes."""
-        steps, rest = divmod(self.cfg.rollout_env_steps(), self.cfg.n_envs)
+        rows = self.cfg.rollout_env_steps()
+        steps, rest = divmod(rows, self.cfg.n_envs)
         if rest or not steps:
             raise UserError(
-                f"policy {self.name!r}: {type(self.cfg).__name__}.rollout_env_steps() is {self.cfg.rollout_env_steps()}, "
+                f"policy {self.name!r}: {type(self.cfg).__name__}.rollout_env_steps() is {rows}, "
                 f"no multiple of n_envs={self.cfg.n_envs}; every lane takes as many steps"
             )
         return steps

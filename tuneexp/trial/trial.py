@@ -120,9 +120,10 @@ class Trial:
         self.learner.start_rollout(self.progress, self.env_steps, rollout_env_steps)
         before = self.group.env_steps
         self.spec.training_step(self.training)
-        if self.group.env_steps - before != rollout_env_steps:
+        collected = self.group.env_steps - before
+        if collected != rollout_env_steps:
             raise UserError(
-                f"training_step {name_of(self.spec.training_step)} collected {self.group.env_steps - before} environment "
+                f"training_step {name_of(self.spec.training_step)} collected {collected} environment "
                 f"steps per seed, {type(self.cfg).__name__}.rollout_env_steps() says {rollout_env_steps}\n"
                 "make them agree: budgets and schedules are counted by it"
             )

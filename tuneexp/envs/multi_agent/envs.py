@@ -228,7 +228,7 @@ class MultiAgentEnvs:
         obs = reader.batch(raw, 1)[0]
         if reader.floating and not np.isfinite(obs).all():
             raise driver.fault(f"the observation is not finite: {np.array2string(obs, threshold=8)}", agent)
-        return obs  # type: ignore[no-any-return]
+        return obs
 
     def _require_nobody_open(self, seed: int, index: int, driver: Driver) -> None:
         for (where, agent), (policy, lane) in self._lane.items():

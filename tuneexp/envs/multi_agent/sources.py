@@ -88,14 +88,11 @@ def resolve_multi_agent(
 
 def is_multi_agent(env: Any) -> bool:
     """Whether `env` names a module of PettingZoo's form, or a class of its environments."""
-    if isinstance(env, str) and not is_address(env):
-        try:
-            _factory_in(env)
-        except UserError:
-            return False
-        return True
     try:
         kinds = _kinds()
+        if isinstance(env, str) and not is_address(env):
+            _factory_in(env)
+            return True
         found = load_address(env, "environment") if isinstance(env, str) else env
     except UserError:
         return False
@@ -106,12 +103,16 @@ def _factory_in(name: str) -> Callable[..., Any]:
     """`parallel_env` of a module, which acts for all agents at once, or `env` where there is none."""
     try:
         module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if name == error.name or name.startswith(f"{error.name}."):
+            raise UserError(f"environment {name!r} is no module for several agents; {HOW}") from None
+        raise UserError(f"environment {name!r} needs another package: {error}") from error
     except Exception as error:
-        raise UserError(f"environment {name!r}: can't import it: {type(error).__name__}: {error}; {HOW}") from error
+        raise UserError(f"environment {name!r}: can't import it: {type(error).__name__}: {error}") from error
     factory = getattr(module, "parallel_env", None) or getattr(module, "env", None)
     if not callable(factory):
         raise UserError(f"environment {name!r}: the module has no parallel_env and no env; {HOW}")
-    return factory  # type: ignore[no-any-return]
+    return factory
 
 
 def _kinds() -> tuple[type, type]:
