@@ -34,15 +34,15 @@ def main() -> None:
         **setup.hyperparameters(),
     )
     result = algo.train()
-    runner = algo.trial.group.local_runner
-    first = runner.transitions
+    group = algo.trial.group
+    first = group.transitions
     algo.trial.evaluate = watch = Stopwatch(algo.trial.evaluate)
     started_s = time.perf_counter()
     while not result["done"]:
         result = algo.train()
     wall_s = time.perf_counter() - started_s
     # Steps that only reset an environment, which the peers' environments don't have, are left out.
-    steps = runner.transitions - first
+    steps = group.transitions - first
     measured = measurement(steps, wall_s, watch.seconds, started_s - built_s, result["return_mean"])
     hand_over({**measured, "compiled": result["compiled"]})
 

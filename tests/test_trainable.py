@@ -161,7 +161,7 @@ def test_a_configuration_that_is_refused_leaves_the_actor_usable() -> None:
 
 def test_cleanup_closes_every_environment() -> None:
     algo = AlgorithmTrainable(config=small_config(env=f"{__file__}:Unknown").model_dump())
-    module = sys.modules[type(algo.trial.group.local_runner.envs._vec.envs[0].unwrapped).__module__]
+    module = sys.modules[type(algo.trial.group.runners.runner.envs._vec.envs[0].unwrapped).__module__]
     module.Unknown.closed = 0
     algo.cleanup()
     assert module.Unknown.closed == 4

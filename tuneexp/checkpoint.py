@@ -24,7 +24,7 @@ from torch import Tensor
 
 from tuneexp.errors import CheckpointError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION, OLDEST_VERSION = 2, 2
 STATE_FILE = "state.json"
 TENSOR_FILE = "tensors.safetensors"
 
@@ -88,6 +88,11 @@ def read_header(folder: str | Path) -> Tree:
         raise CheckpointError(
             f"the checkpoint {folder} has format {version}; this tuneexp reads up to {FORMAT_VERSION}: "
             "install the tuneexp that wrote it, or a newer one"
+        )
+    if version < OLDEST_VERSION:
+        raise CheckpointError(
+            f"the checkpoint {folder} has format {version}; this tuneexp reads from {OLDEST_VERSION} on: load it with "
+            "the tuneexp that wrote it"
         )
     return state
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from ray.tune import Trainable
+from ray.tune import PlacementGroupFactory, Trainable
 
 from tuneexp import addresses, checkpoint
 from tuneexp.algorithms.registry import address_of, load_spec, source_changed, source_hash
@@ -16,6 +16,7 @@ from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
 from tuneexp.algorithms.spec import TrainableSpec
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.trial import Trial, build_trial
+from tuneexp.trial.resources import bundles_of
 from tuneexp.trial_config import TrialConfig
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,17 @@ class AlgorithmTrainable(Trainable):
     """Works under Tune and without it. The config is a `TrialConfig` as a plain dict."""
 
     bound_spec: ClassVar[TrainableSpec | None] = None
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory | None:
+        """One CPU, and what its env runners take. A configuration that can't be read is left to `setup` to refuse."""
+        try:
+            trial_config = TrialConfig.parse(config, "the trial")
+            spec = cls.bound_spec or load_spec(trial_config.algorithm)
+            cfg = spec.config_class.parse(trial_config.hyperparameters, spec.name)
+        except UserError:
+            return None
+        return PlacementGroupFactory(bundles_of(cfg)) if cfg.num_env_runners else None
 
     def setup(self, config: dict[str, Any]) -> None:
         torch.set_num_threads(1)

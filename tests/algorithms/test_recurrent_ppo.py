@@ -18,6 +18,7 @@ from tuneexp.data.sequences import to_sequences
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import UserError
 from tuneexp.execution.env_runner import EnvRunner
+from tuneexp.execution.group import EnvRunnerGroup, LocalRunners
 from tuneexp.execution.training_ops import postprocess, train_one_step
 from tuneexp.learning.nets import Nets
 from tuneexp.trial import Trial
@@ -39,9 +40,9 @@ def recurrent_trial(seeds: list[int], cell: str = "lstm", env: Any = RandomLengt
     return trial
 
 
-def runner_of(trial: Trial, autoreset: Autoreset) -> EnvRunner:
+def runner_of(trial: Trial, autoreset: Autoreset) -> EnvRunnerGroup:
     envs = SeedEnvs(RandomLengths, trial.config.seeds, 2, autoreset=autoreset)
-    return EnvRunner(envs, trial._policy())
+    return EnvRunnerGroup(trial._policy(), LocalRunners(EnvRunner(envs, trial._policy())), trial.config.seeds)
 
 
 def columns_of(trial: Trial, fragment: SampleBatch) -> SampleBatch:
@@ -161,14 +162,14 @@ def test_the_state_goes_on_over_save_and_load(env: Any, tmp_path: Path) -> None:
     checkpoint.write(tmp_path, trial.state_dict())
     again = recurrent_trial([0, 1], env=env)
     again.load_state_dict(checkpoint.read(tmp_path))
-    state, loaded = (one.group.local_runner._state for one in (trial, again))
+    state, loaded = (one.group.runners.runner._state for one in (trial, again))
     assert state is not None
     assert state.abs().sum() > 0
     assert torch.equal(state, loaded)
     for one in (trial, again):
         one._training_step()
     assert same(parameters_of(trial), parameters_of(again))
-    assert torch.equal(trial.group.local_runner._state, again.group.local_runner._state)  # type: ignore[arg-type]
+    assert torch.equal(trial.group.runners.runner._state, again.group.runners.runner._state)  # type: ignore[arg-type]
 
 
 def test_a_minibatch_has_as_many_whole_sequences_as_fit_its_rows() -> None:

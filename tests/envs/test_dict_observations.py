@@ -12,7 +12,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from tuneexp.envs import SeedEnvs, describe_env
-from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.envs.normalise import Learned, RunningNormaliser
 from tuneexp.errors import EnvironmentFault, UserError
 from tuneexp.rl.packing import layout
 
@@ -140,20 +140,19 @@ def test_a_nan_in_a_leaf_is_a_fault_of_its_environment() -> None:
 
 def test_only_floating_point_leaves_are_normalised() -> None:
     envs = SeedEnvs(Robot, [0, 1], 4)
-    normaliser = RunningNormaliser(2, 4, envs.observation_space, 0.99)
-    obs = envs.reset()
-    scaled = normaliser.observe(obs)
-    for _ in range(30):
-        obs = envs.step(np.zeros((2, 4), np.int64)).obs
-        scaled = normaliser.observe(obs)
+    normaliser = RunningNormaliser(2, envs.observation_space)
+    seen = [envs.reset(), *(envs.step(np.zeros((2, 4), np.int64)).obs for _ in range(30))]
+    normaliser.learn(Learned(normaliser.moments(np.stack(seen), np.ones((31, 2, 4), np.bool_)), None))
+    obs = seen[-1]
+    scaled = normaliser.normalise(obs)
     assert np.array_equal(scaled[..., 7:], obs[..., 7:])
     episodes = np.repeat(np.arange(7), 5)[:31]  # what arm/force was at the 31 observations
     assert scaled[0, 0, 0] == pytest.approx((episodes[-1] - episodes.mean()) / episodes.std(), abs=1e-3)
     assert normaliser.normalise(obs[:, None]).shape == (2, 1, 4, 17)
     with pytest.raises(UserError, match="observations of Dict can't be normalised"):
-        RunningNormaliser(1, 1, SeedEnvs(Bytes, [0], 1).observation_space, 0.99)
+        RunningNormaliser(1, SeedEnvs(Bytes, [0], 1).observation_space)
     with pytest.raises(UserError, match="observations of images can't be normalised"):
-        RunningNormaliser(1, 1, Box(0, 255, (4, 84, 84), np.uint8), 0.99)
+        RunningNormaliser(1, Box(0, 255, (4, 84, 84), np.uint8))
 
 
 def test_a_leaf_that_cannot_be_packed_is_named() -> None:

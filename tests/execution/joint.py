@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuneexp.envs.multi_agent import MultiAgentEnvs, MultiAgentSource
+from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
+from tuneexp.envs.multi_agent.sources import MultiAgentSource
 from tuneexp.envs.randomness import env_seed
 from tuneexp.execution.lanes import LaneFragment
 from tuneexp.execution.multi_agent import JointRunner, LaneRunner
@@ -33,8 +34,8 @@ class Reflex:
     def initial_state(self, lanes: int) -> Tensor | None:
         return torch.zeros(2, lanes, 1) if self.memory else None
 
-    def draw_noise(self, n_steps: int, generators: Any) -> list[list[Tensor]]:
-        return [[]] * n_steps
+    def draw_noise(self, n_steps: int, generators: Any) -> list[Tensor]:
+        return []
 
     def explore(self, obs: Tensor, state: Tensor | None, noise: Any) -> Acted:
         action = (obs[..., 0] * 7).long() % 3

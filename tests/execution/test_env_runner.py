@@ -12,15 +12,16 @@ from tests.execution.envs import Clockwork
 from tests.small import small_trial
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.execution.env_runner import EnvRunner
+from tuneexp.execution.group import EnvRunnerGroup, LocalRunners
 from tuneexp.execution.training_ops import postprocess
 from tuneexp.trial import Trial
 
 STEPS = 61
 
 
-def runner_of(trial: Trial, autoreset: Literal["next_step", "same_step", "disabled"]) -> EnvRunner:
+def runner_of(trial: Trial, autoreset: Literal["next_step", "same_step", "disabled"]) -> EnvRunnerGroup:
     envs = SeedEnvs(Clockwork, trial.config.seeds, 2, autoreset=autoreset)
-    return EnvRunner(envs, trial._policy())
+    return EnvRunnerGroup(trial._policy(), LocalRunners(EnvRunner(envs, trial._policy())), trial.config.seeds)
 
 
 def valid_columns(trial: Trial, autoreset: Literal["next_step", "same_step", "disabled"]) -> dict[str, Tensor]:

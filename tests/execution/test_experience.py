@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tuneexp.data.replay import Entry, ReplayBuffer
 from tuneexp.data.sample_batch import FRAGMENT_AXES, SampleBatch
-from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.envs.normalise import Learned, RunningNormaliser
 from tuneexp.execution.experience import Experience
 from tuneexp.execution.replay_ops import transitions
 
@@ -160,7 +160,7 @@ def test_a_restore_without_the_buffer_collects_again() -> None:
 
 
 def test_rows_are_scaled_by_the_statistics_of_now_and_stored_raw() -> None:
-    normaliser = RunningNormaliser(S, N, Box(-np.inf, np.inf, (1,), np.float32), GAMMA, True, True)
+    normaliser = RunningNormaliser(S, Box(-np.inf, np.inf, (1,), np.float32), True, True)
     own, columns = experience(1, normaliser=normaliser), stream()
     feed(own, columns, [STEPS], 1)
     rows = own.buffer.draw(3, 4, [torch.Generator().manual_seed(seed) for seed in range(S)])
@@ -168,7 +168,8 @@ def test_rows_are_scaled_by_the_statistics_of_now_and_stored_raw() -> None:
     seen = []
     for shift in (0.0, 50.0):
         for scale in (1.0, 3.0):
-            normaliser.observe(np.full((S, N, 1), shift * scale, np.float32) + np.arange(N, dtype=np.float32)[:, None])
+            obs = np.full((1, S, N, 1), shift * scale, np.float32) + np.arange(N, dtype=np.float32)[:, None]
+            normaliser.learn(Learned(normaliser.moments(obs, np.ones((1, S, N), np.bool_)), None))
         drawn = list(own.minibatches(rows))
         for update, minibatch in enumerate(drawn):
             expected = normaliser.normalise(raw["obs"][update].numpy())

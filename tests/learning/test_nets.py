@@ -19,7 +19,7 @@ from tuneexp.rl.distributions import Distribution, SquashedGaussian, action_head
 @pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
 def test_nets_over_all_seeds_are_the_models_of_each(seeds: list[int], env: str) -> None:
     trial = small_trial(seeds, env=env)
-    obs = torch.randn(5, len(seeds), 4, *(trial.group.local_runner.envs.observation_space.shape or ()))
+    obs = torch.randn(5, len(seeds), 4, *(trial.group.runners.runner.envs.observation_space.shape or ()))
     together = trial.learner.nets().frozen(obs)
     for index in range(len(seeds)):
         trial.learner.model.load_state_dict({name: leaf[index] for name, leaf in trial.learner.parameters.items()})

@@ -24,6 +24,6 @@ def test_a_stream_is_the_same_in_every_process() -> None:
 
 def test_acting_and_learning_draw_from_different_streams() -> None:
     trial = small_trial([0, 1])
-    mine, runners = trial.learner.generators, trial.group.local_runner.generators
+    mine, runners = trial.learner.generators, trial.group.generators
     for one, other in itertools.combinations([*mine, *runners], 2):
         assert not torch.equal(one.get_state(), other.get_state())

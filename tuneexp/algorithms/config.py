@@ -30,6 +30,18 @@ class AlgorithmConfig(Config):
     n_envs: int = structural(8, "Parallel environments per seed.", ge=1)
     normalize_observation: bool = structural(False, "Scale observations by running mean and deviation, per seed.")
     normalize_reward: bool = structural(False, "Scale rewards by the deviation of the discounted return, per seed.")
+    num_env_runners: int = structural(
+        0, "Processes that share the environments of all seeds, as Ray actors; 0: the trial's own samples.", ge=0
+    )
+    num_cpus_per_env_runner: float = structural(
+        1.0, "CPUs that each env runner reserves; less than 1 where environments mostly wait.", gt=0.0
+    )
+    sample_timeout_s: float = structural(
+        60.0, "Seconds after which an env runner that gives no fragment is started anew.", gt=0.0
+    )
+    max_env_runner_restarts: int = structural(
+        10, "How often each env runner may die or hang before the trial gives up.", ge=0
+    )
 
     model_kwargs: dict[str, Any] = structural({}, "Arguments of a network of your own (model=path/file.py:MyNet).")
 

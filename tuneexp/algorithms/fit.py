@@ -10,7 +10,8 @@ from tuneexp.algorithms.multi_agent import MultiAgentSpec
 from tuneexp.algorithms.multi_agent_config import MultiAgentConfig
 from tuneexp.algorithms.registry import ALGORITHMS, load_algorithm
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
-from tuneexp.envs.multi_agent import policy_spaces, resolve_multi_agent
+from tuneexp.envs.multi_agent.envs import policy_spaces
+from tuneexp.envs.multi_agent.sources import resolve_multi_agent
 from tuneexp.envs.sources import describe_env
 from tuneexp.errors import UserError
 from tuneexp.rl.distributions import action_head

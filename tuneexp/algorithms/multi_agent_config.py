@@ -13,6 +13,9 @@ from tuneexp.config import AtMost, Config, merged, structural
 from tuneexp.errors import UserError
 from tuneexp.trial_config import TrialConfig
 
+# What is one for all policies: the environments, and what steps them (the trial's own process).
+SHARED = ("n_envs", "num_env_runners", "num_cpus_per_env_runner", "sample_timeout_s", "max_env_runner_restarts")
+
 
 class MultiAgentConfig(Config):
     """Several policies in the same environments. A group of hyperparameters for each follows, under its name."""
@@ -21,6 +24,8 @@ class MultiAgentConfig(Config):
     objective_policy: str | None = structural(
         None, "Whose evaluation return is the objective; None: as the algorithm says, else the mean of the trained."
     )
+
+    num_env_runners: ClassVar[int] = 0
 
     def problem_with_budget(self, budget_env_steps: int) -> str | None:
         """Why some policy would learn nothing within so many environment steps per seed."""
@@ -54,7 +59,7 @@ def config_class_of(owner: str, policies: Described) -> type[MultiAgentConfig]:
 
 
 def _group_class(policy: str, base: type[AlgorithmConfig], hyperparameters: Mapping[str, Any]) -> type[AlgorithmConfig]:
-    """`base` without n_envs, which all policies share; what isn't given is as in `hyperparameters`, then `base`."""
+    """`base` without what is `SHARED`; what isn't given is as in `hyperparameters`, then `base`."""
 
     def over_own(cls: Any, values: Any) -> Any:
         return merged(hyperparameters, values) if isinstance(values, dict) else values
@@ -62,8 +67,8 @@ def _group_class(policy: str, base: type[AlgorithmConfig], hyperparameters: Mapp
     namespace: dict[str, Any] = {
         "__module__": base.__module__,
         "__doc__": base.__doc__,
-        "__annotations__": {"n_envs": ClassVar[int]},
-        "n_envs": base.model_fields["n_envs"].default,
+        "__annotations__": dict.fromkeys(SHARED, ClassVar[Any]),
+        **{name: base.model_fields[name].default for name in SHARED},
         "_over_own": model_validator(mode="before")(classmethod(over_own)),  # type: ignore[arg-type]
     }
     metaclass: Any = type(base)

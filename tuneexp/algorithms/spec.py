@@ -57,6 +57,7 @@ class AlgorithmSpec(TrainableSpec):
     action_kinds: what it can act in. act_noise, loss_noise: the columns of random numbers that acting and one gradient
     step need. update_period: part of the loss -> every how many updates it is due (a number or the name of a field).
     target: how `nets.target` follows. An algorithm whose configuration is an `OffPolicyConfig` has a replay buffer.
+    asynchronous: its training step learns from single runners' fragments, so that each runner carries every seed.
     """
 
     name: str
@@ -72,6 +73,7 @@ class AlgorithmSpec(TrainableSpec):
     loss_noise: NoiseFn = no_noise
     update_period: Mapping[str, int | str] = field(default_factory=dict)
     target: TargetUpdate | None = None
+    asynchronous: bool = False
 
     def __post_init__(self) -> None:
         check_spec(self)

@@ -56,6 +56,7 @@ def _first_line(spec: Any) -> str:
 def _describe(screen: Terminal, algorithm: str) -> None:
     from tuneexp.algorithms.registry import load_spec
     from tuneexp.report.hyperparameters import hyperparameter_rows, hyperparameter_table
+    from tuneexp.trial.resources import told
 
     spec = load_spec(algorithm)
     rows = hyperparameter_rows(spec.config_class)
@@ -64,5 +65,6 @@ def _describe(screen: Terminal, algorithm: str) -> None:
         return
     screen.show_text(f"{spec.name}: {_first_line(spec)}\n")
     screen.show(hyperparameter_table(rows))
+    screen.note(f"\n{told(spec.config_class.parse({}, spec.name))}")
     example = next((row for row in rows if row["kind"] == "numeric"), rows[0])["name"]
     screen.note(f"\nfix one with --set {example}=VALUE; or let a space vary it, as search_spaces/ppo.yaml does")

@@ -26,6 +26,10 @@ FRAGMENT_AXES = ("time", "seed", "env")
 SEED_ROW_AXES = ("seed", "row")
 ROW_AXES = ("row",)
 
+CONTINUES = "continues"
+"""A column [T, S, N] that a fragment has only where a runner was replaced: False on the first row of the environments
+that it started afresh, which doesn't follow what came before it."""
+
 
 class SampleBatch(Mapping[str, Tensor]):
     """An immutable mapping from column name to tensor [*sizes, ...]; operations return new batches.

@@ -28,21 +28,24 @@ class Built:
     """A vector environment of S * N rows, seed-major.
 
     reset_seed: gives the `seed` of a reset that starts every environment's own random sequence, or another one for
-    each time that a run was restored; vector environments differ in what they take."""
+    each time that a run was restored; vector environments differ in what they take. apart: each environment has a
+    generator of its own, so that a part of them can be stepped elsewhere."""
 
     vec: VectorEnv[Any, Any, Any]
     reset_seed: Callable[[int], Any]
     autoreset: AutoresetMode
     cartpole_random: UniformPerEnv | None = None
+    apart: bool = True
 
 
-def build(source: EnvSource, seeds: list[int], n_envs: int, backend: EnvBackend, autoreset: str | None) -> Built:
-    """Raises `UserError` for a mode that the native environment doesn't have."""
+def build(source: EnvSource, seeds: list[int], indices: range, backend: EnvBackend, autoreset: str | None) -> Built:
+    """indices: the environments of each seed. Raises `UserError` for a mode that the native environment doesn't have,
+    and where its environments can't be told apart."""
     if source.wants_native(backend):
-        return _native(source, seeds, n_envs, autoreset)
+        return _native(source, seeds, indices, autoreset)
     mode = AutoresetMode.NEXT_STEP if autoreset is None else _mode(autoreset)
-    makers = [partial(_make_named, source, seed, i) for seed in seeds for i in range(n_envs)]
-    return Built(_sync_or_async(makers, backend, mode), partial(env_seeds, seeds, n_envs), mode)
+    makers = [partial(_make_named, source, seed, i) for seed in seeds for i in indices]
+    return Built(_sync_or_async(makers, backend, mode), partial(env_seeds, seeds, indices), mode)
 
 
 def close(vec: VectorEnv[Any, Any, Any]) -> None:
@@ -71,7 +74,7 @@ def _sync_or_async(
     return SyncVectorEnv(makers, copy=False, autoreset_mode=mode)
 
 
-def _native(source: EnvSource, seeds: list[int], n_envs: int, autoreset: str | None) -> Built:
+def _native(source: EnvSource, seeds: list[int], indices: range, autoreset: str | None) -> Built:
     first = source.make_native(1)
     kind = type(first)
     mode = first.metadata.get("autoreset_mode")
@@ -86,16 +89,16 @@ def _native(source: EnvSource, seeds: list[int], n_envs: int, autoreset: str | N
         raise UserError(f"environment {source.name} resets by {mode.name.lower()} only; use backend 'sync' for others")
     first.close()
     if kind is CartPoleVectorEnv:
-        return _wide_cartpole(source, seeds, n_envs)
+        return _wide_cartpole(source, seeds, indices)
     if kind in (AtariVec, PoolVec):  # each of its environments has a generator of its own
-        return Built(source.make_native(len(seeds) * n_envs), partial(env_seeds, seeds, n_envs), mode)
-    return _one_per_seed(source, seeds, n_envs, mode)
+        return Built(source.make_native(len(seeds) * len(indices)), partial(env_seeds, seeds, indices), mode)
+    return _one_per_seed(source, seeds, indices, mode)
 
 
-def _wide_cartpole(source: EnvSource, seeds: list[int], n_envs: int) -> Built:
-    vec = source.make_native(len(seeds) * n_envs)
+def _wide_cartpole(source: EnvSource, seeds: list[int], indices: range) -> Built:
+    vec = source.make_native(len(seeds) * len(indices))
     assert isinstance(vec, CartPoleVectorEnv)
-    random = UniformPerEnv(vec, seeds, n_envs)
+    random = UniformPerEnv(vec, seeds, indices)
     # The price of a step is its numpy calls: one wide environment costs the same for 8 seeds as for 1.
     # Each column draws from its own generator, and reset(seed=None) leaves that alone.
     vec.np_random = random  # type: ignore[assignment]
@@ -110,13 +113,13 @@ class _AlreadyChecked(MultiDiscrete):
         return True
 
 
-def _one_per_seed(source: EnvSource, seeds: list[int], n_envs: int, mode: AutoresetMode) -> Built:
-    parts = [source.make_native(n_envs) for _ in seeds]
+def _one_per_seed(source: EnvSource, seeds: list[int], indices: range, mode: AutoresetMode) -> Built:
+    parts = [source.make_native(len(indices)) for _ in seeds]
 
     def reset_seed(restored: int) -> list[int]:
         return [env_seed(seed, 0, restored) for seed in seeds]
 
-    return Built(StackedVectorEnv(parts, source.name, seeds), reset_seed, mode)
+    return Built(StackedVectorEnv(parts, source.name, seeds), reset_seed, mode, apart=False)
 
 
 def _mode(name: str) -> AutoresetMode:

@@ -45,35 +45,45 @@ class EpisodeTracker:
         terminated: NDArray[np.bool_],
         truncated: NDArray[np.bool_],
         valid: NDArray[np.bool_],
+        seeds: slice = slice(None),
+        envs: slice = slice(None),
     ) -> None:
-        """All [T, S, N] (a fragment: the cheap way, one call for T steps) or [S, N] (one step).
+        """All [T, S, N] (a fragment: the cheap way, one call for T steps) or [S, N] (one step). seeds, envs: which of
+        all they are.
 
         Rows with valid False only reset their environment: they belong to no episode."""
         steps = reward.shape[0] if reward.ndim == 3 else 1
+        own = self._places(seeds, envs)
         gains = _columns(np.where(valid, reward, 0.0).astype(np.float64), steps)
         counted = _columns(valid, steps).astype(np.float64)
         ended = _columns(terminated | truncated, steps)
         if not ended.any():
-            self._open_return += gains.reshape(-1, steps).sum(axis=1)
-            self._open_length += counted.reshape(-1, steps).sum(axis=1)
+            self._open_return[own] += gains.reshape(-1, steps).sum(axis=1)
+            self._open_length[own] += counted.reshape(-1, steps).sum(axis=1)
             return
-        self._close_episodes(gains, counted, ended, steps)
+        self._close_episodes(own, gains, counted, ended, steps)
 
-    def _close_episodes(self, gains: Floats, counted: Floats, ended: NDArray[np.bool_], steps: int) -> None:
-        """gains, counted, ended: [S * N * T], time running fastest.
+    def _places(self, seeds: slice, envs: slice) -> NDArray[np.int64]:
+        """The places of these environments among all S * N."""
+        return np.arange(len(self._open_return)).reshape(self._shape)[seeds, envs].reshape(-1)
+
+    def _close_episodes(
+        self, own: NDArray[np.int64], gains: Floats, counted: Floats, ended: NDArray[np.bool_], steps: int
+    ) -> None:
+        """own: the places [C] of the columns; gains, counted, ended: [C * T], time running fastest.
 
         Cuts each column after every end, sums the pieces in one go, and files the finished ones."""
         column_starts = np.arange(0, len(ended), steps)
         after_ends = ended.nonzero()[0] + 1
         starts = np.union1d(column_starts, after_ends[after_ends < len(ended)])
-        column = starts // steps
+        column = own[starts // steps]
         returns, lengths = np.add.reduceat(gains, starts), np.add.reduceat(counted, starts)
         first = starts % steps == 0
-        returns[first] += self._open_return
-        lengths[first] += self._open_length
+        returns[first] += self._open_return[own]
+        lengths[first] += self._open_length[own]
         last_row = np.append(starts[1:], len(ended)) - 1
         done = ended[last_row]
-        self._open_return[:], self._open_length[:] = 0.0, 0.0
+        self._open_return[own], self._open_length[own] = 0.0, 0.0
         self._open_return[column[~done]] = returns[~done]
         self._open_length[column[~done]] = lengths[~done]
         in_time_order = np.argsort(last_row[done] % steps, kind="stable")
@@ -102,9 +112,10 @@ class EpisodeTracker:
         self._new_count[:], self._new_return[:] = 0, 0.0
         return result
 
-    def drop_open_episodes(self) -> None:
+    def drop_open_episodes(self, seeds: slice = slice(None), envs: slice = slice(None)) -> None:
         """Forget episodes under way: their environments were started afresh."""
-        self._open_return[:], self._open_length[:] = 0.0, 0.0
+        own = self._places(seeds, envs)
+        self._open_return[own], self._open_length[own] = 0.0, 0.0
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         return {name: getattr(self, attribute).copy() for name, attribute in _STATE.items()}

@@ -6,7 +6,7 @@ deviation of the running discounted return (Engstrom et al. 2020, appendix A.2);
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import Space
@@ -22,6 +22,28 @@ EPSILON = 1e-8
 CLIP = 10.0
 
 
+class Moments(NamedTuple):
+    """Of the rows that each environment gave: weight [S, N], how many; mean [S, N, ...]; squares [S, N, ...], the sum
+    of squared deviations. Merged in the order of environments, it is the same whichever runner had them."""
+
+    weight: Floats
+    mean: Floats
+    squares: Floats
+
+
+def moments_of(values: NDArray[Any], valid: NDArray[np.bool_]) -> Moments:
+    """values: [T, S, N, ...]; valid: [T, S, N], the rows that count."""
+    rows = values.astype(np.float64, copy=False)
+    count = valid.sum(axis=0).astype(np.float64)
+    divisor = _wide(np.maximum(count, 1.0), rows.ndim - 1)
+    if valid.all():
+        mean = rows.sum(axis=0) / divisor
+        return Moments(count, mean, np.square(rows - mean).sum(axis=0))
+    weight = _wide(valid, rows.ndim)
+    mean = (rows * weight).sum(axis=0) / divisor
+    return Moments(count, mean, (np.square(rows - mean) * weight).sum(axis=0))
+
+
 class RunningMoments:
     """Mean and variance over rows, per seed: mean, var [S, ...], count [S]. Chan et al. 1979, in float64."""
 
@@ -31,41 +53,68 @@ class RunningMoments:
         # Nearly nothing, so that the first real rows outweigh the (0, 1) that stands in before them.
         self.count: Floats = np.full(n_seeds, 1e-4)
 
-    def update(self, values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> None:
-        """values: [S, N, ...]; valid: [S, N] or None for all. A seed without valid rows is left as it is."""
-        rows = values.astype(np.float64, copy=False)
-        if valid is None or valid.all():
-            count: Any = float(rows.shape[1])
-            mean = rows.sum(axis=1) / count
-            squares = np.square(rows - mean[:, None]).sum(axis=1)
-        else:
-            weight = self._wide(valid, rows.ndim)
-            count = valid.sum(axis=1).astype(np.float64)
-            mean = (rows * weight).sum(axis=1) / self._wide(np.maximum(count, 1.0), rows.ndim - 1)
-            squares = (np.square(rows - mean[:, None]) * weight).sum(axis=1)
-        self._merge(mean, squares, count)
+    def update(self, new: Moments) -> None:
+        """A seed without rows is left as it is."""
+        count = new.weight.sum(axis=1)
+        share = _wide(new.weight / np.maximum(count, 1.0)[:, None], new.mean.ndim)
+        mean = (new.mean * share).sum(axis=1)
+        apart = np.square(new.mean - mean[:, None]) * _wide(new.weight, new.mean.ndim)
+        self._merge(mean, (new.squares + apart).sum(axis=1), count)
 
-    def _merge(self, mean: Floats, squares: Floats, count: Any) -> None:
-        """mean, squares (sum of squared deviations): [S, ...]; count: [S] or one number for all."""
+    def _merge(self, mean: Floats, squares: Floats, count: Floats) -> None:
+        """mean, squares (sum of squared deviations): [S, ...]; count: [S]."""
         total = self.count + count
-        share = self._wide(count / total, mean.ndim)
+        share = _wide(count / total, mean.ndim)
         delta = mean - self.mean
         self.mean = self.mean + delta * share
-        own = self._wide(self.count, mean.ndim)
-        self.var = (self.var * own + squares + np.square(delta) * own * share) / self._wide(total, mean.ndim)
+        own = _wide(self.count, mean.ndim)
+        self.var = (self.var * own + squares + np.square(delta) * own * share) / _wide(total, mean.ndim)
         self.count = total
 
-    @staticmethod
-    def _wide(per_seed: NDArray[Any], ndim: int) -> NDArray[Any]:
-        return per_seed.reshape(per_seed.shape + (1,) * (ndim - per_seed.ndim))
+
+def _wide(leading: NDArray[Any], ndim: int) -> NDArray[Any]:
+    return leading.reshape(leading.shape + (1,) * (ndim - leading.ndim))
+
+
+class Learned(NamedTuple):
+    """What a fragment has to say to the statistics; None where nothing of that kind is normalised."""
+
+    obs: Moments | None
+    discounted_return: Moments | None
+
+
+class DiscountedReturns:
+    """The running discounted returns [S, N] of a runner's own environments."""
+
+    def __init__(self, n_seeds: int, n_envs: int, gamma: float) -> None:
+        self.gamma = gamma
+        self.running: Floats = np.zeros((n_seeds, n_envs))
+
+    def follow(
+        self, reward: NDArray[Any], terminated: NDArray[np.bool_], truncated: NDArray[np.bool_],
+        valid: NDArray[np.bool_],
+    ) -> Floats:  # fmt: skip
+        """All [T, S, N]. Returns the discounted return after each row. Either end starts it anew; a row that isn't
+        valid adds nothing."""
+        ended = terminated | truncated
+        after = np.empty(reward.shape)
+        for t in range(len(reward)):
+            grown = self.running * self.gamma + reward[t]
+            after[t] = self.running = np.where(valid[t], grown, self.running)
+            self.running = np.where(ended[t], 0.0, self.running)
+        return after
+
+    def restart(self) -> None:
+        """Forget the returns under way: their environments were started afresh."""
+        self.running[:] = 0.0
 
 
 class RunningNormaliser:
-    """Observations and rewards of S x N environments, each seed by its own statistics.
+    """Observations and rewards, each seed's by its own statistics.
 
-    `observe` and `reward` learn from what they see; `normalise` only applies what was learned (for the
-    true next observations, for replayed ones, and for evaluation, where statistics are frozen).
-    Where `norm_obs` (`norm_reward`) is False the observation (reward) passes through untouched.
+    The statistics move between fragments only: whoever acts scales by what was known when the fragment began, and
+    `learn` takes what all runners saw in it. So it doesn't matter how many runners there are. `normalise` and
+    `scale_rewards` change nothing. Where `norm_obs` (`norm_reward`) is False the observation (reward) passes untouched.
 
     Of a packed dictionary (`observations.py`) only its floating point Box leaves are scaled: choices, images and
     action masks pass as they are.
@@ -73,32 +122,30 @@ class RunningNormaliser:
     Raises `UserError` for observations that have no mean (Discrete) and for images, which networks scale."""
 
     def __init__(
-        self,
-        n_seeds: int,
-        n_envs: int,
-        observation_space: Space[Any],
-        gamma: float,
-        norm_obs: bool = True,
-        norm_reward: bool = True,
+        self, n_seeds: int, observation_space: Space[Any], norm_obs: bool = True, norm_reward: bool = True
     ) -> None:
-        self.norm_obs, self.norm_reward, self.gamma = norm_obs, norm_reward, gamma
+        self.norm_obs, self.norm_reward = norm_obs, norm_reward
         # None: all numbers of an observation. Else the columns of a packed dictionary that are scaled.
         self._columns = _scaled_columns(observation_space) if norm_obs else None
         shape = observation_space.shape or () if self._columns is None else (len(self._columns),)
         self._obs = RunningMoments(n_seeds, shape)
         self._return = RunningMoments(n_seeds)
-        self._running_return: Floats = np.zeros((n_seeds, n_envs))
         self._refresh()
 
-    def observe(self, obs: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[Any]:
-        """Learn from obs [S, N, ...] that the policy is about to act on, and return it normalised (float32).
+    def moments(self, obs: NDArray[Any], valid: NDArray[np.bool_]) -> Moments | None:
+        """Of the raw observations [T, S, N, ...] that were acted on. Rows that aren't `valid` [T, S, N] don't count:
+        on the final observation of an episode nothing was decided."""
+        if not self.norm_obs:
+            return None
+        return moments_of(obs if self._columns is None else obs[..., self._columns], valid)
 
-        `valid` [S, N] is False where the coming step only resets (`~SeedEnvs.resets_next`): such a row,
-        the final observation of an episode, is normalised but not learned from."""
-        if self.norm_obs:
-            self._obs.update(obs if self._columns is None else obs[..., self._columns], valid)
+    def learn(self, new: Learned) -> None:
+        """new: of all environments, in their order."""
+        if new.obs is not None:
+            self._obs.update(new.obs)
             self._refresh()
-        return self.normalise(obs)
+        if new.discounted_return is not None:
+            self._return.update(new.discounted_return)
 
     def normalise(self, obs: NDArray[Any]) -> NDArray[Any]:
         """obs [S, ..., *observation] -> the same shape, float32. Changes nothing here."""
@@ -116,21 +163,6 @@ class RunningNormaliser:
         scaled = (values - self._obs.mean.reshape(shape)) * self._inverse_std.reshape(shape)
         return np.minimum(np.maximum(scaled, -CLIP), CLIP).astype(np.float32)
 
-    def reward(
-        self,
-        reward: NDArray[Any],
-        terminated: NDArray[np.bool_],
-        truncated: NDArray[np.bool_],
-        valid: NDArray[np.bool_],
-    ) -> NDArray[Any]:
-        """All [S, N], one step in time order. Learn from the rewards and return them normalised (float32)."""
-        if not self.norm_reward:
-            return reward
-        self._running_return = np.where(valid, self._running_return * self.gamma + reward, self._running_return)
-        self._return.update(self._running_return, valid)
-        self._running_return[terminated | truncated] = 0.0
-        return self.scale_rewards(reward)
-
     def scale_rewards(self, reward: NDArray[Any]) -> NDArray[Any]:
         """reward: [S, ...] -> the same shape, scaled by the statistics of now. Changes nothing here."""
         if not self.norm_reward:
@@ -138,36 +170,25 @@ class RunningNormaliser:
         scaled = reward / np.sqrt(self._return.var + EPSILON).reshape(-1, *(1,) * (reward.ndim - 1))
         return np.minimum(np.maximum(scaled, -CLIP), CLIP).astype(np.float32)
 
-    def restart_returns(self) -> None:
-        """Forget the discounted returns under way: their environments were started afresh."""
-        self._running_return[:] = 0.0
-
     def _refresh(self) -> None:
         self._inverse_std = 1.0 / np.sqrt(self._obs.var + EPSILON)
 
-    def state_dict(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self, seeds: slice = slice(None)) -> dict[str, NDArray[Any]]:
+        """seeds: of which; all by default."""
         return {
-            "obs_mean": self._obs.mean.copy(),
-            "obs_var": self._obs.var.copy(),
-            "obs_count": self._obs.count.copy(),
-            "return_mean": self._return.mean.copy(),
-            "return_var": self._return.var.copy(),
-            "return_count": self._return.count.copy(),
-            "running_return": self._running_return.copy(),
+            f"{prefix}_{name}": getattr(moments, name)[seeds].copy()
+            for prefix, moments in (("obs", self._obs), ("return", self._return))
+            for name in ("mean", "var", "count")
         }
 
-    def load_state_dict(self, state: Mapping[str, NDArray[Any]], statistics_only: bool = False) -> None:
-        """`statistics_only` leaves the returns under way alone (for an evaluator with another number of
-        environments). Raises ValueError where a shape differs."""
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Raises ValueError where a shape differs."""
         for name, own in self.state_dict().items():
-            if np.shape(state[name]) != own.shape and not (statistics_only and name == "running_return"):
+            if np.shape(state[name]) != own.shape:
                 raise ValueError(f"normaliser: {name} has shape {np.shape(state[name])}, here it is {own.shape}")
         for moments, prefix in ((self._obs, "obs"), (self._return, "return")):
-            moments.mean = np.array(state[f"{prefix}_mean"], np.float64)
-            moments.var = np.array(state[f"{prefix}_var"], np.float64)
-            moments.count = np.array(state[f"{prefix}_count"], np.float64)
-        if not statistics_only:
-            self._running_return = np.array(state["running_return"], np.float64)
+            for name in ("mean", "var", "count"):
+                setattr(moments, name, np.array(state[f"{prefix}_{name}"], np.float64))
         self._refresh()
 
 

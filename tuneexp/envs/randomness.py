@@ -17,9 +17,9 @@ def env_seed(seed: int, index: int, restored: int = 0) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
 
 
-def env_seeds(seeds: Sequence[int], n_envs: int, restored: int = 0) -> list[int]:
-    """One for each environment, seed-major."""
-    return [env_seed(seed, index, restored) for seed in seeds for index in range(n_envs)]
+def env_seeds(seeds: Sequence[int], indices: range, restored: int = 0) -> list[int]:
+    """One for each environment, seed-major; indices: those of each seed."""
+    return [env_seed(seed, index, restored) for seed in seeds for index in indices]
 
 
 class HasPrevDone(Protocol):
@@ -32,13 +32,13 @@ class UniformPerEnv:
     CartPole asks `uniform(low, high, size=(4, k))` for the k environments that `prev_done` marks, or for
     all of them at a full reset; one column belongs to one environment."""
 
-    def __init__(self, env: HasPrevDone, seeds: Sequence[int], n_envs: int) -> None:
-        self._env, self._seeds, self._n_envs = env, seeds, n_envs
+    def __init__(self, env: HasPrevDone, seeds: Sequence[int], indices: range) -> None:
+        self._env, self._seeds, self._indices = env, seeds, indices
         self.restart()
 
     def restart(self, restored: int = 0) -> None:
         """Start every environment's sequence, or another one after each restore (see `env_seed`)."""
-        self._generators = [np.random.default_rng(s) for s in env_seeds(self._seeds, self._n_envs, restored)]
+        self._generators = [np.random.default_rng(s) for s in env_seeds(self._seeds, self._indices, restored)]
 
     def uniform(self, low: float, high: float, size: tuple[int, int]) -> NDArray[np.float64]:
         rows, columns = size

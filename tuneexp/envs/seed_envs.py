@@ -39,6 +39,17 @@ class Step(NamedTuple):
     """What statistics of episodes count: the reward, but where training learns from its sign only (Atari)."""
 
 
+class EnvFacts(NamedTuple):
+    """What is known of an environment before it is stepped. apart: see `backends.Built`."""
+
+    name: str
+    observation_space: Space[Any]
+    action_space: Space[Any]
+    obs_shape: tuple[int, ...]
+    obs_dtype: np.dtype[Any]
+    apart: bool
+
+
 class SeedEnvs:
     """`n_envs` environments for each of `seeds`.
 
@@ -66,17 +77,19 @@ class SeedEnvs:
         distinct_seeds: bool = True,
         wrappers: Sequence[WrapperLike] = (),
         training: bool = True,
+        first_env: int = 0,
     ) -> None:
         """`autoreset` is a choice for sync and async backends (default next_step); a native one brings its own.
 
         wrappers: by name, applied in order to each single environment (`wrappers.py`); they rule out a native
         backend. training: False for evaluation, which plays whole games for their score where training doesn't
-        (`atari.py`)."""
+        (`atari.py`). first_env: these are the environments from this index on, of a seed that has more."""
         source = resolve(env, env_kwargs, wrappers, training, backend)
-        self._built = build(source, _checked_seeds(seeds, distinct_seeds), _checked_count(n_envs), backend, autoreset)
+        indices = range(first_env, first_env + _checked_count(n_envs))
+        self._built = build(source, _checked_seeds(seeds, distinct_seeds), indices, backend, autoreset)
         self._vec = self._built.vec
         self.name, self.seeds = source.name, [int(s) for s in seeds]
-        self.n_seeds, self.n_envs = len(self.seeds), n_envs
+        self.n_seeds, self.n_envs, self._first_env = len(self.seeds), n_envs, first_env
         raw_obs, raw_action = self._vec.single_observation_space, self._vec.single_action_space
         check_spaces(raw_obs, raw_action, self.name)
         self._reader = ObsReader(raw_obs)
@@ -91,6 +104,12 @@ class SeedEnvs:
         self.resets_next: NDArray[np.bool_] = np.zeros(self._lead, dtype=np.bool_)
         self._was_reset = False
         self.obs: NDArray[Any] = np.zeros((*self._lead, *self.obs_shape), self.obs_dtype)
+
+    @property
+    def facts(self) -> EnvFacts:
+        return EnvFacts(
+            self.name, self.observation_space, self.action_space, self.obs_shape, self.obs_dtype, self._built.apart
+        )
 
     def reset(self) -> NDArray[Any]:
         """Start every environment on a fresh episode; the first call starts each one's random sequence.
@@ -187,7 +206,7 @@ class SeedEnvs:
         if not bad.any():
             return
         row = int(bad.nonzero()[0][0])
-        seed, index = self.seeds[row // self.n_envs], row % self.n_envs
+        seed, index = self.seeds[row // self.n_envs], self._first_env + row % self.n_envs
         shown = np.array2string(values[row], threshold=8, precision=3)
         blame = ""
         if action is not None and not np.isfinite(action.reshape(len(values), -1)[row]).all():
@@ -223,6 +242,7 @@ class SeedEnvs:
             "env": self.name,
             "seeds": list(self.seeds),
             "n_envs": self.n_envs,
+            "first_env": self._first_env,
             "backend": type(self._vec).__name__,
             "autoreset": self.autoreset.value,
         }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tuneexp.data.replay import ReplayBuffer, Rows
-from tuneexp.data.sample_batch import FRAGMENT_AXES, SampleBatch, concat_samples
+from tuneexp.data.sample_batch import CONTINUES, FRAGMENT_AXES, SampleBatch, concat_samples
 from tuneexp.envs.normalise import RunningNormaliser
 
 # One gather for many minibatches, but no more than stays in a cache.
@@ -46,8 +46,20 @@ class Experience:
     def windows(self, fragment: SampleBatch) -> SampleBatch:
         """The fragment, encoded as the buffer stores it, behind the rows that still wait: [T + W, S, N, ...]."""
         self._collected += fragment.size("time") * fragment.size("env")
+        if CONTINUES in fragment:
+            self._cut_windows(fragment[CONTINUES][0])
+            fragment = fragment.drop(CONTINUES)
         encoded = SampleBatch(self.buffer.encode(fragment), FRAGMENT_AXES)
         return encoded if self._open is None else concat_samples([self._open, encoded], axis="time")
+
+    def _cut_windows(self, continues: Tensor) -> None:
+        """continues: [S, N] bool. Where an episode was lost with its runner, its open windows end as if it had been
+        truncated: with what they hold, and the value of the last observation that was seen."""
+        if self._open is None:
+            return
+        truncated = self._open["truncated"].clone()
+        truncated[-1] |= ~continues & self._open["valid"][-1] & ~self._open["terminated"][-1]
+        self._open = self._open.with_columns({"truncated": truncated})
 
     def add(self, windows: SampleBatch, columns: SampleBatch) -> None:
         """columns: what postprocessing made of `windows`, row for row. Stores the rows whose windows are complete."""

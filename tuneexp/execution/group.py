@@ -1,59 +1,247 @@
-"""The env runner group: one local runner. Remote runners join here."""
+"""The env runner group: a local runner, or remote ones that share its environments."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from tuneexp.data.sample_batch import SampleBatch
+from tuneexp.data.sample_batch import CONTINUES, SampleBatch, concat_samples
 from tuneexp.envs.episode_stats import EpisodeTracker
-from tuneexp.execution.env_runner import EnvRunner
+from tuneexp.envs.normalise import Learned, Moments, RunningNormaliser
+from tuneexp.execution.env_runner import EnvRunner, Sampled
 from tuneexp.execution.policy import Policy
+from tuneexp.execution.shards import Shard
+from tuneexp.learning.randomness import generator
+
+log = logging.getLogger(__name__)
+
+SCORE = "score"
+"""What statistics of episodes count, [T, S, N]; no part of what is learned from."""
+
+
+class Request(NamedTuple):
+    """What one runner is asked for. noise: its columns [T, S, ...]; hyper: [H]; statistics: of the normaliser, of its
+    seeds; fresh: the number of the new start that its episodes are, should it have to be started anew."""
+
+    n_steps: int
+    noise: Sequence[Tensor]
+    hyper: Tensor
+    statistics: Mapping[str, np.ndarray] | None
+    fresh: int
+
+
+class Fragment(NamedTuple):
+    """What one runner gave. replaced: it had to be started anew since the fragment before. version: of the weights it
+    acted with, counted by `sync_weights`."""
+
+    shard: Shard
+    sampled: Sampled
+    replaced: bool = False
+    version: int = 0
+
+
+class Runners(Protocol):
+    """The runners behind a group."""
+
+    restarts: int
+
+    @property
+    def shards(self) -> Sequence[Shard]: ...
+
+    def sample(self, requests: Sequence[Request]) -> list[Fragment]:
+        """One fragment from each runner, in the order of `shards`."""
+        ...
+
+    def sync_weights(self, parameters: Mapping[str, Tensor]) -> None: ...
+    def use_policy(self, policy: Policy) -> None: ...
+    def state_dicts(self) -> list[dict[str, Any]]: ...
+    def load_state_dicts(self, states: Sequence[Mapping[str, Any]]) -> None: ...
+    def start_fresh(self, times_restored: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class LocalRunners:
+    """The one runner of a trial that samples in its own process. It shares the learner's storage and the normaliser."""
+
+    restarts = 0
+
+    def __init__(self, runner: EnvRunner) -> None:
+        self.runner = runner
+        self.shards: Sequence[Shard] = [Shard(0, runner.envs.n_seeds, 0, runner.envs.n_envs)]
+
+    def sample(self, requests: Sequence[Request]) -> list[Fragment]:
+        (request,) = requests
+        return [Fragment(self.shards[0], self.runner.sample(request.n_steps, request.noise))]
+
+    def sync_weights(self, parameters: Mapping[str, Tensor]) -> None:
+        self.runner.policy.set_parameters(parameters)
+
+    def use_policy(self, policy: Policy) -> None:
+        self.runner.policy = policy
+
+    def state_dicts(self) -> list[dict[str, Any]]:
+        return [self.runner.state_dict()]
+
+    def load_state_dicts(self, states: Sequence[Mapping[str, Any]]) -> None:
+        self.runner.load_state_dict(states[0])
+
+    def start_fresh(self, times_restored: int) -> None:
+        self.runner.start_fresh(times_restored)
+
+    def close(self) -> None:
+        self.runner.close()
 
 
 class EnvRunnerGroup:
-    """What training operations sample from; they never see a single runner."""
+    """What training operations sample from; they never see a single runner.
 
-    def __init__(self, local_runner: EnvRunner) -> None:
-        self.local_runner = local_runner
+    It draws the noise of all actions, for the whole fragment, and hands each runner its slice, so that what is sampled
+    doesn't depend on how many runners there are; and it has the statistics, of observations, rewards and episodes.
 
-    @property
-    def policy(self) -> Policy:
-        return self.local_runner.policy
+    policy: what evaluation acts with, over all seeds. keep_raw: fragments hold rewards as the environments gave them,
+    else scaled where the normaliser says so. env_steps (per seed) and transitions (of all seeds, without those that
+    only reset) count what was sampled."""
 
-    @policy.setter
-    def policy(self, policy: Policy) -> None:
-        self.local_runner.policy = policy
-
-    @property
-    def episodes(self) -> EpisodeTracker:
-        return self.local_runner.episodes
-
-    @property
-    def env_steps(self) -> int:
-        """Steps of the environments, per seed."""
-        return self.local_runner.env_steps
-
-    @property
-    def transitions(self) -> int:
-        """Steps of all seeds that were more than a reset."""
-        return self.local_runner.transitions
+    def __init__(
+        self,
+        policy: Policy,
+        runners: Runners,
+        seeds: Sequence[int],
+        normaliser: RunningNormaliser | None = None,
+        keep_raw: bool = False,
+    ) -> None:
+        self.policy, self.runners, self.normaliser, self._keep_raw = policy, runners, normaliser, keep_raw
+        self.generators = [generator(seed, "runner") for seed in seeds]
+        self.n_envs = max(shard.end_env for shard in runners.shards)
+        self.episodes = EpisodeTracker(len(seeds), self.n_envs)
+        self.transitions, self.env_steps, self._times_restored = 0, 0, 0
 
     def sample(self, n_steps: int) -> SampleBatch:
         """A fragment, columns [T, S, N, ...], of `n_steps` steps in every environment."""
-        return self.local_runner.sample(n_steps)
+        noise = self.policy.draw_noise(n_steps, self.generators)
+        fragments = self.runners.sample([self.request(n_steps, noise, shard) for shard in self.runners.shards])
+        for fragment in fragments:
+            self._forget_lost_episodes(fragment)
+        self._times_restored += any(fragment.replaced for fragment in fragments)
+        batch = _joined([_marked(fragment, fragments) for fragment in fragments])
+        self._count_episodes(batch)
+        batch = batch.drop(SCORE)
+        self.learn_statistics([fragment.sampled.learned for fragment in fragments])
+        self.env_steps += n_steps * self.n_envs
+        self.transitions += int(batch["valid"].sum())
+        return self.scaled(batch)
+
+    def request(self, n_steps: int, noise: Sequence[Tensor], shard: Shard) -> Request:
+        """noise: columns [T, S, ...] of all seeds and environments."""
+        statistics = None if self.normaliser is None else self.normaliser.state_dict(shard.seeds)
+        own = self.policy.noise_of(noise, shard)
+        return Request(n_steps, own, self.policy.hyper, statistics, self._times_restored + 1)
+
+    def _forget_lost_episodes(self, fragment: Fragment) -> None:
+        if fragment.replaced:
+            self.episodes.drop_open_episodes(fragment.shard.seeds, fragment.shard.envs)
+
+    def _count_episodes(self, batch: SampleBatch) -> None:
+        names = (SCORE, "terminated", "truncated", "valid")
+        score, terminated, truncated, valid = (batch[name].numpy() for name in names)
+        self.episodes.update(score, terminated, truncated, valid)
+
+    def learn_statistics(self, learned: Sequence[Learned | None]) -> None:
+        """learned: of every runner, in the order of their shards."""
+        if self.normaliser is not None:
+            self.normaliser.learn(_merged([one for one in learned if one is not None], self.runners.shards))
+
+    def scaled(self, batch: SampleBatch) -> SampleBatch:
+        """Its rewards by the statistics of now, where they are scaled at all."""
+        if self.normaliser is None or self._keep_raw or not self.normaliser.norm_reward:
+            return batch
+        by_seed = self.normaliser.scale_rewards(batch["reward"].movedim(1, 0).numpy())
+        return batch.with_columns({"reward": torch.from_numpy(by_seed).movedim(0, 1)})
 
     def sync_weights(self, parameters: Mapping[str, Tensor]) -> None:
-        """The local runner shares the learner's storage: it takes the reference and copies nothing."""
-        self.local_runner.policy.set_parameters(parameters)
+        """parameters: name -> [S, ...]. A local runner shares the learner's storage: it takes the reference and copies
+        nothing. Remote ones pull what was put into the object store once."""
+        self.policy.set_parameters(parameters)
+        self.runners.sync_weights(parameters)
+
+    def use_policy(self, policy: Policy) -> None:
+        """Act by other programs from here on. Remote runners keep to their own."""
+        self.policy = policy
+        self.runners.use_policy(policy)
 
     def state_dict(self) -> dict[str, Any]:
-        return self.local_runner.state_dict()
+        return {
+            "runners": self.runners.state_dicts(),
+            "times_restored": self._times_restored,
+            "episodes": self.episodes.state_dict(),
+            "generators": [own.get_state() for own in self.generators],
+            "normaliser": None if self.normaliser is None else self.normaliser.state_dict(),
+        }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.local_runner.load_state_dict(state)
+    def load_state_dict(self, state: Mapping[str, Any]) -> bool:
+        """Returns whether the environments go on where they were. Where their state could not be saved, or was saved by
+        another number of runners, fresh episodes start; all else is restored."""
+        for own, saved in zip(self.generators, state["generators"], strict=True):
+            own.set_state(saved)
+        self.episodes.load_state_dict(state["episodes"])
+        if self.normaliser is not None:
+            self.normaliser.load_state_dict(state["normaliser"])
+        self._times_restored = int(state["times_restored"])
+        saved = state["runners"]
+        known = all(one["envs"] is not None for one in saved)
+        if known and len(saved) == len(self.runners.shards):
+            self.runners.load_state_dicts(saved)
+            return True
+        why = f"was saved by {len(saved)} runner(s), here are {len(self.runners.shards)}" if known else "can't be saved"
+        log.warning("the state of the environments %s: fresh episodes start from here", why)
+        self._times_restored += 1
+        self.episodes.drop_open_episodes()
+        self.runners.start_fresh(self._times_restored)
+        return False
 
     def close(self) -> None:
-        self.local_runner.envs.close()
+        self.runners.close()
+
+
+def _marked(fragment: Fragment, all_of_them: Sequence[Fragment]) -> tuple[Shard, SampleBatch]:
+    """With the columns `SCORE` and, where any of them needs it, `CONTINUES`."""
+    batch = fragment.sampled.batch.with_columns({SCORE: fragment.sampled.score})
+    if not any(one.replaced for one in all_of_them):
+        return fragment.shard, batch
+    continues = torch.ones(batch.sizes, dtype=torch.bool)
+    continues[0] = not fragment.replaced
+    return fragment.shard, batch.with_columns({CONTINUES: continues})
+
+
+def _joined(parts: Sequence[tuple[Shard, SampleBatch]]) -> SampleBatch:
+    """Environments side by side within each group of seeds, then the groups."""
+    if len(parts) == 1:
+        return parts[0][1]
+    groups: dict[int, list[SampleBatch]] = {}
+    for shard, batch in parts:
+        groups.setdefault(shard.first_seed, []).append(batch)
+    by_seeds = [concat_samples(group, axis="env") for group in groups.values()]
+    return concat_samples(by_seeds, axis="seed") if len(by_seeds) > 1 else by_seeds[0]
+
+
+def _merged(learned: Sequence[Learned], shards: Sequence[Shard]) -> Learned:
+    """Of all environments, in their order."""
+    return Learned(*(_merged_moments(kind, shards) for kind in zip(*learned, strict=True)))
+
+
+def _merged_moments(moments: Sequence[Moments | None], shards: Sequence[Shard]) -> Moments | None:
+    """Each [S_i, N_i, ...] of a shard -> [S, N, ...]."""
+    if any(one is None for one in moments):
+        return None
+    fields = []
+    for field in zip(*(one for one in moments if one is not None), strict=True):
+        groups: dict[int, list[np.ndarray]] = {}
+        for shard, part in zip(shards, field, strict=True):
+            groups.setdefault(shard.first_seed, []).append(part)
+        fields.append(np.concatenate([np.concatenate(parts, axis=1) for parts in groups.values()]))
+    return Moments(*fields)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuneexp.envs.multi_agent import MultiAgentEnvs, PolicySpaces, PolicyStep
+from tuneexp.envs.multi_agent.envs import MultiAgentEnvs, PolicySpaces, PolicyStep
 from tuneexp.execution.evaluation import MOST_STEPS
 from tuneexp.execution.multi_agent import LaneRunner
 

@@ -14,14 +14,18 @@ from torch import Tensor
 from tuneexp.data.multi_agent_batch import MultiAgentBatch
 from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.envs.episode_stats import EpisodeTracker
-from tuneexp.envs.multi_agent import MultiAgentEnvs, PolicySpaces, PolicyStep
-from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.envs.multi_agent.envs import MultiAgentEnvs, PolicySpaces, PolicyStep
+from tuneexp.envs.normalise import DiscountedReturns, Learned, RunningNormaliser, moments_of
 from tuneexp.errors import UserError
+from tuneexp.execution.env_runner import by_step
 from tuneexp.execution.lanes import LaneFragment
 from tuneexp.execution.policy import Policy
 from tuneexp.learning.randomness import generator
 
 log = logging.getLogger(__name__)
+
+RAW = "raw_obs"
+"""What the environment gave, beside what the policy saw: statistics learn from it."""
 
 
 class LaneRunner:
@@ -38,10 +42,12 @@ class LaneRunner:
         seeds: Sequence[int],
         normaliser: RunningNormaliser | None = None,
         keep_raw: bool = False,
+        gamma: float = 1.0,
         fragment: LaneFragment | None = None,
     ) -> None:
         self.policy, self.normaliser, self.fragment = policy, normaliser, fragment
         self._keep_raw, self._n_lanes = keep_raw, spaces.n_envs
+        self._returns = DiscountedReturns(spaces.n_seeds, spaces.n_envs, gamma)
         self.generators = [generator(seed, "runner") for seed in seeds]
         self._open: dict[str, Tensor] = {}
 
@@ -59,19 +65,20 @@ class LaneRunner:
 
     def _see(self, step: PolicyStep) -> None:
         self._raw, self._acting = step.obs, step.acting
-        self._obs = step.obs if self.normaliser is None else self._scaled(self.normaliser, step)
 
-    def _scaled(self, normaliser: RunningNormaliser, step: PolicyStep) -> NDArray[Any]:
-        return normaliser.normalise(step.obs) if self.fragment is None else normaliser.observe(step.obs, step.acting)
+    def _seen(self, raw: NDArray[Any]) -> NDArray[Any]:
+        return raw if self.normaliser is None else self.normaliser.normalise(raw)
 
     def act(self, noise: list[Tensor]) -> NDArray[Any]:
         """Actions [S, L, ...]; noise: of one step, from `Policy.draw_noise`. They open transitions where it acts."""
         if self._open and not self._acting.any():
             return self._open["action"].numpy()
-        acting = torch.from_numpy(self._acting)
-        acted = self.policy.explore(torch.from_numpy(self._obs), self._state, noise)
+        acting, seen = torch.from_numpy(self._acting), torch.from_numpy(self._seen(self._raw))
+        acted = self.policy.explore(seen, self._state, noise)
         columns = {"action": acted.action, **dict(zip(self.policy.column_names, acted.columns, strict=True))}
-        columns["obs"] = torch.from_numpy(self._raw if self._keep_raw else self._obs)
+        columns["obs"] = torch.from_numpy(self._raw) if self._keep_raw else seen
+        if self.normaliser is not None:
+            columns[RAW] = torch.from_numpy(self._raw)
         if self._state is not None and acted.state is not None:
             columns |= {"state": self._state, "next_state": acted.state, "start": self._starts}
             self._state = _where(acting, acted.state, self._state)
@@ -90,24 +97,40 @@ class LaneRunner:
             self._state, self._starts = self._state.masked_fill(ended[..., None], 0.0), self._starts | ended
         if self.fragment is None:
             return
-        reward, next_obs = step.reward, step.next_obs
-        if self.normaliser is not None:
-            reward = self.normaliser.reward(reward, step.terminated, step.truncated, step.valid)
-            if not self._keep_raw:
-                next_obs = self.normaliser.normalise(next_obs)
+        next_obs = step.next_obs if self._keep_raw else self._seen(step.next_obs)
         rows = {
             **self._open,
             "next_obs": torch.from_numpy(next_obs),
-            "reward": torch.from_numpy(step.reward if self._keep_raw else reward),
+            "reward": torch.from_numpy(step.reward),
             "terminated": torch.from_numpy(step.terminated),
             "truncated": torch.from_numpy(step.truncated),
         }
         self.fragment.add(rows, torch.from_numpy(step.valid))
 
+    def take(self) -> SampleBatch | None:
+        """The fragment, where it is complete. Statistics move here, between fragments, and rewards are scaled by what
+        they are then, as a group of runners has it."""
+        if self.fragment is None or not self.fragment.complete:
+            return None
+        batch = self.fragment.take()
+        if self.normaliser is None:
+            return batch
+        valid, reward = batch["valid"].numpy(), batch["reward"].numpy()
+        discounted = None
+        if self.normaliser.norm_reward:
+            ended = batch["terminated"].numpy(), batch["truncated"].numpy()
+            discounted = moments_of(self._returns.follow(reward, *ended, valid), valid)
+        self.normaliser.learn(Learned(self.normaliser.moments(batch[RAW].numpy(), valid), discounted))
+        batch = batch.drop(RAW)
+        if self._keep_raw:
+            return batch
+        scaled = self.normaliser.scale_rewards(reward.swapaxes(0, 1))
+        return batch.with_columns({"reward": torch.from_numpy(scaled).transpose(0, 1)})
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "raw": self._raw,
-            "obs": self._obs,
+            "discounted_return": self._returns.running.copy(),
             "acting": self._acting,
             "state": self._state,
             "starts": self._starts,
@@ -126,14 +149,14 @@ class LaneRunner:
         if self.fragment is not None:
             self.fragment.load_state_dict(state["fragment"])
         if fresh is None:
-            self._raw, self._obs, self._acting = (np.array(state[name]) for name in ("raw", "obs", "acting"))
+            self._raw, self._acting = np.array(state["raw"]), np.array(state["acting"])
+            self._returns.running = np.array(state["discounted_return"], np.float64)
             self._state, self._starts = state["state"], state["starts"]
             self._open = dict(state["open"])
             return
         if self.fragment is not None:
             self.fragment.cut()
-        if self.normaliser is not None:
-            self.normaliser.restart_returns()
+        self._returns.restart()
         self.start(fresh)
 
 
@@ -153,7 +176,10 @@ class JointRunner:
 
     def sample(self, n_steps: int) -> MultiAgentBatch:
         """`n_steps` steps in every environment. Returns the fragments of the policies whose rollout is complete."""
-        noise = {name: runner.policy.draw_noise(n_steps, runner.generators) for name, runner in self.runners.items()}
+        noise = {
+            name: by_step(runner.policy.draw_noise(n_steps, runner.generators), n_steps)
+            for name, runner in self.runners.items()
+        }
         for t in range(n_steps):
             steps, _ = self.envs.step({name: runner.act(noise[name][t]) for name, runner in self.runners.items()})
             for name, step in steps.items():
@@ -161,11 +187,8 @@ class JointRunner:
                 if name in self.runners:
                     self.runners[name].add(step)
         self.env_steps += n_steps * self.envs.n_envs
-        complete = {
-            name: runner.fragment.take()
-            for name, runner in self.runners.items()
-            if runner.fragment is not None and runner.fragment.complete
-        }
+        taken = {name: runner.take() for name, runner in self.runners.items()}
+        complete = {name: fragment for name, fragment in taken.items() if fragment is not None}
         return MultiAgentBatch(complete, n_steps * self.envs.n_envs)
 
     def _count(self, name: str, step: PolicyStep) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tuneexp.execution.shards import Shard
 from tuneexp.learning.act import Act
 from tuneexp.learning.noise import Noise, draw_all
 from tuneexp.learning.program import Program
@@ -27,7 +28,7 @@ class Policy:
 
     def __init__(self, act: Act, program: Program, hyper: Tensor, parameters: Mapping[str, Tensor],
                  noise: Mapping[str, Noise], n_envs: int, state_size: int = 0) -> None:  # fmt: skip
-        self._act, self._program, self._hyper = act, program, hyper
+        self._act, self._program, self.hyper = act, program, hyper
         self.n_envs, self.state_size = n_envs, state_size
         self._noise = noise
         self._explore, self._exploit = torch.tensor(True), torch.tensor(False)
@@ -35,6 +36,7 @@ class Policy:
 
     def set_parameters(self, parameters: Mapping[str, Tensor]) -> None:
         """parameters: name -> [S, ...]; used in place, not copied."""
+        self.named_parameters = dict(parameters)
         self._parameters = list(parameters.values())
         self.n_seeds = self._parameters[0].shape[0]
         self._no_noise = [noise.zeros(self.n_seeds, self.n_envs) for noise in self._noise.values()]
@@ -47,13 +49,17 @@ class Policy:
         """[S, n_envs, state_size] of zeros, for a recurrent model; else None."""
         return torch.zeros(self.n_seeds, n_envs, self.state_size) if self.state_size else None
 
-    def draw_noise(self, n_steps: int, generators: Sequence[torch.Generator]) -> list[list[Tensor]]:
-        """What `explore` needs for each of `n_steps` steps."""
-        columns = draw_all(self._noise, n_steps, self.n_envs, generators)
-        return [list(step) for step in zip(*(column.unbind(0) for column in columns), strict=True)] or [[]] * n_steps
+    def draw_noise(self, n_steps: int, generators: Sequence[torch.Generator]) -> list[Tensor]:
+        """What `explore` needs for `n_steps` steps: columns [T, S, N, ...], or [T, S, ...] of one draw a step."""
+        return draw_all(self._noise, n_steps, self.n_envs, generators)
+
+    def noise_of(self, columns: Sequence[Tensor], shard: Shard) -> list[Tensor]:
+        """The part of the columns of `draw_noise` that a runner acts with."""
+        kinds = self._noise.values()
+        return [shard.of(column, kind.per == "row") for column, kind in zip(columns, kinds, strict=True)]
 
     def explore(self, obs: Tensor, state: Tensor | None, noise: list[Tensor]) -> Acted:
-        """obs: [S, N, ...]; noise: of one step, from `draw_noise`."""
+        """obs: [S, N, ...]; noise: the draws of one step, [S, ...] each."""
         return self._run(self._explore, obs, state, noise)
 
     def exploit(self, obs: Tensor, state: Tensor | None = None) -> Acted:
@@ -78,7 +84,7 @@ class Policy:
 
     def _run(self, explore: Tensor, obs: Tensor, state: Tensor | None, noise: list[Tensor]) -> Acted:
         states = [] if state is None else [state]
-        action, *rest = self._program.run([self._hyper, explore, obs, *states, *noise, *self._parameters])
+        action, *rest = self._program.run([self.hyper, explore, obs, *states, *noise, *self._parameters])
         return Acted(_finite(action), rest[0] if states else None, rest[len(states) :])
 
 

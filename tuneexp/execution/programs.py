@@ -15,6 +15,7 @@ from tuneexp.learning.compilation import CompileMode, Request, Workload, build_p
 from tuneexp.learning.faults import blamed
 from tuneexp.learning.gradient import GradientStep
 from tuneexp.learning.learner import Learner, Steps
+from tuneexp.learning.networks import SeedNetworks
 from tuneexp.learning.parts import check_parts
 from tuneexp.learning.program import Program
 from tuneexp.learning.rules import ActFn, BuildModel, PostprocessFn
@@ -72,19 +73,8 @@ def _build(
     workload: Workload,
 ) -> TrialPrograms:  # fmt: skip
     hyper, n_seeds = learner.hyper, len(learner.seeds)
-    names = tuple(name for name, _ in shapes.act_noise)
-    act = Act(
-        learner.model,
-        act_fn,
-        tuple(learner.parameters),
-        names,
-        hyper.names,
-        hyper.static,
-        recurrent=bool(shapes.state_size),
-        in_turn=learner.in_turn,
-    )
-    inputs = shapes.act_inputs(learner)
-    with blamed("act_fn", act_fn, names):
+    act, inputs = _act(learner, act_fn, shapes)
+    with blamed("act_fn", act_fn, act.noise_names):
         action, *acted = act(inputs)
     kept = dict(zip(act.column_names, acted[int(act.recurrent) :], strict=True))
     check_rows("act_fn", {"action": action, **kept}, (n_seeds, shapes.n_envs), "[N, ...] for each seed")
@@ -104,6 +94,27 @@ def _build(
     read = {name: hyper.static[name] for name in reads if name in hyper.static}
     by_resting = {step.resting: (step, program) for step, program in zip(steps, step_programs, strict=True)}
     return TrialPrograms(act, act_program, by_resting, columns, read)
+
+
+def _act(networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes) -> tuple[Act, list[Tensor]]:
+    """And what it is called with, of zeros."""
+    hyper, names = networks.hyper, tuple(name for name, _ in shapes.act_noise)
+    act = Act(
+        networks.model, act_fn, tuple(networks.parameters), names, hyper.names, hyper.static,
+        recurrent=bool(shapes.state_size), in_turn=networks.in_turn,
+    )  # fmt: skip
+    return act, shapes.act_inputs(networks)
+
+
+def acting_program(
+    networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes, compiled: bool
+) -> tuple[Act, Program]:  # fmt: skip
+    """For a runner of its own process, in the shapes of its share; compiled where those of its trial are."""
+    act, inputs = _act(networks, act_fn, shapes)
+    act(inputs)
+    request = Request(act, inputs, trace_when_eager=len(networks.seeds) > 1)
+    (program,) = build_programs([request], "on" if compiled else "off", Workload(len(networks.seeds), 0, 0))
+    return act, program
 
 
 # Steps of the fragment of zeros that shows what `postprocess_fn` makes: one row, and one that follows it.

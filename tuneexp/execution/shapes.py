@@ -13,6 +13,7 @@ from tuneexp.errors import UserError
 from tuneexp.learning.faults import require_result
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
+from tuneexp.learning.networks import SeedNetworks
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.rules import PostprocessFn
 
@@ -35,12 +36,12 @@ class TrialShapes:
     keep_raw: bool = False
     weighted: bool = False
 
-    def act_inputs(self, learner: Learner) -> list[Tensor]:
-        n_seeds = len(learner.seeds)
+    def act_inputs(self, networks: SeedNetworks) -> list[Tensor]:
+        n_seeds = len(networks.seeds)
         obs = torch.zeros(n_seeds, self.n_envs, *self.obs_shape, dtype=self.seen_dtype)
         state = [torch.zeros(n_seeds, self.n_envs, self.state_size)] if self.state_size else []
         noise = [noise.zeros(n_seeds, self.n_envs) + 0.5 for _, noise in self.act_noise]
-        return [learner.hyper.tensor, torch.tensor(True), obs, *state, *noise, *learner.parameters.values()]
+        return [networks.hyper.tensor, torch.tensor(True), obs, *state, *noise, *networks.parameters.values()]
 
     def fragment(self, n_seeds: int, n_steps: int, action: Tensor, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A fragment as the runner gives it, of zeros, [T, S, N, ...]; action and columns: [S, N, ...], as acted."""

@@ -11,24 +11,23 @@ from torch import Tensor, nn
 
 from tuneexp.config import Config
 from tuneexp.learning.gradient import GradientStep
-from tuneexp.learning.hyper import CfgView, Hyper
+from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
+from tuneexp.learning.networks import SeedNetworks
 from tuneexp.learning.noise import Noise, checked_noise, draw_all
 from tuneexp.learning.optimizer import StackedOptimizer
 from tuneexp.learning.parts import UpdatePeriods
 from tuneexp.learning.program import Program
 from tuneexp.learning.randomness import generator
 from tuneexp.learning.rules import LossFn, OptimizerFn
-from tuneexp.learning.stack import initial_stack
 from tuneexp.learning.statistics import UpdateLog
 from tuneexp.learning.target import TargetNetworks, TargetUpdate, value_of
-from tuneexp.models.cnn import faster_in_turn
 
 Steps = Mapping[frozenset[str], tuple[GradientStep, Program]]
 """Resting parts -> the gradient step that leaves them out, and its program."""
 
 
-class Learner:
+class Learner(SeedNetworks):
     """Axes: parameters [S, ...], batches [S, B, ...].
 
     A seed whose loss or gradient is not finite is frozen for good and named in `failed`; the others
@@ -45,12 +44,9 @@ class Learner:
         target: TargetUpdate | None = None,
         loss_noise: Callable[[nn.Module, CfgView], Mapping[str, Noise]] | None = None,
     ) -> None:
-        self.seeds, self.cfg, self.loss_fn = tuple(seeds), cfg, loss_fn
-        self.hyper = Hyper(cfg)
-        self.model_reads: set[str] = set()
+        super().__init__(build_model, cfg, seeds)
+        self.loss_fn = loss_fn
         view = self.hyper.view(self.model_reads)
-        self.model, self.stack = initial_stack(lambda: build_model(view), seeds)
-        self.in_turn = faster_in_turn(self.model)
         self.generators = [generator(seed, "learner") for seed in seeds]
         self.failed = torch.zeros(len(seeds), dtype=torch.bool)
         self.skipped = torch.zeros(len(seeds), dtype=torch.bool)
@@ -64,11 +60,6 @@ class Learner:
         self.noise = checked_noise("loss_noise", loss_noise(self.model, view)) if loss_noise else {}
         self.require_rows(self._everyone)
         self.use_programs({})
-
-    @property
-    def parameters(self) -> dict[str, Tensor]:
-        """name -> [S, ...], views of the live storage."""
-        return self.stack.leaves
 
     @property
     def learning_rate(self) -> float:

@@ -10,6 +10,7 @@ from ray import cloudpickle, tune
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 
+from tuneexp.errors import RunnerLost
 from tuneexp.sweep import events, snapshot
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig, trial_config
@@ -151,5 +152,5 @@ def _is_final(trial: Trial) -> bool:
     except Exception:  # an exception class that can't be unpickled here: raised by the trial's own code
         return True
     if isinstance(error, RayTaskError):
-        return not isinstance(error.cause, RayActorError)
+        return not isinstance(error.cause, RayActorError | RunnerLost)
     return "creation task" in str(error)  # `setup` raised: Ray says that the actor died of it

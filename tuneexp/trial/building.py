@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from tuneexp.data.frames import FrameStore
 from tuneexp.data.prioritized import PrioritizedReplay
 from tuneexp.data.replay import Entry, ReplayBuffer
 from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.execution.experience import Experience
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import TrialPrograms, programs_for
@@ -36,22 +37,10 @@ LONGEST_STACK = 8
 LONG_EPISODE_STEPS = 500
 
 
-class Lanes(Protocol):
-    """What a policy acts in: `SeedEnvs`, or the part of many-agent environments that is its own. `n_envs`: lanes."""
-
-    name: str
-    n_seeds: int
-    n_envs: int
-    obs_shape: tuple[int, ...]
-    obs_dtype: Any
-    observation_space: Any
-    action_space: Any
-
-
-def build_learner(spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], envs: Lanes) -> Learner:
+def build_learner(spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], facts: EnvFacts) -> Learner:
     def model(view: CfgView) -> nn.Module:
         with blamed("build_model", spec.build_model):
-            return spec.build_model(envs.observation_space, envs.action_space, view)
+            return spec.build_model(facts.observation_space, facts.action_space, view)
 
     return Learner(
         model,
@@ -61,7 +50,7 @@ def build_learner(spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int
         seeds,
         spec.update_period,
         spec.target,
-        lambda model, cfg: spec.loss_noise(model, envs.action_space, cfg),
+        lambda model, cfg: spec.loss_noise(model, facts.action_space, cfg),
     )
 
 
@@ -87,23 +76,15 @@ def build_policy(learner: Learner, programs: TrialPrograms, shapes: TrialShapes)
     )  # fmt: skip
 
 
-def build_normaliser(envs: Lanes, cfg: AlgorithmConfig) -> RunningNormaliser | None:
-    if not (cfg.normalize_observation or cfg.normalize_reward):
-        return None
-    return RunningNormaliser(
-        envs.n_seeds, envs.n_envs, envs.observation_space, cfg.gamma, cfg.normalize_observation, cfg.normalize_reward
-    )
-
-
-def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, envs: Lanes) -> TrialShapes:
-    dtype = torch.from_numpy(np.zeros((), envs.obs_dtype)).dtype
+def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, facts: EnvFacts) -> TrialShapes:
+    dtype = torch.from_numpy(np.zeros((), facts.obs_dtype)).dtype
     return TrialShapes(
         n_envs=cfg.n_envs,
-        obs_shape=envs.obs_shape,
+        obs_shape=facts.obs_shape,
         obs_dtype=dtype,
         seen_dtype=torch.float32 if cfg.normalize_observation else dtype,
         act_noise=tuple(
-            checked_noise("act_noise", spec.act_noise(learner.model, envs.action_space, learner.hyper.view())).items()
+            checked_noise("act_noise", spec.act_noise(learner.model, facts.action_space, learner.hyper.view())).items()
         ),
         loss_noise=tuple(learner.noise.items()),
         minibatch_rows=cfg.minibatch_rows(),
@@ -118,28 +99,26 @@ def build_experience(
     cfg: AlgorithmConfig,
     shapes: TrialShapes,
     columns: Mapping[str, Tensor],
-    envs: Lanes,
+    n_seeds: int,
     normaliser: RunningNormaliser | None,
 ) -> Experience | None:
     """The replay buffer of an off-policy algorithm. columns: one row of each training column."""
     if not isinstance(cfg, OffPolicyConfig):
         return None
     entries = {name: Entry(tuple(row.shape), row.dtype) for name, row in columns.items()}
-    frames = _frames(cfg, shapes, envs)
+    frames = _frames(cfg, shapes, n_seeds)
     if cfg.prioritized:
-        buffer: ReplayBuffer = PrioritizedReplay(
-            entries, envs.n_seeds, cfg.buffer_size, frames, alpha=cfg.prioritized_alpha
-        )
+        buffer: ReplayBuffer = PrioritizedReplay(entries, n_seeds, cfg.buffer_size, frames, alpha=cfg.prioritized_alpha)
     else:
-        buffer = ReplayBuffer(entries, envs.n_seeds, cfg.buffer_size, frames)
+        buffer = ReplayBuffer(entries, n_seeds, cfg.buffer_size, frames)
     log.info("the replay buffer takes %.2f GB when it is full", buffer.bytes_needed / 1e9)
     row_bytes = sum(row.numel() * row.element_size() for row in columns.values())
     return Experience(buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer)
 
 
-def _frames(cfg: OffPolicyConfig, shapes: TrialShapes, envs: Lanes) -> FrameStore | None:
+def _frames(cfg: OffPolicyConfig, shapes: TrialShapes, n_seeds: int) -> FrameStore | None:
     """Stacks of images are stored frame by frame."""
     shape = shapes.obs_shape
     if shapes.obs_dtype != torch.uint8 or len(shape) != 3 or not 1 < shape[0] <= LONGEST_STACK:
         return None
-    return FrameStore(shape, shapes.obs_dtype, envs.n_seeds, envs.n_envs, cfg.buffer_size)
+    return FrameStore(shape, shapes.obs_dtype, n_seeds, shapes.n_envs, cfg.buffer_size)

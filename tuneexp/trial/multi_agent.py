@@ -11,13 +11,15 @@ import torch
 
 from tuneexp.algorithms.multi_agent import MultiAgentSpec
 from tuneexp.algorithms.multi_agent_config import MultiAgentConfig, policy_config
-from tuneexp.envs.multi_agent import MultiAgentEnvs, resolve_multi_agent
+from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
+from tuneexp.envs.multi_agent.sources import resolve_multi_agent
 from tuneexp.errors import unknown_name
 from tuneexp.execution.joint_evaluation import Returns, evaluate_jointly
 from tuneexp.execution.multi_agent import JointRunner
 from tuneexp.learning.compilation import CompileMode
 from tuneexp.trial.compatible import check_same_networks, check_same_run
 from tuneexp.trial.participant import Participant
+from tuneexp.trial.runners import env_settings
 from tuneexp.trial.trial import Trial, mean_of_known
 from tuneexp.trial_config import TrialConfig
 
@@ -35,10 +37,7 @@ class MultiAgentTrial(Trial):
 
     def _open(self) -> None:
         spec, config = self.spec, self.config
-        settings = self._env_settings
-        self._source = resolve_multi_agent(
-            config.env, settings["env_kwargs"], settings["wrappers"], settings["backend"]
-        )
+        self._source = resolve_multi_agent(config.env, **env_settings(config))
         self._agents = self._source.agents()
         self.env_name = self._source.name
         self._judged = self._objective_policies()

@@ -14,7 +14,7 @@ from tuneexp.algorithms.multi_agent import PolicySpec
 from tuneexp.algorithms.registry import source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.data.sample_batch import SampleBatch
-from tuneexp.envs.multi_agent import PolicySpaces
+from tuneexp.envs.multi_agent.envs import PolicySpaces
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.execution.lanes import LaneFragment
 from tuneexp.execution.multi_agent import LaneRunner, PolicyGroup
@@ -25,12 +25,12 @@ from tuneexp.learning.randomness import policy_seed
 from tuneexp.trial.building import (
     build_experience,
     build_learner,
-    build_normaliser,
     build_policy,
     build_trial_programs,
     shapes_of,
 )
 from tuneexp.trial.compatible import own_model_of
+from tuneexp.trial.runners import normaliser_of
 from tuneexp.trial_config import TrialConfig
 
 # A policy that isn't trained acts as at the end of its training: it doesn't explore as a beginner does.
@@ -54,18 +54,20 @@ class Participant:
         self.spaces = spaces
         check_action_space(spec, spaces.action_space, f"policy {name!r} in {spaces.name}")
         seeds = [policy_seed(seed, name) for seed in config.seeds]
-        self.learner = build_learner(spec, cfg, seeds, spaces)
-        self.normaliser = build_normaliser(spaces, cfg)
-        self.shapes = shapes_of(spec, cfg, self.learner, spaces)
+        self.learner = build_learner(spec, cfg, seeds, spaces.facts)
+        self.normaliser = normaliser_of(spaces.facts, cfg, spaces.n_seeds)
+        self.shapes = shapes_of(spec, cfg, self.learner, spaces.facts)
         self.programs = build_trial_programs(spec, self.learner, self.shapes, config, config.compile)
         self.learner.use_programs(self.programs.steps)
         policy = build_policy(self.learner, self.programs, self.shapes)
         trained = policy_spec.trained
         fragment = LaneFragment(self.rollout_steps, *spaces.lead) if trained else None
-        self.runner = LaneRunner(spaces, policy, seeds, self.normaliser, self.shapes.keep_raw, fragment)
+        self.runner = LaneRunner(spaces, policy, seeds, self.normaliser, self.shapes.keep_raw, cfg.gamma, fragment)
         self.group = PolicyGroup(name, policy)
         columns = self.programs.columns
-        self.experience = build_experience(cfg, self.shapes, columns, spaces, self.normaliser) if trained else None
+        self.experience = (
+            build_experience(cfg, self.shapes, columns, spaces.n_seeds, self.normaliser) if trained else None
+        )
         self.training = Training(self.group, self.learner, spec.postprocess_fn, cfg, self.experience)
         if policy_spec.checkpoint is not None:
             self._start_from(policy_spec.checkpoint)
@@ -107,7 +109,7 @@ class Participant:
         for name, leaf in self.learner.parameters.items():
             leaf.copy_(other.learner.parameters[name])
         if self.normaliser is not None and other.normaliser is not None:
-            self.normaliser.load_state_dict(other.normaliser.state_dict(), statistics_only=True)
+            self.normaliser.load_state_dict(other.normaliser.state_dict())
 
     def _start_from(self, folder: str) -> None:
         state = checkpoint.read(folder)
@@ -124,7 +126,7 @@ class Participant:
             parameters, statistics = state["learner"]["parameters"], _statistics(state)
         self._take_weights(parameters, folder)
         if self.normaliser is not None and statistics is not None:
-            self.normaliser.load_state_dict(_for_seeds(statistics, self.spaces.n_seeds), statistics_only=True)
+            self.normaliser.load_state_dict(_for_seeds(statistics, self.spaces.n_seeds))
 
     def _take_weights(self, parameters: Mapping[str, Tensor], folder: str) -> None:
         for name, leaf in self.learner.parameters.items():

@@ -12,9 +12,8 @@ from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.fit import check_action_space, check_budget
 from tuneexp.algorithms.registry import source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.envs.seed_envs import SeedEnvs
+from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.errors import CheckpointError, UserError
-from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.evaluation import evaluate
 from tuneexp.execution.group import EnvRunnerGroup
 from tuneexp.execution.objective import Objective
@@ -27,12 +26,12 @@ from tuneexp.learning.faults import name_of
 from tuneexp.trial.building import (
     build_experience,
     build_learner,
-    build_normaliser,
     build_policy,
     build_trial_programs,
     shapes_of,
 )
 from tuneexp.trial.compatible import check_compatible, own_model_of
+from tuneexp.trial.runners import env_settings, facts_of, local_runners, normaliser_of, remote_runners
 from tuneexp.trial_config import TrialConfig
 
 
@@ -48,31 +47,38 @@ class Trial:
         self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
         self.objective = Objective(config.objective, config.seeds)
         check_budget(spec, self.cfg, config.budget_env_steps)
-        self._env_settings: dict[str, Any] = {
-            "env_kwargs": config.env_kwargs, "backend": config.env_backend, "wrappers": config.wrappers,
-        }  # fmt: skip
         self._open()
 
     def _open(self) -> None:
         """The environments and what acts and learns in them."""
-        envs = SeedEnvs(self.config.env, self.config.seeds, self.cfg.n_envs, **self._env_settings)
+        if self.cfg.num_env_runners:
+            self._build(facts_of(self.config), None)
+            return
+        envs = SeedEnvs(self.config.env, self.config.seeds, self.cfg.n_envs, **env_settings(self.config))
         try:
-            self._build(envs)
+            self._build(envs.facts, envs)
         except BaseException:
             envs.close()
             raise
 
-    def _build(self, envs: SeedEnvs) -> None:
-        spec, config = self.spec, self.config
-        self.env_name = envs.name
-        check_action_space(spec, envs.action_space, envs.name)
-        self.learner = build_learner(spec, self.cfg, config.seeds, envs)
-        self.normaliser = build_normaliser(envs, self.cfg)
-        self.shapes = shapes_of(spec, self.cfg, self.learner, envs)
+    def _build(self, facts: EnvFacts, envs: SeedEnvs | None) -> None:
+        """envs: of the local runner, where it is the one that samples."""
+        spec, config, n_seeds = self.spec, self.config, len(self.config.seeds)
+        self.env_name = facts.name
+        check_action_space(spec, facts.action_space, facts.name)
+        self.learner = build_learner(spec, self.cfg, config.seeds, facts)
+        self.normaliser = normaliser_of(facts, self.cfg, n_seeds)
+        self.shapes = shapes_of(spec, self.cfg, self.learner, facts)
         self.programs = self._programs(config.compile)
         self.learner.use_programs(self.programs.steps)
-        self.experience = build_experience(self.cfg, self.shapes, self.programs.columns, envs, self.normaliser)
-        self.group = EnvRunnerGroup(EnvRunner(envs, self._policy(), self.normaliser, self.shapes.keep_raw))
+        self.experience = build_experience(self.cfg, self.shapes, self.programs.columns, n_seeds, self.normaliser)
+        policy, keep_raw = self._policy(), self.shapes.keep_raw
+        if envs is None:
+            runners = remote_runners(spec, config, self.cfg, facts, self.shapes, self.programs.compiled)
+        else:
+            runners = local_runners(envs, policy, self.normaliser, self.cfg, keep_raw)
+        self.group = EnvRunnerGroup(policy, runners, config.seeds, self.normaliser, keep_raw)
+        self.group.sync_weights(self.learner.parameters)
         self.training = Training(self.group, self.learner, spec.postprocess_fn, self.cfg, self.experience)
 
     def _programs(self, mode: CompileMode) -> TrialPrograms:
@@ -136,7 +142,8 @@ class Trial:
 
     def evaluate(self, episodes: int, seed: int) -> np.ndarray:
         """Returns of the deterministic policy, [S, episodes], in environments of their own."""
-        return evaluate(self.group.policy, self.config.env, self._env_settings, episodes, seed, self.normaliser)
+        settings = env_settings(self.config)
+        return evaluate(self.group.policy, self.config.env, settings, episodes, seed, self.normaliser)
 
     def _metrics(self, returns: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
         failed = self.learner.failed.numpy()
@@ -150,6 +157,8 @@ class Trial:
             "learn/learning_rate": self.learner.learning_rate,
             "learn/updates": int(self.learner.n_updates),
         }
+        if self.cfg.num_env_runners:
+            metrics["env_runner_restarts"] = self.group.runners.restarts
         for name, values in self.learner.log.summary().items():
             metrics[f"learn/{name}"] = mean_of_known(values.numpy()[alive])
         for index, seed in enumerate(self.config.seeds):
@@ -217,9 +226,9 @@ class Trial:
 
     def _load_parts(self, state: Mapping[str, Any]) -> None:
         self.learner.load_state_dict(state["learner"])
-        self.group.load_state_dict(state["group"])
+        same_episodes = self.group.load_state_dict(state["group"])
+        self.group.sync_weights(self.learner.parameters)
         if self.experience is not None:
-            same_episodes = state["group"]["envs"] is not None
             self.experience.load_state_dict(state["experience"], same_episodes)
 
     def _compute_as_in(self, state: Mapping[str, Any]) -> None:
@@ -234,7 +243,7 @@ class Trial:
         """Anew, in place of those that there are."""
         self.programs = self._programs(mode)
         self.learner.use_programs(self.programs.steps)
-        self.group.policy = self._policy()
+        self.group.use_policy(self._policy())
 
     def close(self) -> None:
         self.group.close()

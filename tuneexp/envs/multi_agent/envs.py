@@ -16,6 +16,7 @@ from tuneexp.envs.multi_agent.drivers import Driver, Turn
 from tuneexp.envs.multi_agent.sources import MultiAgentSource, Spaces
 from tuneexp.envs.observations import ObsReader
 from tuneexp.envs.randomness import env_seed, env_seeds
+from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.envs.spaces import action_conversion, plain
 from tuneexp.errors import CheckpointError, UserError
 
@@ -70,6 +71,12 @@ class PolicySpaces:
         self.obs_shape, self.obs_dtype = self.reader.shape, self.reader.dtype
         self.action_space: Space[Any] = plain(raw_action)
         self._to_env, self._action_shape = action_conversion(raw_action), tuple(raw_action.shape or ())
+
+    @property
+    def facts(self) -> EnvFacts:
+        return EnvFacts(
+            self.name, self.observation_space, self.action_space, self.obs_shape, self.obs_dtype, apart=True
+        )
 
     @property
     def lead(self) -> tuple[int, int]:
@@ -136,7 +143,7 @@ class MultiAgentEnvs:
         """Of the scripted policies: one for each environment, apart from what the environment itself draws."""
 
         def own(seed: int) -> list[int]:
-            return env_seeds([seed], self.n_envs, restored)
+            return env_seeds([seed], range(self.n_envs), restored)
 
         return {
             name: [

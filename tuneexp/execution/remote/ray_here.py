@@ -1,0 +1,51 @@
+"""A Ray for whoever samples remotely without a sweep around it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import ray
+
+from tuneexp.errors import UserError
+
+# Read by Ray when it starts; workers inherit them.
+_SETTINGS = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # 15 by default: whatever else runs here would come before sampling
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+
+
+def ensure_ray(n_cpus: float) -> None:
+    """The Ray that this process is part of, the cluster at RAY_ADDRESS, or one on this machine that ends with the
+    process. Raises `UserError` where there will never be `n_cpus` for remote runners."""
+    if not ray.is_initialized():
+        _start(n_cpus)
+    if ray.util.get_current_placement_group() is not None:
+        return  # a trial under Tune: its resources are reserved already
+    total = ray.cluster_resources().get("CPU", 0.0)
+    if total < n_cpus:
+        raise UserError(
+            f"the runners want {n_cpus:g} CPUs, the Ray cluster has {total:g}; write a smaller num_env_runners or "
+            "num_cpus_per_env_runner"
+        )
+
+
+def _start(n_cpus: float) -> None:
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    address = os.environ.get("RAY_ADDRESS")
+    if address and address != "local":
+        try:
+            ray.init(address=address, **common)
+        except ConnectionError as error:
+            raise UserError(f"no Ray cluster at RAY_ADDRESS={address!r} ({error}); start it, or unset it") from None
+        return
+    # As many as are asked for, also on fewer cores: this Ray serves one trial, whose runners may mostly wait.
+    cpus = max(os.cpu_count() or 1, -int(-n_cpus // 1))
+    ray.init(address="local", num_cpus=cpus, num_gpus=0, include_dashboard=False, **common)

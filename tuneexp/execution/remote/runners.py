@@ -1,0 +1,224 @@
+"""Env runners as Ray actors: restarted where they die or hang, within a bound, while the trial goes on."""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import ray
+import torch
+from ray import ObjectRef, cloudpickle
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from torch import Tensor
+
+from tuneexp.data.sample_batch import FRAGMENT_AXES, SampleBatch
+from tuneexp.errors import RunnerLost, UserError
+from tuneexp.execution.env_runner import EnvRunner, Sampled
+from tuneexp.execution.group import Fragment, Request
+from tuneexp.execution.policy import Policy
+from tuneexp.execution.remote.ray_here import ensure_ray
+from tuneexp.execution.shards import Shard
+from tuneexp.learning.arithmetic import flush_denormals
+
+# Importing torch, building environments, and compiling what the cache doesn't hold yet.
+START_LIMIT_S = 300.0
+CLOSE_LIMIT_S = 5.0
+
+# Arrays that come from the object store can't be written to, and nobody here does.
+warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module="tuneexp")
+
+
+class Reply(NamedTuple):
+    """A fragment on its way. life: of the actor that made it."""
+
+    life: str
+    columns: dict[str, np.ndarray]
+    rest: tuple[Any, ...]
+
+
+class RunnerActor:
+    """An `EnvRunner` in a process of its own, built when it is first asked for something."""
+
+    def __init__(self, recipe: bytes) -> None:
+        self._recipe, self._version = recipe, -1
+        self._built: EnvRunner | None = None
+        self._life = secrets.token_hex(8)
+
+    def start(self) -> str:
+        """Returns which life this is."""
+        self._runner()
+        return self._life
+
+    def _runner(self, known: str | None = None, fresh: int = 0) -> EnvRunner:
+        """known: the life that the caller has heard from. Where it was another, the environments were lost with it, and
+        other episodes start, the `fresh`-th new ones."""
+        if self._built is None:
+            torch.set_num_threads(1)
+            flush_denormals()
+            self._built = built = cloudpickle.loads(self._recipe)()
+            if known is not None and known != self._life:
+                built.start_fresh(fresh)
+        return self._built
+
+    def sample(
+        self, request: Request, weights: Mapping[str, np.ndarray], version: int, shard: Shard, known: str | None
+    ) -> Reply:
+        runner = self._runner(known, request.fresh)
+        if version != self._version:
+            for name, own in runner.policy.named_parameters.items():
+                own.copy_(torch.from_numpy(weights[name][shard.seeds]))
+            self._version = version
+        runner.policy.hyper.copy_(request.hyper)
+        if runner.normaliser is not None and request.statistics is not None:
+            runner.normaliser.load_state_dict(request.statistics)
+        batch, score, learned = runner.sample(request.n_steps, request.noise)
+        return Reply(self._life, batch.numpy(), (score, learned, version))
+
+    def state_dict(self, known: str | None, fresh: int) -> dict[str, Any]:
+        return self._runner(known, fresh).state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> str:
+        self._runner().load_state_dict(state)
+        return self._life
+
+    def start_fresh(self, times_restored: int) -> str:
+        self._runner().start_fresh(times_restored)
+        return self._life
+
+    def close(self) -> None:
+        if self._built is not None:
+            self._built.close()
+
+
+@dataclass(frozen=True)
+class RunnerLimits:
+    """n_cpus: of each runner. timeout_s: that a fragment may take. max_restarts: of each runner."""
+
+    n_cpus: float
+    timeout_s: float
+    max_restarts: int
+
+
+class RemoteRunners:
+    """`recipes`: for each shard a callable that builds its runner, there.
+
+    Ray itself restarts an actor that dies and asks it again what it was asked; here it is only counted. One that says
+    nothing for `timeout_s` is ended, which comes to the same. Raises `UserError` for what can't be sent to another
+    process or has no room in the cluster, and `RunnerLost` where a runner dies more often than `max_restarts`."""
+
+    def __init__(
+        self, recipes: Sequence[Callable[[], EnvRunner]], shards: Sequence[Shard], limits: RunnerLimits
+    ) -> None:
+        self.shards: Sequence[Shard] = list(shards)
+        self._limits, self.restarts = limits, 0
+        sent = [_pickled(recipe) for recipe in recipes]
+        ensure_ray(limits.n_cpus * len(shards))
+        actor = ray.remote(RunnerActor).options(
+            num_cpus=limits.n_cpus, max_restarts=limits.max_restarts, max_task_retries=-1
+        )
+        self._actors = [actor.remote(one) for one in sent]
+        self._weights: ObjectRef | None = None
+        self._version = 0
+        try:
+            started = self._collect([one.start.remote() for one in self._actors], START_LIMIT_S)
+        except BaseException:
+            self.close()
+            raise
+        self._lives: list[str] = list(started)
+
+    def sync_weights(self, parameters: Mapping[str, Tensor]) -> None:
+        """Into the object store once; each runner pulls them with its next request."""
+        self._weights = ray.put({name: leaf.detach().cpu().numpy() for name, leaf in parameters.items()})
+        self._version += 1
+
+    def sample(self, requests: Sequence[Request]) -> list[Fragment]:
+        refs = [self.submit(index, request) for index, request in enumerate(requests)]
+        return [self.fragment(index, reply) for index, reply in enumerate(self._collect(refs))]
+
+    def submit(self, index: int, request: Request) -> ObjectRef:
+        """Ask runner `index`; returns at once. It acts with the weights of the newest `sync_weights`."""
+        assert self._weights is not None, "sync_weights comes before sample"
+        actor, shard = self._actors[index], self.shards[index]
+        return actor.sample.remote(request, self._weights, self._version, shard, self._lives[index])
+
+    def fragment(self, index: int, reply: Reply) -> Fragment:
+        """What runner `index` replied."""
+        replaced = self._note_life(index, reply.life)
+        columns = {name: torch.from_numpy(column) for name, column in reply.columns.items()}
+        score, learned, version = reply.rest
+        sampled = Sampled(SampleBatch(columns, FRAGMENT_AXES), score, learned)
+        return Fragment(self.shards[index], sampled, replaced, version)
+
+    def _note_life(self, index: int, life: str) -> bool:
+        """Whether it is another one than before."""
+        replaced = life != self._lives[index]
+        self.restarts += replaced
+        self._lives[index] = life
+        return replaced
+
+    def use_policy(self, policy: Policy) -> None:
+        """Those of other processes keep to the programs that they were built with."""
+
+    def state_dicts(self) -> list[dict[str, Any]]:
+        pairs = zip(self._actors, self._lives, strict=True)
+        return self._collect([actor.state_dict.remote(life, self.restarts + 1) for actor, life in pairs])
+
+    def load_state_dicts(self, states: Sequence[Mapping[str, Any]]) -> None:
+        pairs = zip(self._actors, states, strict=True)
+        self._lives = self._collect([actor.load_state_dict.remote(state) for actor, state in pairs])
+
+    def start_fresh(self, times_restored: int) -> None:
+        self._lives = self._collect([actor.start_fresh.remote(times_restored) for actor in self._actors])
+
+    def _collect(self, refs: Sequence[ObjectRef], timeout_s: float | None = None) -> list[Any]:
+        """What the runners reply, in the order of the actors."""
+        patience_s = self._limits.timeout_s if timeout_s is None else timeout_s
+        for _ in range(self._limits.max_restarts + 1):
+            _, silent = ray.wait(list(refs), num_returns=len(refs), timeout=patience_s, fetch_local=False)
+            if not silent:
+                return [self.reply(ref) for ref in refs]
+            for ref in silent:
+                self.end_hung(list(refs).index(ref))
+            patience_s = self._limits.timeout_s + START_LIMIT_S
+        raise RunnerLost(
+            f"an env runner said nothing for {self._limits.timeout_s:g} s, {self._limits.max_restarts + 1} times; "
+            "write a larger sample_timeout_s, or find out where the environment hangs"
+        )
+
+    def end_hung(self, index: int) -> None:
+        """Ray starts it anew and asks it again."""
+        ray.kill(self._actors[index], no_restart=False)
+
+    def reply(self, ref: ObjectRef) -> Any:
+        """What an answered request says; raises what the runner raised."""
+        try:
+            return ray.get(ref)
+        except RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, Exception) else error) from error
+        except RayActorError as error:
+            raise RunnerLost(
+                f"an env runner died more than {self._limits.max_restarts} times (max_env_runner_restarts): "
+                f"{' '.join(str(error).split())[-200:]}"
+            ) from error
+
+    def close(self) -> None:
+        try:
+            ray.get([actor.close.remote() for actor in self._actors], timeout=CLOSE_LIMIT_S)
+        except (GetTimeoutError, RayActorError, RayTaskError):
+            pass  # it is ended in any case
+        for actor in self._actors:
+            ray.kill(actor)
+
+
+def _pickled(recipe: Callable[[], EnvRunner]) -> bytes:
+    try:
+        return cloudpickle.dumps(recipe)
+    except Exception as error:
+        raise UserError(
+            f"the environment can't be sent to another process ({type(error).__name__}: {error})\n"
+            "name it by its id, module:Class or path/file.py:Class, or write num_env_runners=0"
+        ) from None

@@ -1,0 +1,31 @@
+"""The networks of all seeds: what a learner trains and what a runner acts with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from tuneexp.config import Config
+from tuneexp.learning.hyper import CfgView, Hyper
+from tuneexp.learning.stack import initial_stack
+from tuneexp.models.cnn import faster_in_turn
+
+
+class SeedNetworks:
+    """One model for its structure, the parameters of every seed in one stack, and the numbers of the configuration.
+
+    model_reads: the fields that building the model looked at."""
+
+    def __init__(self, build_model: Callable[[CfgView], nn.Module], cfg: Config, seeds: Sequence[int]) -> None:
+        self.seeds, self.cfg = tuple(seeds), cfg
+        self.hyper = Hyper(cfg)
+        self.model_reads: set[str] = set()
+        view = self.hyper.view(self.model_reads)
+        self.model, self.stack = initial_stack(lambda: build_model(view), seeds)
+        self.in_turn = faster_in_turn(self.model)
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """name -> [S, ...], views of the live storage."""
+        return self.stack.leaves

@@ -1,0 +1,87 @@
+"""The runners of a trial: one in its own process, or recipes for those that are made elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.registry import load_algorithm
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
+from tuneexp.execution.env_runner import EnvRunner
+from tuneexp.execution.group import LocalRunners, Runners
+from tuneexp.execution.policy import Policy
+from tuneexp.execution.programs import acting_program
+from tuneexp.execution.shapes import TrialShapes
+from tuneexp.execution.shards import Shard, shards_of
+from tuneexp.learning.networks import SeedNetworks
+from tuneexp.trial_config import TrialConfig
+
+
+def env_settings(config: TrialConfig) -> dict[str, Any]:
+    """How `SeedEnvs` builds the environments of a trial, for training and for evaluation."""
+    return {"env_kwargs": config.env_kwargs, "backend": config.env_backend, "wrappers": config.wrappers}
+
+
+def facts_of(config: TrialConfig) -> EnvFacts:
+    """From one environment that is built and closed again."""
+    envs = SeedEnvs(config.env, config.seeds[:1], 1, **env_settings(config))
+    try:
+        return envs.facts
+    finally:
+        envs.close()
+
+
+def normaliser_of(facts: EnvFacts, cfg: AlgorithmConfig, n_seeds: int) -> RunningNormaliser | None:
+    if not (cfg.normalize_observation or cfg.normalize_reward):
+        return None
+    return RunningNormaliser(n_seeds, facts.observation_space, cfg.normalize_observation, cfg.normalize_reward)
+
+
+def local_runners(
+    envs: SeedEnvs, policy: Policy, normaliser: RunningNormaliser | None, cfg: AlgorithmConfig, keep_raw: bool
+) -> Runners:
+    return LocalRunners(EnvRunner(envs, policy, normaliser, keep_raw, cfg.gamma))
+
+
+def remote_runners(
+    spec: AlgorithmSpec, config: TrialConfig, cfg: AlgorithmConfig, facts: EnvFacts, shapes: TrialShapes, compiled: bool
+) -> Runners:
+    """compiled: whether the trial's own programs are. Raises `UserError` where there is no room for them."""
+    from tuneexp.execution.remote.runners import RemoteRunners, RunnerLimits  # Ray, only where it is asked for
+
+    shards = shards_of(len(config.seeds), cfg.n_envs, cfg.num_env_runners, spec.asynchronous, facts.apart)
+    algorithm = config.algorithm or spec  # by address, where it has one
+    recipes = [RunnerRecipe(algorithm, config, shapes, shard, compiled) for shard in shards]
+    limits = RunnerLimits(cfg.num_cpus_per_env_runner, cfg.sample_timeout_s, cfg.max_env_runner_restarts)
+    return RemoteRunners(recipes, shards, limits)
+
+
+@dataclass(frozen=True)
+class RunnerRecipe:
+    """What a runner of another process is made of. shapes: of the whole trial."""
+
+    algorithm: str | AlgorithmSpec
+    config: TrialConfig
+    shapes: TrialShapes
+    shard: Shard
+    compiled: bool
+
+    def __call__(self) -> EnvRunner:
+        spec = load_algorithm(self.algorithm) if isinstance(self.algorithm, str) else self.algorithm
+        cfg = spec.config_class.parse(self.config.hyperparameters, spec.name)
+        shard, seeds = self.shard, self.config.seeds[self.shard.seeds]
+        settings = env_settings(self.config)
+        envs = SeedEnvs(self.config.env, seeds, shard.n_envs, first_env=shard.first_env, **settings)
+        build = partial(spec.build_model, envs.observation_space, envs.action_space)
+        networks = SeedNetworks(build, cfg, seeds)
+        shapes = replace(self.shapes, n_envs=shard.n_envs)
+        act, program = acting_program(networks, spec.act_fn, shapes, self.compiled)
+        policy = Policy(
+            act, program, networks.hyper.tensor, networks.parameters, dict(shapes.act_noise), shard.n_envs,
+            shapes.state_size,
+        )  # fmt: skip
+        return EnvRunner(envs, policy, normaliser_of(envs.facts, cfg, len(seeds)), shapes.keep_raw, cfg.gamma)
