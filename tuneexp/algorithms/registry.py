@@ -56,6 +56,7 @@ def address_of(spec: TrainableSpec) -> str:
              for key, value in list(getattr(module, "__dict__", {}).items()) if value is spec]  # fmt: skip
     # Where it is defined comes before where it was imported.
     own = {getattr(function, "__module__", "") for function in spec.functions()}
+    own |= {module.__name__ for module, _ in found if module.__name__.startswith("tuneexp.")}
     found.sort(key=lambda place: (place[0].__name__ not in own, place[0].__name__))
     for module, key in found:
         address = f"{module.__name__}:{key}"
