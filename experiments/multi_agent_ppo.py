@@ -67,8 +67,8 @@ class Telling(AECEnv[str, Any, int]):
         self._accumulate_rewards()
 
 
-# Whatever follows a round has nothing to do with it: a discount of 0 says so.
-OWN = {"n_steps": 64, "batch_size": 128, "learning_rate": 3e-3, "gamma": 0.0, "model": {"hidden_sizes": [32]}}
+# Whatever follows a round has nothing to do with it: a discount near 0 says so.
+OWN = {"n_steps": 64, "batch_size": 128, "learning_rate": 3e-3, "gamma": 0.01, "model": {"hidden_sizes": [32]}}
 POLICIES = {"speaker": PolicySpec("ppo", {**OWN, "ent_coef": 0.02}), "listener": PolicySpec("ppo", OWN)}
 
 TELLING_PPO = MultiAgentSpec("telling_ppo", POLICIES, policy_mapping="per_agent")
