@@ -94,7 +94,7 @@ def test_self_play_meets_a_copy_on_both_sides_and_is_measured_against_chance() -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1500)
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_sweep_searches_one_policy_and_mlflow_knows_both(tmp_path: Path) -> None:
     from mlflow import MlflowClient
