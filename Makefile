@@ -9,13 +9,15 @@ PEERS_STAMP := $(PEERS)/.installed
 SOURCES := tuneexp tests experiments benchmarks
 # Tests run in two halves side by side: those that start sweeps, which mostly wait, and those that compute.
 SWEEPS  := tests/faults tests/sweep tests/cli tests/tracking
-HALVES  := $(MAKE) --no-print-directory -j2 test-sweeps test-others
+HALVES  := $(MAKE) --no-print-directory -j3 test-sweeps test-others
+# `make check test` has the static checks beside them, and the fast tests once: `test` contains them.
+BOTH    := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))
 
 # One thread per process: tests and trials share the cores by running side by side.
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep learn ui format install clean
+.PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling learn ui format install clean
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -24,7 +26,7 @@ demo: $(STAMP) ## tune PPO on CartPole with a live leaderboard, a minute or two
 	$(BIN)/python experiments/cartpole_ppo.py
 
 test: $(STAMP) ## all tests, the slow ones too (real sweeps are killed and resumed)
-	@$(HALVES)
+	@$(HALVES) $(if $(BOTH),static)
 
 test-sweeps:
 	$(BIN)/python -m pytest -q $(SWEEPS) $(PYTEST_ARGS)
@@ -32,8 +34,8 @@ test-sweeps:
 test-others:
 	$(BIN)/python -m pytest -q $(SWEEPS:%=--ignore=%) $(PYTEST_ARGS)
 
-# `make check test` runs the fast tests once: `test` contains them.
-check: static $(if $(filter test,$(MAKECMDGOALS)),,test-fast) ## format check, lint, types and the fast tests
+check: $(if $(BOTH),,static test-fast) ## format check, lint, types and the fast tests
+	@:
 
 static: $(STAMP)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -46,11 +48,17 @@ test-fast: $(STAMP)
 bench: $(STAMP) $(PEERS_STAMP) ## measure against Stable-Baselines3 and RLlib; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks all --peers $(PEERS)/bin/python
 
-bench-ppo bench-dqn bench-sac bench-sweep: $(STAMP) $(PEERS_STAMP) ## only this part of the benchmark
+bench-ppo bench-dqn bench-sac bench-sweep bench-runners: $(STAMP) $(PEERS_STAMP) ## only this part of the benchmark
 	$(BIN)/python -m benchmarks $(@:bench-%=%) --peers $(PEERS)/bin/python
 
 bench-replay bench-images: $(STAMP) ## only this part of the benchmark, which has no peer
 	$(BIN)/python -m benchmarks $(@:bench-%=%)
+
+bench-gpu: $(STAMP) ## the training benchmarks on a GPU beside one CPU thread, where there is a GPU
+	$(BIN)/python -m benchmarks gpu
+
+bench-scaling: $(STAMP) ## what grows with the number of trials; writes the tables of docs/scaling.md
+	$(BIN)/python -m benchmarks.scaling
 
 learn: $(STAMP) ## train every algorithm, 5 seeds at once (hours); writes docs/learning.md. LEARN='--only NAME --jobs 2'
 	$(BIN)/python -m benchmarks learn $(LEARN)

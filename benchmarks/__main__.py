@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import learning, machine, pieces, report, sweep, training
+from benchmarks import gpu, learning, machine, pieces, report, runners, sweep, training
 from benchmarks.work import PARTS
 
 say = functools.partial(print, flush=True)
@@ -20,6 +20,8 @@ def main() -> None:
     asked = _asked()
     if asked.part == "learn":
         learning.measure(asked.only, asked.jobs, asked.again, asked.env_steps, say)
+    elif asked.part == "gpu" and gpu.gpu_name() is None:
+        say(gpu.NOT_HERE)
     else:
         _measure(asked)
         say(report.table(("what", "measured", "target", "reached"), [target.row() for target in report.targets()]))
@@ -37,8 +39,11 @@ def _measure(asked: argparse.Namespace) -> None:
         "replay": lambda: pieces.measure_replay(say),
         "images": lambda: pieces.measure_images(say),
         "sweep": lambda: sweep.measure(asked.peers, say),
+        "runners": lambda: runners.measure(asked.peers, asked.repeats, say),
     }  # fmt: skip
-    alone = ("replay", "images")
+    if gpu.gpu_name() is not None:
+        parts["gpu"] = lambda: gpu.measure(say, asked.repeats, asked.env_steps)
+    alone = ("replay", "images", "gpu")
     for name, measure in parts.items():
         if asked.part in (name, "all"):
             about = machine.describe_here() if name in alone else machine.describe(asked.peers)
@@ -49,7 +54,7 @@ def _measure(asked: argparse.Namespace) -> None:
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", choices=["all", *PARTS, "replay", "images", "sweep", "learn", "page"])
+    parser.add_argument("part", choices=["all", *PARTS, "replay", "images", "sweep", "runners", "gpu", "learn", "page"])
     parser.add_argument("--peers", default=".venv-peers/bin/python", help="Python that has the peers installed")
     parser.add_argument("--repeats", type=int, default=training.REPEATS, help="runs of each ppo, dqn, sac measurement")
     parser.add_argument("--env-steps", type=int, help="another budget, to try a part; nothing is stored")

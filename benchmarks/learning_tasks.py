@@ -123,6 +123,7 @@ _WITH_A_ROW = [
     _row("sac", "Pendulum-v1", 20_000, _SMALL, learning_rate=1e-3, model={"hidden_sizes": [64, 64]}),
 ]  # fmt: skip
 _WITHOUT_A_ROW = [
+    Task("appo_CartPole-v1", "appo", "CartPole-v1", 200_000, {}, "the defaults; sampled in step"),
     Task("tqc_Pendulum-v1", "tqc", "Pendulum-v1", 20_000, {"learning_rate": 1e-3, "model": {"hidden_sizes": [64, 64]}}),
     Task("rainbow_CartPole-v1", "dqn", "CartPole-v1", 50_000, {
         **_STEADY_CARTPOLE, "learning_rate": "linear:0.001", "double": True, "dueling": True, "n_step": 5,
@@ -132,10 +133,9 @@ _WITHOUT_A_ROW = [
         "learning_rate": 7e-4, "batch_size": 256, "buffer_size": 50_000, "learning_starts": 1000, "train_freq": 32,
         "gradient_steps": 32, "target_entropy": 0.2, "model": {"hidden_sizes": [64, 64]},
     }, "discrete actions"),
-    Task("recurrent_ppo_CartPole", "ppo", "benchmarks.environments:CartPoleWithoutVelocities", 200_000, {
-        **_PPO_CARTPOLE, "n_steps": 128, "n_epochs": 10, "gamma": 0.99, "gae_lambda": 0.95,
-        "model": {"recurrent": "lstm"},
-    }, "an LSTM; only the position and the angle are seen"),
+    Task("recurrent_ppo_CartPole", "ppo", "benchmarks.environments:CartPoleWithoutVelocities", 500_000, {
+        **_PPO_CARTPOLE, "sequence_length": 32, "normalize_observation": True, "model": {"recurrent": "lstm"},
+    }, "an LSTM; only the position and the angle are seen, scaled: a step changes them by little"),
     Task("masked_ppo_CartPole", "ppo", "benchmarks.environments:CartPoleWithSpareActions", 100_000,
          {**_PPO_CARTPOLE, "action_mask": "action_mask"},
          "8 actions, of which the mask allows 2; a forbidden one ends the episode", {"wrappers": ["ActionMask"]}),

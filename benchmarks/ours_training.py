@@ -1,4 +1,4 @@
-"""This project's side: `python -m benchmarks.ours_training SETUP ENV_STEPS SEEDS COMPILE` prints its measurement.
+"""This project's side: `python -m benchmarks.ours_training SETUP ENV_STEPS SEEDS COMPILE [DEVICE]`, which prints it.
 
 ENV_STEPS is the budget of each of the SEEDS seeds; the rate adds them up."""
 
@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from benchmarks.work import (
     ALL_SETUPS,
@@ -22,16 +24,18 @@ one_thread()
 from tuneexp.algorithms.registry import load_spec
 
 
-def main() -> None:
-    setup, env_steps, n_seeds, compile_mode = ALL_SETUPS[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+def trained(
+    algorithm: str, env: str, env_steps: int, n_seeds: int, compile_mode: str, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The measurement of one training; settings: hyperparameters, and of the trial."""
     built_s = time.perf_counter()
-    algo = load_spec(setup.algorithm).build(
-        env=setup.env,
+    algo = load_spec(algorithm).build(
+        env=env,
         seeds=list(range(n_seeds)),
         budget_env_steps=env_steps,
         evaluation={"episodes": EVALUATION_EPISODES, "final_episodes": FINAL_EPISODES},
         compile=compile_mode,
-        **setup.hyperparameters(),
+        **settings,
     )
     result = algo.train()
     group = algo.trial.group
@@ -44,7 +48,15 @@ def main() -> None:
     # Steps that only reset an environment, which the peers' environments don't have, are left out.
     steps = group.transitions - first
     measured = measurement(steps, wall_s, watch.seconds, started_s - built_s, result["return_mean"])
-    hand_over({**measured, "compiled": result["compiled"]})
+    algo.stop()
+    return {**measured, "compiled": result["compiled"], "cuda_graphs": result.get("cuda_graphs", False)}
+
+
+def main() -> None:
+    setup, env_steps, n_seeds, compile_mode = ALL_SETUPS[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    device = sys.argv[5] if len(sys.argv) > 5 else "cpu"
+    settings = {**setup.hyperparameters(), "device": device}
+    hand_over(trained(setup.algorithm, setup.env, env_steps, n_seeds, compile_mode, settings))
 
 
 if __name__ == "__main__":

@@ -121,6 +121,8 @@ def replay_targets(replay: dict[str, Any]) -> list[Target]:
 
 
 def targets() -> list[Target]:
+    from benchmarks import report_runners
+
     found: list[Target] = []
     for part in PARTS:
         if measured := load(part):
@@ -129,18 +131,24 @@ def targets() -> list[Target]:
         found += replay_targets(replay)
     if sweep := load("sweep"):
         found += sweep_targets(sweep)
+    if runners := load("runners"):
+        found += report_runners.targets(runners)
     return found
 
 
 def write_page() -> Path:
     """docs/benchmarks.md from what is stored; a part that was never measured is left out."""
+    from benchmarks import report_gpu, report_runners
+
     sections: dict[str, Callable[[dict[str, Any]], str]] = {
         **{part: partial(_training_section, part) for part in PARTS},
         "replay": _replay_section,
         "images": _images_section,
         "sweep": _sweep_section,
+        "runners": report_runners.section,
     }
     parts = [_HEAD, *(section(measured) for name, section in sections.items() if (measured := load(name)))]
+    parts.append(report_gpu.section(load("gpu")))
     parts.append("## Targets\n\n" + table(("what", "measured", "target", "reached"), [t.row() for t in targets()]))
     if NOTES.exists():
         parts.append(NOTES.read_text().strip())
@@ -151,11 +159,12 @@ def write_page() -> Path:
 _HEAD = """# Benchmarks
 
 Written by `make bench`, or by one part of it: `make bench-ppo`, `bench-dqn`, `bench-sac`, `bench-replay`,
-`bench-images` and `bench-sweep`. The figures are in `benchmarks/results/`. Everything runs in one thread a process,
-and all libraries do the same work: the same environments, rollouts, minibatches, updates and networks, and the same
-evaluation (the deterministic policy in environments of its own: 5 episodes after each tenth of the budget, 20 at the
-end). Wall-clock time includes that evaluation. Libraries alternate within each repeat, so that what drifts on the
-machine strikes all of them. Whether the algorithms learn is another page: [proof of learning](learning.md)."""
+`bench-images`, `bench-sweep`, `bench-runners` and `bench-gpu`. The figures are in `benchmarks/results/`. Everything
+runs in one thread a process, and all libraries do the same work: the same environments, rollouts, minibatches, updates
+and networks, and the same evaluation (the deterministic policy in environments of its own: 5 episodes after each tenth
+of the budget, 20 at the end). Wall-clock time includes that evaluation. Libraries alternate within each repeat, so that
+what drifts on the machine strikes all of them. Whether the algorithms learn is another page:
+[proof of learning](learning.md)."""
 _TITLES = {"ppo": "PPO", "dqn": "DQN", "sac": "SAC"}
 
 

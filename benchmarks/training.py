@@ -46,7 +46,7 @@ def measure(
     return {
         "env_steps_per_seed": next(iter(setups.values())),
         "repeats": repeats,
-        "setups": {setup: {side: _summary(taken) for side, taken in by.items()} for setup, by in runs.items()},
+        "setups": {setup: {side: summary(taken) for side, taken in by.items()} for setup, by in runs.items()},
     }
 
 
@@ -56,7 +56,7 @@ def _warm_the_cache(part: str) -> None:
             ours("benchmarks.ours_training", setup, str(ALL_SETUPS[setup].env_steps // 10), seeds, "on")
 
 
-def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     names = ("env_steps_per_s", "training_env_steps_per_s", "first_tenth_s", "peak_rss_mb", "return_mean", "command_s")
     compiled = {"compiled": all(run["compiled"] for run in runs)} if "compiled" in runs[0] else {}
     return {**{name: median(run[name] for run in runs) for name in names}, **compiled, "runs": runs}

@@ -75,7 +75,7 @@ _DQN: dict[str, Any] = {
     "target_update_interval": 10, "train_freq": 256, "gradient_steps": 128, "exploration_fraction": 0.16,
     "exploration_final_eps": 0.04,
 }  # fmt: skip
-# 256 rows at least: fewer than a minibatch, and one library would wait where the other draws rows twice.
+# From a whole minibatch on: neither library draws a row twice for the first ones.
 _SAC: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 256, "buffer_size": 100_000, "learning_starts": 256}
 DQN_SETUPS = {
     f"dqn_{hidden}": OffPolicySetup(
@@ -91,6 +91,12 @@ SAC_SETUPS = {
 }
 PARTS: dict[str, Mapping[str, Setup | OffPolicySetup]] = {"ppo": SETUPS, "dqn": DQN_SETUPS, "sac": SAC_SETUPS}
 ALL_SETUPS: dict[str, Setup | OffPolicySetup] = {**SETUPS, **DQN_SETUPS, **SAC_SETUPS}
+
+# What RLlib does by default: batches of about 500 rows, each learned from twice, and two runners.
+APPO_WORK: dict[str, Any] = {
+    "num_env_runners": 2, "n_envs": 8, "n_steps": 64, "n_epochs": 2, "learning_rate": 5e-4, "gamma": 0.99,
+}  # fmt: skip
+APPO_ENV_STEPS = 102_400
 
 # The sweep: hyperparameters of "short", of which these are searched.
 SEARCHED = {

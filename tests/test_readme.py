@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -26,10 +27,19 @@ def python_block(holding: str) -> str:
     return next(block for block in blocks if holding in block)
 
 
-def run_script(path: Path, *options: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+def run_script(path: Path, *options: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(path), *options], capture_output=True, text=True, timeout=timeout_s, cwd=path.parent
     )
+
+
+def ended(script: Path, *options: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of the script as a program; in this process, which has imported everything already."""
+    monkeypatch.setattr(sys, "argv", [str(script), *options])
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(script), run_name="__main__")
+    assert isinstance(exit_.value.code, int)
+    return exit_.value.code
 
 
 def test_the_first_script_trains_saves_and_restores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,19 +84,23 @@ def test_every_link_and_picture_of_the_readme_exists() -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_an_experiment_explains_its_options(script: Path) -> None:
-    done = run_script(script, "--help")
-    assert done.returncode == 0, done.stderr
-    assert "--env-steps" in done.stdout
-    assert "--trials" in done.stdout
+def test_an_experiment_explains_its_options(
+    script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(script, "--help", monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
+    assert "--env-steps" in said
+    assert "--trials" in said
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_an_experiment_answers_bad_input_in_a_line(script: Path, tmp_path: Path) -> None:
-    done = run_script(script, "--trials", "0", "--storage", str(tmp_path))
-    assert done.returncode == 2
-    assert "trials" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_an_experiment_answers_bad_input_in_a_line(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(script, "--trials", "0", "--storage", str(tmp_path), monkeypatch=monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert "trials" in said
+    assert "Traceback" not in said
     assert not list(tmp_path.iterdir())
 
 
@@ -99,6 +113,7 @@ def commands_of(script: Path) -> list[list[str]]:
 COMMANDS = [(script, words) for script in SCRIPTS for words in commands_of(script)]
 EXTRAS = {
     "pong_ppo": "ale_py",
+    "pong_impala": "ale_py",
     "halfcheetah_sac": "mujoco",
     "multi_agent_ppo": "pettingzoo",
     "self_play": "pettingzoo",

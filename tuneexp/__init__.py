@@ -10,9 +10,11 @@ __version__ = "0.1.0"
 # Loaded on first use: `import tuneexp` itself stays free of torch, Ray and MLflow.
 _LAZY = {
     "A2C": "tuneexp.algorithms.a2c",
+    "APPO": "tuneexp.algorithms.appo",
     "AlgorithmSpec": "tuneexp.algorithms.spec",
     "DDPG": "tuneexp.algorithms.ddpg",
     "DQN": "tuneexp.algorithms.dqn",
+    "IMPALA": "tuneexp.algorithms.impala",
     "MultiAgentBatch": "tuneexp.data.multi_agent_batch",
     "MultiAgentSpec": "tuneexp.algorithms.multi_agent",
     "PPO": "tuneexp.algorithms.ppo",

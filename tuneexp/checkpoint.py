@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tuneexp.errors import CheckpointError
+from tuneexp.remote_folders import local_copy
 
 FORMAT_VERSION, OLDEST_VERSION = 2, 2
 STATE_FILE = "state.json"
@@ -73,8 +74,15 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def read_header(folder: str | Path) -> Tree:
-    """The JSON part, checked. Raises `CheckpointError` for what is no checkpoint of this format."""
-    path = Path(folder) / STATE_FILE
+    """The JSON part, checked. Raises `CheckpointError` for what is no checkpoint of this format.
+
+    folder: a path, or the URI of a checkpoint in an object store."""
+    with local_copy(folder) as here:
+        return _read_header(here, folder)
+
+
+def _read_header(here: Path, folder: str | Path) -> Tree:
+    path = here / STATE_FILE
     try:
         state = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
@@ -98,10 +106,15 @@ def read_header(folder: str | Path) -> Tree:
 
 
 def read(folder: str | Path) -> Tree:
-    """The whole tree, tensors as torch tensors. Raises `CheckpointError`."""
-    state = read_header(folder)
+    """The whole tree, tensors as torch tensors. Raises `CheckpointError`. folder: a path or a URI."""
+    with local_copy(folder) as here:
+        return _read(here, folder)
+
+
+def _read(here: Path, folder: str | Path) -> Tree:
+    state = _read_header(here, folder)
     try:
-        tensors = load_file(Path(folder) / TENSOR_FILE)
+        tensors = load_file(here / TENSOR_FILE)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"the checkpoint {folder} is damaged: {TENSOR_FILE}: {error}") from None
     try:

@@ -25,6 +25,10 @@ class CheckpointError(UserError):
     """A checkpoint that can't be loaded here: damaged, newer, or of something else."""
 
 
+class LearnerLost(TuneexpError):
+    """Learner processes died more often than is forgiven: the trial goes on from its checkpoint, or fails."""
+
+
 class RunnerLost(TuneexpError):
     """Env runners died or hung more often than is forgiven: the trial goes on from its checkpoint, or fails."""
 

@@ -31,14 +31,15 @@ class AlgorithmTrainable(Trainable):
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory | None:
-        """One CPU, and what its env runners take. A configuration that can't be read is left to `setup` to refuse."""
+        """One CPU, and what its env runners and learners take. What can't be read is left to `setup` to refuse."""
         try:
             trial_config = TrialConfig.parse(config, "the trial")
             spec = cls.bound_spec or load_spec(trial_config.algorithm)
             cfg = spec.config_class.parse(trial_config.hyperparameters, spec.name)
         except UserError:
             return None
-        return PlacementGroupFactory(bundles_of(cfg)) if cfg.num_env_runners else None
+        bundles = bundles_of(cfg)
+        return PlacementGroupFactory(bundles) if len(bundles) > 1 else None
 
     def setup(self, config: dict[str, Any]) -> None:
         torch.set_num_threads(1)

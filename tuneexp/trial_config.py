@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
@@ -19,6 +20,15 @@ def _lasting(hyperparameters: dict[str, Any]) -> dict[str, Any]:
 
 # Of an algorithm. A network of the user's own, a class or a relative path, is kept as an address that lasts.
 Hyperparameters = Annotated[dict[str, Any], AfterValidator(_lasting)]
+
+
+def _known_device(device: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise ValueError("write cpu, cuda, cuda:1 (the second GPU) or auto (a GPU where there is one)")
+    return device
+
+
+Device = Annotated[str, AfterValidator(_known_device)]
 Wrapper = str | dict[str, dict[str, Any] | None]
 EnvBackend = Literal["auto", "sync", "async", "native", "envpool"]
 
@@ -26,6 +36,7 @@ ENV_BACKEND_HELP = (
     "What steps the environments: the id's own vector environment (native), one after another (sync), a process each "
     "(async), envpool; auto takes native where there is one, else sync."
 )
+DEVICE_HELP = "Where networks learn and act: cpu, cuda, cuda:1, or auto (a GPU where there is one)."
 WRAPPERS_HELP = (
     "Wrappers around each environment, applied in this order: names (ClipAction), module:Class or path/file.py:Class, "
     "with arguments as {NAME: {argument: value}}. Evaluation wraps its environments too."
@@ -70,6 +81,7 @@ class TrialConfig(Config):
     evaluation: EvaluationConfig = Field(default_factory=lambda: EvaluationConfig.model_validate({}))
     objective: ObjectiveConfig = Field(default_factory=lambda: ObjectiveConfig.model_validate({}))
     compile: Literal["auto", "on", "off"] = Field("auto", description="Compile the gradient step.")
+    device: Device = Field("cpu", description=DEVICE_HELP)
     expected_trials: int = Field(1, ge=1, description="Trials that will share the compiled programs of one worker.")
     trial_number: int | None = Field(None, description="Number of the searcher's suggestion.")
 

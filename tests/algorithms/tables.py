@@ -24,6 +24,20 @@ class QTable(nn.Module):
         return torch.tensordot(obs, self.table, dims=1)
 
 
+class PolicyTable(nn.Module):
+    """One-hot states: logits policy[state], value value[state]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.policy, self.value_of = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+
+    def dist_and_value(self, obs: Tensor) -> tuple[Categorical, Tensor]:
+        return Categorical(obs @ self.policy), self.value(obs)
+
+    def value(self, obs: Tensor) -> Tensor:
+        return obs @ self.value_of
+
+
 class _Factor(nn.Module):
     def __init__(self) -> None:
         super().__init__()

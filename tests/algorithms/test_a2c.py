@@ -7,23 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn, optim
+from torch import Tensor, optim
 
-from tests.algorithms.tables import Parameters, column, one_hot, view
+from tests.algorithms.tables import Parameters, PolicyTable, column, one_hot, view
 from tests.algorithms.trials import trial_of
 from tuneexp.algorithms.a2c import A2CConfig, a2c_loss
 from tuneexp.rl.distributions import Categorical
-
-
-class Policy(nn.Module):
-    """One-hot states: logits policy[state], value value[state]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.policy, self.value = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
-
-    def dist_and_value(self, obs: Tensor) -> tuple[Categorical, Tensor]:
-        return Categorical(obs @ self.policy), obs @ self.value
 
 
 def batch() -> dict[str, Tensor]:
@@ -35,7 +24,7 @@ def batch() -> dict[str, Tensor]:
 
 
 def parameters() -> Parameters:
-    return Parameters(Policy(), {"policy": [[0.0, math.log(3.0)], [0.0, 0.0]], "value": [1.0, 0.0]}, {})
+    return Parameters(PolicyTable(), {"policy": [[0.0, math.log(3.0)], [0.0, 0.0]], "value_of": [1.0, 0.0]}, {})
 
 
 def settings(**changes: Any) -> Any:
@@ -58,7 +47,7 @@ def test_the_gradient_is_the_advantage_times_that_of_the_log_probability() -> No
     # d log p(a) / d logits = one hot - p, times -advantage / 2 rows.
     torch.testing.assert_close(torch.tensor(gradients["policy"]), torch.tensor([[0.25, -0.25], [0.25, -0.25]]))
     # vf_coef * 2 * error / 2 rows.
-    assert gradients["value"] == [-1.0, 0.5]
+    assert gradients["value_of"] == [-1.0, 0.5]
 
 
 def test_normalised_advantages_have_mean_0_and_deviation_1() -> None:
@@ -71,7 +60,7 @@ def test_normalised_advantages_have_mean_0_and_deviation_1() -> None:
 def test_steps_of_sequences_that_do_not_count_change_nothing() -> None:
     """Sequences [L, B] of a network with memory; here L is 2 and B is 1, and `unroll` looks at each step alone."""
 
-    class Steps(Policy):
+    class Steps(PolicyTable):
         def unroll(self, obs: Tensor, state: Tensor, start: Tensor) -> tuple[Categorical, Tensor]:
             return self.dist_and_value(obs)
 

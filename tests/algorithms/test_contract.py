@@ -13,6 +13,7 @@ from tuneexp.testing.config_facts import compiled_equals_eager
 
 SMALL = {"hidden_sizes": [16]}
 ON_POLICY: dict[str, Any] = {"n_envs": 4, "learning_rate": 5e-3, "model": SMALL}
+FAST = {"learning_rate": 0.01}
 PPO: dict[str, Any] = {**ON_POLICY, "n_steps": 32, "batch_size": 64, "n_epochs": 8}
 REPLAY: dict[str, Any] = {
     "n_envs": 8, "learning_rate": 5e-3, "learning_starts": 128, "batch_size": 64, "buffer_size": 1000, "train_freq": 1,
@@ -29,6 +30,10 @@ TestRecurrentPPO = contract(
     action_kinds=["discrete"],
 )  # fmt: skip
 TestA2C = contract("a2c", {**ON_POLICY, "n_steps": 8})
+TestIMPALA = contract("impala", {**ON_POLICY, **FAST, "n_steps": 4, "ent_coef": 0.0}, budget_env_steps=2048)
+TestAPPO = contract(
+    "appo", {**ON_POLICY, **FAST, "n_steps": 16, "batch_size": 64, "n_epochs": 4}, budget_env_steps=2048
+)
 TestDQN = contract("dqn", DQN)
 TestPrioritizedDQN = contract("dqn", {**DQN, "prioritized": True})
 TestRainbow = contract("dqn", RAINBOW)

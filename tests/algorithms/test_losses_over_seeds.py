@@ -16,6 +16,8 @@ RAINBOW = {"double": True, "dueling": True, "noisy": True, "prioritized": True, 
 CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a2c discrete": ("a2c", "CartPole-v1", {"ent_coef": 0.01}),
     "a2c continuous": ("a2c", "Pendulum-v1", {"normalize_advantage": True}),
+    "impala": ("impala", "CartPole-v1", {}),
+    "appo": ("appo", "Pendulum-v1", {"batch_size": 32, "n_epochs": 2}),
     "dqn": ("dqn", "CartPole-v1", {}),
     "rainbow": ("dqn", "CartPole-v1", {**RAINBOW, "distributional": True}),
     "qrdqn": ("qrdqn", "CartPole-v1", {"n_quantiles": 5}),

@@ -213,6 +213,13 @@ def test_agents_of_one_policy_need_the_same_spaces() -> None:
         built(SHARED_PPO, Odd)
 
 
+def test_an_asynchronous_algorithm_and_a_gpu_are_refused() -> None:
+    with pytest.raises(UserError, match="policy 'shared': appo samples by itself"):
+        built(MultiAgentSpec("t", policies(shared="appo")))
+    with pytest.raises(UserError, match="several policies learn on the CPU"):
+        built(PAIR, device="cuda")
+
+
 def test_settings_of_single_agent_environments_are_refused() -> None:
     with pytest.raises(UserError, match="wrappers are for gymnasium environments"):
         built(PAIR, wrappers=["ClipAction"])

@@ -31,6 +31,8 @@ ON_POLICY, REPLAY = {"n_steps": 8}, {"learning_starts": 16, "buffer_size": 100, 
 CASES: dict[str, tuple[type, dict[str, Any], str, dict[str, Any]]] = {
     "ppo": (Wide, {"width": 5}, "CartPole-v1", {**ON_POLICY, "batch_size": 8}),
     "a2c": (Wide, {"width": 5}, "Pendulum-v1", ON_POLICY),
+    "impala": (Wide, {"width": 5}, "CartPole-v1", ON_POLICY),
+    "appo": (Wide, {"width": 5}, "CartPole-v1", {**ON_POLICY, "batch_size": 8}),
     "dqn": (Wide, {"width": 5}, "CartPole-v1", REPLAY),
     "sac": (Parts, {"spread": True}, "Pendulum-v1", REPLAY),
     "tqc": (Parts, {"spread": True, "n_quantiles": 5}, "Pendulum-v1", {**REPLAY, "n_quantiles": 5}),

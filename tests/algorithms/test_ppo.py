@@ -73,8 +73,8 @@ def test_value_clipping_holds_the_prediction_near_the_old_one(trial: Trial) -> N
 def test_the_kl_stop_is_asked_for_beyond_one_and_a_half_times_the_target(trial: Trial) -> None:
     minibatch = minibatch_of(rollout_batch(trial))
     minibatch["log_prob"] = minibatch["log_prob"] - 0.2  # k3: e^0.2 - 1 - 0.2 = 0.0214
-    assert loss_at(trial, minibatch, target_kl=0.0150)[1]["skip_update"] == 0.0
-    assert loss_at(trial, minibatch, target_kl=0.0140)[1]["skip_update"] == 1.0
+    assert loss_at(trial, minibatch, target_kl=0.0150)[1]["skip_update"] <= 0.0
+    assert loss_at(trial, minibatch, target_kl=0.0140)[1]["skip_update"] > 0.0
     assert "skip_update" not in loss_at(trial, minibatch)[1]
 
 

@@ -21,7 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
 def trial_of(algorithm: str, env: str, seeds: Sequence[int], budget_env_steps: int = 128, **changes: Any) -> Trial:
     """changes: fields of `TrialConfig`; anything else is a hyperparameter."""
     of_trial = {key: changes.pop(key) for key in list(changes) if key in TrialConfig.model_fields}
-    kind = SMALL["on" if algorithm in ("a2c", "ppo") else "off"]
+    kind = SMALL["on" if algorithm in ("a2c", "ppo", "impala", "appo") else "off"]
     defaults: dict[str, Any] = {
         "algorithm": algorithm, "env": env, "seeds": list(seeds), "budget_env_steps": budget_env_steps,
         "report_every_env_steps": budget_env_steps, "evaluation": {"episodes": 1, "final_episodes": 1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -63,6 +64,7 @@ def test_a_measurement_of_other_hyperparameters_is_not_shown(tmp_path: Any, monk
     path = tmp_path / f"{CARTPOLE.name}.json"
     path.write_text(json.dumps({"task": asked}))
     assert learning.stored(CARTPOLE) is not None
+    assert learning.stored(dataclasses.replace(CARTPOLE, note="in other words")) is not None
     asked["hyperparameters"]["gamma"] = 0.5
     path.write_text(json.dumps({"task": asked}))
     assert learning.stored(CARTPOLE) is None

@@ -180,7 +180,10 @@ def test_a_wrong_space_is_refused_before_any_trial(tuneexp: Cli, tmp_path: Path,
         (["--set", "batch_size=100000"], "batch_size"),
         (["--name", "../escape"], "sweep name"),
         (["--address", "127.0.0.1:1"], "no Ray cluster at '127.0.0.1:1'"),
-        (["--address", "ray://127.0.0.1:99999"], "no Ray cluster"),
+        (["--address", "ray://127.0.0.1:99999"], "tuneexp sweep --address auto"),
+        (["--address", "10.1.2.3"], "write --address HOST:6379"),
+        (["--address", "no-such-host.invalid:6379"], "no Ray cluster at 'no-such-host.invalid:6379'"),
+        (["--checkpoints", "s4://bucket"], "write s3://bucket/folder"),
     ],
 )
 def test_a_wrong_sweep_is_refused_before_any_trial(tuneexp: Cli, tmp_path: Path, more: list[str], says: str) -> None:

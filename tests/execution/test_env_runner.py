@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from tests.execution.envs import Clockwork
 from tests.small import small_trial
+from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.group import EnvRunnerGroup, LocalRunners
@@ -114,6 +116,25 @@ def test_normalised_observations_are_learned_from_and_frozen_in_evaluation() -> 
     assert fragment["obs"].mean(dim=(0, 1, 2)).abs().max() < 1.0
     assert (normaliser.state_dict()["obs_count"] > before["obs_count"]).all()
     assert not (normaliser.state_dict()["obs_mean"][0] == normaliser.state_dict()["obs_mean"][1]).all(), "per seed"
+
+
+@pytest.mark.parametrize("autoreset", ["same_step", "disabled"])
+def test_a_final_observation_is_scaled_like_the_others(
+    autoreset: Literal["same_step", "disabled"], trial: Trial
+) -> None:
+    """It is no part of the next row there: a truncation would bootstrap from what the network never sees."""
+    envs = SeedEnvs(Clockwork, trial.config.seeds, 2, autoreset=autoreset)
+    normaliser = RunningNormaliser(2, envs.observation_space, norm_reward=False)
+    runners = LocalRunners(EnvRunner(envs, trial._policy(), normaliser))
+    group = EnvRunnerGroup(trial._policy(), runners, trial.config.seeds, normaliser)
+    group.sample(39)
+    expected = {time: normaliser.normalise(np.full((2, 2, 2), time / 5, np.float32))[0, 0, 0] for time in (3, 5)}
+    assert abs(expected[5] - 1.0) > 0.1
+    fragment = group.sample(39)
+    for flag, time in (("truncated", 5), ("terminated", 3)):
+        final = fragment["next_obs"][fragment[flag]]
+        assert len(final) > 0
+        torch.testing.assert_close(final[:, 0], torch.full((len(final),), float(expected[time])))
 
 
 def test_training_returns_are_of_unscaled_rewards() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import ray
 import torch
 
 from tests.execution.envs import Clockwork
@@ -140,6 +142,37 @@ def test_a_killed_and_a_hung_runner_are_replaced_while_the_trial_goes_on(tmp_pat
     assert first["train/return_mean"] == pytest.approx(last["train/return_mean"], abs=2.0)
 
 
+def test_a_training_whose_runners_are_killed_again_and_again_ends_with_the_right_number_of_steps() -> None:
+    before, rollouts = set(runner_pids()), 20
+    trial = remote_trial(2, rollouts=rollouts, report_every_env_steps=10**6)
+    over, killed = threading.Event(), []
+
+    def kill_every_few_seconds() -> None:
+        while not over.wait(2.0):
+            alive = set(runner_pids()) - before
+            if len(alive) == 2 and killed_are_replaced():
+                killed.append(max(alive))
+                os.kill(killed[-1], signal.SIGKILL)
+
+    def killed_are_replaced() -> bool:
+        return trial.group.runners.restarts == len(killed)
+
+    killer = threading.Thread(target=kill_every_few_seconds, daemon=True)
+    killer.start()
+    while not trial.done or len(killed) < 3:
+        trial._training_step()
+    over.set()
+    killer.join()
+    updates = trial.learner.n_updates
+    steps = trial.group.env_steps
+    trial._training_step()  # also the last one that was killed is replaced
+    assert trial.group.runners.restarts == len(killed) >= 3
+    assert steps == trial.env_steps - 128 >= rollouts * 64
+    assert updates == steps // 128 * 2 * (128 // 16), "two epochs of minibatches of 16 rows from each rollout"
+    assert not trial.learner.failed.any()
+    trial.close()
+
+
 def test_a_runner_that_dies_again_and_again_ends_the_trial_with_a_reason() -> None:
     trial = remote_trial(1, env=f"{__file__}:Suicidal", max_env_runner_restarts=1)
     with pytest.raises(RunnerLost, match=r"died more than 1 times \(max_env_runner_restarts\)"):
@@ -183,6 +216,19 @@ def test_replay_learns_from_remote_runners_with_noise_of_one_draw_a_step() -> No
         trial.close()
     for name, leaf in local.learner.parameters.items():
         torch.testing.assert_close(remote.learner.parameters[name], leaf, rtol=1e-3, atol=1e-5)
+
+
+def test_fragments_and_weights_leave_the_object_store_again() -> None:
+    """With 1.5 MB of weights a time, 150 times fill the store of this Ray (128 MB) twice over."""
+    trial = remote_trial(2, model={"hidden_sizes": [256, 512]})
+    references = []
+    for _ in range(150):
+        trial.group.sync_weights(trial.learner.parameters)
+        trial.group.sample(2)
+        references.append(len(ray._private.worker.global_worker.core_worker.get_all_reference_counts()))
+    trial.close()
+    assert sum(leaf.numel() * 4 for leaf in trial.learner.parameters.values()) * 150 > 2 * 128 * 2**20
+    assert max(references[50:]) <= max(references[:50])
 
 
 def test_an_environment_that_can_not_be_sent_is_refused_in_a_line() -> None:

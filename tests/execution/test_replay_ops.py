@@ -14,7 +14,6 @@ from tests.small import parameters_of, same
 from tuneexp.algorithms.dqn import DQN
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.algorithms.spec import AlgorithmSpec, replace
-from tuneexp.data.prioritized import PrioritizedReplay
 from tuneexp.errors import UserError
 from tuneexp.trial import Trial
 from tuneexp.trial_config import TrialConfig
@@ -77,21 +76,47 @@ def test_a_trial_restored_without_its_buffer_collects_before_it_learns_on() -> N
 
 
 @pytest.mark.parametrize("prioritized", [False, True])
-def test_what_a_seed_draws_does_not_depend_on_whether_others_have_rows_enough(prioritized: bool) -> None:
-    """Reset rows fall at each seed's own times, so they fill their first minibatch at different ones."""
-    changes = {"learning_starts": 0, "train_freq": 1, "gradient_steps": 1, "batch_size": 30, "prioritized": prioritized}
-    together = replay_trial((0, 1, 2), **changes)
-    alone = [replay_trial((seed,), **changes) for seed in (0, 1, 2)]
-    ragged = False
-    for _ in range(24):
+def test_learning_starts_when_it_was_said_though_a_minibatch_is_larger(prioritized: bool) -> None:
+    """As in Stable-Baselines3: of 40 steps, minibatches of 256 rows."""
+    trial = replay_trial(batch_size=256, prioritized=prioritized)
+    updates = []
+    for _ in range(6):
+        trial._training_step()
+        updates.append(trial.learner.n_updates)
+    assert updates == [0, 0, 0, 0, 2, 4]
+    assert trial.learner.log.taken().tolist() == [4, 4]
+    assert (trial.experience.buffer.size < 50).all()  # type: ignore[union-attr]
+
+
+def test_nothing_is_learned_before_a_window_of_n_steps_is_complete() -> None:
+    trial = replay_trial(learning_starts=0, train_freq=1, gradient_steps=1, n_step=4)
+    before = parameters_of(trial)
+    for n_steps in range(1, 6):
+        trial._training_step()
+        assert same(parameters_of(trial), before) == (n_steps < 4)
+
+
+def spoil(trial: Trial, index: int) -> None:
+    """The seed turns NaN, as divergence would have it."""
+    for leaf in trial.learner.parameters.values():
+        leaf[index] = float("nan")
+
+
+@pytest.mark.parametrize("prioritized", [False, True])
+def test_what_a_seed_draws_does_not_depend_on_who_learns_beside_it(prioritized: bool) -> None:
+    """Nor on whether it learns itself: alone, a seed that has diverged leaves nobody who does."""
+    together = replay_trial((0, 1, 2), prioritized=prioritized)
+    alone = [replay_trial((seed,), prioritized=prioritized) for seed in (0, 1, 2)]
+    spoil(together, 1)
+    spoil(alone[1], 0)
+    for _ in range(8):
         together._training_step()
-        enough = (together.experience.buffer.size >= 30).tolist()  # type: ignore[union-attr]
-        ragged |= len(set(enough)) > 1
         for index, single in enumerate(alone):
             single._training_step()
             own = single.learner.generators[0].get_state()
             assert torch.equal(together.learner.generators[index].get_state(), own)
-    assert ragged, "else this test says nothing"
+    assert together.learner.failed.tolist() == [False, True, False]
+    assert alone[1].learner.resting
 
 
 def reading_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Tensor]]:
@@ -116,18 +141,13 @@ def test_priorities_go_back_to_the_rows_that_they_are_of() -> None:
 
 
 def test_a_seed_that_did_not_learn_sets_no_priorities() -> None:
-    changes = {"learning_starts": 0, "train_freq": 1, "batch_size": 30, "prioritized": True, "prioritized_alpha": 1.0}
-    trial = replay_trial((0, 1, 2), READING, **changes)
-    buffer = trial.experience.buffer  # type: ignore[union-attr]
-    assert isinstance(buffer, PrioritizedReplay)
-    seen_resting = False
-    while not (buffer.size >= 30).all():
+    trial = replay_trial((0, 1, 2), READING, prioritized=True, prioritized_alpha=1.0)
+    spoil(trial, 1)
+    for _ in range(12):
         trial._training_step()
-        for size, priorities in zip(buffer.size.tolist(), buffer.state_dict()["priorities"], strict=True):
-            if size < 30:
-                seen_resting |= bool((buffer.size >= 30).any())
-                assert (priorities == 1.0).all()
-    assert seen_resting
+    assert trial.learner.failed.tolist() == [False, True, False]
+    changed = [bool((own != 1.0).any()) for own in trial.experience.buffer.state_dict()["priorities"]]  # type: ignore[union-attr]
+    assert changed == [True, False, True]
 
 
 def weighing_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Tensor]]:

@@ -18,6 +18,7 @@ from tests.faults.process_tree import is_alive, kill_tree
 SPACE = "learning_rate: {loguniform: [1.0e-4, 1.0e-2]}\ngamma: {uniform: [0.9, 0.999]}\n"
 # Small rollouts and few epochs: about a second of real training a trial.
 FIXED = ["n_envs=2", "n_steps=32", "batch_size=64", "n_epochs=2"]
+ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S, END_TIMEOUT_S = 120.0, 240.0
 BUDGET, REPORTS = 2000, 10
 
@@ -33,6 +34,8 @@ class Sweep:
     concurrency: int = 1
     name: str = "s"
     algorithm: str = "ppo"
+    env: str = "CartPole-v1"
+    options: tuple[str, ...] = ()
     killed: list[int] = field(default_factory=list)
 
     def command(self) -> list[str]:
@@ -42,11 +45,11 @@ class Sweep:
             return ["resume", self.name, "--storage", str(self.storage), "--json"]
         fixed = [part for setting in FIXED for part in ("--set", setting)]
         return [
-            "sweep", "--algorithm", self.algorithm, "--env", "CartPole-v1",
+            "sweep", "--algorithm", self.algorithm, "--env", self.env,
             "--space", str(space), "--trials", str(self.trials), "--seeds", str(self.seeds),
             "--env-steps", str(BUDGET), "--scheduler", self.scheduler, "--concurrency", str(self.concurrency),
             "--name", self.name, "--storage", str(self.storage),
-            "--compile", "off", "--json", *fixed,
+            "--compile", "off", "--json", *fixed, *self.options,
         ]  # fmt: skip
 
     @property
@@ -56,7 +59,7 @@ class Sweep:
     def start(self, pause_at: str = "", mark: Path | None = None) -> subprocess.Popen[str]:
         """The next command (a sweep, then its resumes), in a session of its own."""
         environment = {**os.environ, "TUNEEXP_TEST_PAUSE": pause_at, "TUNEEXP_TEST_MARK": str(mark or "")}
-        environment["PYTHONPATH"] = str(Path(__file__).parent / "pause")
+        environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent / "pause"), str(ROOT)])
         log = (self.storage.parent / "driver.log").open("a")
         return subprocess.Popen(
             [sys.executable, "-m", "tuneexp", *self.command()],

@@ -20,7 +20,7 @@ TOLD = "tuneexp.sweep.searchers:StudySearcher.on_trial_complete:after:{}"
 SNAPSHOT_HALF_WRITTEN = "tuneexp.sweep.folder:replace:before:{}"
 CHECKPOINT_RENAME = "tuneexp.checkpoint:_put_in_place:{}:{}"
 MLFLOW_RUN = "mlflow.tracking.client:MlflowClient.create_run:{}:{}"
-PUTTING_BACK = "tuneexp.sweep.snapshot:write_atomically:after:{}"
+PUTTING_BACK = "tuneexp.sweep.place:write_atomically:after:{}"
 RESTORING = "ray.tune.execution.tune_controller:TuneController.resume:after:1"
 
 
@@ -126,3 +126,19 @@ def test_an_algorithm_of_a_persons_own_file_survives_a_kill(tmp_path: Path, undi
     command = [sys.executable, "-m", "tuneexp", "evaluate", result["best"]["checkpoint"], "--episodes", "2", "--json"]
     output = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True).stdout
     assert json.loads(output)["episodes"] == 2
+
+
+def test_checkpoints_under_a_uri_survive_a_kill(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    """Tune reads its own state back from there; what the sweep itself writes stays in its folder."""
+    place = (tmp_path / "far").as_uri()
+    sweep = Sweep(tmp_path / "runs", options=("--checkpoints", place))
+    sweep.kill_after_reports(14)
+    result = sweep.finish()
+    assert findings(result) == findings(undisturbed)
+    kept = sorted((tmp_path / "far" / "s").glob("trial_*/checkpoint_*"))
+    assert [trial["checkpoint"] for trial in result["trials"]] == [path.as_uri() for path in kept]
+    assert not list(sweep.folder.glob("trial_*"))
+    _, children, _ = sweep.mlflow_runs()
+    assert {run.data.tags["checkpoint"] for run in children} == {path.as_uri() for path in kept}
+    command = [sys.executable, "-m", "tuneexp", "evaluate", result["best"]["checkpoint"], "--episodes", "2", "--json"]
+    assert json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["episodes"] == 2

@@ -14,10 +14,19 @@ from tuneexp.sweep.space import SearchSpace
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 FOLDER = Path(__file__).parents[2] / "search_spaces"
 
-# RL Zoo's hyperparams/*.yml: CartPole-v1 for discrete actions, Pendulum-v1 for continuous ones.
+# RL Zoo's hyperparams/*.yml: CartPole-v1 for discrete actions, Pendulum-v1 for continuous ones. It lacks impala and
+# appo: RLlib's defaults, whose value loss is half of the squared error.
 PUBLISHED: dict[str, dict[str, Any]] = {
     "ppo": {"n_steps": 32, "batch_size": 256, "gae_lambda": 0.8, "gamma": 0.98, "ent_coef": 0.0, "clip_range": 0.2},
     "a2c": {"n_envs": 8, "ent_coef": 0.0},
+    "impala": {
+        "learning_rate": 5e-4, "n_steps": 50, "gae_lambda": 1.0, "ent_coef": 0.01, "vf_coef": 0.25,
+        "max_grad_norm": 40.0,
+    },
+    "appo": {
+        "learning_rate": 5e-4, "n_steps": 50, "batch_size": 400, "n_epochs": 2, "gae_lambda": 1.0, "clip_range": 0.4,
+        "ent_coef": 0.01, "vf_coef": 0.25, "max_grad_norm": 40.0, "normalize_advantage": False,
+    },
     "dqn": {
         "learning_rate": 2.3e-3, "batch_size": 64, "buffer_size": 100000, "learning_starts": 1000, "gamma": 0.99,
         "target_update_interval": 10, "train_freq": 256, "gradient_steps": 128, "exploration_fraction": 0.16,

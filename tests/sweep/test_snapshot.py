@@ -12,6 +12,7 @@ from tuneexp.sweep import snapshot
 from tuneexp.sweep.engine import forget_beyond_snapshot, start_over
 from tuneexp.sweep.folder import SweepFolder, sweep_folder, write_atomically
 from tuneexp.sweep.keeper import drop_older_checkpoints
+from tuneexp.sweep.place import place_of
 
 NAMES = [pattern.replace("*", "2026-01-02_03-04-05") for pattern in snapshot.STATE_PATTERNS]
 
@@ -37,7 +38,7 @@ def test_what_is_put_back_is_exactly_what_was_committed(folder: SweepFolder, tmp
     for pattern in snapshot.STATE_PATTERNS:
         (folder.path / pattern.replace("*", "2027-01-01_00-00-00")).write_text("torn")
     (folder.path / NAMES[0]).write_text("tor")
-    snapshot.put_back(folder)
+    snapshot.put_back(folder, place_of(folder, None))
     state = {path.name: path.read_text() for pattern in snapshot.STATE_PATTERNS for path in folder.path.glob(pattern)}
     assert state == {name: f"old {name}" for name in NAMES}
     assert snapshot.read_records(folder) == records
@@ -93,14 +94,14 @@ def test_what_came_after_the_snapshot_is_forgotten(folder: SweepFolder, tmp_path
         {"trial_id": "bbb", "checkpoint": None},
     ]
     snapshot.commit(folder, stage(tmp_path / "staging", "x"), records)
-    forget_beyond_snapshot(folder)
+    forget_beyond_snapshot(folder, place_of(folder, None))
     assert names(folder) == ["trial_00000_aaa/checkpoint_000003"]
     assert not (folder.path / "trial_00002_ccc").exists()
 
 
 def test_only_checkpoints_before_the_latest_are_dropped(folder: SweepFolder) -> None:
     checkpoints(folder, "trial_00000_aaa", 1, 2, 3)
-    drop_older_checkpoints(folder.path / "trial_00000_aaa" / "checkpoint_000002")
+    drop_older_checkpoints(place_of(folder, None), "trial_00000_aaa/checkpoint_000002")
     assert names(folder) == [f"trial_00000_aaa/checkpoint_{number:06d}" for number in (2, 3)]
 
 
@@ -108,7 +109,7 @@ def test_starting_over_keeps_what_was_asked_and_suggested(folder: SweepFolder) -
     checkpoints(folder, "trial_00000_aaa", 1)
     folder.config_file.write_text("{}")
     folder.suggestions_file.write_text("x")
-    start_over(folder)
+    start_over(place_of(folder, None))
     assert sorted(path.name for path in folder.path.iterdir()) == ["suggestions.jsonl", "sweep.json"]
 
 

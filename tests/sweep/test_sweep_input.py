@@ -53,6 +53,7 @@ def asked(tmp_path: Path, **changes: Any) -> Sweep:
         ({"env_backend": "native", "wrappers": ["ClipReward"]}, "wrappers go around single environments"),
         ({"objective": {"kind": "lst"}}, "objective/kind"),
         ({"name": "a/b"}, "sweep name 'a/b'"),
+        ({"checkpoints": "s3://key:secret@bucket/x"}, "environment of all nodes"),
     ],
 )
 def test_bad_input_is_refused_and_nothing_is_written(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

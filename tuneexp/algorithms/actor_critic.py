@@ -1,4 +1,4 @@
-"""What PPO and A2C share: rollouts, a policy that is sampled, and generalised advantages of a value function.
+"""What PPO, A2C and their kin share: rollouts, a policy that is sampled, and advantages of a value function.
 
 Each function serves plain and recurrent networks. With a recurrent one, fragments hold `state`, `next_state` and
 `start`, and minibatches are sequences, [L, B, ...], of which `mask` says which steps count."""
@@ -77,8 +77,8 @@ def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.M
         _refuse_scaled_mask(observation_space, cfg.action_mask)
     if isinstance(cfg.model, str):
         return OwnActorCritic(
-            cfg.model, observation_space, action_space, owner="an actor-critic (ppo, a2c)", kwargs=cfg.model_kwargs,
-            action_mask=cfg.action_mask,
+            cfg.model, observation_space, action_space, owner="an actor-critic (ppo, a2c, impala, appo)",
+            kwargs=cfg.model_kwargs, action_mask=cfg.action_mask,
         )  # fmt: skip
     return ActorCritic(observation_space, action_space, action_mask=cfg.action_mask, **cfg.model.model_dump())
 
@@ -127,6 +127,11 @@ def advantages(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict
 def policy_and_value(nets: Nets, batch: Mapping[str, Tensor]) -> tuple[Distribution, Tensor]:
     """The distribution of actions and the value of each row, [B], or step of a sequence, [L, B]: from the state stored
     at its first step, zeroed where an episode starts within it."""
+    return policy_and_value_of(nets.online, batch)
+
+
+def policy_and_value_of(net: Any, batch: Mapping[str, Tensor]) -> tuple[Distribution, Tensor]:
+    """The same of `net`, which is `nets.online` or `nets.target`."""
     if "state" not in batch:
-        return nets.online.dist_and_value(batch["obs"])
-    return nets.online.unroll(batch["obs"], batch["state"][0], batch["start"])
+        return net.dist_and_value(batch["obs"])
+    return net.unroll(batch["obs"], batch["state"][0], batch["start"])

@@ -30,6 +30,10 @@ class AlgorithmConfig(Config):
     n_envs: int = structural(8, "Parallel environments per seed.", ge=1)
     normalize_observation: bool = structural(False, "Scale observations by running mean and deviation, per seed.")
     normalize_reward: bool = structural(False, "Scale rewards by the deviation of the discounted return, per seed.")
+    num_learners: int = structural(
+        0, "Processes that share the seeds, or the rows of minibatches, when learning; 0: the trial's own learns.", ge=0
+    )
+    num_gpus_per_learner: float = structural(0.0, "GPUs that each learner reserves; 0: it computes on the CPU.", ge=0.0)
     num_env_runners: int = structural(
         0, "Processes that share the environments of all seeds, as Ray actors; 0: the trial's own samples.", ge=0
     )

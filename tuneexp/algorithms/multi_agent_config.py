@@ -13,8 +13,11 @@ from tuneexp.config import AtMost, Config, merged, structural
 from tuneexp.errors import UserError
 from tuneexp.trial_config import TrialConfig
 
-# What is one for all policies: the environments, and what steps them (the trial's own process).
-SHARED = ("n_envs", "num_env_runners", "num_cpus_per_env_runner", "sample_timeout_s", "max_env_runner_restarts")
+# What is one for all policies: the environments, and who steps them and learns (the trial's own process).
+SHARED = (
+    "n_envs", "num_env_runners", "num_cpus_per_env_runner", "sample_timeout_s", "max_env_runner_restarts",
+    "num_learners", "num_gpus_per_learner",
+)  # fmt: skip
 
 
 class MultiAgentConfig(Config):
@@ -26,6 +29,8 @@ class MultiAgentConfig(Config):
     )
 
     num_env_runners: ClassVar[int] = 0
+    num_learners: ClassVar[int] = 0
+    num_gpus_per_learner: ClassVar[float] = 0.0
 
     def problem_with_budget(self, budget_env_steps: int) -> str | None:
         """Why some policy would learn nothing within so many environment steps per seed."""

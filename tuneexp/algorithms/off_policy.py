@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from pydantic import model_validator
 from torch import Tensor, nn, optim
 
 from tuneexp.algorithms.config import AlgorithmConfig
@@ -20,7 +21,9 @@ class OffPolicyConfig(AlgorithmConfig):
     buffer_size: int = structural(
         1_000_000, "Rows of the replay buffer, per seed; reserved, filled as they come.", ge=1
     )
-    learning_starts: int = structural(100, "Environment steps of random actions before anything is learned.", ge=0)
+    learning_starts: int = structural(
+        100, "Environment steps of random actions before anything is learned; may be fewer than a minibatch.", ge=0
+    )
     batch_size: int = structural(256, "Rows of one minibatch.", ge=2)
     train_freq: int = structural(1, "Steps in each environment between phases of learning.", ge=1)
     gradient_steps: int = structural(1, "Updates in each phase of learning; -1: one for each environment step.", ge=-1)
@@ -34,6 +37,15 @@ class OffPolicyConfig(AlgorithmConfig):
     save_replay_buffer: bool = structural(True, "Keep the buffer in checkpoints; without it collecting starts again.")
 
     constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("buffer_size",)),)
+
+    @model_validator(mode="after")
+    def _one_learner(self) -> Self:
+        if self.num_learners:
+            raise ValueError(
+                f"num_learners={self.num_learners} is for algorithms that use each rollout once, such as ppo and a2c; "
+                "the replay buffer lies in the trial's own process: write num_learners=0"
+            )
+        return self
 
     def rollout_env_steps(self) -> int:
         return self.train_freq * self.n_envs

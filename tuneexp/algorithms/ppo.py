@@ -78,7 +78,8 @@ def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
         "explained_variance": explained_variance(batch["value"], batch["value_target"], counts),
     }
     if cfg.target_kl is not None:
-        statistics["skip_update"] = kl > 1.5 * cfg.target_kl
+        # A number, not a bool: its mean over learners that share the rows is that of the whole minibatch.
+        statistics["skip_update"] = kl - 1.5 * cfg.target_kl
     return loss, statistics
 
 

@@ -14,6 +14,8 @@ from tuneexp.errors import UserError, nearest, unknown_name
 ALGORITHMS = {
     "ppo": "tuneexp.algorithms.ppo:PPO",
     "a2c": "tuneexp.algorithms.a2c:A2C",
+    "impala": "tuneexp.algorithms.impala:IMPALA",
+    "appo": "tuneexp.algorithms.appo:APPO",
     "dqn": "tuneexp.algorithms.dqn:DQN",
     "qrdqn": "tuneexp.algorithms.qrdqn:QRDQN",
     "sac": "tuneexp.algorithms.sac:SAC",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +18,7 @@ EPILOG = examples(
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder, as train and show print it.")],
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint folder or URI, as train and show print it.")],
     episodes: Annotated[int, typer.Option("--episodes", help="Episodes for each seed of the checkpoint.")] = 20,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the evaluation environments.")] = 10_000,
     json: JsonOption = False,
@@ -32,7 +31,7 @@ def evaluate(
     with terminal(json, verbose) as screen:
         from tuneexp.trainable import evaluate_checkpoint
 
-        result = evaluate_checkpoint(str(checkpoint), episodes=episodes, seed=seed)
+        result = evaluate_checkpoint(checkpoint, episodes=episodes, seed=seed)
         if screen.json:
             screen.result(result)
         else:

@@ -111,7 +111,15 @@ def _put(tree: dict[str, Any], path: list[str], value: Any, option: str) -> None
 
 
 # What --set may fix besides hyperparameters, and what has an option of its own.
-TRIAL_SETTINGS = ("env_kwargs", "env_backend", "wrappers", "evaluation", "objective", "report_every_env_steps")
+TRIAL_SETTINGS = (
+    "env_kwargs",
+    "env_backend",
+    "wrappers",
+    "evaluation",
+    "objective",
+    "report_every_env_steps",
+    "device",
+)
 _OWN_OPTIONS = {
     "algorithm": "the algorithm's name",
     "env": "the environment's name",

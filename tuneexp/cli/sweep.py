@@ -82,11 +82,28 @@ def sweep(
     storage: StorageOption = DEFAULT_STORAGE,
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", help="Trials at the same time; by default one a core.", rich_help_panel=WHERE),
+        typer.Option(
+            "--concurrency", help="Trials at the same time; by default as many as fit.", rich_help_panel=WHERE
+        ),
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option("--address", help="A Ray cluster to run on; by default this machine.", rich_help_panel=WHERE),
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            help="A Ray cluster to run on, auto for the one of this node; by default RAY_ADDRESS, else this machine.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoints",
+            metavar="FOLDER or URI",
+            help="Where trials keep their checkpoints, if not in the storage: a folder that all nodes share, or "
+            "s3://bucket/folder.",
+            rich_help_panel=WHERE,
+        ),
     ] = None,
     compile: CompileOption = "auto",
     json: JsonOption = False,
@@ -110,16 +127,16 @@ def sweep(
         "fixed": hyperparameters,
         "concurrency": None if concurrency is None else positive("--concurrency", concurrency),
         "address": address,
+        "checkpoints": checkpoints,
         "compile": compile,
         **of_trial,
         **environment_settings(env_backend, wrappers),
     }
     with terminal(json, verbose) as screen:
         from tuneexp.sweep import Sweep
-        from tuneexp.sweep.folder import writable_storage
 
         new = Sweep(**asked, verbose=verbose)
-        writable_storage(storage)
+        new.check_writable()
         watch_on(screen, new.config, new.space.names or None, new.run)
 
 
@@ -151,9 +168,12 @@ def watch_on(
     from tuneexp.report.text import seeds
 
     trials = f"{config.trials} trial{'s' if config.trials > 1 else ''}"
+    at_once = (
+        f"{config.concurrency} at a time" if config.concurrency else "as many at a time as the cluster has room for"
+    )
     title = (
         f"sweep {config.name}: {config.algorithm} on {config.env}, {trials}, "
-        f"seeds {seeds(config.seeds)}, {config.env_steps:,} env steps a seed, {config.concurrency} at a time"
+        f"seeds {seeds(config.seeds)}, {config.env_steps:,} env steps a seed, {at_once}"
     )
     with sweep_view(screen.err, SweepProgress(config.trials, config.env_steps, varied), title) as view:
         result = run(on_event=view.on_event)

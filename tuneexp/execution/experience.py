@@ -11,6 +11,7 @@ from torch import Tensor
 from tuneexp.data.replay import ReplayBuffer, Rows
 from tuneexp.data.sample_batch import CONTINUES, FRAGMENT_AXES, SampleBatch, concat_samples
 from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.learning.devices import CPU
 
 # One gather for many minibatches, but no more than stays in a cache.
 GATHER_BYTES = 16_000_000
@@ -21,7 +22,7 @@ class Experience:
 
     row_bytes: of one row when it is drawn. learning_starts: environment steps per seed to collect before anything is
     learned. n_step: rewards that one row sums up. A row is stored once its window is complete, so the newest
-    n_step - 1 rows of every environment wait."""
+    n_step - 1 rows of every environment wait. device: of minibatches; rows are stored in the memory of the CPU."""
 
     def __init__(
         self,
@@ -31,8 +32,9 @@ class Experience:
         n_step: int = 1,
         normaliser: RunningNormaliser | None = None,
         save_buffer: bool = True,
+        device: torch.device = CPU,
     ) -> None:
-        self.buffer, self._normaliser, self._save_buffer = buffer, normaliser, save_buffer
+        self.buffer, self._normaliser, self._save_buffer, self._device = buffer, normaliser, save_buffer, device
         self._row_bytes = row_bytes
         self._learning_starts, self._n_step = learning_starts, n_step
         self._open: SampleBatch | None = None
@@ -67,13 +69,15 @@ class Experience:
         self._open = windows.slice(complete, None, "time") if self._n_step > 1 else None
         if complete:
             rows = columns.slice(0, complete, "time").to_rows()
+            rows = rows if self._device == CPU else rows.to(CPU)
             self.buffer.add(rows, rows["valid"])
 
     def minibatches(self, rows: Rows) -> Iterator[dict[str, Tensor]]:
         """rows: [U, S, B]. Yields U minibatches, name -> [S, B, ...]."""
         bytes_each = rows[0].numel() * self._row_bytes
         for part in rows.split(max(1, GATHER_BYTES // bytes_each)):
-            gathered = self._scaled(self.buffer.gather(part))
+            scaled = self._scaled(self.buffer.gather(part))
+            gathered = {name: column.to(self._device) for name, column in scaled.items()}
             for update in range(len(part)):
                 yield {name: column[update] for name, column in gathered.items()}
 

@@ -124,37 +124,46 @@ class EnvRunnerGroup:
     def sample(self, n_steps: int) -> SampleBatch:
         """A fragment, columns [T, S, N, ...], of `n_steps` steps in every environment."""
         noise = self.policy.draw_noise(n_steps, self.generators)
-        fragments = self.runners.sample([self.request(n_steps, noise, shard) for shard in self.runners.shards])
-        for fragment in fragments:
-            self._forget_lost_episodes(fragment)
+        shares = [(shard, self.policy.noise_of(noise, shard)) for shard in self.runners.shards]
+        fragments = self.runners.sample([self.request(n_steps, own, shard) for shard, own in shares])
+        return self.taken(n_steps, fragments)
+
+    def taken(self, n_steps: int, fragments: Sequence[Fragment]) -> SampleBatch:
+        """The fragments as one, [T, S, N, ...], counted and learned from by the statistics."""
         self._times_restored += any(fragment.replaced for fragment in fragments)
         batch = _joined([_marked(fragment, fragments) for fragment in fragments])
-        self._count_episodes(batch)
+        self.count_episodes(fragments, batch)
         batch = batch.drop(SCORE)
-        self.learn_statistics([fragment.sampled.learned for fragment in fragments])
+        self.learn_statistics(fragments)
         self.env_steps += n_steps * self.n_envs
         self.transitions += int(batch["valid"].sum())
         return self.scaled(batch)
 
     def request(self, n_steps: int, noise: Sequence[Tensor], shard: Shard) -> Request:
-        """noise: columns [T, S, ...] of all seeds and environments."""
+        """noise: columns [T, S, ...] of the shard's seeds and environments."""
         statistics = None if self.normaliser is None else self.normaliser.state_dict(shard.seeds)
-        own = self.policy.noise_of(noise, shard)
-        return Request(n_steps, own, self.policy.hyper, statistics, self._times_restored + 1)
+        return Request(n_steps, noise, self.policy.hyper.cpu(), statistics, self._times_restored + 1)
 
-    def _forget_lost_episodes(self, fragment: Fragment) -> None:
-        if fragment.replaced:
-            self.episodes.drop_open_episodes(fragment.shard.seeds, fragment.shard.envs)
-
-    def _count_episodes(self, batch: SampleBatch) -> None:
+    def count_episodes(self, fragments: Sequence[Fragment], batch: SampleBatch) -> None:
+        """batch: the fragments as one, so that what is counted first doesn't depend on how many there are."""
+        for fragment in fragments:
+            self.forget_lost_episodes(fragment)
         names = (SCORE, "terminated", "truncated", "valid")
         score, terminated, truncated, valid = (batch[name].numpy() for name in names)
         self.episodes.update(score, terminated, truncated, valid)
 
-    def learn_statistics(self, learned: Sequence[Learned | None]) -> None:
-        """learned: of every runner, in the order of their shards."""
+    def forget_lost_episodes(self, fragment: Fragment) -> None:
+        if fragment.replaced:
+            self.episodes.drop_open_episodes(fragment.shard.seeds, fragment.shard.envs)
+
+    def learn_statistics(self, fragments: Sequence[Fragment]) -> None:
         if self.normaliser is not None:
-            self.normaliser.learn(_merged([one for one in learned if one is not None], self.runners.shards))
+            learned = [one.sampled.learned for one in fragments if one.sampled.learned is not None]
+            self.normaliser.learn(_merged(learned, [one.shard for one in fragments]))
+
+    def metrics(self) -> dict[str, float]:
+        """What a report says of sampling, beside episodes and steps."""
+        return {}
 
     def scaled(self, batch: SampleBatch) -> SampleBatch:
         """Its rewards by the statistics of now, where they are scaled at all."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tuneexp.execution.shards import Shard
 from tuneexp.learning.act import Act
+from tuneexp.learning.devices import CPU
 from tuneexp.learning.noise import Noise, draw_all
 from tuneexp.learning.program import Program
 
@@ -24,14 +25,16 @@ class Acted(NamedTuple):
 
 
 class Policy:
-    """Acts for all seeds at once, `n_envs` environments a call."""
+    """Acts for all seeds at once, `n_envs` environments a call. It computes where its parameters are; what goes in and
+    what comes out is on the CPU, where environments are."""
 
     def __init__(self, act: Act, program: Program, hyper: Tensor, parameters: Mapping[str, Tensor],
                  noise: Mapping[str, Noise], n_envs: int, state_size: int = 0) -> None:  # fmt: skip
         self._act, self._program, self.hyper = act, program, hyper
         self.n_envs, self.state_size = n_envs, state_size
         self._noise = noise
-        self._explore, self._exploit = torch.tensor(True), torch.tensor(False)
+        self._device = hyper.device
+        self._explore, self._exploit = (torch.tensor(explore).to(self._device) for explore in (True, False))
         self.set_parameters(parameters)
 
     def set_parameters(self, parameters: Mapping[str, Tensor]) -> None:
@@ -49,9 +52,12 @@ class Policy:
         """[S, n_envs, state_size] of zeros, for a recurrent model; else None."""
         return torch.zeros(self.n_seeds, n_envs, self.state_size) if self.state_size else None
 
-    def draw_noise(self, n_steps: int, generators: Sequence[torch.Generator]) -> list[Tensor]:
-        """What `explore` needs for `n_steps` steps: columns [T, S, N, ...], or [T, S, ...] of one draw a step."""
-        return draw_all(self._noise, n_steps, self.n_envs, generators)
+    def draw_noise(
+        self, n_steps: int, generators: Sequence[torch.Generator], n_envs: int | None = None
+    ) -> list[Tensor]:
+        """What `explore` needs for `n_steps` steps in `n_envs` environments a seed, all by default: columns
+        [T, S, N, ...], or [T, S, ...] of one draw a step."""
+        return draw_all(self._noise, n_steps, n_envs or self.n_envs, generators)
 
     def noise_of(self, columns: Sequence[Tensor], shard: Shard) -> list[Tensor]:
         """The part of the columns of `draw_noise` that a runner acts with."""
@@ -84,7 +90,11 @@ class Policy:
 
     def _run(self, explore: Tensor, obs: Tensor, state: Tensor | None, noise: list[Tensor]) -> Acted:
         states = [] if state is None else [state]
-        action, *rest = self._program.run([self.hyper, explore, obs, *states, *noise, *self._parameters])
+        given = [obs, *states, *noise]
+        if self._device != CPU:
+            given = [tensor.to(self._device, non_blocking=True) for tensor in given]
+        outputs = self._program.run([self.hyper, explore, *given, *self._parameters])
+        action, *rest = outputs if self._device == CPU else [output.cpu() for output in outputs]
         return Acted(_finite(action), rest[0] if states else None, rest[len(states) :])
 
 

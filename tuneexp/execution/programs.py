@@ -19,6 +19,7 @@ from tuneexp.learning.networks import SeedNetworks
 from tuneexp.learning.parts import check_parts
 from tuneexp.learning.program import Program
 from tuneexp.learning.rules import ActFn, BuildModel, PostprocessFn
+from tuneexp.learning.shared_rows import combined, of_some_rows
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class TrialPrograms:
     @property
     def compiled(self) -> bool:
         return all(program.compiled for _, program in self.steps.values())
+
+    @property
+    def captured(self) -> bool:
+        return all(program.captured for _, program in self.steps.values())
 
     def fits(self, static: Mapping[str, Any]) -> bool:
         """Whether a configuration agrees on every structural field that the programs' functions looked at."""
@@ -55,7 +60,7 @@ def programs_for(
         build_model, act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.hyper.names, shapes,
         tuple(type(module) for module in learner.model.modules()),
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
-        tuple(learner.periods.all_resting()), learner.target is None, mode, workload.repays_compiling(),
+        tuple(learner.periods.all_resting()), learner.target is None, mode, workload.repays_compiling(), learner.device,
     )  # fmt: skip
     built = _BUILT.setdefault(key, [])
     _BUILT.move_to_end(key)
@@ -81,19 +86,45 @@ def _build(
     fragment = shapes.fragment(n_seeds, EXAMPLE_STEPS, action, kept)
     with blamed("postprocess_fn", postprocess_fn, list(fragment)):
         columns = shapes.training_columns(learner, postprocess_fn, fragment, hyper.view(act.reads))
-    batch = shapes.minibatch(n_seeds, columns)
-    in_time = frozenset([*columns, "mask"]) if shapes.sequence_length else frozenset()
-    steps = [
-        learner.gradient_step(list(batch), resting=resting, time_major=in_time)
-        for resting in learner.periods.all_resting()
-    ]
-    example = learner.step_inputs(list(batch.values()))
+    steps, example = _gradient_steps(learner, shapes, columns)
     _try_eagerly(learner, steps, example)
     act_program, *step_programs = _programs(act, inputs, steps, example, mode, workload)
     reads = learner.model_reads | act.reads | set().union(*(step.reads for step in steps))
     read = {name: hyper.static[name] for name in reads if name in hyper.static}
     by_resting = {step.resting: (step, program) for step, program in zip(steps, step_programs, strict=True)}
     return TrialPrograms(act, act_program, by_resting, columns, read)
+
+
+def _gradient_steps(
+    learner: Learner, shapes: TrialShapes, columns: Mapping[str, Tensor]
+) -> tuple[list[GradientStep], list[Tensor]]:
+    """One for each set of resting parts, and what they are called with, of zeros."""
+    batch = shapes.minibatch(len(learner.seeds), columns)
+    in_time = frozenset([*columns, "mask"]) if shapes.sequence_length else frozenset()
+    steps = [
+        learner.gradient_step(list(batch), resting=resting, time_major=in_time)
+        for resting in learner.periods.all_resting()
+    ]
+    return steps, learner.step_inputs(list(batch.values()))
+
+
+def learner_programs(
+    learner: Learner, shapes: TrialShapes, columns: Mapping[str, Tensor], mode: CompileMode, workload: Workload,
+    by_rows: bool,
+) -> Steps:  # fmt: skip
+    """For a learner of its own process. by_rows: its minibatches, of the rows that `shapes` says, are parts of those
+    that all learners of torch's process group compute together."""
+    steps, example = _gradient_steps(learner, shapes, columns)
+    if by_rows:
+        steps = [of_some_rows(step) for step in steps]
+    _try_eagerly(learner, steps, example)
+    programs = build_programs(_requests(steps, example, trace=len(learner.seeds) > 1), mode, workload)
+    if by_rows:
+        programs = [
+            combined(step, program, learner.stack, shapes.minibatch_rows)
+            for step, program in zip(steps, programs, strict=True)
+        ]
+    return {step.resting: (step, program) for step, program in zip(steps, programs, strict=True)}
 
 
 def _act(networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes) -> tuple[Act, list[Tensor]]:
@@ -127,12 +158,11 @@ def _programs(
 ) -> list[Program]:  # fmt: skip
     # At one seed an ordinary step beats its own trace, and nothing of the compiler need be loaded.
     trace = act_inputs[2].shape[0] > 1
-    in_turn = [replace(step, in_turn=True) for step in steps]
-    requests = [
-        Request(act, act_inputs, trace),
-        *(Request(step, step_inputs, trace, untraceable=own) for step, own in zip(steps, in_turn, strict=True)),
-    ]
-    return build_programs(requests, mode, workload)
+    return build_programs([Request(act, act_inputs, trace), *_requests(steps, step_inputs, trace)], mode, workload)
+
+
+def _requests(steps: list[GradientStep], inputs: list[Tensor], trace: bool) -> list[Request]:
+    return [Request(step, inputs, trace, untraceable=replace(step, in_turn=True)) for step in steps]
 
 
 def _try_eagerly(learner: Learner, steps: list[GradientStep], inputs: list[Tensor]) -> None:

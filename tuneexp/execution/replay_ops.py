@@ -48,13 +48,14 @@ def transitions(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dic
 
 
 def replay_updates(learner: Learner, experience: Experience, n_updates: int, batch_size: int, view: CfgView) -> None:
-    """`n_updates` gradient steps of `batch_size` rows; seeds with fewer rows than that sit out."""
+    """`n_updates` gradient steps of `batch_size` rows, drawn with replacement: fewer that are stored are drawn several
+    times, as in Stable-Baselines3. A seed without any sits out."""
     buffer = experience.buffer
-    learner.require_rows(buffer.size >= batch_size)
+    learner.require_rows(buffer.size > 0)
     if not n_updates:
         return
     # All are drawn before any is used, each seed from its own generator and also where all seeds rest: what a seed
-    # draws depends on it alone, not on whether the others have rows enough.
+    # draws depends on it alone, not on whether the others learn.
     noise = learner.draw_noise(n_updates, batch_size)
     if isinstance(buffer, PrioritizedReplay):
         _prioritized_updates(learner, experience, buffer, n_updates, batch_size, noise, view)
@@ -76,7 +77,7 @@ def _prioritized_updates(
         if learner.resting:
             continue
         (minibatch,) = experience.minibatches(rows)
-        minibatch["weight"] = buffer.weights(rows[0], view.prioritized_beta)
+        minibatch["weight"] = buffer.weights(rows[0], view.prioritized_beta).to(learner.device)
         outputs = learner.learn_on(minibatch, noise, update)
         _, learned = learner.log.latest()
         buffer.update_priorities(rows[0], outputs["priority"], learned)

@@ -37,24 +37,26 @@ class TrialShapes:
     weighted: bool = False
 
     def act_inputs(self, networks: SeedNetworks) -> list[Tensor]:
-        n_seeds = len(networks.seeds)
+        n_seeds, device = len(networks.seeds), networks.device
         obs = torch.zeros(n_seeds, self.n_envs, *self.obs_shape, dtype=self.seen_dtype)
         state = [torch.zeros(n_seeds, self.n_envs, self.state_size)] if self.state_size else []
         noise = [noise.zeros(n_seeds, self.n_envs) + 0.5 for _, noise in self.act_noise]
-        return [networks.hyper.tensor, torch.tensor(True), obs, *state, *noise, *networks.parameters.values()]
+        given = [tensor.to(device) for tensor in (torch.tensor(True), obs, *state, *noise)]
+        return [networks.hyper.tensor, *given, *networks.parameters.values()]
 
     def fragment(self, n_seeds: int, n_steps: int, action: Tensor, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A fragment as the runner gives it, of zeros, [T, S, N, ...]; action and columns: [S, N, ...], as acted."""
-        lead = (n_steps, n_seeds, self.n_envs)
-        obs = torch.zeros(*lead, *self.obs_shape, dtype=self.obs_dtype if self.keep_raw else self.seen_dtype)
-        flags = torch.zeros(lead, dtype=torch.bool)
+        lead, device = (n_steps, n_seeds, self.n_envs), action.device
+        dtype = self.obs_dtype if self.keep_raw else self.seen_dtype
+        obs = torch.zeros(*lead, *self.obs_shape, dtype=dtype, device=device)
+        reward, flags = torch.zeros(lead, device=device), torch.zeros(lead, dtype=torch.bool, device=device)
         acted = {name: row.expand(n_steps, *row.shape) for name, row in {"action": action, **columns}.items()}
         fragment = {
-            "obs": obs, "next_obs": obs, **acted, "reward": torch.zeros(lead), "terminated": flags, "truncated": flags,
+            "obs": obs, "next_obs": obs, **acted, "reward": reward, "terminated": flags, "truncated": flags,
             "valid": ~flags,
         }  # fmt: skip
         if self.state_size:
-            state = torch.zeros(*lead, self.state_size)
+            state = torch.zeros(*lead, self.state_size, device=device)
             fragment |= {"state": state, "next_state": state, "start": flags}
         return fragment
 
@@ -70,15 +72,15 @@ class TrialShapes:
 
     def minibatch(self, n_seeds: int, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A minibatch of zeros: columns [S, B, ...], or [S, B, L, ...] of sequences, then noise."""
-        rows = (n_seeds, self.minibatch_rows)
+        rows, device = (n_seeds, self.minibatch_rows), next(iter(columns.values())).device
         batch = {name: row.new_zeros(*rows, *self._steps(name), *row.shape) for name, row in columns.items()}
         if self.keep_raw:
             batch |= {name: batch[name].to(self.seen_dtype) for name in ("obs", "next_obs") if name in batch}
         if self.sequence_length:
-            batch["mask"] = torch.ones(*rows, self.sequence_length, dtype=torch.bool)
+            batch["mask"] = torch.ones(*rows, self.sequence_length, dtype=torch.bool, device=device)
         if self.weighted:
-            batch["weight"] = torch.ones(rows)
-        return batch | {name: noise.zeros(n_seeds, self.minibatch_rows) for name, noise in self.loss_noise}
+            batch["weight"] = torch.ones(rows, device=device)
+        return batch | {name: noise.zeros(n_seeds, self.minibatch_rows, device) for name, noise in self.loss_noise}
 
     def _steps(self, column: str) -> tuple[int, ...]:
         if not self.sequence_length:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from tuneexp.data.minibatches import gather_minibatches, minibatch_rows, valid_rows
 from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.data.sequences import to_sequences
+from tuneexp.execution.epochs import drawn_epochs, learn_epochs
+from tuneexp.learning.devices import CPU
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.rules import PostprocessFn
 
 if TYPE_CHECKING:
     from tuneexp.execution.experience import Experience
+    from tuneexp.execution.learner_group import LearnerGroup
 
 
 class SampleSource(Protocol):
@@ -31,13 +33,15 @@ class SampleSource(Protocol):
 @dataclass
 class Training:
     """What a training step works with. `cfg` holds the configuration, `view` the same with schedules at their
-    present values; `experience` is the replay buffer of an algorithm that has one."""
+    present values; `experience` is the replay buffer of an algorithm that has one, `learners` are the learner processes
+    where there are some (`num_learners`)."""
 
     group: SampleSource
     learner: Learner
     postprocess_fn: PostprocessFn
     cfg: Any
     experience: Experience | None = None
+    learners: LearnerGroup | None = None
 
     @property
     def view(self) -> CfgView:
@@ -56,7 +60,10 @@ def synchronous_parallel_sample(group: SampleSource, n_steps: int) -> SampleBatc
 
 
 def postprocess(postprocess_fn: PostprocessFn, learner: Learner, fragment: SampleBatch, view: CfgView) -> SampleBatch:
-    """Training columns [T, S, N, ...], and `valid`, False for rows that nothing is learned from."""
+    """Training columns [T, S, N, ...], and `valid`, False for rows that nothing is learned from; on the learner's
+    device, where the networks are."""
+    if learner.device != CPU:
+        fragment = fragment.to(learner.device)
     with torch.no_grad():
         columns = postprocess_fn(learner.nets(), fragment, view)
     return SampleBatch({"valid": fragment["valid"], **columns}, fragment.axes)
@@ -65,21 +72,16 @@ def postprocess(postprocess_fn: PostprocessFn, learner: Learner, fragment: Sampl
 def train_one_step(learner: Learner, batch: SampleBatch, n_epochs: int, batch_size: int) -> None:
     """batch: columns [S, R, ...] with `valid` [S, R]. Epochs over minibatches of every seed's valid rows; a row may be
     a sequence, and `batch_size` then counts sequences."""
-    columns = batch.drop("valid")
-    # Two rows at least: one alone has no deviation to normalise its advantage by. A sequence has as many as count.
-    learner.require_rows(batch.get("mask", batch["valid"]).flatten(1).sum(1) >= 2)
-    own, n_rows = valid_rows(batch["valid"]), batch["valid"].shape[1]
-    # All epochs are drawn before any is used: what a seed draws must not depend on when the others stop.
-    epochs = [minibatch_rows(own, n_rows, batch_size, learner.generators) for _ in range(n_epochs)]
-    noise = learner.draw_noise(sum(len(rows) for rows in epochs), batch_size)
-    update = 0
-    for rows in epochs:
-        if update and learner.resting:
-            break
-        for minibatch in gather_minibatches(columns, rows):
-            learner.learn_on(minibatch, noise, update)
-            update += 1
-    learner.freeze_non_finite()
+    learn_epochs(learner, drawn_epochs(learner, batch, n_epochs, batch_size))
+
+
+def multi_gpu_train_one_step(
+    learners: LearnerGroup, learner: Learner, batch: SampleBatch, n_epochs: int, batch_size: int
+) -> None:
+    """`train_one_step` on several learners, with the same result to float tolerance. Seeds are shared out among them;
+    where there are fewer seeds than learners, the rows of each minibatch are, and gradients are averaged before they
+    are clipped. `learner` keeps the parameters and the optimizer: they go out and come back."""
+    learners.learn(learner, drawn_epochs(learner, batch, n_epochs, batch_size))
 
 
 def on_policy_step(training: Training) -> None:
@@ -89,5 +91,8 @@ def on_policy_step(training: Training) -> None:
     batch = postprocess(training.postprocess_fn, learner, fragment, training.view)
     length = cfg.sequence_steps()
     rows = batch.to_rows() if length is None else to_sequences(batch, length)
-    train_one_step(learner, rows, cfg.n_epochs, cfg.minibatch_rows())
+    if training.learners is None:
+        train_one_step(learner, rows, cfg.n_epochs, cfg.minibatch_rows())
+    else:
+        multi_gpu_train_one_step(training.learners, learner, rows, cfg.n_epochs, cfg.minibatch_rows())
     training.group.sync_weights(learner.parameters)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from tuneexp.learning import program
+from tuneexp.learning.cuda_graph import Record, captured, on_gpu
 from tuneexp.learning.program import CannotCompile, Program, TensorFn
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,10 @@ class Request:
 
 
 def build_programs(requests: Sequence[Request], mode: CompileMode, workload: Workload) -> list[Program]:
-    """All of them compiled, or none. `auto` compiles where the work repays it or the disk has it already."""
+    """All of them compiled, or none. `auto` compiles where the work repays it or the disk has it already. On a GPU they
+    are captured as CUDA graphs instead, which takes no compiler."""
+    if requests[0].example[0].device.type == "cuda":
+        return [_eager(request) if mode == "off" else _captured(request) for request in requests]
     if mode == "off" or (mode == "auto" and not workload.repays_tracing()):
         return [_eager(request) for request in requests]
     graphs: list[GraphModule] = []
@@ -75,6 +79,14 @@ def build_programs(requests: Sequence[Request], mode: CompileMode, workload: Wor
     except Exception as error:  # a loss that can't be traced is still a loss that can train
         _warn_once(f"not compiled, running eagerly: {_why_untraceable(error)}")
     return [_eager(*traced) for traced in zip_longest(requests, graphs)]
+
+
+def _captured(request: Request, record: Record = on_gpu) -> Program:
+    try:
+        return captured(program.trace(request.fn, request.example), request.example, record)
+    except Exception as error:
+        _warn_once(f"not captured as a CUDA graph, running eagerly: {_why_untraceable(error)}")
+        return _eager(request)
 
 
 def _eager(request: Request, graph: GraphModule | None = None) -> Program:

@@ -19,7 +19,8 @@ from tuneexp.learning.rules import Losses, LossFn
 
 
 class SeedLosses(NamedTuple):
-    """What the losses of all seeds gave. total: [S]; statistics: [K, S]; skip: [S] bool; rows: [S, B] each."""
+    """What the losses of all seeds gave. total: [S]; statistics: [K, S]; skip: [S], bool or a number that is above 0
+    where the update has to be skipped; rows: [S, B] each."""
 
     total: Tensor
     statistics: Tensor
@@ -32,6 +33,10 @@ class GradientStep:
     """inputs: [hyper [H], *parameters [S, ...], *target parameters [S, ...], *columns [S, B, ...]] ->
     [flat gradient [P], statistics [K, S], skip [S] bool, finite [S] bool, clean 0-d bool, *row outputs [S, B]]:
     `clean` says in one value that every seed's update may be applied.
+
+    `partial`: the columns are some rows of a minibatch only, and others compute the rest. -> [flat gradient [P],
+    statistics [K, S] without the norms, skip [S], total [S], *row outputs]: neither clipped nor judged, which
+    `judged` does for the whole.
 
     The lists of names are filled by the first call (or trace). `resting`: parts of the loss that are not computed.
     `in_turn` calls the loss for each seed in turn instead of mapping it: for a loss that `vmap` can't map (one
@@ -48,6 +53,7 @@ class GradientStep:
     resting: frozenset[str] = frozenset()
     in_turn: bool = False
     time_major: frozenset[str] = frozenset()
+    partial: bool = False
     statistics_names: list[str] = field(default_factory=list)
     row_names: list[str] = field(default_factory=list)
     part_names: list[str] = field(default_factory=list)
@@ -61,11 +67,19 @@ class GradientStep:
         mapped = tensors[0][0].shape[0] > 1 and not self.in_turn
         with torch.enable_grad():
             losses, gradients = (self._mapped if mapped else self._one_after_the_other)(tensors, cfg)
+        if not self.partial:
+            return self.judged(losses, gradients, cfg)
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        return [flat, losses.statistics, losses.skip, losses.total.detach(), *losses.rows]
+
+    def judged(self, losses: SeedLosses, gradients: Sequence[Tensor], cfg: CfgView) -> list[Tensor]:
+        """gradients: [S, ...] of each parameter, of the whole minibatch. The outputs of a step that isn't `partial`."""
         max_norm = cfg.max_grad_norm if "max_grad_norm" in self.numeric else None
         flat, norms = clip_per_seed(gradients, self._owners(), len(self.part_names), max_norm)
         finite = torch.isfinite(losses.total.detach()) & torch.isfinite(norms).all(0)
         statistics = torch.cat([losses.statistics, norms])
-        return [flat, statistics, losses.skip, finite, (finite & ~losses.skip).all(), *losses.rows]
+        skip = losses.skip if losses.skip.dtype is torch.bool else losses.skip > 0
+        return [flat, statistics, skip, finite, (finite & ~skip).all(), *losses.rows]
 
     def _owners(self) -> list[int]:
         """For each parameter the number of its part. What no part names goes with the first."""

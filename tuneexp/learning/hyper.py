@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tuneexp.config import Config, is_numeric
 from tuneexp.errors import unknown_name
+from tuneexp.learning.devices import CPU
 from tuneexp.rl.schedules import parse_schedule
 
 CLOCK = ("progress", "env_steps")
@@ -45,7 +46,7 @@ class Hyper:
     """The numbers of a configuration over time. `tensor`: [H], in the order of `names`, updated in place;
     `static`: everything that is no number."""
 
-    def __init__(self, cfg: Config) -> None:
+    def __init__(self, cfg: Config, device: torch.device = CPU) -> None:
         fields = type(cfg).model_fields
         numeric = [name for name, field in fields.items() if is_numeric(field) and getattr(cfg, name) is not None]
         self.static = {name: getattr(cfg, name) for name in fields if name not in numeric}
@@ -54,7 +55,7 @@ class Hyper:
         self.initial = {name: schedule.value_at(0.0) for name, schedule in self._schedules.items()}
         self.names = (*numeric, *CLOCK)
         self.values: dict[str, float] = {**self.initial, **dict.fromkeys(CLOCK, 0.0)}
-        self.tensor = torch.tensor(list(self.values.values()), dtype=torch.float32)
+        self.tensor = torch.tensor(list(self.values.values()), dtype=torch.float32).to(device)
 
     def set_clock(self, progress: float, env_steps: int = 0) -> None:
         """Schedules at `progress`, the share of the full budget that is done, in [0, 1]."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.config import Config
+from tuneexp.learning.devices import CPU, stored
 from tuneexp.learning.gradient import GradientStep
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
@@ -31,7 +32,9 @@ class Learner(SeedNetworks):
     """Axes: parameters [S, ...], batches [S, B, ...].
 
     A seed whose loss or gradient is not finite is frozen for good and named in `failed`; the others
-    go on, untouched."""
+    go on, untouched.
+
+    Parameters, batches and what is computed of them are on `device`; which seeds learn is known on the CPU."""
 
     def __init__(
         self,
@@ -43,8 +46,9 @@ class Learner(SeedNetworks):
         update_period: Mapping[str, int | str] | None = None,
         target: TargetUpdate | None = None,
         loss_noise: Callable[[nn.Module, CfgView], Mapping[str, Noise]] | None = None,
+        device: torch.device = CPU,
     ) -> None:
-        super().__init__(build_model, cfg, seeds)
+        super().__init__(build_model, cfg, seeds, device)
         self.loss_fn = loss_fn
         view = self.hyper.view(self.model_reads)
         self.generators = [generator(seed, "learner") for seed in seeds]
@@ -95,8 +99,8 @@ class Learner(SeedNetworks):
         self.skipped.zero_()
         self.require_rows(self._everyone)
 
-    def set_clock(self, progress: float, env_steps: int = 0) -> None:
-        """Schedules, at `progress`, alone."""
+    def set_clock(self, progress: float, env_steps: int) -> None:
+        """Set schedules to `progress`, the share of the budget that is done."""
         self.hyper.set_clock(progress, env_steps)
         first = self.hyper.initial.get("learning_rate", 0.0)
         self.optimizer.set_learning_rate_factor(self.learning_rate / first if first else 1.0)
@@ -108,13 +112,23 @@ class Learner(SeedNetworks):
         self._nobody_sits_out, self.resting = not sits_out.any(), bool(sits_out.all())
 
     def draw_noise(self, n_updates: int, n_rows: int) -> dict[str, Tensor]:
-        """name -> [U, S, ...]: what the losses of the coming updates need, from each seed's own generator."""
-        return dict(zip(self.noise, draw_all(self.noise, n_updates, n_rows, self.generators), strict=True))
+        """name -> [U, S, ...]: what the losses of the coming updates need, from each seed's own generator: one of the
+        CPU, so that chance is the same on every device."""
+        drawn = draw_all(self.noise, n_updates, n_rows, self.generators)
+        return {name: column.to(self.device) for name, column in zip(self.noise, drawn, strict=True)}
 
     def learn_on(self, minibatch: Mapping[str, Tensor], noise: Mapping[str, Tensor], update: int) -> dict[str, Tensor]:
         """minibatch: name -> [S, B, ...]; noise: from `draw_noise`, of which `update` is used. See `learn_on_batch`."""
-        names = self._column_names
-        return self.learn_on_batch([minibatch[n] if n in minibatch else noise[n][update] for n in names])
+        return self.learn_on_batch(self.columns_of(minibatch, noise, update))
+
+    def columns_of(self, minibatch: Mapping[str, Tensor], noise: Mapping[str, Tensor], update: int) -> list[Tensor]:
+        """In the order of the program's columns."""
+        return [minibatch[n] if n in minibatch else noise[n][update] for n in self._column_names]
+
+    @property
+    def next_step(self) -> GradientStep:
+        """The gradient step of the next update."""
+        return self._steps[self.periods.resting(self.n_updates + 1)][0]
 
     def learn_on_batch(self, columns: Sequence[Tensor]) -> dict[str, Tensor]:
         """columns: [S, B, ...] in the order of the program's columns. One step for every seed that may take one.
@@ -127,7 +141,7 @@ class Learner(SeedNetworks):
             proceed = None
             self.optimizer.step(gradient, None, resting)
         else:
-            proceed = self._select(skip, finite)
+            proceed = self._select(skip.cpu(), finite.cpu())
             if proceed.any():
                 self.optimizer.step(gradient, proceed, resting)
         self.log.add(step.statistics_names, statistics, self._everyone if proceed is None else proceed)
@@ -148,13 +162,13 @@ class Learner(SeedNetworks):
         if isfinite(self.stack.flat.sum()):  # the cheap check; large but finite numbers overflow it
             return
         broken = [~leaf.isfinite().reshape(leaf.shape[0], -1).all(1) for leaf in self.parameters.values()]
-        self.failed |= torch.stack(broken).any(0)
+        self.failed |= torch.stack(broken).any(0).cpu()
 
     def state_dict(self) -> dict[str, Any]:
         target = None if self.target is None else self.target.leaves
         return {
-            "parameters": {name: leaf.clone() for name, leaf in self.parameters.items()},
-            "target": None if target is None else {name: leaf.clone() for name, leaf in target.items()},
+            "parameters": {name: stored(leaf) for name, leaf in self.parameters.items()},
+            "target": None if target is None else {name: stored(leaf) for name, leaf in target.items()},
             "optimizer": self.optimizer.state_dict(),
             "generators": [own.get_state() for own in self.generators],
             "failed": self.failed.clone(),

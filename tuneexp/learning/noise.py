@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tuneexp.errors import UserError
+from tuneexp.learning.devices import CPU
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Noise:
             return sample(size, generator=generators[0]).unsqueeze(1)
         return torch.stack([sample(size, generator=own) for own in generators], dim=1)
 
-    def zeros(self, n_seeds: int, n_rows: int) -> Tensor:
+    def zeros(self, n_seeds: int, n_rows: int, device: torch.device = CPU) -> Tensor:
         """[S, n_rows, *shape] or [S, *shape]."""
-        return torch.zeros(self._size(n_seeds, n_rows))
+        return torch.zeros(self._size(n_seeds, n_rows), device=device)
 
     def _size(self, first: int, n_rows: int) -> tuple[int, ...]:
         return (first, n_rows, *self.shape) if self.per == "row" else (first, *self.shape)

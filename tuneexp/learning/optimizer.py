@@ -13,6 +13,7 @@ from torch import Tensor, nn, optim
 from torch.utils._pytree import tree_map
 
 from tuneexp.errors import CheckpointError, UserError
+from tuneexp.learning.devices import stored
 from tuneexp.learning.faults import blamed, require_result
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.parts import part_of
@@ -82,9 +83,31 @@ class StackedOptimizer:
         return {k: v for k, v in state.items() if isinstance(v, Tensor) and v.shape == parameter.shape}
 
     def state_dict(self) -> dict[str, Any]:
-        """Keys are strings, so that it survives JSON. Copies: the live moments go on changing."""
+        """Keys are strings, so that it survives JSON. Copies on the CPU: the live moments go on changing."""
         state = self.optimizer.state_dict()
-        return {**state, "state": {str(key): tree_map(_copy, value) for key, value in state["state"].items()}}
+        return {**state, "state": {str(key): tree_map(_stored, value) for key, value in state["state"].items()}}
+
+    def state_of_seeds(self, chosen: Tensor) -> dict[str, Any]:
+        """As `state_dict`, of some seeds alone. chosen: [S] bool."""
+        state, elements = self.state_dict(), self._stack.per_element(chosen).cpu()
+        for key, block in enumerate(self._blocks):
+            own = state["state"].get(str(key), {})
+            of_seeds = elements[block.span]
+            moments = {name: value[of_seeds] for name, value in own.items() if _per_element(value, of_seeds.numel())}
+            own.update(moments)
+        return state
+
+    def joined_state(self, states: Sequence[Mapping[str, Any]], chosen: Sequence[Tensor]) -> dict[str, Any]:
+        """states: from `state_of_seeds`, of disjoint seeds; chosen: [S] bool each, all seeds together. What seeds
+        share, such as the step counter, is that of the state which took the most steps."""
+        joined = self.state_dict()
+        elements = [self._stack.per_element(own).cpu() for own in chosen]
+        pairs = [(state["state"], own) for state, own in zip(states, elements, strict=True)]
+        for number, block in enumerate(self._blocks):
+            key = str(number)
+            if held := [(state[key], own[block.span]) for state, own in pairs if key in state]:
+                joined["state"][key] = _joined(held)
+        return joined
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Moments come from `state`, hyperparameters stay those of the configuration, which may have changed.
@@ -92,12 +115,29 @@ class StackedOptimizer:
         own = self.optimizer.state_dict()["param_groups"]
         if [group["params"] for group in own] != [group["params"] for group in state["param_groups"]]:
             raise CheckpointError("the checkpoint is of another optimizer: its groups of parameters differ")
-        moments = {int(key): tree_map(_copy, value) for key, value in state["state"].items()}
+        # Copies: torch keeps what it is given, where it is on the device already.
+        moments = {int(key): tree_map(_stored, value) for key, value in state["state"].items()}
         self.optimizer.load_state_dict({"state": moments, "param_groups": own})
 
 
-def _copy(value: Any) -> Any:
-    return value.clone() if isinstance(value, Tensor) else value
+def _stored(value: Any) -> Any:
+    return stored(value) if isinstance(value, Tensor) else value
+
+
+def _per_element(value: Any, n_elements: int) -> bool:
+    return isinstance(value, Tensor) and value.shape == (n_elements,)
+
+
+def _joined(held: Sequence[tuple[Mapping[str, Any], Tensor]]) -> dict[str, Any]:
+    """held: what is kept of one block for some seeds, and which numbers of the block theirs are, [n] bool."""
+    leader, leaders = max(held, key=lambda pair: float(pair[0].get("step", 0)))
+    joined = dict(leader)
+    for name, value in leader.items():
+        if _per_element(value, int(leaders.sum())):
+            joined[name] = value.new_zeros(leaders.shape)
+            for own, numbers in held:
+                joined[name][numbers] = own[name]
+    return joined
 
 
 def _refuse_unfit(optimizer: optim.Optimizer) -> None:

@@ -37,10 +37,11 @@ COMPILE_TIMEOUT_S = 600.0
 
 @dataclass(frozen=True)
 class Program:
-    """`run(tensors) -> tensors`; `compiled` says truthfully how."""
+    """`run(tensors) -> tensors`; `compiled` (by Inductor) and `captured` (as a CUDA graph) say truthfully how."""
 
     run: TensorFn
     compiled: bool
+    captured: bool = False
 
 
 class Counter:

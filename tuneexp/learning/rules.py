@@ -37,8 +37,8 @@ class LossFn(Protocol):
 
     Returns a scalar, or named parts: each the name of a submodule of the model, whose parameters it trains. Their
     gradients are computed together, from the parameters before the step, and clipped apart. Statistics are 0-d;
-    `skip_update` (bool) stops this seed's updates until the next rollout; one of shape [B] is an output of each row,
-    and the one named `priority` goes back to the replay buffer."""
+    `skip_update` (a bool, or a number that is above 0) stops this seed's updates until the next rollout; one of shape
+    [B] is an output of each row, and the one named `priority` goes back to the replay buffer."""
 
     def __call__(self, nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]: ...
 

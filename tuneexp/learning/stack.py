@@ -13,20 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.errors import UserError
+from tuneexp.learning.devices import CPU
 from tuneexp.learning.faults import called_as
 from tuneexp.learning.randomness import stream_seed
 
 
 class FlatStack:
-    """`flat`: [P]; `leaves`: name -> view [S, ...] of it; `seed_of`: [P], which seed owns each number."""
+    """`flat`: [P], on `device`; `leaves`: name -> view [S, ...] of it; `seed_of`: [P], which seed owns each number."""
 
-    def __init__(self, leaves: Mapping[str, Tensor]) -> None:
+    def __init__(self, leaves: Mapping[str, Tensor], device: torch.device = CPU) -> None:
         self.n_seeds = next(iter(leaves.values())).shape[0]
         self.shapes = {name: tuple(leaf.shape) for name, leaf in leaves.items()}
-        self.flat = torch.cat([leaf.detach().reshape(-1).float() for leaf in leaves.values()])
+        self.flat = torch.cat([leaf.detach().reshape(-1).float() for leaf in leaves.values()]).to(device)
         self.spans = _spans(self.shapes)
         self.leaves = self.split(self.flat)
-        self.seed_of = torch.cat([_owners(shape) for shape in self.shapes.values()])
+        self.seed_of = torch.cat([_owners(shape) for shape in self.shapes.values()]).to(device)
 
     def split(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of `flat` [P] under the names of the leaves."""
@@ -34,7 +35,7 @@ class FlatStack:
 
     def per_element(self, per_seed: Tensor) -> Tensor:
         """per_seed: [S]. Returns [P]: the value of the seed that owns each number."""
-        return per_seed[self.seed_of]
+        return per_seed.to(self.seed_of.device)[self.seed_of]
 
 
 def _spans(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, slice]:
@@ -50,13 +51,16 @@ def _owners(shape: tuple[int, ...]) -> Tensor:
     return torch.arange(shape[0]).repeat_interleave(math.prod(shape[1:]))
 
 
-def initial_stack(build_model: Callable[[], nn.Module], seeds: Sequence[int]) -> tuple[nn.Module, FlatStack]:
-    """One model per seed, each initialised from its own seed, stacked. Returns the model (for its
-    structure only) and the parameters."""
+def initial_stack(
+    build_model: Callable[[], nn.Module], seeds: Sequence[int], device: torch.device = CPU
+) -> tuple[nn.Module, FlatStack]:
+    """One model per seed, each initialised from its own seed, stacked. Returns the model (for its structure and its
+    buffers) and the parameters. Initialised on the CPU, so that they are the same on every device."""
     models = [_seeded(build_model, seed) for seed in seeds]
     names = [name for name, _ in models[0].named_parameters()]
     tables = [dict(model.named_parameters()) for model in models]
-    return models[0], FlatStack({name: torch.stack([table[name].detach() for table in tables]) for name in names})
+    stacked = {name: torch.stack([table[name].detach() for table in tables]) for name in names}
+    return models[0].to(device), FlatStack(stacked, device)
 
 
 def _seeded(build_model: Callable[[], nn.Module], seed: int) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,15 +12,29 @@ from torch import Tensor
 MOST_UPDATES = 1000
 
 
+class Update(NamedTuple):
+    """statistics: [K, S] in the order of `names`; proceed: [S] bool, the seeds that took it."""
+
+    names: tuple[str, ...]
+    statistics: Tensor
+    proceed: Tensor
+
+
 class UpdateLog:
     """Keeps the statistics of the newest updates; without looking at them, which would cost more than they do."""
 
     def __init__(self) -> None:
-        self._updates: deque[tuple[tuple[str, ...], Tensor, Tensor]] = deque(maxlen=MOST_UPDATES)
+        self._updates: deque[Update] = deque(maxlen=MOST_UPDATES)
 
     def add(self, names: Sequence[str], statistics: Tensor, proceed: Tensor) -> None:
         """statistics: [K, S] in the order of `names`; proceed: [S] bool, the seeds that took the update."""
-        self._updates.append((tuple(names), statistics, proceed))
+        self._updates.append(Update(tuple(names), statistics, proceed))
+
+    def drain(self) -> list[Update]:
+        """The kept updates, oldest first; forgets them."""
+        updates = [Update(names, statistics.cpu(), proceed) for names, statistics, proceed in self._updates]
+        self._updates.clear()
+        return updates
 
     def latest(self) -> tuple[dict[str, Tensor], Tensor]:
         """The newest update: its statistics, name -> [S], and which seeds took it, [S] bool."""
@@ -49,7 +64,7 @@ class UpdateLog:
         stacked = []
         for names, kept in groups.items():
             statistics, proceed = (torch.stack(column) for column in zip(*kept, strict=True))
-            stacked.append((names, proceed, statistics))
+            stacked.append((names, proceed, statistics.cpu()))
         return stacked
 
 

@@ -32,8 +32,8 @@ def gae(
     nothing is carried across it. The value target is `advantage + value`. Schulman et al. 2016, eq. 16.
     """
     delta = td_target(reward, terminated, next_value, gamma) - value
-    carry = _factor(delta, _last_of_trace(terminated | truncated, valid), gamma * gae_lambda)
-    return backward_recurrence(_only_valid(delta, valid), carry)
+    carry = trace_factor(delta, last_of_trace(terminated | truncated, valid), gamma * gae_lambda)
+    return backward_recurrence(only_valid(delta, valid), carry)
 
 
 def discounted_returns(
@@ -49,9 +49,9 @@ def discounted_returns(
     All [T, ...]; returns [T, ...]. A truncated row and the last row bootstrap from `next_value`; rows that aren't
     `valid` get 0. Sutton and Barto 2018, eq. 3.8 with the bootstrap of eq. 12.1 at n = infinity.
     """
-    last = _last_of_trace(terminated | truncated, valid)
+    last = last_of_trace(terminated | truncated, valid)
     gained = torch.where(last, td_target(reward, terminated, next_value, gamma), reward)
-    return backward_recurrence(_only_valid(gained, valid), _factor(gained, last, gamma))
+    return backward_recurrence(only_valid(gained, valid), trace_factor(gained, last, gamma))
 
 
 def n_step(
@@ -70,11 +70,11 @@ def n_step(
     """
     if n < 1:
         raise ValueError(f"n_step needs n >= 1, got {n}")
-    last = _last_of_trace(terminated | truncated, valid)
-    one_step = _only_valid(td_target(reward, terminated, next_value, gamma), valid)
+    last = last_of_trace(terminated | truncated, valid)
+    one_step = only_valid(td_target(reward, terminated, next_value, gamma), valid)
     target = one_step
     for _ in range(n - 1):
-        target = torch.where(last, one_step, reward + gamma * _following(target))
+        target = torch.where(last, one_step, reward + gamma * following(target))
     return target
 
 
@@ -99,22 +99,22 @@ def n_step_transitions(
     """
     if n < 1:
         raise ValueError(f"n_step_transitions needs n >= 1, got {n}")
-    stop = _last_of_trace(terminated | truncated, valid)
-    gained = own = _only_valid(reward, valid)
+    stop = last_of_trace(terminated | truncated, valid)
+    gained = own = only_valid(reward, valid)
     discount = alone = (torch.ones_like(reward) * gamma).masked_fill(terminated | ~valid, 0.0)
     time = torch.arange(reward.shape[0], device=reward.device).view(-1, *[1] * (reward.dim() - 1)).expand(reward.shape)
     last = time
     for _ in range(n - 1):  # windows of one row more: this row, then the window of the next one
-        gained = torch.where(stop, own, own + gamma * _following(gained))
-        discount = torch.where(stop, alone, gamma * _following(discount))
-        last = torch.where(stop, time, _following(last))
+        gained = torch.where(stop, own, own + gamma * following(gained))
+        discount = torch.where(stop, alone, gamma * following(discount))
+        last = torch.where(stop, time, following(last))
     # Only the fragment's end leaves a window open; what a reset row cut short can't grow any more.
     ended = torch.cat([stop[:-1], (terminated | truncated)[-1:]])
     complete = ((last - time == n - 1) | ended.gather(0, last)) & valid
     return NStep(gained, discount, last.contiguous(), complete)
 
 
-def _following(x: Tensor) -> Tensor:
+def following(x: Tensor) -> Tensor:
     """x[t + 1] at t. What is moved into the last row is not used: the last row always ends a window."""
     return torch.cat([x[1:], x[:1]])
 
@@ -155,7 +155,7 @@ def _backward_loop(x: Tensor, a: Tensor) -> Tensor:
     return torch.stack(rows[::-1])
 
 
-def _last_of_trace(cut: Tensor, valid: Tensor | None) -> Tensor:
+def last_of_trace(cut: Tensor, valid: Tensor | None) -> Tensor:
     """[T, ...] bool: rows that nothing is carried into from the next row: episode ends, rows next to an invalid one,
     invalid rows themselves, and the fragment's last row."""
     if valid is not None:
@@ -164,11 +164,11 @@ def _last_of_trace(cut: Tensor, valid: Tensor | None) -> Tensor:
     return torch.cat([cut[:-1], torch.ones_like(cut[-1:])])
 
 
-def _factor(like: Tensor, last: Tensor, factor: Number) -> Tensor:
+def trace_factor(like: Tensor, last: Tensor, factor: Number) -> Tensor:
     """[T, ...]: `factor` where the next row continues this one's trace, else 0."""
     return (torch.ones_like(like) * factor).masked_fill(last, 0.0)
 
 
-def _only_valid(x: Tensor, valid: Tensor | None) -> Tensor:
+def only_valid(x: Tensor, valid: Tensor | None) -> Tensor:
     # Filled, not multiplied: a reset row's value may be anything, also NaN.
     return x if valid is None else x.masked_fill(~valid, 0.0)

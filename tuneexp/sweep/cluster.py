@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +14,8 @@ from typing import Any, Self
 
 from tuneexp.errors import UserError
 
-# Read by Ray and Tune from the environment; workers inherit them.
+# Read by Ray and Tune from the environment. Workers of a Ray that starts here inherit them; those of a cluster get
+# what is read in a worker, `_OF_WORKERS`, from the job.
 _SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the driver's folder: relative paths of a person's files stay true
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -28,7 +31,15 @@ _SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+_OF_WORKERS = (
+    "RAY_CHDIR_TO_TRIAL_DIR",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+)
 ANSWER_LIMIT_S = 10.0
+CONNECT_LIMIT_S = 60.0  # what listens at the address may be something else than Ray
 _OBJECT_STORE_BYTES = 100 * 2**20  # results are small; checkpoints go through files
 
 
@@ -44,12 +55,13 @@ class RayForSweep:
     It starts in the background, while the driver imports what it needs, and stops there, while the last reports go to
     MLflow: seconds each. `ready()` waits for it."""
 
-    def __init__(self, concurrency: int, address: str | None, snapshot_period_s: float, verbose: bool = False) -> None:
-        self._concurrency, self._verbose = concurrency, verbose
-        self._address = address or os.environ.get("RAY_ADDRESS")
+    def __init__(self, cpus: int, address: str | None, snapshot_period_s: float, verbose: bool = False) -> None:
+        self._cpus, self._verbose = cpus, verbose
+        self._address = cluster_address(address)
         self._wanted = {**_SETTINGS, "TUNE_GLOBAL_CHECKPOINT_S": str(snapshot_period_s)}
         self._started, self._stop = threading.Event(), threading.Event()
         self._error: BaseException | None = None
+        self._abandoned = False
         # One thread for the whole time: Linux kills Ray's processes when the thread that started them ends.
         self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
         self._exit = ExitStack()
@@ -64,7 +76,12 @@ class RayForSweep:
 
     def ready(self) -> None:
         """Wait until Ray runs. UserError where the cluster can't be reached."""
-        self._started.wait()
+        if not self._started.wait(CONNECT_LIMIT_S if self._address else None):
+            self._abandoned = True  # Ray's own attempts can't be interrupted
+            raise UserError(
+                f"what answers at {self._address!r} has not let us in for {CONNECT_LIMIT_S:.0f} s; a cluster's address "
+                "is HOST:6379 as `ray start --head` prints it (not the dashboard's port)"
+            )
         if self._error is not None:
             raise self._error
 
@@ -74,7 +91,8 @@ class RayForSweep:
 
     def __exit__(self, *error: object) -> None:
         self.stop()
-        self._thread.join()
+        if not self._abandoned:
+            self._thread.join()
         self._exit.close()
 
     def _live(self) -> None:
@@ -83,7 +101,7 @@ class RayForSweep:
 
             if ray.is_initialized():  # somebody else's: it stays
                 return
-            _start(self._concurrency, self._address, self._verbose)
+            _start(self._cpus, self._address, self._verbose)
         except BaseException as error:
             self._error = error
             return
@@ -105,35 +123,74 @@ def _settings(wanted: dict[str, str]) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
+def cluster_address(address: str | None) -> str | None:
+    """The cluster to run on, from `address` or RAY_ADDRESS; None: Ray starts on this machine."""
+    asked = address or os.environ.get("RAY_ADDRESS")
+    return None if asked == "local" else asked or None
+
+
+def runs_elsewhere(address: str | None) -> bool:
+    """Whether trials run on a Ray that this process does not start: what it has room for is known once it is there."""
+    ray = sys.modules.get("ray")
+    return cluster_address(address) is not None or (ray is not None and bool(ray.is_initialized()))
+
+
 def refuse_unreachable(address: str | None) -> None:
-    """UserError where `host:port` (or ray://host:port) answers nobody; Ray itself would try for minutes."""
-    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    """UserError where nobody answers at `host:port` (Ray itself would try for minutes), or where it is no address."""
+    if address is None or address == "auto":
+        return  # Ray finds those itself
+    if address.startswith("ray://"):
+        raise UserError(
+            f"{address!r} is an address of Ray Client, which would run the sweep away from its folder: log in to a "
+            "node of the cluster and write --address auto\n"
+            "or send the command there: ray job submit --address http://HEAD:8265 -- tuneexp sweep --address auto ..."
+        )
+    host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
-        return  # none, local or auto: Ray finds those itself
+        raise UserError(
+            f"{address!r} is no address of a cluster; write --address HOST:6379, or auto on one of its nodes"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_LIMIT_S).close()
     except (OSError, OverflowError) as error:
-        raise UserError(f"no Ray cluster at {address!r} ({error}); start it, or leave out --address") from None
+        raise _no_cluster(address, error) from None
 
 
-def _start(concurrency: int, address: str | None, verbose: bool) -> None:
+def _no_cluster(address: str, error: Exception) -> UserError:
+    reason = " ".join(str(error).split()).split(" Please specify")[0].rstrip(".")
+    return UserError(f"no Ray cluster at {address!r} ({reason}); start it, or leave out --address")
+
+
+def _start(cpus: int, address: str | None, verbose: bool) -> None:
     import ray
 
     common: dict[str, Any] = {
         "log_to_driver": verbose,
         "logging_level": logging.INFO if verbose else logging.CRITICAL,
     }
-    if address and address != "local":
+    if address is not None:
         try:
-            ray.init(address=address, **common)
+            ray.init(address=address, runtime_env={"env_vars": _worker_settings()}, **common)
         except ConnectionError as error:
-            raise UserError(f"no Ray cluster at {address!r} ({error}); start it, or leave out --address") from None
+            raise _no_cluster(address, error) from None
+        except RuntimeError as error:
+            if "Version mismatch" not in str(error):
+                raise
+            lines = " ".join(str(error).split())
+            raise UserError(f"the cluster at {address!r} has other versions than this machine: {lines[:300]}") from None
         return
     ray.init(
         address="local",  # never somebody else's Ray on this machine, nor what a killed sweep left behind
-        num_cpus=concurrency,  # as many workers start at once, and each loads torch
+        num_cpus=cpus,  # as many workers start at once, and each loads torch
         num_gpus=0,
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
         **common,
     )
+
+
+def _worker_settings() -> dict[str, str]:
+    """For the workers of a cluster, without what a submitted job has set itself: Ray takes no name twice."""
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+    given = job.get("runtime_env", {}).get("env_vars", {})
+    return {name: os.environ[name] for name in _OF_WORKERS if name in os.environ and name not in given}

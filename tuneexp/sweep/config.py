@@ -11,7 +11,15 @@ from pydantic import Field
 from tuneexp.config import Config
 from tuneexp.errors import UserError, nearest
 from tuneexp.sweep.folder import SweepFolder, sweep_folder, write_json
-from tuneexp.trial_config import ENV_BACKEND_HELP, WRAPPERS_HELP, EnvBackend, Hyperparameters, Wrapper
+from tuneexp.trial_config import (
+    DEVICE_HELP,
+    ENV_BACKEND_HELP,
+    WRAPPERS_HELP,
+    Device,
+    EnvBackend,
+    Hyperparameters,
+    Wrapper,
+)
 
 FORMAT_VERSION = 1
 
@@ -38,11 +46,17 @@ class SweepConfig(Config):
         default_factory=dict, description="how a trial's score is made of its evaluations"
     )
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile of the gradient function")
+    device: Device = Field("cpu", description=DEVICE_HELP)
     scheduler: str = Field("asha", description="who stops trials early")
     searcher: str = Field("tpe", description="who suggests hyperparameters")
     searcher_seed: int = Field(0, ge=0, le=2**32 - 1, description="seed of the searcher's random numbers")
-    concurrency: int = Field(gt=0, description="trials that run at the same time")
+    concurrency: int | None = Field(
+        gt=0, description="trials that run at the same time; None: as many as the cluster has room for"
+    )
     address: str | None = Field(None, description="Ray cluster; None starts Ray on this machine")
+    checkpoints: str | None = Field(
+        None, description="folder or URI (s3://...) for the trials' checkpoints; None: the sweep's folder"
+    )
     created_at_s: float = Field(description="when the sweep was asked for, seconds since 1970")
 
 
@@ -88,5 +102,6 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
         "evaluation": config.evaluation,
         "objective": config.objective,
         "compile": config.compile,
-        "expected_trials": -(-config.trials // config.concurrency),
+        "device": config.device,
+        "expected_trials": -(-config.trials // (config.concurrency or config.trials)),
     }

@@ -14,8 +14,11 @@ from tuneexp.errors import RunnerLost
 from tuneexp.sweep import events, snapshot
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig, trial_config
-from tuneexp.sweep.folder import SweepFolder, remove
+from tuneexp.sweep.fitting import largest_trial
+from tuneexp.sweep.folder import SweepFolder
 from tuneexp.sweep.keeper import Keeper
+from tuneexp.sweep.patience import Patience
+from tuneexp.sweep.place import Place, place_of
 from tuneexp.sweep.registry import SCHEDULERS, SEARCHERS, build
 from tuneexp.sweep.searchers import StudySearcher
 from tuneexp.sweep.space import SearchSpace
@@ -33,18 +36,19 @@ def run_trials(
 ) -> None:
     """Run the sweep to its end, from its snapshot where there is one. The caller holds the folder's lock."""
     resumed = folder.snapshot_file.exists()
+    place = place_of(folder, config.checkpoints)
     if resumed:
-        snapshot.put_back(folder)
-        forget_beyond_snapshot(folder)
+        snapshot.put_back(folder, place)
+        forget_beyond_snapshot(folder, place)
     else:
-        start_over(folder)
+        start_over(place)
     events.watch(folder.path, watcher)
     try:
         ray.ready()
         with errors_that_end_a_trial():
             tuner = _new_tuner(config, folder, space, callbacks, resumed)
             if resumed:
-                tuner = tune.Tuner.restore(str(folder.path), tuner_trainable(), resume_unfinished=True)
+                tuner = tune.Tuner.restore(place.path, tuner_trainable(), resume_unfinished=True)
             tuner.fit()
     finally:
         events.watch(folder.path, None)
@@ -64,6 +68,7 @@ def _new_tuner(
     resumed: bool,
 ) -> tune.Tuner:
     """A Tuner built from `config`. It writes `tuner.pkl`, so a restore right after uses today's code and settings."""
+    place = place_of(folder, config.checkpoints)
     scheduler = build(SCHEDULERS[config.scheduler], config.env_steps)
     searcher = StudySearcher(
         space,
@@ -89,11 +94,11 @@ def _new_tuner(
         ),
         run_config=tune.RunConfig(
             name=config.name,
-            storage_path=str(folder.storage),
+            storage_path=place.storage,
             # Old checkpoints are dropped by the Keeper, and only once a snapshot no longer needs them.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True),
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
-            callbacks=[*callbacks, Keeper(folder, scheduler, resumed)],
+            callbacks=[*callbacks, Keeper(folder, place, scheduler, resumed), Patience(largest_trial(space))],
             verbose=0,
         ),
     )
@@ -103,27 +108,26 @@ def _trial_name(trial: Trial) -> str:
     return f"trial_{trial.config['trial_number']:05d}_{trial.trial_id}"
 
 
-def start_over(folder: SweepFolder) -> None:
+def start_over(place: Place) -> None:
     """Nothing of a sweep that died before its first snapshot can be used, but for its suggestions."""
-    snapshot.clear_state(folder)
-    for path in folder.path.glob("trial_*"):
-        remove(path)
+    snapshot.clear_state(place)
+    for trial in place.names("trial_*"):
+        place.remove(trial)
 
 
-def forget_beyond_snapshot(folder: SweepFolder) -> None:
+def forget_beyond_snapshot(folder: SweepFolder, place: Place) -> None:
     """Remove what came after the snapshot: folders of trials that it does not know, and checkpoints, whole or half
     written, that are newer than the trial's own. Each will be made again."""
     records = snapshot.read_records(folder)
-    checkpoints = {str(record["trial_id"]): record["checkpoint"] for record in records}
-    for path in folder.path.glob("trial_*"):
-        trial_id = path.name.rpartition("_")[2]
-        if trial_id not in checkpoints:
-            remove(path)
+    latest = {str(record["trial_id"]): record["checkpoint"] for record in records}
+    for trial in place.names("trial_*"):
+        trial_id = trial.rpartition("_")[2]
+        if trial_id not in latest:
+            place.remove(trial)
             continue
-        latest = checkpoints[trial_id]
-        for checkpoint in path.glob("checkpoint_*"):
-            if latest is None or checkpoint.name > latest.rpartition("/")[2]:
-                remove(checkpoint)
+        for checkpoint in place.names("checkpoint_*", trial):
+            if latest[trial_id] is None or checkpoint > latest[trial_id]:
+                place.remove(checkpoint)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ray.tune.experiment import Trial
 from tuneexp.errors import TuneexpError
 from tuneexp.sweep import events, snapshot
 from tuneexp.sweep.folder import SweepFolder, remove
+from tuneexp.sweep.place import Place
 from tuneexp.sweep.records import TrialRecord, record_of
 from tuneexp.sweep.schedulers import Scheduler
 
@@ -21,8 +23,8 @@ logger = logging.getLogger(__name__)
 class Keeper(Callback):
     """Tune calls it inside its loop, so between Tune's snapshot and `on_step_end` nothing else happens."""
 
-    def __init__(self, folder: SweepFolder, scheduler: Scheduler, resumed: bool) -> None:
-        self._folder, self._scheduler = folder, scheduler
+    def __init__(self, folder: SweepFolder, place: Place, scheduler: Scheduler, resumed: bool) -> None:
+        self._folder, self._place, self._scheduler = folder, place, scheduler
         self._must_restore = resumed
         self._records: dict[str, TrialRecord] = {}
         self._changed: set[str] = set()
@@ -118,11 +120,11 @@ class Keeper(Callback):
         self._age = age
         for trial_id in self._checkpointed:
             if latest := self._records[trial_id].checkpoint:
-                drop_older_checkpoints(self._folder.path / latest)
+                self._place.soon(partial(drop_older_checkpoints, self._place, latest))
         self._checkpointed.clear()
 
     def _look_at(self, trial: Trial) -> TrialRecord:
-        record = record_of(trial, self._folder.path)
+        record = record_of(trial)
         self._records[trial.trial_id] = record
         return record
 
@@ -145,8 +147,8 @@ class Keeper(Callback):
         events.tell(self._folder.path, event)
 
 
-def drop_older_checkpoints(latest: Path) -> None:
+def drop_older_checkpoints(place: Place, latest: str) -> None:
     """Delete the checkpoints before `latest` in its trial's folder; a newer one may be on its way and stays."""
-    for path in latest.parent.glob("checkpoint_*"):
-        if path.name < latest.name:
-            remove(path)
+    for checkpoint in place.names("checkpoint_*", latest.rpartition("/")[0]):
+        if checkpoint < latest:
+            place.remove(checkpoint)

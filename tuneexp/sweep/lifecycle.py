@@ -12,6 +12,7 @@ from ray.tune import Callback
 
 import tuneexp
 from tuneexp.errors import TuneexpError
+from tuneexp.remote_folders import scheme_of
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.engine import run_trials
@@ -113,14 +114,16 @@ def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace
         "evaluation": config.evaluation,
         "objective": config.objective,
     }
+    scheme = scheme_of(config.checkpoints or "")
     tags = {
         "algorithm": config.algorithm,
         "concurrency": config.concurrency,
         "compile": config.compile,
+        "device": config.device,
         "source_hash": config.source_hash or "",
         "versions": _versions(),
     }
-    return MLflowCallback(config.name, folder.path, folder.storage, config.env, constants, space.names, tags)
+    return MLflowCallback(config.name, folder.path, folder.storage, config.env, constants, space.names, tags, scheme)
 
 
 def _versions() -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -25,13 +24,13 @@ class TrialRecord:
     env_steps: int  # per seed
     wall_s: float
     config: dict[str, Any]  # hyperparameters: varied and fixed
-    checkpoint: str | None  # relative to the sweep's folder
+    checkpoint: str | None  # relative to the sweep's place
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def record_of(trial: Trial, folder: Path) -> TrialRecord:
+def record_of(trial: Trial) -> TrialRecord:
     """What is known of `trial` now."""
     result = trial.run_metadata.last_result or {}
     ended = trial.is_finished()
@@ -46,7 +45,7 @@ def record_of(trial: Trial, folder: Path) -> TrialRecord:
         env_steps=int(result.get("env_steps", 0)),
         wall_s=float(result.get("time/train_s", 0.0)),
         config=dict(trial.config["hyperparameters"]),
-        checkpoint=_relative_checkpoint(trial, folder),
+        checkpoint=_relative_checkpoint(trial),
     )
 
 
@@ -54,9 +53,6 @@ def _finite(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _relative_checkpoint(trial: Trial, folder: Path) -> str | None:
-    checkpoint = trial.checkpoint
-    if checkpoint is None:
-        return None
-    path = Path(checkpoint.path)
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+def _relative_checkpoint(trial: Trial) -> str | None:
+    """`trial_.../checkpoint_...`: Tune gives it with the place, as its file system spells that."""
+    return None if trial.checkpoint is None else "/".join(trial.checkpoint.path.split("/")[-2:])

@@ -13,6 +13,7 @@ from tuneexp.errors import TuneexpError, UserError
 from tuneexp.sweep import snapshot
 from tuneexp.sweep.config import SweepConfig, read_config
 from tuneexp.sweep.folder import SweepFolder, sweep_folder
+from tuneexp.sweep.place import Place, place_of
 from tuneexp.tracking.drain import mlflow_ids
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def load_sweep(name: str, storage: str | Path = "runs") -> SweepResult:
 def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
     records = sorted(snapshot.read_records(folder), key=lambda record: record["trial_number"])
     runs, mlflow = _mlflow_ids(folder)
-    trials = [_trial_row(record, folder, runs) for record in records]
+    place = place_of(folder, config.checkpoints)
+    trials = [_trial_row(record, place, runs) for record in records]
     return SweepResult(
         name=folder.name,
         storage=str(folder.storage),
@@ -124,11 +126,11 @@ def study_of(folder: SweepFolder) -> optuna.Study:
     return study
 
 
-def _trial_row(record: dict[str, Any], folder: SweepFolder, runs: dict[int, str]) -> dict[str, Any]:
+def _trial_row(record: dict[str, Any], place: Place, runs: dict[int, str]) -> dict[str, Any]:
     checkpoint = record["checkpoint"]
     return {
         **record,
-        "checkpoint": str(folder.path / checkpoint) if checkpoint else None,
+        "checkpoint": place.path_of(checkpoint) if checkpoint else None,
         "mlflow_run_id": runs.get(record["trial_number"]),
     }
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from tuneexp.sweep.config import SweepConfig, read_config
 from tuneexp.sweep.events import Watcher
-from tuneexp.sweep.folder import SweepFolder, remove, sweep_folder, writable_storage
+from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
+from tuneexp.sweep.folder import SweepFolder, remove, sweep_folder
 from tuneexp.sweep.results import SweepResult, all_trials_ended, result_of
 from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.sweep import checked_space, ray_for
+from tuneexp.sweep.sweep import check_writable, checked_space, snapshot_period_s
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -33,7 +34,7 @@ def resume(
     such sweep, or where another process runs it."""
     folder = sweep_folder(name, storage)
     config = read_config(folder)  # first: a name that does not exist must not leave a folder
-    writable_storage(folder.storage)
+    check_writable(folder, config)
     with folder.lock():
         for leftover in folder.path.glob(".*.tmp"):
             remove(leftover)
@@ -41,10 +42,12 @@ def resume(
             return _finished(config, folder)
         report_changed_source(config)
         space = checked_space(config, SearchSpace.of(config.space))
-        with ray_for(config, verbose) as ray:
+        config = fitted_here(config, space)
+        with ray_for(config, space, snapshot_period_s(config), verbose) as ray:
             from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
 
-            return run_to_the_end(config, folder, space, callbacks, on_event, ray)
+            fitted = fitted_to_cluster(config, folder, space, ray)
+            return run_to_the_end(fitted, folder, space, callbacks, on_event, ray)
 
 
 def _finished(config: SweepConfig, folder: SweepFolder) -> SweepResult:

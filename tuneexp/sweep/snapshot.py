@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.errors import TuneexpError
-from tuneexp.sweep.folder import SweepFolder, remove, write_atomically
+from tuneexp.sweep.folder import SweepFolder, write_atomically
+from tuneexp.sweep.place import Place
 
 # Tune's file name patterns; "*" is the session's time stamp, which sorts by age.
 STATE_PATTERNS = ("experiment_state-*.json", "search_gen_state-*.json", "searcher-state-*.pkl", "callback-states-*.pkl")
@@ -54,19 +55,19 @@ def read_records(folder: SweepFolder) -> list[dict[str, Any]]:
         raise TuneexpError(f"{folder.snapshot_file} is damaged ({error}); nothing was changed") from None
 
 
-def put_back(folder: SweepFolder) -> None:
-    """Make Tune's files in the sweep's folder exactly those of the snapshot; safe to be killed in and repeated."""
-    clear_state(folder)
+def put_back(folder: SweepFolder, place: Place) -> None:
+    """Make Tune's files in its place exactly those of the snapshot; safe to be killed in and repeated."""
+    clear_state(place)
     with zipfile.ZipFile(folder.snapshot_file) as archive:
         for name in archive.namelist():
             if name != RECORDS:
-                write_atomically(folder.path / name, archive.read(name))
+                place.write(name, archive.read(name))
 
 
-def clear_state(folder: SweepFolder) -> None:
+def clear_state(place: Place) -> None:
     for pattern in STATE_PATTERNS:
-        for path in folder.path.glob(pattern):
-            remove(path)
+        for name in place.names(pattern):
+            place.remove(name)
 
 
 def read_searcher_state(folder: SweepFolder) -> bytes | None:

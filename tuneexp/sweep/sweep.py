@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from tuneexp import addresses
 from tuneexp.config import Config
 from tuneexp.errors import UserError
-from tuneexp.sweep.cluster import RayForSweep, cores, refuse_unreachable
+from tuneexp.remote_folders import is_uri
+from tuneexp.sweep.cluster import cluster_address, refuse_unreachable
 from tuneexp.sweep.config import SweepConfig, save_config, trial_config
 from tuneexp.sweep.events import Watcher
+from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
 from tuneexp.sweep.folder import SweepFolder, sweep_folder, writable_storage
+from tuneexp.sweep.place import place_of
 from tuneexp.sweep.registry import check_names
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.space import SearchSpace
@@ -33,7 +35,8 @@ class Sweep:
 
     `space`: a YAML path, a mapping (Tune's sample objects too), an address or a define-by-run function.
     `seeds`: a number N for seeds 0..N-1, or the seeds. `env_steps`: budget of a trial per seed.
-    `fixed`: hyperparameters that all trials share. `callbacks`: Tune callbacks of your own (they must be picklable)."""
+    `fixed`: hyperparameters that all trials share. `callbacks`: Tune callbacks of your own (they must be picklable).
+    `address`: a Ray cluster. `checkpoints`: a folder or URI (s3://...) that all nodes see, where `storage` is none."""
 
     def __init__(
         self,
@@ -58,7 +61,9 @@ class Sweep:
         evaluation: Mapping[str, Any] | None = None,
         objective: Mapping[str, Any] | None = None,
         compile: str = "auto",
+        device: str = "cpu",
         address: str | None = None,
+        checkpoints: str | Path | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: bool = False,
     ) -> None:
@@ -73,10 +78,10 @@ class Sweep:
                 "name": name,
                 "algorithm": known_as,
                 "source_hash": source_hash(known_as),
-                "env": env if isinstance(env, str) else addresses.address_of(env, "environment"),
+                "env": _lasting(env, "environment"),
                 "env_kwargs": dict(env_kwargs or {}),
                 "env_backend": env_backend,
-                "wrappers": list(wrappers),
+                "wrappers": [_lasting_wrapper(wrapper) for wrapper in wrappers],
                 "space": parsed.to_mapping(),
                 "fixed": dict(fixed or {}),
                 "trials": trials,
@@ -86,33 +91,46 @@ class Sweep:
                 "evaluation": dict(evaluation or {}),
                 "objective": dict(objective or {}),
                 "compile": compile,
+                "device": device,
                 "scheduler": scheduler,
                 "searcher": searcher,
                 "searcher_seed": searcher_seed,
-                "concurrency": concurrency if concurrency is not None else max(1, min(cores(), trials)),
+                "concurrency": concurrency,
                 "address": address,
+                "checkpoints": None if checkpoints is None else _lasting_folder(checkpoints),
                 "created_at_s": time.time(),
             },
             f"sweep {name!r}",
         )
         refuse_existing(self.folder)
         self.space = checked_space(self.config, parsed)
+        self.config = fitted_here(self.config, self.space)
+
+    def check_writable(self) -> None:
+        """UserError where what the sweep is to store can't be written."""
+        check_writable(self.folder, self.config)
 
     def run(self, on_event: Watcher | None = None) -> SweepResult:
         """Run to the end. `on_event` is told what happens. SweepInterrupted after Ctrl-C."""
-        writable_storage(self.folder.storage)
+        self.check_writable()
         with self.folder.lock():
             refuse_existing(self.folder)  # another process may have been faster
-            save_config(self.folder, self.config)
-            with ray_for(self.config, self.verbose) as ray:
+            with ray_for(self.config, self.space, snapshot_period_s(self.config), self.verbose) as ray:
                 from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
 
-                return run_to_the_end(self.config, self.folder, self.space, self.callbacks, on_event, ray)
+                fitted = fitted_to_cluster(self.config, self.folder, self.space, ray)
+                save_config(self.folder, self.config)
+                return run_to_the_end(fitted, self.folder, self.space, self.callbacks, on_event, ray)
 
 
-def ray_for(config: SweepConfig, verbose: bool) -> RayForSweep:
-    period_s = max(SNAPSHOT_PERIOD_S, config.trials * SNAPSHOT_S_PER_TRIAL)
-    return RayForSweep(config.concurrency, config.address, period_s, verbose)
+def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
+    writable_storage(folder.storage)
+    if config.checkpoints:
+        place_of(folder, config.checkpoints).check_writable()
+
+
+def snapshot_period_s(config: SweepConfig) -> float:
+    return max(SNAPSHOT_PERIOD_S, config.trials * SNAPSHOT_S_PER_TRIAL)
 
 
 def refuse_existing(folder: SweepFolder) -> None:
@@ -145,6 +163,25 @@ def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
     return f"{Path(where).resolve()}{colon}{name}" if where.endswith(".py") else algorithm
 
 
+def _lasting(env: str | Callable[..., Any], kind: str) -> str:
+    return addresses.lasting_address(env, kind) if isinstance(env, str | type) else addresses.address_of(env, kind)
+
+
+def _lasting_wrapper(wrapper: str | Mapping[str, Any]) -> Any:
+    if isinstance(wrapper, str):
+        return _lasting(wrapper, "wrapper")
+    return {_lasting(name, "wrapper"): kwargs for name, kwargs in wrapper.items()}
+
+
+def _lasting_folder(folder: str | Path) -> str:
+    if is_uri(folder) and "@" in str(folder).partition("://")[2].partition("/")[0]:
+        raise UserError(
+            "--checkpoints is stored and shown, and holds a key; set that in the environment of all nodes instead\n"
+            "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, say)"
+        )
+    return str(folder) if is_uri(folder) else str(Path(folder).expanduser().absolute())
+
+
 def seed_list(seeds: int | Sequence[int]) -> list[int]:
     """4 -> [0, 1, 2, 3]. UserError for none, a negative or a repeated one."""
     named: list[Any] = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
@@ -172,5 +209,5 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     check_environment(spec, config.env, config.env_kwargs, config.wrappers, config.env_backend)
     for corner in space.corners():
         check_budget(spec, corner, config.env_steps)
-    refuse_unreachable(config.address or os.environ.get("RAY_ADDRESS"))
+    refuse_unreachable(cluster_address(config.address))
     return space

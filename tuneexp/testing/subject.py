@@ -89,11 +89,11 @@ class Subject:
         return self.spec.config_class.parse(settings, self.spec.name)
 
     def _starts(self) -> dict[str, Any]:
-        """Learning starts once every seed can fill a minibatch, whichever rows of its environments were resets."""
+        """A few minibatches are collected at most, however long the algorithm would do so elsewhere."""
         if not self.has_replay:
             return {}
         cfg: Any = self.spec.config_class.parse(self.hyperparameters, self.spec.name)
-        return {"learning_starts": min(4 * cfg.batch_size, cfg.buffer_size)}
+        return {"learning_starts": min(cfg.learning_starts, 4 * cfg.batch_size)}
 
 
 def training_steps(trial: Trial, rounds: int | None = None) -> Trial:

@@ -25,7 +25,8 @@ class MLflowCallback(Callback):
 
     Every hook costs well under a millisecond. The outbox file is the truth; this object is rebuilt from it, so a
     pickled copy, a restored one and a new one all go on from the same state. `constants`: everything that all trials
-    share, params of the parent run. `tags`: of the parent run (algorithm, searcher, scheduler, seeds, versions)."""
+    share, params of the parent run. `tags`: of the parent run (algorithm, versions). `scheme`: `s3://`, say, which Tune
+    leaves out of the paths of checkpoints."""
 
     def __init__(
         self,
@@ -36,14 +37,14 @@ class MLflowCallback(Callback):
         constants: Mapping[str, Any],
         varied: Iterable[str],
         tags: Mapping[str, Any],
+        scheme: str = "",
     ) -> None:
         self.sweep_name = sweep_name
         self.sweep_folder = Path(sweep_folder).resolve()
         self.storage = Path(storage).resolve()
         self.experiment_name = experiment_name
         self.constants = flat_params(constants)
-        self.varied = list(varied)
-        self.tags = dict(tags)
+        self.varied, self.tags, self.scheme = list(varied), dict(tags), scheme
         self._restored: dict[str, Any] = {}
         self._forget()
 
@@ -165,7 +166,9 @@ class MLflowCallback(Callback):
         run = self._run(trial)
         if run is not None:
             step = int((trial.last_result or {}).get("env_steps", 0))
-            self._write(records.CHECKPOINTED, trial=run.trial, draw=run.draw, step=step, path=str(checkpoint.path))
+            self._write(
+                records.CHECKPOINTED, trial=run.trial, draw=run.draw, step=step, path=f"{self.scheme}{checkpoint.path}"
+            )
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._end(trial)

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuneexp.remote_folders import is_uri, local_copy
 from tuneexp.tracking.outbox import Record
 from tuneexp.tracking.records import PARENT, run_key
 from tuneexp.tracking.values import flat_params, tag_values
@@ -49,7 +50,7 @@ def _log_best(runs: Runs, best: Record) -> dict[str, str]:
     if run_id is None:  # a person deleted it
         return {}
     tags = {"best.trial_number": str(best["trial"]), "best.run_id": run_id}
-    if best["checkpoint"] and Path(best["checkpoint"]).is_dir():
+    if best["checkpoint"] and (is_uri(best["checkpoint"]) or Path(best["checkpoint"]).is_dir()):
         tags["best.model_id"] = _log_model(runs, best, run_id)
     return tags
 
@@ -73,7 +74,8 @@ def _log_model(runs: Runs, best: Record, run_id: str) -> str:
             params=flat_params(best["params"]), model_type=MODEL_TYPE,
         )  # fmt: skip
     if str(model.status) != "READY":
-        client.log_model_artifacts(model.model_id, best["checkpoint"])
+        with local_copy(best["checkpoint"]) as folder:
+            client.log_model_artifacts(model.model_id, str(folder))
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=best["step"])])
         client.finalize_logged_model(model.model_id, "READY")
     batch = runs.pending[run_key(best["trial"], best["draw"])]

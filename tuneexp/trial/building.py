@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,9 @@ LONGEST_STACK = 8
 LONG_EPISODE_STEPS = 500
 
 
-def build_learner(spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], facts: EnvFacts) -> Learner:
+def build_learner(
+    spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], facts: EnvFacts, device: torch.device
+) -> Learner:
     def model(view: CfgView) -> nn.Module:
         with blamed("build_model", spec.build_model):
             return spec.build_model(facts.observation_space, facts.action_space, view)
@@ -50,22 +51,26 @@ def build_learner(spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int
         seeds,
         spec.update_period,
         spec.target,
-        lambda model, cfg: spec.loss_noise(model, facts.action_space, cfg),
+        lambda model, view: spec.loss_noise(model, facts.action_space, view),
+        device,
     )
 
 
-def build_trial_programs(
-    spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, config: TrialConfig, mode: CompileMode
-) -> TrialPrograms:
-    cfg: Any = learner.cfg
+def workload_of(cfg: AlgorithmConfig, config: TrialConfig) -> Workload:
+    """What a trial will ask of its programs."""
     rollouts = -(-config.budget_env_steps // cfg.rollout_env_steps())
     evaluations = -(-config.budget_env_steps // config.report_period)
-    workload = Workload(
+    return Workload(
         n_seeds=len(config.seeds),
         updates=rollouts * cfg.updates_per_rollout(),
         acts=rollouts * cfg.rollout_env_steps() // cfg.n_envs + evaluations * LONG_EPISODE_STEPS,
         trials=config.expected_trials,
     )
+
+
+def build_programs_of(
+    spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, mode: CompileMode, workload: Workload
+) -> TrialPrograms:
     return programs_for(learner, spec.build_model, spec.act_fn, spec.postprocess_fn, shapes, mode, workload)
 
 
@@ -113,7 +118,8 @@ def build_experience(
         buffer = ReplayBuffer(entries, n_seeds, cfg.buffer_size, frames)
     log.info("the replay buffer takes %.2f GB when it is full", buffer.bytes_needed / 1e9)
     row_bytes = sum(row.numel() * row.element_size() for row in columns.values())
-    return Experience(buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer)
+    device = next(iter(columns.values())).device
+    return Experience(buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer, device)
 
 
 def _frames(cfg: OffPolicyConfig, shapes: TrialShapes, n_seeds: int) -> FrameStore | None:

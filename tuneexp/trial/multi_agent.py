@@ -13,7 +13,7 @@ from tuneexp.algorithms.multi_agent import MultiAgentSpec
 from tuneexp.algorithms.multi_agent_config import MultiAgentConfig, policy_config
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
 from tuneexp.envs.multi_agent.sources import resolve_multi_agent
-from tuneexp.errors import unknown_name
+from tuneexp.errors import UserError, unknown_name
 from tuneexp.execution.joint_evaluation import Returns, evaluate_jointly
 from tuneexp.execution.multi_agent import JointRunner
 from tuneexp.learning.compilation import CompileMode
@@ -37,6 +37,8 @@ class MultiAgentTrial(Trial):
 
     def _open(self) -> None:
         spec, config = self.spec, self.config
+        if config.device.startswith("cuda"):
+            raise UserError(f"{spec.name}: several policies learn on the CPU; leave out device={config.device}")
         self._source = resolve_multi_agent(config.env, **env_settings(config))
         self._agents = self._source.agents()
         self.env_name = self._source.name

@@ -18,16 +18,19 @@ from tuneexp.envs.multi_agent.envs import PolicySpaces
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.execution.lanes import LaneFragment
 from tuneexp.execution.multi_agent import LaneRunner, PolicyGroup
+from tuneexp.execution.programs import TrialPrograms
 from tuneexp.execution.training_ops import Training
 from tuneexp.learning.compilation import CompileMode
+from tuneexp.learning.devices import CPU
 from tuneexp.learning.faults import name_of
 from tuneexp.learning.randomness import policy_seed
 from tuneexp.trial.building import (
     build_experience,
     build_learner,
     build_policy,
-    build_trial_programs,
+    build_programs_of,
     shapes_of,
+    workload_of,
 )
 from tuneexp.trial.compatible import own_model_of
 from tuneexp.trial.runners import normaliser_of
@@ -52,12 +55,16 @@ class Participant:
     ) -> None:
         self.name, self.policy_spec, self.spec, self.cfg, self.config = name, policy_spec, spec, cfg, config
         self.spaces = spaces
+        if spec.asynchronous:
+            raise UserError(
+                f"policy {name!r}: {spec.name} samples by itself; beside other policies write ppo or dqn, say"
+            )
         check_action_space(spec, spaces.action_space, f"policy {name!r} in {spaces.name}")
         seeds = [policy_seed(seed, name) for seed in config.seeds]
-        self.learner = build_learner(spec, cfg, seeds, spaces.facts)
+        self.learner = build_learner(spec, cfg, seeds, spaces.facts, CPU)
         self.normaliser = normaliser_of(spaces.facts, cfg, spaces.n_seeds)
         self.shapes = shapes_of(spec, cfg, self.learner, spaces.facts)
-        self.programs = build_trial_programs(spec, self.learner, self.shapes, config, config.compile)
+        self.programs = self._programs(config.compile)
         self.learner.use_programs(self.programs.steps)
         policy = build_policy(self.learner, self.programs, self.shapes)
         trained = policy_spec.trained
@@ -139,8 +146,11 @@ class Participant:
                 )
             leaf.copy_(saved.expand_as(leaf))
 
+    def _programs(self, mode: CompileMode) -> TrialPrograms:
+        return build_programs_of(self.spec, self.learner, self.shapes, mode, workload_of(self.cfg, self.config))
+
     def build_programs(self, mode: CompileMode) -> None:
-        self.programs = build_trial_programs(self.spec, self.learner, self.shapes, self.config, mode)
+        self.programs = self._programs(mode)
         self.learner.use_programs(self.programs.steps)
         self.runner.policy = self.group.policy = build_policy(self.learner, self.programs, self.shapes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,8 +12,9 @@ from tuneexp.algorithms.registry import load_algorithm
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
+from tuneexp.execution.asynchronous import AsynchronousGroup, Pipeline
 from tuneexp.execution.env_runner import EnvRunner
-from tuneexp.execution.group import LocalRunners, Runners
+from tuneexp.execution.group import EnvRunnerGroup, LocalRunners, Runners
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import acting_program
 from tuneexp.execution.shapes import TrialShapes
@@ -45,6 +47,24 @@ def local_runners(
     envs: SeedEnvs, policy: Policy, normaliser: RunningNormaliser | None, cfg: AlgorithmConfig, keep_raw: bool
 ) -> Runners:
     return LocalRunners(EnvRunner(envs, policy, normaliser, keep_raw, cfg.gamma))
+
+
+def group_of(
+    spec: AlgorithmSpec, cfg: AlgorithmConfig, policy: Policy, runners: Runners, seeds: Sequence[int],
+    normaliser: RunningNormaliser | None, keep_raw: bool,
+) -> EnvRunnerGroup:  # fmt: skip
+    if not spec.asynchronous:
+        return EnvRunnerGroup(policy, runners, seeds, normaliser, keep_raw)
+    pipeline: Pipeline | None = None
+    if cfg.num_env_runners:
+        from tuneexp.execution.remote.pipeline import RequestPipeline  # Ray, only where it is asked for
+        from tuneexp.execution.remote.runners import RemoteRunners
+
+        assert isinstance(runners, RemoteRunners)
+        pipeline = RequestPipeline(runners, getattr(cfg, "max_requests_in_flight_per_env_runner", 2))
+    return AsynchronousGroup(
+        policy, runners, seeds, normaliser, keep_raw, pipeline=pipeline, updates_per_step=cfg.updates_per_rollout()
+    )
 
 
 def remote_runners(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,28 +16,33 @@ from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.execution.evaluation import evaluate
-from tuneexp.execution.group import EnvRunnerGroup
+from tuneexp.execution.learner_group import LearnerGroup
 from tuneexp.execution.objective import Objective
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import TrialPrograms
 from tuneexp.execution.training_ops import Training
 from tuneexp.learning.arithmetic import flush_denormals
-from tuneexp.learning.compilation import CompileMode
+from tuneexp.learning.compilation import CompileMode, Workload
+from tuneexp.learning.devices import CPU, device_of
 from tuneexp.learning.faults import name_of
 from tuneexp.trial.building import (
     build_experience,
     build_learner,
     build_policy,
-    build_trial_programs,
+    build_programs_of,
     shapes_of,
+    workload_of,
 )
 from tuneexp.trial.compatible import check_compatible, own_model_of
-from tuneexp.trial.runners import env_settings, facts_of, local_runners, normaliser_of, remote_runners
+from tuneexp.trial.learners import learner_group
+from tuneexp.trial.runners import env_settings, facts_of, group_of, local_runners, normaliser_of, remote_runners
 from tuneexp.trial_config import TrialConfig
 
 
 class Trial:
     """`advance()` trains to the next report. The clock is `env_steps`, per seed."""
+
+    learners: LearnerGroup | None = None
 
     def __init__(self, spec: AlgorithmSpec, config: TrialConfig) -> None:
         flush_denormals()
@@ -51,10 +57,11 @@ class Trial:
 
     def _open(self) -> None:
         """The environments and what acts and learns in them."""
+        config = self.config
         if self.cfg.num_env_runners:
-            self._build(facts_of(self.config), None)
+            self._build(facts_of(config), None)
             return
-        envs = SeedEnvs(self.config.env, self.config.seeds, self.cfg.n_envs, **env_settings(self.config))
+        envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, **env_settings(config))
         try:
             self._build(envs.facts, envs)
         except BaseException:
@@ -66,7 +73,7 @@ class Trial:
         spec, config, n_seeds = self.spec, self.config, len(self.config.seeds)
         self.env_name = facts.name
         check_action_space(spec, facts.action_space, facts.name)
-        self.learner = build_learner(spec, self.cfg, config.seeds, facts)
+        self.learner = build_learner(spec, self.cfg, config.seeds, facts, device_of(config.device))
         self.normaliser = normaliser_of(facts, self.cfg, n_seeds)
         self.shapes = shapes_of(spec, self.cfg, self.learner, facts)
         self.programs = self._programs(config.compile)
@@ -77,12 +84,27 @@ class Trial:
             runners = remote_runners(spec, config, self.cfg, facts, self.shapes, self.programs.compiled)
         else:
             runners = local_runners(envs, policy, self.normaliser, self.cfg, keep_raw)
-        self.group = EnvRunnerGroup(policy, runners, config.seeds, self.normaliser, keep_raw)
+        self.group = group_of(spec, self.cfg, policy, runners, config.seeds, self.normaliser, keep_raw)
         self.group.sync_weights(self.learner.parameters)
-        self.training = Training(self.group, self.learner, spec.postprocess_fn, self.cfg, self.experience)
+        try:
+            self.learners = learner_group(
+                spec, config, self.cfg, facts, self.shapes, self.programs.columns, self._workload()
+            )
+        except BaseException:
+            self.group.close()
+            raise
+        self.training = Training(
+            self.group, self.learner, spec.postprocess_fn, self.cfg, self.experience, self.learners
+        )
 
     def _programs(self, mode: CompileMode) -> TrialPrograms:
-        return build_trial_programs(self.spec, self.learner, self.shapes, self.config, mode)
+        workload = self._workload()
+        if self.cfg.num_learners:
+            workload = replace(workload, updates=0)  # which learners make
+        return build_programs_of(self.spec, self.learner, self.shapes, mode, workload)
+
+    def _workload(self) -> Workload:
+        return workload_of(self.cfg, self.config)
 
     def _policy(self) -> Policy:
         return build_policy(self.learner, self.programs, self.shapes)
@@ -93,6 +115,11 @@ class Trial:
         return own_model_of(self.cfg)
 
     @property
+    def compiled(self) -> bool:
+        """Whether what learns is."""
+        return self.programs.compiled if self.learners is None else self.learners.processes.compiled
+
+    @property
     def progress(self) -> float:
         """Share of the full budget that is done: schedules span it, also in a trial that is stopped early."""
         return min(1.0, self.env_steps / self.config.budget_env_steps)
@@ -100,10 +127,6 @@ class Trial:
     @property
     def done(self) -> bool:
         return self.env_steps >= self.config.budget_env_steps or bool(self.learner.failed.all())
-
-    @property
-    def compiled(self) -> bool:
-        return self.programs.compiled
 
     def advance(self) -> dict[str, Any]:
         """Sample, learn and sync until the next report is due; then evaluate. Returns the metrics."""
@@ -133,6 +156,11 @@ class Trial:
                 f"steps per seed, {type(self.cfg).__name__}.rollout_env_steps() says {rollout_env_steps}\n"
                 "make them agree: budgets and schedules are counted by it"
             )
+        if self.learners is not None and not self.learners.operations:
+            raise UserError(
+                f"training_step {name_of(self.spec.training_step)} leaves num_learners={self.cfg.num_learners} idle\n"
+                "call multi_gpu_train_one_step(training.learners, ...) in it, or write num_learners=0"
+            )
         self.env_steps += rollout_env_steps
 
     def _evaluate(self) -> np.ndarray:
@@ -156,7 +184,12 @@ class Trial:
             "train/episodes": int(episodes.new_episodes.sum()),
             "learn/learning_rate": self.learner.learning_rate,
             "learn/updates": int(self.learner.n_updates),
+            **self.group.metrics(),
         }
+        if self.learner.device != CPU:
+            metrics["cuda_graphs"] = self.programs.captured
+        if self.learners is not None:
+            metrics["learner_restarts"] = self.learners.processes.restarts
         if self.cfg.num_env_runners:
             metrics["env_runner_restarts"] = self.group.runners.restarts
         for name, values in self.learner.log.summary().items():
@@ -235,7 +268,7 @@ class Trial:
         """Compiled and eager arithmetic differ in the last digits: a trial that goes on within its budget keeps
         to its own, whatever the cache holds by now."""
         same_budget = state["config"]["budget_env_steps"] == self.config.budget_env_steps
-        if self.config.compile != "auto" or not same_budget or state["compiled"] == self.compiled:
+        if self.config.compile != "auto" or not same_budget or state["compiled"] == self.compiled or self.learners:
             return
         self._build_programs("on" if state["compiled"] else "off")
 
@@ -247,6 +280,8 @@ class Trial:
 
     def close(self) -> None:
         self.group.close()
+        if self.learners is not None:
+            self.learners.close()
 
 
 def mean_of_known(values: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""A Ray for whoever samples remotely without a sweep around it."""
+"""A Ray for whoever samples or learns remotely without a sweep around it."""
 
 from __future__ import annotations
 
@@ -20,22 +20,26 @@ _SETTINGS = {
 }
 
 
-def ensure_ray(n_cpus: float) -> None:
+def ensure_ray(
+    n_cpus: float, n_gpus: float = 0.0, who: str = "runners", fewer: str = "num_env_runners or num_cpus_per_env_runner"
+) -> None:
     """The Ray that this process is part of, the cluster at RAY_ADDRESS, or one on this machine that ends with the
-    process. Raises `UserError` where there will never be `n_cpus` for remote runners."""
+    process. Raises `UserError` where there will never be as many CPUs and GPUs as `who` want; fewer: the settings that
+    say how many."""
     if not ray.is_initialized():
-        _start(n_cpus)
+        _start(n_cpus, n_gpus)
     if ray.util.get_current_placement_group() is not None:
         return  # a trial under Tune: its resources are reserved already
-    total = ray.cluster_resources().get("CPU", 0.0)
-    if total < n_cpus:
-        raise UserError(
-            f"the runners want {n_cpus:g} CPUs, the Ray cluster has {total:g}; write a smaller num_env_runners or "
-            "num_cpus_per_env_runner"
-        )
+    total = ray.cluster_resources()
+    for kind, wanted in {"CPU": n_cpus, "GPU": n_gpus}.items():
+        there = total.get(kind, 0.0)
+        if there < wanted:
+            raise UserError(
+                f"the {who} want {wanted:g} {kind}s, the Ray cluster has {there:g}; write a smaller {fewer}"
+            )
 
 
-def _start(n_cpus: float) -> None:
+def _start(n_cpus: float, n_gpus: float) -> None:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
@@ -48,4 +52,4 @@ def _start(n_cpus: float) -> None:
         return
     # As many as are asked for, also on fewer cores: this Ray serves one trial, whose runners may mostly wait.
     cpus = max(os.cpu_count() or 1, -int(-n_cpus // 1))
-    ray.init(address="local", num_cpus=cpus, num_gpus=0, include_dashboard=False, **common)
+    ray.init(address="local", num_cpus=cpus, num_gpus=None if n_gpus else 0, include_dashboard=False, **common)

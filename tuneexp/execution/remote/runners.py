@@ -114,7 +114,7 @@ class RemoteRunners:
         self, recipes: Sequence[Callable[[], EnvRunner]], shards: Sequence[Shard], limits: RunnerLimits
     ) -> None:
         self.shards: Sequence[Shard] = list(shards)
-        self._limits, self.restarts = limits, 0
+        self.limits, self.restarts = limits, 0
         sent = [_pickled(recipe) for recipe in recipes]
         ensure_ray(limits.n_cpus * len(shards))
         actor = ray.remote(RunnerActor).options(
@@ -129,6 +129,11 @@ class RemoteRunners:
             self.close()
             raise
         self._lives: list[str] = list(started)
+
+    @property
+    def version(self) -> int:
+        """Of the newest weights, counted by `sync_weights`."""
+        return self._version
 
     def sync_weights(self, parameters: Mapping[str, Tensor]) -> None:
         """Into the object store once; each runner pulls them with its next request."""
@@ -176,16 +181,19 @@ class RemoteRunners:
 
     def _collect(self, refs: Sequence[ObjectRef], timeout_s: float | None = None) -> list[Any]:
         """What the runners reply, in the order of the actors."""
-        patience_s = self._limits.timeout_s if timeout_s is None else timeout_s
-        for _ in range(self._limits.max_restarts + 1):
+        patience_s = self.limits.timeout_s if timeout_s is None else timeout_s
+        for _ in range(self.limits.max_restarts + 1):
             _, silent = ray.wait(list(refs), num_returns=len(refs), timeout=patience_s, fetch_local=False)
             if not silent:
                 return [self.reply(ref) for ref in refs]
             for ref in silent:
                 self.end_hung(list(refs).index(ref))
-            patience_s = self._limits.timeout_s + START_LIMIT_S
-        raise RunnerLost(
-            f"an env runner said nothing for {self._limits.timeout_s:g} s, {self._limits.max_restarts + 1} times; "
+            patience_s = self.limits.timeout_s + START_LIMIT_S
+        raise self.silent_too_often()
+
+    def silent_too_often(self) -> RunnerLost:
+        return RunnerLost(
+            f"an env runner said nothing for {self.limits.timeout_s:g} s, {self.limits.max_restarts + 1} times; "
             "write a larger sample_timeout_s, or find out where the environment hangs"
         )
 
@@ -201,7 +209,7 @@ class RemoteRunners:
             raise (error.cause if isinstance(error.cause, Exception) else error) from error
         except RayActorError as error:
             raise RunnerLost(
-                f"an env runner died more than {self._limits.max_restarts} times (max_env_runner_restarts): "
+                f"an env runner died more than {self.limits.max_restarts} times (max_env_runner_restarts): "
                 f"{' '.join(str(error).split())[-200:]}"
             ) from error
 

@@ -1,0 +1,58 @@
+"""What was measured of env runners of other processes, in words: a section of `docs/benchmarks.md`, and its targets."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from benchmarks import report
+
+SPEEDUP, SYNC_MS, CALL_MS, TO_RLLIB = 3.5, 20.0, 5.0, 4.0
+SIDES = {"ours_1": "tuneexp, S=1", "ours_5": "tuneexp, S=5, seeds added up", "rllib": "RLlib"}
+
+
+def targets(measured: dict[str, Any]) -> list[report.Target]:
+    pieces, appo = measured["pieces"], measured["appo"]
+    return [
+        report.Target("samples of 4 env runners against 1, environments of 1 ms a step", pieces["speedup"], SPEEDUP),
+        report.Target("new weights of 1 M parameters for 4 env runners", pieces["sync_ms"], SYNC_MS, "ms"),
+        report.Target("the group's own cost of a call, 2 env runners", pieces["call_cost_ms"], CALL_MS, "ms"),
+        report.Target("APPO, S=1, 2 env runners, against RLlib's APPO", _ratio(appo, "ours_1"), TO_RLLIB),
+    ]
+
+
+def _ratio(appo: dict[str, Any], side: str) -> float:
+    return report.paired_ratio({"runs": appo[side]}, {"runs": appo["rllib"]})
+
+
+def section(measured: dict[str, Any]) -> str:
+    pieces, appo = measured["pieces"], measured["appo"]
+    store = ", ".join(
+        f"{held['mb']:.0f} MB after {int(iteration):,}" for iteration, held in pieces["object_store"].items()
+    )
+    rows = [
+        (
+            title,
+            f"{median(run['env_steps_per_s'] for run in appo[side]):,.0f}",
+            f"{_ratio(appo, side):.1f}x",
+            f"{median(run['return_mean'] for run in appo[side]):.0f}",
+        )
+        for side, title in SIDES.items()
+    ]
+    return "\n\n".join(
+        [
+            "## Env runners of other processes",
+            report.machine_words(measured["machine"]),
+            f"Medians of {measured['repeats']} runs. Four environments whose steps wait for 1 ms each: "
+            f"{pieces['slow_rates']['1']:,.0f} environment steps a second with one env runner, "
+            f"{pieces['slow_rates']['4']:,.0f} with four. New weights of {pieces['parameters']:,} parameters, from "
+            f"`sync_weights` until four env runners have acted with them: {pieces['sync_ms']:.1f} ms more than a call "
+            f"without new ones. A call of `sample(1)` with two env runners costs {pieces['call_cost_ms']:.1f} ms more "
+            "than the local one. Shared memory in use while fragments and weights go through the object store: "
+            f"{store} iterations.",
+            f"APPO on CartPole-v1, {measured['env_steps']:,} environment steps a seed, two env runners of four "
+            "environments, batches of 512 rows that are learned from twice (RLlib's default), 64x64 networks; ratios "
+            "within a repeat. RLlib's rate counts what was sampled, this project's what was learned from.",
+            report.table(("", "env steps/s", "to RLlib", "return"), rows),
+        ]
+    )

@@ -1,0 +1,59 @@
+"""Tune IMPALA on Pong from pixels. Needs the extra `atari`: pip install -e '.[atari]'.
+
+The first trial has the paper's network, fragments and discount; the step size and the entropy bonus are RLlib's, whose
+loss is a mean over steps, as the one here is. 10 million steps are many hours of some cores; nobody waited for them
+here.
+A taste: the second line. On a machine with cores to spare give each trial runners (`--set num_env_runners=4`).
+
+python experiments/pong_impala.py
+python experiments/pong_impala.py --trials 1 --seeds 1 --env-steps 1000000
+tuneexp sweep --algorithm impala --env PongNoFrameskip-v4 --space experiments/pong_impala.py:SPACE --seeds 1 \
+    --env-steps 10000000 --trials 4 --name pong-impala
+"""
+
+from __future__ import annotations
+
+import time
+
+from tuneexp import Sweep, run_script, watch
+
+SPACE = {
+    "learning_rate": {"choice": ["linear:0.0002", "linear:0.0005", "linear:0.001"]},  # each falls to 0
+    "ent_coef": {"choice": [0.003, 0.01, 0.03]},
+    "n_envs": 32,  # fragments of one update
+    "n_steps": 20,
+    "gamma": 0.99,
+    "vf_coef": 0.25,
+    "max_grad_norm": 40.0,
+    "model": {"cnn": "impala", "hidden_sizes": [256], "shared": True, "activation": "relu"},
+    "initial": [{"learning_rate": "linear:0.0005", "ent_coef": 0.01}],
+}
+
+
+def main(
+    trials: int = 4,
+    seeds: int = 1,
+    env_steps: int = 10_000_000,
+    scheduler: str = "asha",
+    searcher: str = "tpe",
+    name: str = "",
+    storage: str = "runs",
+) -> None:
+    """Tune IMPALA on Pong. --env-steps is the budget of each seed of a trial."""
+    sweep = Sweep(
+        algorithm="impala",
+        env="PongNoFrameskip-v4",
+        space=SPACE,
+        trials=trials,
+        seeds=seeds,
+        env_steps=env_steps,
+        scheduler=scheduler,
+        searcher=searcher,
+        name=name or time.strftime("pong-impala-%Y%m%d-%H%M%S"),
+        storage=storage,
+    )
+    watch(sweep)
+
+
+if __name__ == "__main__":
+    run_script(main)

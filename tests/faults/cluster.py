@@ -1,0 +1,52 @@
+"""A Ray cluster of several nodes on this machine: real raylets, as `ray start` makes them on machines of their own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.faults.harness import ROOT
+from tuneexp.sweep.cluster import _OF_WORKERS
+
+# What the page on scaling says to set where nodes are started: torch is loaded before a trial needs it.
+_SETTINGS = {"RAY_preload_python_modules": "tuneexp.trainable,tuneexp.algorithms.ppo", "RAY_worker_niceness": "0"}
+
+
+@contextmanager
+def cluster_of(cpus: int) -> Iterator[Any]:
+    """A `ray.cluster_utils.Cluster` whose head has `cpus`. Its nodes know nothing of what a driver will set."""
+    from ray.cluster_utils import Cluster
+
+    temporary = tempfile.mkdtemp(prefix="tx-")  # short: Ray's socket paths have a limit of 107 characters
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _OF_WORKERS:
+            patch.delenv(name, raising=False)
+        for name, value in {**_SETTINGS, "RAY_TMPDIR": temporary, "PYTHONPATH": str(ROOT)}.items():
+            patch.setenv(name, value)
+        cluster = Cluster(initialize_head=True, head_node_args=node(cpus))
+        try:
+            yield cluster
+        finally:
+            cluster.shutdown()
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def node(cpus: int, **environment: str) -> dict[str, Any]:
+    """Arguments of `Cluster.add_node`."""
+    return {
+        "num_cpus": cpus,
+        "object_store_memory": 100 * 2**20,
+        "include_dashboard": False,
+        "env_vars": environment or None,
+    }
+
+
+def raylet_of(added: Any) -> int:
+    """The process id of the node's raylet, the parent of its workers."""
+    (process,) = added.all_processes["raylet"]
+    return int(process.process.pid)

@@ -1,0 +1,102 @@
+"""A place is a folder or a URI, and a sweep finds the same in both."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tuneexp import checkpoint
+from tuneexp.errors import UserError
+from tuneexp.remote_folders import joined, local_copy
+from tuneexp.sweep import place as places
+from tuneexp.sweep import snapshot
+from tuneexp.sweep.engine import forget_beyond_snapshot
+from tuneexp.sweep.folder import sweep_folder
+from tuneexp.sweep.place import Place, place_of
+
+
+@pytest.fixture(params=["folder", "uri"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    storage = str(tmp_path / "far") if request.param == "folder" else (tmp_path / "far").as_uri()
+    found = Place(storage, "s")
+    found.check_writable()
+    found.make()
+    return found
+
+
+def test_what_is_written_is_listed_read_and_removed(place: Place) -> None:
+    for name in ("state-2.json", "state-1.json", "other"):
+        place.write(name, name.encode())
+    assert place.names("state-*.json") == ["state-1.json", "state-2.json"]
+    assert place.read("other") == b"other"
+    place.write("other", b"new")
+    assert place.read("other") == b"new"
+    place.remove("other")
+    place.remove("other")  # gone already
+    assert place.names("*") == ["state-1.json", "state-2.json"]
+    with pytest.raises(OSError):
+        place.read("other")
+    assert place.names("*", "no-such-folder") == []
+
+
+def test_what_came_after_the_snapshot_is_forgotten_there(place: Place, tmp_path: Path) -> None:
+    for trial, number in (("trial_00000_aaa", 3), ("trial_00000_aaa", 4), ("trial_00001_bbb", 0)):
+        (tmp_path / "far" / "s" / trial / f"checkpoint_{number:06d}").mkdir(parents=True)
+    folder = sweep_folder("s", tmp_path / "runs")
+    folder.path.mkdir(parents=True)
+    staged = []
+    for pattern in snapshot.STATE_PATTERNS:
+        (tmp_path / pattern.replace("*", "1")).write_text(pattern)
+        staged.append(tmp_path / pattern.replace("*", "1"))
+    place.write(snapshot.STATE_PATTERNS[0].replace("*", "2"), b"torn, and newer")
+    snapshot.commit(folder, staged, [{"trial_id": "aaa", "checkpoint": "trial_00000_aaa/checkpoint_000003"}])
+    snapshot.put_back(folder, place)
+    forget_beyond_snapshot(folder, place)
+    assert place.names("trial_*") == ["trial_00000_aaa"]
+    assert place.names("checkpoint_*", "trial_00000_aaa") == ["trial_00000_aaa/checkpoint_000003"]
+    assert [place.read(file.name) for file in staged] == [file.read_bytes() for file in staged]
+    assert place.names("experiment_state-*") == [staged[0].name]
+
+
+def test_a_checkpoint_is_read_through_its_uri(tmp_path: Path) -> None:
+    checkpoint.write(tmp_path / "one", {"steps": 7})
+    assert checkpoint.read((tmp_path / "one").as_uri())["steps"] == 7
+    with local_copy((tmp_path / "one").as_uri()) as copy:
+        assert copy != tmp_path / "one"
+    assert not copy.exists()
+    with pytest.raises(UserError, match="can't be read"):
+        checkpoint.read((tmp_path / "none").as_uri())
+
+
+def test_the_options_of_a_uri_stay_at_its_end() -> None:
+    assert joined("s3://bucket/a/?region=eu-1", "b", "c") == "s3://bucket/a/b/c?region=eu-1"
+    assert joined("/data/what?", "b") == "/data/what?/b"
+
+
+def test_without_a_uri_of_its_own_the_place_is_the_sweeps_folder(tmp_path: Path) -> None:
+    folder = sweep_folder("s", tmp_path)
+    assert place_of(folder, None).path == str(folder.path)
+    assert place_of(folder, "s3://bucket/x").path_of("trial/c") == "s3://bucket/x/s/trial/c"
+
+
+def test_an_object_store_that_does_not_answer_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "ANSWER_LIMIT_S", 1.0)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        server = f"127.0.0.1:{mute.getsockname()[1]}"
+        uri = f"s3://bucket/x?scheme=http&endpoint_override={server}&region=us-east-1"
+        with pytest.raises(UserError, match="no answer in 1 s\ncheck its name, and the credentials"):
+            Place(uri, "s").check_writable()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_by_its_option(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="--checkpoints"):
+        Place(str(tmp_path / "file"), "s").check_writable()
+    with pytest.raises(UserError, match="write s3://bucket/folder"):
+        Place("s4://bucket", "s").check_writable()

@@ -1,0 +1,109 @@
+"""What a trial takes, against what the nodes have: refused before Tune would wait for it for ever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuneexp.errors import UserError
+from tuneexp.sweep import Sweep
+from tuneexp.sweep.cluster import cores
+from tuneexp.sweep.fitting import largest_trial
+from tuneexp.sweep.resources import at_once, cpus_of, refuse_unmeetable
+from tuneexp.trainable import AlgorithmTrainable
+
+ONE, FIVE = [{"CPU": 1.0}], [{"CPU": 1.0}] * 5
+
+
+def test_more_than_the_cluster_has_is_refused_with_both_numbers() -> None:
+    with pytest.raises(UserError, match=r"this trial wants 5 CPUs, the cluster has 2\n.*num_env_runners"):
+        refuse_unmeetable(FIVE, [{"CPU": 1.0}, {"CPU": 1.0}])
+    with pytest.raises(UserError, match="this trial wants 1 GPU, the cluster has 0"):
+        refuse_unmeetable([{"CPU": 1.0, "GPU": 1.0}], [{"CPU": 8.0}])
+
+
+def test_a_bundle_must_fit_on_one_node() -> None:
+    wide = [{"CPU": 1.0}, {"CPU": 4.0}]
+    with pytest.raises(UserError, match="wants 4 CPUs on one node, the largest of the cluster has 3"):
+        refuse_unmeetable(wide, [{"CPU": 3.0}, {"CPU": 3.0}])
+    refuse_unmeetable(wide, [{"CPU": 1.0}, {"CPU": 4.0}])
+    # Each fits somewhere and the sum is there, but no two of them share a node.
+    with pytest.raises(UserError, match="each on one node"):
+        refuse_unmeetable([{"CPU": 2.0}] * 3, [{"CPU": 3.0}, {"CPU": 3.0}])
+
+
+def test_bundles_may_spread_over_nodes() -> None:
+    refuse_unmeetable(FIVE, [{"CPU": 2.0}, {"CPU": 2.0}, {"CPU": 1.0}])
+    refuse_unmeetable([{"CPU": 1.0}, *[{"CPU": 0.1}] * 10], [{"CPU": 2.0}])  # ten tenths, which floats don't add to 1
+
+
+def test_as_many_trials_run_at_once_as_fit_on_the_nodes() -> None:
+    nodes = [{"CPU": 4.0}, {"CPU": 3.0}]
+    assert at_once(ONE, nodes, 100) == 7
+    assert at_once([{"CPU": 2.0}], nodes, 100) == 3  # one CPU is left over on the second node
+    assert at_once([{"CPU": 1.0}, {"CPU": 1.0}], nodes, 100) == 3
+    assert at_once(ONE, nodes, 5) == 5
+    assert at_once(FIVE, [{"CPU": 4.0}], 5) == 0
+
+
+def test_a_local_ray_gets_the_cpus_of_all_trials_at_once() -> None:
+    assert cpus_of(ONE, 3) == 3
+    assert cpus_of([{"CPU": 1.0}, *[{"CPU": 0.25}] * 2], 3) == 5  # 4.5
+
+
+def asked(tmp_path: Path, **changes: Any) -> Sweep:
+    space = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
+    return Sweep(**{"space": space, "name": "s", "storage": tmp_path / "runs", "seeds": 1, **changes})
+
+
+def test_a_sweep_of_trials_that_this_machine_can_never_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"wants {cores() + 1} CPUs, this machine has {cores()}\n"):
+        asked(tmp_path, fixed={"num_env_runners": cores()})
+    # A space that reaches such a trial is refused as well.
+    space = {"num_env_runners": {"choice": [0, cores()]}}
+    with pytest.raises(UserError, match="this machine has"):
+        asked(tmp_path, space=space)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_trials_at_once_are_by_default_what_fits_on_the_cores(tmp_path: Path) -> None:
+    assert asked(tmp_path, trials=100).config.concurrency == cores()
+    assert asked(tmp_path, trials=1).config.concurrency == 1
+    half = {"num_env_runners": 1, "num_cpus_per_env_runner": cores() / 2}
+    assert asked(tmp_path, trials=100, fixed=half).config.concurrency == 1
+    assert asked(tmp_path, trials=100, concurrency=7).config.concurrency == 7
+
+
+def test_what_is_checked_is_what_tune_is_asked_for(tmp_path: Path) -> None:
+    fixed = {"num_env_runners": 2, "num_cpus_per_env_runner": 0.25}
+    sweep = asked(tmp_path, fixed=fixed)
+    config = {"algorithm": "ppo", "env": "CartPole-v1", "hyperparameters": fixed}
+    request = AlgorithmTrainable.default_resource_request(config)
+    assert request is not None
+    assert largest_trial(sweep.space) == request.bundles
+
+
+class Waits:
+    status = "PENDING"
+
+
+class Runs:
+    status = "RUNNING"
+
+
+def test_a_sweep_that_waits_for_nodes_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tuneexp.sweep import patience
+
+    clock = iter([0.0, 59.0, 60.0, 61.0, 100.0, 200.0])
+    monkeypatch.setattr(patience.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(patience.ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": 1.0, "memory": 1.0})
+    monkeypatch.setattr(patience.ray, "available_resources", lambda: {"CPU": 1.0})
+    watcher = patience.Patience([{"CPU": 1.0}, {"CPU": 0.5}])
+    for trials in ([Waits()], [Waits()], [Waits()], [Waits()], [Waits(), Runs()], [Waits()]):
+        watcher.on_step_begin(0, trials)  # type: ignore[arg-type]
+    (said,) = [record.message for record in caplog.records]
+    assert "a trial wants 1.5 CPUs, the cluster has 2 CPUs and 1 GPU, of which 1 CPU are free" in said

@@ -1,0 +1,69 @@
+"""IMPALA (Espeholt et al. 2018): a policy gradient on V-trace, while runners with older weights go on collecting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor
+
+from tuneexp.algorithms.actor_critic import act, build_model, policy_and_value
+from tuneexp.algorithms.off_policy_actor_critic import (
+    OffPolicyActorCriticConfig,
+    corrected,
+    transitions_in_time,
+)
+from tuneexp.algorithms.ppo import adam
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.config import numeric, structural
+from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.nets import Nets
+from tuneexp.rl.losses import approx_kl, explained_variance, mean_over, policy_gradient, value_loss
+from tuneexp.rl.schedules import PositiveScheduledFloat
+
+
+class IMPALAConfig(OffPolicyActorCriticConfig):
+    """Fragments of 20 steps as in the paper; the other defaults are those of RLlib, whose Adam needs no tuning of an
+    epsilon where the paper's RMSprop does (its table D.1 searches it)."""
+
+    learning_rate: PositiveScheduledFloat = numeric(5e-4, "Step size of the optimizer; a number or linear:0.001.")
+    n_steps: int = structural(20, "Steps per environment in one rollout, over which V-trace looks ahead.", ge=1)
+    max_grad_norm: float | None = numeric(40.0, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
+
+    n_epochs: ClassVar[int] = 1  # each rollout is used once, whole
+
+    def minibatch_rows(self) -> int:
+        return self.in_sequences(self.rollout_rows())
+
+
+def impala_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
+    """batch: sequences [L, B, ...]. Section 4.2 of the paper, averaged over steps instead of summed."""
+    dist, value = policy_and_value(nets, batch)
+    counts = batch["mask"]
+    log_prob = dist.log_prob(batch["action"])
+    log_ratio = (log_prob - batch["log_prob"]).detach()
+    trace = corrected(nets.frozen, log_ratio, value, batch, cfg)
+
+    policy_loss = policy_gradient(log_prob, trace.advantage, counts)
+    critic_loss = value_loss(value, trace.target, mask=counts)
+    entropy = mean_over(dist.entropy(), counts)
+    loss = policy_loss + cfg.vf_coef * critic_loss - cfg.ent_coef * entropy
+    return loss, {
+        "policy_loss": policy_loss,
+        "value_loss": critic_loss,
+        "entropy": entropy,
+        "approx_kl": approx_kl(log_ratio, counts),
+        "explained_variance": explained_variance(value, trace.target, counts),
+    }
+
+
+IMPALA = AlgorithmSpec(
+    name="impala",
+    config_class=IMPALAConfig,
+    build_model=build_model,
+    act_fn=act,
+    loss_fn=impala_loss,
+    postprocess_fn=transitions_in_time,
+    optimizer_fn=adam,
+    asynchronous=True,
+)

@@ -1,0 +1,53 @@
+"""Programs as CUDA graphs: the operations of a traced graph, recorded once and launched together.
+
+On a GPU the launches of many small operations take longer than the operations; a recording has one launch. It reads and
+writes fixed places in memory, so inputs are copied into it and outputs out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, fx
+
+from tuneexp.learning.program import Program
+
+Replay = Callable[[], None]
+Record = Callable[[Callable[[], list[Tensor]], torch.device], tuple[Replay, list[Tensor]]]
+"""call, device -> what repeats the call on the same places in memory, and the tensors that it leaves its results in."""
+
+# Rounds before the recording: libraries allocate and choose their algorithms in the first ones.
+WARM_UP = 3
+
+
+def on_gpu(call: Callable[[], list[Tensor]], device: torch.device) -> tuple[Replay, list[Tensor]]:
+    """A `Record`. Not on the default stream, which can't be recorded."""
+    with torch.cuda.device(device), torch.no_grad():
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UP):
+                call()
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            outputs = call()
+    return graph.replay, outputs
+
+
+def captured(graph: fx.GraphModule, example: Sequence[Tensor], record: Record = on_gpu) -> Program:
+    """graph: traced for the shapes of `example`, whose tensors are all on one device."""
+    buffers = [tensor.clone() for tensor in example]
+    replay, results = record(lambda: list(graph(*buffers)), example[0].device)
+    of_type: dict[torch.dtype, list[int]] = {}
+    for index, buffer in enumerate(buffers):
+        of_type.setdefault(buffer.dtype, []).append(index)
+
+    def run(tensors: Sequence[Tensor]) -> list[Tensor]:
+        with torch.no_grad():
+            for places in of_type.values():  # one launch for all of a type
+                torch._foreach_copy_([buffers[i] for i in places], [tensors[i] for i in places])
+            replay()
+            return [result.clone() for result in results]
+
+    return Program(run=run, compiled=False, captured=True)

@@ -1,0 +1,152 @@
+"""Each node of a cluster is looked at before a sweep's trials start there: what a trial will need must be in its sight.
+
+A task on the node reads a file that the driver wrote where checkpoints will lie, writes one that the driver reads, and
+loads the algorithm and the environment."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+import tuneexp
+from tuneexp.errors import UserError
+from tuneexp.sweep.place import Place
+from tuneexp.sweep.resources import Resources
+
+# A node may have to load torch from a slow disk first.
+ANSWER_LIMIT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Node:
+    node_id: str
+    name: str  # for messages: host and address
+    resources: Resources
+
+
+def alive_nodes() -> list[Node]:
+    """Those that can run a trial: alive, with at least a part of a CPU."""
+    found = [
+        Node(node["NodeID"], f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})", node["Resources"])
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    return [node for node in found if node.resources.get("CPU", 0.0) > 0]
+
+
+def may_grow() -> bool:
+    """Whether the cluster's autoscaler has said that it starts nodes by itself."""
+    return ray._private.state.state.get_max_resources_from_cluster_config() is not None
+
+
+def refuse_blind_nodes(
+    nodes: Sequence[Node], place: Place, trial: Mapping[str, Any], limit_s: float = ANSWER_LIMIT_S
+) -> None:
+    """UserError that names the node where a trial could not run, and why. The driver's own node is the yardstick."""
+    own = ray.get_runtime_context().get_node_id()
+    others = [node for node in nodes if node.node_id != own]
+    if not others:
+        return
+    mark = f".seen-{uuid.uuid4().hex[:12]}"
+    place.make()
+    place.write(mark, mark.encode())
+    try:
+        complaints = _ask(others, place, mark, dict(trial), limit_s)
+    finally:
+        place.remove(mark)
+        for node in others:
+            place.remove(_answer(mark, node.node_id))
+    if complaints:
+        more = f" (and {len(complaints) - 1} more nodes)" if len(complaints) > 1 else ""
+        raise UserError(f"node {complaints[0][0].name}{more}: {complaints[0][1]}")
+
+
+def _ask(
+    nodes: Sequence[Node], place: Place, mark: str, trial: dict[str, Any], limit_s: float
+) -> list[tuple[Node, str]]:
+    look = ray.remote(num_cpus=0, max_retries=0)(complaint)
+    here = NodeAffinitySchedulingStrategy
+    refs = {
+        node.node_id: look.options(scheduling_strategy=here(node.node_id, soft=False)).remote(
+            place, mark, node.node_id, trial, tuneexp.__version__
+        )
+        for node in nodes
+    }
+    deadline = time.monotonic() + limit_s
+    found = []
+    for node in nodes:
+        said = _said(refs[node.node_id], max(0.0, deadline - time.monotonic()), limit_s)
+        said = said or _unseen_by_driver(place, mark, node)
+        if said is not None:
+            found.append((node, said))
+    return found
+
+
+def _said(answer: Any, wait_s: float, limit_s: float) -> str | None:
+    try:
+        said: str | None = ray.get(answer, timeout=wait_s)
+        return said
+    except GetTimeoutError:
+        ray.cancel(answer, force=True)
+        return f"no answer in {limit_s:.0f} s; take it out of the cluster, or look at its logs"
+    except (RayError, ImportError) as error:
+        lines = str(error).strip().splitlines()
+        reason = lines[-1][:200] if lines else type(error).__name__
+        return f"it can't run a task of tuneexp {tuneexp.__version__}: {reason}"
+
+
+def _unseen_by_driver(place: Place, mark: str, node: Node) -> str | None:
+    try:
+        place.read(_answer(mark, node.node_id))
+    except OSError:
+        return f"what it writes to {place.storage} is not seen here; {_SHARED}"
+    return None
+
+
+def _answer(mark: str, node_id: str) -> str:
+    return f"{mark}-{node_id[:12]}"
+
+
+_SHARED = "name a folder that all nodes share with --storage, or an object store with --checkpoints s3://..."
+
+
+def complaint(place: Place, mark: str, node_id: str, trial: dict[str, Any], version: str) -> str | None:
+    """Runs on the node. Why no trial could run here, in a line, or None."""
+    if tuneexp.__version__ != version:
+        return f"it has tuneexp {tuneexp.__version__}, this machine {version}; install the same on all nodes"
+    try:
+        if place.read(mark) != mark.encode():
+            raise FileNotFoundError
+        place.write(_answer(mark, node_id), b"")
+    except OSError as error:
+        reason = f" ({error.strerror})" if error.strerror else ""
+        return f"it can't see {place.storage}, where checkpoints go{reason}; {_SHARED}"
+    try:
+        _load(trial)
+    except UserError as error:
+        return f"{str(error).splitlines()[0]}; every node needs what this machine has, under the same path"
+    except Exception as error:
+        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return None
+
+
+def _load(trial: dict[str, Any]) -> None:
+    from tuneexp.addresses import load_address
+    from tuneexp.algorithms.registry import load_spec, source_changed
+    from tuneexp.envs.sources import describe_env
+    from tuneexp.trial_config import TrialConfig
+
+    config = TrialConfig.parse(trial, "the trial")
+    load_spec(config.algorithm)
+    if source_changed(config.algorithm, config.source_hash):
+        raise UserError(f"the source of {config.algorithm} is another one here")
+    describe_env(config.env, config.env_kwargs, config.wrappers, config.env_backend)
+    if isinstance(model := config.hyperparameters.get("model"), str):
+        load_address(model, "model")

@@ -1,0 +1,44 @@
+"""The Tune callback that says why no trial runs: Tune would wait without a word for nodes that may never come back."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from tuneexp.sweep.resources import Resources, total_words
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 60.0
+
+
+class Patience(Callback):
+    """`bundles`: what the largest trial asks for."""
+
+    def __init__(self, bundles: Sequence[Resources]) -> None:
+        self._bundles = bundles
+        self._waiting_since_s: float | None = None
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if not trials or any(trial.status == Trial.RUNNING for trial in trials):
+            self._waiting_since_s = None
+            return
+        now_s = time.monotonic()
+        if self._waiting_since_s is None:
+            self._waiting_since_s = now_s
+        elif now_s - self._waiting_since_s >= PATIENCE_S:
+            self._waiting_since_s = now_s
+            logger.warning(
+                "no trial has run for %.0f s: a trial wants %s, the cluster has %s, of which %s are free; "
+                "the sweep goes on once a node has room, and Ctrl-C keeps what is done",
+                PATIENCE_S,
+                total_words(self._bundles),
+                total_words([ray.cluster_resources()]),
+                total_words([ray.available_resources()]),
+            )

@@ -1,0 +1,79 @@
+"""The learners of a trial that learns in processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.registry import address_of, load_algorithm
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.envs.seed_envs import EnvFacts
+from tuneexp.errors import UserError
+from tuneexp.execution.learner_group import LearnerGroup
+from tuneexp.execution.programs import learner_programs
+from tuneexp.execution.shapes import TrialShapes
+from tuneexp.execution.shares import Share, plan_of
+from tuneexp.learning.compilation import CompileMode, Workload
+from tuneexp.learning.devices import device_of
+from tuneexp.learning.learner import Learner
+from tuneexp.trial.building import build_learner
+from tuneexp.trial_config import TrialConfig
+
+
+def learner_group(
+    spec: AlgorithmSpec, config: TrialConfig, cfg: AlgorithmConfig, facts: EnvFacts, shapes: TrialShapes,
+    columns: Mapping[str, Tensor], workload: Workload,
+) -> LearnerGroup | None:  # fmt: skip
+    """None where the trial's own process learns. columns: one row of each training column. Raises `UserError` where the
+    work can't be shared, or there is no room for the learners."""
+    if not cfg.num_learners:
+        return None
+    from tuneexp.execution.remote.learners import RemoteLearners  # Ray, only where it is asked for
+
+    plan = plan_of(len(config.seeds), shapes.minibatch_rows, cfg.num_learners)
+    recipe = LearnerRecipe(
+        _named(spec), config.hyperparameters, tuple(config.seeds), facts, shapes,
+        {name: row.cpu() for name, row in columns.items()}, config.compile, workload, plan.by_rows,
+        "cuda" if cfg.num_gpus_per_learner else "cpu",
+    )  # fmt: skip
+    return LearnerGroup(plan, RemoteLearners(recipe, plan, cfg.num_gpus_per_learner))
+
+
+def _named(spec: AlgorithmSpec) -> str | AlgorithmSpec:
+    """By its address where it has one: a file of the user's own is no module that another process could import."""
+    try:
+        return address_of(spec)
+    except UserError:
+        return spec
+
+
+@dataclass(frozen=True)
+class LearnerRecipe:
+    """What a learner of another process is made of. shapes, workload: of the whole trial."""
+
+    algorithm: str | AlgorithmSpec
+    hyperparameters: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    facts: EnvFacts
+    shapes: TrialShapes
+    columns: Mapping[str, Tensor]
+    compile: CompileMode
+    workload: Workload
+    by_rows: bool
+    device: str
+
+    def __call__(self, share: Share) -> tuple[Learner, bool]:
+        spec = load_algorithm(self.algorithm) if isinstance(self.algorithm, str) else self.algorithm
+        cfg = spec.config_class.parse(self.hyperparameters, spec.name)
+        device = device_of(self.device)
+        learner = build_learner(spec, cfg, self.seeds[share.seeds], self.facts, device)
+        columns = {name: row.to(device) for name, row in self.columns.items()}
+        shapes = replace(self.shapes, minibatch_rows=share.n_rows)
+        workload = replace(self.workload, n_seeds=len(learner.seeds), acts=0)
+        steps = learner_programs(learner, shapes, columns, self.compile, workload, self.by_rows)
+        learner.use_programs(steps)
+        return learner, all(program.compiled for _, program in steps.values())
