@@ -104,7 +104,13 @@ def commands_of(script: Path) -> list[list[str]]:
 
 
 COMMANDS = [(script, words) for script in SCRIPTS for words in commands_of(script)]
-EXTRAS = {"pong_ppo": "ale_py", "pong_impala": "ale_py", "halfcheetah_sac": "mujoco"}
+EXTRAS = {
+    "pong_ppo": "ale_py",
+    "pong_impala": "ale_py",
+    "halfcheetah_sac": "mujoco",
+    "multi_agent_ppo": "pettingzoo",
+    "self_play": "pettingzoo",
+}
 
 
 @pytest.mark.parametrize(("script", "words"), COMMANDS, ids=[f"{path.stem}-{words[1]}" for path, words in COMMANDS])

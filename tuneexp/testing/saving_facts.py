@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from tuneexp import checkpoint
-from tuneexp.algorithms.registry import address_of, load_spec
+from tuneexp.algorithms.registry import address_of, load_algorithm
 from tuneexp.testing.subject import Subject, differences, first_of, require, training_steps
 from tuneexp.trial import Trial
 from tuneexp.trial_config import TrialConfig
@@ -68,7 +68,7 @@ def resume(folder: Path, output: Path) -> None:
     """Load a checkpoint, train to the end of its budget, save."""
     state = checkpoint.read(folder)
     config = TrialConfig.parse(state["config"], "the checkpoint")
-    trial = Trial(load_spec(config.algorithm), config)
+    trial = Trial(load_algorithm(config.algorithm), config)
     try:
         trial.load_state_dict(state)
         checkpoint.write(output, training_steps(trial).state_dict())
@@ -125,5 +125,5 @@ def _require_fresh(fresh: Any, reused: Any) -> None:
 
 
 def its_name_leads_to_it_and_back(subject: Subject) -> None:
-    require(load_spec(subject.address) is subject.spec, f"{subject.address} is another algorithm")
+    require(load_algorithm(subject.address) is subject.spec, f"{subject.address} is another algorithm")
     require(address_of(subject.spec) == subject.address, f"its address is {address_of(subject.spec)}")
