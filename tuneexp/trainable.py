@@ -13,9 +13,9 @@ from ray.tune import PlacementGroupFactory, Trainable
 from tuneexp import addresses, checkpoint
 from tuneexp.algorithms.registry import address_of, load_spec, source_changed, source_hash
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
-from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.algorithms.spec import TrainableSpec
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.trial import Trial
+from tuneexp.trial import Trial, build_trial
 from tuneexp.trial.resources import bundles_of
 from tuneexp.trial_config import TrialConfig
 
@@ -27,7 +27,7 @@ NO_ADDRESS = ""
 class AlgorithmTrainable(Trainable):
     """Works under Tune and without it. The config is a `TrialConfig` as a plain dict."""
 
-    bound_spec: ClassVar[AlgorithmSpec | None] = None
+    bound_spec: ClassVar[TrainableSpec | None] = None
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory | None:
@@ -46,7 +46,7 @@ class AlgorithmTrainable(Trainable):
         trial_config = TrialConfig.parse(config, "the trial")
         spec = self.bound_spec or load_spec(trial_config.algorithm)
         report_changed_source(trial_config)
-        self.trial = Trial(spec, trial_config)
+        self.trial = build_trial(spec, trial_config)
 
     def step(self) -> dict[str, Any]:
         return self.trial.advance()
@@ -85,7 +85,7 @@ def report_changed_source(config: TrialConfig) -> None:
         log.warning("the source of %s has changed since this was started", config.algorithm)
 
 
-def build_trainable(spec: AlgorithmSpec, env: Any, seeds: list[int], settings: Mapping[str, Any]) -> AlgorithmTrainable:
+def build_trainable(spec: TrainableSpec, env: Any, seeds: list[int], settings: Mapping[str, Any]) -> AlgorithmTrainable:
     """settings: fields of `TrialConfig` and hyperparameters of the algorithm, by their own names."""
     of_trial = {key: value for key, value in settings.items() if key in TrialConfig.model_fields}
     hyperparameters = {key: value for key, value in settings.items() if key not in of_trial}
@@ -123,16 +123,20 @@ def _addressed(env: Any) -> Any:
         return env
 
 
-def trial_from_checkpoint(folder: str | Path, **changes: Any) -> Trial:
-    """The trial that a checkpoint holds, ready to go on. changes: fields of `TrialConfig` (a larger budget)."""
+def trial_from_checkpoint(folder: str | Path, learns: bool = True, **changes: Any) -> Trial:
+    """The trial that a checkpoint holds, ready to go on. changes: fields of `TrialConfig` (a larger budget). learns:
+    False where it is only asked to act, which takes neither learners nor the device that it learned on."""
     state = checkpoint.read(folder)
     if not isinstance(state.get("config"), dict):
         raise checkpoint.CheckpointError(f"the checkpoint {folder} is damaged: it holds no configuration")
     config = TrialConfig.parse({**state["config"], **changes}, f"the checkpoint {folder}")
+    if not learns:
+        here = {"compile": "off", "device": "cpu", "hyperparameters": {**config.hyperparameters, "num_learners": 0}}
+        config = config.model_copy(update=here)
     if not config.algorithm:
         raise UserError(f"the checkpoint {folder} is of an algorithm without an address; build it from its own spec")
     report_changed_source(config)
-    trial = Trial(load_spec(config.algorithm), config)
+    trial = build_trial(load_spec(config.algorithm), config)
     try:
         trial.load_state_dict(state)
     except Exception:
@@ -143,7 +147,7 @@ def trial_from_checkpoint(folder: str | Path, **changes: Any) -> Trial:
 
 def evaluate_checkpoint(folder: str | Path, episodes: int = 20, seed: int = 10_000) -> dict[str, Any]:
     """Evaluate every seed of a checkpoint; return_std is over all episodes."""
-    trial = trial_from_checkpoint(folder, compile="off")
+    trial = trial_from_checkpoint(folder, learns=False)
     returns = trial.evaluate(episodes, seed)
     trial.close()
     return {

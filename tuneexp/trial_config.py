@@ -12,10 +12,10 @@ from tuneexp.config import Config
 
 
 def _lasting(hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """Also in the groups of several policies."""
+    lasting = {key: _lasting(value) if isinstance(value, dict) else value for key, value in hyperparameters.items()}
     model = hyperparameters.get("model")
-    if not isinstance(model, str | type):
-        return hyperparameters
-    return {**hyperparameters, "model": lasting_address(model, "model")}
+    return {**lasting, "model": lasting_address(model, "model")} if isinstance(model, str | type) else lasting
 
 
 # Of an algorithm. A network of the user's own, a class or a relative path, is kept as an address that lasts.

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tuneexp.addresses import file_of, is_loaded_file, load_module
-from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
 from tuneexp.errors import UserError, nearest, unknown_name
 
 ALGORITHMS = {
@@ -27,7 +27,15 @@ ALGORITHMS = {
 HOW_TO_ADDRESS = "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME"
 
 
-def load_spec(name: str) -> AlgorithmSpec:
+def load_algorithm(name: str) -> AlgorithmSpec:
+    """As `load_spec`, of one policy; raises `UserError` for a specification of several."""
+    spec = load_spec(name)
+    if not isinstance(spec, AlgorithmSpec):
+        raise UserError(f"{name} is a {type(spec).__name__}; an algorithm of one policy is needed here, such as ppo")
+    return spec
+
+
+def load_spec(name: str) -> TrainableSpec:
     """A built-in name, `module:NAME` or `path/file.py:NAME`. Raises `UserError`."""
     address = ALGORITHMS.get(name, name)
     if ":" not in address:
@@ -35,21 +43,22 @@ def load_spec(name: str) -> AlgorithmSpec:
     where, attribute = address.rsplit(":", 1)
     module = load_module(address, "algorithm")
     spec = getattr(module, attribute, None)
-    if isinstance(spec, AlgorithmSpec):
+    if isinstance(spec, TrainableSpec):
         return spec
-    known = [key for key, value in vars(module).items() if isinstance(value, AlgorithmSpec)]
+    known = [key for key, value in vars(module).items() if isinstance(value, TrainableSpec)]
     match = nearest(attribute, known)
     advice = f"did you mean {where}:{match}?" if match else f"it defines: {', '.join(known) or 'none'}"
     raise UserError(f"{where} has no algorithm named {attribute!r}; {advice}")
 
 
-def address_of(spec: AlgorithmSpec) -> str:
+def address_of(spec: TrainableSpec) -> str:
     """Where a worker or a later process finds `spec`: a built-in name, a module or an absolute file.
     Raises `UserError` for one that has no address."""
     found = [(module, key) for module in list(sys.modules.values()) if module is not None
              for key, value in list(getattr(module, "__dict__", {}).items()) if value is spec]  # fmt: skip
     # Where it is defined comes before where it was imported.
-    own = {getattr(function, "__module__", "") for function in (spec.loss_fn, spec.postprocess_fn, spec.act_fn)}
+    own = {getattr(function, "__module__", "") for function in spec.functions()}
+    own |= {module.__name__ for module, _ in found if module.__name__.startswith("tuneexp.")}
     found.sort(key=lambda place: (place[0].__name__ not in own, place[0].__name__))
     for module, key in found:
         address = f"{module.__name__}:{key}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +27,28 @@ def action_noise(model: Any, action_space: Any, cfg: CfgView) -> dict[str, Noise
     return {"action": Noise(kind, tuple(shape))}
 
 
+class TrainableSpec:
+    """What a trial can be made of: it has a name and a configuration, is known by its address, and builds."""
+
+    name: str
+    config_class: Any
+
+    def functions(self) -> tuple[Any, ...]:
+        """Its own functions: where they are defined, it is likely to be."""
+        return ()
+
+    def build(self, env: Any, seeds: Sequence[int] = (0,), **settings: Any) -> AlgorithmTrainable:
+        """A Trainable that runs without Tune: `.train()`, `.save(folder)`, `.restore(path)`.
+
+        settings: hyperparameters (`learning_rate=1e-3`) and settings of the trial
+        (`budget_env_steps=100_000`, `report_every_env_steps=...`, `compile="off"`)."""
+        from tuneexp.trainable import build_trainable  # the one import upwards, at the point of use
+
+        return build_trainable(self, env=env, seeds=list(seeds), settings=settings)
+
+
 @dataclass(frozen=True)
-class AlgorithmSpec:
+class AlgorithmSpec(TrainableSpec):
     """Customise by replacing one piece: `MyPPO = replace(PPO, name="my_ppo", loss_fn=my_loss)`.
 
     The new spec is known by its address, `module:NAME` or `path/file.py:NAME`, wherever the name of a
@@ -58,11 +78,5 @@ class AlgorithmSpec:
     def __post_init__(self) -> None:
         check_spec(self)
 
-    def build(self, env: str | Callable[..., Any], seeds: Sequence[int] = (0,), **settings: Any) -> AlgorithmTrainable:
-        """A Trainable that runs without Tune: `.train()`, `.save(folder)`, `.restore(path)`.
-
-        settings: hyperparameters (`learning_rate=1e-3`) and settings of the trial
-        (`budget_env_steps=100_000`, `report_every_env_steps=...`, `compile="off"`)."""
-        from tuneexp.trainable import build_trainable  # the one import upwards, at the point of use
-
-        return build_trainable(self, env=env, seeds=list(seeds), settings=settings)
+    def functions(self) -> tuple[Any, ...]:
+        return self.loss_fn, self.postprocess_fn, self.act_fn

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.cli.parsing import TRIAL_SETTINGS
+from tuneexp.config import merged
 from tuneexp.errors import UserError
 
 
@@ -67,16 +68,8 @@ def resumed_job(
         env=env or config["env"],
         seeds=list(config["seeds"]),
         budget_env_steps=env_steps,
-        hyperparameters=_merged(before_hyperparameters, hyperparameters),
+        hyperparameters=merged(before_hyperparameters, hyperparameters),
         resume=checkpoint,
         done_env_steps=done,
-        settings=_merged(before, settings),
+        settings=merged(before, settings),
     )
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if nested else value
-    return merged

@@ -15,6 +15,7 @@ from gymnasium.vector import VectorEnv
 
 from tuneexp.addresses import is_address, load_address
 from tuneexp.envs import atari
+from tuneexp.envs.multi_agent.sources import is_multi_agent
 from tuneexp.envs.pool import Pool, pool
 from tuneexp.envs.spaces import check_spaces, plain
 from tuneexp.envs.wrappers import NamedWrapper, WrapperLike, parse_wrappers
@@ -57,6 +58,8 @@ class EnvSource:
             made = self.factory(**self.kwargs)
         except Exception as error:
             raise self._not_built(error) from error
+        if is_multi_agent(type(made)):
+            raise _for_several_agents(self.name)
         if not isinstance(made, Env):
             raise UserError(f"environment {self.name} gave a {type(made).__name__}; it must give a gymnasium.Env")
         return made
@@ -142,6 +145,8 @@ def _resolve(env: EnvLike, kwargs: dict[str, Any], training: bool) -> EnvSource:
         return EnvSource(env, spec=spec, kwargs=kwargs, game=game)
     if ":" in env:
         return _from_address(env, kwargs)
+    if "." in env and is_multi_agent(env):
+        raise _for_several_agents(env)
     raise _unknown(env)
 
 
@@ -198,6 +203,13 @@ def _callable_name(env: Callable[..., Any]) -> str:
     """A name for messages and checkpoints that is the same in another process: no addresses in it."""
     inner = env.func if isinstance(env, functools.partial) else env
     return getattr(inner, "__qualname__", type(inner).__qualname__)
+
+
+def _for_several_agents(name: str) -> UserError:
+    return UserError(
+        f"environment {name} is for several agents; train it with tuneexp.algorithms.multi_agent:SHARED_PPO, "
+        "one policy for all, or with policies of your own (docs/multi_agent.md)"
+    )
 
 
 def _unknown(env_id: str) -> UserError:

@@ -60,7 +60,7 @@ class EnvRunner:
         raw = _Observations(n_steps, self._raw)
         seen = raw if self.normaliser is None else _Observations(n_steps, self._seen(self._raw))
         fragment = _Fragment(n_steps, raw if self._keep_raw else seen)
-        for t, draws in enumerate(_by_step(noise, n_steps)):
+        for t, draws in enumerate(by_step(noise, n_steps)):
             acted = self.policy.explore(seen.tensor[t], self._state, draws)
             step = self.envs.step(acted.action.numpy())
             fragment.add(t, acted, step)
@@ -121,7 +121,7 @@ class EnvRunner:
         self.envs.close()
 
 
-def _by_step(noise: Sequence[Tensor], n_steps: int) -> Sequence[list[Tensor]]:
+def by_step(noise: Sequence[Tensor], n_steps: int) -> Sequence[list[Tensor]]:
     """Columns [T, S, ...] -> for each step its draws [S, ...]."""
     return [list(step) for step in zip(*(column.unbind(0) for column in noise), strict=True)] or [[]] * n_steps
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch import Tensor
 
 from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.data.sequences import to_sequences
@@ -17,8 +19,15 @@ from tuneexp.learning.rules import PostprocessFn
 
 if TYPE_CHECKING:
     from tuneexp.execution.experience import Experience
-    from tuneexp.execution.group import EnvRunnerGroup
     from tuneexp.execution.learner_group import LearnerGroup
+
+
+class SampleSource(Protocol):
+    """What a training step samples from: an `EnvRunnerGroup`, or one policy's part of what several sample together."""
+
+    def sample(self, n_steps: int) -> SampleBatch: ...
+
+    def sync_weights(self, parameters: Mapping[str, Tensor]) -> None: ...
 
 
 @dataclass
@@ -27,7 +36,7 @@ class Training:
     present values; `experience` is the replay buffer of an algorithm that has one, `learners` are the learner processes
     where there are some (`num_learners`)."""
 
-    group: EnvRunnerGroup
+    group: SampleSource
     learner: Learner
     postprocess_fn: PostprocessFn
     cfg: Any
@@ -45,7 +54,7 @@ class TrainingStep(Protocol):
     def __call__(self, training: Training) -> None: ...
 
 
-def synchronous_parallel_sample(group: EnvRunnerGroup, n_steps: int) -> SampleBatch:
+def synchronous_parallel_sample(group: SampleSource, n_steps: int) -> SampleBatch:
     """A fragment from every runner, joined: columns [T, S, N, ...]."""
     return group.sample(n_steps)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,3 +19,9 @@ def stream_seed(seed: int, stream: Stream) -> int:
 
 def generator(seed: int, stream: Stream) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(seed, stream))
+
+
+def policy_seed(seed: int, policy: str) -> int:
+    """32 bits for one of several policies that learn side by side: with one seed they must neither start from the same
+    networks nor explore alike. By its name, so that it doesn't depend on which others there are."""
+    return int(np.random.SeedSequence((seed, zlib.crc32(policy.encode()))).generate_state(1)[0])

@@ -16,20 +16,26 @@ from tuneexp.report.text import number
 _BOUNDS = (("ge", "lower", ">="), ("gt", "lower", ">"), ("le", "upper", "<="), ("lt", "upper", "<"))
 
 
-def hyperparameter_rows(config_class: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
-    """One row a field: `name` (nested with `/`), `default`, `range`, `kind` (numeric or structural), `meaning`."""
+def hyperparameter_rows(
+    config_class: type[BaseModel], prefix: str = "", defaults: BaseModel | None = None
+) -> list[dict[str, Any]]:
+    """One row a field: `name` (nested with `/`), `default`, `range`, `kind` (numeric or structural), `meaning`.
+
+    defaults: a configuration to take them from, where a group has other ones than its class."""
     rows: list[dict[str, Any]] = []
     for name, field in config_class.model_fields.items():
         path = f"{prefix}/{name}" if prefix else name
+        default = field.get_default(call_default_factory=True) if defaults is None else getattr(defaults, name)
         nested = _model_in(field.annotation)
-        rows += hyperparameter_rows(nested, path) if nested else [_row(path, field)]
+        group = default if isinstance(default, BaseModel) else None
+        rows += hyperparameter_rows(nested, path, group) if nested else [_row(path, field, default)]
     return rows
 
 
-def _row(name: str, field: FieldInfo) -> dict[str, Any]:
+def _row(name: str, field: FieldInfo, default: Any) -> dict[str, Any]:
     return {
         "name": name,
-        "default": _plain(field.get_default(call_default_factory=True)),
+        "default": _plain(default),
         "range": value_range(field),
         "kind": "numeric" if is_numeric(field) else "structural",
         "meaning": field.description or "",

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from tuneexp.algorithms.spec import AlgorithmSpec
 
-# What a kill can take back. A snapshot holds all trials, about 10 kB each, so large sweeps take it less often.
+# What a kill can take back. A snapshot holds all trials, about 40 kB each after ten reports (docs/scaling.md), so large
+# sweeps take it less often.
 SNAPSHOT_PERIOD_S, SNAPSHOT_S_PER_TRIAL = 0.5, 0.005
 
 
@@ -197,9 +198,8 @@ def seed_list(seeds: int | Sequence[int]) -> list[int]:
 
 def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     """`space` bound to the algorithm's config; everything a trial could refuse is refused here, before any starts."""
-    from tuneexp.algorithms.fit import check_action_space, check_budget
+    from tuneexp.algorithms.fit import check_budget, check_environment
     from tuneexp.algorithms.registry import load_spec
-    from tuneexp.envs.sources import describe_env
     from tuneexp.trial_config import TrialConfig
 
     check_names(config.searcher, config.scheduler)
@@ -207,8 +207,7 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     config_class: type[Config] = spec.config_class
     space.validate(config_class, config.fixed, spec.name)
     TrialConfig.parse(trial_config(config), f"sweep {config.name!r}")
-    _, action_space = describe_env(config.env, config.env_kwargs, config.wrappers, config.env_backend)
-    check_action_space(spec, action_space, config.env)
+    check_environment(spec, config.env, config.env_kwargs, config.wrappers, config.env_backend)
     for corner in space.corners():
         check_budget(spec, corner, config.env_steps)
     refuse_unreachable(cluster_address(config.address))

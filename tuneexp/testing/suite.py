@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from tuneexp.algorithms.registry import address_of, load_spec
+from tuneexp.algorithms.registry import address_of, load_algorithm
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.testing import config_facts, learning_facts, saving_facts, seed_facts
 from tuneexp.testing.subject import Subject
@@ -52,7 +52,7 @@ def subject_of(
     env: str | None = None,
 ) -> Subject:
     """See `contract`. Raises `UserError` where the algorithm or a hyperparameter doesn't exist."""
-    spec = load_spec(algorithm) if isinstance(algorithm, str) else algorithm
+    spec = load_algorithm(algorithm) if isinstance(algorithm, str) else algorithm
     address = address_of(spec)
     settings = dict(hyperparameters or {})
     spec.config_class.parse(settings, spec.name, see=f"tuneexp describe {address}")

@@ -1,5 +1,17 @@
 """A trial: one configuration trained on S seeds at once."""
 
-from tuneexp.trial.trial import Trial
+from __future__ import annotations
 
-__all__ = ["Trial"]
+from typing import Any
+
+from tuneexp.algorithms.multi_agent import MultiAgentSpec
+from tuneexp.trial.multi_agent import MultiAgentTrial
+from tuneexp.trial.trial import Trial
+from tuneexp.trial_config import TrialConfig
+
+__all__ = ["MultiAgentTrial", "Trial", "build_trial"]
+
+
+def build_trial(spec: Any, config: TrialConfig) -> Trial:
+    """The trial of an algorithm of one policy, or of several."""
+    return MultiAgentTrial(spec, config) if isinstance(spec, MultiAgentSpec) else Trial(spec, config)

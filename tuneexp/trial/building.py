@@ -18,16 +18,22 @@ from tuneexp.data.replay import Entry, ReplayBuffer
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.execution.experience import Experience
+from tuneexp.execution.policy import Policy
+from tuneexp.execution.programs import TrialPrograms, programs_for
 from tuneexp.execution.shapes import TrialShapes
+from tuneexp.learning.compilation import CompileMode, Workload
 from tuneexp.learning.faults import blamed
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.noise import checked_noise
+from tuneexp.trial_config import TrialConfig
 
 log = logging.getLogger(__name__)
 
 # An image observation whose first axis is no longer than this is a stack of frames.
 LONGEST_STACK = 8
+# What an evaluation may take, for the decision whether compiling pays.
+LONG_EPISODE_STEPS = 500
 
 
 def build_learner(
@@ -48,6 +54,31 @@ def build_learner(
         lambda model, view: spec.loss_noise(model, facts.action_space, view),
         device,
     )
+
+
+def workload_of(cfg: AlgorithmConfig, config: TrialConfig) -> Workload:
+    """What a trial will ask of its programs."""
+    rollouts = -(-config.budget_env_steps // cfg.rollout_env_steps())
+    evaluations = -(-config.budget_env_steps // config.report_period)
+    return Workload(
+        n_seeds=len(config.seeds),
+        updates=rollouts * cfg.updates_per_rollout(),
+        acts=rollouts * cfg.rollout_env_steps() // cfg.n_envs + evaluations * LONG_EPISODE_STEPS,
+        trials=config.expected_trials,
+    )
+
+
+def build_programs_of(
+    spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, mode: CompileMode, workload: Workload
+) -> TrialPrograms:
+    return programs_for(learner, spec.build_model, spec.act_fn, spec.postprocess_fn, shapes, mode, workload)
+
+
+def build_policy(learner: Learner, programs: TrialPrograms, shapes: TrialShapes) -> Policy:
+    return Policy(
+        programs.act, programs.act_program, learner.hyper.tensor, learner.parameters, dict(shapes.act_noise),
+        shapes.n_envs, shapes.state_size,
+    )  # fmt: skip
 
 
 def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, facts: EnvFacts) -> TrialShapes:

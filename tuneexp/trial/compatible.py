@@ -6,8 +6,13 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
+from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.registry import source_changed
+from tuneexp.config import Config
 from tuneexp.errors import CheckpointError
+from tuneexp.learning.learner import Learner
 
 if TYPE_CHECKING:
     from tuneexp.trial.trial import Trial
@@ -20,6 +25,16 @@ FIXED = ("n_envs", "normalize_observation", "normalize_reward", "buffer_size", "
 
 def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
     """Numbers may differ (population-based training changes them), what shapes the stored state may not."""
+    check_same_run(trial, state)
+    saved = trial.spec.config_class.parse(state["config"]["hyperparameters"], "the checkpoint")
+    check_same_networks(saved, trial.learner, state["learner"]["parameters"])
+    own_model = own_model_of(trial.cfg)
+    if source_changed(str(own_model), state.get("model_source")):
+        log.warning("the source of the network %s has changed since the checkpoint was made", own_model)
+
+
+def check_same_run(trial: Trial, state: Mapping[str, Any]) -> None:
+    """Raises `CheckpointError` for the checkpoint of another algorithm, environment or other seeds."""
     if state["algorithm"] != trial.spec.name:
         raise CheckpointError(
             f"the checkpoint is of algorithm {state['algorithm']!r}, this trial is of {trial.spec.name!r}; "
@@ -32,23 +47,29 @@ def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
         )
     if state["env"] != trial.env_name:
         raise CheckpointError(f"the checkpoint is of environment {state['env']}, this trial is of {trial.env_name}")
-    saved = trial.spec.config_class.parse(state["config"]["hyperparameters"], "the checkpoint")
-    fixed = trial.learner.model_reads | {name for name in FIXED if hasattr(saved, name)}
-    if isinstance(getattr(saved, "model", None), str) and trial.own_model:
+
+
+def check_same_networks(saved: AlgorithmConfig, learner: Learner, parameters: Mapping[str, Tensor]) -> None:
+    """Raises `CheckpointError` where what was saved, configured by `saved`, doesn't fit the networks of `learner`."""
+    fixed = learner.model_reads | {name for name in FIXED if hasattr(saved, name)}
+    if own_model_of(saved) and own_model_of(learner.cfg):
         fixed.discard("model")  # an own network's file may have moved; that its shapes are the same is checked below
     for name in sorted(fixed):
-        if getattr(saved, name) != getattr(trial.cfg, name):
+        if getattr(saved, name) != getattr(learner.cfg, name):
             raise CheckpointError(
                 f"the checkpoint was made with {name}={getattr(saved, name)!r}, this trial has "
-                f"{getattr(trial.cfg, name)!r}; only what shapes no network and no environment may change"
+                f"{getattr(learner.cfg, name)!r}; only what shapes no network and no environment may change"
             )
-    shapes = [{name: tuple(value.shape) for name, value in parameters.items()}
-              for parameters in (state["learner"]["parameters"], trial.learner.parameters)]  # fmt: skip
+    shapes = [{name: tuple(value.shape) for name, value in of.items()} for of in (parameters, learner.parameters)]
     if shapes[0] != shapes[1]:
         name = next(name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name))
         raise CheckpointError(
             f"the checkpoint was made for other shapes: {name} is {shapes[0].get(name)} there, "
             f"{shapes[1].get(name)} here"
         )
-    if source_changed(str(trial.own_model), state.get("model_source")):
-        log.warning("the source of the network %s has changed since the checkpoint was made", trial.own_model)
+
+
+def own_model_of(cfg: Config) -> str | None:
+    """The address of the networks where they are the user's own."""
+    model = getattr(cfg, "model", None)
+    return model if isinstance(model, str) else None

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.registry import address_of, load_spec
+from tuneexp.algorithms.registry import address_of, load_algorithm
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.errors import UserError
@@ -67,7 +67,7 @@ class LearnerRecipe:
     device: str
 
     def __call__(self, share: Share) -> tuple[Learner, bool]:
-        spec = load_spec(self.algorithm) if isinstance(self.algorithm, str) else self.algorithm
+        spec = load_algorithm(self.algorithm) if isinstance(self.algorithm, str) else self.algorithm
         cfg = spec.config_class.parse(self.hyperparameters, spec.name)
         device = device_of(self.device)
         learner = build_learner(spec, cfg, self.seeds[share.seeds], self.facts, device)

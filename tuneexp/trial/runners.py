@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.registry import load_spec
+from tuneexp.algorithms.registry import load_algorithm
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
@@ -91,7 +91,7 @@ class RunnerRecipe:
     compiled: bool
 
     def __call__(self) -> EnvRunner:
-        spec = load_spec(self.algorithm) if isinstance(self.algorithm, str) else self.algorithm
+        spec = load_algorithm(self.algorithm) if isinstance(self.algorithm, str) else self.algorithm
         cfg = spec.config_class.parse(self.config.hyperparameters, spec.name)
         shard, seeds = self.shard, self.config.seeds[self.shard.seeds]
         settings = env_settings(self.config)

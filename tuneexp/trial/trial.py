@@ -16,26 +16,33 @@ from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.execution.evaluation import evaluate
+from tuneexp.execution.learner_group import LearnerGroup
 from tuneexp.execution.objective import Objective
 from tuneexp.execution.policy import Policy
-from tuneexp.execution.programs import TrialPrograms, programs_for
+from tuneexp.execution.programs import TrialPrograms
 from tuneexp.execution.training_ops import Training
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.compilation import CompileMode, Workload
 from tuneexp.learning.devices import CPU, device_of
 from tuneexp.learning.faults import name_of
-from tuneexp.trial.building import build_experience, build_learner, shapes_of
-from tuneexp.trial.compatible import check_compatible
+from tuneexp.trial.building import (
+    build_experience,
+    build_learner,
+    build_policy,
+    build_programs_of,
+    shapes_of,
+    workload_of,
+)
+from tuneexp.trial.compatible import check_compatible, own_model_of
 from tuneexp.trial.learners import learner_group
 from tuneexp.trial.runners import env_settings, facts_of, group_of, local_runners, normaliser_of, remote_runners
 from tuneexp.trial_config import TrialConfig
 
-# What an evaluation may take, for the decision whether compiling pays.
-LONG_EPISODE_STEPS = 500
-
 
 class Trial:
     """`advance()` trains to the next report. The clock is `env_steps`, per seed."""
+
+    learners: LearnerGroup | None = None
 
     def __init__(self, spec: AlgorithmSpec, config: TrialConfig) -> None:
         flush_denormals()
@@ -46,6 +53,11 @@ class Trial:
         self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
         self.objective = Objective(config.objective, config.seeds)
         check_budget(spec, self.cfg, config.budget_env_steps)
+        self._open()
+
+    def _open(self) -> None:
+        """The environments and what acts and learns in them."""
+        config = self.config
         if self.cfg.num_env_runners:
             self._build(facts_of(config), None)
             return
@@ -86,35 +98,21 @@ class Trial:
         )
 
     def _programs(self, mode: CompileMode) -> TrialPrograms:
-        spec, workload = self.spec, self._workload()
+        workload = self._workload()
         if self.cfg.num_learners:
             workload = replace(workload, updates=0)  # which learners make
-        return programs_for(
-            self.learner, spec.build_model, spec.act_fn, spec.postprocess_fn, self.shapes, mode, workload
-        )
+        return build_programs_of(self.spec, self.learner, self.shapes, mode, workload)
 
     def _workload(self) -> Workload:
-        rollouts = -(-self.config.budget_env_steps // self.cfg.rollout_env_steps())
-        evaluations = -(-self.config.budget_env_steps // self.config.report_period)
-        return Workload(
-            n_seeds=len(self.config.seeds),
-            updates=rollouts * self.cfg.updates_per_rollout(),
-            acts=rollouts * self.cfg.rollout_env_steps() // self.cfg.n_envs + evaluations * LONG_EPISODE_STEPS,
-            trials=self.config.expected_trials,
-        )
+        return workload_of(self.cfg, self.config)
 
     def _policy(self) -> Policy:
-        learner, programs = self.learner, self.programs
-        return Policy(
-            programs.act, programs.act_program, learner.hyper.tensor, learner.parameters, dict(self.shapes.act_noise),
-            self.cfg.n_envs, self.shapes.state_size,
-        )  # fmt: skip
+        return build_policy(self.learner, self.programs, self.shapes)
 
     @property
     def own_model(self) -> str | None:
         """The address of the networks where they are the user's own."""
-        model = getattr(self.cfg, "model", None)
-        return model if isinstance(model, str) else None
+        return own_model_of(self.cfg)
 
     @property
     def compiled(self) -> bool:
@@ -179,22 +177,11 @@ class Trial:
         failed = self.learner.failed.numpy()
         alive = ~failed if not failed.all() else np.ones_like(failed)
         episodes = self.group.episodes.summary()
-        self.objective.add(returns, failed)
-        seeds = self.config.seeds
         metrics: dict[str, Any] = {
-            "env_steps": self.env_steps,
-            "iteration": self.iteration,
-            "objective": self.objective.value(),
-            "return_mean": self.objective.last(),
-            "return_per_seed": [float(value) for value in returns],
-            "train/return_mean": _mean(episodes.return_mean[alive]),
-            "train/episode_length_mean": _mean(episodes.length_mean[alive]),
+            **self._standing(returns, failed, env_steps_per_s),
+            "train/return_mean": mean_of_known(episodes.return_mean[alive]),
+            "train/episode_length_mean": mean_of_known(episodes.length_mean[alive]),
             "train/episodes": int(episodes.new_episodes.sum()),
-            "time/train_s": self.train_s,
-            "time/env_steps_per_s": env_steps_per_s,
-            "failed_seeds": [seed for seed, gone in zip(seeds, failed, strict=True) if gone],
-            "compiled": self.compiled,
-            "done": self.done,
             "learn/learning_rate": self.learner.learning_rate,
             "learn/updates": int(self.learner.n_updates),
             **self.group.metrics(),
@@ -206,13 +193,42 @@ class Trial:
         if self.cfg.num_env_runners:
             metrics["env_runner_restarts"] = self.group.runners.restarts
         for name, values in self.learner.log.summary().items():
-            metrics[f"learn/{name}"] = _mean(values.numpy()[alive])
-        for index, seed in enumerate(seeds):
-            metrics[f"seed/{seed}/return_mean"] = float(returns[index])
+            metrics[f"learn/{name}"] = mean_of_known(values.numpy()[alive])
+        for index, seed in enumerate(self.config.seeds):
             metrics[f"seed/{seed}/train_return_mean"] = float(episodes.return_mean[index])
         return metrics
 
+    def _standing(self, returns: np.ndarray, failed: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
+        """How far it is and what it is judged by; returns: [S], of the evaluation; failed: [S], seeds frozen for
+        good."""
+        self.objective.add(returns, failed)
+        seeds = self.config.seeds
+        return {
+            "env_steps": self.env_steps,
+            "iteration": self.iteration,
+            "objective": self.objective.value(),
+            "return_mean": self.objective.last(),
+            "return_per_seed": [float(value) for value in returns],
+            "time/train_s": self.train_s,
+            "time/env_steps_per_s": env_steps_per_s,
+            "failed_seeds": [seed for seed, gone in zip(seeds, failed, strict=True) if gone],
+            "compiled": self.compiled,
+            "done": self.done,
+            **{f"seed/{seed}/return_mean": float(value) for seed, value in zip(seeds, returns, strict=True)},
+        }
+
     def state_dict(self) -> dict[str, Any]:
+        return {
+            **self._identity(),
+            "model_source": None if self.own_model is None else source_hash(self.own_model),
+            "learner": self.learner.state_dict(),
+            "group": self.group.state_dict(),
+            "experience": None if self.experience is None else self.experience.state_dict(),
+            "objective": self.objective.state_dict(),
+        }
+
+    def _identity(self) -> dict[str, Any]:
+        """What this is a trial of, and how far it is."""
         return {
             "algorithm": self.spec.name,
             "env": self.env_name,
@@ -223,29 +239,30 @@ class Trial:
             "compiled": self.compiled,
             # A callable without an address is stored by its name alone: it loads only into a trial that has it.
             "config": {**self.config.model_dump(mode="json", exclude={"env"}), "env": self.env_name},
-            "model_source": None if self.own_model is None else source_hash(self.own_model),
-            "learner": self.learner.state_dict(),
-            "group": self.group.state_dict(),
-            "experience": None if self.experience is None else self.experience.state_dict(),
-            "objective": self.objective.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises `CheckpointError` where the checkpoint is of another algorithm, environment, seeds or networks,
         or damaged."""
         try:
-            check_compatible(self, state)
+            self._check_compatible(state)
             self._compute_as_in(state)
-            self.learner.load_state_dict(state["learner"])
-            same_episodes = self.group.load_state_dict(state["group"])
-            self.group.sync_weights(self.learner.parameters)
-            if self.experience is not None:
-                self.experience.load_state_dict(state["experience"], same_episodes)
+            self._load_parts(state)
             self.objective.load_state_dict(state["objective"])
             self.env_steps, self.iteration = int(state["env_steps"]), int(state["iteration"])
             self.train_s = float(state["train_s"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from error
+
+    def _check_compatible(self, state: Mapping[str, Any]) -> None:
+        check_compatible(self, state)
+
+    def _load_parts(self, state: Mapping[str, Any]) -> None:
+        self.learner.load_state_dict(state["learner"])
+        same_episodes = self.group.load_state_dict(state["group"])
+        self.group.sync_weights(self.learner.parameters)
+        if self.experience is not None:
+            self.experience.load_state_dict(state["experience"], same_episodes)
 
     def _compute_as_in(self, state: Mapping[str, Any]) -> None:
         """Compiled and eager arithmetic differ in the last digits: a trial that goes on within its budget keeps
@@ -253,7 +270,11 @@ class Trial:
         same_budget = state["config"]["budget_env_steps"] == self.config.budget_env_steps
         if self.config.compile != "auto" or not same_budget or state["compiled"] == self.compiled or self.learners:
             return
-        self.programs = self._programs("on" if state["compiled"] else "off")
+        self._build_programs("on" if state["compiled"] else "off")
+
+    def _build_programs(self, mode: CompileMode) -> None:
+        """Anew, in place of those that there are."""
+        self.programs = self._programs(mode)
         self.learner.use_programs(self.programs.steps)
         self.group.use_policy(self._policy())
 
@@ -263,7 +284,7 @@ class Trial:
             self.learners.close()
 
 
-def _mean(values: np.ndarray) -> float:
+def mean_of_known(values: np.ndarray) -> float:
     """NaN where there is nothing to average: no episode has ended yet."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")

@@ -1,0 +1,96 @@
+"""Two policies that must agree on a language: a speaker sees which of three marks is meant and says one of three words,
+a listener hears the word and points at a mark. Each is a PPO of its own; the speaker's hyperparameters are tuned, the
+listener's stay. A minute or two on two cores.
+
+python experiments/multi_agent_ppo.py
+tuneexp describe experiments/multi_agent_ppo.py:TELLING_PPO
+tuneexp train experiments/multi_agent_ppo.py:TELLING_PPO experiments/multi_agent_ppo.py:Telling --env-steps 30000 \
+    --set speaker/learning_rate=0.003
+tuneexp sweep --algorithm experiments/multi_agent_ppo.py:TELLING_PPO --env experiments/multi_agent_ppo.py:Telling \
+    --space experiments/multi_agent_ppo.py:SPACE --trials 4 --env-steps 30000 --name telling
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from pettingzoo import AECEnv
+
+from tuneexp import MultiAgentSpec, PolicySpec, Sweep, run_script, watch
+
+MARKS, ROUNDS = 3, 10
+
+
+class Telling(AECEnv[str, Any, int]):
+    """Ten rounds of speaking and pointing; both get 1 for a round in which the right mark is pointed at. The speaker
+    learns of it in its next turn: what is gained out of turn belongs to the turn before."""
+
+    metadata = {"name": "telling"}
+
+    def __init__(self) -> None:
+        self.possible_agents = ["speaker", "listener"]
+
+    def observation_space(self, agent: str) -> Box:
+        return Box(0.0, 1.0, (MARKS,), np.float32)
+
+    def action_space(self, agent: str) -> Discrete:
+        return Discrete(MARKS)
+
+    def reset(self, seed: int | None = None, options: Any = None) -> None:
+        self.random = np.random.default_rng(seed)
+        self.agents, self.agent_selection = list(self.possible_agents), "speaker"
+        self.rewards, self._cumulative_rewards = (dict.fromkeys(self.agents, 0.0) for _ in range(2))
+        self.terminations, self.truncations = (dict.fromkeys(self.agents, False) for _ in range(2))
+        self.infos: dict[str, dict[str, Any]] = {agent: {} for agent in self.agents}
+        self.meant, self.word, self.round = int(self.random.integers(MARKS)), 0, 0
+
+    def observe(self, agent: str) -> Any:
+        return np.eye(MARKS, dtype=np.float32)[self.meant if agent == "speaker" else self.word]
+
+    def step(self, action: Any) -> None:
+        agent = self.agent_selection
+        if self.terminations[agent] or self.truncations[agent]:
+            self._was_dead_step(action)
+            return
+        self._cumulative_rewards[agent] = 0.0
+        self._clear_rewards()
+        if agent == "speaker":
+            self.word, self.agent_selection = int(action), "listener"
+        else:
+            self.rewards = dict.fromkeys(self.agents, float(action == self.meant))
+            self.meant, self.round, self.agent_selection = int(self.random.integers(MARKS)), self.round + 1, "speaker"
+            if self.round == ROUNDS:
+                self.terminations = dict.fromkeys(self.agents, True)
+        self._accumulate_rewards()
+
+
+# Whatever follows a round has nothing to do with it: a discount near 0 says so.
+OWN = {"n_steps": 64, "batch_size": 128, "learning_rate": 3e-3, "gamma": 0.01, "model": {"hidden_sizes": [32]}}
+POLICIES = {"speaker": PolicySpec("ppo", {**OWN, "ent_coef": 0.02}), "listener": PolicySpec("ppo", OWN)}
+
+TELLING_PPO = MultiAgentSpec("telling_ppo", POLICIES, policy_mapping="per_agent")
+
+# Hyperparameters of one policy are searched while the other's stay.
+SPACE = {"speaker": {"learning_rate": {"loguniform": [1e-3, 1e-2]}, "ent_coef": {"loguniform": [1e-3, 1e-1]}}}
+
+
+def main(trials: int = 4, seeds: int = 4, env_steps: int = 30_000, name: str = "", storage: str = "runs") -> None:
+    """Tune the speaker's PPO. --env-steps is the budget of each seed of a trial; a step is one word or one pointing."""
+    sweep = Sweep(
+        algorithm=TELLING_PPO,
+        env=Telling,
+        space=SPACE,
+        trials=trials,
+        seeds=seeds,
+        env_steps=env_steps,
+        name=name or time.strftime("telling-%Y%m%d-%H%M%S"),
+        storage=storage,
+    )
+    watch(sweep)
+
+
+if __name__ == "__main__":
+    run_script(main)

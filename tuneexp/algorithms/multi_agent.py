@@ -1,0 +1,181 @@
+"""Several policies that act and learn in the same environments, each by an algorithm of its own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from tuneexp.addresses import load_address
+from tuneexp.algorithms.multi_agent_config import MultiAgentConfig, config_class_of
+from tuneexp.algorithms.registry import load_algorithm
+from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
+from tuneexp.errors import UserError, unknown_name
+
+# A function of an agent's observation, as its environment gives it, and a generator: random(obs, rng) -> action.
+Scripted = Callable[..., Any]
+Mapped = str | Mapping[str, str] | Callable[..., str]
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """How the agents of one policy act, and whether they learn.
+
+    algorithm: a name, an address or an `AlgorithmSpec`; hyperparameters: what this policy has instead of its defaults,
+    which `--set policy/name=value` and search spaces may still change. trained: False keeps the weights as they are.
+    checkpoint: where the first weights come from, of this library's, and of which of its policies if it has several."""
+
+    algorithm: str | AlgorithmSpec | None = None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    trained: bool = True
+    checkpoint: str | None = None
+    checkpoint_policy: str | None = None
+    script: Scripted | str | None = None
+    copies: str | None = None
+    copy_every_env_steps: int = 0
+
+    @classmethod
+    def scripted(cls, function: Scripted | str) -> PolicySpec:
+        """`function(obs, rng) -> action`, or its address. obs: as the environment gives it; rng: a numpy Generator of
+        (seed, environment index), its only source of chance."""
+        return cls(trained=False, script=function)
+
+    @classmethod
+    def copy_of(cls, policy: str, every_env_steps: int) -> PolicySpec:
+        """A frozen copy of another policy, replaced by its newest weights each `every_env_steps` steps (per seed)."""
+        return cls(trained=False, copies=policy, copy_every_env_steps=every_env_steps)
+
+    @cached_property
+    def spec(self) -> AlgorithmSpec:
+        """Of its algorithm. Raises `UserError` where there is none of that name."""
+        if isinstance(self.algorithm, AlgorithmSpec):
+            return self.algorithm
+        return load_algorithm(str(self.algorithm))
+
+    @cached_property
+    def function(self) -> Scripted:
+        """Of a scripted policy."""
+        return as_function(self.script)
+
+    @property
+    def has_algorithm(self) -> bool:
+        return self.algorithm is not None
+
+
+@dataclass(frozen=True)
+class MultiAgentSpec(TrainableSpec):
+    """An algorithm like any other, known by its address: `module:NAME` or `path/file.py:NAME`.
+
+    policy_mapping: "shared" (all agents have the one policy), "per_agent" (a policy is named as its agent),
+    {agent: policy}, or a function of the agent, or of the agent and the number of its environment (to change sides).
+    objective_policy: whose evaluation return counts; None: the mean of all that are trained.
+    evaluated_against: policies that act by a script when the others are evaluated: {policy: function or address}.
+
+    Hyperparameters of a policy are a group under its name, `red/learning_rate`, and searched or fixed as all others."""
+
+    name: str
+    policies: Mapping[str, PolicySpec]
+    policy_mapping: Mapped = "shared"
+    objective_policy: str | None = None
+    evaluated_against: Mapping[str, Scripted | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not any(policy.trained for policy in self.policies.values()):
+            raise UserError(f"{self.name}: no policy is trained; give one an algorithm and leave trained as it is")
+        for name, policy in self.policies.items():
+            self._check_policy(name, policy)
+        for name in filter(None, (self.objective_policy, *self.evaluated_against)):
+            if name not in self.policies:
+                raise unknown_name("policy", name, self.policies, see=f"of {self.name}")
+
+    def _check_policy(self, name: str, policy: PolicySpec) -> None:
+        if not name.isidentifier():
+            raise UserError(f"{self.name}: the policy {name!r} is no name; write letters, digits and _")
+        kinds = [policy.has_algorithm, policy.script is not None, policy.copies is not None]
+        if sum(kinds) != 1:
+            raise UserError(
+                f"{self.name}: the policy {name!r} needs one of an algorithm (PolicySpec('ppo')), a script "
+                "(PolicySpec.scripted(function)) and a policy to copy (PolicySpec.copy_of('red', every_env_steps))"
+            )
+        if policy.trained and not policy.has_algorithm:
+            raise UserError(f"{self.name}: the policy {name!r} has no algorithm to be trained by; write trained=False")
+        if policy.copies is not None:
+            source = self.policies.get(policy.copies)
+            if source is None or not source.has_algorithm:
+                raise UserError(f"{self.name}: the policy {name!r} copies {policy.copies!r}, which has no algorithm")
+            if policy.copy_every_env_steps < 1:
+                raise UserError(f"{self.name}: the policy {name!r} is copied every 1 or more env steps")
+
+    @cached_property
+    def config_class(self) -> type[MultiAgentConfig]:
+        groups = {name: policy for name, policy in self.policies.items() if policy.has_algorithm}
+        described = {name: (policy.spec, policy.hyperparameters) for name, policy in groups.items()}
+        return config_class_of(self.name, described)
+
+    @property
+    def trained(self) -> list[str]:
+        return [name for name, policy in self.policies.items() if policy.trained]
+
+    @cached_property
+    def scripts(self) -> dict[str, Scripted]:
+        return {name: policy.function for name, policy in self.policies.items() if policy.script is not None}
+
+    @cached_property
+    def evaluation_scripts(self) -> dict[str, Scripted]:
+        return self.scripts | {name: as_function(script) for name, script in self.evaluated_against.items()}
+
+    def spec_of(self, policy: str) -> AlgorithmSpec:
+        """The algorithm by which `policy` acts; that of a copy is its original's."""
+        return self.policies[self.policies[policy].copies or policy].spec
+
+    def assignment(self, agents: Sequence[str], n_envs: int) -> list[dict[str, str]]:
+        """For each environment, agent -> policy. Raises `UserError` for an agent without one, or one that isn't."""
+        mapping = self._mapping(agents)
+        placed = [{agent: mapping(agent, index) for agent in agents} for index in range(n_envs)]
+        for of in placed:
+            for agent, policy in of.items():
+                if policy not in self.policies:
+                    what = f"{self.name}: policy_mapping gives agent {agent!r} the policy"
+                    raise unknown_name(what, str(policy), self.policies)
+        return placed
+
+    def _mapping(self, agents: Sequence[str]) -> Callable[[str, int], str]:
+        given = self.policy_mapping
+        if callable(given):
+            two = len(inspect.signature(given).parameters) > 1
+            return lambda agent, index: given(agent, index) if two else given(agent)
+        if given == "shared":
+            if len(self.policies) > 1:
+                names = ", ".join(self.policies)
+                raise UserError(
+                    f"{self.name}: policy_mapping says who of {names} acts for which agent; 'shared' is for one"
+                )
+            only = next(iter(self.policies))
+            return lambda agent, index: only
+        table = {agent: agent for agent in self.policies} if given == "per_agent" else given
+        if isinstance(table, str):
+            known = ("shared", "per_agent")
+            raise unknown_name("policy_mapping", table, known, see="or {agent: policy}, or a function")
+        for agent in agents:
+            if agent not in table:
+                raise UserError(
+                    f"{self.name}: agent {agent!r} has no policy; name it in policy_mapping, "
+                    f"which has {', '.join(table)}"
+                )
+        if stranger := next((agent for agent in table if agent not in agents), None):
+            raise unknown_name("agent", stranger, agents, see=f"policy_mapping of {self.name}")
+        return lambda agent, index: table[agent]
+
+
+def as_function(script: Any) -> Scripted:
+    """A script itself, or what its address names."""
+    found = load_address(script, "scripted policy") if isinstance(script, str) else script
+    if not callable(found):
+        raise UserError(f"a scripted policy is a function (obs, rng) -> action, got {found!r}")
+    return found
+
+
+SHARED_PPO = MultiAgentSpec("shared_ppo", {"shared": PolicySpec("ppo")})
+SHARED_DQN = MultiAgentSpec("shared_dqn", {"shared": PolicySpec("dqn")})

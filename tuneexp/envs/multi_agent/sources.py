@@ -1,0 +1,124 @@
+"""From what a user writes (a PettingZoo module, `module:function`, a class or function) to environments of agents."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from gymnasium import Space
+
+from tuneexp.addresses import is_address, load_address
+from tuneexp.envs.multi_agent.drivers import Driver, ParallelDriver, TurnBasedDriver
+from tuneexp.envs.spaces import check_spaces
+from tuneexp.errors import UserError
+
+HOW = (
+    "give a PettingZoo module (pettingzoo.classic.tictactoe_v3), module:function, path/file.py:Class or a callable "
+    "that makes a ParallelEnv or an AECEnv"
+)
+Spaces = tuple[Space[Any], Space[Any]]
+
+
+@dataclass(frozen=True)
+class MultiAgentSource:
+    """Where environments come from."""
+
+    name: str
+    factory: Callable[..., Any]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def driver(self, who: str, episode_seeds: np.random.Generator) -> Driver:
+        """One environment, not reset yet. who: for messages. Raises `UserError` where it can't be built."""
+        made = self._make()
+        kind = ParallelDriver if isinstance(made, _kinds()[0]) else TurnBasedDriver
+        return kind(made, self.name, who, episode_seeds)
+
+    def agents(self) -> dict[str, Spaces]:
+        """The possible agents and their spaces, observation and action. Builds one environment and closes it.
+        Raises `UserError` for spaces that aren't supported."""
+        made = self._make()
+        try:
+            possible = getattr(made, "possible_agents", None)
+            if not possible or not all(isinstance(agent, str) for agent in possible):
+                raise UserError(f"environment {self.name} names no agents; set possible_agents, a list of texts")
+            found = {agent: (made.observation_space(agent), made.action_space(agent)) for agent in possible}
+        finally:
+            made.close()
+        for agent, spaces in found.items():
+            check_spaces(*spaces, f"{self.name}, agent {agent}")
+        return found
+
+    def _make(self) -> Any:
+        try:
+            made = self.factory(**self.kwargs)
+        except Exception as error:
+            text = " ".join(str(error).split())
+            raise UserError(
+                f"environment {self.name} can't be created: {type(error).__name__}{f': {text}' if text else ''}"
+            ) from error
+        if not isinstance(made, _kinds()):
+            raise UserError(f"environment {self.name} gave a {type(made).__name__}, no PettingZoo environment; {HOW}")
+        return made
+
+
+def resolve_multi_agent(
+    env: Any, env_kwargs: Mapping[str, Any] | None = None, wrappers: Sequence[Any] = (), backend: str = "auto"
+) -> MultiAgentSource:
+    """Raises `UserError` where `env` names nothing, or settings of single-agent environments are given."""
+    _kinds()
+    if wrappers:
+        raise UserError(f"environment {env}: wrappers are for gymnasium environments; give a function that wraps it")
+    if backend not in ("auto", "sync"):
+        raise UserError(f"environment {env}: env_backend {backend} is for gymnasium environments; leave it out")
+    kwargs = dict(env_kwargs or {})
+    if callable(env):
+        return MultiAgentSource(getattr(env, "__qualname__", type(env).__qualname__), env, kwargs)
+    if not isinstance(env, str):
+        raise UserError(f"env is {env!r}; {HOW}")
+    if is_address(env):
+        found = load_address(env, "environment")
+        if not callable(found):
+            raise UserError(f"environment {env!r} is a {type(found).__name__}; {HOW}")
+        return MultiAgentSource(env, found, kwargs)
+    return MultiAgentSource(env, _factory_in(env), kwargs)
+
+
+def is_multi_agent(env: Any) -> bool:
+    """Whether `env` names a module of PettingZoo's form, or a class of its environments."""
+    try:
+        kinds = _kinds()
+        if isinstance(env, str) and not is_address(env):
+            _factory_in(env)
+            return True
+        found = load_address(env, "environment") if isinstance(env, str) else env
+    except UserError:
+        return False
+    return isinstance(found, type) and issubclass(found, kinds)
+
+
+def _factory_in(name: str) -> Callable[..., Any]:
+    """`parallel_env` of a module, which acts for all agents at once, or `env` where there is none."""
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if name == error.name or name.startswith(f"{error.name}."):
+            raise UserError(f"environment {name!r} is no module for several agents; {HOW}") from None
+        raise UserError(f"environment {name!r} needs another package: {error}") from error
+    except Exception as error:
+        raise UserError(f"environment {name!r}: can't import it: {type(error).__name__}: {error}") from error
+    factory = getattr(module, "parallel_env", None) or getattr(module, "env", None)
+    if not callable(factory):
+        raise UserError(f"environment {name!r}: the module has no parallel_env and no env; {HOW}")
+    return factory
+
+
+def _kinds() -> tuple[type, type]:
+    """PettingZoo's two classes. Raises `UserError` where it isn't installed."""
+    try:
+        from pettingzoo import AECEnv, ParallelEnv
+    except ImportError:
+        raise UserError("multi-agent environments need another package: pip install 'tuneexp[multiagent]'") from None
+    return ParallelEnv, AECEnv
