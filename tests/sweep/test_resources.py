@@ -113,3 +113,14 @@ def test_a_sweep_that_waits_for_nodes_says_so(
         watcher.on_step_begin(0, trials)  # type: ignore[arg-type]
     (said,) = [record.message for record in caplog.records]
     assert "a trial wants 1.5 CPUs, the cluster has 2 CPUs and 1 GPU, of which 1 CPU are free" in said
+
+
+def test_a_trial_with_gpu_learners_is_measured_against_this_machines_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = {"num_learners": 1, "num_gpus_per_learner": 1.0}
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(UserError, match="wants 1 GPU, this machine has 0"):
+        asked(tmp_path, fixed=gpu)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert asked(tmp_path, trials=100, fixed=gpu).config.concurrency == 1

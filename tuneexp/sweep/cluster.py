@@ -55,8 +55,10 @@ class RayForSweep:
     It starts in the background, while the driver imports what it needs, and stops there, while the last reports go to
     MLflow: seconds each. `ready()` waits for it."""
 
-    def __init__(self, cpus: int, address: str | None, snapshot_period_s: float, verbose: bool = False) -> None:
-        self._cpus, self._verbose = cpus, verbose
+    def __init__(
+        self, cpus: int, address: str | None, snapshot_period_s: float, verbose: bool = False, gpus: bool = False
+    ) -> None:
+        self._cpus, self._gpus, self._verbose = cpus, gpus, verbose
         self._address = cluster_address(address)
         self._wanted = {**_SETTINGS, "TUNE_GLOBAL_CHECKPOINT_S": str(snapshot_period_s)}
         self._started, self._stop = threading.Event(), threading.Event()
@@ -101,7 +103,7 @@ class RayForSweep:
 
             if ray.is_initialized():  # somebody else's: it stays
                 return
-            _start(self._cpus, self._address, self._verbose)
+            _start(self._cpus, self._gpus, self._address, self._verbose)
         except BaseException as error:
             self._error = error
             return
@@ -161,7 +163,7 @@ def _no_cluster(address: str, error: Exception) -> UserError:
     return UserError(f"no Ray cluster at {address!r} ({reason}); start it, or leave out --address")
 
 
-def _start(cpus: int, address: str | None, verbose: bool) -> None:
+def _start(cpus: int, gpus: bool, address: str | None, verbose: bool) -> None:
     import ray
 
     common: dict[str, Any] = {
@@ -182,7 +184,7 @@ def _start(cpus: int, address: str | None, verbose: bool) -> None:
     ray.init(
         address="local",  # never somebody else's Ray on this machine, nor what a killed sweep left behind
         num_cpus=cpus,  # as many workers start at once, and each loads torch
-        num_gpus=0,
+        num_gpus=None if gpus else 0,  # None: Ray counts them
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
         **common,

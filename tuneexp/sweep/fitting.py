@@ -22,14 +22,28 @@ def fitted_here(config: SweepConfig, space: SearchSpace) -> SweepConfig:
     """`config` with its number of trials at once, where this machine runs them. UserError for what it can't run."""
     if runs_elsewhere(config.address):
         return config  # known once Ray is there
-    bundles, machine = largest_trial(space), [{"CPU": float(cores())}]
+    bundles = largest_trial(space)
+    machine = [_this_machine(_wants_gpu(bundles))]
     refuse_unmeetable(bundles, machine, "this machine")
     return _with_concurrency(config, at_once(bundles, machine, config.trials))
 
 
 def ray_for(config: SweepConfig, space: SearchSpace, snapshot_period_s: float, verbose: bool) -> RayForSweep:
-    cpus = cpus_of(largest_trial(space), config.concurrency or 1)
-    return RayForSweep(cpus, config.address, snapshot_period_s, verbose)
+    bundles = largest_trial(space)
+    cpus = cpus_of(bundles, config.concurrency or 1)
+    return RayForSweep(cpus, config.address, snapshot_period_s, verbose, _wants_gpu(bundles))
+
+
+def _wants_gpu(bundles: list[Resources]) -> bool:
+    return any(bundle.get("GPU") for bundle in bundles)
+
+
+def _this_machine(with_gpus: bool) -> Resources:
+    if not with_gpus:
+        return {"CPU": float(cores())}
+    import torch
+
+    return {"CPU": float(cores()), "GPU": float(torch.cuda.device_count())}
 
 
 def fitted_to_cluster(config: SweepConfig, folder: SweepFolder, space: SearchSpace, ray: RayForSweep) -> SweepConfig:

@@ -19,8 +19,8 @@ def refuse_unmeetable(bundles: Sequence[Resources], nodes: Sequence[Resources], 
     problem = _problem(bundles, nodes, where)
     if problem is not None:
         raise UserError(
-            f"{problem}\nfewer or smaller env runners take less (num_env_runners, num_cpus_per_env_runner); "
-            "or add a node that is large enough"
+            f"{problem}\nfewer or smaller env runners and learners take less (num_env_runners, "
+            "num_cpus_per_env_runner, num_learners); or add a node that is large enough"
         )
 
 
