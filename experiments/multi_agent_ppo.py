@@ -3,7 +3,6 @@ a listener hears the word and points at a mark. Each is a PPO of its own; the sp
 listener's stay. A minute or two on two cores.
 
 python experiments/multi_agent_ppo.py
-tuneexp describe experiments/multi_agent_ppo.py:TELLING_PPO
 tuneexp train experiments/multi_agent_ppo.py:TELLING_PPO experiments/multi_agent_ppo.py:Telling --env-steps 30000 \
     --set speaker/learning_rate=0.003
 tuneexp sweep --algorithm experiments/multi_agent_ppo.py:TELLING_PPO --env experiments/multi_agent_ppo.py:Telling \

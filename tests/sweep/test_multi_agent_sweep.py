@@ -38,8 +38,8 @@ def test_two_policies_find_a_language() -> None:
     """Whoever guesses gets 10/3 an episode; no one policy sees both the mark and the word."""
     spec: Any = load_spec(f"{SCRIPT}:TELLING_PPO")
     config = {
-        "algorithm": spec.name, "env": f"{SCRIPT}:Telling", "seeds": [0, 1], "budget_env_steps": 10_000,
-        "report_every_env_steps": 10_000, "compile": "off", "hyperparameters": {"speaker": {"n_epochs": 5}},
+        "algorithm": spec.name, "env": f"{SCRIPT}:Telling", "seeds": [0, 1], "budget_env_steps": 6_000,
+        "report_every_env_steps": 6_000, "compile": "off", "hyperparameters": {"speaker": {"n_epochs": 5}},
     }  # fmt: skip
     trial = MultiAgentTrial(spec, TrialConfig.parse(config, "the test"))
     result = trial.advance()
@@ -55,18 +55,10 @@ def test_the_page_trains_as_it_stands_there_and_goes_on_from_its_checkpoint(
     (script,) = re.findall(r"```python\n# two_policies.py\n(.*?)```", PAGE, re.DOTALL)
     Path("two_policies.py").write_text(script)
     rps = "pettingzoo.classic.rps_v2"
-    small = (
-        "--set",
-        "n_envs=2",
-        "--set",
-        "red/n_steps=16",
-        "--set",
-        "blue/learning_starts=32",
-        "--set",
-        "red/n_epochs=2",
-    )
-    few = ("--set", "evaluation/episodes=2", "--set", "evaluation/final_episodes=2")
-    first = trained("two_policies.py:TWO", rps, "--env-steps", "64", "--seeds", "2", *small, *few)
+    own = ("n_envs=2", "red/n_steps=16", "red/batch_size=32", "red/n_epochs=2", "blue/learning_starts=32")
+    few = ("evaluation/episodes=2", "evaluation/final_episodes=2")
+    small = [word for setting in (*own, *few) for word in ("--set", setting)]
+    first = trained("two_policies.py:TWO", rps, "--env-steps", "64", "--seeds", "2", *small)
     assert first["env_steps"] == 64
     again = trained("--resume", first["checkpoint"], "--env-steps", "128")
     assert again["env_steps"] == 128
@@ -94,7 +86,7 @@ def test_self_play_meets_a_copy_on_both_sides_and_is_measured_against_chance() -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(400)
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_sweep_searches_one_policy_and_mlflow_knows_both(tmp_path: Path) -> None:
     from mlflow import MlflowClient
