@@ -124,6 +124,10 @@ _WITH_A_ROW = [
 ]  # fmt: skip
 _WITHOUT_A_ROW = [
     Task("appo_CartPole-v1", "appo", "CartPole-v1", 200_000, {}, "the defaults; sampled in step"),
+    Task("impala_CartPole-v1", "impala", "CartPole-v1", 500_000, {
+        "n_steps": 5, "learning_rate": "linear:0.002", "gamma": 0.98, "gae_lambda": 0.95, "ent_coef": 0.0,
+        "max_grad_norm": 0.5,
+    }, "sampled in step; fragments as short as A2C's"),
     Task("tqc_Pendulum-v1", "tqc", "Pendulum-v1", 20_000, {"learning_rate": 1e-3, "model": {"hidden_sizes": [64, 64]}}),
     Task("rainbow_CartPole-v1", "dqn", "CartPole-v1", 50_000, {
         **_STEADY_CARTPOLE, "learning_rate": "linear:0.001", "double": True, "dueling": True, "n_step": 5,
