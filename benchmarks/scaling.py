@@ -93,15 +93,19 @@ def tables(measured: dict[str, Any]) -> str:
     rows = []
     for name, (title, unit, one) in ROWS.items():
         values = [*(measured["sweeps"][str(size)][name] for size in SIZES), measured["slopes"][name]]
-        rows.append((title, *(f"{value / one:,.3g} {unit}" for value in values), _large(measured, name, unit, one)))
+        rows.append((title, *(f"{_digits(value / one)} {unit}" for value in values), _large(measured, name, unit, one)))
     return f"{report.machine_words(measured['machine'])}\n\n{report.table(heads, rows)}"
 
 
 def _large(measured: dict[str, Any], name: str, unit: str, one: float) -> str:
     value = extrapolated(measured, name) / one
     if unit == "s":
-        return f"{value / 3600:,.3g} h"
-    return f"{value / 1e3:,.3g} {_THOUSAND[unit]}"
+        return f"{_digits(value / 3600)} h"
+    return f"{_digits(value / 1e3)} {_THOUSAND[unit]}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def write_page(measured: dict[str, Any]) -> Path:

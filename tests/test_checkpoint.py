@@ -170,8 +170,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no version": (_rewrite(STATE, lambda data: b'{"name": "x"}'), "damaged"),
     "newer": (
         _rewrite(STATE, lambda data: json.dumps({**json.loads(data), "format_version": 99}).encode()),
-        _rewrite(STATE, lambda data: json.dumps({**json.loads(data), "format_version": 1}).encode()),
         "format 99",
+    ),
+    "older": (
+        _rewrite(STATE, lambda data: json.dumps({**json.loads(data), "format_version": 1}).encode()),
+        "format 1;",
     ),
     "no json": (lambda folder: (folder / STATE).unlink(), "no checkpoint"),
     "no folder": (shutil.rmtree, "no checkpoint"),

@@ -123,12 +123,16 @@ def _addressed(env: Any) -> Any:
         return env
 
 
-def trial_from_checkpoint(folder: str | Path, **changes: Any) -> Trial:
-    """The trial that a checkpoint holds, ready to go on. changes: fields of `TrialConfig` (a larger budget)."""
+def trial_from_checkpoint(folder: str | Path, learns: bool = True, **changes: Any) -> Trial:
+    """The trial that a checkpoint holds, ready to go on. changes: fields of `TrialConfig` (a larger budget). learns:
+    False where it is only asked to act, which takes neither learners nor the device that it learned on."""
     state = checkpoint.read(folder)
     if not isinstance(state.get("config"), dict):
         raise checkpoint.CheckpointError(f"the checkpoint {folder} is damaged: it holds no configuration")
     config = TrialConfig.parse({**state["config"], **changes}, f"the checkpoint {folder}")
+    if not learns:
+        here = {"compile": "off", "device": "cpu", "hyperparameters": {**config.hyperparameters, "num_learners": 0}}
+        config = config.model_copy(update=here)
     if not config.algorithm:
         raise UserError(f"the checkpoint {folder} is of an algorithm without an address; build it from its own spec")
     report_changed_source(config)
@@ -143,7 +147,7 @@ def trial_from_checkpoint(folder: str | Path, **changes: Any) -> Trial:
 
 def evaluate_checkpoint(folder: str | Path, episodes: int = 20, seed: int = 10_000) -> dict[str, Any]:
     """Evaluate every seed of a checkpoint; return_std is over all episodes."""
-    trial = trial_from_checkpoint(folder, compile="off")
+    trial = trial_from_checkpoint(folder, learns=False)
     returns = trial.evaluate(episodes, seed)
     trial.close()
     return {

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from tests.algorithms.trials import trial_of
 from tests.execution.learners import ThreadedLearners, threaded_learners
 from tests.small import moments_of, parameters_of, small_trial
+from tuneexp import checkpoint
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.algorithms.spec import replace
@@ -18,6 +21,7 @@ from tuneexp.errors import UserError
 from tuneexp.execution.shares import plan_of
 from tuneexp.execution.training_ops import on_policy_step, postprocess, synchronous_parallel_sample, train_one_step
 from tuneexp.learning.noise import Noise
+from tuneexp.trainable import evaluate_checkpoint
 from tuneexp.trial import Trial
 
 __all__ = ["threaded_learners"]
@@ -161,6 +165,17 @@ def test_a_trial_goes_on_from_a_checkpoint_with_other_learners() -> None:
     assert_same_training(whole, rest)
 
 
+def test_evaluating_a_checkpoint_takes_no_learners_and_no_gpu(
+    threaded_learners: list[ThreadedLearners], tmp_path: Path
+) -> None:
+    trial = small_trial([0], num_learners=2)
+    state = trial.state_dict()
+    checkpoint.write(tmp_path / "saved", {**state, "config": {**state["config"], "device": "cuda"}})
+    threaded_learners.clear()
+    assert evaluate_checkpoint(tmp_path / "saved", episodes=2)["episodes"] == 2
+    assert not threaded_learners
+
+
 def test_a_loss_that_looks_at_its_rows_together_is_refused() -> None:
     def loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> Any:
         total, statistics = PPO.loss_fn(nets, batch, cfg)
@@ -170,6 +185,20 @@ def test_a_loss_that_looks_at_its_rows_together_is_refused() -> None:
     with pytest.raises(UserError, match=r"no mean over the rows.*\nwrite num_learners=1 or less"):
         trained([0], 2, spec=spec)
     trained([0, 1], 2, spec=spec, rollouts=1)
+
+
+def test_sequences_of_impala_are_split_and_advantages_that_a_loss_normalises_itself_are_not() -> None:
+    """APPO's advantages are known only inside of its loss."""
+    changes = {"n_envs": 4, "n_steps": 8}
+    one, several = (trial_of("impala", "CartPole-v1", [0], num_learners=n, **changes) for n in (0, 2))
+    for trial in (one, several):
+        trial._training_step()
+    for name, leaf in parameters_of(one).items():
+        torch.testing.assert_close(several.learner.parameters[name], leaf, rtol=1e-4, atol=1e-6)
+    appo = {**changes, "num_learners": 2, "batch_size": 32, "n_epochs": 1}
+    with pytest.raises(UserError, match=r"write num_learners=1 or less.*, or normalize_advantage=false"):
+        trial_of("appo", "CartPole-v1", [0], **appo)._training_step()
+    trial_of("appo", "CartPole-v1", [0], normalize_advantage=False, **appo)._training_step()
 
 
 def test_a_training_step_that_leaves_its_learners_idle_is_refused() -> None:

@@ -139,9 +139,16 @@ class Sweep:
 
     def tune_statuses(self) -> list[str]:
         """Status of every trial in Tune's newest experiment state."""
+        return [json.loads(trial)["status"] for trial, _ in self._tune_trials()]
+
+    def tune_progress(self) -> list[dict[str, Any]]:
+        """What Tune counts of every trial: `num_failures`, and in `last_result` its iterations."""
+        return [json.loads(progress) for _, progress in self._tune_trials()]
+
+    def _tune_trials(self) -> list[list[str]]:
         newest = max(self.folder.glob("experiment_state-*.json"), key=lambda path: path.name)
-        state = json.loads(newest.read_text())
-        return [json.loads(trial)["status"] for trial, _ in state["trial_data"]]
+        found: list[list[str]] = json.loads(newest.read_text())["trial_data"]
+        return found
 
     def optuna_trials(self) -> list[Any]:
         """The study as Optuna's own journal storage reads it."""

@@ -33,7 +33,7 @@ def cluster() -> Iterator[Any]:
 def sweep_on(cluster: Any, folder: Path, *options: str) -> Sweep:
     # Random values don't depend on which trial ends first.
     options = ("--address", cluster.address, "--searcher", "random", *options)
-    return Sweep(folder / "runs", concurrency=2, options=options)
+    return Sweep(folder / "runs", trials=3, concurrency=2, options=options)
 
 
 def trials_on(added: Any) -> dict[int, dict[str, str]]:
@@ -54,6 +54,15 @@ def wait_for_trials_on(added: Any, process: subprocess.Popen[str], sweep: Sweep)
         assert time.monotonic() < deadline, sweep.log_tail()
         time.sleep(0.05)
     return found
+
+
+def wait_for_reports_of_both(process: subprocess.Popen[str], sweep: Sweep) -> None:
+    """Until two trials that run at the same time have a checkpoint each."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while [record["status"] for record in sweep.records() if record["checkpoint"]].count("running") < 2:
+        assert process.poll() is None, sweep.log_tail()
+        assert time.monotonic() < deadline, sweep.log_tail()
+        time.sleep(0.01)
 
 
 def findings(result: dict[str, Any]) -> list[Any]:
@@ -96,7 +105,7 @@ def test_trials_of_a_node_that_dies_go_on_elsewhere(
     added = cluster.add_node(**node(NODE_CPUS))
     sweep = sweep_on(cluster, tmp_path)
     process = sweep.start()
-    sweep.wait_for(process, 5)
+    wait_for_reports_of_both(process, sweep)
     assert trials_on(added)
     assert kill_tree(raylet_of(added)) >= 2, "a raylet and its worker"
     output, _ = process.communicate(timeout=END_TIMEOUT_S)
@@ -104,6 +113,10 @@ def test_trials_of_a_node_that_dies_go_on_elsewhere(
     assert process.returncode == 0, sweep.log_tail()
     result = json.loads(output)
     assert "lost its worker and goes on from its last checkpoint" in sweep.log()
+    progress = sweep.tune_progress()
+    (lost,) = [trial for trial in progress if trial["num_failures"]]
+    assert lost["last_result"]["iterations_since_restore"] < REPORTS  # not from its beginning
+    assert {trial["last_result"]["training_iteration"] for trial in progress} == {REPORTS}
     assert_whole(sweep, result)
     # As if nothing had happened: the same scores, and each report once.
     assert findings(result) == findings(undisturbed[1])

@@ -122,3 +122,11 @@ def test_a_node_with_another_source_or_version_or_storage_says_so(place: Place, 
 def test_a_node_that_has_everything_complains_of_nothing_and_answers(place: Place) -> None:
     assert nodes.complaint(place, "mark", "n" * 20, trial(), nodes.tuneexp.__version__) is None
     assert place.names("mark-*") == ["mark-nnnnnnnnnnnn"]
+
+
+def test_what_a_node_writes_must_be_seen_by_the_driver(place: Place) -> None:
+    """A folder of the same name on the node itself: it reads what was copied there, and writes where nobody looks."""
+    node = nodes.Node("n" * 20, "worker (10.0.0.2)", {"CPU": 1.0})
+    assert f"what it writes to {place.storage} is not seen here" in str(nodes._unseen_by_driver(place, "mark", node))
+    place.write("mark-nnnnnnnnnnnn", b"")
+    assert nodes._unseen_by_driver(place, "mark", node) is None

@@ -53,6 +53,12 @@ def test_a_local_ray_gets_the_cpus_of_all_trials_at_once() -> None:
     assert cpus_of([{"CPU": 1.0}, *[{"CPU": 0.25}] * 2], 3) == 5  # 4.5
 
 
+@pytest.fixture(autouse=True)
+def ray_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test of this session may have started a Ray, which a sweep would run on."""
+    monkeypatch.setattr("tuneexp.sweep.fitting.runs_elsewhere", lambda address: False)
+
+
 def asked(tmp_path: Path, **changes: Any) -> Sweep:
     space = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
     return Sweep(**{"space": space, "name": "s", "storage": tmp_path / "runs", "seeds": 1, **changes})

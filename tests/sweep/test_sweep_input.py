@@ -135,6 +135,16 @@ def test_what_was_asked_is_read_back_from_the_folder(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_resume_goes_to_the_address_that_it_is_given(tmp_path: Path) -> None:
+    """The cluster that the sweep began on may be gone, and its address with it."""
+    sweep = asked(tmp_path, address="local")
+    sweep.folder.path.mkdir(parents=True)
+    save_config(sweep.folder, sweep.config)
+    with pytest.raises(UserError, match=r"no Ray cluster at '127\.0\.0\.1:1'"):
+        resume("s", tmp_path / "runs", address="127.0.0.1:1")
+    assert load_config("s", tmp_path / "runs").address == "local"
+
+
 def test_every_trial_gets_the_backend_and_the_wrappers(tmp_path: Path) -> None:
     wrappers = ["ClipAction", {"FrameStackObservation": {"stack_size": 2}}]
     sweep = asked(tmp_path, env="Pendulum-v1", env_backend="async", wrappers=wrappers)

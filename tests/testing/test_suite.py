@@ -14,7 +14,8 @@ from tuneexp.algorithms.spec import replace
 from tuneexp.cli.exits import run_app
 from tuneexp.errors import UserError
 from tuneexp.execution.replay_ops import transitions
-from tuneexp.testing import contract, learning_facts, seed_facts
+from tuneexp.learning.learner import Learner
+from tuneexp.testing import contract, learning_facts, saving_facts, seed_facts
 from tuneexp.testing.__main__ import app
 from tuneexp.testing.probes import CutShort, RewardOneStepLater
 from tuneexp.testing.subject import Broken
@@ -61,6 +62,17 @@ def test_a_cut_that_is_taken_for_the_end_is_found() -> None:
 def test_what_does_not_repeat_is_found() -> None:
     with pytest.raises(Broken, match="the same seeds gave another result"):
         seed_facts.same_seeds_same_result(subject_of(FORGETFUL, HYPERPARAMETERS))
+
+
+def test_target_networks_that_a_checkpoint_loses_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = Learner.load_state_dict
+
+    def caught_up(learner: Learner, state: Mapping[str, Any]) -> None:
+        load(learner, {**state, "target": state["parameters"]})
+
+    monkeypatch.setattr(Learner, "load_state_dict", caught_up)
+    with pytest.raises(Broken, match="loaded into a new trial, training ends elsewhere"):
+        saving_facts.goes_on_bit_for_bit(subject_of(DQN, HYPERPARAMETERS))
 
 
 def test_a_contract_is_a_class_with_a_test_for_each_fact() -> None:

@@ -40,6 +40,16 @@ SWEEP_EPILOG = examples(
 RESUME_EPILOG = examples("tuneexp resume first", "tuneexp resume first --storage /data/runs --json")
 
 DEFAULT_SWEEP_SEEDS = "4"
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="A Ray cluster to run on, auto for the one of this node; by default RAY_ADDRESS, else this machine "
+        "(a resume: where the sweep began).",
+        rich_help_panel=WHERE,
+    ),
+]
 
 
 def sweep(
@@ -86,15 +96,7 @@ def sweep(
             "--concurrency", help="Trials at the same time; by default as many as fit.", rich_help_panel=WHERE
         ),
     ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address",
-            metavar="HOST:PORT",
-            help="A Ray cluster to run on, auto for the one of this node; by default RAY_ADDRESS, else this machine.",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
+    address: AddressOption = None,
     checkpoints: Annotated[
         str | None,
         typer.Option(
@@ -143,6 +145,7 @@ def sweep(
 def resume(
     name: NameArgument,
     storage: StorageOption = DEFAULT_STORAGE,
+    address: AddressOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -156,7 +159,7 @@ def resume(
             screen,
             config,
             varied_names(config),
-            lambda on_event: resume_sweep(name, storage, on_event, verbose=verbose),
+            lambda on_event: resume_sweep(name, storage, on_event, verbose=verbose, address=address),
         )
 
 

@@ -126,10 +126,11 @@ def require_means_over_rows(learner: Learner, epochs: Epochs, shares: Sequence[E
     difference, size = (_norm_per_seed(learner, flat) for flat in (found - expected, expected))
     judged = epochs.enough & ~learner.failed & ~learner.skipped & difference.isfinite()
     if (judged & (difference > PARTS_TOLERANCE * size + 1e-6)).any():
+        inside = ", or normalize_advantage=false" if learner.hyper.static.get("normalize_advantage") else ""
         raise UserError(
             f"the loss {name_of(step.loss_fn)} is no mean over the rows of a minibatch, so learners can't split them "
-            "(something that is computed of all rows together, besides normalize_advantage, is in it)\n"
-            f"write num_learners={len(learner.seeds)} or less: then each learner has seeds of its own"
+            "(something in it is computed of all rows together)\n"
+            f"write num_learners={len(learner.seeds)} or less: then each learner has seeds of its own{inside}"
         )
 
 

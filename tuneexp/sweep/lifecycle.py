@@ -117,7 +117,7 @@ def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace
     scheme = scheme_of(config.checkpoints or "")
     tags = {
         "algorithm": config.algorithm,
-        "concurrency": config.concurrency,
+        "concurrency": config.concurrency or "as many as fit",
         "compile": config.compile,
         "device": config.device,
         "source_hash": config.source_hash or "",

@@ -27,13 +27,16 @@ def resume(
     on_event: Watcher | None = None,
     callbacks: Sequence[Callback] = (),
     verbose: bool = False,
+    address: str | None = None,
 ) -> SweepResult:
     """Finished trials stay as they are, interrupted ones go on from their last checkpoint, the missing ones are run.
 
+    `address`: another cluster than the sweep began on ("local": this machine); it must see the checkpoints.
     A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there is no
     such sweep, or where another process runs it."""
     folder = sweep_folder(name, storage)
     config = read_config(folder)  # first: a name that does not exist must not leave a folder
+    config = config.model_copy(update={"address": address or config.address})
     check_writable(folder, config)
     with folder.lock():
         for leftover in folder.path.glob(".*.tmp"):

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from tuneexp.algorithms.spec import AlgorithmSpec
 
-# What a kill can take back. A snapshot holds all trials, about 10 kB each, so large sweeps take it less often.
+# What a kill can take back. A snapshot holds all trials, about 40 kB each after ten reports (docs/scaling.md), so large
+# sweeps take it less often.
 SNAPSHOT_PERIOD_S, SNAPSHOT_S_PER_TRIAL = 0.5, 0.005
 
 
