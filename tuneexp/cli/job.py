@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.cli.parsing import TRIAL_SETTINGS
-from tuneexp.config import merged
 from tuneexp.errors import UserError
 
 
@@ -51,6 +50,7 @@ def resumed_job(
 ) -> Job:
     """Everything as the checkpoint has it, but the budget; options may change what fits the networks."""
     from tuneexp.checkpoint import CheckpointError, read_header
+    from tuneexp.config import merged
 
     header = read_header(checkpoint)
     try:
