@@ -137,7 +137,7 @@ _WITHOUT_A_ROW = [
         "learning_rate": 7e-4, "batch_size": 256, "buffer_size": 50_000, "learning_starts": 1000, "train_freq": 32,
         "gradient_steps": 32, "target_entropy": 0.2, "model": {"hidden_sizes": [64, 64]},
     }, "discrete actions"),
-    Task("recurrent_ppo_CartPole", "ppo", "benchmarks.environments:CartPoleWithoutVelocities", 50_000, {
+    Task("recurrent_ppo_CartPole", "ppo", "benchmarks.environments:CartPoleWithoutVelocities", 200_000, {
         **_PPO_CARTPOLE, "sequence_length": 32, "normalize_observation": True, "normalize_reward": True,
         "model": {"recurrent": "lstm"},
     }, "an LSTM; only the position and the angle are seen"),
