@@ -243,5 +243,5 @@ def test_an_environment_that_can_not_be_sent_is_refused_in_a_line() -> None:
 
 
 def test_runners_that_have_no_room_are_refused_with_the_numbers() -> None:
-    with pytest.raises(UserError, match="the runners want 8 CPUs, the Ray cluster has 2; write a smaller"):
+    with pytest.raises(UserError, match="want 8 CPUs, the Ray here has 2; write a smaller num_env_runners"):
         remote_trial(4, num_cpus_per_env_runner=2.0)

@@ -13,23 +13,20 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 from tuneexp.errors import UserError
+from tuneexp.execution.remote.settings import WORKER_SETTINGS
 
 # Read by Ray and Tune from the environment. Workers of a Ray that starts here inherit them; those of a cluster get
 # what is read in a worker, `_OF_WORKERS`, from the job.
 _SETTINGS = {
+    **WORKER_SETTINGS,
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the driver's folder: relative paths of a person's files stay true
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_preload_python_modules": "tuneexp.trainable,tuneexp.algorithms.ppo",  # torch, before a trial needs it
-    "RAY_worker_niceness": "0",  # 15 by default: whatever else runs here would come before training
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files: MLflow has the metrics
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",  # no metrics of old checkpoints in every snapshot
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
 }
 _OF_WORKERS = (
     "RAY_CHDIR_TO_TRIAL_DIR",

@@ -21,6 +21,15 @@ def bundles_of(cfg: AlgorithmConfig) -> list[dict[str, float]]:
     ]
 
 
+def make_room(cfg: AlgorithmConfig) -> None:
+    """A Ray with room for the env runners and learners, where there are some. Raises `UserError` where it has none."""
+    others = bundles_of(cfg)[1:]
+    if others:
+        from tuneexp.execution.remote.ray_here import ensure_ray  # Ray, only where it is asked for
+
+        ensure_ray(*(sum(bundle.get(kind, 0.0) for bundle in others) for kind in ("CPU", "GPU")))
+
+
 def told(cfg: AlgorithmConfig) -> str:
     """`a trial takes 5 CPUs: 1 of its own, 2 env runner(s) of 1, 2 learner(s) of 1`."""
     bundles = bundles_of(cfg)

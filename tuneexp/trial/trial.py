@@ -35,6 +35,7 @@ from tuneexp.trial.building import (
 )
 from tuneexp.trial.compatible import check_compatible, own_model_of
 from tuneexp.trial.learners import learner_group
+from tuneexp.trial.resources import make_room
 from tuneexp.trial.runners import env_settings, facts_of, group_of, local_runners, normaliser_of, remote_runners
 from tuneexp.trial_config import TrialConfig
 
@@ -72,6 +73,7 @@ class Trial:
         """envs: of the local runner, where it is the one that samples."""
         spec, config, n_seeds = self.spec, self.config, len(self.config.seeds)
         self.env_name = facts.name
+        make_room(self.cfg)
         check_action_space(spec, facts.action_space, facts.name)
         self.learner = build_learner(spec, self.cfg, config.seeds, facts, device_of(config.device))
         self.normaliser = normaliser_of(facts, self.cfg, n_seeds)

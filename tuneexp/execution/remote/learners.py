@@ -20,7 +20,6 @@ from torch.utils._pytree import tree_map
 from tuneexp.errors import LearnerLost, UserError
 from tuneexp.execution.epochs import Epochs
 from tuneexp.execution.learner_group import Outcome, Task, perform
-from tuneexp.execution.remote.ray_here import ensure_ray
 from tuneexp.execution.shares import CPUS_PER_LEARNER, Plan, Share
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.learner import Learner
@@ -90,10 +89,6 @@ class RemoteLearners:
         self._plan, self._n_gpus, self.restarts = plan, n_gpus, 0
         self._actors: list[Any] = []
         self._build = _pickled(build)
-        n_learners = len(plan.shares)
-        ensure_ray(
-            CPUS_PER_LEARNER * n_learners, n_gpus * n_learners, "learners", "num_learners or num_gpus_per_learner"
-        )
         self._start()
 
     def _start(self) -> None:

@@ -9,23 +9,12 @@ from typing import Any
 import ray
 
 from tuneexp.errors import UserError
-
-# Read by Ray when it starts; workers inherit them.
-_SETTINGS = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",  # 15 by default: whatever else runs here would come before sampling
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
+from tuneexp.execution.remote.settings import WORKER_SETTINGS
 
 
-def ensure_ray(
-    n_cpus: float, n_gpus: float = 0.0, who: str = "runners", fewer: str = "num_env_runners or num_cpus_per_env_runner"
-) -> None:
+def ensure_ray(n_cpus: float, n_gpus: float = 0.0) -> None:
     """The Ray that this process is part of, the cluster at RAY_ADDRESS, or one on this machine that ends with the
-    process. Raises `UserError` where there will never be as many CPUs and GPUs as `who` want; fewer: the settings that
-    say how many."""
+    process. Raises `UserError` where there will never be as many CPUs and GPUs for env runners and learners."""
     if not ray.is_initialized():
         _start(n_cpus, n_gpus)
     if ray.util.get_current_placement_group() is not None:
@@ -35,12 +24,19 @@ def ensure_ray(
         there = total.get(kind, 0.0)
         if there < wanted:
             raise UserError(
-                f"the {who} want {wanted:g} {kind}s, the Ray cluster has {there:g}; write a smaller {fewer}"
+                f"env runners and learners want {wanted:g} {kind}s, the Ray here has {there:g}; write a smaller "
+                f"{_FEWER[kind]}"
             )
 
 
+_FEWER = {
+    "CPU": "num_env_runners, num_cpus_per_env_runner or num_learners",
+    "GPU": "num_learners or num_gpus_per_learner",
+}
+
+
 def _start(n_cpus: float, n_gpus: float) -> None:
-    for name, value in _SETTINGS.items():
+    for name, value in WORKER_SETTINGS.items():
         os.environ.setdefault(name, value)
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     address = os.environ.get("RAY_ADDRESS")

@@ -20,7 +20,6 @@ from tuneexp.errors import RunnerLost, UserError
 from tuneexp.execution.env_runner import EnvRunner, Sampled
 from tuneexp.execution.group import Fragment, Request
 from tuneexp.execution.policy import Policy
-from tuneexp.execution.remote.ray_here import ensure_ray
 from tuneexp.execution.shards import Shard
 from tuneexp.learning.arithmetic import flush_denormals
 
@@ -116,7 +115,6 @@ class RemoteRunners:
         self.shards: Sequence[Shard] = list(shards)
         self.limits, self.restarts = limits, 0
         sent = [_pickled(recipe) for recipe in recipes]
-        ensure_ray(limits.n_cpus * len(shards))
         actor = ray.remote(RunnerActor).options(
             num_cpus=limits.n_cpus, max_restarts=limits.max_restarts, max_task_retries=-1
         )
@@ -124,11 +122,21 @@ class RemoteRunners:
         self._weights: ObjectRef | None = None
         self._version = 0
         try:
-            started = self._collect([one.start.remote() for one in self._actors], START_LIMIT_S)
+            self._lives: list[str] = self._started()
         except BaseException:
             self.close()
             raise
-        self._lives: list[str] = list(started)
+
+    def _started(self) -> list[str]:
+        refs = [one.start.remote() for one in self._actors]
+        _, silent = ray.wait(refs, num_returns=len(refs), timeout=START_LIMIT_S, fetch_local=False)
+        if silent:
+            raise UserError(
+                f"{len(silent)} of {len(refs)} env runners didn't start within {START_LIMIT_S:.0f} s: no room for them "
+                f"beside what runs in the cluster, at {self.limits.n_cpus:g} CPUs each; write a smaller "
+                "num_env_runners or num_cpus_per_env_runner"
+            )
+        return [self.reply(ref) for ref in refs]
 
     @property
     def version(self) -> int:
@@ -179,9 +187,9 @@ class RemoteRunners:
     def start_fresh(self, times_restored: int) -> None:
         self._lives = self._collect([actor.start_fresh.remote(times_restored) for actor in self._actors])
 
-    def _collect(self, refs: Sequence[ObjectRef], timeout_s: float | None = None) -> list[Any]:
+    def _collect(self, refs: Sequence[ObjectRef]) -> list[Any]:
         """What the runners reply, in the order of the actors."""
-        patience_s = self.limits.timeout_s if timeout_s is None else timeout_s
+        patience_s = self.limits.timeout_s
         for _ in range(self.limits.max_restarts + 1):
             _, silent = ray.wait(list(refs), num_returns=len(refs), timeout=patience_s, fetch_local=False)
             if not silent:
