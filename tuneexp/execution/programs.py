@@ -25,13 +25,14 @@ from tuneexp.learning.shared_rows import combined, of_some_rows
 @dataclass(frozen=True)
 class TrialPrograms:
     """`columns`: one row of each training column, for its shape and type. `read`: the structural fields that the
-    functions of the algorithm looked at."""
+    functions of the algorithm looked at. `spaces`: of `TrialShapes`."""
 
     act: Act
     act_program: Program
     steps: Steps
     columns: Mapping[str, Tensor]
     read: Mapping[str, Any]
+    spaces: tuple[Any, Any]
 
     @property
     def compiled(self) -> bool:
@@ -41,9 +42,10 @@ class TrialPrograms:
     def captured(self) -> bool:
         return all(program.captured for _, program in self.steps.values())
 
-    def fits(self, static: Mapping[str, Any]) -> bool:
-        """Whether a configuration agrees on every structural field that the programs' functions looked at."""
-        return all(static[name] == value for name, value in self.read.items())
+    def fits(self, static: Mapping[str, Any], spaces: tuple[Any, Any]) -> bool:
+        """Whether a configuration agrees on every structural field that the programs' functions looked at, and the
+        environment on its spaces, of which the networks hold constants: bounds of actions, say."""
+        return self.spaces == spaces and all(static[name] == value for name, value in self.read.items())
 
 
 # Actors are reused: a trial of the same shapes takes over the programs of the one before.
@@ -67,7 +69,7 @@ def programs_for(
     if len(_BUILT) > MOST_SHAPES:
         _BUILT.popitem(last=False)
     for programs in built:
-        if programs.fits(learner.hyper.static):
+        if programs.fits(learner.hyper.static, shapes.spaces):
             return programs
     built.append(_build(learner, act_fn, postprocess_fn, shapes, mode, workload))
     return built[-1]
@@ -92,7 +94,7 @@ def _build(
     reads = learner.model_reads | act.reads | set().union(*(step.reads for step in steps))
     read = {name: hyper.static[name] for name in reads if name in hyper.static}
     by_resting = {step.resting: (step, program) for step, program in zip(steps, step_programs, strict=True)}
-    return TrialPrograms(act, act_program, by_resting, columns, read)
+    return TrialPrograms(act, act_program, by_resting, columns, read, shapes.spaces)
 
 
 def _gradient_steps(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,8 @@ from tuneexp.learning.rules import PostprocessFn
 class TrialShapes:
     """obs_dtype: as the environment gives observations; seen_dtype: as the networks see them (floating point also
     where whole numbers are normalised). minibatch_rows: rows, or sequences of `sequence_length`, of one gradient step
-    and seed. keep_raw: fragments hold `obs_dtype`. weighted: minibatches carry importance weights."""
+    and seed. keep_raw: fragments hold `obs_dtype`. weighted: minibatches carry importance weights. spaces:
+    of observations and actions; a network holds what it needs of them (bounds, how a dictionary is packed)."""
 
     n_envs: int
     obs_shape: tuple[int, ...]
@@ -35,6 +37,7 @@ class TrialShapes:
     state_size: int = 0
     keep_raw: bool = False
     weighted: bool = False
+    spaces: tuple[Any, Any] = field(default=(None, None), compare=False)
 
     def act_inputs(self, networks: SeedNetworks) -> list[Tensor]:
         n_seeds, device = len(networks.seeds), networks.device

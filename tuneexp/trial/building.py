@@ -97,6 +97,7 @@ def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, facts
         state_size=getattr(learner.model, "state_size", 0),
         keep_raw=isinstance(cfg, OffPolicyConfig),
         weighted=isinstance(cfg, OffPolicyConfig) and cfg.prioritized,
+        spaces=(facts.observation_space, facts.action_space),
     )
 
 
