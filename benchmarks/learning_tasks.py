@@ -140,7 +140,7 @@ _WITHOUT_A_ROW = [
     Task("recurrent_ppo_CartPole", "ppo", "benchmarks.environments:CartPoleWithoutVelocities", 200_000, {
         **_PPO_CARTPOLE, "sequence_length": 32, "normalize_observation": True, "normalize_reward": True,
         "model": {"recurrent": "lstm"},
-    }, "an LSTM; only the position and the angle are seen"),
+    }, "an LSTM; only the position and the angle are seen. The wall clock holds a pause of twenty minutes"),
     Task("masked_ppo_CartPole", "ppo", "benchmarks.environments:CartPoleWithSpareActions", 100_000,
          {**_PPO_CARTPOLE, "action_mask": "action_mask"},
          "8 actions, of which the mask allows 2; a forbidden one ends the episode", {"wrappers": ["ActionMask"]}),

@@ -40,7 +40,7 @@ class Slow(gymnasium.Env[Any, Any]):
 
 def trial(env: Any, n_runners: int, seeds: int = 1, **settings: Any) -> Trial:
     algo = PPO.build(
-        env=env, seeds=list(range(seeds)), compile="off", num_env_runners=n_runners, num_cpus_per_env_runner=0.1,
+        env=env, seeds=list(range(seeds)), compile="on", num_env_runners=n_runners, num_cpus_per_env_runner=0.1,
         **settings,
     )  # fmt: skip
     return algo.trial

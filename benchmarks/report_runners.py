@@ -28,7 +28,8 @@ def _ratio(appo: dict[str, Any], side: str) -> float:
 def section(measured: dict[str, Any]) -> str:
     pieces, appo = measured["pieces"], measured["appo"]
     store = ", ".join(
-        f"{held['mb']:.0f} MB after {int(iteration):,}" for iteration, held in pieces["object_store"].items()
+        f"{held['mb']:.0f} MB after {int(iteration):,}"
+        for iteration, held in sorted(pieces["object_store"].items(), key=lambda pair: int(pair[0]))
     )
     rows = [
         (

@@ -42,8 +42,8 @@ class Reply(NamedTuple):
 class RunnerActor:
     """An `EnvRunner` in a process of its own, built when it is first asked for something."""
 
-    def __init__(self, recipe: bytes) -> None:
-        self._recipe, self._version = recipe, -1
+    def __init__(self, recipe: bytes, shard: Shard) -> None:
+        self._recipe, self._shard, self._version = recipe, shard, -1
         self._built: EnvRunner | None = None
         self._life = secrets.token_hex(8)
 
@@ -63,14 +63,15 @@ class RunnerActor:
                 built.start_fresh(fresh)
         return self._built
 
-    def sample(
-        self, request: Request, weights: Mapping[str, np.ndarray], version: int, shard: Shard, known: str | None
-    ) -> Reply:
+    def sample(self, request: Request, weights: Sequence[ObjectRef], version: int, known: str | None) -> Reply:
+        """weights: in a list, so that they are fetched only where they are new here."""
         runner = self._runner(known, request.fresh)
         if version != self._version:
+            new = ray.get(weights[0])
             for name, own in runner.policy.named_parameters.items():
-                own.copy_(torch.from_numpy(weights[name][shard.seeds]))
+                own.copy_(torch.from_numpy(new[name][self._shard.seeds]))
             self._version = version
+        request = _of_tensors(request)
         runner.policy.hyper.copy_(request.hyper)
         if runner.normaliser is not None and request.statistics is not None:
             runner.normaliser.load_state_dict(request.statistics)
@@ -118,7 +119,7 @@ class RemoteRunners:
         actor = ray.remote(RunnerActor).options(
             num_cpus=limits.n_cpus, max_restarts=limits.max_restarts, max_task_retries=-1
         )
-        self._actors = [actor.remote(one) for one in sent]
+        self._actors = [actor.remote(one, shard) for one, shard in zip(sent, self.shards, strict=True)]
         self._weights: ObjectRef | None = None
         self._version = 0
         try:
@@ -155,8 +156,8 @@ class RemoteRunners:
     def submit(self, index: int, request: Request) -> ObjectRef:
         """Ask runner `index`; returns at once. It acts with the weights of the newest `sync_weights`."""
         assert self._weights is not None, "sync_weights comes before sample"
-        actor, shard = self._actors[index], self.shards[index]
-        return actor.sample.remote(request, self._weights, self._version, shard, self._lives[index])
+        actor = self._actors[index]
+        return actor.sample.remote(_of_arrays(request), [self._weights], self._version, self._lives[index])
 
     def fragment(self, index: int, reply: Reply) -> Fragment:
         """What runner `index` replied."""
@@ -191,9 +192,12 @@ class RemoteRunners:
         """What the runners reply, in the order of the actors."""
         patience_s = self.limits.timeout_s
         for _ in range(self.limits.max_restarts + 1):
-            _, silent = ray.wait(list(refs), num_returns=len(refs), timeout=patience_s, fetch_local=False)
-            if not silent:
-                return [self.reply(ref) for ref in refs]
+            try:
+                return list(ray.get(list(refs), timeout=patience_s))
+            except GetTimeoutError:
+                _, silent = ray.wait(list(refs), num_returns=len(refs), timeout=0, fetch_local=False)
+            except (RayTaskError, RayActorError):
+                return [self.reply(ref) for ref in refs]  # raises what it means
             for ref in silent:
                 self.end_hung(list(refs).index(ref))
             patience_s = self.limits.timeout_s + START_LIMIT_S
@@ -228,6 +232,17 @@ class RemoteRunners:
             pass  # it is ended in any case
         for actor in self._actors:
             ray.kill(actor)
+
+
+def _of_arrays(request: Request) -> Request:
+    """On the way: an array is sent in a fraction of a tensor's time."""
+    noise = [column.numpy() for column in request.noise]
+    return request._replace(noise=noise, hyper=request.hyper.cpu().numpy())  # type: ignore[arg-type]
+
+
+def _of_tensors(request: Request) -> Request:
+    noise = [torch.from_numpy(column) for column in request.noise]
+    return request._replace(noise=noise, hyper=torch.from_numpy(request.hyper))
 
 
 def _pickled(recipe: Callable[[], EnvRunner]) -> bytes:
