@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tuneexp import PPO
 from tuneexp.sweep import Sweep, SweepEvent, SweepResult, list_sweeps, load_study, load_sweep, resume
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster")]
@@ -48,6 +49,21 @@ def test_a_sweep_gives_its_trials_its_best_and_its_events(tmp_path: Path) -> Non
         # Every 100 steps, at the first end of a rollout of 64 steps.
         assert reports == [128, 256, 320, 448, 512, 640, 704, 832, 960, 1024]
     _check_what_is_stored(tmp_path, result)
+
+
+def test_trials_whose_env_runners_are_processes_of_their_own_give_what_others_give(tmp_path: Path) -> None:
+    """Each trial reserves the CPUs of its runners, and what it reports is what one process would."""
+    fixed = {**FIXED, "num_env_runners": 2, "num_cpus_per_env_runner": 0.5}
+    (trial,) = small(tmp_path, trials=1, fixed=fixed).run().trials
+    assert (trial["outcome"], trial["env_steps"]) == ("completed", 1024)
+    alone = PPO.build(
+        "CartPole-v1", [0], budget_env_steps=1000, compile="off", evaluation={"episodes": 2, "final_episodes": 3},
+        hyperparameters={**trial["config"], "num_env_runners": 0},
+    )  # fmt: skip
+    while not (report := alone.train())["done"]:
+        pass
+    alone.stop()
+    assert report["objective"] == trial["objective"]
 
 
 def _check_what_is_stored(tmp_path: Path, result: SweepResult) -> None:
