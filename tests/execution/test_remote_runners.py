@@ -121,7 +121,7 @@ def test_a_killed_and_a_hung_runner_are_replaced_while_the_trial_goes_on(tmp_pat
     told = tmp_path / "sleep"
     before = set(runner_pids())
     trial = remote_trial(
-        2, rollouts=6, env=f"{__file__}:Asleep", env_kwargs={"told": str(told)}, sample_timeout_s=4.0, n_steps=16
+        2, rollouts=6, env=f"{__file__}:Asleep", env_kwargs={"told": str(told)}, sample_timeout_s=12.0, n_steps=16
     )
     try:
         first = trial.advance()
