@@ -27,11 +27,13 @@ ALGORITHMS = {
 HOW_TO_ADDRESS = "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME"
 
 
-def load_algorithm(name: str) -> AlgorithmSpec:
-    """As `load_spec`, of one policy; raises `UserError` for a specification of several."""
-    spec = load_spec(name)
+def load_algorithm(algorithm: str | AlgorithmSpec) -> AlgorithmSpec:
+    """As `load_spec`, of one policy; a specification is returned as it is. Raises `UserError` for one of several."""
+    spec = load_spec(algorithm) if isinstance(algorithm, str) else algorithm
     if not isinstance(spec, AlgorithmSpec):
-        raise UserError(f"{name} is a {type(spec).__name__}; an algorithm of one policy is needed here, such as ppo")
+        raise UserError(
+            f"{algorithm} is a {type(spec).__name__}; an algorithm of one policy is needed here, such as ppo"
+        )
     return spec
 
 
@@ -73,6 +75,15 @@ def address_of(spec: TrainableSpec) -> str:
         if "." in module.__name__ or module.__name__ in sys.modules:
             return address
     raise UserError(f"the algorithm {spec.name!r} has no address; {HOW_TO_ADDRESS}")
+
+
+def sendable(spec: AlgorithmSpec) -> str | AlgorithmSpec:
+    """What another process loads it from: its address where it has one, as a file of the user's own is no module that
+    could be imported there; else itself."""
+    try:
+        return address_of(spec)
+    except UserError:
+        return spec
 
 
 def source_changed(address: str, since: str | None) -> bool:

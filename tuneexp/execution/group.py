@@ -26,13 +26,12 @@ SCORE = "score"
 
 class Request(NamedTuple):
     """What one runner is asked for. noise: its columns [T, S, ...]; hyper: [H]; statistics: of the normaliser, of its
-    seeds; fresh: the number of the new start that its episodes are, should it have to be started anew."""
+    seeds."""
 
     n_steps: int
     noise: Sequence[Tensor]
     hyper: Tensor
     statistics: Mapping[str, np.ndarray] | None
-    fresh: int
 
 
 class Fragment(NamedTuple):
@@ -130,7 +129,6 @@ class EnvRunnerGroup:
 
     def taken(self, n_steps: int, fragments: Sequence[Fragment]) -> SampleBatch:
         """The fragments as one, [T, S, N, ...], counted and learned from by the statistics."""
-        self._times_restored += any(fragment.replaced for fragment in fragments)
         batch = _joined([_marked(fragment, fragments) for fragment in fragments])
         self.count_episodes(fragments, batch)
         batch = batch.drop(SCORE)
@@ -142,7 +140,7 @@ class EnvRunnerGroup:
     def request(self, n_steps: int, noise: Sequence[Tensor], shard: Shard) -> Request:
         """noise: columns [T, S, ...] of the shard's seeds and environments."""
         statistics = None if self.normaliser is None else self.normaliser.state_dict(shard.seeds)
-        return Request(n_steps, noise, self.policy.hyper.cpu(), statistics, self._times_restored + 1)
+        return Request(n_steps, noise, self.policy.hyper.cpu(), statistics)
 
     def count_episodes(self, fragments: Sequence[Fragment], batch: SampleBatch) -> None:
         """batch: the fragments as one, so that what is counted first doesn't depend on how many there are."""

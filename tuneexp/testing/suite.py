@@ -52,7 +52,7 @@ def subject_of(
     env: str | None = None,
 ) -> Subject:
     """See `contract`. Raises `UserError` where the algorithm or a hyperparameter doesn't exist."""
-    spec = load_algorithm(algorithm) if isinstance(algorithm, str) else algorithm
+    spec = load_algorithm(algorithm)
     address = address_of(spec)
     settings = dict(hyperparameters or {})
     spec.config_class.parse(settings, spec.name, see=f"tuneexp describe {address}")

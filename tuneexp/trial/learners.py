@@ -9,10 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.registry import address_of, load_algorithm
+from tuneexp.algorithms.registry import load_algorithm, sendable
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts
-from tuneexp.errors import UserError
 from tuneexp.execution.learner_group import LearnerGroup
 from tuneexp.execution.programs import learner_programs
 from tuneexp.execution.shapes import TrialShapes
@@ -36,19 +35,11 @@ def learner_group(
 
     plan = plan_of(len(config.seeds), shapes.minibatch_rows, cfg.num_learners)
     recipe = LearnerRecipe(
-        _named(spec), config.hyperparameters, tuple(config.seeds), facts, shapes,
+        sendable(spec), config.hyperparameters, tuple(config.seeds), facts, shapes,
         {name: row.cpu() for name, row in columns.items()}, config.compile, workload, plan.by_rows,
         "cuda" if cfg.num_gpus_per_learner else "cpu",
     )  # fmt: skip
     return LearnerGroup(plan, RemoteLearners(recipe, plan, cfg.num_gpus_per_learner))
-
-
-def _named(spec: AlgorithmSpec) -> str | AlgorithmSpec:
-    """By its address where it has one: a file of the user's own is no module that another process could import."""
-    try:
-        return address_of(spec)
-    except UserError:
-        return spec
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ class LearnerRecipe:
     device: str
 
     def __call__(self, share: Share) -> tuple[Learner, bool]:
-        spec = load_algorithm(self.algorithm) if isinstance(self.algorithm, str) else self.algorithm
+        spec = load_algorithm(self.algorithm)
         cfg = spec.config_class.parse(self.hyperparameters, spec.name)
         device = device_of(self.device)
         learner = build_learner(spec, cfg, self.seeds[share.seeds], self.facts, device)

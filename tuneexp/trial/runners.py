@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.registry import load_algorithm
+from tuneexp.algorithms.registry import load_algorithm, sendable
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
@@ -74,8 +74,7 @@ def remote_runners(
     from tuneexp.execution.remote.runners import RemoteRunners, RunnerLimits  # Ray, only where it is asked for
 
     shards = shards_of(len(config.seeds), cfg.n_envs, cfg.num_env_runners, spec.asynchronous, facts.apart)
-    algorithm = config.algorithm or spec  # by address, where it has one
-    recipes = [RunnerRecipe(algorithm, config, shapes, shard, compiled) for shard in shards]
+    recipes = [RunnerRecipe(sendable(spec), config, shapes, shard, compiled) for shard in shards]
     limits = RunnerLimits(cfg.num_cpus_per_env_runner, cfg.sample_timeout_s, cfg.max_env_runner_restarts)
     return RemoteRunners(recipes, shards, limits)
 
@@ -91,7 +90,7 @@ class RunnerRecipe:
     compiled: bool
 
     def __call__(self) -> EnvRunner:
-        spec = load_algorithm(self.algorithm) if isinstance(self.algorithm, str) else self.algorithm
+        spec = load_algorithm(self.algorithm)
         cfg = spec.config_class.parse(self.config.hyperparameters, spec.name)
         shard, seeds = self.shard, self.config.seeds[self.shard.seeds]
         settings = env_settings(self.config)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +19,7 @@ from torch.utils._pytree import tree_map
 from tuneexp.errors import LearnerLost, UserError
 from tuneexp.execution.epochs import Epochs
 from tuneexp.execution.learner_group import Outcome, Task, perform
+from tuneexp.execution.remote.sending import pickled
 from tuneexp.execution.shares import CPUS_PER_LEARNER, Plan, Share
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.learner import Learner
@@ -33,9 +33,10 @@ SILENCE_LIMIT_S = 600.0
 # Where one learner dies, the others fail a moment later or before: what each says is waited for.
 GRACE_S = 5.0
 MOST_RESTARTS = 3
-
-# Arrays that come from the object store can't be written to, and nobody here does.
-warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module="tuneexp")
+INSTEAD = (
+    "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME, or write "
+    "num_learners=0"
+)
 
 BuildLearner = Callable[[Share], tuple[Learner, bool]]
 """In the learner's process: its learner, with programs, and whether they are compiled."""
@@ -88,7 +89,7 @@ class RemoteLearners:
     def __init__(self, build: BuildLearner, plan: Plan, n_gpus: float) -> None:
         self._plan, self._n_gpus, self.restarts = plan, n_gpus, 0
         self._actors: list[Any] = []
-        self._build = _pickled(build)
+        self._build = pickled(build, "the algorithm", INSTEAD)
         self._start()
 
     def _start(self) -> None:
@@ -183,14 +184,3 @@ def _arrays(tree: Any) -> Any:
 def _tensors(tree: Any) -> Any:
     """The way back; what comes from the object store is read only."""
     return tree_map(lambda value: torch.from_numpy(value) if isinstance(value, np.ndarray) else value, tree)
-
-
-def _pickled(build: BuildLearner) -> bytes:
-    try:
-        return cloudpickle.dumps(build)
-    except Exception as error:
-        raise UserError(
-            f"the algorithm can't be sent to another process ({type(error).__name__}: {error})\n"
-            "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME, or write "
-            "num_learners=0"
-        ) from None

@@ -17,6 +17,8 @@ from tuneexp.execution.shards import Shard
 
 # To hear of a reply that has come by now.
 SHORT_S = 0.05
+# That a reply may take from a runner that has made it.
+ARRIVAL_S = 5.0
 
 
 @dataclass
@@ -83,10 +85,25 @@ class RequestPipeline:
             asked.clear()
 
     def _received(self, index: int, one: _Asked) -> Fragment:
+        """one: the first that wasn't received."""
         if one.fragment is not None:
             return one.fragment
         self._expect(index)  # the next one, if there is one, begins now at the latest
-        return self._runners.fragment(index, self._runners.reply(one.reply))
+        reply = self._runners.reply(one.reply)
+        if self._runners.comes_early(index, reply):
+            self._put_in_order(index)
+            reply = self._runners.reply(one.reply)
+        return self._runners.fragment(index, reply)
+
+    def _put_in_order(self, index: int) -> None:
+        """Ray may ask a runner that it restarted in another order than it was asked in: what the runner made first is
+        the answer to the first, so that its environments go on from fragment to fragment."""
+        waiting = [one for one in self._asked[index] if one.fragment is None]
+        replies = [one.reply for one in waiting]
+        made, others = ray.wait(replies, num_returns=len(replies), timeout=ARRIVAL_S)
+        order = self._runners.in_order(index, [self._runners.reply(one) for one in made])
+        for one, reply in zip(waiting, [made[n] for n in order] + others, strict=True):
+            one.reply = reply
 
     def _oldest(self, waited_for: Sequence[_Asked | None]) -> int:
         """waited_for: one request of each runner, or None. The runner whose request is the first of those that are

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,21 +19,21 @@ from tuneexp.errors import RunnerLost, UserError
 from tuneexp.execution.env_runner import EnvRunner, Sampled
 from tuneexp.execution.group import Fragment, Request
 from tuneexp.execution.policy import Policy
+from tuneexp.execution.remote.sending import pickled
 from tuneexp.execution.shards import Shard
 from tuneexp.learning.arithmetic import flush_denormals
 
 # Importing torch, building environments, and compiling what the cache doesn't hold yet.
 START_LIMIT_S = 300.0
 CLOSE_LIMIT_S = 5.0
-
-# Arrays that come from the object store can't be written to, and nobody here does.
-warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module="tuneexp")
+INSTEAD = "name it by its id, module:Class or path/file.py:Class, or write num_env_runners=0"
 
 
 class Reply(NamedTuple):
-    """A fragment on its way. life: of the actor that made it."""
+    """A fragment on its way. life: of the actor that made it. place: how many that life had made before."""
 
-    life: str
+    life: int
+    place: int
     columns: dict[str, np.ndarray]
     rest: tuple[Any, ...]
 
@@ -43,29 +42,29 @@ class RunnerActor:
     """An `EnvRunner` in a process of its own, built when it is first asked for something."""
 
     def __init__(self, recipe: bytes, shard: Shard) -> None:
-        self._recipe, self._shard, self._version = recipe, shard, -1
+        self._recipe, self._shard, self._version, self._made = recipe, shard, -1, 0
         self._built: EnvRunner | None = None
-        self._life = secrets.token_hex(8)
+        self._life = secrets.randbits(62)
 
-    def start(self) -> str:
+    def start(self) -> int:
         """Returns which life this is."""
         self._runner()
         return self._life
 
-    def _runner(self, known: str | None = None, fresh: int = 0) -> EnvRunner:
+    def _runner(self, known: int | None = None) -> EnvRunner:
         """known: the life that the caller has heard from. Where it was another, the environments were lost with it, and
-        other episodes start, the `fresh`-th new ones."""
+        episodes start that no other life has met."""
         if self._built is None:
             torch.set_num_threads(1)
             flush_denormals()
             self._built = built = cloudpickle.loads(self._recipe)()
             if known is not None and known != self._life:
-                built.start_fresh(fresh)
+                built.start_fresh(self._life)
         return self._built
 
-    def sample(self, request: Request, weights: Sequence[ObjectRef], version: int, known: str | None) -> Reply:
+    def sample(self, request: Request, weights: Sequence[ObjectRef], version: int, known: int | None) -> Reply:
         """weights: in a list, so that they are fetched only where they are new here."""
-        runner = self._runner(known, request.fresh)
+        runner = self._runner(known)
         if version != self._version:
             new = ray.get(weights[0])
             for name, own in runner.policy.named_parameters.items():
@@ -76,16 +75,17 @@ class RunnerActor:
         if runner.normaliser is not None and request.statistics is not None:
             runner.normaliser.load_state_dict(request.statistics)
         batch, score, learned = runner.sample(request.n_steps, request.noise)
-        return Reply(self._life, batch.numpy(), (score, learned, version))
+        self._made += 1
+        return Reply(self._life, self._made - 1, batch.numpy(), (score, learned, version))
 
-    def state_dict(self, known: str | None, fresh: int) -> dict[str, Any]:
-        return self._runner(known, fresh).state_dict()
+    def state_dict(self, known: int | None) -> dict[str, Any]:
+        return self._runner(known).state_dict()
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> str:
+    def load_state_dict(self, state: Mapping[str, Any]) -> int:
         self._runner().load_state_dict(state)
         return self._life
 
-    def start_fresh(self, times_restored: int) -> str:
+    def start_fresh(self, times_restored: int) -> int:
         self._runner().start_fresh(times_restored)
         return self._life
 
@@ -115,20 +115,21 @@ class RemoteRunners:
     ) -> None:
         self.shards: Sequence[Shard] = list(shards)
         self.limits, self.restarts = limits, 0
-        sent = [_pickled(recipe) for recipe in recipes]
+        sent = [pickled(recipe, "the environment", INSTEAD) for recipe in recipes]
         actor = ray.remote(RunnerActor).options(
             num_cpus=limits.n_cpus, max_restarts=limits.max_restarts, max_task_retries=-1
         )
         self._actors = [actor.remote(one, shard) for one, shard in zip(sent, self.shards, strict=True)]
         self._weights: ObjectRef | None = None
         self._version = 0
+        self._received = [0 for _ in self.shards]  # of the life of each: fragments
         try:
-            self._lives: list[str] = self._started()
+            self._lives: list[int] = self._started()
         except BaseException:
             self.close()
             raise
 
-    def _started(self) -> list[str]:
+    def _started(self) -> list[int]:
         refs = [one.start.remote() for one in self._actors]
         _, silent = ray.wait(refs, num_returns=len(refs), timeout=START_LIMIT_S, fetch_local=False)
         if silent:
@@ -161,32 +162,41 @@ class RemoteRunners:
 
     def fragment(self, index: int, reply: Reply) -> Fragment:
         """What runner `index` replied."""
-        replaced = self._note_life(index, reply.life)
+        replaced = reply.life != self._lives[index]
+        self.restarts += replaced
+        self._lives[index], self._received[index] = reply.life, reply.place + 1
         columns = {name: torch.from_numpy(column) for name, column in reply.columns.items()}
         score, learned, version = reply.rest
         sampled = Sampled(SampleBatch(columns, FRAGMENT_AXES), score, learned)
         return Fragment(self.shards[index], sampled, replaced, version)
 
-    def _note_life(self, index: int, life: str) -> bool:
-        """Whether it is another one than before."""
-        replaced = life != self._lives[index]
-        self.restarts += replaced
-        self._lives[index] = life
-        return replaced
+    def comes_early(self, index: int, reply: Reply) -> bool:
+        """Whether runner `index` made another one before it which `fragment` hasn't been given yet."""
+        return reply.place > (self._received[index] if reply.life == self._lives[index] else 0)
+
+    def in_order(self, index: int, replies: Sequence[Reply]) -> list[int]:
+        """Which of the replies of runner `index` was made first, which second, ..."""
+        return sorted(range(len(replies)), key=lambda n: (replies[n].life != self._lives[index], replies[n].place))
 
     def use_policy(self, policy: Policy) -> None:
         """Those of other processes keep to the programs that they were built with."""
 
     def state_dicts(self) -> list[dict[str, Any]]:
         pairs = zip(self._actors, self._lives, strict=True)
-        return self._collect([actor.state_dict.remote(life, self.restarts + 1) for actor, life in pairs])
+        return self._collect([actor.state_dict.remote(life) for actor, life in pairs])
 
     def load_state_dicts(self, states: Sequence[Mapping[str, Any]]) -> None:
         pairs = zip(self._actors, states, strict=True)
-        self._lives = self._collect([actor.load_state_dict.remote(state) for actor, state in pairs])
+        self._begin([actor.load_state_dict.remote(state) for actor, state in pairs])
 
     def start_fresh(self, times_restored: int) -> None:
-        self._lives = self._collect([actor.start_fresh.remote(times_restored) for actor in self._actors])
+        self._begin([actor.start_fresh.remote(times_restored) for actor in self._actors])
+
+    def _begin(self, lives: Sequence[ObjectRef]) -> None:
+        """From a given state, in whichever lives the runners are now."""
+        known, self._lives = self._lives, self._collect(lives)
+        pairs = zip(self._received, known, self._lives, strict=True)
+        self._received = [n if life == before else 0 for n, before, life in pairs]
 
     def _collect(self, refs: Sequence[ObjectRef]) -> list[Any]:
         """What the runners reply, in the order of the actors."""
@@ -243,13 +253,3 @@ def _of_arrays(request: Request) -> Request:
 def _of_tensors(request: Request) -> Request:
     noise = [torch.from_numpy(column) for column in request.noise]
     return request._replace(noise=noise, hyper=torch.from_numpy(request.hyper))
-
-
-def _pickled(recipe: Callable[[], EnvRunner]) -> bytes:
-    try:
-        return cloudpickle.dumps(recipe)
-    except Exception as error:
-        raise UserError(
-            f"the environment can't be sent to another process ({type(error).__name__}: {error})\n"
-            "name it by its id, module:Class or path/file.py:Class, or write num_env_runners=0"
-        ) from None
