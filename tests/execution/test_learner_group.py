@@ -216,6 +216,12 @@ def test_a_replay_algorithm_is_refused_before_anything_starts() -> None:
         load_spec("dqn").config_class.parse({"num_learners": 2}, "dqn")
 
 
+def test_parts_of_a_gpu_are_refused_where_gradients_are_exchanged() -> None:
+    with pytest.raises(UserError, match=r"a whole GPU for each; write num_gpus_per_learner=1, or num_learners=2"):
+        plan_of(2, 64, 3, n_gpus=0.5)
+    assert not plan_of(3, 64, 3, n_gpus=0.5).by_rows
+
+
 def test_minibatches_smaller_than_the_learners_are_refused_with_the_numbers() -> None:
     with pytest.raises(UserError, match=r"2 rows .* can't be split over num_learners=3; write num_learners=2 or less"):
         small_trial([0, 1], num_learners=3, batch_size=2)

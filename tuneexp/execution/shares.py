@@ -46,10 +46,16 @@ class Plan:
     by_rows: bool
 
 
-def plan_of(n_seeds: int, minibatch_rows: int, n_learners: int) -> Plan:
+def plan_of(n_seeds: int, minibatch_rows: int, n_learners: int, n_gpus: float = 0.0) -> Plan:
     """Seeds need no word from each other, so they are shared out first; rows where there are fewer seeds than learners.
-    Raises `UserError` where some learner would get no row."""
+    n_gpus: of each learner. Raises `UserError` where some learner would get no row, or learners that exchange gradients
+    a part of a GPU: NCCL refuses two processes on one."""
     by_rows = n_seeds < n_learners
+    if by_rows and 0.0 < n_gpus < 1.0:
+        raise UserError(
+            f"{n_learners} learners of {n_seeds} seed(s) exchange gradients, which needs a whole GPU for each; write "
+            f"num_gpus_per_learner=1, or num_learners={n_seeds}"
+        )
     if by_rows and minibatch_rows < n_learners:
         raise UserError(
             f"minibatches of {minibatch_rows} rows (or sequences) can't be split over num_learners={n_learners}; write "

@@ -33,7 +33,7 @@ def learner_group(
         return None
     from tuneexp.execution.remote.learners import RemoteLearners  # Ray, only where it is asked for
 
-    plan = plan_of(len(config.seeds), shapes.minibatch_rows, cfg.num_learners)
+    plan = plan_of(len(config.seeds), shapes.minibatch_rows, cfg.num_learners, cfg.num_gpus_per_learner)
     recipe = LearnerRecipe(
         sendable(spec), config.hyperparameters, tuple(config.seeds), facts, shapes,
         {name: row.cpu() for name, row in columns.items()}, config.compile, workload, plan.by_rows,
