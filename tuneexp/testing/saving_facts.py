@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import multiprocessing
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from tuneexp import checkpoint
@@ -77,14 +76,14 @@ def resume(folder: Path, output: Path) -> None:
 
 
 def _resume_elsewhere(folder: Path, output: Path) -> None:
-    command = [sys.executable, "-m", "tuneexp.testing.resume", str(folder), str(output)]
-    paths = [path or os.getcwd() for path in sys.path]  # where this process found the algorithm
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=RESUME_TIMEOUT_S,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    last = done.stderr.strip().splitlines()[-1:]
-    require(done.returncode == 0, f"a new process could not go on: {' '.join(last)}")
+    """In a process that has only imported, and knows nothing of this one: forked from one that did no more."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __name__])
+    with context.Pool(1, torch.set_num_threads, (1,)) as process:
+        try:
+            process.apply_async(resume, (folder, output)).get(RESUME_TIMEOUT_S)
+        except Exception as error:
+            require(False, f"a new process could not go on: {type(error).__name__}: {error}")
 
 
 def _state(folder: Path) -> dict[str, Any]:
