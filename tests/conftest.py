@@ -60,17 +60,10 @@ def ray_cluster() -> Iterator[None]:
     Anything that another process runs on this machine is left alone: address "local" never joins it."""
     import ray
 
+    from tuneexp.execution.remote.ray_here import start_local
+
     temporary = tempfile.mkdtemp(prefix="tx-")  # short: Ray's socket paths have a limit of 107 characters
-    ray.init(
-        address="local",
-        num_cpus=2,
-        num_gpus=0,
-        include_dashboard=False,
-        object_store_memory=128 * 1024**2,
-        log_to_driver=False,
-        logging_level="ERROR",
-        _temp_dir=temporary,
-    )
+    start_local(2, object_store_memory=128 * 1024**2, logging_level="ERROR", _temp_dir=temporary)
     yield
     ray.shutdown()
     shutil.rmtree(temporary, ignore_errors=True)

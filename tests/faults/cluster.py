@@ -42,6 +42,8 @@ def node(cpus: int, **environment: str) -> dict[str, Any]:
         "num_cpus": cpus,
         "object_store_memory": 100 * 2**20,
         "include_dashboard": False,
+        "no_monitor": True,
+        "include_log_monitor": False,
         "env_vars": environment or None,
     }
 

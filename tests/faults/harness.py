@@ -16,11 +16,11 @@ from typing import Any
 from tests.faults.process_tree import is_alive, kill_tree
 
 SPACE = "learning_rate: {loguniform: [1.0e-4, 1.0e-2]}\ngamma: {uniform: [0.9, 0.999]}\n"
-# Small rollouts and few epochs: about a second of real training a trial.
-FIXED = ["n_envs=2", "n_steps=32", "batch_size=64", "n_epochs=2"]
+# Small rollouts, few epochs and short episodes: about a second of real training a trial.
+FIXED = ["n_envs=2", "n_steps=32", "batch_size=64", "n_epochs=2", 'env_kwargs={"max_episode_steps": 60}']
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S, END_TIMEOUT_S = 120.0, 240.0
-BUDGET, REPORTS = 2000, 10
+BUDGET, REPORTS = 1000, 10
 
 
 @dataclass

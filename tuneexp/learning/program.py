@@ -1,7 +1,7 @@
 """Programs: functions of a flat list of tensors, built once for their shapes.
 
 A program is traced into one graph of tensor operations (`make_fx`, which sees through `vmap` and
-autograd) and then either compiled ahead of time (Inductor, in a child process, kept on disk) or
+autograd) and then either compiled ahead of time (Inductor, in another process, kept on disk) or
 run eagerly. The compiled form is a shared library that loads in milliseconds and has no guards to
 check on each call.
 """
@@ -14,11 +14,11 @@ import logging
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +113,7 @@ def is_cached(key: str) -> bool:
 
 
 def compile_graphs(graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]]) -> list[Program]:
-    """Compiled programs, from the disk or by child processes. Raises `CannotCompile`."""
+    """Compiled programs, from the disk or by the compiler. Raises `CannotCompile`."""
     folder = cache_folder()
     keys = [key_of(graph, example) for graph, example in zip(graphs, examples, strict=True)]
     try:
@@ -136,7 +136,7 @@ def _compile_missing(
     missing = [index for index, key in enumerate(keys) if not is_cached(key)]
     if missing:
         _require_compiler()
-        _compile_in_children([graphs[i] for i in missing], [examples[i] for i in missing], [keys[i] for i in missing])
+        _compile_elsewhere([graphs[i] for i in missing], [examples[i] for i in missing], [keys[i] for i in missing])
 
 
 def _require_compiler() -> None:
@@ -155,40 +155,35 @@ def _load(package: Path) -> Program:
     return Program(run=loader.run, compiled=True)  # type: ignore[arg-type]  # it takes lists
 
 
-def _compile_in_children(
+def _compile_elsewhere(
     graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]], keys: Sequence[str]
 ) -> None:
-    """In children, because the compiler would add some 300 MB to every worker that used it once; side by
-    side, because the worker waits for all of them."""
+    """In a process of its own, because the compiler would add some 300 MB to every worker that used it once."""
     log.info("compiling %d program(s); kept in the cache for the next time", len(keys))
-    with tempfile.TemporaryDirectory(dir=cache_folder()) as work, ExitStack() as children:
-        started = []
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as work:
+        files = []
         for graph, example, key in zip(graphs, examples, keys, strict=True):
             source = Path(work) / f"{key}-graph.pt2"
             torch.export.save(torch.export.export(graph, tuple(example)), source)
-            started.append(children.enter_context(_compiler(source, cache_folder() / f"{key}.pt2")))
-        for child in started:
-            _wait_for(child)
+            files += [str(source), str(cache_folder() / f"{key}.pt2")]
+        _run_compiler(files)
     Counter.compiled += len(keys)
 
 
-@contextmanager
-def _compiler(source: Path, package: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tuneexp.learning.compiler", str(source), str(package)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        yield child
-    finally:
-        child.kill()
-        child.wait()
-
-
-def _wait_for(child: subprocess.Popen[str]) -> None:
+def _run_compiler(files: Sequence[str]) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tuneexp.learning.compiler", *files],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        process_group=0,  # with all that it starts
+    )  # fmt: skip
     try:
         _, errors = child.communicate(timeout=COMPILE_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise CannotCompile(f"the compiler took longer than {COMPILE_TIMEOUT_S:.0f} s") from None
+    finally:
+        if child.returncode is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
     if child.returncode:
         raise CannotCompile(_last_line(errors))
 

@@ -163,6 +163,8 @@ def _no_cluster(address: str, error: Exception) -> UserError:
 def _start(cpus: int, gpus: bool, address: str | None, verbose: bool) -> None:
     import ray
 
+    from tuneexp.execution.remote.ray_here import start_local
+
     common: dict[str, Any] = {
         "log_to_driver": verbose,
         "logging_level": logging.INFO if verbose else logging.CRITICAL,
@@ -178,14 +180,8 @@ def _start(cpus: int, gpus: bool, address: str | None, verbose: bool) -> None:
             lines = " ".join(str(error).split())
             raise UserError(f"the cluster at {address!r} has other versions than this machine: {lines[:300]}") from None
         return
-    ray.init(
-        address="local",  # never somebody else's Ray on this machine, nor what a killed sweep left behind
-        num_cpus=cpus,  # as many workers start at once, and each loads torch
-        num_gpus=None if gpus else 0,  # None: Ray counts them
-        include_dashboard=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        **common,
-    )
+    # As many workers start at once as there are CPUs, and each loads torch.
+    start_local(cpus, gpus, object_store_memory=_OBJECT_STORE_BYTES, **common)
 
 
 def _worker_settings() -> dict[str, str]:
