@@ -35,7 +35,6 @@ TestAPPO = contract(
     "appo", {**ON_POLICY, **FAST, "n_steps": 16, "batch_size": 64, "n_epochs": 4}, budget_env_steps=2048
 )
 TestDQN = contract("dqn", DQN)
-TestPrioritizedDQN = contract("dqn", {**DQN, "prioritized": True})
 TestRainbow = contract("dqn", RAINBOW)
 TestQRDQN = contract("qrdqn", {**DQN, "n_quantiles": 16})
 TestSAC = contract("sac", SAC, action_kinds=["continuous"])
@@ -61,9 +60,9 @@ def test_every_kind_of_action_is_under_contract(algorithm: str) -> None:
     assert kinds == set(own[0].spec.action_kinds) - {"multi_discrete"}
 
 
-# One for each thing that a compiled program can hold: noise, atoms and priorities; parts; parts that rest; sequences.
+# One for each thing that a compiled program can hold: noise, atoms and priorities; parts that rest; sequences.
 # `python -m tuneexp.testing NAME --compiled` asks it of any other; all are traced, which every contract has.
-COMPILED = [TestRainbow, TestSAC, TestTD3, TestRecurrentPPO]
+COMPILED = [TestRainbow, TestTD3, TestRecurrentPPO]
 
 
 @pytest.mark.slow

@@ -96,6 +96,7 @@ def test_cartpole_is_learned_on_five_of_five_seeds() -> None:
     algo = PPO.build(
         env="CartPole-v1", seeds=[0, 1, 2, 3, 4], budget_env_steps=100_000, n_envs=8, n_steps=32, batch_size=256,
         n_epochs=20, gamma=0.98, gae_lambda=0.8, learning_rate="linear:0.001", clip_range="linear:0.2",
+        report_every_env_steps=50_000,
     )  # fmt: skip
     result = algo.train()
     while not result["done"]:
@@ -103,19 +104,4 @@ def test_cartpole_is_learned_on_five_of_five_seeds() -> None:
     assert min(result["return_per_seed"]) >= 475
     assert result["failed_seeds"] == []
     assert result["compiled"]
-    algo.stop()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_pendulum_is_learned_in_the_mean_of_five_seeds() -> None:
-    """-250 or better in 100,000 steps a seed: a continuous action, and episodes that are only ever truncated."""
-    algo = PPO.build(
-        env="Pendulum-v1", seeds=[0, 1, 2, 3, 4], budget_env_steps=100_000, n_envs=4, n_steps=1024, batch_size=64,
-        n_epochs=10, gamma=0.9, gae_lambda=0.95, learning_rate=1e-3,
-    )  # fmt: skip
-    result = algo.train()
-    while not result["done"]:
-        result = algo.train()
-    assert result["return_mean"] >= -250
     algo.stop()

@@ -102,6 +102,20 @@ def test_an_environment_that_breaks_fails_its_trial_and_the_sweep_goes_on(
     assert sorted(states) == ["COMPLETE", "COMPLETE", "FAIL"]
 
 
+def test_nothing_is_imported_to_count_callbacks_for_statistics_that_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.tune import Callback, tune
+
+    from tuneexp.sweep.engine import callbacks_uncounted
+
+    counted: list[Any] = []
+    monkeypatch.setattr("ray.air._internal.usage._count_callbacks", lambda callbacks: counted.extend(callbacks))
+    for enabled, count in (("0", 0), ("1", 1)):
+        monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", enabled)
+        with callbacks_uncounted():
+            tune.air_usage.tag_callbacks([Callback()])
+        assert len(counted) == count
+
+
 def test_a_lost_worker_costs_no_trial(tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     flag.touch()

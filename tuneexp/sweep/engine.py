@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from ray import cloudpickle, tune
+from ray.air._internal import usage
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 
@@ -45,7 +47,7 @@ def run_trials(
     events.watch(folder.path, watcher)
     try:
         ray.ready()
-        with errors_that_end_a_trial():
+        with errors_that_end_a_trial(), callbacks_uncounted():
             tuner = _new_tuner(config, folder, space, callbacks, resumed)
             if resumed:
                 tuner = tune.Tuner.restore(place.path, tuner_trainable(), resume_unfinished=True)
@@ -144,6 +146,19 @@ def errors_that_end_a_trial() -> Iterator[None]:
         yield
     finally:
         Trial.should_recover = should_recover
+
+
+@contextmanager
+def callbacks_uncounted() -> Iterator[None]:
+    """For usage statistics, which are off unless a person switches them on, Tune counts callbacks by their kinds and
+    imports all loggers for it: MLflow alone is seconds of every start."""
+    tag_callbacks = usage.tag_callbacks
+    if os.environ.get("RAY_USAGE_STATS_ENABLED") == "0":
+        usage.tag_callbacks = lambda callbacks: False
+    try:
+        yield
+    finally:
+        usage.tag_callbacks = tag_callbacks
 
 
 def _is_final(trial: Trial) -> bool:
