@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -194,6 +195,8 @@ class Restarted(RemoteRunners):
     [(11, 2), (11, 1), (11, 0), (11, 3)],
     [(10, 0), (10, 1), (11, 1), (11, 0)],
     [(10, 0), (11, 0), (12, 1), (12, 0)],
+    [(12, 0), (11, 0), (12, 1), (12, 2)],  # restarted twice before anything was taken
+    [(11, 1), (12, 1), (11, 0), (12, 0)],
 ])  # fmt: skip
 def test_fragments_are_taken_in_the_order_in_which_a_restarted_runner_made_them(
     ray_cluster: None, made: list[tuple[int, int]], drained: bool
@@ -209,6 +212,32 @@ def test_fragments_are_taken_in_the_order_in_which_a_restarted_runner_made_them(
     assert [one.replaced for one in taken] == [a != b for a, b in zip([10, *lives], lives, strict=False)]
     assert runners.restarts == len(set(lives) | {10}) - 1
     assert not drained or all(a is b for a, b in zip(drained_ones, taken, strict=True))
+
+
+def test_an_error_among_fragments_in_another_order_is_told(ray_cluster: None) -> None:
+    runners = Restarted([(11, 1), (11, 0)])
+    pipeline = RequestPipeline(runners, most=2)
+    pipeline.fill(2, lambda shard: Request(1, [], torch.zeros(1), None))
+
+    @ray.remote(num_cpus=0)
+    def breaks() -> None:
+        raise UserError("a cable came off")
+
+    pipeline._asked[0][1].reply = breaks.remote()
+    with pytest.raises(UserError, match="a cable came off"):
+        pipeline.drain()
+
+
+def test_a_checkpoint_leaves_a_runner_the_whole_time_for_what_it_is_asked_next(ray_cluster: None) -> None:
+    """Fragments that wait to be taken say nothing of the one that is asked for after them."""
+    runners = Restarted([(10, 0), (10, 1), (10, 2)])
+    pipeline = RequestPipeline(runners, most=2)
+    pipeline.fill(2, lambda shard: Request(1, [], torch.zeros(1), None))
+    pipeline.drain()
+    pipeline._deadline_s[0] = 0.0  # evaluation and learning took long
+    pipeline.take()
+    pipeline.fill(2, lambda shard: Request(1, [], torch.zeros(1), None))
+    assert pipeline._deadline_s[0] > time.monotonic()
 
 
 def sample_without_end(trial: Trial) -> None:

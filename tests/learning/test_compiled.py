@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import multiprocessing
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.faults.process_tree import descendants, is_alive
 from tests.small import parameters_of, same, small_config, small_trial
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
@@ -203,6 +208,36 @@ def test_a_failing_compiler_is_told_in_one_line(
         compile_doubled()
     assert len(str(caught.value).splitlines()) == 1
     assert not list((tmp_path / "programs").glob("*.pt2"))
+
+
+def compiler_of(folder: Path, *graphs: bytes) -> list[str]:
+    """Arguments of the compiler for files that hold `graphs`."""
+    sources = [folder / f"{index}-graph.pt2" for index in range(len(graphs))]
+    for source, graph in zip(sources, graphs, strict=True):
+        source.write_bytes(graph)
+    return [str(path) for source in sources for path in (source, source.with_suffix(".package"))]
+
+
+def test_why_a_program_can_not_be_compiled_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CannotCompile, match="^BadZipFile: File is not a zip file"):
+        program._run_compiler(compiler_of(tmp_path, b"no graph", b"none either"))
+    assert not list(tmp_path.glob("*.package"))
+
+
+@pytest.mark.slow
+def test_a_compiler_that_is_killed_leaves_no_other_behind(tmp_path: Path) -> None:
+    exported = io.BytesIO()
+    torch.export.save(torch.export.export(program.trace(doubled, EXAMPLE), tuple(EXAMPLE)), exported)
+    files = compiler_of(tmp_path, exported.getvalue(), exported.getvalue())
+    compiler = subprocess.Popen([sys.executable, "-m", "tuneexp.learning.compiler", *files])
+    while len(children := descendants(compiler.pid)) < 2:
+        assert compiler.poll() is None
+        time.sleep(0.05)
+    compiler.kill()
+    compiler.wait()
+    while any(is_alive(child) for child in children):
+        time.sleep(0.05)
+    assert not list(tmp_path.glob("*.package"))
 
 
 def test_a_second_trial_takes_over_the_programs_of_the_first(fresh_programs: None) -> None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 def env_seed(seed: int, index: int, restored: int = 0) -> int:
     """A 31-bit seed (some environments refuse more) for environment `index` of `seed`.
 
-    restored: how often a run was restored whose environments had to start afresh; each time another sequence."""
+    restored: how often a run was restored whose environments had to start afresh, or in which life of its process they
+    did; each time another sequence."""
     entropy = (seed, index, restored) if restored else (seed, index)
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
 

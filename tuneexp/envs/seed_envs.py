@@ -118,8 +118,8 @@ class SeedEnvs:
         return self._reset(None if self._was_reset else self._built.reset_seed(0))
 
     def reset_fresh(self, times_restored: int) -> NDArray[Any]:
-        """As `reset`, where a run is restored whose environments couldn't be saved: each restore (from 1) starts other
-        random sequences, of (seed, index, times_restored), so that no episodes are met again after each of them."""
+        """As `reset`, where a run is restored whose environments couldn't be saved, or was lost with its process: each
+        number starts other random sequences, of (seed, index, times_restored), so that no episodes are met again."""
         return self._reset(self._built.reset_seed(times_restored))
 
     def _reset(self, seed: Any) -> NDArray[Any]:

@@ -113,7 +113,7 @@ class EnvRunner:
         self._returns.running = np.array(state["discounted_return"], np.float64)
 
     def start_fresh(self, times_restored: int) -> None:
-        """Other episodes than those that were met before: the `times_restored`-th new start."""
+        """Other episodes than those that were met before: the new start that has this number."""
         self._returns.restart()
         self._start_episodes(self.envs.reset_fresh(times_restored))
 

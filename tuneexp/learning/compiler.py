@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import sys
+from multiprocessing.queues import SimpleQueue
 
 import torch
 import torch._inductor.compile_fx  # before the fork: seconds that each program would spend again
+
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 def compile_package(graph_file: str, package: str) -> None:
@@ -20,17 +25,38 @@ def compile_package(graph_file: str, package: str) -> None:
     os.replace(unfinished, package)
 
 
+def _attempt(graph_file: str, package: str, reasons: SimpleQueue[str]) -> None:
+    _end_with_parent()
+    try:
+        compile_package(graph_file, package)
+    except Exception as error:
+        reasons.put(" ".join(f"{type(error).__name__}: {error}".split()))
+        raise
+
+
+def _end_with_parent() -> None:
+    """Whoever is killed leaves no compiler behind that nobody waits for."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main(*files: str) -> int:
-    """The exit code: that of the first that failed, which has said why."""
+    """The exit code. Why a program can't be compiled is the last line on standard error."""
+    _end_with_parent()
     torch.set_num_threads(1)
     fork = multiprocessing.get_context("fork")
-    pairs = list(zip(files[::2], files[1::2], strict=True))
-    children = [fork.Process(target=compile_package, args=pair) for pair in pairs]
+    reasons: SimpleQueue[str] = fork.SimpleQueue()
+    pairs = zip(files[::2], files[1::2], strict=True)
+    children = [fork.Process(target=_attempt, args=(*pair, reasons)) for pair in pairs]
     for child in children:
         child.start()
     for child in children:
         child.join()
-    return next((child.exitcode for child in children if child.exitcode), 0)
+    failed = [child.exitcode for child in children if child.exitcode]
+    if failed:
+        killed = f"the compiler was ended by signal {-failed[0]}; is there enough memory?"
+        print(killed if reasons.empty() else reasons.get(), file=sys.stderr)  # noqa: T201
+    return len(failed)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import logging
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -174,16 +173,14 @@ def _run_compiler(files: Sequence[str]) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "tuneexp.learning.compiler", *files],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        process_group=0,  # with all that it starts
     )  # fmt: skip
     try:
         _, errors = child.communicate(timeout=COMPILE_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise CannotCompile(f"the compiler took longer than {COMPILE_TIMEOUT_S:.0f} s") from None
     finally:
-        if child.returncode is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+        child.kill()  # and with it what it started
+        child.wait()
     if child.returncode:
         raise CannotCompile(_last_line(errors))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,24 @@ def resume(folder: Path, output: Path) -> None:
 def _resume_elsewhere(folder: Path, output: Path) -> None:
     """In a process that has only imported, and knows nothing of this one: forked from one that did no more."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __name__])
-    with context.Pool(1, torch.set_num_threads, (1,)) as process:
-        try:
-            process.apply_async(resume, (folder, output)).get(RESUME_TIMEOUT_S)
-        except Exception as error:
-            require(False, f"a new process could not go on: {type(error).__name__}: {error}")
+    context.set_forkserver_preload([__name__])
+    heard, told = context.Pipe(duplex=False)
+    process = context.Process(target=_resume_and_tell, args=(folder, output, told))
+    process.start()
+    process.join(RESUME_TIMEOUT_S)
+    process.kill()
+    process.join()
+    reason = heard.recv() if heard.poll() else f"exit code {process.exitcode}"
+    require(reason is None, f"a new process could not go on: {reason}")
+
+
+def _resume_and_tell(folder: Path, output: Path, told: Connection) -> None:
+    torch.set_num_threads(1)
+    try:
+        resume(folder, output)
+        told.send(None)
+    except Exception as error:
+        told.send(f"{type(error).__name__}: {error}")
 
 
 def _state(folder: Path) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def remote_runners(
     from tuneexp.execution.remote.runners import RemoteRunners, RunnerLimits  # Ray, only where it is asked for
 
     shards = shards_of(len(config.seeds), cfg.n_envs, cfg.num_env_runners, spec.asynchronous, facts.apart)
-    recipes = [RunnerRecipe(sendable(spec), config, shapes, shard, compiled) for shard in shards]
+    algorithm = sendable(spec)
+    recipes = [RunnerRecipe(algorithm, config, shapes, shard, compiled) for shard in shards]
     limits = RunnerLimits(cfg.num_cpus_per_env_runner, cfg.sample_timeout_s, cfg.max_env_runner_restarts)
     return RemoteRunners(recipes, shards, limits)
 

@@ -53,8 +53,8 @@ class RequestPipeline:
         """Ask every runner that has fewer requests than that."""
         for index, asked in enumerate(self._asked):
             while len(asked) < up_to:
-                if not asked:
-                    self._expect(index)
+                if all(one.fragment is not None for one in asked):
+                    self._expect(index)  # nothing is waited for, so this one begins now
                 reply = self._runners.submit(index, request(self._runners.shards[index]))
                 asked.append(_Asked(next(self._numbers), reply))
 
@@ -89,18 +89,19 @@ class RequestPipeline:
         if one.fragment is not None:
             return one.fragment
         self._expect(index)  # the next one, if there is one, begins now at the latest
-        reply = self._runners.reply(one.reply)
-        if self._runners.comes_early(index, reply):
-            self._put_in_order(index)
-            reply = self._runners.reply(one.reply)
-        return self._runners.fragment(index, reply)
+        missing = self._runners.missing_before(index, self._runners.reply(one.reply))
+        if missing is not None:
+            self._put_in_order(index, missing)
+        return self._runners.fragment(index, self._runners.reply(one.reply))
 
-    def _put_in_order(self, index: int) -> None:
+    def _put_in_order(self, index: int, missing: int) -> None:
         """Ray may ask a runner that it restarted in another order than it was asked in: what the runner made first is
-        the answer to the first, so that its environments go on from fragment to fragment."""
+        the answer to the first, so that its environments go on from fragment to fragment. missing: of them are on
+        their way."""
         waiting = [one for one in self._asked[index] if one.fragment is None]
         replies = [one.reply for one in waiting]
-        made, others = ray.wait(replies, num_returns=len(replies), timeout=ARRIVAL_S)
+        ray.wait(replies, num_returns=min(missing + 1, len(replies)), timeout=ARRIVAL_S)
+        made, others = ray.wait(replies, num_returns=len(replies), timeout=0)
         order = self._runners.in_order(index, [self._runners.reply(one) for one in made])
         for one, reply in zip(waiting, [made[n] for n in order] + others, strict=True):
             one.reply = reply

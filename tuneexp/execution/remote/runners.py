@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -30,7 +30,8 @@ INSTEAD = "name it by its id, module:Class or path/file.py:Class, or write num_e
 
 
 class Reply(NamedTuple):
-    """A fragment on its way. life: of the actor that made it. place: how many that life had made before."""
+    """A fragment on its way. life: of the actor that made it; it grows from each to the next. place: how many that life
+    had made before."""
 
     life: int
     place: int
@@ -44,7 +45,7 @@ class RunnerActor:
     def __init__(self, recipe: bytes, shard: Shard) -> None:
         self._recipe, self._shard, self._version, self._made = recipe, shard, -1, 0
         self._built: EnvRunner | None = None
-        self._life = secrets.randbits(62)
+        self._life = time.time_ns()
 
     def start(self) -> int:
         """Returns which life this is."""
@@ -164,19 +165,23 @@ class RemoteRunners:
         """What runner `index` replied."""
         replaced = reply.life != self._lives[index]
         self.restarts += replaced
-        self._lives[index], self._received[index] = reply.life, reply.place + 1
+        self._received[index] = max(reply.place + 1, 0 if replaced else self._received[index])
+        self._lives[index] = reply.life
         columns = {name: torch.from_numpy(column) for name, column in reply.columns.items()}
         score, learned, version = reply.rest
         sampled = Sampled(SampleBatch(columns, FRAGMENT_AXES), score, learned)
         return Fragment(self.shards[index], sampled, replaced, version)
 
-    def comes_early(self, index: int, reply: Reply) -> bool:
-        """Whether runner `index` made another one before it which `fragment` hasn't been given yet."""
-        return reply.place > (self._received[index] if reply.life == self._lives[index] else 0)
+    def missing_before(self, index: int, reply: Reply) -> int | None:
+        """How many runner `index` made in the same life before this one that `fragment` hasn't been given. None: the
+        reply is the next one of the life that is known."""
+        known = reply.life == self._lives[index]
+        missing = max(0, reply.place - (self._received[index] if known else 0))
+        return None if known and not missing else missing
 
     def in_order(self, index: int, replies: Sequence[Reply]) -> list[int]:
         """Which of the replies of runner `index` was made first, which second, ..."""
-        return sorted(range(len(replies)), key=lambda n: (replies[n].life != self._lives[index], replies[n].place))
+        return sorted(range(len(replies)), key=lambda n: (replies[n].life, replies[n].place))
 
     def use_policy(self, policy: Policy) -> None:
         """Those of other processes keep to the programs that they were built with."""
