@@ -67,6 +67,11 @@ class _Call(nn.Module):
         return self.call(self.model, *args)
 
 
+def assert_near(found: Tensor, wanted: Tensor, name: str) -> None:
+    """To float32: sums are rounded differently from one place in memory to another, by their largest terms."""
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5 * max(1.0, float(wanted.abs().max())), msg=name)
+
+
 def check_seed_axis(
     make: Callable[[torch.Generator], nn.Module], call: Callable[..., Sequence[Tensor]], args: Sequence[Tensor]
 ) -> None:
@@ -87,9 +92,9 @@ def check_seed_axis(
     for seed, table in enumerate(tables):
         alone = grad(loss)({n: p.detach() for n, p in table.items()}, *(arg[seed] for arg in args))
         for name, gradient in alone.items():
-            torch.testing.assert_close(gradients[name][seed], gradient, rtol=1e-4, atol=1e-5, msg=f"{name} {seed}")
+            assert_near(gradients[name][seed], gradient, f"{name} {seed}")
     other = {name: value.flip(0) for name, value in params.items()}
     flipped = [arg.flip(0) for arg in args]
     traced = make_fx(together, tracing_mode="fake")(params, *args)(other, *flipped)
     for name, gradient in together(other, *flipped).items():
-        torch.testing.assert_close(traced[name], gradient, rtol=1e-4, atol=1e-5)
+        assert_near(traced[name], gradient, name)
