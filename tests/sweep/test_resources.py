@@ -108,11 +108,35 @@ def test_a_sweep_that_waits_for_nodes_says_so(
     monkeypatch.setattr(patience.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(patience.ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": 1.0, "memory": 1.0})
     monkeypatch.setattr(patience.ray, "available_resources", lambda: {"CPU": 1.0})
+    monkeypatch.setattr(patience, "one_has_its_room", lambda: False)
     watcher = patience.Patience([{"CPU": 1.0}, {"CPU": 0.5}])
     for trials in ([Waits()], [Waits()], [Waits()], [Waits()], [Waits(), Runs()], [Waits()]):
         watcher.on_step_begin(0, trials)  # type: ignore[arg-type]
     (said,) = [record.message for record in caplog.records]
     assert "a trial wants 1.5 CPUs, the cluster has 2 CPUs and 1 GPU, of which 1 CPU are free" in said
+
+
+def test_a_trial_that_has_its_room_is_starting_and_waits_for_none(
+    ray_cluster: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import ray
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    from tuneexp.sweep import patience
+
+    clock = iter([0.0, 60.0, 120.0])
+    monkeypatch.setattr(patience.time, "monotonic", lambda: next(clock))
+    watcher = patience.Patience([{"CPU": 1.0}])
+    watcher.on_step_begin(0, [Waits()])  # type: ignore[list-item]
+    too_large = placement_group([{"CPU": 100.0}])
+    watcher.on_step_begin(0, [Waits()])  # type: ignore[list-item]
+    assert "the cluster has 2 CPUs" in caplog.records[-1].message
+    placed = placement_group([{"CPU": 0.1}])
+    ray.get(placed.ready())
+    watcher.on_step_begin(0, [Waits()])  # type: ignore[list-item]
+    assert "importing and compiling for 60 s" in caplog.records[-1].message
+    for group in (too_large, placed):
+        remove_placement_group(group)
 
 
 def test_a_trial_with_gpu_learners_is_measured_against_this_machines_gpus(

@@ -34,6 +34,9 @@ class Patience(Callback):
             self._waiting_since_s = now_s
         elif now_s - self._waiting_since_s >= PATIENCE_S:
             self._waiting_since_s = now_s
+            if one_has_its_room():
+                logger.warning("no trial runs yet: one has been importing and compiling for %.0f s", PATIENCE_S)
+                return
             logger.warning(
                 "no trial has run for %.0f s: a trial wants %s, the cluster has %s, of which %s are free; "
                 "the sweep goes on once a node has room, and Ctrl-C keeps what is done",
@@ -42,3 +45,10 @@ class Patience(Callback):
                 total_words([ray.cluster_resources()]),
                 total_words([ray.available_resources()]),
             )
+
+
+def one_has_its_room() -> bool:
+    """Whether a placement group of this job, so a trial that isn't running yet, has all that it asked for."""
+    job = ray.get_runtime_context().get_job_id()  # the end of the id of whatever belongs to it
+    groups = ray.util.placement_group_table().items()
+    return any(group["state"] == "CREATED" and name.endswith(job) for name, group in groups)
