@@ -35,6 +35,7 @@ TestAPPO = contract(
     "appo", {**ON_POLICY, **FAST, "n_steps": 16, "batch_size": 64, "n_epochs": 4}, budget_env_steps=2048
 )
 TestDQN = contract("dqn", DQN)
+TestPrioritizedDQN = contract("dqn", {**DQN, "prioritized": True})
 TestRainbow = contract("dqn", RAINBOW)
 TestQRDQN = contract("qrdqn", {**DQN, "n_quantiles": 16})
 TestSAC = contract("sac", SAC, action_kinds=["continuous"])
