@@ -187,6 +187,10 @@ class Restarted(RemoteRunners):
         return ray.put(Reply(life, place, columns, (np.full((1, 1, 1), 100 * life + place), None, 1)))
 
 
+def one_step(shard: Shard) -> Request:
+    return Request(1, [], torch.zeros(1), None)
+
+
 @pytest.mark.parametrize("drained", [False, True])
 @pytest.mark.parametrize("made", [
     [(10, 0), (10, 1), (10, 2), (10, 3)],
@@ -204,7 +208,7 @@ def test_fragments_are_taken_in_the_order_in_which_a_restarted_runner_made_them(
     """Else rows of one environment would not follow each other, and its episodes have other lengths."""
     runners = Restarted(made)
     pipeline = RequestPipeline(runners, most=4)
-    pipeline.fill(4, lambda shard: Request(1, [], torch.zeros(1), None))
+    pipeline.fill(4, one_step)
     drained_ones = pipeline.drain() if drained else []
     taken = [pipeline.take() for _ in made]
     lives = [life for life, _ in sorted(made)]
@@ -217,7 +221,7 @@ def test_fragments_are_taken_in_the_order_in_which_a_restarted_runner_made_them(
 def test_an_error_among_fragments_in_another_order_is_told(ray_cluster: None) -> None:
     runners = Restarted([(11, 1), (11, 0)])
     pipeline = RequestPipeline(runners, most=2)
-    pipeline.fill(2, lambda shard: Request(1, [], torch.zeros(1), None))
+    pipeline.fill(2, one_step)
 
     @ray.remote(num_cpus=0)
     def breaks() -> None:
@@ -232,11 +236,11 @@ def test_a_checkpoint_leaves_a_runner_the_whole_time_for_what_it_is_asked_next(r
     """Fragments that wait to be taken say nothing of the one that is asked for after them."""
     runners = Restarted([(10, 0), (10, 1), (10, 2)])
     pipeline = RequestPipeline(runners, most=2)
-    pipeline.fill(2, lambda shard: Request(1, [], torch.zeros(1), None))
+    pipeline.fill(2, one_step)
     pipeline.drain()
     pipeline._deadline_s[0] = 0.0  # evaluation and learning took long
     pipeline.take()
-    pipeline.fill(2, lambda shard: Request(1, [], torch.zeros(1), None))
+    pipeline.fill(2, one_step)
     assert pipeline._deadline_s[0] > time.monotonic()
 
 

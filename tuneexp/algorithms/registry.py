@@ -31,9 +31,8 @@ def load_algorithm(algorithm: str | AlgorithmSpec) -> AlgorithmSpec:
     """As `load_spec`, of one policy; a specification is returned as it is. Raises `UserError` for one of several."""
     spec = load_spec(algorithm) if isinstance(algorithm, str) else algorithm
     if not isinstance(spec, AlgorithmSpec):
-        raise UserError(
-            f"{algorithm} is a {type(spec).__name__}; an algorithm of one policy is needed here, such as ppo"
-        )
+        kind, name = type(spec).__name__, algorithm if isinstance(algorithm, str) else algorithm.name
+        raise UserError(f"{name} is a {kind}; an algorithm of one policy is needed here, such as ppo")
     return spec
 
 

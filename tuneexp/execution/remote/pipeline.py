@@ -102,8 +102,8 @@ class RequestPipeline:
         replies = [one.reply for one in waiting]
         ray.wait(replies, num_returns=min(missing + 1, len(replies)), timeout=ARRIVAL_S)
         made, others = ray.wait(replies, num_returns=len(replies), timeout=0)
-        order = self._runners.in_order(index, [self._runners.reply(one) for one in made])
-        for one, reply in zip(waiting, [made[n] for n in order] + others, strict=True):
+        made.sort(key=lambda ref: self._runners.reply(ref)[:2])  # life, place
+        for one, reply in zip(waiting, made + others, strict=True):
             one.reply = reply
 
     def _oldest(self, waited_for: Sequence[_Asked | None]) -> int:

@@ -179,10 +179,6 @@ class RemoteRunners:
         missing = max(0, reply.place - (self._received[index] if known else 0))
         return None if known and not missing else missing
 
-    def in_order(self, index: int, replies: Sequence[Reply]) -> list[int]:
-        """Which of the replies of runner `index` was made first, which second, ..."""
-        return sorted(range(len(replies)), key=lambda n: (replies[n].life, replies[n].place))
-
     def use_policy(self, policy: Policy) -> None:
         """Those of other processes keep to the programs that they were built with."""
 
