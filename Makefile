@@ -15,6 +15,8 @@ BOTH    := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))
 
 # One thread per process: tests and trials share the cores by running side by side.
 export OMP_NUM_THREADS := 1
+# Hundreds of processes start here: none translates the same modules again, also where a shell or an image asks for it.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling learn ui format install clean
@@ -82,7 +84,8 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "Python 3.11 or newer is needed: name it with make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Making $(VENV) (the first time: a few minutes, mostly downloads)"
 	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[dev]'
+	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 # as pip does, but on all cores
 	@touch $@
 
 $(PEERS_STAMP): benchmarks/peers-constraints.txt

@@ -54,6 +54,23 @@ def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with MLflow's tables and nothing in them: making them takes seconds, copying does not."""
+    from tuneexp.tracking.store import open_client
+
+    folder = tmp_path_factory.mktemp("fresh")
+    open_client(folder)
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def mlflow_tables(tmp_path: Path, fresh_database: Path) -> None:
+    """The storage `tmp_path`/runs is that of somebody who has run a sweep before: MLflow's tables are there."""
+    (tmp_path / "runs").mkdir()
+    shutil.copy(fresh_database, tmp_path / "runs" / "mlflow.db")
+
+
+@pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """A Ray of this test session's own, with 2 CPUs; shut down at its end.
 

@@ -32,16 +32,15 @@ def test_the_launcher_accepts_the_ssh_cluster() -> None:
 
 
 def test_nodes_are_started_with_what_a_sweep_cannot_send_them() -> None:
-    """Both are read by the node itself; tuneexp/sweep/cluster.py sets them for a Ray of its own."""
+    """It is read by the node itself; tuneexp/sweep/cluster.py sets it for a Ray of its own."""
     from tuneexp.sweep.cluster import _OF_WORKERS, _SETTINGS
 
     (config,) = documents("ssh.yaml")
     commands = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
     starts = [*(command for command in commands if "ray start" in command), (CLUSTER / "Dockerfile").read_text()]
     assert len(starts) == 3
-    for name in ("RAY_preload_python_modules", "RAY_worker_niceness"):
-        assert name not in _OF_WORKERS
-        assert all(f"{name}={_SETTINGS[name]}" in start for start in starts)
+    assert "RAY_worker_niceness" not in _OF_WORKERS
+    assert all(f"RAY_worker_niceness={_SETTINGS['RAY_worker_niceness']}" in start for start in starts)
 
 
 def test_the_kubernetes_example_has_what_kuberay_needs() -> None:

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -208,29 +207,6 @@ def start(args: list[str], folder: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-@pytest.mark.slow
-def test_an_interrupted_sweep_names_the_command_that_finishes_it(storage: Path) -> None:
-    args = ["sweep", "--env", "CartPole-v1", "--space", "space.yaml", "--name", "stopped", "--trials", "2", *FIXED]
-    args += ["--seeds", "2", "--env-steps", "6000", "--concurrency", "1", "--scheduler", "fifo"]
-    process = start([*args, "--set", "report_every_env_steps=256"], storage)
-    limit = time.monotonic() + 120
-    while not list(storage.glob("runs/stopped/trial_*/checkpoint_*")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=90)
-    assert process.returncode == 130, err
-    assert "Traceback" not in out + err
-    words = err.strip().splitlines()[-1].partition("go on with: tuneexp ")[2].split()
-    assert words[:2] == ["resume", "stopped"]
-    done = command([*words, "--json"], storage)
-    assert done.code == 0, done.err
-    result = json.loads(done.out)
-    assert result["state"] == "finished"
-    assert [(trial["outcome"], trial["env_steps"]) for trial in result["trials"]] == [("completed", 6016)] * 2
 
 
 @pytest.mark.slow

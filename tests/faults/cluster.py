@@ -13,8 +13,8 @@ import pytest
 from tests.faults.harness import ROOT
 from tuneexp.sweep.cluster import _OF_WORKERS
 
-# What the page on scaling says to set where nodes are started: torch is loaded before a trial needs it.
-_SETTINGS = {"RAY_preload_python_modules": "tuneexp.trainable,tuneexp.algorithms.ppo", "RAY_worker_niceness": "0"}
+# What the page on scaling says to set where nodes are started.
+_SETTINGS = {"RAY_worker_niceness": "0"}
 
 
 @contextmanager

@@ -16,8 +16,9 @@ from typing import Any
 from tests.faults.process_tree import is_alive, kill_tree
 
 SPACE = "learning_rate: {loguniform: [1.0e-4, 1.0e-2]}\ngamma: {uniform: [0.9, 0.999]}\n"
-# Small rollouts, few epochs and short episodes: about a second of real training a trial.
+# Small rollouts, few epochs, short episodes and few of them: about a second of real training a trial.
 FIXED = ["n_envs=2", "n_steps=32", "batch_size=64", "n_epochs=2", 'env_kwargs={"max_episode_steps": 60}']
+FIXED += ['evaluation={"episodes": 2, "final_episodes": 4}']
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S, END_TIMEOUT_S = 120.0, 240.0
 BUDGET, REPORTS = 1000, 10
@@ -36,6 +37,7 @@ class Sweep:
     algorithm: str = "ppo"
     env: str = "CartPole-v1"
     options: tuple[str, ...] = ()
+    checkpoints: Path | None = None  # under a URI, where not in the sweep's folder
     killed: list[int] = field(default_factory=list)
 
     def command(self) -> list[str]:
@@ -44,12 +46,13 @@ class Sweep:
         if self.folder.exists():
             return ["resume", self.name, "--storage", str(self.storage), "--json"]
         fixed = [part for setting in FIXED for part in ("--set", setting)]
+        where = ["--checkpoints", self.checkpoints.as_uri()] if self.checkpoints else []
         return [
             "sweep", "--algorithm", self.algorithm, "--env", self.env,
             "--space", str(space), "--trials", str(self.trials), "--seeds", str(self.seeds),
             "--env-steps", str(BUDGET), "--scheduler", self.scheduler, "--concurrency", str(self.concurrency),
             "--name", self.name, "--storage", str(self.storage),
-            "--compile", "off", "--json", *fixed, *self.options,
+            "--compile", "off", "--json", *fixed, *where, *self.options,
         ]  # fmt: skip
 
     @property
@@ -146,7 +149,8 @@ class Sweep:
         return [json.loads(progress) for _, progress in self._tune_trials()]
 
     def _tune_trials(self) -> list[list[str]]:
-        newest = max(self.folder.glob("experiment_state-*.json"), key=lambda path: path.name)
+        folder = self.checkpoints / self.name if self.checkpoints else self.folder
+        newest = max(folder.glob("experiment_state-*.json"), key=lambda path: path.name)
         found: list[list[str]] = json.loads(newest.read_text())["trial_data"]
         return found
 
@@ -179,12 +183,20 @@ def assert_whole(sweep: Sweep, result: dict[str, Any]) -> None:
     assert sweep.tune_statuses() == ["TERMINATED"] * sweep.trials
     assert_optuna(sweep, result)
     assert_mlflow(sweep, result)
-    for trial in result["trials"]:
-        kept = [str(path) for path in sweep.folder.glob(f"trial_*_{trial['trial_id']}/checkpoint_*")]
-        assert kept == ([trial["checkpoint"]] if trial["checkpoint"] else [])
-        # A trial that was pruned at its first report may have died before it wrote anything.
-        assert kept or trial["outcome"] == "pruned"
+    assert_checkpoints(sweep, result)
     assert not list(sweep.folder.glob(".*.tmp"))
+
+
+def assert_checkpoints(sweep: Sweep, result: dict[str, Any]) -> None:
+    """One a trial, where it belongs, and nowhere another."""
+    place = sweep.checkpoints / sweep.name if sweep.checkpoints else sweep.folder
+    everywhere = {path for folder in (place, sweep.folder) for path in folder.glob("trial_*/checkpoint_*")}
+    by_trial = {trial["trial_id"]: trial["checkpoint"] for trial in result["trials"]}
+    addresses = [path.as_uri() if sweep.checkpoints else str(path) for path in everywhere]
+    assert sorted(addresses) == sorted(address for address in by_trial.values() if address)
+    for trial in result["trials"]:
+        # One that was pruned at its first report may have died before it wrote anything.
+        assert f"_{trial['trial_id']}/" in (trial["checkpoint"] or "") or trial["outcome"] == "pruned"
 
 
 def assert_optuna(sweep: Sweep, result: dict[str, Any]) -> None:

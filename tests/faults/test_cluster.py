@@ -19,7 +19,7 @@ from tests.faults.process_tree import descendants, kill_tree
 from tuneexp.sweep.cluster import _OF_WORKERS, _SETTINGS
 from tuneexp.tracking.records import current_reports
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
 
 HEAD_CPUS = NODE_CPUS = 1
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.harness import Sweep, assert_whole
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
 
 SUGGESTED = "tuneexp.sweep.searchers:StudySearcher.suggest:after:{}"
 TOLD = "tuneexp.sweep.searchers:StudySearcher.on_trial_complete:after:{}"
@@ -37,42 +37,29 @@ def findings(result: dict[str, Any]) -> list[Any]:
     return [[trial[key] for key in ("config", "objective", "env_steps", "outcome")] for trial in result["trials"]]
 
 
-def test_kills_around_suggestions_and_tells_change_nothing(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+def test_kills_around_suggestions_tells_and_mlflow_runs_change_nothing(
+    tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
     sweep = Sweep(tmp_path / "runs")
-    sweep.kill_at(SUGGESTED.format(1))  # before the first snapshot: the sweep starts over
-    sweep.kill_at(SUGGESTED.format(2))  # suggested, and no snapshot knows it
+    sweep.kill_at(MLFLOW_RUN.format("after", 2))  # the first trial's run exists, and its id is nowhere noted
+    sweep.kill_at(MLFLOW_RUN.format("before", 1), fewest=2)  # by the delivering process, which may be sooner than Ray
+    sweep.kill_at(SUGGESTED.format(1))  # suggested, and no snapshot knows it
     sweep.kill_at(TOLD.format(1))  # told to Optuna, and no snapshot knows it
     result = sweep.finish()
     assert_whole(sweep, result)
     assert findings(result) == findings(undisturbed)
 
 
-def test_kills_around_checkpoints_and_snapshots_change_nothing(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
-    sweep = Sweep(tmp_path / "runs")
-    sweep.kill_at(CHECKPOINT_RENAME.format("before", 13))  # in the worker, in the middle of the second trial
-    sweep.kill_at(CHECKPOINT_RENAME.format("after", 4))
-    sweep.kill_at(SNAPSHOT_HALF_WRITTEN.format(7))
-    result = sweep.finish()
-    assert_whole(sweep, result)
-    assert findings(result) == findings(undisturbed)
-
-
-def test_kills_while_an_mlflow_run_is_created_leave_one_run_a_trial(
+def test_kills_around_checkpoints_snapshots_and_during_a_resume_change_nothing(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
     sweep = Sweep(tmp_path / "runs")
-    sweep.kill_at(MLFLOW_RUN.format("after", 2))  # the first trial's run exists, and its id is nowhere noted
-    sweep.kill_at(MLFLOW_RUN.format("before", 1))
-    result = sweep.finish()
-    assert_whole(sweep, result)
-    assert findings(result) == findings(undisturbed)
-
-
-def test_kills_during_a_resume_change_nothing(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
-    sweep = Sweep(tmp_path / "runs")
-    sweep.kill_after_reports(14)
+    sweep.kill_at(SUGGESTED.format(1))  # before the first snapshot: the sweep starts over
+    sweep.kill_at(CHECKPOINT_RENAME.format("before", 13))  # in the worker, in the middle of the second trial
+    sweep.kill_at(CHECKPOINT_RENAME.format("after", 4))
     sweep.kill_at(PUTTING_BACK.format(2), fewest=1)  # before Ray starts: two of Tune's four files are back in place
     sweep.kill_at(RESTORING)
+    sweep.kill_at(SNAPSHOT_HALF_WRITTEN.format(3))
     result = sweep.finish()
     assert_whole(sweep, result)
     assert findings(result) == findings(undisturbed)
@@ -107,39 +94,28 @@ from tuneexp import PPO
 
 def my_loss(nets, batch, cfg):
     loss, statistics = PPO.loss_fn(nets, batch, cfg)
-    _, value = nets.online.dist_and_value(batch["obs"])
-    return loss + value.pow(2).mean(), statistics
+    return -loss, statistics  # for the worse
 
 Mine = replace(PPO, name="mine", loss_fn=my_loss)
 """
 
 
-def test_an_algorithm_of_a_persons_own_file_survives_a_kill(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+def test_an_algorithm_of_a_persons_own_file_with_checkpoints_under_a_uri_survives_a_kill(
+    tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    """Tune reads its own state back from the URI; what the sweep itself writes stays in its folder."""
     file = tmp_path / "mine.py"
     file.write_text(MY_ALGORITHM)
-    sweep = Sweep(tmp_path / "runs", trials=2, algorithm=f"{file}:Mine")
+    sweep = Sweep(tmp_path / "runs", trials=2, algorithm=f"{file}:Mine", checkpoints=tmp_path / "far")
     sweep.kill_after_reports(5)
     result = sweep.finish()
     assert_whole(sweep, result)
     assert result["trials"][0]["config"] == undisturbed["trials"][0]["config"]
-    assert result["trials"][0]["objective"] != undisturbed["trials"][0]["objective"]
+    scores = [[trial["objective"] for trial in found["trials"][:2]] for found in (result, undisturbed)]
+    assert scores[0] != scores[1]
+    _, children, _ = sweep.mlflow_runs()
+    assert {run.data.tags["checkpoint"] for run in children} == {trial["checkpoint"] for trial in result["trials"]}
     # The checkpoint finds the file again from another process in another folder.
     command = [sys.executable, "-m", "tuneexp", "evaluate", result["best"]["checkpoint"], "--episodes", "2", "--json"]
     output = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True).stdout
     assert json.loads(output)["episodes"] == 2
-
-
-def test_checkpoints_under_a_uri_survive_a_kill(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
-    """Tune reads its own state back from there; what the sweep itself writes stays in its folder."""
-    place = (tmp_path / "far").as_uri()
-    sweep = Sweep(tmp_path / "runs", options=("--checkpoints", place))
-    sweep.kill_after_reports(14)
-    result = sweep.finish()
-    assert findings(result) == findings(undisturbed)
-    kept = sorted((tmp_path / "far" / "s").glob("trial_*/checkpoint_*"))
-    assert [trial["checkpoint"] for trial in result["trials"]] == [path.as_uri() for path in kept]
-    assert not list(sweep.folder.glob("trial_*"))
-    _, children, _ = sweep.mlflow_runs()
-    assert {run.data.tags["checkpoint"] for run in children} == {path.as_uri() for path in kept}
-    command = [sys.executable, "-m", "tuneexp", "evaluate", result["best"]["checkpoint"], "--episodes", "2", "--json"]
-    assert json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["episodes"] == 2

@@ -11,7 +11,7 @@ import pytest
 from tuneexp import PPO
 from tuneexp.sweep import Sweep, SweepEvent, SweepResult, list_sweeps, load_study, load_sweep, resume
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster", "mlflow_tables")]
 
 SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}, "gamma": {"uniform": [0.9, 0.999]}}
 FIXED = {"n_envs": 2, "n_steps": 32, "batch_size": 64, "n_epochs": 2}

@@ -10,15 +10,6 @@ import pytest
 
 from tests.tracking.helpers import Server, Store
 from tuneexp.tracking import drain
-from tuneexp.tracking.store import open_client
-
-
-@pytest.fixture(scope="session")
-def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with MLflow's tables and nothing in them: making them takes seconds, copying does not."""
-    folder = tmp_path_factory.mktemp("fresh")
-    open_client(folder)
-    return folder / "mlflow.db"
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ _SETTINGS = {
     **WORKER_SETTINGS,
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the driver's folder: relative paths of a person's files stay true
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_preload_python_modules": "tuneexp.trainable,tuneexp.algorithms.ppo",  # torch, before a trial needs it
+    "RAY_prestart_worker_first_driver": "0",  # trials get processes of their own, beside which those would idle
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files: MLflow has the metrics
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
