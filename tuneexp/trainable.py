@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from ray.tune import PlacementGroupFactory, Trainable
 
@@ -130,19 +131,26 @@ def trial_from_checkpoint(folder: str | Path, learns: bool = True, **changes: An
     if not isinstance(state.get("config"), dict):
         raise checkpoint.CheckpointError(f"the checkpoint {folder} is damaged: it holds no configuration")
     config = TrialConfig.parse({**state["config"], **changes}, f"the checkpoint {folder}")
-    if not learns:
-        here = {"compile": "off", "device": "cpu", "hyperparameters": {**config.hyperparameters, "num_learners": 0}}
-        config = config.model_copy(update=here)
     if not config.algorithm:
         raise UserError(f"the checkpoint {folder} is of an algorithm without an address; build it from its own spec")
     report_changed_source(config)
-    trial = build_trial(load_spec(config.algorithm), config)
+    spec = load_spec(config.algorithm)
+    if not learns:
+        alone = {name: 0 for name in ("num_learners", "num_env_runners") if name in spec.config_class.model_fields}
+        here = {"compile": "off", "device": "cpu", "hyperparameters": {**config.hyperparameters, **alone}}
+        config, state = config.model_copy(update=here), _without_runners(state)
+    trial = build_trial(spec, config)
     try:
         trial.load_state_dict(state)
     except Exception:
         trial.close()
         raise
     return trial
+
+
+def _without_runners(state: dict[str, Any]) -> dict[str, Any]:
+    """Evaluation has environments of its own: where those of training were is nothing to go on from."""
+    return {**state, "group": {**state["group"], "runners": []}} if "runners" in state["group"] else state
 
 
 def evaluate_checkpoint(folder: str | Path, episodes: int = 20, seed: int = 10_000) -> dict[str, Any]:
@@ -152,7 +160,7 @@ def evaluate_checkpoint(folder: str | Path, episodes: int = 20, seed: int = 10_0
     trial.close()
     return {
         "episodes": episodes,
-        "return_mean": float(returns.mean()),
-        "return_std": float(returns.std()),
-        "return_per_seed": returns.mean(axis=1).tolist(),
+        "return_mean": float(np.nanmean(returns)),
+        "return_std": float(np.nanstd(returns)),
+        "return_per_seed": np.nanmean(returns, axis=1).tolist(),
     }

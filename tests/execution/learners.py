@@ -19,7 +19,7 @@ from tuneexp.execution.shares import Plan
 class ThreadedLearners:
     """`build` is called for each share, as in `RemoteLearners`."""
 
-    def __init__(self, build: remote.BuildLearner, plan: Plan, n_gpus: float) -> None:
+    def __init__(self, build: remote.BuildLearner, plan: Plan, n_gpus: float, first_bundle: int) -> None:
         self.restarts, self.plan = 0, plan
         built = [build(share) for share in plan.shares]
         self.learners, self.compiled = [learner for learner, _ in built], all(compiled for _, compiled in built)

@@ -16,9 +16,11 @@ pytest.importorskip("pettingzoo")
 from tests.envs.agents import ComingAndGoing, Differ, OutOfTurn
 from tuneexp import checkpoint
 from tuneexp.algorithms.multi_agent import MultiAgentSpec, PolicySpec
+from tuneexp.errors import UserError
 from tuneexp.tracking.reports import metrics_of
+from tuneexp.trainable import evaluate_checkpoint
 from tuneexp.trial import MultiAgentTrial
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial_config import EvaluationConfig, TrialConfig
 
 NETWORK = {"hidden_sizes": [16]}
 PPO = {
@@ -228,6 +230,42 @@ def test_policies_change_sides_where_the_mapping_asks_for_the_environment() -> N
     assert trial.participants["a"].spaces.places == [(0, "blue"), (1, "red")]
     assert trial.participants["b"].spaces.places == [(0, "red"), (1, "blue")]
     assert to_the_end(trial)["env_steps"] == 64
+
+
+def test_a_policy_that_no_evaluation_episode_has_room_for_is_left_out_of_it() -> None:
+    """The mapping goes by the environment, and there are fewer in an evaluation than in training."""
+    spec = MultiAgentSpec(
+        "league", {name: PolicySpec("ppo", PPO) for name in ("main", "early", "late")},
+        lambda agent, index: "main" if agent == "red" else "early" if index < 2 else "late",
+    )  # fmt: skip
+    result = trial_of(spec, steps=128, every=64, n_envs=4).advance()  # of its first two episodes
+    returns = {name: result[f"policy/{name}/return_mean"] for name in spec.policies}
+    assert math.isnan(returns.pop("late"))
+    assert result["objective"] == pytest.approx(np.mean(list(returns.values())))
+
+
+def test_an_objective_counts_the_episodes_in_which_its_policy_plays() -> None:
+    spec = MultiAgentSpec(
+        "every second", {"main": PolicySpec("ppo", PPO), "other": PolicySpec("ppo", PPO)},
+        lambda agent, index: "main" if index % 2 == 0 else "other", objective_policy="other",
+    )  # fmt: skip
+    trial = trial_of(spec, steps=64)
+    result = trial.advance()
+    assert result["objective"] == result["policy/other/return_mean"]
+    assert np.isnan(trial.evaluate(4, 0)).tolist() == [[True, False, True, False]] * 2
+    config = trial.config.model_copy(update={"evaluation": EvaluationConfig(episodes=1, final_episodes=4)})
+    with pytest.raises(UserError, match=r"other, whose returns .* first 1 environment.*\n.*larger evaluation episodes"):
+        MultiAgentTrial(spec, config)
+
+
+def test_a_checkpoint_of_several_policies_is_evaluated(tmp_path: Path) -> None:
+    config = trial_of(ONE).config.model_copy(
+        update={"algorithm": f"{__file__}:ONE", "env": "tests.envs.agents:Differ", "seeds": [0, 1]}
+    )
+    trial = MultiAgentTrial(ONE, config)
+    checkpoint.write(tmp_path, trial.state_dict())
+    found = evaluate_checkpoint(tmp_path, episodes=3, seed=7)
+    assert found["return_per_seed"] == pytest.approx(trial.evaluate(3, 7).mean(axis=1).tolist())
 
 
 def test_what_every_policy_did_reaches_the_tracker_by_name() -> None:

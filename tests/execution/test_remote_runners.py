@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import ray
 import torch
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from tests.execution.envs import Clockwork
 from tests.faults.process_tree import descendants, is_alive
@@ -21,7 +23,9 @@ from tests.small import parameters_of, same, small_trial
 from tuneexp import checkpoint
 from tuneexp.algorithms.dqn import DQN
 from tuneexp.errors import EnvironmentFault, RunnerLost, UserError
+from tuneexp.execution.remote.placement import in_bundle
 from tuneexp.testing.subject import differences
+from tuneexp.trainable import trial_from_checkpoint
 from tuneexp.trial import Trial
 
 pytestmark = [pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(240)]
@@ -51,6 +55,21 @@ class Asleep(Clockwork):
 class Suicidal(Clockwork):
     def step(self, action: Any) -> Any:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class HangsOrBreaks(Clockwork):
+    """The first that steps hangs for good, the others break."""
+
+    def __init__(self, told: str) -> None:
+        super().__init__()
+        self.told = Path(told)
+
+    def step(self, action: Any) -> Any:
+        try:
+            self.told.unlink()
+        except FileNotFoundError:
+            raise RuntimeError("a cable came off") from None
+        signal.pause()
 
 
 class Broken(Clockwork):
@@ -117,7 +136,9 @@ def test_any_number_of_runners_samples_the_same(n_runners: int, changes: dict[st
         torch.testing.assert_close(remote["parameters"][name], leaf, rtol=1e-3, atol=1e-5)
 
 
-def test_a_killed_and_a_hung_runner_are_replaced_while_the_trial_goes_on(tmp_path: Path) -> None:
+def test_a_killed_and_a_hung_runner_are_replaced_while_the_trial_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     told = tmp_path / "sleep"
     before = set(runner_pids())
     trial = remote_trial(
@@ -134,6 +155,7 @@ def test_a_killed_and_a_hung_runner_are_replaced_while_the_trial_goes_on(tmp_pat
     finally:
         trial.close()
     assert not told.exists(), "the runner hung"
+    assert "said nothing for 12 s and is started anew" in caplog.text
     assert last["env_runner_restarts"] == 2
     assert last["env_steps"] == trial.config.budget_env_steps
     assert last["failed_seeds"] == []
@@ -185,6 +207,54 @@ def test_what_an_environment_raises_is_told_as_if_it_were_here() -> None:
     with pytest.raises(EnvironmentFault, match=r"seed 3, index 0.*a cable came off"):
         trial.group.sample(4)
     trial.close()
+
+
+def test_what_one_runner_raises_is_told_while_another_hangs(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    told.touch()
+    trial = remote_trial(2, env=f"{__file__}:HangsOrBreaks", env_kwargs={"told": str(told)}, env_backend="sync")
+    with pytest.raises(EnvironmentFault, match="a cable came off"):
+        trial.group.sample(4)
+    trial.close()
+
+
+def test_a_checkpoint_after_a_runner_died_holds_none_of_its_episodes() -> None:
+    before = set(runner_pids())
+    trial = remote_trial(2)
+    trial._training_step()
+    os.kill((set(runner_pids()) - before).pop(), signal.SIGKILL)
+    known = [one["envs"] is not None for one in trial.group.state_dict()["runners"]]
+    assert sorted(known) == [False, True]
+    trial._training_step()
+    assert trial.group.runners.restarts == 1
+    trial.close()
+
+
+def test_evaluating_a_checkpoint_starts_no_runners(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trial = remote_trial(2)
+    trial._training_step()
+    checkpoint.write(tmp_path, trial.state_dict())
+    before = set(runner_pids())
+    alone = trial_from_checkpoint(tmp_path, learns=False)
+    assert np.array_equal(alone.evaluate(2, 0), trial.evaluate(2, 0))
+    assert set(runner_pids()) == before
+    assert not caplog.records
+    trial.close()
+
+
+def test_runners_and_learners_sit_in_the_bundles_that_are_theirs() -> None:
+    bundles = [{"CPU": 0.2}, {"CPU": 0.3}, {"CPU": 0.4}]
+    group = placement_group(bundles)
+    inside = PlacementGroupSchedulingStrategy(group, 0, placement_group_capture_child_tasks=True)
+
+    @ray.remote(num_cpus=0.2, scheduling_strategy=inside)
+    def options() -> list[int | None]:
+        asked = [in_bundle(1, {"CPU": 0.3}), in_bundle(2, {"CPU": 0.4}), in_bundle(1, {"CPU": 0.4}), in_bundle(3, {})]
+        return [one["scheduling_strategy"].placement_group_bundle_index if one else None for one in asked]
+
+    assert ray.get(options.remote()) == [1, 2, None, None]  # too small, or none: Ray chooses
+    remove_placement_group(group)
+    assert in_bundle(1, {"CPU": 0.3}) == {}
 
 
 def test_a_checkpoint_goes_on_with_its_runners_and_starts_fresh_episodes_with_others(tmp_path: Path) -> None:

@@ -40,14 +40,15 @@ def findings(result: dict[str, Any]) -> list[Any]:
 def test_kills_around_suggestions_tells_and_mlflow_runs_change_nothing(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
-    sweep = Sweep(tmp_path / "runs")
+    # More trials than there are kills: on a busy machine MLflow's own start takes as long as two or three of them.
+    sweep = Sweep(tmp_path / "runs", trials=6)
     sweep.kill_at(MLFLOW_RUN.format("after", 2))  # the first trial's run exists, and its id is nowhere noted
-    sweep.kill_at(MLFLOW_RUN.format("before", 1), fewest=2)  # by the delivering process, which may be sooner than Ray
     sweep.kill_at(SUGGESTED.format(1))  # suggested, and no snapshot knows it
     sweep.kill_at(TOLD.format(1))  # told to Optuna, and no snapshot knows it
+    sweep.kill_at(MLFLOW_RUN.format("before", 1), fewest=2)  # by the delivering process, which may be sooner than Ray
     result = sweep.finish()
     assert_whole(sweep, result)
-    assert findings(result) == findings(undisturbed)
+    assert findings(result)[:4] == findings(undisturbed)
 
 
 def test_kills_around_checkpoints_snapshots_and_during_a_resume_change_nothing(

@@ -10,8 +10,8 @@ import pytest
 from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep
 from tuneexp.sweep.cluster import cores
-from tuneexp.sweep.fitting import largest_trial
-from tuneexp.sweep.resources import at_once, cpus_of, refuse_unmeetable
+from tuneexp.sweep.fitting import trials_of
+from tuneexp.sweep.resources import at_once, cpus_of, largest, refuse_unmeetable
 from tuneexp.trainable import AlgorithmTrainable
 
 ONE, FIVE = [{"CPU": 1.0}], [{"CPU": 1.0}] * 5
@@ -88,7 +88,41 @@ def test_what_is_checked_is_what_tune_is_asked_for(tmp_path: Path) -> None:
     config = {"algorithm": "ppo", "env": "CartPole-v1", "hyperparameters": fixed}
     request = AlgorithmTrainable.default_resource_request(config)
     assert request is not None
-    assert largest_trial(sweep.space) == request.bundles
+    assert trials_of(sweep.space) == [request.bundles]
+
+
+def test_searched_runners_and_learners_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuneexp.sweep.fitting.cores", lambda: 4)
+    space = {"num_env_runners": {"choice": [0, 2]}, "num_learners": {"choice": [0, 2]}}
+    with pytest.raises(UserError, match="wants 5 CPUs, this machine has 4"):
+        asked(tmp_path, space=space)
+    monkeypatch.setattr("tuneexp.sweep.fitting.cores", lambda: 5)
+    assert sorted(map(len, trials_of(asked(tmp_path, space=space).space))) == [1, 3, 5]
+
+
+def test_runners_that_fit_only_with_what_is_suggested_beside_them_are_counted(tmp_path: Path) -> None:
+    """Eight environments, the default, can't be shared out among three."""
+    space = {"n_envs": {"choice": [9, 12]}, "num_env_runners": {"choice": [0, 3]}}
+    fixed = {"num_cpus_per_env_runner": 0.1, "batch_size": 9, "n_steps": 9}
+    sweep = asked(tmp_path, algorithm="appo", space=space, fixed=fixed)
+    assert max(map(len, trials_of(sweep.space))) == 4
+
+
+def runners_of_a_function(trial: Any) -> dict[str, Any]:
+    runners = trial.suggest_int("num_env_runners", 0, 3)
+    return {"num_cpus_per_env_runner": 0.25 if runners else 1.0}
+
+
+def test_what_a_function_suggests_and_returns_is_counted(tmp_path: Path) -> None:
+    sweep = asked(tmp_path, space=f"{__file__}:runners_of_a_function")
+    most = largest(trials_of(sweep.space))
+    assert (len(most), sum(bundle["CPU"] for bundle in most)) == (4, 1.75)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_needs_no_gpu_is_put_where_none_is(order: int) -> None:
+    bundles = [{"CPU": 1.0}, *[{"CPU": 2.0}] * 4, {"CPU": 1.0, "GPU": 1.0}]
+    refuse_unmeetable(bundles, [{"CPU": 8.0, "GPU": 1.0}, {"CPU": 8.0}][::order])
 
 
 class Waits:

@@ -204,8 +204,10 @@ class EnvRunnerGroup:
         if known and len(saved) == len(self.runners.shards):
             self.runners.load_state_dicts(saved)
             return True
-        why = f"was saved by {len(saved)} runner(s), here are {len(self.runners.shards)}" if known else "can't be saved"
-        log.warning("the state of the environments %s: fresh episodes start from here", why)
+        if saved:  # a trial that is only to act has left it out
+            here = f"was saved by {len(saved)} runner(s), here are {len(self.runners.shards)}"
+            why = here if known else "can't be saved"
+            log.warning("the state of the environments %s: fresh episodes start from here", why)
         self._times_restored += 1
         self.episodes.drop_open_episodes()
         self.runners.start_fresh(self._times_restored)

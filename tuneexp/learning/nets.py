@@ -8,41 +8,62 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from tuneexp.errors import UserError
 
 Params = Mapping[str, Tensor]
-
-
-class _Method(nn.Module):
-    """Lets `functional_call` reach a method of the model, not only its `forward`."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, method: str, *args: Any) -> Any:
-        return getattr(self.model, method)(*args)
+Place = tuple[dict[str, Any], str]
+"""The `_parameters` of a module, and a name in it."""
 
 
 class Bound:
     """A model with the parameters of one seed."""
 
     def __init__(self, model: nn.Module, params: Params) -> None:
-        self._model = _Method(model)
-        self._params = {f"model.{name}": value for name, value in params.items()}
+        self._model, self._params = model, params
 
     def __call__(self, *args: Any) -> Any:
-        return functional_call(self._model, self._params, ("forward", *args))
+        return self._called("__call__", args)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("__"):
             raise AttributeError(method)
-        return lambda *args: functional_call(self._model, self._params, (method, *args))
+        return lambda *args: self._called(method, args)
+
+    def _called(self, method: str, args: tuple[Any, ...]) -> Any:
+        """As `torch.func.functional_call` does it, which looks for the place of each parameter on every call: a small
+        network costs less than that."""
+        places = places_of(self._model)
+        own = [(held, key, held[key]) for name in self._params for held, key in places[name]]
+        for name, value in self._params.items():
+            for held, key in places[name]:
+                held[key] = value
+        try:
+            return getattr(self._model, method)(*args)
+        finally:
+            for held, key, value in own:
+                held[key] = value
+
+
+_PLACES: WeakKeyDictionary[nn.Module, dict[str, list[Place]]] = WeakKeyDictionary()
+
+
+def places_of(model: nn.Module) -> dict[str, list[Place]]:
+    """Where modules look for each parameter; a tied one has several places."""
+    if model not in _PLACES:
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        places: dict[str, list[Place]] = {name: [] for name in names.values()}
+        for module in model.modules():
+            for key, parameter in module._parameters.items():
+                if parameter is not None:
+                    places[names[id(parameter)]].append((module._parameters, key))
+        _PLACES[model] = places
+    return _PLACES[model]
 
 
 class StackedBound:

@@ -12,16 +12,17 @@ from ray.air._internal import usage
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 
-from tuneexp.errors import RunnerLost
+from tuneexp.errors import LearnerLost, RunnerLost
 from tuneexp.sweep import events, snapshot
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig, trial_config
-from tuneexp.sweep.fitting import largest_trial
+from tuneexp.sweep.fitting import trials_of
 from tuneexp.sweep.folder import SweepFolder
 from tuneexp.sweep.keeper import Keeper
 from tuneexp.sweep.patience import Patience
 from tuneexp.sweep.place import Place, place_of
 from tuneexp.sweep.registry import SCHEDULERS, SEARCHERS, build
+from tuneexp.sweep.resources import largest
 from tuneexp.sweep.searchers import StudySearcher
 from tuneexp.sweep.space import SearchSpace
 
@@ -100,7 +101,7 @@ def _new_tuner(
             # Old checkpoints are dropped by the Keeper, and only once a snapshot no longer needs them.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True),
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
-            callbacks=[*callbacks, Keeper(folder, place, scheduler, resumed), Patience(largest_trial(space))],
+            callbacks=[*callbacks, Keeper(folder, place, scheduler, resumed), Patience(largest(trials_of(space)))],
             verbose=0,
         ),
     )
@@ -171,5 +172,5 @@ def _is_final(trial: Trial) -> bool:
     except Exception:  # an exception class that can't be unpickled here: raised by the trial's own code
         return True
     if isinstance(error, RayTaskError):
-        return not isinstance(error.cause, RayActorError | RunnerLost)
+        return not isinstance(error.cause, RayActorError | RunnerLost | LearnerLost)
     return "creation task" in str(error)  # `setup` raised: Ray says that the actor died of it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tuneexp.sweep.cluster import RayForSweep, cores, runs_elsewhere
 from tuneexp.sweep.config import SweepConfig, trial_config
 from tuneexp.sweep.folder import SweepFolder
@@ -10,32 +12,43 @@ from tuneexp.sweep.resources import Resources, at_once, cpus_of, refuse_unmeetab
 from tuneexp.sweep.space import SearchSpace
 
 
-def largest_trial(space: SearchSpace) -> list[Resources]:
-    """What the largest trial of the (validated) space asks for, as Tune will be told by the Trainable."""
-    from tuneexp.trial.resources import bundles_of  # torch, which reading sweeps does without
+def trials_of(space: SearchSpace) -> list[Sequence[Resources]]:
+    """What trials of the (validated) space may ask for, each once, as Tune will be told by the Trainable."""
+    from tuneexp.trial.resources import RESOURCE_FIELDS, bundles_of  # torch, which reading sweeps does without
 
-    asked: list[list[Resources]] = [list(bundles_of(corner)) for corner in space.corners()]
-    return max(asked, key=lambda bundles: sum(bundle["CPU"] for bundle in bundles))
+    asked: list[Sequence[Resources]] = []
+    for corner in space.corners_of(RESOURCE_FIELDS):
+        bundles = bundles_of(corner)
+        if bundles not in asked:
+            asked.append(bundles)
+    return asked
 
 
 def fitted_here(config: SweepConfig, space: SearchSpace) -> SweepConfig:
     """`config` with its number of trials at once, where this machine runs them. UserError for what it can't run."""
     if runs_elsewhere(config.address):
         return config  # known once Ray is there
-    bundles = largest_trial(space)
-    machine = [_this_machine(_wants_gpu(bundles))]
-    refuse_unmeetable(bundles, machine, "this machine")
-    return _with_concurrency(config, at_once(bundles, machine, config.trials))
+    asked = trials_of(space)
+    machine = [_this_machine(_wants_gpu(asked))]
+    for bundles in asked:
+        refuse_unmeetable(bundles, machine, "this machine")
+    return _with_concurrency(config, _all_at_once(asked, machine, config.trials))
 
 
 def ray_for(config: SweepConfig, space: SearchSpace, snapshot_period_s: float, verbose: bool) -> RayForSweep:
-    bundles = largest_trial(space)
-    cpus = cpus_of(bundles, config.concurrency or 1)
-    return RayForSweep(cpus, config.address, snapshot_period_s, verbose, _wants_gpu(bundles))
+    asked = trials_of(space)
+    # All cores, as a function of the user's own may suggest a trial that was not foreseen.
+    cpus = max(cores(), *(cpus_of(bundles, config.concurrency or 1) for bundles in asked))
+    return RayForSweep(cpus, config.address, snapshot_period_s, verbose, _wants_gpu(asked))
 
 
-def _wants_gpu(bundles: list[Resources]) -> bool:
-    return any(bundle.get("GPU") for bundle in bundles)
+def _wants_gpu(asked: Sequence[Sequence[Resources]]) -> bool:
+    return any(bundle.get("GPU") for bundles in asked for bundle in bundles)
+
+
+def _all_at_once(asked: Sequence[Sequence[Resources]], nodes: Sequence[Resources], most: int) -> int:
+    """How many trials the nodes can run at the same time, whichever they are."""
+    return min(at_once(bundles, nodes, most) for bundles in asked)
 
 
 def _this_machine(with_gpus: bool) -> Resources:
@@ -52,12 +65,13 @@ def fitted_to_cluster(config: SweepConfig, folder: SweepFolder, space: SearchSpa
     ray.ready()
     from tuneexp.sweep.nodes import alive_nodes, may_grow, refuse_blind_nodes
 
-    nodes, bundles = alive_nodes(), largest_trial(space)
+    nodes, asked = alive_nodes(), trials_of(space)
     there = [node.resources for node in nodes]
     if not may_grow():
-        refuse_unmeetable(bundles, there)
+        for bundles in asked:
+            refuse_unmeetable(bundles, there)
     refuse_blind_nodes(nodes, place_of(folder, config.checkpoints), trial_config(config))
-    return _with_concurrency(config, max(1, at_once(bundles, there, config.trials)))
+    return _with_concurrency(config, max(1, _all_at_once(asked, there, config.trials)))
 
 
 def _with_concurrency(config: SweepConfig, room: int) -> SweepConfig:

@@ -50,14 +50,24 @@ def _problem(bundles: Sequence[Resources], nodes: Sequence[Resources], where: st
 
 
 def _place(bundles: Sequence[Resources], free: list[dict[str, float]]) -> bool:
-    """Take the bundles out of the nodes' `free` resources, the largest first. False where one finds no node."""
-    for bundle in sorted(bundles, key=lambda one: sum(one.values()), reverse=True):
-        node = next((node for node in free if _fits(bundle, node)), None)
+    """Take the bundles out of the nodes' `free` resources, the largest first, and from those with the fewest GPUs left
+    that have enough. False where one finds no node."""
+    for bundle in sorted(bundles, key=_size, reverse=True):
+        node = min((node for node in free if _fits(bundle, node)), key=lambda node: node.get("GPU", 0.0), default=None)
         if node is None:
             return False
         for name, amount in bundle.items():
             node[name] = node.get(name, 0.0) - amount
     return True
+
+
+def _size(bundle: Resources) -> tuple[float, float]:
+    return bundle.get("GPU", 0.0), bundle.get("CPU", 0.0)
+
+
+def largest(asked: Iterable[Sequence[Resources]]) -> Sequence[Resources]:
+    """Of trials, by their bundles."""
+    return max(asked, key=lambda bundles: (_sum(bundles, "GPU"), _sum(bundles, "CPU")))
 
 
 def _fits(bundle: Resources, node: Resources) -> bool:

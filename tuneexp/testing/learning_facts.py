@@ -26,13 +26,12 @@ def solves(subject: Subject, probe: type[Probe]) -> None:
     """Within the budget: at two looks in a row, as values may pass by the right ones, or at its end."""
     trial = _trial(subject, probe)
     try:
-        shortfall, before = None, "not yet trained"
+        shortfall: str | None = "not yet trained"
         for look in range(1, LOOKS + 1):
             _train_until(trial, look * subject.budget_env_steps // LOOKS)
-            shortfall = _shortfall(subject, trial, probe)
-            if shortfall is None and before is None:
+            before, shortfall = shortfall, _shortfall(subject, trial, probe)
+            if before is None and shortfall is None:
                 break
-            before = shortfall
         require(trial.learner.n_updates, "nothing was learned: no update within the budget")
         require(shortfall is None, shortfall)
     finally:

@@ -39,7 +39,7 @@ def learner_group(
         {name: row.cpu() for name, row in columns.items()}, config.compile, workload, plan.by_rows,
         "cuda" if cfg.num_gpus_per_learner else "cpu",
     )  # fmt: skip
-    return LearnerGroup(plan, RemoteLearners(recipe, plan, cfg.num_gpus_per_learner))
+    return LearnerGroup(plan, RemoteLearners(recipe, plan, cfg.num_gpus_per_learner, 1 + cfg.num_env_runners))
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ class MultiAgentTrial(Trial):
         self._agents = self._source.agents()
         self.env_name = self._source.name
         self._judged = self._objective_policies()
-        envs = self._environments(self.cfg.n_envs, config.seeds, spec.scripts)
+        self._check_judged_are_evaluated()
+        envs = self._environments(self.cfg.n_envs, config.seeds, list(spec.policies), spec.scripts)
         try:
             self.participants = {
                 name: self._participant(name, envs) for name in spec.policies if name not in spec.scripts
@@ -56,9 +57,11 @@ class MultiAgentTrial(Trial):
             raise
         self._unit = math.gcd(*(one.rollout_steps for one in self.trained.values()))
 
-    def _environments(self, n_envs: int, seeds: list[int], scripts: Mapping[str, Any]) -> MultiAgentEnvs:
+    def _environments(
+        self, n_envs: int, seeds: list[int], policies: list[str], scripts: Mapping[str, Any]
+    ) -> MultiAgentEnvs:
         assignment = self.spec.assignment(list(self._agents), n_envs)
-        return MultiAgentEnvs(self._source, self._agents, assignment, list(self.spec.policies), seeds, scripts)
+        return MultiAgentEnvs(self._source, self._agents, assignment, policies, seeds, scripts)
 
     def _participant(self, name: str, envs: MultiAgentEnvs) -> Participant:
         policy = self.spec.policies[name]
@@ -107,26 +110,46 @@ class MultiAgentTrial(Trial):
     def _evaluate(self) -> np.ndarray:
         plan = self.config.evaluation
         self._returns = self.evaluate_policies(plan.final_episodes if self.done else plan.episodes, plan.seed)
-        return self._judge(self._returns).mean(axis=1)
+        return np.asarray(np.nanmean(self._judge(self._returns), axis=1))
 
     def evaluate(self, episodes: int, seed: int) -> np.ndarray:
-        """Returns of the policies that count for the objective, their mean, [S, episodes]."""
+        """Returns of the policies that count for the objective, their mean, [S, episodes]; NaN in an episode in which
+        none of them has an agent."""
         return self._judge(self.evaluate_policies(episodes, seed))
 
     def _judge(self, returns: Returns) -> np.ndarray:
         known = np.stack([returns[name] for name in self._judged])
-        return np.asarray(np.nanmean(known, axis=0))
+        here = (~np.isnan(known)).sum(axis=0)
+        return np.where(here, np.nansum(known, axis=0) / np.maximum(here, 1), np.nan)
 
     def evaluate_policies(self, episodes: int, seed: int) -> Returns:
         """Policy -> returns of its agents in environments of their own, [S, episodes]; all act deterministically, and
-        those that `evaluated_against` names by their scripts."""
-        scripts = self.spec.evaluation_scripts
-        envs = self._environments(episodes, [seed] * len(self.config.seeds), scripts)
-        runners = {name: one.runner for name, one in self.participants.items() if name not in scripts}
+        those that `evaluated_against` names by their scripts. NaN in an environment where a policy has no agent."""
+        present, seeds = self._present(episodes), self.config.seeds
+        scripts = {name: script for name, script in self.spec.evaluation_scripts.items() if name in present}
+        envs = self._environments(episodes, [seed] * len(seeds), present, scripts)
+        runners = {name: self.participants[name].runner for name in present if name not in scripts}
         try:
-            return evaluate_jointly(runners, envs)
+            returns = evaluate_jointly(runners, envs)
         finally:
             envs.close()
+        nowhere = np.full((len(seeds), episodes), np.nan)
+        return {name: returns.get(name, nowhere) for name in self.spec.policies}
+
+    def _present(self, n_envs: int) -> list[str]:
+        """Policies that have an agent in the first so many environments: a mapping may go by their index."""
+        mapped = {name for of in self.spec.assignment(list(self._agents), n_envs) for name in of.values()}
+        return [name for name in self.spec.policies if name in mapped]
+
+    def _check_judged_are_evaluated(self) -> None:
+        for field in ("episodes", "final_episodes"):
+            episodes = getattr(self.config.evaluation, field)
+            if not set(self._judged) & set(self._present(episodes)):
+                raise UserError(
+                    f"{' and '.join(self._judged)}, whose returns are the objective, have no agent in the first "
+                    f"{episodes} environment(s) by the policy mapping\n"
+                    f"write a larger evaluation {field}, or another objective_policy"
+                )
 
     def _metrics(self, returns: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
         failed = self._failed()

@@ -6,6 +6,8 @@ from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.execution.shares import CPUS_PER_LEARNER
 
 TRIAL_CPUS = 1.0
+RESOURCE_FIELDS = ("num_env_runners", "num_cpus_per_env_runner", "num_learners", "num_gpus_per_learner")
+"""The hyperparameters that `bundles_of` reads."""
 
 
 def bundles_of(cfg: AlgorithmConfig) -> list[dict[str, float]]:

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_map
 from tuneexp.errors import LearnerLost, UserError
 from tuneexp.execution.epochs import Epochs
 from tuneexp.execution.learner_group import Outcome, Task, perform
+from tuneexp.execution.remote.placement import in_bundle
 from tuneexp.execution.remote.sending import pickled
 from tuneexp.execution.shares import CPUS_PER_LEARNER, Plan, Share
 from tuneexp.learning.arithmetic import flush_denormals
@@ -86,15 +87,21 @@ class RemoteLearners:
     """`build` is called in each process. Raises `UserError` for what can't be sent there or has no room in the cluster,
     and `LearnerLost` where learners die more than `MOST_RESTARTS` times."""
 
-    def __init__(self, build: BuildLearner, plan: Plan, n_gpus: float) -> None:
-        self._plan, self._n_gpus, self.restarts = plan, n_gpus, 0
+    def __init__(self, build: BuildLearner, plan: Plan, n_gpus: float, first_bundle: int = 1) -> None:
+        """first_bundle: of those that Tune reserves, which is the first learner's."""
+        self._plan, self._n_gpus, self._first_bundle, self.restarts = plan, n_gpus, first_bundle, 0
         self._actors: list[Any] = []
         self._build = pickled(build, "the algorithm", INSTEAD)
         self._start()
 
     def _start(self) -> None:
-        actor = ray.remote(LearnerActor).options(num_cpus=CPUS_PER_LEARNER, num_gpus=self._n_gpus)
-        self._actors = [actor.remote(self._build, share) for share in self._plan.shares]
+        actor, takes = ray.remote(LearnerActor), {"CPU": CPUS_PER_LEARNER, "GPU": self._n_gpus}
+        self._actors = [
+            actor.options(
+                num_cpus=takes["CPU"], num_gpus=takes["GPU"], **in_bundle(self._first_bundle + share.rank, takes)
+            ).remote(self._build, share)
+            for share in self._plan.shares
+        ]
         try:
             meet = self._plan.by_rows and len(self._actors) > 1
             point = ray.get(self._actors[0].meeting_point.remote(), timeout=START_LIMIT_S) if meet else None
@@ -102,7 +109,8 @@ class RemoteLearners:
             self.compiled = all(ray.get(started, timeout=START_LIMIT_S))
         except GetTimeoutError:
             self.close()
-            raise UserError(
+            error = LearnerLost if self.restarts else UserError  # there was room for them at first
+            raise error(
                 f"{len(self._plan.shares)} learners didn't start within {START_LIMIT_S:.0f} s: no room for them in the "
                 "cluster, or a node that the first one can't reach; write a smaller num_learners"
             ) from None

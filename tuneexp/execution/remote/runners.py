@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,12 @@ from tuneexp.errors import RunnerLost, UserError
 from tuneexp.execution.env_runner import EnvRunner, Sampled
 from tuneexp.execution.group import Fragment, Request
 from tuneexp.execution.policy import Policy
+from tuneexp.execution.remote.placement import in_bundle
 from tuneexp.execution.remote.sending import pickled
 from tuneexp.execution.shards import Shard
 from tuneexp.learning.arithmetic import flush_denormals
+
+log = logging.getLogger(__name__)
 
 # Importing torch, building environments, and compiling what the cache doesn't hold yet.
 START_LIMIT_S = 300.0
@@ -80,7 +84,9 @@ class RunnerActor:
         return Reply(self._life, self._made - 1, batch.numpy(), (score, learned, version))
 
     def state_dict(self, known: int | None) -> dict[str, Any]:
-        return self._runner(known).state_dict()
+        """Without the environments where they are not those of the life that the caller has heard from."""
+        state = self._runner(known).state_dict()
+        return state if known in (None, self._life) else {**state, "envs": None}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> int:
         self._runner().load_state_dict(state)
@@ -115,12 +121,14 @@ class RemoteRunners:
         self, recipes: Sequence[Callable[[], EnvRunner]], shards: Sequence[Shard], limits: RunnerLimits
     ) -> None:
         self.shards: Sequence[Shard] = list(shards)
-        self.limits, self.restarts = limits, 0
+        self.limits, self.restarts, self._hung = limits, 0, 0
         sent = [pickled(recipe, "the environment", INSTEAD) for recipe in recipes]
-        actor = ray.remote(RunnerActor).options(
-            num_cpus=limits.n_cpus, max_restarts=limits.max_restarts, max_task_retries=-1
-        )
-        self._actors = [actor.remote(one, shard) for one, shard in zip(sent, self.shards, strict=True)]
+        actor = ray.remote(RunnerActor)
+        settings = {"num_cpus": limits.n_cpus, "max_restarts": limits.max_restarts, "max_task_retries": -1}
+        self._actors = [
+            actor.options(**settings, **in_bundle(1 + index, {"CPU": limits.n_cpus})).remote(recipe, shard)
+            for index, (recipe, shard) in enumerate(zip(sent, self.shards, strict=True))
+        ]
         self._weights: ObjectRef | None = None
         self._version = 0
         self._received = [0 for _ in self.shards]  # of the life of each: fragments
@@ -137,7 +145,7 @@ class RemoteRunners:
             raise UserError(
                 f"{len(silent)} of {len(refs)} env runners didn't start within {START_LIMIT_S:.0f} s: no room for them "
                 f"beside what runs in the cluster, at {self.limits.n_cpus:g} CPUs each; write a smaller "
-                "num_env_runners or num_cpus_per_env_runner"
+                "num_env_runners or num_cpus_per_env_runner (or the environment never comes back from its reset)"
             )
         return [self.reply(ref) for ref in refs]
 
@@ -208,7 +216,10 @@ class RemoteRunners:
             except GetTimeoutError:
                 _, silent = ray.wait(list(refs), num_returns=len(refs), timeout=0, fetch_local=False)
             except (RayTaskError, RayActorError):
-                return [self.reply(ref) for ref in refs]  # raises what it means
+                ended, _ = ray.wait(list(refs), num_returns=len(refs), timeout=0, fetch_local=False)
+                for ref in ended:
+                    self.reply(ref)  # one of them raises what it means
+                raise
             for ref in silent:
                 self.end_hung(list(refs).index(ref))
             patience_s = self.limits.timeout_s + START_LIMIT_S
@@ -222,6 +233,8 @@ class RemoteRunners:
 
     def end_hung(self, index: int) -> None:
         """Ray starts it anew and asks it again."""
+        log.warning("env runner %d said nothing for %g s and is started anew", index, self.limits.timeout_s)
+        self._hung += 1
         ray.kill(self._actors[index], no_restart=False)
 
     def reply(self, ref: ObjectRef) -> Any:
@@ -231,9 +244,10 @@ class RemoteRunners:
         except RayTaskError as error:
             raise (error.cause if isinstance(error.cause, Exception) else error) from error
         except RayActorError as error:
+            hung = f"{self._hung} times one said nothing for {self.limits.timeout_s:g} s (sample_timeout_s); "
             raise RunnerLost(
                 f"an env runner died more than {self.limits.max_restarts} times (max_env_runner_restarts): "
-                f"{' '.join(str(error).split())[-200:]}"
+                f"{hung if self._hung else ''}{' '.join(str(error).split())[-200:]}"
             ) from error
 
     def close(self) -> None:

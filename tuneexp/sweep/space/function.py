@@ -46,6 +46,7 @@ class FunctionSpace(SearchSpace):
         for name, value in binding.fixed.items():
             binding.check_value(name, value)
         self._binding = binding
+        self._rehearsed = []
         seen: dict[str, Any] = {}
         varied: dict[str, None] = {}  # in the order of asking
 
@@ -59,6 +60,7 @@ class FunctionSpace(SearchSpace):
                 if name in trial.distributions or seen.setdefault(name, value) != value:
                     varied[name] = None
             self._refuse_invalid(values)
+            self._rehearsed.append(values)
 
         rehearse(one)
         if not varied:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -44,6 +45,7 @@ class SearchSpace:
         self.constants = dict(constants or {})
         self.initial = [_flat_point(point, self.dimensions) for point in initial]
         self._binding: Binding | None = None
+        self._rehearsed: list[dict[str, Any]] = []
         self._tried = list(self.initial)  # without those that fixed values leave no room for
         for number, point in enumerate(self.initial, 1):
             _check_point(point, self.dimensions, number)
@@ -148,16 +150,27 @@ class SearchSpace:
         self._order, self._binding = order, binding
         check_constraints(order, self._background(), binding.constraints)
         self._tried = [point for number, point in enumerate(self.initial, 1) if self._fits(point, number)]
-        rehearse(self.suggest)
+        self._rehearsed = []
+        rehearse(lambda trial: self._rehearsed.append(flat(self.suggest(trial))))
         return self
 
     def corners(self) -> Iterator[Any]:
         """Configurations that a trial may get, after `validate`: each bound of each dimension, all else as it is
         without the space. Those that break a rule of the config are left out."""
+        moves = [{d.name: value} for d in self.dimensions.values() for value in d.values.probes()]
+        yield from self._moved([{}, *moves])
+
+    def corners_of(self, names: Collection[str]) -> Iterator[Any]:
+        """The same of these names alone, all bounds with all others: what counts is what they make between them. And
+        some whole suggestions, for bounds that fit only what else is suggested with them."""
+        varied = {name: list(d.values.probes()) for name, d in self.dimensions.items() if name in names}
+        yield from self._moved(dict(zip(varied, values, strict=True)) for values in product(*varied.values()))
+        yield from self._moved(self._rehearsed)
+
+    def _moved(self, moves: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
         assert self._binding is not None
         background = self._background()
-        moves = [{d.name: value} for d in self.dimensions.values() for value in d.values.probes()]
-        for move in [{}, *moves]:
+        for move in moves:
             try:
                 yield self._binding.config_class.model_validate(nested(written_over(background, move)))
             except ValidationError:
