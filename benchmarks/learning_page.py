@@ -91,15 +91,31 @@ def write_page() -> Path:
     """docs/learning.md and its figures from what is stored. What was not measured is listed as that."""
     measured = {name: found for name, task in TASKS.items() if (found := stored(task)) is not None}
     parts = [_HEAD.format(seeds=len(SEEDS), source=source())]
-    # One line for each machine and set of versions; the load before a start says nothing where runs share the cores.
-    machines = {json.dumps(found["machine"]["versions"]): found["machine"] for found in measured.values()}
-    parts += [machine_words(one) for one in machines.values()]
+    parts += _machines(measured)
     if measured:
         parts.append(_results(measured))
     parts.append(_not_run(measured))
     parts += ["## Each run, with its hyperparameters", *(_details(TASKS[name], measured[name]) for name in measured)]
     PAGE.write_text("\n\n".join(parts) + "\n")
     return PAGE
+
+
+def _machines(measured: dict[str, dict[str, Any]]) -> list[str]:
+    """One line for each machine, day and set of versions, with the runs that are of it."""
+    runs: dict[str, list[str]] = {}
+    machines: dict[str, dict[str, Any]] = {}
+    for name, found in measured.items():
+        machine = found["machine"]
+        key = json.dumps([machine["cpu"], machine["date"], machine["versions"]])
+        machines.setdefault(key, machine)
+        runs.setdefault(key, []).append(title_of(TASKS[name]))
+    most = max(runs, key=lambda key: len(runs[key]), default="")
+    return [
+        f"{'All others' if key == most and len(runs) > 1 else ', '.join(runs[key])}: {machine_words(machine)}"
+        if len(runs) > 1
+        else machine_words(machine)
+        for key, machine in sorted(machines.items(), key=lambda pair: pair[0] == most)
+    ]
 
 
 _HEAD = """# Proof of learning

@@ -1,4 +1,4 @@
-"""Tune PPO on Pendulum, a continuous task, around the published configuration: half an hour on two cores.
+"""Tune PPO on Pendulum, a continuous task, around the published configuration: minutes on two cores.
 
 python experiments/pendulum_ppo.py
 python experiments/pendulum_ppo.py --trials 2 --seeds 2 --env-steps 20000

@@ -32,7 +32,7 @@ LAYERS: list[set[str]] = [
 UPWARD = {("algorithms.spec", "trainable")}
 MAY_IMPORT = {
     "ray": ("execution.remote", "trainable", "sweep", "tracking"),
-    "mlflow": ("tracking", "report"),
+    "mlflow": ("tracking",),
 }
 
 

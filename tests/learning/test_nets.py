@@ -77,3 +77,36 @@ def test_building_networks_leaves_the_global_random_state_alone() -> None:
     torch.manual_seed(0)
     small_trial([3, 5])._training_step()
     assert torch.equal(torch.rand(3), expected)
+
+
+class Tied(torch.nn.Module):
+    """One matrix in two places, and a head that fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(3, 3, bias=False), torch.nn.Linear(3, 3, bias=False)
+        self.second.weight = self.first.weight
+
+    def forward(self, obs: Tensor) -> Tensor:
+        return self.second(self.first(obs))
+
+    def broken(self, obs: Tensor) -> Tensor:
+        raise ArithmeticError("lost")
+
+
+def test_a_tied_parameter_is_replaced_wherever_it_is_used() -> None:
+    model, twice = Tied(), {"first.weight": 2.0 * torch.eye(3)}
+    bound = Nets.of_one_seed(model, twice).online
+    assert torch.equal(bound(torch.ones(3)), 4.0 * torch.ones(3))
+    expected = torch.func.functional_call(model, twice, (torch.ones(3),))
+    assert torch.equal(bound(torch.ones(3)), expected)
+
+
+def test_a_model_has_its_own_parameters_again_also_after_an_error() -> None:
+    model = Tied()
+    own = model.first.weight
+    bound = Nets.of_one_seed(model, {"first.weight": torch.zeros(3, 3)}).online
+    with pytest.raises(ArithmeticError):
+        bound.broken(torch.ones(3))
+    assert model.first.weight is own
+    assert model.second.weight is own

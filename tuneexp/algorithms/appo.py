@@ -33,7 +33,8 @@ from tuneexp.rl.schedules import PositiveScheduledFloat
 
 
 class APPOConfig(OffPolicyActorCriticConfig):
-    """Rollouts, step sizes and clipping are PPO's published ones for CartPole (RL Zoo), the entropy bonus is RLlib's.
+    """Rollouts and step sizes are PPO's published ones for CartPole (RL Zoo), clipping is their first value, and the
+    entropy bonus is RLlib's.
 
     Passes over each rollout take the place of IMPACT's circular buffer, which gives each batch out several times."""
 

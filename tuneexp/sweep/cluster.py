@@ -180,7 +180,6 @@ def _start(cpus: int, gpus: bool, address: str | None, verbose: bool) -> None:
             lines = " ".join(str(error).split())
             raise UserError(f"the cluster at {address!r} has other versions than this machine: {lines[:300]}") from None
         return
-    # As many workers start at once as there are CPUs, and each loads torch.
     start_local(cpus, gpus, object_store_memory=_OBJECT_STORE_BYTES, **common)
 
 

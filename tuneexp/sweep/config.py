@@ -45,7 +45,7 @@ class SweepConfig(Config):
     objective: dict[str, Any] = Field(
         default_factory=dict, description="how a trial's score is made of its evaluations"
     )
-    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile of the gradient function")
+    compile: Literal["auto", "on", "off"] = Field("auto", description="ahead-of-time compilation of training")
     device: Device = Field("cpu", description=DEVICE_HELP)
     scheduler: str = Field("asha", description="who stops trials early")
     searcher: str = Field("tpe", description="who suggests hyperparameters")
