@@ -33,15 +33,20 @@ class _FailsOnce(Wrapper[Any, Any, Any, Any]):
         raise NotImplementedError
 
 
-class Raises(_FailsOnce):
+class Breaks(_FailsOnce):
+    """The first raises and leaves a flag for the next, which returns NaN."""
+
+    def __init__(self, flag: str) -> None:
+        super().__init__(flag)
+        self.raised = Path(f"{flag}-raised")
+
     def fail(self, step: Any) -> Any:
+        if self.raised.exists():
+            observation, *rest = step
+            return np.full_like(observation, np.nan), *rest
+        self.raised.touch()
+        self.flag.touch()
         raise ValueError("the pole broke")
-
-
-class ReturnsNaN(_FailsOnce):
-    def fail(self, step: Any) -> Any:
-        observation, *rest = step
-        return np.full_like(observation, np.nan), *rest
 
 
 class TakesTheWorkerDown(_FailsOnce):

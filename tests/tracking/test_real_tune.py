@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -137,92 +132,3 @@ def test_trials_that_a_time_limit_stops_are_ended_too(tmp_path: Path, store: Sto
     assert callback.finish([], None, None, PATIENCE_S) is None
     run = store.trials()[1]
     assert (run.data.tags["outcome"], run.info.status) == ("timeout", "KILLED")
-
-
-DRIVER = """
-import sys, tempfile, time
-import ray
-from pathlib import Path
-from ray import tune
-from tests.tracking.helpers import make_callback, make_result
-from tests.tracking.test_real_tune import param_space
-
-storage, resume = Path(sys.argv[1]), sys.argv[2] == "resume"
-
-class Slow(tune.Trainable):
-    def setup(self, config):
-        self.env_steps = 0
-    def step(self):
-        time.sleep(0.1)
-        self.env_steps += 50
-        return make_result(self.env_steps, float(self.env_steps))
-    def save_checkpoint(self, folder):
-        Path(folder, "steps").write_text(str(self.env_steps))
-    def load_checkpoint(self, folder):
-        self.env_steps = int(Path(folder, "steps").read_text())
-
-callback = make_callback(storage)
-ray.init(address="local", num_cpus=2, num_gpus=0, include_dashboard=False, object_store_memory=100 * 2**20,
-         log_to_driver=False, logging_level="ERROR", _temp_dir=sys.argv[3])
-if resume:
-    tuner = tune.Tuner.restore(str(storage / "first"), Slow, resume_unfinished=True)
-else:
-    tuner = tune.Tuner(Slow, param_space=param_space([1, 2, 3]), tune_config=tune.TuneConfig(max_concurrent_trials=2),
-        run_config=tune.RunConfig(name="first", storage_path=str(storage), callbacks=[callback], verbose=0,
-            # All are kept: Tune may drop one that its last snapshot still names, which is not what is asked here.
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=4)))
-tuner.fit()
-print(callback.finish([], 1, None, 60.0))
-ray.shutdown()
-"""
-
-
-def start_driver(storage: Path, temporary: str, mode: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "TUNE_GLOBAL_CHECKPOINT_S": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(DRIVER), str(storage), mode, temporary],
-        env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_sigkill_of_tune_and_all_its_workers_then_restore_gives_one_run_per_trial(
-    tmp_path: Path, store: Store, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    import shutil
-    import tempfile
-
-    temporary = tempfile.mkdtemp(prefix="tx-")
-    try:
-        driver = start_driver(tmp_path, temporary, "start")
-        try:
-            wait_for_steps(store, trial=1, env_steps=600)
-        finally:
-            os.killpg(driver.pid, signal.SIGKILL)  # the driver, its workers, the delivering process
-            driver.communicate()
-        # Whatever stood in MLflow at that moment, the runs that Tune's snapshot knows go on.
-        before = {number: run.info.run_id for number, run in store.trials().items()}
-        assert before
-        driver = start_driver(tmp_path, tempfile.mkdtemp(prefix="tx-", dir=temporary), "resume")
-        output, _ = driver.communicate(timeout=200)
-        assert driver.returncode == 0
-        assert output.strip().endswith("None")
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    runs = store.trials()
-    assert set(runs) == {1, 2, 3}
-    assert all(store.steps(run) == list(range(50, BUDGET_ENV_STEPS + 1, 50)) for run in runs.values())
-    assert {run.info.status for run in store.runs()} == {"FINISHED"}
-    assert len(store.parents()) == 1
-    assert {number: runs[number].info.run_id for number in before} == before
-
-
-def wait_for_steps(store: Store, trial: int, env_steps: int) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        runs = store.trials()
-        if trial in runs and max(store.steps(runs[trial]), default=0) >= env_steps:
-            return
-        time.sleep(0.2)
-    raise AssertionError("the sweep did not get that far")

@@ -5,6 +5,7 @@ loads the algorithm and the environment."""
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -12,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import GetTimeoutError, RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import tuneexp
 from tuneexp.errors import UserError
 from tuneexp.sweep.place import Place
 from tuneexp.sweep.resources import Resources
+
+log = logging.getLogger(__name__)
 
 # A node may have to load torch from a slow disk first.
 ANSWER_LIMIT_S = 120.0
@@ -82,7 +85,11 @@ def _ask(
     deadline = time.monotonic() + limit_s
     found = []
     for node in nodes:
-        said = _said(refs[node.node_id], max(0.0, deadline - time.monotonic()), limit_s)
+        try:
+            said = _said(refs[node.node_id], max(0.0, deadline - time.monotonic()), limit_s)
+        except TaskUnschedulableError:
+            log.warning("node %s has left the cluster, which hasn't noticed yet", node.name)
+            continue
         said = said or _unseen_by_driver(place, mark, node)
         if said is not None:
             found.append((node, said))
@@ -90,12 +97,15 @@ def _ask(
 
 
 def _said(answer: Any, wait_s: float, limit_s: float) -> str | None:
+    """Raises `TaskUnschedulableError` where the node is gone: a task without demands is refused by nothing else."""
     try:
         said: str | None = ray.get(answer, timeout=wait_s)
         return said
     except GetTimeoutError:
         ray.cancel(answer, force=True)
         return f"no answer in {limit_s:.0f} s; take it out of the cluster, or look at its logs"
+    except TaskUnschedulableError:
+        raise
     except (RayError, ImportError) as error:
         lines = str(error).strip().splitlines()
         reason = lines[-1][:200] if lines else type(error).__name__
