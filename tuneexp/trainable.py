@@ -16,7 +16,7 @@ from tuneexp.algorithms.registry import address_of, load_spec, source_changed, s
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
 from tuneexp.algorithms.spec import TrainableSpec
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.trial import Trial, build_trial
+from tuneexp.trial import MultiAgentTrial, Trial, build_trial
 from tuneexp.trial.resources import bundles_of
 from tuneexp.trial_config import TrialConfig
 
@@ -158,9 +158,13 @@ def evaluate_checkpoint(folder: str | Path, episodes: int = 20, seed: int = 10_0
     trial = trial_from_checkpoint(folder, learns=False)
     returns = trial.evaluate(episodes, seed)
     trial.close()
+    if isinstance(trial, MultiAgentTrial):  # NaN where a policy that is judged doesn't play
+        mean, std = np.nanmean, np.nanstd
+    else:
+        mean, std = np.mean, np.std
     return {
         "episodes": episodes,
-        "return_mean": float(np.nanmean(returns)),
-        "return_std": float(np.nanstd(returns)),
-        "return_per_seed": np.nanmean(returns, axis=1).tolist(),
+        "return_mean": float(mean(returns)),
+        "return_std": float(std(returns)),
+        "return_per_seed": mean(returns, axis=1).tolist(),
     }

@@ -20,7 +20,7 @@ class ThreadedLearners:
     """`build` is called for each share, as in `RemoteLearners`."""
 
     def __init__(self, build: remote.BuildLearner, plan: Plan, n_gpus: float, first_bundle: int) -> None:
-        self.restarts, self.plan = 0, plan
+        self.restarts, self.plan, self.first_bundle = 0, plan, first_bundle
         built = [build(share) for share in plan.shares]
         self.learners, self.compiled = [learner for learner, _ in built], all(compiled for _, compiled in built)
         self._barrier = threading.Barrier(len(built), timeout=20)

@@ -169,6 +169,7 @@ def test_evaluating_a_checkpoint_takes_no_learners_and_no_gpu(
     threaded_learners: list[ThreadedLearners], tmp_path: Path
 ) -> None:
     trial = small_trial([0], num_learners=2)
+    assert threaded_learners[0].first_bundle == 1  # after that of the trial, as it has no runners
     state = trial.state_dict()
     checkpoint.write(tmp_path / "saved", {**state, "config": {**state["config"], "device": "cuda"}})
     threaded_learners.clear()

@@ -253,6 +253,8 @@ def test_an_objective_counts_the_episodes_in_which_its_policy_plays() -> None:
     result = trial.advance()
     assert result["objective"] == result["policy/other/return_mean"]
     assert np.isnan(trial.evaluate(4, 0)).tolist() == [[True, False, True, False]] * 2
+    with pytest.raises(UserError, match="larger number of episodes"):
+        trial.evaluate(1, 0)
     config = trial.config.model_copy(update={"evaluation": EvaluationConfig(episodes=1, final_episodes=4)})
     with pytest.raises(UserError, match=r"other, whose returns .* first 1 environment.*\n.*larger evaluation episodes"):
         MultiAgentTrial(spec, config)

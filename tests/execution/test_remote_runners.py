@@ -23,6 +23,7 @@ from tests.small import parameters_of, same, small_trial
 from tuneexp import checkpoint
 from tuneexp.algorithms.dqn import DQN
 from tuneexp.errors import EnvironmentFault, RunnerLost, UserError
+from tuneexp.execution.remote import runners
 from tuneexp.execution.remote.placement import in_bundle
 from tuneexp.testing.subject import differences
 from tuneexp.trainable import trial_from_checkpoint
@@ -209,10 +210,12 @@ def test_what_an_environment_raises_is_told_as_if_it_were_here_also_while_anothe
 
 
 def test_evaluating_a_checkpoint_starts_no_runners_and_one_after_a_death_holds_no_lost_episode(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = set(runner_pids())
+    before, bundles = set(runner_pids()), []
+    monkeypatch.setattr(runners, "in_bundle", lambda index, takes: bundles.append((index, takes)) or {})
     trial = remote_trial(2)
+    assert bundles == [(1, {"CPU": 0.1}), (2, {"CPU": 0.1})]
     trial._training_step()
     checkpoint.write(tmp_path, trial.state_dict())
     here = set(runner_pids())

@@ -100,6 +100,12 @@ def test_searched_runners_and_learners_are_counted_together(tmp_path: Path, monk
     assert sorted(map(len, trials_of(asked(tmp_path, space=space).space))) == [1, 3, 5]
 
 
+def test_what_is_searched_only_without_others_is_not_counted_beside_them(tmp_path: Path) -> None:
+    space = {"num_learners": {"choice": [0, 1]}, "num_env_runners": {"choice": [0, 1], "when": {"num_learners": 0}}}
+    sweep = asked(tmp_path, space=space, fixed={"num_cpus_per_env_runner": 0.1})
+    assert max(map(len, trials_of(sweep.space))) == 2
+
+
 def test_runners_that_fit_only_with_what_is_suggested_beside_them_are_counted(tmp_path: Path) -> None:
     """Eight environments, the default, can't be shared out among three."""
     space = {"n_envs": {"choice": [9, 12]}, "num_env_runners": {"choice": [0, 3]}}

@@ -63,14 +63,19 @@ def fitted_to_cluster(config: SweepConfig, folder: SweepFolder, space: SearchSpa
     """`config` with its number of trials at once, where Ray is there. UserError for a trial that no node can run, and
     for a node that can't see what a trial needs."""
     ray.ready()
-    from tuneexp.sweep.nodes import alive_nodes, may_grow, refuse_blind_nodes
+    from tuneexp.sweep.nodes import Node, alive_nodes, may_grow, refuse_blind_nodes
 
-    nodes, asked = alive_nodes(), trials_of(space)
-    there = [node.resources for node in nodes]
-    if not may_grow():
-        for bundles in asked:
+    asked = trials_of(space)
+
+    def refuse_too_large(nodes: Sequence[Node]) -> list[Resources]:
+        there = [node.resources for node in nodes]
+        for bundles in () if may_grow() else asked:
             refuse_unmeetable(bundles, there)
-    refuse_blind_nodes(nodes, place_of(folder, config.checkpoints), trial_config(config))
+        return there
+
+    nodes = alive_nodes()
+    refuse_too_large(nodes)  # sooner than nodes answer
+    there = refuse_too_large(refuse_blind_nodes(nodes, place_of(folder, config.checkpoints), trial_config(config)))
     return _with_concurrency(config, max(1, _all_at_once(asked, there, config.trials)))
 
 

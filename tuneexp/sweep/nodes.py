@@ -51,17 +51,18 @@ def may_grow() -> bool:
 
 def refuse_blind_nodes(
     nodes: Sequence[Node], place: Place, trial: Mapping[str, Any], limit_s: float = ANSWER_LIMIT_S
-) -> None:
-    """UserError that names the node where a trial could not run, and why. The driver's own node is the yardstick."""
+) -> list[Node]:
+    """UserError that names the node where a trial could not run, and why. The driver's own node is the yardstick.
+    Returns the nodes without those that have left the cluster meanwhile."""
     own = ray.get_runtime_context().get_node_id()
     others = [node for node in nodes if node.node_id != own]
     if not others:
-        return
+        return list(nodes)
     mark = f".seen-{uuid.uuid4().hex[:12]}"
     place.make()
     place.write(mark, mark.encode())
     try:
-        complaints = _ask(others, place, mark, dict(trial), limit_s)
+        complaints, gone = _ask(others, place, mark, dict(trial), limit_s)
     finally:
         place.remove(mark)
         for node in others:
@@ -69,11 +70,13 @@ def refuse_blind_nodes(
     if complaints:
         more = f" (and {len(complaints) - 1} more nodes)" if len(complaints) > 1 else ""
         raise UserError(f"node {complaints[0][0].name}{more}: {complaints[0][1]}")
+    return [node for node in nodes if node not in gone]
 
 
 def _ask(
     nodes: Sequence[Node], place: Place, mark: str, trial: dict[str, Any], limit_s: float
-) -> list[tuple[Node, str]]:
+) -> tuple[list[tuple[Node, str]], list[Node]]:
+    """Nodes with what they complain of, and nodes that are gone."""
     look = ray.remote(num_cpus=0, max_retries=0)(complaint)
     here = NodeAffinitySchedulingStrategy
     refs = {
@@ -83,17 +86,18 @@ def _ask(
         for node in nodes
     }
     deadline = time.monotonic() + limit_s
-    found = []
+    found, gone = [], []
     for node in nodes:
         try:
             said = _said(refs[node.node_id], max(0.0, deadline - time.monotonic()), limit_s)
         except TaskUnschedulableError:
             log.warning("node %s has left the cluster, which hasn't noticed yet", node.name)
+            gone.append(node)
             continue
         said = said or _unseen_by_driver(place, mark, node)
         if said is not None:
             found.append((node, said))
-    return found
+    return found, gone
 
 
 def _said(answer: Any, wait_s: float, limit_s: float) -> str | None:

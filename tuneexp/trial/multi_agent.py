@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,10 @@ class MultiAgentTrial(Trial):
         self._agents = self._source.agents()
         self.env_name = self._source.name
         self._judged = self._objective_policies()
-        self._check_judged_are_evaluated()
-        envs = self._environments(self.cfg.n_envs, config.seeds, list(spec.policies), spec.scripts)
+        self._check_judged(config.evaluation.episodes, "evaluation episodes")
+        self._check_judged(config.evaluation.final_episodes, "evaluation final_episodes")
+        assignment = self._assignment(self.cfg.n_envs)
+        envs = MultiAgentEnvs(self._source, self._agents, assignment, list(spec.policies), config.seeds, spec.scripts)
         try:
             self.participants = {
                 name: self._participant(name, envs) for name in spec.policies if name not in spec.scripts
@@ -57,11 +59,8 @@ class MultiAgentTrial(Trial):
             raise
         self._unit = math.gcd(*(one.rollout_steps for one in self.trained.values()))
 
-    def _environments(
-        self, n_envs: int, seeds: list[int], policies: list[str], scripts: Mapping[str, Any]
-    ) -> MultiAgentEnvs:
-        assignment = self.spec.assignment(list(self._agents), n_envs)
-        return MultiAgentEnvs(self._source, self._agents, assignment, policies, seeds, scripts)
+    def _assignment(self, n_envs: int) -> list[dict[str, str]]:
+        return self.spec.assignment(list(self._agents), n_envs)
 
     def _participant(self, name: str, envs: MultiAgentEnvs) -> Participant:
         policy = self.spec.policies[name]
@@ -115,6 +114,7 @@ class MultiAgentTrial(Trial):
     def evaluate(self, episodes: int, seed: int) -> np.ndarray:
         """Returns of the policies that count for the objective, their mean, [S, episodes]; NaN in an episode in which
         none of them has an agent."""
+        self._check_judged(episodes, "number of episodes")
         return self._judge(self.evaluate_policies(episodes, seed))
 
     def _judge(self, returns: Returns) -> np.ndarray:
@@ -125,10 +125,12 @@ class MultiAgentTrial(Trial):
     def evaluate_policies(self, episodes: int, seed: int) -> Returns:
         """Policy -> returns of its agents in environments of their own, [S, episodes]; all act deterministically, and
         those that `evaluated_against` names by their scripts. NaN in an environment where a policy has no agent."""
-        present, seeds = self._present(episodes), self.config.seeds
+        assignment, seeds = self._assignment(episodes), self.config.seeds
+        present = _policies_in(assignment)
         scripts = {name: script for name, script in self.spec.evaluation_scripts.items() if name in present}
-        envs = self._environments(episodes, [seed] * len(seeds), present, scripts)
         runners = {name: self.participants[name].runner for name in present if name not in scripts}
+        policies = [name for name in self.spec.policies if name in present]
+        envs = MultiAgentEnvs(self._source, self._agents, assignment, policies, [seed] * len(seeds), scripts)
         try:
             returns = evaluate_jointly(runners, envs)
         finally:
@@ -136,20 +138,13 @@ class MultiAgentTrial(Trial):
         nowhere = np.full((len(seeds), episodes), np.nan)
         return {name: returns.get(name, nowhere) for name in self.spec.policies}
 
-    def _present(self, n_envs: int) -> list[str]:
-        """Policies that have an agent in the first so many environments: a mapping may go by their index."""
-        mapped = {name for of in self.spec.assignment(list(self._agents), n_envs) for name in of.values()}
-        return [name for name in self.spec.policies if name in mapped]
-
-    def _check_judged_are_evaluated(self) -> None:
-        for field in ("episodes", "final_episodes"):
-            episodes = getattr(self.config.evaluation, field)
-            if not set(self._judged) & set(self._present(episodes)):
-                raise UserError(
-                    f"{' and '.join(self._judged)}, whose returns are the objective, have no agent in the first "
-                    f"{episodes} environment(s) by the policy mapping\n"
-                    f"write a larger evaluation {field}, or another objective_policy"
-                )
+    def _check_judged(self, episodes: int, what: str) -> None:
+        """A mapping may go by the index of the environment, and an evaluation has as many as it has episodes."""
+        if not _policies_in(self._assignment(episodes)).intersection(self._judged):
+            raise UserError(
+                f"{' and '.join(self._judged)}, whose returns are the objective, have no agent in the first "
+                f"{episodes} environment(s) by the policy mapping\nwrite a larger {what}, or another objective_policy"
+            )
 
     def _metrics(self, returns: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
         failed = self._failed()
@@ -208,3 +203,7 @@ class MultiAgentTrial(Trial):
     def _build_programs(self, mode: CompileMode) -> None:
         for one in self.participants.values():
             one.build_programs(mode)
+
+
+def _policies_in(assignment: Sequence[Mapping[str, str]]) -> set[str]:
+    return {policy for of in assignment for policy in of.values()}

@@ -19,7 +19,7 @@ from tuneexp.sweep.space.binding import Binding, overlap, written_over
 from tuneexp.sweep.space.dimensions import Values
 from tuneexp.sweep.space.parsing import Dimension, flat, nested, parse_entries
 from tuneexp.sweep.space.rehearsal import rehearse
-from tuneexp.sweep.space.walk import InfeasiblePoint, check_conditions, check_constraints, ordered, walk
+from tuneexp.sweep.space.walk import InfeasiblePoint, active_part, check_conditions, check_constraints, ordered, walk
 from tuneexp.sweep.space.yaml import load_yaml_mapping
 
 if TYPE_CHECKING:
@@ -164,7 +164,9 @@ class SearchSpace:
         """The same of these names alone, all bounds with all others: what counts is what they make between them. And
         some whole suggestions, for bounds that fit only what else is suggested with them."""
         varied = {name: list(d.values.probes()) for name, d in self.dimensions.items() if name in names}
-        yield from self._moved(dict(zip(varied, values, strict=True)) for values in product(*varied.values()))
+        moves = (dict(zip(varied, values, strict=True)) for values in product(*varied.values()))
+        known = {name: value for name, value in self._background().items() if name not in self.dimensions}
+        yield from self._moved(active_part(self._order, known, move) for move in moves)
         yield from self._moved(self._rehearsed)
 
     def _moved(self, moves: Iterable[Mapping[str, Any]]) -> Iterator[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tuneexp.config import AtMost, is_number
@@ -77,6 +78,18 @@ def is_active(dimension: Dimension, chosen: Mapping[str, Any], known: Mapping[st
     """A condition on a dimension that is itself not active does not hold."""
     visible = {**known, **chosen}
     return all(name in visible and is_one_of(visible[name], allowed) for name, allowed in dimension.when.items())
+
+
+def active_part(order: Sequence[Dimension], known: Mapping[str, Any], move: Mapping[str, Any]) -> dict[str, Any]:
+    """`move`, values of some dimensions, without those that are not searched beside the others. What is searched and no
+    part of it may be as a condition wants it. known: as in `is_active`."""
+    searched = {dimension.name for dimension in order}
+    kept: dict[str, Any] = {}
+    for dimension in order:
+        told = {name: allowed for name, allowed in dimension.when.items() if name in move or name not in searched}
+        if dimension.name in move and is_active(replace(dimension, when=told), kept, known):
+            kept[dimension.name] = move[dimension.name]
+    return kept
 
 
 def extents_of(dimensions: Iterable[Dimension], background: Mapping[str, Any]) -> Extents:
