@@ -36,7 +36,7 @@ def solves(subject: Subject, probe: type[Probe]) -> None:
             if before is None and shortfall is None:
                 break
         require(trial.learner.n_updates, "nothing was learned: no update within the budget")
-        require(shortfall is None, shortfall)
+        require(shortfall is None, str(shortfall))
     finally:
         trial.close()
 

@@ -26,7 +26,7 @@ class Broken(AssertionError):
     """A fact that doesn't hold, in one or two lines."""
 
 
-def require(holds: Any, broken: str | None) -> None:
+def require(holds: Any, broken: str) -> None:
     """An `assert` that stays under `python -O` and that explains itself where pytest doesn't rewrite it."""
     if not holds:
         raise Broken(broken)

@@ -126,11 +126,10 @@ class MultiAgentTrial(Trial):
         """Policy -> returns of its agents in environments of their own, [S, episodes]; all act deterministically, and
         those that `evaluated_against` names by their scripts. NaN in an environment where a policy has no agent."""
         assignment, seeds = self._assignment(episodes), self.config.seeds
-        present = _policies_in(assignment)
+        present = [name for name in self.spec.policies if name in _policies_in(assignment)]
         scripts = {name: script for name, script in self.spec.evaluation_scripts.items() if name in present}
         runners = {name: self.participants[name].runner for name in present if name not in scripts}
-        policies = [name for name in self.spec.policies if name in present]
-        envs = MultiAgentEnvs(self._source, self._agents, assignment, policies, [seed] * len(seeds), scripts)
+        envs = MultiAgentEnvs(self._source, self._agents, assignment, present, [seed] * len(seeds), scripts)
         try:
             returns = evaluate_jointly(runners, envs)
         finally:

@@ -87,7 +87,7 @@ class RemoteLearners:
     """`build` is called in each process. Raises `UserError` for what can't be sent there or has no room in the cluster,
     and `LearnerLost` where learners die more than `MOST_RESTARTS` times."""
 
-    def __init__(self, build: BuildLearner, plan: Plan, n_gpus: float, first_bundle: int = 1) -> None:
+    def __init__(self, build: BuildLearner, plan: Plan, n_gpus: float, first_bundle: int) -> None:
         """first_bundle: of those that Tune reserves, which is the first learner's."""
         self._plan, self._n_gpus, self._first_bundle, self.restarts = plan, n_gpus, first_bundle, 0
         self._actors: list[Any] = []
@@ -109,8 +109,8 @@ class RemoteLearners:
             self.compiled = all(ray.get(started, timeout=START_LIMIT_S))
         except GetTimeoutError:
             self.close()
-            error = LearnerLost if self.restarts else UserError  # there was room for them at first
-            raise error(
+            kind = LearnerLost if self.restarts else UserError  # there was room for them at first
+            raise kind(
                 f"{len(self._plan.shares)} learners didn't start within {START_LIMIT_S:.0f} s: no room for them in the "
                 "cluster, or a node that the first one can't reach; write a smaller num_learners"
             ) from None

@@ -167,7 +167,8 @@ class SearchSpace:
         moves = (dict(zip(varied, values, strict=True)) for values in product(*varied.values()))
         known = {name: value for name, value in self._background().items() if name not in self.dimensions}
         yield from self._moved(active_part(self._order, known, move) for move in moves)
-        yield from self._moved(self._rehearsed)
+        distinct = {tuple(point.get(name) for name in names): point for point in self._rehearsed}
+        yield from self._moved(distinct.values())
 
     def _moved(self, moves: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
         assert self._binding is not None
