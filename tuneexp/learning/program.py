@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from tuneexp.learning.filelock import locked
+from tuneexp.locks import LockError, locked
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def compile_graphs(graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence
             except CannotCompile:  # a damaged package, which is gone now
                 _compile_missing(graphs, examples, keys)
                 return [_load(folder / f"{key}.pt2") for key in keys]
-    except OSError as error:
+    except (OSError, LockError) as error:
         raise CannotCompile(f"the cache {folder} can't be used: {error}; name another in TUNEEXP_CACHE") from None
 
 

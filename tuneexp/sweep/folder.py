@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from os import replace
 from pathlib import Path
 from typing import Any
 
 from tuneexp.errors import UserError
+from tuneexp.locks import LockHeld, locked
 
 # Taken by what lies beside the sweeps in a storage folder.
 RESERVED_NAMES = frozenset({"mlartifacts", "mlruns", "mlflow.db"})
@@ -52,6 +52,10 @@ class SweepFolder:
     def study_file(self) -> Path:
         return self.path / "optuna.journal"
 
+    @property
+    def lock_file(self) -> Path:
+        return self.path / ".lock"
+
     def exists(self) -> bool:
         return self.config_file.is_file()
 
@@ -59,18 +63,14 @@ class SweepFolder:
     def lock(self) -> Iterator[None]:
         """Hold the sweep; UserError where another process does. The kernel drops the lock with the process."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("a+") as file:
+        with ExitStack() as held:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
+                held.enter_context(locked(self.lock_file, wait=False))
+            except LockHeld as error:
                 raise UserError(
-                    f"sweep {self.name!r} is running in process {file.read().strip() or '?'}; "
+                    f"sweep {self.name!r} is running in process {error.holder or '?'}; "
                     f"wait for it, or stop it and write: tuneexp resume {self.name} --storage {self.storage}"
                 ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
             yield
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import pickle
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.errors import TuneexpError, UserError
+from tuneexp.locks import is_held
 from tuneexp.sweep import snapshot
 from tuneexp.sweep.config import SweepConfig, read_config
 from tuneexp.sweep.folder import SweepFolder, sweep_folder
@@ -69,18 +69,7 @@ def all_trials_ended(config: SweepConfig, folder: SweepFolder) -> bool:
 def state_of(config: SweepConfig, folder: SweepFolder) -> str:
     if all_trials_ended(config, folder):
         return "finished"
-    return "running" if is_locked(folder) else "interrupted"
-
-
-def is_locked(folder: SweepFolder) -> bool:
-    try:
-        with (folder.path / ".lock").open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
+    return "running" if is_held(folder.lock_file) else "interrupted"
 
 
 def list_sweeps(storage: str | Path = "runs") -> list[dict[str, Any]]:

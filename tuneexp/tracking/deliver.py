@@ -10,7 +10,6 @@ deliver what is left and end. Whatever it was doing when it dies, another one do
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tuneexp.locks import locked
 from tuneexp.tracking.outbox import Outbox, Position, Record, load_position, outbox_folder, save_position
 from tuneexp.tracking.store import artifact_root, open_client, shown_uri, tracking_uri
 
@@ -153,23 +153,15 @@ def _follow_stdin(finish: threading.Event) -> None:
     os._exit(3)  # the driver is gone: what is left is delivered by `tuneexp resume`
 
 
-def _wait_for_turn(sweep_folder: Path) -> Any:
-    """One process delivers a sweep at a time. The kernel frees the lock of one that is killed."""
-    handle = (outbox_folder(sweep_folder) / "delivery.lock").open("a")
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    return handle
-
-
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     folder = Path(sys.argv[1]).resolve()
     finish = threading.Event()
     threading.Thread(target=_follow_stdin, args=(finish,), daemon=True).start()
-    lock = _wait_for_turn(folder)
-    import mlflow.tracking  # noqa: F401  while there is nothing to deliver yet
+    with locked(outbox_folder(folder) / "delivery.lock"):  # one process delivers a sweep at a time
+        import mlflow.tracking  # noqa: F401  while there is nothing to deliver yet
 
-    deliver(Delivery(folder), finish)
-    lock.close()
+        deliver(Delivery(folder), finish)
     os._exit(0)  # without waiting for threads that MLflow may have started
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tuneexp.errors import UserError
-from tuneexp.learning.filelock import locked
+from tuneexp.locks import locked
 
 _DATABASE = re.compile(r"^(sqlite|postgresql|mysql|mssql)(\+\w+)?:")
 
