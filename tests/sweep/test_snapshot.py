@@ -120,7 +120,7 @@ def test_one_process_at_a_time(folder: SweepFolder) -> None:
         pass
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "mlflow.db", "mlartifacts", "-x", "x" * 200, "a b"])
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "-x", "x" * 129, "a b", "a\n", "é"])
 def test_a_name_that_is_no_plain_folder_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="letters, digits"):
         sweep_folder(name, tmp_path)

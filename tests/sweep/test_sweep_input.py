@@ -107,6 +107,39 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert mine.exists()
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlflow.db-journal", "mlflow.lock", "MLflow.DB", "mlflow",
+     "mlartifacts", "MlArtifacts", "mlruns", "train", "tuneexp.json", "first."],
+)  # fmt: skip
+def test_names_that_the_storage_folder_needs_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="reserved; write another --name"):
+        asked(tmp_path, name=name)
+
+
+def test_a_name_that_a_file_or_a_link_has_is_refused_and_both_stay(tmp_path: Path) -> None:
+    storage = tmp_path / "runs"
+    storage.mkdir()
+    (storage / "file").write_text("mine")
+    (storage / "link").symlink_to(storage)
+    (storage / "dangling").symlink_to(tmp_path / "none")
+    for name, message in (("file", "something else"), ("link", "symbolic link"), ("dangling", "symbolic link")):
+        with pytest.raises(UserError, match=message):
+            asked(tmp_path, name=name)
+        with pytest.raises(UserError, match="there is no sweep"):
+            load_sweep(name, storage)
+    assert (storage / "file").read_text() == "mine"
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_name_that_becomes_a_file_before_the_start_is_refused(tmp_path: Path) -> None:
+    sweep = asked(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "s").touch()
+    with pytest.raises(UserError, match="can't be made"):
+        sweep.run()
+
+
 def test_a_sweep_that_does_not_exist_leaves_no_folder(tmp_path: Path) -> None:
     for open_it in (resume, load_sweep, load_config, load_study):
         with pytest.raises(UserError, match="there is no sweep 'nope'"):

@@ -73,7 +73,7 @@ def read_config(folder: SweepFolder) -> SweepConfig:
     """Raises UserError for a sweep that does not exist, or was written by a newer version."""
     try:
         values = json.loads(folder.config_file.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         match = nearest(folder.name, [path.parent.name for path in folder.storage.glob("*/sweep.json")])
         advice = f"did you mean {match!r}?" if match else f"see: tuneexp list --storage {folder.storage}"
         raise UserError(f"there is no sweep {folder.name!r} in {folder.storage}; {advice}") from None

@@ -16,9 +16,10 @@ from typing import Any
 from tuneexp.errors import UserError
 from tuneexp.locks import LockHeld, locked
 
-# Taken by what lies beside the sweeps in a storage folder.
-RESERVED_NAMES = frozenset({"mlartifacts", "mlruns", "mlflow.db"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# Taken by what lies beside the sweeps in a storage folder: MLflow's database with its side files (-wal, -journal) and
+# its lock, the runs of `tuneexp train`. Some file systems take upper and lower case for the same.
+_RESERVED = re.compile(r"(mlflow|tuneexp)([.].*)?|mlartifacts|mlruns|train", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,10 @@ class SweepFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the sweep; UserError where another process does. The kernel drops the lock with the process."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{self.path} can't be made ({error.strerror}); choose another --name") from None
         with ExitStack() as held:
             try:
                 held.enter_context(locked(self.lock_file, wait=False))
@@ -76,11 +80,46 @@ class SweepFolder:
 
 def sweep_folder(name: str, storage: str | Path) -> SweepFolder:
     """The folder of sweep `name`; raises UserError for a name that is no plain folder name."""
-    if not _NAME.fullmatch(name) or name in RESERVED_NAMES:
+    if not _NAME.fullmatch(name):
         raise UserError(
             f"sweep name {name!r} can't be a folder here; write letters, digits, '.', '_' and '-', such as 'first'"
         )
     return SweepFolder(Path(storage).expanduser().absolute() / name)
+
+
+def new_sweep_folder(name: str, storage: str | Path) -> SweepFolder:
+    """The folder of a sweep that is about to start; raises UserError for a name that is taken or would break later."""
+    folder = sweep_folder(name, storage)
+    if _RESERVED.fullmatch(name) or name.endswith("."):  # SMB drops a dot at the end
+        raise UserError(f"sweep name {name!r} is reserved; write another --name, such as '{name.strip('.')}-sweep'")
+    refuse_existing(folder)
+    return folder
+
+
+def refuse_existing(folder: SweepFolder) -> None:
+    """UserError where the folder's name is taken: by a sweep, a file, a link or a folder of something else."""
+    if folder.exists():
+        where = f" --storage {folder.storage}" if folder.storage.name != "runs" else ""
+        raise UserError(
+            f"sweep {folder.name!r} exists already; go on with it: tuneexp resume {folder.name}{where}\n"
+            f"or start another one: tuneexp sweep --name {_free_name(folder)} ..."
+        )
+    if folder.path.is_symlink():
+        raise UserError(f"{folder.path} is a symbolic link; choose another --name, or its folder with --storage")
+    if folder.path.exists() and (not folder.path.is_dir() or _holds_more_than_a_lock(folder)):
+        raise UserError(f"{folder.path} holds something else than a sweep; choose another --name or --storage")
+
+
+def _holds_more_than_a_lock(folder: SweepFolder) -> bool:
+    return any(path != folder.lock_file for path in folder.path.iterdir())
+
+
+def _free_name(folder: SweepFolder) -> str:
+    stem = (folder.name.rstrip("0123456789").rstrip("-") or folder.name)[:120]
+    number = 2
+    while (folder.storage / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"
 
 
 def writable_storage(storage: str | Path, option: str = "--storage") -> Path:

@@ -15,7 +15,7 @@ from tuneexp.sweep.cluster import cluster_address, refuse_unreachable
 from tuneexp.sweep.config import SweepConfig, save_config, trial_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
-from tuneexp.sweep.folder import SweepFolder, sweep_folder, writable_storage
+from tuneexp.sweep.folder import SweepFolder, new_sweep_folder, refuse_existing, writable_storage
 from tuneexp.sweep.place import place_of
 from tuneexp.sweep.registry import check_names
 from tuneexp.sweep.results import SweepResult
@@ -70,7 +70,7 @@ class Sweep:
     ) -> None:
         from tuneexp.algorithms.registry import source_hash
 
-        self.folder = sweep_folder(name, storage)
+        self.folder = new_sweep_folder(name, storage)
         self.callbacks, self.verbose = list(callbacks), verbose
         known_as = algorithm_address(algorithm)
         parsed = SearchSpace.of(f"search_spaces/{known_as}.yaml" if space is None else space)
@@ -103,7 +103,6 @@ class Sweep:
             },
             f"sweep {name!r}",
         )
-        refuse_existing(self.folder)
         self.space = checked_space(self.config, parsed)
         self.config = fitted_here(self.config, self.space)
 
@@ -132,25 +131,6 @@ def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
 
 def snapshot_period_s(config: SweepConfig) -> float:
     return max(SNAPSHOT_PERIOD_S, config.trials * SNAPSHOT_S_PER_TRIAL)
-
-
-def refuse_existing(folder: SweepFolder) -> None:
-    if folder.exists():
-        where = f" --storage {folder.storage}" if folder.storage.name != "runs" else ""
-        raise UserError(
-            f"sweep {folder.name!r} exists already; go on with it: tuneexp resume {folder.name}{where}\n"
-            f"or start another one: tuneexp sweep --name {_free_name(folder)} ..."
-        )
-    if folder.path.exists() and any(path.name != ".lock" for path in folder.path.glob("*")):
-        raise UserError(f"{folder.path} holds something else than a sweep; choose another --name or --storage")
-
-
-def _free_name(folder: SweepFolder) -> str:
-    stem = folder.name.rstrip("0123456789").rstrip("-") or folder.name
-    number = 2
-    while (folder.storage / f"{stem}-{number}").exists():
-        number += 1
-    return f"{stem}-{number}"
 
 
 def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
