@@ -78,7 +78,7 @@ def _normalisation(own: dict[str, Any]) -> None:
 
 
 def _replay(own: dict[str, Any]) -> None:
-    own.pop("optimize_memory_usage", None)  # frames are always stored once
+    own.pop("optimize_memory_usage", None)  # stacked frames are stored once anyway
     freq = own.get("train_freq")
     if isinstance(freq, list | tuple) and len(freq) == 2 and freq[1] == "step":
         own["train_freq"] = freq[0]

@@ -1,6 +1,6 @@
 """Stacked frames, each stored once.
 
-An image observation is a stack of the last k frames, so that following observations share k - 1 of them, and the next
+Some environments give a stack of the last k frames, so that following observations share k - 1 of them, and the next
 observation of one row is the observation of the next. A `FrameStore` keeps single frames, in the order in which they
 came, in one ring for each environment; an observation is an id, from which its stack is put together again.
 """
@@ -8,16 +8,19 @@ came, in one ring for each environment; an observation is an id, from which its 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tuneexp.data import memory
 from tuneexp.errors import CheckpointError
 
-# Frames a row beyond the one it needs: an episode's start costs k more. Enough for episodes of 32 k rows on average.
+# Frames a row beyond the one it needs: an episode's start costs k more. Enough for episodes of 32 k rows on average;
+# the rings grow where they are shorter.
 SLACK = 1 / 32
+GROWTH = 1.5
 
 
 class FrameStore:
@@ -26,7 +29,8 @@ class FrameStore:
     shape: (k, ...) of an observation, its first axis the stack, newest frame last; capacity: rows per seed of the
     buffer that it serves. The id of an observation is `number * L + lane`, where `number` counts its newest frame
     through all frames of the lane; its stack is that frame and the k - 1 before it. Ids of one environment grow with
-    time and expire with the oldest frame of their stack.
+    time and expire with the oldest frame of their stack. Where `put` is told which frames are still needed, the rings
+    grow rather than overwrite one of them.
     """
 
     def __init__(
@@ -38,15 +42,21 @@ class FrameStore:
         self._ring: Tensor | None = None  # [L * F, ...], made when the first frame comes
         self._written = torch.zeros(self.n_lanes, dtype=torch.int64)
         self._continues = torch.zeros(self.n_lanes, dtype=torch.bool)  # the next row may follow the last one stored
+        self._needed_from = torch.zeros(self.n_lanes, dtype=torch.int64)  # no older frame was needed when last asked
 
     @property
     def bytes_needed(self) -> int:
         """Bytes of a full store."""
         return self.n_lanes * self.frames_per_lane * math.prod(self.frame_shape) * self.dtype.itemsize
 
-    def put(self, obs: Tensor, next_obs: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def put(
+        self, obs: Tensor, next_obs: Tensor, valid: Tensor, needed_from: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """obs, next_obs: [T, S, N, k, ...]; valid: [T, S, N] bool. Stores what is new; returns the ids [T, S, N] of
         both. Rows that aren't valid are not stored and their ids mean nothing.
+
+        needed_from: gives the number of the oldest frame that is still needed, [L], from the answer before; asked only
+        where a ring is about to overwrite. Raises `UserError` where the rings must grow and memory is short.
 
         An observation equal to the one before it costs nothing, one that is it shifted by one frame costs one frame,
         any other k. `before` of a row's obs is the next_obs of the row before, where that is valid.
@@ -56,12 +66,42 @@ class FrameStore:
         cost = torch.stack([self._cost_of_obs(obs, next_obs, flags), self._cost_of_next(next_obs, obs)], dim=1)
         cost = cost * flags.unsqueeze(1)  # [T, 2, L]
         total = cost.flatten(0, 1).cumsum(0).view(cost.shape) + self._written
+        if needed_from is not None and len(total):
+            self._make_room(total[-1, -1], needed_from)
         self._written = total[-1, -1].clone() if len(total) else self._written
         for which, stacks in enumerate((obs, next_obs)):
             self._store(stacks, cost[:, which], total[:, which] - 1)
         self._continues = flags[-1].clone() if len(flags) else self._continues
         ids = (total - 1).clamp(min=0) * self.n_lanes + torch.arange(self.n_lanes)
         return ids[:, 0].view(valid.shape), ids[:, 1].view(valid.shape)
+
+    def _make_room(self, written: Tensor, needed_from: Callable[[Tensor], Tensor]) -> None:
+        """written: [L], frames after the coming ones."""
+        if int((written - self._needed_from).max()) <= self.frames_per_lane:
+            return
+        self._needed_from = needed_from(self._needed_from)
+        needed = int((written - self._needed_from).max())
+        # Nearly full counts as full: asking looks through all rows, so it should be rare.
+        if needed + needed // 64 > self.frames_per_lane:
+            self._grow(max(needed, math.ceil(self.frames_per_lane * GROWTH)))
+
+    def _grow(self, frames_per_lane: int) -> None:
+        """Move the frames into longer rings. For a moment both are in memory."""
+        before, ring = self.frames_per_lane, self._ring
+        self.frames_per_lane = frames_per_lane
+        if ring is None:
+            return
+        what = "a replay buffer of stacked frames whose episodes are short (a smaller buffer_size takes less)"
+        memory.require(what, self.bytes_needed, -(-self.bytes_needed // before))
+        own = self._empty_ring()
+        for lane, written in enumerate(self._written.tolist()):
+            number = torch.arange(max(0, written - before), written)
+            frames = ring.index_select(0, number % before + lane * before)
+            own.index_copy_(0, number % frames_per_lane + lane * frames_per_lane, frames)
+        self._ring = own
+
+    def _empty_ring(self) -> Tensor:
+        return torch.empty((self.n_lanes * self.frames_per_lane, *self.frame_shape), dtype=self.dtype)
 
     def _cost_of_obs(self, obs: Tensor, next_obs: Tensor, flags: Tensor) -> Tensor:
         """[T, L]: frames that each observation costs. After a reset row, and at the start, nothing is known before."""
@@ -90,7 +130,7 @@ class FrameStore:
     def _store(self, stacks: Tensor, cost: Tensor, newest: Tensor) -> None:
         """stacks: [T, L, k, ...]; cost, newest frame number: [T, L]. Writes the frames that each stack brings."""
         if self._ring is None:
-            self._ring = torch.empty((self.n_lanes * self.frames_per_lane, *self.frame_shape), dtype=self.dtype)
+            self._ring = self._empty_ring()
         back = torch.arange(self.stack - 1, -1, -1)
         number = newest.unsqueeze(2) - back
         # Of more frames than the ring holds, only the last are written: two writes to one place have no order.
@@ -111,6 +151,12 @@ class FrameStore:
         place = (number.unsqueeze(-1) - torch.arange(self.stack - 1, -1, -1)) % self.frames_per_lane
         place += (lane * self.frames_per_lane).unsqueeze(-1)
         return self._ring.index_select(0, place.flatten()).view(*ids.shape, self.stack, *self.frame_shape)
+
+    def oldest(self, ids: Tensor, known: Tensor) -> Tensor:
+        """ids: [R]; known: [L], numbers of frames. [L]: the oldest frame of the stacks `ids` in each ring that one of
+        them is in, `known` in the others."""
+        number, lane = self._parts(ids)
+        return known.scatter_reduce(0, lane, number - self.stack + 1, "amin", include_self=False)
 
     def alive(self, ids: Tensor) -> Tensor:
         """ids: [...]. bool [...]: all frames of the stack are still stored."""
@@ -133,18 +179,18 @@ class FrameStore:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises `CheckpointError` where the state is of a store of another size."""
-        stored = (state["frames_per_lane"], len(state["written"]))
-        if stored != (self.frames_per_lane, self.n_lanes):
+        """Raises `CheckpointError` where the state is of another number of environments."""
+        if len(state["written"]) != self.n_lanes:
             raise CheckpointError(
-                f"the stored frames are {stored[0]} for each of {stored[1]} environments; this store holds "
-                f"{self.frames_per_lane} for each of {self.n_lanes}"
+                f"the stored frames are of {len(state['written'])} environments; this store is for {self.n_lanes}"
             )
+        self.frames_per_lane = int(state["frames_per_lane"])
+        self._needed_from = torch.zeros(self.n_lanes, dtype=torch.int64)
         self._written = torch.tensor(state["written"])
         self._continues = torch.tensor(state["continues"])
         self._ring = None
         if state["ring"]:
-            self._ring = torch.empty((self.n_lanes * self.frames_per_lane, *self.frame_shape), dtype=self.dtype)
+            self._ring = self._empty_ring()
             for own, frames in zip(self._ring.view(self.n_lanes, -1, *self.frame_shape), state["ring"], strict=True):
                 own[: frames.shape[0]].copy_(frames)
 

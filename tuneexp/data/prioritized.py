@@ -60,18 +60,11 @@ class PrioritizedReplay(ReplayBuffer):
     def draw(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
         """[M, S, B] row numbers. Each minibatch is stratified: the priorities of a seed are cut into B ranges of equal
         sum and one row is drawn of each (appendix B.2.1)."""
-        if self.frames is not None:
-            return self._draw_alive(n_batches, batch_size, generators)
         drawn = [_uniform(n_batches, batch_size, generator) for generator in generators]
         share = np.stack(drawn, axis=1)  # [M, S, B] of each seed's sum
         mass = share.swapaxes(0, 1).reshape(self.n_seeds, -1) * self._tree.total[:, None]
         rows = self._tree.find(mass).reshape(self.n_seeds, n_batches, batch_size)
         return torch.from_numpy(rows).transpose(0, 1).contiguous()
-
-    def _draw_one(self, seed: int, n_batches: int, batch_size: int, generator: torch.Generator) -> Tensor:
-        mass = _uniform(n_batches, batch_size, generator).reshape(1, -1) * self._tree.total[seed]
-        rows = self._tree.find(mass, first_seed=seed)
-        return torch.from_numpy(rows).view(n_batches, batch_size)
 
     def _drop_to(self, seed: int, size: int) -> None:
         dropped = np.arange(-int(self._size[seed]), -size)
@@ -112,10 +105,10 @@ class PrioritizedReplay(ReplayBuffer):
             "largest_priority": self._largest.tolist(),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def _load(self, state: Mapping[str, Any]) -> None:
         if "priorities" not in state:
             raise CheckpointError("the stored replay buffer has no priorities: it is a uniform one")
-        super().load_state_dict(state)
+        super()._load(state)
         leaves = np.zeros((self.n_seeds, self.capacity))
         for own, stored in zip(leaves, state["priorities"], strict=True):
             own[: len(stored)] = stored.numpy()

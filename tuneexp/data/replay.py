@@ -48,8 +48,8 @@ class ReplayBuffer:
 
     entries: what one row of each column is; dtypes are kept. The storage [S, C, ...] is reserved at once, but a page
     costs memory only when it is filled. With `frames`, observations are stored there and the columns obs and next_obs
-    hold their ids: `encode` fragments before they are added. Raises `UserError` where a full buffer can't fit into
-    the memory that is available.
+    hold their ids: `encode` fragments before they are added. Every row of the newest `capacity` can be drawn, however
+    short episodes are. Raises `UserError` where a full buffer can't fit into the memory that is available.
     """
 
     def __init__(
@@ -92,9 +92,19 @@ class ReplayBuffer:
         [T, S, N]. Every fragment must pass here once, in the order in which they were collected."""
         columns = dict(fragment)
         if self.frames is not None:
-            ids = self.frames.put(columns["obs"], columns["next_obs"], columns["valid"])
+            ids = self.frames.put(columns["obs"], columns["next_obs"], columns["valid"], self._needed_from)
             columns.update(zip(FRAME_COLUMNS, ids, strict=True))
         return columns
+
+    def _needed_from(self, known: Tensor) -> Tensor:
+        """Oldest frame of any row, [L]; `known`, of the last call, where an environment has no row."""
+        assert self.frames is not None
+        rows = [self._newest(seed, int(size)) for seed, size in enumerate(self._size)]
+        return self.frames.oldest(self._flat["obs"].index_select(0, torch.cat(rows)), known)
+
+    def _newest(self, seed: int, size: int) -> Tensor:
+        """[size]: row numbers of a seed's newest rows, oldest of them first."""
+        return (torch.arange(size) + int(self._written[seed]) - size) % self.capacity + int(self._offset[seed])
 
     def add(self, columns: Mapping[str, Tensor], valid: Tensor) -> None:
         """columns: name -> [S, R, ...], in row order (other names are left out); valid: [S, R] bool. Each seed's valid
@@ -150,39 +160,12 @@ class ReplayBuffer:
     def draw(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
         """[M, S, B] row numbers, uniform with replacement, each seed from its own generator. The rows of a seed that
         has none mean nothing."""
-        if self.frames is None:
-            drawn = [
-                torch.randint(max(size, 1), (n_batches, batch_size), generator=generator)
-                for size, generator in zip(self._size.tolist(), generators, strict=True)
-            ]
-            return torch.stack(drawn, dim=1) + torch.from_numpy(self._offset)[:, None]
-        return self._draw_alive(n_batches, batch_size, generators)
-
-    def _draw_alive(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
-        """As `draw`, and never a row whose frames were overwritten: where one is met, it and all older rows of its
-        seed are dropped and that seed draws again."""
-        rows = torch.zeros(n_batches, self.n_seeds, batch_size, dtype=torch.int64)
-        for seed, generator in enumerate(generators):
-            while True:
-                rows[:, seed] = self._draw_one(seed, n_batches, batch_size, generator)
-                if not self._drop_expired(seed, rows[:, seed]):
-                    break
-        return rows
-
-    def _draw_one(self, seed: int, n_batches: int, batch_size: int, generator: torch.Generator) -> Tensor:
-        size = int(self._size[seed])
-        drawn = torch.randint(max(size, 1), (n_batches, batch_size), generator=generator)
-        return (drawn + int(self._written[seed] - size)) % self.capacity + int(self._offset[seed])
-
-    def _drop_expired(self, seed: int, rows: Tensor) -> bool:
-        """rows: [M, B] of one seed. True where one of them had expired."""
-        assert self.frames is not None
-        expired = rows[~self.frames.alive(self._flat["obs"][rows])]
-        if not self._size[seed] or not expired.numel():
-            return False
-        age = (int(self._written[seed]) - 1 - (expired - int(self._offset[seed]))) % self.capacity
-        self._drop_to(seed, int(age.min()))
-        return True
+        drawn = [
+            torch.randint(max(size, 1), (n_batches, batch_size), generator=generator)
+            for size, generator in zip(self._size.tolist(), generators, strict=True)
+        ]
+        oldest = torch.from_numpy(self._written - self._size)[:, None]
+        return (torch.stack(drawn, dim=1) + oldest) % self.capacity + torch.from_numpy(self._offset)[:, None]
 
     def _drop_to(self, seed: int, size: int) -> None:
         """Keep the newest `size` rows of a seed."""
@@ -224,16 +207,35 @@ class ReplayBuffer:
         for name, own in {"capacity": self.capacity, "n_seeds": self.n_seeds}.items():
             if state[name] != own:
                 raise CheckpointError(f"the stored replay buffer has {name} {state[name]}; this one has {own}")
+        if state["frames"] is None and self.frames is not None:
+            raise CheckpointError("the stored replay buffer holds whole observations, this one stacked frames")
+        if state["frames"] is not None:
+            state = self._with_frames_of(state)
         self._check_columns(state["columns"])
-        if (state["frames"] is None) != (self.frames is None):
-            raise CheckpointError("the stored replay buffer and this one don't both store frames once")
-        if self.frames is not None:
-            self.frames.load_state_dict(state["frames"])
+        self._load(state)
+        for seed, size in enumerate(state["size"]):
+            self._drop_to(seed, int(size))
+
+    def _with_frames_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Load the stored frames. Older checkpoints may lack frames of their oldest rows, which are left out, and may
+        hold frames of images that are no stacks, which become whole observations again."""
+        frames = self.frames
+        if frames is None:
+            obs, lanes = self.entries["obs"], len(state["frames"]["written"])
+            frames = FrameStore(obs.shape, obs.dtype, lanes, 1, self.capacity)
+        frames.load_state_dict(state["frames"])
+        columns = dict(state["columns"])
+        sizes = [_still_whole(frames, ids, int(w)) for ids, w in zip(columns["obs"], state["written"], strict=True)]
+        if self.frames is None:
+            columns |= {name: [frames.stacks(ids) for ids in columns[name]] for name in FRAME_COLUMNS}
+        return {**state, "columns": columns, "size": sizes}
+
+    def _load(self, state: Mapping[str, Any]) -> None:
         for name, column in self._columns.items():
             for own, stored in zip(column, state["columns"][name], strict=True):
                 own[: stored.shape[0]].copy_(stored)
         self._written[:] = state["written"]
-        self._size[:] = state["size"]
+        np.minimum(self._written, self.capacity, out=self._size)
         position = self._written % self.capacity
         self._position = int(position[0]) if (position == position[0]).all() else None
 
@@ -248,3 +250,10 @@ class ReplayBuffer:
             raise CheckpointError(
                 f"the stored replay buffer has other columns than this one: {', '.join(different)} differ"
             )
+
+
+def _still_whole(frames: FrameStore, ids: Tensor, written: int) -> int:
+    """ids: [R], of a seed's rows in a ring in which `written` came. How many of the newest have all of their frames."""
+    rows = len(ids)
+    lost = (~frames.alive(ids.roll(-written % rows if rows else 0))).nonzero()
+    return rows - (int(lost.max()) + 1 if len(lost) else 0)

@@ -63,11 +63,11 @@ class SumTree:
             sums = children.reshape(self.n_seeds, -1, self.branching).sum(axis=2)
             parents[:, : sums.shape[1]] = sums
 
-    def find(self, mass: np.ndarray, first_seed: int = 0) -> np.ndarray:
+    def find(self, mass: np.ndarray) -> np.ndarray:
         """mass: [S, K] in [0, total). The leaf numbers [S, K] at which the running sum of a seed's leaves first
         exceeds its mass: never a leaf of value 0; the first leaf where the seed has no other. Row 0 of `mass` is
         `first_seed`'s."""
-        seed = torch.arange(first_seed, first_seed + mass.shape[0]).repeat_interleave(mass.shape[1])
+        seed = torch.arange(mass.shape[0]).repeat_interleave(mass.shape[1])
         left = torch.from_numpy(mass).reshape(-1, 1)
         node = torch.zeros_like(seed)  # within its seed and level
         for level in reversed(self._levels):

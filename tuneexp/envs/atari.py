@@ -98,6 +98,7 @@ class AtariVec(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
     def __init__(self, game: str, num_envs: int, options: Mapping[str, Any]) -> None:
         self._ale: Any = _vector_class()(game, num_envs, autoreset_mode=AutoresetMode.NEXT_STEP, **options)
         self.num_envs, self.metadata = num_envs, dict(self._ale.metadata)
+        self.frame_stack = int(self._ale.single_observation_space.shape[0])
         self.single_observation_space = self._ale.single_observation_space
         self.single_action_space = self._ale.single_action_space
         self.observation_space, self.action_space = self._ale.observation_space, self._ale.action_space
@@ -123,7 +124,7 @@ class AtariSingle(Env[NDArray[Any], Any]):
     """One game with the same preprocessing, for wrappers and for the sync and async backends."""
 
     def __init__(self, vec: AtariVec) -> None:
-        self._vec = vec
+        self._vec, self.frame_stack = vec, vec.frame_stack
         self.observation_space, self.action_space = vec.single_observation_space, vec.single_action_space
         self._after_life: NDArray[Any] | None = None
 

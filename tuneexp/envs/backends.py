@@ -37,6 +37,13 @@ class Built:
     cartpole_random: UniformPerEnv | None = None
     apart: bool = True
 
+    @property
+    def frame_stack(self) -> int | None:
+        """See `stacks.frame_stack_of`."""
+        if isinstance(self.vec, SyncVectorEnv | AsyncVectorEnv):
+            return self.vec.get_attr("frame_stack")[0]
+        return getattr(self.vec, "frame_stack", None)
+
 
 def build(source: EnvSource, seeds: list[int], indices: range, backend: EnvBackend, autoreset: str | None) -> Built:
     """indices: the environments of each seed. Raises `UserError` for a mode that the native environment doesn't have,

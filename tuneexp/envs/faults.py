@@ -7,6 +7,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 from gymnasium import Env
 
+from tuneexp.envs.stacks import frame_stack_of
 from tuneexp.errors import EnvironmentFault
 
 
@@ -27,6 +28,7 @@ class NamedFaults(gymnasium.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: Env[Any, Any], name: str, seed: int, index: int) -> None:
         super().__init__(env)
         self._name, self._who = name, f"seed {seed}, index {index}"
+        self.frame_stack = frame_stack_of(env)  # read across processes by the vector environment
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         try:

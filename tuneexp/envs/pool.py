@@ -85,6 +85,7 @@ class PoolVec(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
         self._source, self.num_envs = source, num_envs
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self._pool = self._make([0] * num_envs)
+        self.frame_stack: int | None = getattr(self._pool.spec.config, "stack_num", None)
         with _quiet():
             self.single_observation_space = self._pool.observation_space
             self.single_action_space = self._pool.action_space

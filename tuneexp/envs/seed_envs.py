@@ -40,7 +40,8 @@ class Step(NamedTuple):
 
 
 class EnvFacts(NamedTuple):
-    """What is known of an environment before it is stepped. apart: see `backends.Built`."""
+    """What is known of an environment before it is stepped. apart: see `backends.Built`. frame_stack: see
+    `stacks.frame_stack_of`."""
 
     name: str
     observation_space: Space[Any]
@@ -48,6 +49,7 @@ class EnvFacts(NamedTuple):
     obs_shape: tuple[int, ...]
     obs_dtype: np.dtype[Any]
     apart: bool
+    frame_stack: int | None = None
 
 
 class SeedEnvs:
@@ -108,8 +110,9 @@ class SeedEnvs:
     @property
     def facts(self) -> EnvFacts:
         return EnvFacts(
-            self.name, self.observation_space, self.action_space, self.obs_shape, self.obs_dtype, self._built.apart
-        )
+            self.name, self.observation_space, self.action_space, self.obs_shape, self.obs_dtype, self._built.apart,
+            self._built.frame_stack,
+        )  # fmt: skip
 
     def reset(self) -> NDArray[Any]:
         """Start every environment on a fresh episode; the first call starts each one's random sequence.

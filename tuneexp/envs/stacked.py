@@ -25,6 +25,7 @@ class StackedVectorEnv(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
         self._parts, self._name, self._seeds = list(parts), name, list(seeds)
         first = self._parts[0]
         self.metadata = dict(first.metadata)
+        self.frame_stack: int | None = getattr(first, "frame_stack", None)
         self.num_envs = sum(part.num_envs for part in self._parts)
         self._width = first.num_envs
         self.single_observation_space = first.single_observation_space

@@ -24,7 +24,8 @@ class TrialShapes:
     """obs_dtype: as the environment gives observations; seen_dtype: as the networks see them (floating point also
     where whole numbers are normalised). minibatch_rows: rows, or sequences of `sequence_length`, of one gradient step
     and seed. keep_raw: fragments hold `obs_dtype`. weighted: minibatches carry importance weights. spaces:
-    of observations and actions; a network holds what it needs of them (bounds, how a dictionary is packed)."""
+    of observations and actions; a network holds what it needs of them (bounds, how a dictionary is packed).
+    frame_stack: length of the stack of frames that an observation is; None where it is none."""
 
     n_envs: int
     obs_shape: tuple[int, ...]
@@ -38,6 +39,7 @@ class TrialShapes:
     keep_raw: bool = False
     weighted: bool = False
     spaces: tuple[Any, Any] = field(default=(None, None), compare=False)
+    frame_stack: int | None = field(default=None, compare=False)
 
     def act_inputs(self, networks: SeedNetworks) -> list[Tensor]:
         n_seeds, device = len(networks.seeds), networks.device

@@ -30,8 +30,6 @@ from tuneexp.trial_config import TrialConfig
 
 log = logging.getLogger(__name__)
 
-# An image observation whose first axis is no longer than this is a stack of frames.
-LONGEST_STACK = 8
 # What an evaluation may take, for the decision whether compiling pays.
 LONG_EPISODE_STEPS = 500
 
@@ -98,6 +96,7 @@ def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, facts
         keep_raw=isinstance(cfg, OffPolicyConfig),
         weighted=isinstance(cfg, OffPolicyConfig) and cfg.prioritized,
         spaces=(facts.observation_space, facts.action_space),
+        frame_stack=facts.frame_stack,
     )
 
 
@@ -124,8 +123,8 @@ def build_experience(
 
 
 def _frames(cfg: OffPolicyConfig, shapes: TrialShapes, n_seeds: int) -> FrameStore | None:
-    """Stacks of images are stored frame by frame."""
-    shape = shapes.obs_shape
-    if shapes.obs_dtype != torch.uint8 or len(shape) != 3 or not 1 < shape[0] <= LONGEST_STACK:
+    """Stacks of images are stored frame by frame, where the environment says that they are stacks."""
+    shape, stack = shapes.obs_shape, shapes.frame_stack
+    if shapes.obs_dtype != torch.uint8 or len(shape) < 3 or stack is None or stack < 2 or shape[0] != stack:
         return None
     return FrameStore(shape, shapes.obs_dtype, n_seeds, shapes.n_envs, cfg.buffer_size)

@@ -1,0 +1,123 @@
+"""Stacks of frames are known by the wrapper or environment that makes them, never by a shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.wrappers import FrameStackObservation, TransformObservation
+
+from tuneexp.algorithms.dqn import DQN
+from tuneexp.envs.seed_envs import SeedEnvs
+from tuneexp.trial.trial import Trial
+from tuneexp.trial_config import TrialConfig
+
+CLIP = {"ClipReward": {"min_reward": -1, "max_reward": 1}}
+STACK = {"FrameStackObservation": {"stack_size": 4}}
+
+
+class Images(gym.Env):
+    """Random images; an episode is 25 steps."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.observation_space = gym.spaces.Box(0, 255, tuple(shape), np.uint8)
+        self.action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.left = 25
+        return self._image(), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.left -= 1
+        return self._image(), 0.0, self.left == 0, False, {}
+
+    def _image(self) -> np.ndarray:
+        return self.np_random.integers(0, 256, self.observation_space.shape, np.uint8)
+
+
+class OwnStack(gym.ObservationWrapper):
+    """Says that it stacks."""
+
+    frame_stack = 3
+
+    def observation(self, observation: Any) -> Any:
+        return observation
+
+
+class Redrawn(gym.Wrapper):
+    """May do anything to observations."""
+
+
+def around_stack(env: gym.Env) -> gym.Env:
+    stacked = FrameStackObservation(env, 4)
+    return TransformObservation(stacked, lambda obs: obs[::-1], stacked.observation_space)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wrappers", "expected"),
+    [
+        ((3, 36, 36), [], None),
+        ((4, 84, 84), [], None),
+        ((36, 36, 3), [], None),
+        ((8, 8), [STACK], 4),
+        ((3, 8, 8), [STACK], 4),
+        ((8, 8), [STACK, {"TimeLimit": {"max_episode_steps": 9}}, "RecordEpisodeStatistics", CLIP], 4),
+        ((8, 8), [STACK, f"{__name__}:Redrawn"], None),
+        ((8, 8), [f"{__name__}:around_stack"], None),
+        ((3, 8, 8), [f"{__name__}:OwnStack"], 3),
+    ],
+)
+def test_only_what_stacks_is_a_stack(shape: tuple[int, ...], wrappers: list[Any], expected: int | None) -> None:
+    envs = SeedEnvs(Images, [0, 1], 2, {"shape": shape}, wrappers=wrappers)
+    assert envs.facts.frame_stack == expected
+    envs.close()
+
+
+def test_a_stack_is_known_in_other_processes_too() -> None:
+    envs = SeedEnvs(Images, [0], 2, {"shape": (8, 8)}, backend="async", wrappers=[STACK])
+    assert envs.facts.frame_stack == 4
+    envs.close()
+
+
+def test_the_emulator_of_atari_stacks() -> None:
+    pytest.importorskip("ale_py")
+    for backend in ("native", "sync"):
+        envs = SeedEnvs("ALE/Pong-v5", [0], 2, backend=backend)  # type: ignore[arg-type]
+        assert envs.facts.frame_stack == envs.obs_shape[0] == 4
+        envs.close()
+
+
+def test_a_pool_of_atari_stacks() -> None:
+    pytest.importorskip("envpool")
+    envs = SeedEnvs("Pong-v5", [0], 2, backend="envpool")
+    assert envs.facts.frame_stack == envs.obs_shape[0] == 4
+    envs.close()
+
+
+@pytest.mark.parametrize("wrappers", [[], [STACK]], ids=["images", "stack"])
+@pytest.mark.parametrize("prioritized", [False, True], ids=["uniform", "prioritized"])
+def test_a_buffer_of_images_holds_as_many_rows_as_was_asked_for(wrappers: list[Any], prioritized: bool) -> None:
+    shape = (36, 36) if wrappers else (3, 36, 36)
+    config = TrialConfig(
+        algorithm="dqn", env=Images, env_kwargs={"shape": shape}, wrappers=wrappers, budget_env_steps=2000,
+        compile="off",
+        hyperparameters={
+            "buffer_size": 1000, "learning_starts": 1999, "n_envs": 4, "train_freq": 100, "prioritized": prioritized,
+            "model": {"hidden_sizes": [8]},
+        },
+    )  # fmt: skip
+    trial = Trial(DQN, config)
+    while trial.env_steps < 1600:
+        trial._training_step()
+    assert trial.experience is not None
+    buffer = trial.experience.buffer
+    assert (buffer.frames is not None) == bool(wrappers)
+    drawn = set()
+    for _ in range(30):
+        drawn |= set(buffer.draw(1, 500, trial.learner.generators).flatten().tolist())
+    assert buffer.size.tolist() == [1000]
+    assert len(drawn) == 1000
+    trial.close()
