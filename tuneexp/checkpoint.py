@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -121,6 +121,16 @@ def _read(here: Path, folder: str | Path) -> Tree:
         return _with_tensors(state, tensors)
     except KeyError as missing:
         raise CheckpointError(f"the checkpoint {folder} is damaged: no tensor {missing}") from None
+
+
+def is_whole(folder: str | Path) -> bool:
+    """True where the files of a checkpoint can be read and have their lengths; no tensor is loaded."""
+    try:
+        read_header(folder)
+        with safe_open(Path(folder) / TENSOR_FILE, "pt"):
+            return True
+    except (CheckpointError, SafetensorError, OSError):
+        return False
 
 
 def _without_tensors(node: Any, path: str, tensors: dict[str, Tensor]) -> Any:

@@ -141,7 +141,7 @@ class Sweep:
             return []
 
     def tune_statuses(self) -> list[str]:
-        """Status of every trial in Tune's newest experiment state."""
+        """Status of every trial in Tune's last experiment state."""
         return [json.loads(trial)["status"] for trial, _ in self._tune_trials()]
 
     def tune_progress(self) -> list[dict[str, Any]]:
@@ -149,9 +149,9 @@ class Sweep:
         return [json.loads(progress) for _, progress in self._tune_trials()]
 
     def _tune_trials(self) -> list[list[str]]:
-        folder = self.checkpoints / self.name if self.checkpoints else self.folder
-        newest = max(folder.glob("experiment_state-*.json"), key=lambda path: path.name)
-        found: list[list[str]] = json.loads(newest.read_text())["trial_data"]
+        with zipfile.ZipFile(self.folder / "snapshot.zip") as archive:
+            (name,) = (name for name in archive.namelist() if name.startswith("experiment_state-"))
+            found: list[list[str]] = json.loads(archive.read(name))["trial_data"]
         return found
 
     def optuna_trials(self) -> list[Any]:

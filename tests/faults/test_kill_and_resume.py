@@ -52,16 +52,20 @@ def test_kills_around_suggestions_tells_and_mlflow_runs_change_nothing(
 
 
 def test_kills_around_checkpoints_snapshots_and_during_a_resume_change_nothing(
-    tmp_path: Path, undisturbed: dict[str, Any]
+    tmp_path: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
     sweep = Sweep(tmp_path / "runs")
     sweep.kill_at(SUGGESTED.format(1))  # before the first snapshot: the sweep starts over
     sweep.kill_at(CHECKPOINT_RENAME.format("before", 13))  # in the worker, in the middle of the second trial
     sweep.kill_at(CHECKPOINT_RENAME.format("after", 4))
+    monkeypatch.setenv("TZ", "UTC")  # nine hours earlier: Tune names its files by local time
     sweep.kill_at(PUTTING_BACK.format(2), fewest=1)  # before Ray starts: two of Tune's four files are back in place
     sweep.kill_at(RESTORING)
-    sweep.kill_at(SNAPSHOT_HALF_WRITTEN.format(3))
+    sweep.kill_at(SNAPSHOT_HALF_WRITTEN.format(7))  # after the four of `PUTTING_BACK`
+    (sweep.folder / "snapshot.zip").write_bytes(b"")  # as a power cut may leave it
     result = sweep.finish()
+    assert "going on from its second copy" in sweep.log()
     assert_whole(sweep, result)
     assert findings(result) == findings(undisturbed)
     assert sweep.finish() == result  # resuming what is finished changes nothing

@@ -46,18 +46,17 @@ def test_what_came_after_the_snapshot_is_forgotten_there(place: Place, tmp_path:
         (tmp_path / "far" / "s" / trial / f"checkpoint_{number:06d}").mkdir(parents=True)
     folder = sweep_folder("s", tmp_path / "runs")
     folder.path.mkdir(parents=True)
-    staged = []
-    for pattern in snapshot.STATE_PATTERNS:
-        (tmp_path / pattern.replace("*", "1")).write_text(pattern)
-        staged.append(tmp_path / pattern.replace("*", "1"))
+    state = {pattern: pattern.encode() for pattern in snapshot.STATE_PATTERNS}
     place.write(snapshot.STATE_PATTERNS[0].replace("*", "2"), b"torn, and newer")
-    snapshot.commit(folder, staged, [{"trial_id": "aaa", "checkpoint": "trial_00000_aaa/checkpoint_000003"}])
+    records = [{"trial_id": "aaa", "checkpoint": "trial_00000_aaa/checkpoint_000003"}]
+    snapshot.commit(folder, snapshot.Snapshot(state, records))
     snapshot.put_back(folder, place)
     forget_beyond_snapshot(folder, place)
     assert place.names("trial_*") == ["trial_00000_aaa"]
     assert place.names("checkpoint_*", "trial_00000_aaa") == ["trial_00000_aaa/checkpoint_000003"]
-    assert [place.read(file.name) for file in staged] == [file.read_bytes() for file in staged]
-    assert place.names("experiment_state-*") == [staged[0].name]
+    for pattern, data in state.items():
+        (name,) = place.names(pattern)
+        assert place.read(name) == data
 
 
 def test_a_checkpoint_is_read_through_its_uri(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,8 +13,10 @@ from tuneexp.errors import TuneexpError, UserError
 from tuneexp.sweep import snapshot
 from tuneexp.sweep.engine import forget_beyond_snapshot, start_over
 from tuneexp.sweep.folder import SweepFolder, sweep_folder, write_atomically
-from tuneexp.sweep.keeper import drop_older_checkpoints
+from tuneexp.sweep.keeper import Keeper, drop_older_checkpoints
 from tuneexp.sweep.place import place_of
+from tuneexp.sweep.schedulers import Fifo
+from tuneexp.sweep.snapshot import Snapshot
 
 NAMES = [pattern.replace("*", "2026-01-02_03-04-05") for pattern in snapshot.STATE_PATTERNS]
 
@@ -24,34 +28,62 @@ def folder(tmp_path: Path) -> SweepFolder:
     return found
 
 
-def stage(staging: Path, text: str, names: list[str] = NAMES) -> list[Path]:
+def state(text: str) -> dict[str, bytes]:
+    return {pattern: f"{text} {pattern}".encode() for pattern in snapshot.STATE_PATTERNS}
+
+
+def stage(staging: Path, text: str, names: list[str] = NAMES) -> None:
     staging.mkdir(exist_ok=True)
-    for name in names:
-        (staging / name).write_text(f"{text} {name}")
-    return snapshot.staged_files(staging)
+    for name, content in zip(names, state(text).values(), strict=False):
+        (staging / name).write_bytes(content)
 
 
-def test_what_is_put_back_is_exactly_what_was_committed(folder: SweepFolder, tmp_path: Path) -> None:
+def test_what_is_put_back_is_exactly_what_was_committed(folder: SweepFolder) -> None:
     records = [{"trial_id": "a", "trial_number": 0}]
-    snapshot.commit(folder, stage(tmp_path / "staging", "old"), records)
+    snapshot.commit(folder, Snapshot(state("old"), records))
     # What Tune's background copy left behind: newer files, torn files.
     for pattern in snapshot.STATE_PATTERNS:
         (folder.path / pattern.replace("*", "2027-01-01_00-00-00")).write_text("torn")
     (folder.path / NAMES[0]).write_text("tor")
     snapshot.put_back(folder, place_of(folder, None))
-    state = {path.name: path.read_text() for pattern in snapshot.STATE_PATTERNS for path in folder.path.glob(pattern)}
-    assert state == {name: f"old {name}" for name in NAMES}
+    found = {pattern: [path.read_bytes() for path in folder.path.glob(pattern)] for pattern in snapshot.STATE_PATTERNS}
+    assert found == {pattern: [data] for pattern, data in state("old").items()}
     assert snapshot.read_records(folder) == records
 
 
 def test_nothing_is_committed_before_tune_has_staged_all_four_files(tmp_path: Path) -> None:
-    assert stage(tmp_path / "staging", "x", NAMES[:3]) == []
+    stage(tmp_path / "staging", "x", NAMES[:3])
+    assert snapshot.staged(tmp_path / "staging") is None
 
 
-def test_of_two_sessions_the_newer_is_committed(tmp_path: Path) -> None:
-    stage(tmp_path / "staging", "old")
-    newer = [name.replace("2026", "2027") for name in NAMES]
-    assert [path.name for path in stage(tmp_path / "staging", "new", newer)] == newer
+def restored_trial(staging: Path) -> Any:
+    return SimpleNamespace(
+        trial_id="aaa",
+        config={"trial_number": 0, "hyperparameters": {}},
+        status="PENDING",
+        run_metadata=SimpleNamespace(last_result={}),
+        checkpoint=None,
+        storage=SimpleNamespace(experiment_driver_staging_path=str(staging)),
+        is_finished=lambda: False,
+    )
+
+
+def test_each_snapshot_of_a_session_is_committed_whatever_the_local_time_is(
+    folder: SweepFolder, tmp_path: Path
+) -> None:
+    staging = tmp_path / "staging"
+    stage(staging, "earlier session", [name.replace("2026", "2027") for name in NAMES])  # the clock was set back since
+    keeper, trials = Keeper(folder, place_of(folder, None), Fifo(1), resumed=True), [restored_trial(staging)]
+    keeper.on_step_begin(1, trials)
+    for text in ("first", "second"):
+        stage(staging, text)
+        for name in NAMES:
+            os.utime(staging / name, (1, 1))  # a file system that counts time coarsely
+        keeper.get_state()  # as Tune does while it writes the last of its files
+        keeper.on_step_end(1, trials)
+        found = snapshot.load(folder)
+        assert found is not None
+        assert found.state == state(text)
 
 
 def test_a_kill_in_the_middle_of_a_write_leaves_the_old_file(
@@ -85,7 +117,7 @@ def names(folder: SweepFolder) -> list[str]:
     return sorted(str(path.relative_to(folder.path)) for path in folder.path.glob("trial_*/checkpoint_*"))
 
 
-def test_what_came_after_the_snapshot_is_forgotten(folder: SweepFolder, tmp_path: Path) -> None:
+def test_what_came_after_the_snapshot_is_forgotten(folder: SweepFolder) -> None:
     checkpoints(folder, "trial_00000_aaa", 3, 4)
     checkpoints(folder, "trial_00001_bbb", 0)
     checkpoints(folder, "trial_00002_ccc", 0, 1)
@@ -93,7 +125,7 @@ def test_what_came_after_the_snapshot_is_forgotten(folder: SweepFolder, tmp_path
         {"trial_id": "aaa", "checkpoint": "trial_00000_aaa/checkpoint_000003"},
         {"trial_id": "bbb", "checkpoint": None},
     ]
-    snapshot.commit(folder, stage(tmp_path / "staging", "x"), records)
+    snapshot.commit(folder, Snapshot(state("x"), records))
     forget_beyond_snapshot(folder, place_of(folder, None))
     assert names(folder) == ["trial_00000_aaa/checkpoint_000003"]
     assert not (folder.path / "trial_00002_ccc").exists()

@@ -134,10 +134,13 @@ def _run_to_the_end(screen: Terminal, job: Job, compile: str, folder: Path) -> t
 
 
 def _save(algo: AlgorithmTrainable, folder: Path, env_steps: int) -> Path:
-    """The new checkpoint is whole before those before it go."""
+    """The new checkpoint is whole, and on the disk, before those before it go."""
+    from tuneexp.sweep.folder import sync_folder
+
     target = folder / f"checkpoint_{env_steps:012d}"
     folder.mkdir(parents=True, exist_ok=True)
     algo.save(str(target))
+    sync_folder(target)
     for older in _checkpoints(folder):
         if older != target:
             shutil.rmtree(older, ignore_errors=True)

@@ -22,6 +22,8 @@ def compile_package(graph_file: str, package: str) -> None:
     # The wrapper code is glue between kernels: optimising it costs seconds and gains nothing, nor do line numbers.
     options = {"aot_inductor.compile_wrapper_opt_level": "O0", "aot_inductor.enable_line_tables": False}
     torch._inductor.aoti_compile_and_package(program, package_path=unfinished, inductor_configs=options)
+    with open(unfinished, "rb") as file:
+        os.fsync(file.fileno())  # a power cut must not leave an empty program in the cache for good
     os.replace(unfinished, package)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tuneexp.config import Config
 from tuneexp.errors import UserError, nearest
-from tuneexp.sweep.folder import SweepFolder, sweep_folder, write_json
+from tuneexp.sweep.folder import SweepFolder, sweep_folder, sync, write_json
 from tuneexp.trial_config import (
     DEVICE_HELP,
     ENV_BACKEND_HELP,
@@ -67,6 +67,7 @@ def load_config(name: str, storage: str | Path = "runs") -> SweepConfig:
 
 def save_config(folder: SweepFolder, config: SweepConfig) -> None:
     write_json(folder.config_file, config.model_dump(mode="json"))
+    sync(folder.storage)  # the name of the folder
 
 
 def read_config(folder: SweepFolder) -> SweepConfig:

@@ -24,6 +24,7 @@ from tuneexp.sweep.place import Place, place_of
 from tuneexp.sweep.registry import SCHEDULERS, SEARCHERS, build
 from tuneexp.sweep.resources import largest
 from tuneexp.sweep.searchers import StudySearcher
+from tuneexp.sweep.second_copy import checkpoints_of_copy
 from tuneexp.sweep.space import SearchSpace
 
 RETRIES_OF_A_LOST_WORKER = 2
@@ -119,17 +120,17 @@ def start_over(place: Place) -> None:
 
 
 def forget_beyond_snapshot(folder: SweepFolder, place: Place) -> None:
-    """Remove what came after the snapshot: folders of trials that it does not know, and checkpoints, whole or half
-    written, that are newer than the trial's own. Each will be made again."""
+    """Remove what the snapshot does not know: folders of trials, and checkpoints, whole or half written. What came
+    after it will be made again. The checkpoints of its second copy stay."""
     records = snapshot.read_records(folder)
-    latest = {str(record["trial_id"]): record["checkpoint"] for record in records}
+    trials = {str(record["trial_id"]) for record in records}
+    needed = checkpoints_of_copy(folder) | {record["checkpoint"] for record in records}
     for trial in place.names("trial_*"):
-        trial_id = trial.rpartition("_")[2]
-        if trial_id not in latest:
+        if trial.rpartition("_")[2] not in trials:
             place.remove(trial)
             continue
         for checkpoint in place.names("checkpoint_*", trial):
-            if latest[trial_id] is None or checkpoint > latest[trial_id]:
+            if checkpoint not in needed:
                 place.remove(checkpoint)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from os import replace
 from pathlib import Path
@@ -44,6 +45,11 @@ class SweepFolder:
     @property
     def snapshot_file(self) -> Path:
         return self.path / "snapshot.zip"
+
+    @property
+    def second_snapshot_file(self) -> Path:
+        """A copy of `snapshot.zip`, a few seconds older, that outlives a power cut."""
+        return self.path / "snapshot.second.zip"
 
     @property
     def suggestions_file(self) -> Path:
@@ -137,11 +143,39 @@ def writable_storage(storage: str | Path, option: str = "--storage") -> Path:
     return path
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """`path` holds the old bytes or all the new ones, whatever kills this process."""
+def write_atomically(path: Path, data: bytes, lasting: bool = True) -> None:
+    """Replace `path`: it holds the old bytes or all the new ones, whatever kills this process.
+
+    lasting: a power cut after the call changes nothing either. It takes milliseconds."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
+    with temporary.open("wb") as file:
+        file.write(data)
+        if lasting:
+            file.flush()
+            os.fsync(file.fileno())
     replace(temporary, path)
+    if lasting:
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk itself; nothing where `path` is gone."""
+    with suppress(FileNotFoundError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a file system that can't do it for folders
+                raise
+        finally:
+            os.close(handle)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring a folder with its files, such as a checkpoint, and its own name to the disk itself."""
+    if path.is_dir():
+        for file in (*path.iterdir(), path, path.parent):
+            sync(file)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tuneexp.sweep.folder import SweepFolder, remove
 from tuneexp.sweep.place import Place
 from tuneexp.sweep.records import TrialRecord, record_of
 from tuneexp.sweep.schedulers import Scheduler
+from tuneexp.sweep.second_copy import SecondCopy
+from tuneexp.sweep.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +33,12 @@ class Keeper(Callback):
         self._changed: set[str] = set()
         self._checkpointed: set[str] = set()  # since the last commit
         self._announced: set[str] = set()
-        self._age = ("", 0)
+        self._second_copy = SecondCopy(folder, place)
+        self._staged = False  # Tune has written a snapshot since the last commit
         self._staging: Path | None = None
 
     def get_state(self) -> dict[str, Any]:
+        self._staged = True  # Tune asks for this while it writes the last of its files, and at no other time
         return {"scheduler": self._scheduler.state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -46,11 +51,15 @@ class Keeper(Callback):
             raise TuneexpError(f"Tune could not restore {self._folder.path}; nothing was changed, run it again with -v")
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        if self._staging is None and trials:
+        if self._staging is None and trials:  # restored ones: this session has written nothing yet
             self._first_look(trials)
+            snapshot.clear_staging(self._staging_area(trials))
+
+    def _staging_area(self, trials: list[Trial]) -> Path:
+        return Path(trials[0].storage.experiment_driver_staging_path)
 
     def _first_look(self, trials: list[Trial]) -> None:
-        self._staging = Path(trials[0].storage.experiment_driver_staging_path)
+        self._staging = self._staging_area(trials)
         # Tune took every .json of the folder into its staging area at a restore, and would copy it back in place.
         remove(self._staging / self._folder.config_file.name)
         for trial in trials:
@@ -94,11 +103,13 @@ class Keeper(Callback):
         if self._staging is None and trials:
             self._first_look(trials)
         self._refresh(trials)
-        self._commit(trials)
+        if (committed := self._commit()) is not None:
+            self._second_copy.offer(committed)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         # After Tune's last, forced snapshot. Trials that an interrupt stopped were unfinished in that snapshot.
-        self._commit(trials)
+        if (last := self._commit()) is not None:
+            self._second_copy.finish(last)
 
     def _refresh(self, trials: list[Trial]) -> None:
         for trial in trials:
@@ -108,20 +119,22 @@ class Keeper(Callback):
                     self._announce(record)
         self._changed.clear()
 
-    def _commit(self, trials: list[Trial]) -> None:
+    def _commit(self) -> Snapshot | None:
         """Pack what Tune staged in this very step, then drop checkpoints that no snapshot needs any more."""
-        if self._staging is None:
-            return
-        files = snapshot.staged_files(self._staging)
-        age = snapshot.age_of(files)
-        if age == self._age:
-            return
-        snapshot.commit(self._folder, files, [record.as_json() for record in self._records.values()])
-        self._age = age
+        if self._staging is None or not self._staged:
+            return None
+        state = snapshot.staged(self._staging)
+        if state is None:
+            return None
+        now = Snapshot(state, [record.as_json() for record in self._records.values()])
+        snapshot.commit(self._folder, now)
+        self._staged = False
+        needed = self._second_copy.needed
         for trial_id in self._checkpointed:
             if latest := self._records[trial_id].checkpoint:
-                self._place.soon(partial(drop_older_checkpoints, self._place, latest))
+                self._place.soon(partial(drop_older_checkpoints, self._place, latest, needed))
         self._checkpointed.clear()
+        return now
 
     def _look_at(self, trial: Trial) -> TrialRecord:
         record = record_of(trial)
@@ -147,8 +160,9 @@ class Keeper(Callback):
         events.tell(self._folder.path, event)
 
 
-def drop_older_checkpoints(place: Place, latest: str) -> None:
-    """Delete the checkpoints before `latest` in its trial's folder; a newer one may be on its way and stays."""
+def drop_older_checkpoints(place: Place, latest: str, needed: Collection[str] = ()) -> None:
+    """Delete the checkpoints before `latest` in its trial's folder, but for the needed ones; a newer one may be on its
+    way and stays."""
     for checkpoint in place.names("checkpoint_*", latest.rpartition("/")[0]):
-        if checkpoint < latest:
+        if checkpoint < latest and checkpoint not in needed:
             place.remove(checkpoint)

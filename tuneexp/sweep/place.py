@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from typing import Any
 
 from tuneexp.errors import UserError
 from tuneexp.remote_folders import filesystem, is_uri, joined
-from tuneexp.sweep.folder import SweepFolder, writable_storage, write_atomically
+from tuneexp.sweep.folder import SweepFolder, sync, sync_folder, writable_storage, write_atomically
 
 # An object store that doesn't answer: its client would try for minutes.
 ANSWER_LIMIT_S = 20.0
@@ -83,6 +83,19 @@ class Place:
         with fs.open_input_stream(path) as stream:
             return bytes(stream.read())
 
+    def sync(self, checkpoints: Iterable[str]) -> None:
+        """Bring checkpoints to the disk itself. An object store has what it has accepted."""
+        if self._is_local():
+            for name in checkpoints:
+                sync_folder(Path(self._at(name)[1]))
+            sync(Path(self._at("")[1]))
+
+    def all_whole(self, checkpoints: Iterable[str]) -> bool:
+        """True where every checkpoint can be read. Those in an object store are: it shows nothing half written."""
+        from tuneexp.checkpoint import is_whole
+
+        return not self._is_local() or all(is_whole(self._at(name)[1]) for name in checkpoints)
+
     def check_writable(self) -> None:
         """UserError where nothing can be written here, or nobody answers."""
         if not is_uri(self.storage):
@@ -107,6 +120,9 @@ class Place:
             problem.clear()
         except Exception as error:
             problem.append(" ".join(str(error).split())[:200])
+
+    def _is_local(self) -> bool:
+        return bool(_opened(self.storage)[0].type_name == "local")
 
     def _at(self, name: str) -> tuple[Any, str]:
         fs, root = _opened(self.storage)

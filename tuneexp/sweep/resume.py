@@ -11,7 +11,9 @@ from tuneexp.sweep.config import SweepConfig, read_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
 from tuneexp.sweep.folder import SweepFolder, remove, sweep_folder
+from tuneexp.sweep.place import place_of
 from tuneexp.sweep.results import SweepResult, all_trials_ended, result_of
+from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.sweep import check_writable, checked_space, snapshot_period_s
 
@@ -41,6 +43,7 @@ def resume(
     with folder.lock():
         for leftover in folder.path.glob(".*.tmp"):
             remove(leftover)
+        recover(folder, place_of(folder, config.checkpoints))
         if all_trials_ended(config, folder):
             return _finished(config, folder)
         report_changed_source(config)

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from tuneexp.errors import UserError
+from tuneexp.sweep.folder import sync
 from tuneexp.sweep.space import InfeasiblePoint, SearchSpace
 
 logger = logging.getLogger(__name__)
@@ -168,4 +169,6 @@ def export_study(study: optuna.Study, path: Path) -> None:
     temporary.unlink(missing_ok=True)
     storage = JournalStorage(JournalFileBackend(str(temporary)))
     optuna.copy_study(from_study_name=study.study_name, from_storage=study._storage, to_storage=storage)
+    sync(temporary)  # the file says that all is done: a power cut must not leave it empty
     temporary.replace(path)
+    sync(path.parent)

@@ -3,77 +3,153 @@
 Tune writes its snapshot as four files (experiment, search generator, searcher, callbacks) and copies them into the
 sweep's folder in the background, file by file, in place: a SIGKILL can leave them torn or of different ages. Right
 after Tune has staged the four, this module packs them with the trials' records into `snapshot.zip`. A resume puts
-exactly that back. Nothing outside the zip is trusted after a kill."""
+exactly that back. Nothing outside the zip is trusted after a kill.
+
+`pack` and `unpack` alone know the format of the file. `second_copy` keeps a copy that outlives a power cut."""
 
 from __future__ import annotations
 
+import fnmatch
 import io
 import json
+import logging
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tuneexp.errors import TuneexpError
-from tuneexp.sweep.folder import SweepFolder, write_atomically
+from tuneexp.sweep.folder import SweepFolder, remove, write_atomically
 from tuneexp.sweep.place import Place
 
-# Tune's file name patterns; "*" is the session's time stamp, which sorts by age.
-STATE_PATTERNS = ("experiment_state-*.json", "search_gen_state-*.json", "searcher-state-*.pkl", "callback-states-*.pkl")
+logger = logging.getLogger(__name__)
+
+# Tune's file name patterns; "*" is the local time at which the session began.
+SEARCHER_STATE = "searcher-state-*.pkl"
+STATE_PATTERNS = ("experiment_state-*.json", "search_gen_state-*.json", SEARCHER_STATE, "callback-states-*.pkl")
 RECORDS = "trials.json"
+# The session of files that were put back. Tune restores from the last name in order, and digits come before letters.
+RESTORED = "restored"
 
 
-def staged_files(staging: Path) -> list[Path]:
-    """Tune's newest four state files, or [] before its first snapshot."""
-    newest = [max(staging.glob(pattern), default=None, key=lambda path: path.name) for pattern in STATE_PATTERNS]
-    return [path for path in newest if path is not None] if all(newest) else []
+class DamagedSnapshot(TuneexpError):
+    """A file that is no whole snapshot."""
 
 
-def age_of(files: list[Path]) -> tuple[str, int]:
-    """Changes whenever Tune stages a new snapshot."""
-    return (files[0].name, files[0].stat().st_mtime_ns) if files else ("", 0)
+@dataclass(frozen=True)
+class Snapshot:
+    """Tune's four state files, by pattern, and the records of all trials."""
+
+    state: Mapping[str, bytes]
+    records: list[dict[str, Any]]
+
+    @property
+    def checkpoints(self) -> frozenset[str]:
+        """Newest checkpoint of each trial, as names in the sweep's place."""
+        return frozenset(record["checkpoint"] for record in self.records if record.get("checkpoint"))
 
 
-def commit(folder: SweepFolder, files: list[Path], records: list[dict[str, Any]]) -> None:
-    """Replace `snapshot.zip` with `files` and the records of all trials."""
+def pack(snapshot: Snapshot) -> bytes:
+    """The bytes of a snapshot file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for file in files:
-            archive.write(file, file.name)
-        archive.writestr(RECORDS, json.dumps(records))
-    write_atomically(folder.snapshot_file, buffer.getvalue())
+        for pattern, data in snapshot.state.items():
+            archive.writestr(_restored(pattern), data)
+        archive.writestr(RECORDS, json.dumps(snapshot.records))
+    return buffer.getvalue()
+
+
+def unpack(path: Path) -> Snapshot:
+    """Read a snapshot file and test its checksums. Raises FileNotFoundError or DamagedSnapshot."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        return Snapshot({pattern: _matching(members, pattern) for pattern in STATE_PATTERNS}, _records(members))
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError) as error:
+        raise DamagedSnapshot(f"{path} is damaged ({error}); nothing was changed") from None
+
+
+def _records(members: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = json.loads(members[RECORDS])
+    return records
+
+
+def _matching(members: Mapping[str, bytes], pattern: str) -> bytes:
+    """The member that fits the pattern: earlier versions kept the session of Tune's names."""
+    for name, data in members.items():
+        if fnmatch.fnmatchcase(name, pattern):
+            return data
+    raise KeyError(f"no {pattern}")
+
+
+def _restored(pattern: str) -> str:
+    return pattern.replace("*", RESTORED)
+
+
+def load(folder: SweepFolder) -> Snapshot | None:
+    """The last snapshot, or its second copy where it is damaged; None before the first."""
+    damaged: DamagedSnapshot | None = None
+    for path in (folder.snapshot_file, folder.second_snapshot_file):
+        try:
+            found = unpack(path)
+        except FileNotFoundError:
+            continue
+        except DamagedSnapshot as error:
+            damaged = damaged or error
+            continue
+        if damaged is not None:
+            logger.warning("%s is damaged: its second copy, a few seconds older, was read", folder.snapshot_file)
+        return found
+    if damaged is not None:
+        raise damaged
+    return None
+
+
+def commit(folder: SweepFolder, snapshot: Snapshot) -> None:
+    """Replace `snapshot.zip`. It reaches the disk when the system writes it there: `SecondCopy` waits for that."""
+    write_atomically(folder.snapshot_file, pack(snapshot), lasting=False)
 
 
 def read_records(folder: SweepFolder) -> list[dict[str, Any]]:
     """The trials' records as of the last snapshot; [] before the first."""
-    try:
-        with zipfile.ZipFile(folder.snapshot_file) as archive:
-            records: list[dict[str, Any]] = json.loads(archive.read(RECORDS))
-            return records
-    except FileNotFoundError:
-        return []
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
-        raise TuneexpError(f"{folder.snapshot_file} is damaged ({error}); nothing was changed") from None
+    found = load(folder)
+    return [] if found is None else found.records
+
+
+def read_searcher_state(folder: SweepFolder) -> bytes | None:
+    """The pickled searcher of the last snapshot (a file of this package's own making), or None before the first."""
+    found = load(folder)
+    return None if found is None else found.state[SEARCHER_STATE]
+
+
+def staged(staging: Path) -> dict[str, bytes] | None:
+    """Tune's four state files, or None before it has written all of them.
+
+    The staging area holds one of each, since `clear_staging` removed those that Tune copied there at a restore: their
+    names hold local time, which tells nothing about their age."""
+    files = {pattern: next(staging.glob(pattern), None) for pattern in STATE_PATTERNS}
+    found = {pattern: file.read_bytes() for pattern, file in files.items() if file is not None}
+    return found if len(found) == len(STATE_PATTERNS) else None
+
+
+def clear_staging(staging: Path) -> None:
+    """Remove Tune's state files of earlier sessions, before this session writes its own."""
+    for pattern in STATE_PATTERNS:
+        for path in staging.glob(pattern):
+            remove(path)
 
 
 def put_back(folder: SweepFolder, place: Place) -> None:
     """Make Tune's files in its place exactly those of the snapshot; safe to be killed in and repeated."""
+    found = load(folder)
+    assert found is not None
     clear_state(place)
-    with zipfile.ZipFile(folder.snapshot_file) as archive:
-        for name in archive.namelist():
-            if name != RECORDS:
-                place.write(name, archive.read(name))
+    for pattern, data in found.state.items():
+        place.write(_restored(pattern), data)
 
 
 def clear_state(place: Place) -> None:
     for pattern in STATE_PATTERNS:
         for name in place.names(pattern):
             place.remove(name)
-
-
-def read_searcher_state(folder: SweepFolder) -> bytes | None:
-    """The pickled searcher of the last snapshot (a file of this package's own making), or None before the first."""
-    if not folder.snapshot_file.exists():
-        return None
-    with zipfile.ZipFile(folder.snapshot_file) as archive:
-        name = next(name for name in archive.namelist() if name.startswith("searcher-state-"))
-        return archive.read(name)
