@@ -15,11 +15,6 @@ def is_uri(folder: str | Path) -> bool:
     return "://" in str(folder)
 
 
-def scheme_of(folder: str) -> str:
-    """`s3://` of a URI, "" of a path."""
-    return folder.partition("://")[0] + "://" if is_uri(folder) else ""
-
-
 def joined(folder: str, *names: str) -> str:
     """`folder/name/name`; the options behind a "?" of a URI stay at its end."""
     path, question, options = folder.partition("?") if is_uri(folder) else (folder, "", "")
@@ -33,6 +28,8 @@ def filesystem(folder: str) -> tuple[Any, str]:
 
     if not is_uri(folder):
         return LocalFileSystem(), folder
+    if "#" in folder:  # pyarrow drops what follows, and would use another folder
+        raise UserError(f"{folder!r} is a URI with a '#'; write %23 for it, or a path without ://")
     try:
         found: tuple[Any, str] = FileSystem.from_uri(folder)
     except (ArrowException, OSError, ValueError) as error:

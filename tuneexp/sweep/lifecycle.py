@@ -12,7 +12,6 @@ from ray.tune import Callback
 
 import tuneexp
 from tuneexp.errors import TuneexpError
-from tuneexp.remote_folders import scheme_of
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.engine import run_trials
@@ -114,7 +113,6 @@ def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace
         "evaluation": config.evaluation,
         "objective": config.objective,
     }
-    scheme = scheme_of(config.checkpoints or "")
     tags = {
         "algorithm": config.algorithm,
         "concurrency": config.concurrency or "as many as fit",
@@ -123,7 +121,9 @@ def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace
         "source_hash": config.source_hash or "",
         "versions": _versions(),
     }
-    return MLflowCallback(config.name, folder.path, folder.storage, config.env, constants, space.names, tags, scheme)
+    return MLflowCallback(
+        config.name, folder.path, folder.storage, config.env, constants, space.names, tags, config.checkpoints
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ from tuneexp.tracking.outbox import Outbox, Record
 from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
 from tuneexp.tracking.records import RunState, SweepLog, reconcile, record
 from tuneexp.tracking.reports import metrics_of, tags_of
-from tuneexp.tracking.values import entity_name, flat_params, plain, varied_values
+from tuneexp.tracking.values import entity_name, flat_params, plain, stored_path, table_row, varied_values
 
 
 class MLflowCallback(Callback):
@@ -25,8 +24,8 @@ class MLflowCallback(Callback):
 
     Every hook costs well under a millisecond. The outbox file is the truth; this object is rebuilt from it, so a
     pickled copy, a restored one and a new one all go on from the same state. `constants`: everything that all trials
-    share, params of the parent run. `tags`: of the parent run (algorithm, versions). `scheme`: `s3://`, say, which Tune
-    leaves out of the paths of checkpoints."""
+    share, params of the parent run. `tags`: of the parent run (algorithm, versions). `checkpoints`: the folder or URI
+    of all sweeps' checkpoints where it isn't the storage."""
 
     def __init__(
         self,
@@ -37,14 +36,14 @@ class MLflowCallback(Callback):
         constants: Mapping[str, Any],
         varied: Iterable[str],
         tags: Mapping[str, Any],
-        scheme: str = "",
+        checkpoints: str | None = None,
     ) -> None:
         self.sweep_name = sweep_name
         self.sweep_folder = Path(sweep_folder).resolve()
         self.storage = Path(storage).resolve()
         self.experiment_name = experiment_name
         self.constants = flat_params(constants)
-        self.varied, self.tags, self.scheme = list(varied), dict(tags), scheme
+        self.varied, self.tags, self.checkpoints = list(varied), dict(tags), checkpoints
         self._restored: dict[str, Any] = {}
         self._forget()
 
@@ -100,7 +99,7 @@ class MLflowCallback(Callback):
         if best and "objective" in best["metrics"]:
             metrics["best_objective"] = best["metrics"]["objective"]
         # The clock of the parent is the number of ended trials. A resume that ends none has nothing new to say.
-        self._write(records.SWEEP_ENDED, step=ended, rows=[_row(row) for row in summary_rows], best=best, tags={},
+        self._write(records.SWEEP_ENDED, step=ended, rows=[table_row(row) for row in summary_rows], best=best, tags={},
                     status="FINISHED" if outcomes[COMPLETED] + outcomes[PRUNED] else "FAILED",
                     metrics=metrics if ended > self._log.summary_step else {})  # fmt: skip
         return self._close(timeout_s)
@@ -166,9 +165,8 @@ class MLflowCallback(Callback):
         run = self._run(trial)
         if run is not None:
             step = int((trial.last_result or {}).get("env_steps", 0))
-            self._write(
-                records.CHECKPOINTED, trial=run.trial, draw=run.draw, step=step, path=f"{self.scheme}{checkpoint.path}"
-            )
+            path = stored_path(checkpoint.path, self.sweep_folder, self.checkpoints)
+            self._write(records.CHECKPOINTED, trial=run.trial, draw=run.draw, step=step, path=path)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._end(trial)
@@ -273,8 +271,9 @@ class MLflowCallback(Callback):
         run = None if number is None else self._log.runs.get(number)
         if run is None:
             return None
+        path = stored_path(checkpoint, self.sweep_folder) if checkpoint else run.checkpoint
         return {"trial": run.trial, "draw": run.draw, "step": run.last_step, "at_ms": run.last_at_ms,
-                "metrics": run.last_metrics, "params": run.params[0], "checkpoint": checkpoint or run.checkpoint,
+                "metrics": run.last_metrics, "params": run.params[0], "checkpoint": path,
                 "name": f"{entity_name(self.sweep_name)}-best".replace("/", "-").replace(":", "-").replace(".", "-"),
                 }  # fmt: skip
 
@@ -287,14 +286,3 @@ def _number(trial: Any) -> int | None:
 def _belongs(entry: Record, run: RunState) -> bool:
     return (entry["kind"] in (records.REPORTED, records.CHECKPOINTED)
             and (entry["trial"], entry["draw"]) == (run.trial, run.draw))  # fmt: skip
-
-
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the summary as JSON can hold it: one value a cell, NaN and infinity as texts."""
-    cells = {}
-    for name, value in row.items():
-        value = plain(value)
-        if isinstance(value, float) and value - value != 0:
-            value = str(value)
-        cells[name] = json.dumps(value) if isinstance(value, (dict, list)) else value
-    return cells

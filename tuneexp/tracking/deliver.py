@@ -87,7 +87,7 @@ class Delivery:
         from tuneexp.tracking.runs import Runs
 
         client = open_client(self.storage)
-        runs = Runs(client, artifact_root(self.storage), self.position)
+        runs = Runs(client, self.folder, artifact_root(self.storage), self.position)
         if self.position.parent_run_id and not runs.store_still_has_the_sweep():
             self.position = runs.position = Position(store=self.position.store)
         self.runs = runs

@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from tuneexp.remote_folders import is_uri
 from tuneexp.tracking.outbox import Position, Record
 from tuneexp.tracking.outcome import MLFLOW_STATUS
 from tuneexp.tracking.records import (
@@ -50,8 +52,9 @@ class Batch:
 class Runs:
     """The MLflow side of one sweep. `position` holds the ids, and is the caller's to store."""
 
-    def __init__(self, client: Any, artifact_root: str | None, position: Position) -> None:
+    def __init__(self, client: Any, sweep_folder: Path, artifact_root: str | None, position: Position) -> None:
         self.client = client
+        self.sweep_folder = sweep_folder
         self.artifact_root = artifact_root
         self.position = position
         self.found: dict[str, str] = {}
@@ -163,7 +166,7 @@ class Runs:
         batch.tags |= tag_values(record.get("tags", {}))
 
     def _checkpointed(self, record: Record) -> None:
-        tags = {"checkpoint": record["path"], "checkpoint.env_steps": record["step"]}
+        tags = {"checkpoint": self.address(record["path"]), "checkpoint.env_steps": record["step"]}
         self.pending[self.key(record)].tags |= tag_values(tags)
 
     def _trial_ended(self, record: Record) -> None:
@@ -232,6 +235,10 @@ class Runs:
 
     def run_id(self, record: Record) -> str:
         return self.found[self.key(record)]
+
+    def address(self, path: str) -> str:
+        """The path or URI of a checkpoint; the outbox holds it relative to the sweep's folder where it lies there."""
+        return path if is_uri(path) else str(self.sweep_folder / path)
 
     def metric(self, name: str, value: float, record: Record, model_id: str | None = None) -> Any:
         from mlflow.entities import Metric

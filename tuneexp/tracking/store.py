@@ -9,22 +9,28 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from tuneexp.errors import UserError
 from tuneexp.locks import locked
+from tuneexp.tracking.moved import follow_folder
 
 _DATABASE = re.compile(r"^(sqlite|postgresql|mysql|mssql)(\+\w+)?:")
+_SQLITE_FILE = re.compile(r"sqlite(?:\+pysqlite)?:///(?!file:|:memory:)([^?]+)", re.I)
 
 
 def tracking_uri(storage: Path | str) -> str:
     """Absolute: the UI and the delivering process may run in other folders."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_uri(_database(storage))
+    chosen = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+    file = _SQLITE_FILE.fullmatch(chosen)
+    if file:
+        return _sqlite_uri(Path(os.path.abspath(unquote(file[1]))))
+    return chosen or _sqlite_uri(_database(storage))
 
 
 def artifact_root(storage: Path | str) -> str | None:
-    """The folder for artifacts where the store is a database; None where a server decides itself."""
-    return str(Path(storage).resolve() / "mlartifacts") if _DATABASE.match(tracking_uri(storage)) else None
+    """The folder for artifacts, as a URI, where the store is a database; None where a server decides itself."""
+    return (Path(storage).resolve() / "mlartifacts").as_uri() if _DATABASE.match(tracking_uri(storage)) else None
 
 
 def shown_uri(uri: str) -> str:
@@ -45,22 +51,27 @@ def ui_command(storage: Path | str, port: int = 5000) -> list[str]:
 
 
 def open_client(storage: Path | str) -> Any:
-    """An `MlflowClient` on the store, whose tables exist afterwards. Imports MLflow (1 to 3 s).
+    """An `MlflowClient` on the store, whose tables exist afterwards. Imports MLflow (1 to 3 s)."""
+    from mlflow import MlflowClient
+
+    prepare(storage)
+    return MlflowClient(tracking_uri(storage))
+
+
+def prepare(storage: Path | str) -> None:
+    """Make the default store if it is missing, and let it follow its folder; other stores are left alone.
 
     MLflow makes the tables of a fresh database in some 70 steps, without a lock and not as one transaction: two
     processes that do so at once both fail, and a kill leaves a file that can't be used any more. So one at a time (the
     kernel frees the lock of one that is killed), and under another name until it is whole."""
-    from mlflow import MlflowClient
-
-    uri = tracking_uri(storage)
-    if not _DATABASE.match(uri):
-        return MlflowClient(uri)
-    folder = Path(storage).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / "mlflow.lock"):
-        if _is_default(storage) and not _database(storage).exists():
-            _make_database(_database(storage))
-        return MlflowClient(uri)
+    database = _database(storage)
+    if tracking_uri(storage) != _sqlite_uri(database):
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with locked(database.parent / "mlflow.lock"):
+        if not database.exists():
+            _make_database(database)
+        follow_folder(database)
 
 
 def _make_database(path: Path) -> None:
@@ -73,20 +84,12 @@ def _make_database(path: Path) -> None:
         (Path(folder) / path.name).rename(path)
 
 
-def prepare(storage: Path | str) -> None:
-    """Make the default store if it is missing, so that a server and a sweep don't make it at the same time."""
-    if _is_default(storage) and not _database(storage).exists():
-        open_client(storage)
-
-
 def _database(storage: Path | str) -> Path:
     return Path(storage).resolve() / "mlflow.db"
 
 
 def _sqlite_uri(path: Path) -> str:
-    # MLflow unquotes it.
-    return f"sqlite:///{quote(str(path))}"
-
-
-def _is_default(storage: Path | str) -> bool:
-    return tracking_uri(storage) == _sqlite_uri(_database(storage))
+    """SQLAlchemy unquotes the path, but MLflow makes the folder of one behind `sqlite:///` without doing so. It leaves
+    folders alone where the URI names the driver."""
+    quoted = quote(os.fsencode(path))
+    return f"sqlite:///{path}" if quoted == str(path) else f"sqlite+pysqlite:///{quoted}"

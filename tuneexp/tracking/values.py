@@ -6,7 +6,10 @@ import json
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from tuneexp.remote_folders import is_uri, joined
 
 _FORBIDDEN = re.compile(r"[^/\w.\- :]")
 _MAX_NAME, _MAX_TAG = 250, 5000
@@ -54,6 +57,26 @@ def tag_values(tags: Mapping[str, Any]) -> dict[str, str]:
 def plain(value: Any) -> Any:
     """`value` as JSON gives it back: numpy scalars become Python's, tuples lists, anything else its text."""
     return json.loads(json.dumps(value, default=_plain_fallback))
+
+
+def table_row(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the summary as JSON can hold it: one value a cell, NaN and infinity as texts."""
+    found = {}
+    for name, value in cells.items():
+        value = plain(value)
+        if isinstance(value, float) and value - value != 0:
+            value = str(value)
+        found[name] = json.dumps(value) if isinstance(value, (dict, list)) else value
+    return found
+
+
+def stored_path(path: str, sweep_folder: Path, checkpoints: str | None = None) -> str:
+    """A checkpoint's address as the outbox keeps it: relative to the sweep's folder where it lies there, since that
+    folder may be moved. `checkpoints`: the URI of all sweeps' checkpoints, of which Tune tells only the path."""
+    if checkpoints is not None and is_uri(checkpoints):
+        return joined(checkpoints, sweep_folder.name, *Path(path).parts[-2:])
+    full = path if is_uri(path) else Path(path).resolve()
+    return str(full.relative_to(sweep_folder)) if isinstance(full, Path) and full.is_relative_to(sweep_folder) else path
 
 
 def _plain_fallback(value: Any) -> Any:
