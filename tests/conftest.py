@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,12 +74,7 @@ def ray_cluster() -> Iterator[None]:
     """A Ray of this test session's own, with 2 CPUs; shut down at its end.
 
     Anything that another process runs on this machine is left alone: address "local" never joins it."""
-    import ray
+    from tuneexp.execution.remote.ray_here import local_ray
 
-    from tuneexp.execution.remote.ray_here import start_local
-
-    temporary = tempfile.mkdtemp(prefix="tx-")  # short: Ray's socket paths have a limit of 107 characters
-    start_local(2, object_store_memory=128 * 1024**2, logging_level="ERROR", _temp_dir=temporary)
-    yield
-    ray.shutdown()
-    shutil.rmtree(temporary, ignore_errors=True)
+    with local_ray(2, object_store_memory=128 * 1024**2, logging_level="ERROR"):
+        yield

@@ -19,7 +19,9 @@ _SETTINGS = {"RAY_worker_niceness": "0"}
 
 @contextmanager
 def cluster_of(cpus: int) -> Iterator[Any]:
-    """A `ray.cluster_utils.Cluster` whose head has `cpus`. Its nodes know nothing of what a driver will set."""
+    """A `ray.cluster_utils.Cluster` whose head has `cpus`. Its nodes know nothing of what a driver will set.
+
+    With its `temporary` as RAY_TMPDIR, a process on this machine finds it as the address "auto"."""
     from ray.cluster_utils import Cluster
 
     temporary = tempfile.mkdtemp(prefix="tx-")  # short: Ray's socket paths have a limit of 107 characters
@@ -29,6 +31,7 @@ def cluster_of(cpus: int) -> Iterator[Any]:
         for name, value in {**_SETTINGS, "RAY_TMPDIR": temporary, "PYTHONPATH": str(ROOT)}.items():
             patch.setenv(name, value)
         cluster = Cluster(initialize_head=True, head_node_args=node(cpus))
+        cluster.temporary = temporary
         try:
             yield cluster
         finally:

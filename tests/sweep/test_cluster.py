@@ -46,7 +46,7 @@ def test_something_else_than_ray_at_the_address_is_given_up(monkeypatch: pytest.
     """Ray's own attempt, which nothing can interrupt, is left behind."""
     given_up, ended = threading.Event(), threading.Event()
     monkeypatch.setattr(cluster, "CONNECT_LIMIT_S", 0.2)
-    monkeypatch.setattr(cluster, "_start", lambda *args: given_up.wait())
+    monkeypatch.setattr(cluster, "_join", lambda *args, **common: given_up.wait())
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, shutdown=ended.set))
     with pytest.raises(UserError, match="has not let us in"), RayForSweep(1, "127.0.0.1:6379", 1.0) as ray:
         ray.ready()

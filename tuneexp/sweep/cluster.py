@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 from tuneexp.errors import UserError
+from tuneexp.execution.remote.private import private_surroundings, variables_restored
 from tuneexp.execution.remote.settings import WORKER_SETTINGS
 
 # Read by Ray and Tune from the environment. Workers of a Ray that starts here inherit them; those of a cluster get
@@ -70,6 +71,10 @@ class RayForSweep:
         if not self._verbose:
             for name in ("ray", "ray.tune", "ray.train", "ray.data"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
+        if not runs_elsewhere(self._address):
+            self._temporary = self._exit.enter_context(private_surroundings())
+        elif self._address is not None:
+            self._exit.enter_context(variables_restored())
         self._thread.start()
         return self
 
@@ -100,7 +105,7 @@ class RayForSweep:
 
             if ray.is_initialized():  # somebody else's: it stays
                 return
-            _start(self._cpus, self._gpus, self._address, self._verbose)
+            self._begin()
         except BaseException as error:
             self._error = error
             return
@@ -108,6 +113,18 @@ class RayForSweep:
             self._started.set()
         self._stop.wait()
         ray.shutdown()
+
+    def _begin(self) -> None:
+        common: dict[str, Any] = {
+            "log_to_driver": self._verbose,
+            "logging_level": logging.INFO if self._verbose else logging.CRITICAL,
+        }
+        if self._address is not None:
+            _join(self._address, **common)
+            return
+        from tuneexp.execution.remote.ray_here import start_local
+
+        start_local(self._temporary, self._cpus, self._gpus, object_store_memory=_OBJECT_STORE_BYTES, **common)
 
 
 @contextmanager
@@ -160,27 +177,18 @@ def _no_cluster(address: str, error: Exception) -> UserError:
     return UserError(f"no Ray cluster at {address!r} ({reason}); start it, or leave out --address")
 
 
-def _start(cpus: int, gpus: bool, address: str | None, verbose: bool) -> None:
+def _join(address: str, **common: Any) -> None:
     import ray
 
-    from tuneexp.execution.remote.ray_here import start_local
-
-    common: dict[str, Any] = {
-        "log_to_driver": verbose,
-        "logging_level": logging.INFO if verbose else logging.CRITICAL,
-    }
-    if address is not None:
-        try:
-            ray.init(address=address, runtime_env={"env_vars": _worker_settings()}, **common)
-        except ConnectionError as error:
-            raise _no_cluster(address, error) from None
-        except RuntimeError as error:
-            if "Version mismatch" not in str(error):
-                raise
-            lines = " ".join(str(error).split())
-            raise UserError(f"the cluster at {address!r} has other versions than this machine: {lines[:300]}") from None
-        return
-    start_local(cpus, gpus, object_store_memory=_OBJECT_STORE_BYTES, **common)
+    try:
+        ray.init(address=address, runtime_env={"env_vars": _worker_settings()}, **common)
+    except ConnectionError as error:
+        raise _no_cluster(address, error) from None
+    except RuntimeError as error:
+        if "Version mismatch" not in str(error):
+            raise
+        lines = " ".join(str(error).split())
+        raise UserError(f"the cluster at {address!r} has other versions than this machine: {lines[:300]}") from None
 
 
 def _worker_settings() -> dict[str, str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -34,6 +37,7 @@ SILENCE_LIMIT_S = 600.0
 # Where one learner dies, the others fail a moment later or before: what each says is waited for.
 GRACE_S = 5.0
 MOST_RESTARTS = 3
+_LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 INSTEAD = (
     "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME, or write "
     "num_learners=0"
@@ -53,7 +57,16 @@ class LearnerActor:
     def meeting_point(self) -> tuple[str, int]:
         """Of the first learner: where the others find it. The store is open before anybody asks, so no port is lost."""
         host = ray.util.get_node_ip_address()
-        self._store = distributed.TCPStore(host, 0, self._share.n_learners, is_master=True, wait_for_workers=False)
+        # Left to itself, the store listens on all interfaces. It closes the socket that it is given.
+        listening = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._store = distributed.TCPStore(
+            host,
+            listening.getsockname()[1],
+            self._share.n_learners,
+            is_master=True,
+            wait_for_workers=False,
+            master_listen_fd=listening.detach(),
+        )
         return host, self._store.port
 
     def start(self, meeting_point: tuple[str, int] | None) -> bool:
@@ -67,6 +80,9 @@ class LearnerActor:
 
     def _join(self, host: str, port: int) -> None:
         share, limit = self._share, timedelta(seconds=SILENCE_LIMIT_S)
+        if host in ("127.0.0.1", "::1"):  # else they listen where the host's name points to
+            for backend in ("GLOO", "NCCL"):
+                os.environ.setdefault(f"{backend}_SOCKET_IFNAME", _LOOPBACK)
         if share.rank:
             self._store = distributed.TCPStore(host, port, share.n_learners, is_master=False, timeout=limit)
         backend = "nccl" if ray.get_gpu_ids() else "gloo"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
+import atexit
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import parameter
 
-from tuneexp.errors import UserError
+from tuneexp.errors import TuneexpError, UserError
+from tuneexp.execution.remote.private import private_surroundings
+from tuneexp.execution.remote.ray_patches import few_services, loopback_only
 from tuneexp.execution.remote.settings import WORKER_SETTINGS
+
+_OF_THIS_PROCESS = ExitStack()
+atexit.register(_OF_THIS_PROCESS.close)
 
 
 def ensure_ray(n_cpus: float, n_gpus: float = 0.0) -> None:
@@ -52,32 +56,36 @@ def _start(n_cpus: float, n_gpus: float) -> None:
         return
     # As many as are asked for, also on fewer cores: this Ray serves one trial, whose runners may mostly wait.
     cpus = max(os.cpu_count() or 1, -int(-n_cpus // 1))
-    start_local(cpus, gpus=n_gpus > 0, logging_level=logging.CRITICAL)
-
-
-def start_local(cpus: int, gpus: bool = False, log_to_driver: bool = False, **settings: Any) -> None:
-    """A Ray of this process: never somebody else's on this machine, nor what a killed sweep left behind."""
-    with _few_services(log_monitor=log_to_driver):
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            num_gpus=None if gpus else 0,  # None: Ray counts them
-            include_dashboard=False,
-            log_to_driver=log_to_driver,
-            **settings,
-        )
+    _OF_THIS_PROCESS.close()  # one that somebody has shut down
+    _OF_THIS_PROCESS.enter_context(local_ray(cpus, n_gpus > 0, logging_level=logging.CRITICAL))
 
 
 @contextmanager
-def _few_services(log_monitor: bool) -> Iterator[None]:
-    """Ray starts without its autoscaler, since one machine can't grow, and where nobody wants to see what workers
-    print, without what collects it: two processes, a second or two of a core each. Ray has no public setting for
-    either; where it no longer knows these, it starts them."""
-    of_ray = parameter.RayParams
-    wanted = {"no_monitor": True, "include_log_monitor": log_monitor}
-    known = inspect.signature(of_ray).parameters
-    parameter.RayParams = partial(of_ray, **{name: on for name, on in wanted.items() if name in known})
+def local_ray(cpus: int, gpus: bool = False, **settings: Any) -> Iterator[None]:
+    """A Ray of this process and its temporary folder, which both end here."""
+    with private_surroundings() as temporary:
+        try:
+            start_local(temporary, cpus, gpus, **settings)
+            yield
+        finally:
+            ray.shutdown()
+
+
+def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: bool = False, **settings: Any) -> None:
+    """A Ray of this process: never somebody else's on this machine, nor what a killed sweep left behind.
+
+    temporary: of `private_surroundings`, which last as long as this Ray."""
     try:
-        yield
-    finally:
-        parameter.RayParams = of_ray
+        with few_services(log_monitor=log_to_driver), loopback_only():
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                num_gpus=None if gpus else 0,  # None: Ray counts them
+                include_dashboard=False,
+                log_to_driver=log_to_driver,
+                _temp_dir=str(temporary),
+                **settings,
+            )
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise TuneexpError(f"Ray did not start on this machine: {reason[:300]}") from error

@@ -1,0 +1,56 @@
+"""Patches of Ray's internals, each with its reason and with the change in Ray that would remove it.
+
+Ray 2.60 has no public setting for any of them. Each holds only while a Ray starts here, or ends."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from ray._private import parameter, ray_constants
+from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader, Config
+
+
+@contextmanager
+def few_services(log_monitor: bool) -> Iterator[None]:
+    """Start Ray without its autoscaler and, on request, without its log monitor.
+
+    Why: one machine can't grow, and nobody reads the workers' output unless asked to; each is a process that takes a
+    second or two of a core. A Ray that no longer has these parameters starts both.
+    Obsolete once `ray.init` takes `no_monitor` and `include_log_monitor`, as `RayParams` does."""
+    of_ray = parameter.RayParams
+    wanted = {"no_monitor": True, "include_log_monitor": log_monitor}
+    known = inspect.signature(of_ray).parameters
+    parameter.RayParams = partial(of_ray, **{name: on for name, on in wanted.items() if name in known})
+    try:
+        yield
+    finally:
+        parameter.RayParams = of_ray
+
+
+@contextmanager
+def loopback_only() -> Iterator[None]:
+    """Start Ray so that its processes listen on 127.0.0.1 only.
+
+    Why: the GCS, the raylet, the driver and the workers listen on all interfaces by default, and who gets in there runs
+    code. `ray.init(_node_ip_address="127.0.0.1")` turns the address back into that of the network, and the environment
+    variable RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER is read when `ray` is imported, which is too early here.
+    Obsolete once `ray.init(address="local")` listens on the loopback interface, or has a setting for it."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def forget_token() -> None:
+    """Make Ray read the authentication mode and token anew from the environment at the next start or connection.
+
+    Why: Ray caches both for the life of the process. With those of a local Ray that has ended, a cluster of another
+    token is out of reach, and one that starts here can't start its GCS.
+    Obsolete once `ray.shutdown` forgets them."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
