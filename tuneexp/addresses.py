@@ -76,10 +76,14 @@ def file_of(module: ModuleType) -> Path | None:
     return Path(file).resolve() if file else None
 
 
-def _import(name: str, address: str, kind: str) -> ModuleType:
-    # A command's own path has no working directory, as that of `python script.py` has.
+def search_working_folder() -> None:
+    """Make modules of the working folder importable. At the end of the path, where they can't replace others."""
     if (here := str(Path.cwd())) not in sys.path and "" not in sys.path:
         sys.path.append(here)
+
+
+def _import(name: str, address: str, kind: str) -> ModuleType:
+    search_working_folder()
     try:
         return importlib.import_module(name)
     except Exception as error:

@@ -6,7 +6,6 @@ import io
 import logging
 import multiprocessing
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +27,12 @@ from tuneexp.trial import Trial
 
 
 @pytest.mark.timeout(600)
-def test_compiled_training_equals_eager_training_and_is_compiled_once(fresh_programs: None) -> None:
+def test_compiled_training_equals_eager_training_and_is_compiled_once(
+    fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder with a file named as a module of Python, which the compiler must not import."""
+    (tmp_path / "random.py").write_text("raise RuntimeError('imported from the working folder')")
+    monkeypatch.chdir(tmp_path)
     changes = {"target_kl": 0.5, "normalize_observation": True}
     eager, compiled = small_trial(compile="off", **changes), small_trial(compile="on", **changes)
     assert not eager.programs.compiled
@@ -67,7 +71,11 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(fresh_prog
     assert Counter.compiled == 2
 
 
-def test_without_a_compiler_it_trains_eagerly_and_says_so_once(
+# `auto` compiles for as many trials as this.
+REPAYS = {"compile": "auto", "expected_trials": 10**6}
+
+
+def test_without_a_compiler_auto_trains_eagerly_and_says_so_once_and_on_is_an_error(
     fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("TUNEEXP_CACHE", str(tmp_path / "empty"))
@@ -75,13 +83,15 @@ def test_without_a_compiler_it_trains_eagerly_and_says_so_once(
     monkeypatch.setattr(compilation, "_TOLD", set())
     with caplog.at_level(logging.WARNING, "tuneexp"):
         for n_epochs in (1, 2):
-            trial = small_trial(compile="on", n_epochs=n_epochs, clip_range_vf=None if n_epochs == 1 else 0.2)
+            trial = small_trial(**REPAYS, n_epochs=n_epochs, clip_range_vf=None if n_epochs == 1 else 0.2)
             metrics = trial.advance()
     assert metrics["compiled"] is False
     assert metrics["env_steps"] == 64
     assert [record.getMessage() for record in caplog.records] == [
         "not compiled, running eagerly: there is no C++ compiler '/nowhere/c++'; install one, or name it in CXX"
     ]
+    with pytest.raises(UserError, match=r"name it in CXX\n.*compile=auto"):
+        small_trial(compile="on", n_steps=64)
 
 
 def test_a_cache_that_can_not_be_written_is_told_and_training_goes_on(
@@ -89,8 +99,10 @@ def test_a_cache_that_can_not_be_written_is_told_and_training_goes_on(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TUNEEXP_CACHE", str(tmp_path / "file"))
-    assert small_trial(compile="on").advance()["compiled"] is False
+    assert small_trial(**REPAYS).advance()["compiled"] is False
     assert "TUNEEXP_CACHE" in caplog.text
+    with pytest.raises(UserError, match="TUNEEXP_CACHE"):
+        small_trial(compile="on", n_steps=64)
 
 
 def reading_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Any]]:
@@ -100,12 +112,12 @@ def reading_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tens
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])
-@pytest.mark.parametrize("mode", ["on", "off"])
+@pytest.mark.parametrize("mode", ["auto", "off"])
 def test_a_loss_that_reads_values_trains_eagerly_with_one_clear_line(
     mode: str, seeds: list[int], fresh_programs: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(compilation, "_TOLD", set())
-    trial = small_trial(seeds, spec=replace(PPO, name="reading", loss_fn=reading_loss), compile=mode)
+    trial = small_trial(seeds, spec=replace(PPO, name="reading", loss_fn=reading_loss), **{**REPAYS, "compile": mode})
     trial._training_step()
     assert not trial.programs.compiled
     lines = [record.getMessage() for record in caplog.records if "tuneexp" in record.name]
@@ -117,6 +129,11 @@ def test_a_loss_that_reads_values_trains_eagerly_with_one_clear_line(
     plain._training_step()
     for name, leaf in plain.learner.parameters.items():
         torch.testing.assert_close(trial.learner.parameters[name], leaf, rtol=1e-4, atol=1e-6)
+
+
+def test_a_loss_that_reads_values_can_not_be_compiled_on_request(fresh_programs: None) -> None:
+    with pytest.raises(UserError, match=r"\.item\(\)"):
+        small_trial(spec=replace(PPO, name="reading", loss_fn=reading_loss), compile="on")
 
 
 def test_a_loss_that_raises_says_what_it_raised(fresh_programs: None) -> None:
@@ -229,7 +246,7 @@ def test_a_compiler_that_is_killed_leaves_no_other_behind(tmp_path: Path) -> Non
     exported = io.BytesIO()
     torch.export.save(torch.export.export(program.trace(doubled, EXAMPLE), tuple(EXAMPLE)), exported)
     files = compiler_of(tmp_path, exported.getvalue(), exported.getvalue())
-    compiler = subprocess.Popen([sys.executable, "-m", "tuneexp.learning.compiler", *files])
+    compiler = subprocess.Popen(program.compiler_command(files))
     while len(children := descendants(compiler.pid)) < 2:
         assert compiler.poll() is None
         time.sleep(0.05)

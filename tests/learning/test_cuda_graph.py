@@ -76,7 +76,7 @@ def test_what_can_not_be_captured_runs_eagerly_and_says_why(
     monkeypatch.setattr(compilation, "_TOLD", set())
     chosen = reading if reads_a_value else function
     with caplog.at_level(logging.WARNING):
-        program = compilation._captured(Request(chosen, inputs(0)), on_the_cpu if reads_a_value else fails)
+        program = compilation._captured(Request(chosen, inputs(0)), "auto", on_the_cpu if reads_a_value else fails)
     assert not program.captured
     assert torch.equal(program.run(inputs(1))[0], chosen(inputs(1))[0])
     told = "reads a value" if reads_a_value else "not permitted when stream is capturing"

@@ -140,13 +140,13 @@ def _act(networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes) -> tuple[Ac
 
 
 def acting_program(
-    networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes, compiled: bool
-) -> tuple[Act, Program]:  # fmt: skip
-    """For a runner of its own process, in the shapes of its share; compiled where those of its trial are."""
+    networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes, mode: CompileMode
+) -> tuple[Act, Program]:
+    """For a runner of its own process, in the shapes of its share. mode: `auto` compiles, whatever the work."""
     act, inputs = _act(networks, act_fn, shapes)
     act(inputs)
     request = Request(act, inputs, trace_when_eager=len(networks.seeds) > 1)
-    (program,) = build_programs([request], "on" if compiled else "off", Workload(len(networks.seeds), 0, 0))
+    (program,) = build_programs([request], mode, Workload(len(networks.seeds), updates=0, acts=10**9))
     return act, program
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from torch import Tensor
 from torch.fx import GraphModule
 
+from tuneexp.errors import UserError
 from tuneexp.learning import program
 from tuneexp.learning.cuda_graph import Record, captured, on_gpu
 from tuneexp.learning.program import CannotCompile, Program, TensorFn
@@ -61,10 +62,11 @@ class Request:
 
 
 def build_programs(requests: Sequence[Request], mode: CompileMode, workload: Workload) -> list[Program]:
-    """All of them compiled, or none. `auto` compiles where the work repays it or the disk has it already. On a GPU they
-    are captured as CUDA graphs instead, which takes no compiler."""
+    """All of them compiled, or none. `auto` compiles where the work repays it or the disk has it already, and runs
+    eagerly what can't be compiled, for which `on` raises `UserError`. On a GPU they are captured as CUDA graphs
+    instead, which takes no compiler."""
     if requests[0].example[0].device.type == "cuda":
-        return [_eager(request) if mode == "off" else _captured(request) for request in requests]
+        return [_eager(request) if mode == "off" else _captured(request, mode) for request in requests]
     if mode == "off" or (mode == "auto" and not workload.repays_tracing()):
         return [_eager(request) for request in requests]
     graphs: list[GraphModule] = []
@@ -75,18 +77,25 @@ def build_programs(requests: Sequence[Request], mode: CompileMode, workload: Wor
         if mode == "on" or cached or workload.repays_compiling():
             return program.compile_graphs(graphs, examples)
     except CannotCompile as reason:
-        _warn_once(f"not compiled, running eagerly: {reason}")
+        _go_on_eagerly(mode, "compiled", str(reason))
     except Exception as error:  # a loss that can't be traced is still a loss that can train
-        _warn_once(f"not compiled, running eagerly: {_why_untraceable(error)}")
+        _go_on_eagerly(mode, "compiled", _why_untraceable(error))
     return [_eager(*traced) for traced in zip_longest(requests, graphs)]
 
 
-def _captured(request: Request, record: Record = on_gpu) -> Program:
+def _captured(request: Request, mode: CompileMode, record: Record = on_gpu) -> Program:
     try:
         return captured(program.trace(request.fn, request.example), request.example, record)
     except Exception as error:
-        _warn_once(f"not captured as a CUDA graph, running eagerly: {_why_untraceable(error)}")
+        _go_on_eagerly(mode, "captured as a CUDA graph", _why_untraceable(error))
         return _eager(request)
+
+
+def _go_on_eagerly(mode: CompileMode, what: str, reason: str) -> None:
+    """Raises `UserError` where eager programs are not what was asked for."""
+    if mode == "on":
+        raise UserError(f"compile=on, but training can't be {what}: {reason}\nwrite compile=auto to train without it")
+    _warn_once(f"not {what}, running eagerly: {reason}")
 
 
 def _eager(request: Request, graph: GraphModule | None = None) -> Program:

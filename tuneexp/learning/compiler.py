@@ -1,4 +1,4 @@
-"""The compiler: `python -m tuneexp.learning.compiler GRAPH PACKAGE [GRAPH PACKAGE ...]`, all of them side by side."""
+"""The compiler, in a process of its own (`program.compiler_command`)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def _end_with_parent() -> None:
 
 
 def main(*files: str) -> int:
-    """The exit code. Why a program can't be compiled is the last line on standard error."""
+    """Compile all of them side by side. Returns the exit code; the reason of a failure is the last line on standard
+    error."""
     _end_with_parent()
     torch.set_num_threads(1)
     fork = multiprocessing.get_context("fork")
@@ -59,7 +60,3 @@ def main(*files: str) -> int:
         killed = f"the compiler was ended by signal {-failed[0]}; is there enough memory?"
         print(killed if reasons.empty() else reasons.get(), file=sys.stderr)  # noqa: T201
     return len(failed)
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

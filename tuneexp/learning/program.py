@@ -26,6 +26,7 @@ from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from tuneexp.locks import LockError, locked
+from tuneexp.processes import SAFE_PATH, python_command
 
 log = logging.getLogger(__name__)
 
@@ -169,10 +170,16 @@ def _compile_elsewhere(
     Counter.compiled += len(keys)
 
 
+def compiler_command(files: Sequence[str]) -> list[str]:
+    """files: GRAPH PACKAGE [GRAPH PACKAGE ...], all compiled side by side."""
+    return [*python_command("from tuneexp.learning.compiler import main; sys.exit(main(*sys.argv[1:]))"), *files]
+
+
 def _run_compiler(files: Sequence[str]) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "tuneexp.learning.compiler", *files],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        compiler_command(files),
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **SAFE_PATH, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     try:
         _, errors = child.communicate(timeout=COMPILE_TIMEOUT_S)

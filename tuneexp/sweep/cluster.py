@@ -180,8 +180,10 @@ def _no_cluster(address: str, error: Exception) -> UserError:
 def _join(address: str, **common: Any) -> None:
     import ray
 
+    from tuneexp.execution.remote.worker_path import DriversPath
+
     try:
-        ray.init(address=address, runtime_env={"env_vars": _worker_settings()}, **common)
+        ray.init(address=address, runtime_env={"env_vars": _worker_settings()}, job_config=DriversPath(), **common)
     except ConnectionError as error:
         raise _no_cluster(address, error) from None
     except RuntimeError as error:

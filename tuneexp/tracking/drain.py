@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import tuneexp
+from tuneexp.processes import python_command
 from tuneexp.tracking.outbox import Outbox, load_position, outbox_folder
 from tuneexp.tracking.store import shown_uri, tracking_uri
 
@@ -154,13 +153,11 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _command() -> list[str]:
-    """A Python that yields to training, and finds this very package but nothing that lies in the working directory."""
-    here = str(Path(tuneexp.__file__).resolve().parent.parent)
+    """A Python that yields to training."""
     # Ctrl-C reaches the whole group; the driver says when to end.
-    code = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-    code += f"; os.nice({_PRIORITY}); sys.path.append({here!r})"
-    code += "; from tuneexp.tracking.deliver import main; main()"
-    return [sys.executable, "-P", "-c", code]
+    code = "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    code += f"; os.nice({_PRIORITY}); from tuneexp.tracking.deliver import main; main()"
+    return python_command(code)
 
 
 def _last_exception(folder: Path) -> str:

@@ -99,7 +99,7 @@ class RunnerRecipe:
         build = partial(spec.build_model, envs.observation_space, envs.action_space)
         networks = SeedNetworks(build, cfg, seeds)
         shapes = replace(self.shapes, n_envs=shard.n_envs)
-        act, program = acting_program(networks, spec.act_fn, shapes, self.compiled)
+        act, program = acting_program(networks, spec.act_fn, shapes, self.config.compile if self.compiled else "off")
         policy = Policy(
             act, program, networks.hyper.tensor, networks.parameters, dict(shapes.act_noise), shard.n_envs,
             shapes.state_size,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import ray
 import torch
-from ray import ObjectRef, cloudpickle
+from ray import ObjectRef
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from torch import Tensor, distributed
 from torch.utils._pytree import tree_map
@@ -23,7 +23,7 @@ from tuneexp.errors import LearnerLost, UserError
 from tuneexp.execution.epochs import Epochs
 from tuneexp.execution.learner_group import Outcome, Task, perform
 from tuneexp.execution.remote.placement import in_bundle
-from tuneexp.execution.remote.sending import pickled
+from tuneexp.execution.remote.sending import pickled, unpickled
 from tuneexp.execution.shares import CPUS_PER_LEARNER, Plan, Share
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.learner import Learner
@@ -75,7 +75,7 @@ class LearnerActor:
         flush_denormals()
         if meeting_point is not None:
             self._join(*meeting_point)
-        self._learner, compiled = cloudpickle.loads(self._build)(self._share)
+        self._learner, compiled = unpickled(self._build)(self._share)
         return compiled
 
     def _join(self, host: str, port: int) -> None:

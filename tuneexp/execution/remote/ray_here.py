@@ -16,6 +16,7 @@ from tuneexp.errors import TuneexpError, UserError
 from tuneexp.execution.remote.private import private_surroundings
 from tuneexp.execution.remote.ray_patches import few_services, loopback_only
 from tuneexp.execution.remote.settings import WORKER_SETTINGS
+from tuneexp.execution.remote.worker_path import DriversPath
 
 _OF_THIS_PROCESS = ExitStack()
 atexit.register(_OF_THIS_PROCESS.close)
@@ -50,7 +51,7 @@ def _start(n_cpus: float, n_gpus: float) -> None:
     address = os.environ.get("RAY_ADDRESS")
     if address and address != "local":
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, job_config=DriversPath())
         except ConnectionError as error:
             raise UserError(f"no Ray cluster at RAY_ADDRESS={address!r} ({error}); start it, or unset it") from None
         return
@@ -79,6 +80,7 @@ def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: b
         with few_services(log_monitor=log_to_driver), loopback_only():
             ray.init(
                 address="local",
+                job_config=DriversPath(),
                 num_cpus=cpus,
                 num_gpus=None if gpus else 0,  # None: Ray counts them
                 include_dashboard=False,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import ray
 import torch
-from ray import ObjectRef, cloudpickle
+from ray import ObjectRef
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from torch import Tensor
 
@@ -21,7 +21,7 @@ from tuneexp.execution.env_runner import EnvRunner, Sampled
 from tuneexp.execution.group import Fragment, Request
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.remote.placement import in_bundle
-from tuneexp.execution.remote.sending import pickled
+from tuneexp.execution.remote.sending import pickled, unpickled
 from tuneexp.execution.shards import Shard
 from tuneexp.learning.arithmetic import flush_denormals
 
@@ -62,7 +62,7 @@ class RunnerActor:
         if self._built is None:
             torch.set_num_threads(1)
             flush_denormals()
-            self._built = built = cloudpickle.loads(self._recipe)()
+            self._built = built = unpickled(self._recipe)()
             if known is not None and known != self._life:
                 built.start_fresh(self._life)
         return self._built

@@ -7,6 +7,7 @@ from typing import Any
 
 from ray import cloudpickle
 
+from tuneexp.addresses import search_working_folder
 from tuneexp.errors import UserError
 
 # Arrays that come from the object store can't be written to, and nobody here does.
@@ -21,3 +22,9 @@ def pickled(recipe: Any, what: str, instead: str) -> bytes:
         raise UserError(
             f"{what} can't be sent to another process ({type(error).__name__}: {error})\n{instead}"
         ) from None
+
+
+def unpickled(recipe: bytes) -> Any:
+    """What `pickled` was given: functions of modules beside a person's program are found in the same folder."""
+    search_working_folder()
+    return cloudpickle.loads(recipe)
