@@ -6,8 +6,7 @@ alone take some 7 hours of one core, by docs/learning.md; nobody waited for it h
 python experiments/pong_ppo.py
 python experiments/pong_ppo.py --trials 1 --seeds 1 --env-steps 1000000
 tuneexp train ppo PongNoFrameskip-v4 --env-steps 10000000 --seeds 1 --set n_steps=128 --set n_epochs=4 \
-    --set batch_size=256 --set learning_rate=linear:0.00025 --set clip_range=linear:0.1 --set ent_coef=0.01 \
-    --set model/hidden_sizes=[]
+    --set batch_size=256 --set learning_rate=linear:0.00025 --set clip_range=linear:0.1 --set ent_coef=0.01
 tuneexp sweep --algorithm ppo --env PongNoFrameskip-v4 --space experiments/pong_ppo.py:SPACE --seeds 1 \
     --env-steps 10000000 --trials 4 --name pong
 """
@@ -27,7 +26,6 @@ SPACE = {
     "batch_size": 256,
     "clip_range": "linear:0.1",
     "vf_coef": 0.5,
-    "model": {"hidden_sizes": []},  # policy and value are linear in what the convolutions see
     "initial": [{"learning_rate": "linear:0.00025", "ent_coef": 0.01}],
 }
 

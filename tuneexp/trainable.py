@@ -14,9 +14,10 @@ from ray.tune import PlacementGroupFactory, Trainable
 from tuneexp import addresses, checkpoint
 from tuneexp.algorithms.registry import address_of, load_spec, source_changed, source_hash
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
-from tuneexp.algorithms.spec import TrainableSpec
+from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.trial import MultiAgentTrial, Trial, build_trial
+from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
 from tuneexp.trial_config import TrialConfig
 
@@ -63,7 +64,20 @@ class AlgorithmTrainable(Trainable):
         super().restore(checkpoint_path)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
-        self.trial.load_state_dict(checkpoint.read(checkpoint_dir))
+        state = checkpoint.read(checkpoint_dir)
+        self._take_networks_of(state)
+        self.trial.load_state_dict(state)
+
+    def _take_networks_of(self, state: Mapping[str, Any]) -> None:
+        """A checkpoint of an older version has the networks that were the default then: the trial gets them."""
+        trial = self.trial
+        if isinstance(trial, MultiAgentTrial) or "config" not in state:
+            return
+        own, before = trial.config.hyperparameters, state["config"]["hyperparameters"]
+        meant = model_written_out(state, trial.spec.config_class)
+        if meant and own.get("model") == before.get("model"):
+            trial.close()
+            self.trial = build_trial(trial.spec, trial.config.model_copy(update={"hyperparameters": {**own, **meant}}))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Actors are reused: everything is built anew in place, but for the programs that still fit."""
@@ -135,6 +149,9 @@ def trial_from_checkpoint(folder: str | Path, learns: bool = True, **changes: An
         raise UserError(f"the checkpoint {folder} is of an algorithm without an address; build it from its own spec")
     report_changed_source(config)
     spec = load_spec(config.algorithm)
+    if isinstance(spec, AlgorithmSpec):
+        meant = model_written_out(state, spec.config_class)
+        config = config.model_copy(update={"hyperparameters": {**config.hyperparameters, **meant}})
     if not learns:
         alone = {name: 0 for name in ("num_learners", "num_env_runners") if name in spec.config_class.model_fields}
         here = {"compile": "off", "device": "cpu", "hyperparameters": {**config.hyperparameters, **alone}}

@@ -134,7 +134,7 @@ def test_defaults_are_those_of_stable_baselines3() -> None:
     assert (cfg.target_update_interval, cfg.max_grad_norm) == (10_000, 10.0)
     assert (cfg.exploration_fraction, cfg.exploration_initial_eps, cfg.exploration_final_eps) == (0.1, 1.0, 0.05)
     assert not any([cfg.double, cfg.dueling, cfg.noisy, cfg.prioritized, cfg.distributional])
-    assert (cfg.model.hidden_sizes, cfg.model.activation, cfg.n_step) == ((64, 64), "relu", 1)
+    assert (cfg.model.hidden_sizes, cfg.model.activation, cfg.n_step) == (None, "relu", 1)
 
 
 def test_a_range_of_returns_that_is_none_is_refused() -> None:

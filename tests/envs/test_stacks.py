@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import pytest
 from gymnasium.wrappers import FrameStackObservation, TransformObservation
 
+from tests.envs.images import Images
 from tuneexp.algorithms.dqn import DQN
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.trial.trial import Trial
@@ -16,26 +16,6 @@ from tuneexp.trial_config import TrialConfig
 
 CLIP = {"ClipReward": {"min_reward": -1, "max_reward": 1}}
 STACK = {"FrameStackObservation": {"stack_size": 4}}
-
-
-class Images(gym.Env):
-    """Random images; an episode is 25 steps."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.observation_space = gym.spaces.Box(0, 255, tuple(shape), np.uint8)
-        self.action_space = gym.spaces.Discrete(2)
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
-        super().reset(seed=seed)
-        self.left = 25
-        return self._image(), {}
-
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        self.left -= 1
-        return self._image(), 0.0, self.left == 0, False, {}
-
-    def _image(self) -> np.ndarray:
-        return self.np_random.integers(0, 256, self.observation_space.shape, np.uint8)
 
 
 class OwnStack(gym.ObservationWrapper):

@@ -37,8 +37,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "target_update_interval": 10, "train_freq": 256, "gradient_steps": 128, "exploration_fraction": 0.16,
         "exploration_final_eps": 0.04, "model": {"hidden_sizes": [256, 256]}, "n_quantiles": 10,
     },
-    "sac": {"learning_rate": 1e-3},
-    "tqc": {"learning_rate": 1e-3},
+    "sac": {"learning_rate": 1e-3, "model": {"hidden_sizes": [256, 256]}},
+    "tqc": {"learning_rate": 1e-3, "model": {"hidden_sizes": [256, 256]}},
     "td3": {
         "gamma": 0.98, "buffer_size": 200000, "learning_starts": 10000, "noise_std": 0.1, "gradient_steps": 1,
         "train_freq": 1, "learning_rate": 1e-3, "model": {"hidden_sizes": [400, 300]},

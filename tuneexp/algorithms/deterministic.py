@@ -25,7 +25,9 @@ from tuneexp.rl.schedules import PositiveScheduledFloat
 class DeterministicNetworksConfig(OffPolicyNetworksConfig):
     """The sizes of Lillicrap et al. 2016 and of Stable-Baselines3."""
 
-    hidden_sizes: tuple[PositiveInt, ...] = structural((400, 300), "Units of each hidden layer of the actor.")
+    hidden_sizes: tuple[PositiveInt, ...] | None = structural(
+        None, "Units of each hidden layer of the actor; None: [400, 300], for images [256, 256]."
+    )
 
 
 class DeterministicConfig(OffPolicyConfig):

@@ -16,32 +16,49 @@ Recurrent = Literal["none", "lstm", "gru"]
 class QNetworkConfig(Config):
     """The network of a value-based algorithm."""
 
-    hidden_sizes: tuple[PositiveInt, ...] = structural((64, 64), "Units of each hidden layer; for images [] or [512].")
+    hidden_sizes: tuple[PositiveInt, ...] | None = structural(
+        None, "Units of each hidden layer; None: [64, 64], behind the convolutions of images [512] (impala: [256])."
+    )
     activation: Activation = structural("relu", "Nonlinearity of hidden layers.")
     layer_norm: bool = structural(False, "Normalise each hidden layer.")
     cnn: Images = structural("auto", "Convolutions for images; auto: nature, impala where they are below 36x36.")
+    cnn_features: int | None = structural(
+        None, "Units of the hidden layer that ends a CNN, 0: none; None: 256 in a Dict, else hidden_sizes follow.", ge=0
+    )
 
 
 class OffPolicyNetworksConfig(Config):
     """The networks of an actor and its critics, apart from each other."""
 
-    hidden_sizes: tuple[PositiveInt, ...] = structural((256, 256), "Units of each hidden layer of the actor.")
+    hidden_sizes: tuple[PositiveInt, ...] | None = structural(
+        None, "Units of each hidden layer of the actor; None: [256, 256], for images and discrete actions [512]."
+    )
     critic_hidden_sizes: tuple[PositiveInt, ...] | None = structural(None, "The same of each critic; None: as above.")
     activation: Activation = structural("relu", "Nonlinearity of hidden layers.")
     layer_norm: bool = structural(False, "Normalise each hidden layer.")
     cnn: Images = structural("auto", "Convolutions for images; auto: nature, impala where they are below 36x36.")
+    cnn_features: int | None = structural(
+        None,
+        "Units of the hidden layer that ends a CNN, 0: none; None: 512 (nature) or 256 (impala), in a Dict 256.",
+        ge=0,
+    )
 
 
 class ActorCriticConfig(Config):
     """The networks of an actor and a critic."""
 
-    hidden_sizes: tuple[PositiveInt, ...] = structural(
-        (64, 64), "Units of the policy network's hidden layers; for images []."
+    hidden_sizes: tuple[PositiveInt, ...] | None = structural(
+        None, "Units of the policy network's hidden layers; None: [64, 64], for images [] (behind the CNN's own layer)."
     )
     vf_hidden_sizes: tuple[PositiveInt, ...] | None = structural(None, "The same of the value network; None: as above.")
     activation: Activation = structural("tanh", "Nonlinearity of hidden layers.")
     layer_norm: bool = structural(False, "Normalise each hidden layer.")
     cnn: Images = structural("auto", "Convolutions for images; auto: nature, impala where they are below 36x36.")
+    cnn_features: int | None = structural(
+        None,
+        "Units of the hidden layer that ends a CNN, 0: none; None: 512 (nature) or 256 (impala), in a Dict 256.",
+        ge=0,
+    )
     shared: bool = structural(False, "One trunk for policy and value instead of two separate networks.")
     recurrent: Recurrent = structural("none", "A cell with memory after one trunk for policy and value.")
     recurrent_size: int = structural(64, "Units of that cell.", ge=1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.errors import UserError
-from tuneexp.models.encoder import Encoder
+from tuneexp.models.encoder import Encoder, hidden_sizes_for
 from tuneexp.models.masks import ActionMask
 from tuneexp.models.mlp import MLP
 from tuneexp.models.recurrent import Cell, cell_class
@@ -31,10 +31,11 @@ class ActorCriticOutput(NamedTuple):
 class ActorCritic(nn.Module):
     """Policy and value networks behind one encoder: separate (default), on a shared trunk, or on a recurrent cell.
 
-    hidden_sizes: of the policy, and of the value function unless `vf_hidden_sizes` differs (separate networks only).
+    hidden_sizes: of the policy, and of the value function unless `vf_hidden_sizes` differs (separate networks only);
+    None: (64, 64), for images none: policy and value are then linear in the hidden layer of the CNN.
     recurrent: "lstm" or "gru" puts a cell of `recurrent_size` units after a trunk of `hidden_sizes`; policy and value
     are then linear in its output. action_mask: the leaf of a Dict observation that forbids actions (`models/masks.py`);
-    it is no feature. cnn: see `Encoder`, which policy and value share, as in Stable-Baselines3.
+    it is no feature. cnn, cnn_features: see `Encoder`, which policy and value share, as in Stable-Baselines3.
 
     Initialised as in Stable-Baselines3: orthogonal with gain sqrt(2) in hidden layers, 0.01 for the policy's output and
     1 for the value's, biases 0; `ortho_init=False` keeps torch's own scheme, which cells always have. `log_std` starts
@@ -46,11 +47,12 @@ class ActorCritic(nn.Module):
         observation_space: gym.Space,
         action_space: gym.Space,
         *,
-        hidden_sizes: Sequence[int] = (64, 64),
+        hidden_sizes: Sequence[int] | None = None,
         vf_hidden_sizes: Sequence[int] | None = None,
         activation: str = "tanh",
         layer_norm: bool = False,
         cnn: str = "auto",
+        cnn_features: int | None = None,
         shared: bool = False,
         recurrent: str = "none",
         recurrent_size: int = 64,
@@ -60,6 +62,7 @@ class ActorCritic(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        hidden_sizes = hidden_sizes_for(observation_space, hidden_sizes, (64, 64), images=())
         cell = cell_class(recurrent)
         shared = shared or cell is not None
         if shared and vf_hidden_sizes is not None and list(vf_hidden_sizes) != list(hidden_sizes):
@@ -70,12 +73,9 @@ class ActorCritic(nn.Module):
         self.head = action_head(action_space)
         self.mask = None if action_mask is None else ActionMask(action_mask, observation_space, self.head)
         self.observation = Encoder(
-            observation_space,
-            cnn=cnn,
-            ortho_init=ortho_init,
-            leave_out=() if action_mask is None else (action_mask,),
-            generator=generator,
-        )
+            observation_space, cnn=cnn, cnn_features=cnn_features, ortho_init=ortho_init,
+            leave_out=() if action_mask is None else (action_mask,), generator=generator,
+        )  # fmt: skip
 
         def mlp(in_size: int, hidden: Sequence[int], out_size: int | None, out_gain: float = 1.0) -> MLP:
             return MLP(

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from tuneexp.errors import UserError
 from tuneexp.models.critics import Critics
-from tuneexp.models.encoder import Encoder
+from tuneexp.models.encoder import Encoder, hidden_sizes_for
 from tuneexp.models.mlp import MLP, linear
-from tuneexp.models.q_network import QNetwork
+from tuneexp.models.q_network import QNetwork, default_hidden_sizes
 from tuneexp.rl.distributions import ActionHead, ActionScale, Categorical, SquashedGaussian, action_head
 from tuneexp.rl.exploration import uniform_choice
 
@@ -44,10 +44,13 @@ class _Trunk(nn.Module):
         activation: str,
         layer_norm: bool,
         cnn: str,
+        cnn_features: int | None,
         generator: torch.Generator | None,
     ) -> None:
         super().__init__()
-        self.encoder = Encoder(observation_space, cnn=cnn, ortho_init=False, generator=generator)
+        self.encoder = Encoder(
+            observation_space, cnn=cnn, cnn_features=cnn_features, ortho_init=False, generator=generator
+        )
         self.mlp = MLP(
             self.encoder.size,
             hidden_sizes,
@@ -74,11 +77,12 @@ class GaussianActor(nn.Module):
         activation: str = "relu",
         layer_norm: bool = False,
         cnn: str = "auto",
+        cnn_features: int | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.head = bounded_head(action_space)
-        self.trunk = _Trunk(observation_space, hidden_sizes, activation, layer_norm, cnn, generator)
+        self.trunk = _Trunk(observation_space, hidden_sizes, activation, layer_norm, cnn, cnn_features, generator)
         size = self.trunk.out_size
         self.mean = linear(size, self.head.size, orthogonal_gain=None, generator=generator)
         self.log_std = linear(size, self.head.size, orthogonal_gain=None, generator=generator)
@@ -106,11 +110,12 @@ class DeterministicActor(nn.Module):
         activation: str = "relu",
         layer_norm: bool = False,
         cnn: str = "auto",
+        cnn_features: int | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.head = bounded_head(action_space)
-        self.trunk = _Trunk(observation_space, hidden_sizes, activation, layer_norm, cnn, generator)
+        self.trunk = _Trunk(observation_space, hidden_sizes, activation, layer_norm, cnn, cnn_features, generator)
         self.out = linear(self.trunk.out_size, self.head.size, orthogonal_gain=None, generator=generator)
 
     def forward(self, obs: Tensor) -> Tensor:
@@ -175,7 +180,8 @@ class Tempered:
 class SoftActorCritic(Tempered, BoxActions, nn.Module):
     """SAC on continuous actions; TQC with `n_quantiles` numbers a critic. Parts: actor, critic, temperature.
 
-    critic_hidden_sizes: None means those of the actor. `network`: activation, layer_norm, cnn of all networks.
+    hidden_sizes: None: (256, 256). critic_hidden_sizes: None means those of the actor. `network`: activation,
+    layer_norm, cnn, cnn_features of all networks.
     """
 
     def __init__(
@@ -183,7 +189,7 @@ class SoftActorCritic(Tempered, BoxActions, nn.Module):
         observation_space: gym.Space,
         action_space: gym.Space,
         *,
-        hidden_sizes: Sequence[int] = (256, 256),
+        hidden_sizes: Sequence[int] | None = None,
         critic_hidden_sizes: Sequence[int] | None = None,
         n_critics: int = 2,
         n_quantiles: int = 1,
@@ -191,6 +197,7 @@ class SoftActorCritic(Tempered, BoxActions, nn.Module):
         **network: Any,
     ) -> None:
         super().__init__()
+        hidden_sizes = (256, 256) if hidden_sizes is None else hidden_sizes
         sizes = hidden_sizes if critic_hidden_sizes is None else critic_hidden_sizes
         self.actor = GaussianActor(observation_space, action_space, hidden_sizes=hidden_sizes, **network)
         self.critic = Critics(
@@ -210,20 +217,21 @@ class SoftActorCritic(Tempered, BoxActions, nn.Module):
 
 class DiscreteSoftActorCritic(Tempered, ChoiceActions, nn.Module):
     """SAC on Discrete actions (Christodoulou 2019). Parts: actor (logits), critic (a value for each action),
-    temperature."""
+    temperature. hidden_sizes: None: (256, 256), for images those of `QNetwork`."""
 
     def __init__(
         self,
         observation_space: gym.Space,
         action_space: gym.Space,
         *,
-        hidden_sizes: Sequence[int] = (256, 256),
+        hidden_sizes: Sequence[int] | None = None,
         critic_hidden_sizes: Sequence[int] | None = None,
         n_critics: int = 2,
         initial_alpha: float = 1.0,
         **network: Any,
     ) -> None:
         super().__init__()
+        hidden_sizes = default_hidden_sizes(observation_space, hidden_sizes, network.get("cnn", "auto"), (256, 256))
         sizes = hidden_sizes if critic_hidden_sizes is None else critic_hidden_sizes
         self.actor = QNetwork(observation_space, action_space, hidden_sizes=hidden_sizes, **network)
         self.n_actions = self.actor.actions
@@ -242,19 +250,21 @@ class DiscreteSoftActorCritic(Tempered, ChoiceActions, nn.Module):
 
 
 class DeterministicActorCritic(BoxActions, nn.Module):
-    """DDPG (one critic) and TD3 (two). Parts: actor, critic."""
+    """DDPG (one critic) and TD3 (two). Parts: actor, critic. hidden_sizes: None: (400, 300), for images (256, 256), as
+    in Stable-Baselines3."""
 
     def __init__(
         self,
         observation_space: gym.Space,
         action_space: gym.Space,
         *,
-        hidden_sizes: Sequence[int] = (256, 256),
+        hidden_sizes: Sequence[int] | None = None,
         critic_hidden_sizes: Sequence[int] | None = None,
         n_critics: int = 2,
         **network: Any,
     ) -> None:
         super().__init__()
+        hidden_sizes = hidden_sizes_for(observation_space, hidden_sizes, (400, 300), images=(256, 256))
         sizes = hidden_sizes if critic_hidden_sizes is None else critic_hidden_sizes
         self.actor = DeterministicActor(observation_space, action_space, hidden_sizes=hidden_sizes, **network)
         self.critic = Critics(observation_space, action_space, hidden_sizes=sizes, n_critics=n_critics, **network)

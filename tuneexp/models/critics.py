@@ -43,7 +43,7 @@ class EnsembleLayerNorm(nn.Module):
 
 class Critics(nn.Module):
     """`n_critics` networks of (observation, action) -> `out_size` numbers. They share the encoder, which has parameters
-    for images only. Actions are those of networks, in [-1, 1]."""
+    for images only (cnn, cnn_features: see `Encoder`). Actions are those of networks, in [-1, 1]."""
 
     def __init__(
         self,
@@ -56,13 +56,16 @@ class Critics(nn.Module):
         activation: str = "relu",
         layer_norm: bool = False,
         cnn: str = "auto",
+        cnn_features: int | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         head = action_head(action_space)
         self.n_critics, self.out_size = n_critics, out_size
         self._action_axes = len(head.shape)
-        self.encoder = Encoder(observation_space, cnn=cnn, ortho_init=False, generator=generator)
+        self.encoder = Encoder(
+            observation_space, cnn=cnn, cnn_features=cnn_features, ortho_init=False, generator=generator
+        )
         layers: list[nn.Module] = []
         size = self.encoder.size + head.size
         for hidden in hidden_sizes:

@@ -12,11 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.models.cnn import NATURE_SMALLEST, ImpalaResNet, NatureCNN
+from tuneexp.models.cnn import IMPALA_FEATURES, NATURE_FEATURES, NATURE_SMALLEST, ImpalaResNet, NatureCNN
 from tuneexp.rl.packing import Leaf, layout
 
 CnnName = Literal["auto", "nature", "impala"]
 CNNS: dict[str, type[NatureCNN] | type[ImpalaResNet]] = {"nature": NatureCNN, "impala": ImpalaResNet}
+CNN_FEATURES = {"nature": NATURE_FEATURES, "impala": IMPALA_FEATURES}
+# Of each image in a dictionary, as in Stable-Baselines3's CombinedExtractor.
+DICT_IMAGE_FEATURES = 256
 
 
 def is_image(space: gym.Space[Any]) -> bool:
@@ -35,6 +38,28 @@ def channels_first(shape: Sequence[int]) -> bool:
     return first < last
 
 
+def planes(shape: Sequence[int]) -> tuple[int, int, int]:
+    """(channels, height, width) of an image."""
+    first, middle, last = shape
+    return (first, middle, last) if channels_first(shape) else (last, first, middle)
+
+
+def cnn_for(shape: Sequence[int], cnn: str) -> str:
+    """The name of the CNN that "auto" stands for, or `cnn` itself."""
+    if cnn != "auto":
+        return cnn
+    return "nature" if min(planes(shape)[1:]) >= NATURE_SMALLEST else "impala"
+
+
+def hidden_sizes_for(
+    observation_space: gym.Space[Any], given: Sequence[int] | None, otherwise: Sequence[int], images: Sequence[int]
+) -> tuple[int, ...]:
+    """`given`, or where that is None the default: `images` for images, `otherwise` for all other spaces."""
+    if given is not None:
+        return tuple(given)
+    return tuple(images if is_image(observation_space) else otherwise)
+
+
 class Encoder(nn.Module):
     """Observations [..., *shape] -> features float32 [..., size].
 
@@ -43,8 +68,8 @@ class Encoder(nn.Module):
     treated so, and the results lie side by side in the order of the leaves, but for those named in `leave_out`.
 
     cnn: "nature" (Mnih et al. 2015), "impala" (Espeholt et al. 2018), or "auto": the first where images are large
-    enough for it (36x36), else the second. `hidden_layer=False` leaves out the CNN's own hidden layer. Spaces without
-    images have no parameters here.
+    enough for it (36x36), else the second. cnn_features: units of the hidden layer that ends each CNN, 0 for none;
+    None: 512 ("nature") or 256 ("impala"), in a Dict 256. Spaces without images have no parameters here.
     """
 
     def __init__(
@@ -52,7 +77,7 @@ class Encoder(nn.Module):
         observation_space: gym.Space[Any],
         *,
         cnn: str = "auto",
-        hidden_layer: bool = True,
+        cnn_features: int | None = None,
         ortho_init: bool = True,
         leave_out: Collection[str] = (),
         generator: torch.Generator | None = None,
@@ -64,7 +89,10 @@ class Encoder(nn.Module):
         def part(space: gym.Space[Any]) -> nn.Module:
             if not is_image(space):
                 return FlatObservation(space)
-            return ImageEncoder(space.shape or (), cnn, hidden_layer, ortho_init, generator)
+            name = cnn_for(space.shape or (), cnn)
+            own = DICT_IMAGE_FEATURES if isinstance(observation_space, gym.spaces.Dict) else CNN_FEATURES[name]
+            features = own if cnn_features is None else cnn_features
+            return ImageEncoder(space.shape or (), name, features, ortho_init, generator)
 
         self.leaves: list[Leaf] | None = None
         if isinstance(observation_space, gym.spaces.Dict):
@@ -94,18 +122,15 @@ def _leaf_of(packed: Tensor, leaf: Leaf) -> Tensor:
 
 
 class ImageEncoder(nn.Module):
-    """Bytes [..., *shape] -> features [..., size], through the CNN of that name."""
+    """Bytes [..., *shape] -> features [..., size], through the CNN of that name. features: units of its hidden layer,
+    0 for none."""
 
     def __init__(
-        self, shape: Sequence[int], cnn: str, hidden_layer: bool, ortho_init: bool, generator: torch.Generator | None
+        self, shape: Sequence[int], cnn: str, features: int, ortho_init: bool, generator: torch.Generator | None
     ) -> None:
         super().__init__()
         self.channels_first = channels_first(shape)
-        planes = tuple(shape) if self.channels_first else (shape[2], shape[0], shape[1])
-        if cnn == "auto":
-            cnn = "nature" if min(planes[1:]) >= NATURE_SMALLEST else "impala"
-        without: dict[str, Any] = {} if hidden_layer else {"features": None}
-        self.cnn = CNNS[cnn](planes, ortho_init=ortho_init, generator=generator, **without)
+        self.cnn = CNNS[cnn](planes(shape), features=features or None, ortho_init=ortho_init, generator=generator)
         self.size = self.cnn.size
 
     def forward(self, images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.errors import UserError
-from tuneexp.models.encoder import Encoder
+from tuneexp.models.encoder import CNN_FEATURES, Encoder, cnn_for, hidden_sizes_for, is_image
 from tuneexp.models.mlp import activation_class, linear
 from tuneexp.models.noisy import NoisyLinear
 from tuneexp.rl.distributions import action_head
@@ -18,11 +18,12 @@ from tuneexp.rl.distributions import action_head
 class QNetwork(nn.Module):
     """Observations -> one value for each action, or `atoms` numbers for each (logits of C51, quantiles of QR-DQN).
 
-    hidden_sizes: of the head behind the encoder. For images with hidden sizes, the encoder ends with its convolutions
-    and the head's hidden layers follow: `(512,)` on the Nature CNN is the network of Mnih et al. 2015; without hidden
-    sizes, the encoder's own hidden layer serves, which is the same network. dueling: value and advantage have the last
-    hidden layer each to themselves (Wang et al. 2016, eq. 9), for each atom if there are several (Hessel et al. 2018).
-    noisy: all linear layers of the head are `NoisyLinear`.
+    hidden_sizes: of the head behind the encoder; None: (64, 64), for images (512,) ((256,) with the IMPALA ResNet).
+    For images with hidden sizes, the encoder ends with its convolutions and the head's hidden layers follow: `(512,)`
+    on the Nature CNN is the network of Mnih et al. 2015; without hidden sizes, the encoder's own hidden layer serves,
+    which is the same network. cnn_features: see `Encoder`; None: as just said. dueling: value and advantage have the
+    last hidden layer each to themselves (Wang et al. 2016, eq. 9), for each atom if there are several (Hessel et al.
+    2018). noisy: all linear layers of the head are `NoisyLinear`.
 
     Initialised as torch does linear layers and convolutions, as Stable-Baselines3's DQN is. Weights come from
     `generator` (None: torch's default one). `noise_size`: standard normals that one forward pass takes, 0 unless noisy.
@@ -33,10 +34,11 @@ class QNetwork(nn.Module):
         observation_space: gym.Space,
         action_space: gym.Space,
         *,
-        hidden_sizes: Sequence[int] = (64, 64),
+        hidden_sizes: Sequence[int] | None = None,
         activation: str = "relu",
         layer_norm: bool = False,
         cnn: str = "auto",
+        cnn_features: int | None = None,
         dueling: bool = False,
         noisy: bool = False,
         atoms: int = 1,
@@ -47,8 +49,11 @@ class QNetwork(nn.Module):
         if head.kind != "discrete":
             raise UserError(f"a Q-network needs Discrete actions, one value each; these are {action_space}")
         self.actions, self.atoms = head.size, atoms
+        hidden_sizes = default_hidden_sizes(observation_space, hidden_sizes, cnn)
+        if cnn_features is None and hidden_sizes and is_image(observation_space):
+            cnn_features = 0
         self.encoder = Encoder(
-            observation_space, cnn=cnn, hidden_layer=not hidden_sizes, ortho_init=False, generator=generator
+            observation_space, cnn=cnn, cnn_features=cnn_features, ortho_init=False, generator=generator
         )
 
         def stack(in_size: int, hidden: Sequence[int], out_size: int | None) -> _Stack:
@@ -89,6 +94,14 @@ class QNetwork(nn.Module):
 
     def _per_action(self, flat: Tensor) -> Tensor:
         return flat if self.atoms == 1 else flat.unflatten(-1, (self.actions, self.atoms))
+
+
+def default_hidden_sizes(
+    observation_space: gym.Space, given: Sequence[int] | None, cnn: str, otherwise: Sequence[int] = (64, 64)
+) -> tuple[int, ...]:
+    """Of a network of values for each action: for images the hidden layer of the CNN."""
+    images = (CNN_FEATURES[cnn_for(observation_space.shape or (), cnn)],) if is_image(observation_space) else ()
+    return hidden_sizes_for(observation_space, given, otherwise, images)
 
 
 def _split(noise: Tensor | None, size: int) -> tuple[Tensor | None, Tensor | None]:

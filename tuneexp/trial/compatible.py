@@ -13,6 +13,7 @@ from tuneexp.algorithms.registry import source_changed
 from tuneexp.config import Config
 from tuneexp.errors import CheckpointError
 from tuneexp.learning.learner import Learner
+from tuneexp.trial.former import model_written_out
 
 if TYPE_CHECKING:
     from tuneexp.trial.trial import Trial
@@ -26,7 +27,9 @@ FIXED = ("n_envs", "normalize_observation", "normalize_reward", "buffer_size", "
 def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
     """Numbers may differ (population-based training changes them), what shapes the stored state may not."""
     check_same_run(trial, state)
-    saved = trial.spec.config_class.parse(state["config"]["hyperparameters"], "the checkpoint")
+    of_class = trial.spec.config_class
+    meant = {**state["config"]["hyperparameters"], **model_written_out(state, of_class)}
+    saved = of_class.parse(meant, "the checkpoint")
     check_same_networks(saved, trial.learner, state["learner"]["parameters"])
     own_model = own_model_of(trial.cfg)
     if source_changed(str(own_model), state.get("model_source")):

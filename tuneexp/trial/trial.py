@@ -34,6 +34,7 @@ from tuneexp.trial.building import (
     workload_of,
 )
 from tuneexp.trial.compatible import check_compatible, own_model_of
+from tuneexp.trial.former import NETWORK_DEFAULTS
 from tuneexp.trial.learners import learner_group
 from tuneexp.trial.resources import make_room
 from tuneexp.trial.runners import env_settings, facts_of, group_of, local_runners, normaliser_of, remote_runners
@@ -239,6 +240,7 @@ class Trial:
             "iteration": self.iteration,
             "train_s": self.train_s,
             "compiled": self.compiled,
+            "network_defaults": NETWORK_DEFAULTS,
             # A callable without an address is stored by its name alone: it loads only into a trial that has it.
             "config": {**self.config.model_dump(mode="json", exclude={"env"}), "env": self.env_name},
         }
