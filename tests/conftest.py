@@ -13,6 +13,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
 os.environ["RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS"] = "0"
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+# Trusted addresses and the key of this session, in place of the person's own. Deleted when the session's process ends.
+_CONFIG_HOME = tempfile.TemporaryDirectory(prefix="tx-config-")
+os.environ["XDG_CONFIG_HOME"] = _CONFIG_HOME.name
 
 import pytest
 

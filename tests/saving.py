@@ -15,7 +15,7 @@ from tuneexp.trainable import trial_from_checkpoint
 def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
     for folder, output in zip(arguments[::2], arguments[1::2], strict=True):
-        trial = trial_from_checkpoint(folder)
+        trial = trial_from_checkpoint(folder, trust=True)
         while not trial.done:
             trial.advance()
         checkpoint.write(output, trial.state_dict())

@@ -123,7 +123,7 @@ def test_fresh_episodes_where_the_state_of_an_environment_can_not_be_saved(
     trial.advance()
     folder = checkpoint.write(tmp_path / "one", trial.state_dict())
     with caplog.at_level(logging.WARNING, "tuneexp"):
-        resumed = trial_from_checkpoint(folder)
+        resumed = trial_from_checkpoint(folder, trust=True)
         assert same(parameters_of(resumed), parameters_of(trial))
         while not resumed.done:
             metrics = resumed.advance()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tuneexp.errors import UserError, nearest
+from tuneexp.errors import UserError, nearest, reason_of
 
 _FILE_MODULE = "tuneexp_file_"
 
@@ -19,6 +21,16 @@ def is_address(text: str) -> bool:
     """`module:NAME` or `path/file.py:NAME`."""
     where, colon, name = text.rpartition(":")
     return bool(colon and where) and name.isidentifier()
+
+
+def is_module_name(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
+
+
+def is_own_address(address: str) -> bool:
+    """An address in this package."""
+    where = address.rpartition(":")[0]
+    return where.startswith("tuneexp.") and is_module_name(where)
 
 
 def load_address(address: str, kind: str) -> Any:
@@ -35,10 +47,21 @@ def load_address(address: str, kind: str) -> Any:
         raise UserError(f"{kind} {address!r}: {where} has no {name!r}{advice}") from None
 
 
+def load_class(address: str, kind: str, bases: tuple[type, ...], needed: str) -> Callable[..., Any]:
+    """A subclass of one of `bases`, or a function of the user's own that makes an instance. `needed`: for the message.
+    UserError for any other class, and for a function of this package: a stored file could name each of them."""
+    found = load_address(address, kind)
+    fits = issubclass(found, bases) if isinstance(found, type) else callable(found) and not is_own_address(address)
+    if not fits:
+        what = f"the class {found.__qualname__}" if isinstance(found, type) else f"a {type(found).__name__}"
+        raise UserError(f"{kind} {address!r} is {what}; name {needed}, or a function of your own that gives one")
+    return found
+
+
 def load_module(address: str, kind: str) -> ModuleType:
     """The module, or the file loaded as one, in which an address lies. UserError where it can't be loaded."""
     where = address.rpartition(":")[0]
-    return _load_file(Path(where), address, kind) if where.endswith(".py") else _import(where, address, kind)
+    return _load_file(Path(where), address, kind) if where.endswith(".py") else import_named(where, address, kind)
 
 
 def address_of(found: Any, kind: str) -> str:
@@ -57,13 +80,34 @@ def address_of(found: Any, kind: str) -> str:
     return f"{path}:{name}"
 
 
-def lasting_address(named: str | type, kind: str) -> str:
-    """The address of a class, or an address that another folder's process understands, too: files by absolute path.
-    UserError where there is none."""
-    if isinstance(named, type):
+def lasting_address(named: str | Callable[..., Any], kind: str) -> str:
+    """The address of a class or function, or an address that another folder's process understands, too: files by
+    absolute path. UserError where there is none."""
+    if not isinstance(named, str):
         return address_of(named, kind)
     where, colon, name = named.rpartition(":")
-    return f"{Path(where).resolve()}{colon}{name}" if where.endswith(".py") and Path(where).is_file() else named
+    if where.endswith(".py"):
+        return f"{Path(where).resolve()}{colon}{name}" if Path(where).is_file() else named
+    # A module that is one file of the working folder is found from there only.
+    file = _origin_of(where) if is_address(named) and where.isidentifier() else None
+    return f"{file}:{name}" if file is not None and file.parent == Path.cwd() and file.suffix == ".py" else named
+
+
+def resolved_address(address: str) -> str:
+    """An address with the file it means here: another file of the same name is another address. Imports nothing."""
+    where, colon, name = address.rpartition(":")
+    if where.endswith(".py"):
+        return f"{Path(where).resolve()}{colon}{name}"
+    return f"{address} in {_origin_of((where or address).partition('.')[0])}"
+
+
+def _origin_of(module: str) -> Path | None:
+    """The file, or the folder of a package without one, from which a top-level module is or would be imported."""
+    if (loaded := sys.modules.get(module)) is not None and (file := file_of(loaded)) is not None:
+        return file
+    spec = importlib.util.find_spec(module) or importlib.machinery.PathFinder.find_spec(module, [str(Path.cwd())])
+    places = [spec.origin if spec.has_location else None, *(spec.submodule_search_locations or ())] if spec else []
+    return next((Path(place).resolve() for place in places if place), None)
 
 
 def is_loaded_file(module: ModuleType) -> bool:
@@ -82,12 +126,13 @@ def search_working_folder() -> None:
         sys.path.append(here)
 
 
-def _import(name: str, address: str, kind: str) -> ModuleType:
+def import_named(name: str, address: str, kind: str) -> ModuleType:
+    """The module `name`, which lies on the path or in the working folder. UserError where it can't be imported."""
     search_working_folder()
     try:
         return importlib.import_module(name)
-    except Exception as error:
-        raise UserError(f"{kind} {address!r}: can't import {name!r}: {_reason(error)}") from error
+    except BaseException as error:
+        raise _not_imported(error, address, kind, name) from error
 
 
 def _load_file(path: Path, address: str, kind: str) -> ModuleType:
@@ -108,14 +153,17 @@ def _load_file(path: Path, address: str, kind: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:
         del sys.modules[name]
-        raise UserError(f"{kind} {address!r}: {path} can't be imported: {_reason(error)}") from error
+        raise _not_imported(error, address, kind, str(path)) from error
     return module
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, UserError):
-        return str(error)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _not_imported(error: BaseException, address: str, kind: str, where: str) -> UserError:
+    if isinstance(error, SystemExit):
+        return UserError(
+            f"{kind} {address!r}: {where} ended the program while it was imported (sys.exit, or argparse); put what it "
+            "runs as a script under  if __name__ == '__main__':"
+        )
+    reason = str(error) if isinstance(error, UserError) else reason_of(error)
+    return UserError(f"{kind} {address!r}: {where} can't be imported: {reason}")

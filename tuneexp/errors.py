@@ -37,6 +37,16 @@ class EnvironmentFault(TuneexpError):
     """An environment raised or returned NaN in the middle of a trial: the trial fails with this reason."""
 
 
+def reason_of(error: BaseException) -> str:
+    """One line for an exception of the user's code. Raises KeyboardInterrupt again: it comes from the terminal."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    if isinstance(error, SystemExit):
+        return "SystemExit (it ended the program)"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name closest to `name`, or None where nothing is close. `lr` means `learning_rate`."""
     names = list(known)

@@ -9,9 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from ray.tune import PlacementGroupFactory, Trainable
+from pyarrow.fs import FileType
+from ray.tune import Checkpoint, PlacementGroupFactory, Trainable
+from ray.tune.trainable.trainable import _DICT_CHECKPOINT_FILE_NAME
 
-from tuneexp import addresses, checkpoint
+from tuneexp import checkpoint
+from tuneexp.addresses import lasting_address
 from tuneexp.algorithms.registry import address_of, load_spec, source_changed, source_hash
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
@@ -20,6 +23,7 @@ from tuneexp.trial import MultiAgentTrial, Trial, build_trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
 from tuneexp.trial_config import TrialConfig
+from tuneexp.trust import addresses_in, remember, require_trusted
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +61,12 @@ class AlgorithmTrainable(Trainable):
         checkpoint.write(checkpoint_dir, self.trial.state_dict())
 
     def restore(self, checkpoint_path: Any) -> None:
-        """From what `save` gave, or a path. Raises `CheckpointError` for what is none."""
+        """From what `save` gave, or a path. Raises `CheckpointError` for what is none. Runs no code of the file."""
         if isinstance(checkpoint_path, str | Path):
             checkpoint.read_header(checkpoint_path)  # Tune's own message for a missing folder names no remedy
-            checkpoint_path = str(checkpoint_path)
+            checkpoint_path = Checkpoint(str(checkpoint_path))
+        stored = getattr(checkpoint_path, "checkpoint", checkpoint_path)
+        refuse_pickled(stored)
         super().restore(checkpoint_path)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
@@ -100,8 +106,21 @@ def report_changed_source(config: TrialConfig) -> None:
         log.warning("the source of %s has changed since this was started", config.algorithm)
 
 
-def build_trainable(spec: TrainableSpec, env: Any, seeds: list[int], settings: Mapping[str, Any]) -> AlgorithmTrainable:
-    """settings: fields of `TrialConfig` and hyperparameters of the algorithm, by their own names."""
+def refuse_pickled(stored: Checkpoint) -> None:
+    """Raise `CheckpointError` for a folder with a file that Tune would unpickle: none of ours has one."""
+    pickled = f"{stored.path.rstrip('/')}/{_DICT_CHECKPOINT_FILE_NAME}"
+    if stored.filesystem.get_file_info(pickled).type != FileType.NotFound:
+        raise checkpoint.CheckpointError(
+            f"the checkpoint {stored.path} holds {_DICT_CHECKPOINT_FILE_NAME}, which no tuneexp writes and which could "
+            "run any code; it was not loaded"
+        )
+
+
+def build_trainable(
+    spec: TrainableSpec, env: Any, seeds: list[int], settings: Mapping[str, Any], named_by_user: bool = True
+) -> AlgorithmTrainable:
+    """settings: fields of `TrialConfig` and hyperparameters of the algorithm, by their own names. named_by_user: the
+    addresses in it become trusted (False where they come from a checkpoint)."""
     of_trial = {key: value for key, value in settings.items() if key in TrialConfig.model_fields}
     hyperparameters = {key: value for key, value in settings.items() if key not in of_trial}
     known = [*spec.config_class.model_fields, *TrialConfig.model_fields]
@@ -125,7 +144,10 @@ def build_trainable(spec: TrainableSpec, env: Any, seeds: list[int], settings: M
         spec.name,
     )
     bound = type(AlgorithmTrainable.__name__, (AlgorithmTrainable,), {"bound_spec": spec})
-    return bound(config=config.model_dump())
+    built = bound(config=config.model_dump())
+    if named_by_user:
+        remember(addresses_in(config.model_dump()))
+    return built
 
 
 def _addressed(env: Any) -> Any:
@@ -133,20 +155,22 @@ def _addressed(env: Any) -> Any:
     if not callable(env):
         return env
     try:
-        return addresses.address_of(env, "environment")
+        return lasting_address(env, "environment")
     except UserError:
         return env
 
 
-def trial_from_checkpoint(folder: str | Path, learns: bool = True, **changes: Any) -> Trial:
+def trial_from_checkpoint(folder: str | Path, learns: bool = True, trust: bool = False, **changes: Any) -> Trial:
     """The trial that a checkpoint holds, ready to go on. changes: fields of `TrialConfig` (a larger budget). learns:
-    False where it is only asked to act, which takes neither learners nor the device that it learned on."""
+    False where it is only asked to act, which takes neither learners nor the device that it learned on. trust: import
+    the addresses that it names, and remember them as trusted. Raises `UserError` where one of them is not."""
     state = checkpoint.read(folder)
     if not isinstance(state.get("config"), dict):
         raise checkpoint.CheckpointError(f"the checkpoint {folder} is damaged: it holds no configuration")
     config = TrialConfig.parse({**state["config"], **changes}, f"the checkpoint {folder}")
     if not config.algorithm:
         raise UserError(f"the checkpoint {folder} is of an algorithm without an address; build it from its own spec")
+    require_trusted(addresses_in(config.model_dump()), f"the checkpoint {folder}", trust)
     report_changed_source(config)
     spec = load_spec(config.algorithm)
     if isinstance(spec, AlgorithmSpec):
@@ -170,9 +194,11 @@ def _without_runners(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "group": {**state["group"], "runners": []}} if "runners" in state["group"] else state
 
 
-def evaluate_checkpoint(folder: str | Path, episodes: int = 20, seed: int = 10_000) -> dict[str, Any]:
-    """Evaluate every seed of a checkpoint; return_std is over all episodes."""
-    trial = trial_from_checkpoint(folder, learns=False)
+def evaluate_checkpoint(
+    folder: str | Path, episodes: int = 20, seed: int = 10_000, trust: bool = False
+) -> dict[str, Any]:
+    """Evaluate every seed of a checkpoint; return_std is over all episodes. trust: as of `trial_from_checkpoint`."""
+    trial = trial_from_checkpoint(folder, learns=False, trust=trust)
     returns = trial.evaluate(episodes, seed)
     trial.close()
     if isinstance(trial, MultiAgentTrial):  # NaN where a policy that is judged doesn't play

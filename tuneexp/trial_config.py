@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from tuneexp.addresses import lasting_address
 from tuneexp.config import Config
@@ -29,7 +29,21 @@ def _known_device(device: str) -> str:
 
 
 Device = Annotated[str, AfterValidator(_known_device)]
-Wrapper = str | dict[str, dict[str, Any] | None]
+
+
+def _lasting_env(env: Any) -> Any:
+    return lasting_address(env, "environment") if isinstance(env, str) else env
+
+
+def _lasting_wrapper(wrapper: Any) -> Any:
+    if isinstance(wrapper, dict):
+        return {_lasting_wrapper(name): arguments for name, arguments in wrapper.items()}
+    return lasting_address(wrapper, "wrapper") if isinstance(wrapper, str) or callable(wrapper) else wrapper
+
+
+# Addresses of files are kept as absolute ones: another process, in another folder, must find the same file.
+Environment = Annotated[Any, AfterValidator(_lasting_env)]
+Wrapper = Annotated[str | dict[str, dict[str, Any] | None], BeforeValidator(_lasting_wrapper)]
 EnvBackend = Literal["auto", "sync", "async", "native", "envpool"]
 
 ENV_BACKEND_HELP = (
@@ -70,7 +84,7 @@ class TrialConfig(Config):
 
     algorithm: str = Field(description="Name or address (module:NAME, path/file.py:NAME).")
     source_hash: str | None = Field(None, description="Hash of the source of an algorithm given by address.")
-    env: Any = Field(description="Environment id, module:Class, path/file.py:Class or a callable.")
+    env: Environment = Field(description="Environment id, module:Class, path/file.py:Class or a callable.")
     env_kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of the environment.")
     env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
     wrappers: list[Wrapper] = Field(default_factory=list, description=WRAPPERS_HELP)

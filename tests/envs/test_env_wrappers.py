@@ -79,7 +79,7 @@ def test_wrappers_take_the_place_of_a_native_environment() -> None:
         (["FrameStackObservation"], "its arguments: stack_size"),
         (["NormalizeObservation"], "set normalize_observation=true of the algorithm"),
         (["tests.envs.counting:Absent"], "has no 'Absent'"),
-        (["tests.envs.counting:NATIVE"], "is a str; name a gymnasium.Wrapper"),
+        (["tests.envs.counting:NATIVE"], "is a str; name a class of gymnasium.Wrapper"),
         ([3], "wrapper 3 is neither a name"),
         ("ClipReward", "wrappers is a list"),
         ([{"ActionMask": {}, "ClipReward": {}}], "is neither a name"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from tuneexp.cli.parsing import TRIAL_SETTINGS
 from tuneexp.errors import UserError
+from tuneexp.trust import Named, addresses_in, remember, require_trusted
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def resumed_job(
     env_steps: int,
     hyperparameters: Mapping[str, Any],
     settings: Mapping[str, Any],
+    trust: bool = False,
 ) -> Job:
     """Everything as the checkpoint has it, but the budget; options may change what fits the networks."""
     from tuneexp.checkpoint import CheckpointError, read_header
@@ -63,7 +65,7 @@ def resumed_job(
         raise UserError(f"{checkpoint} has {done} env steps already; ask for more than that: --env-steps {2 * done}")
     if seeds is not None and seeds != config["seeds"]:
         raise UserError(f"{checkpoint} was trained on seeds {config['seeds']}; leave out --seeds to go on with them")
-    return Job(
+    job = Job(
         algorithm=algorithm or config["algorithm"],
         env=env or config["env"],
         seeds=list(config["seeds"]),
@@ -73,3 +75,13 @@ def resumed_job(
         done_env_steps=done,
         settings=merged(before, settings),
     )
+    remember(addresses_in({"algorithm": algorithm, "env": env, "hyperparameters": hyperparameters, **settings}))
+    require_trusted(_addresses_of(job), f"the checkpoint {checkpoint}", trust)
+    return job
+
+
+def _addresses_of(job: Job) -> list[Named]:
+    from tuneexp.trial_config import TrialConfig
+
+    fields = {key: getattr(job, key) for key in ("algorithm", "env", "seeds", "hyperparameters")}
+    return addresses_in(TrialConfig.parse({**fields, **job.settings}, f"the checkpoint {job.resume}").model_dump())

@@ -76,6 +76,15 @@ EnvBackendOption = Annotated[
         help="What steps the environments: auto takes the id's own vector environment where it has one, else sync.",
     ),
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        metavar="",
+        rich_help_panel=WHAT,
+        help="Run the code that the stored files name, whoever wrote them, and remember it as trusted.",
+    ),
+]
 CompileOption = Annotated[
     str,
     typer.Option(

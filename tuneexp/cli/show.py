@@ -101,10 +101,9 @@ def varied_names(config: SweepConfig) -> list[str] | None:
     """Hyperparameters that the sweep's space varies; None where only running it tells (define-by-run)."""
     from tuneexp.sweep import SearchSpace
 
-    try:
-        return SearchSpace.of(config.space).names or None
-    except UserError:  # the file with the function is gone: what is stored can still be shown
+    if "function" in config.space:  # of a file that is not imported to be looked at
         return None
+    return SearchSpace.of(config.space).names or None
 
 
 def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from tuneexp.cli.options import (
     SeedsOption,
     SetOption,
     StorageOption,
+    TrustOption,
     VerboseOption,
     WrapperOption,
     examples,
@@ -146,6 +147,7 @@ def resume(
     name: NameArgument,
     storage: StorageOption = DEFAULT_STORAGE,
     address: AddressOption = None,
+    trust: TrustOption = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -159,7 +161,7 @@ def resume(
             screen,
             config,
             varied_names(config),
-            lambda on_event: resume_sweep(name, storage, on_event, verbose=verbose, address=address),
+            lambda on_event: resume_sweep(name, storage, on_event, verbose=verbose, address=address, trust=trust),
         )
 
 

@@ -23,6 +23,7 @@ from tuneexp.cli.options import (
     SeedsOption,
     SetOption,
     StorageOption,
+    TrustOption,
     VerboseOption,
     WrapperOption,
     examples,
@@ -65,6 +66,7 @@ def train(
             help="Go on from this checkpoint, up to --env-steps.",
         ),
     ] = None,
+    trust: TrustOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
     compile: CompileOption = "auto",
     json: JsonOption = False,
@@ -80,7 +82,7 @@ def train(
         if resume is None:
             job = new_job(algorithm, env, seed_list or [0], env_steps, hyperparameters, of_trial)
         else:
-            job = resumed_job(resume, algorithm, env, seed_list, env_steps, hyperparameters, of_trial)
+            job = resumed_job(resume, algorithm, env, seed_list, env_steps, hyperparameters, of_trial, trust)
         _train(screen, job, compile, _new_folder(storage, job))
 
 
@@ -113,12 +115,14 @@ def _run_to_the_end(screen: Terminal, job: Job, compile: str, folder: Path) -> t
     """Train to the budget with a checkpoint at every report. Returns the last result, seconds and the checkpoint."""
     from tuneexp.algorithms.registry import load_spec
     from tuneexp.cli.training_view import training_view
+    from tuneexp.trainable import build_trainable
 
     spec = load_spec(job.algorithm)
     settings = {**job.settings, "compile": compile, "budget_env_steps": job.budget_env_steps}
+    settings["hyperparameters"] = dict(job.hyperparameters)
     started = time.monotonic()
     # As one mapping: a name that is no hyperparameter is then never taken for a setting of the trial.
-    algo = spec.build(env=job.env, seeds=job.seeds, hyperparameters=dict(job.hyperparameters), **settings)
+    algo = build_trainable(spec, job.env, job.seeds, settings, named_by_user=job.resume is None)
     try:
         if job.resume is not None:
             algo.restore(str(job.resume))

@@ -8,7 +8,7 @@ import gymnasium
 from gymnasium import Env
 
 from tuneexp.envs.stacks import frame_stack_of
-from tuneexp.errors import EnvironmentFault
+from tuneexp.errors import EnvironmentFault, reason_of
 
 
 def fault(env: str, who: str, reason: str) -> EnvironmentFault:
@@ -16,8 +16,7 @@ def fault(env: str, who: str, reason: str) -> EnvironmentFault:
 
 
 def raised(env: str, who: str, doing: str, error: BaseException) -> EnvironmentFault:
-    text = " ".join(str(error).split())
-    return fault(env, who, f"{doing} raised {type(error).__name__}{f': {text}' if text else ''}")
+    return fault(env, who, f"{doing} raised {reason_of(error)}")
 
 
 class NamedFaults(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -33,11 +32,11 @@ class NamedFaults(gymnasium.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         try:
             return self.env.step(action)
-        except Exception as error:
+        except BaseException as error:
             raise raised(self._name, self._who, "step", error) from error
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         try:
             return self.env.reset(**kwargs)
-        except Exception as error:
+        except BaseException as error:
             raise raised(self._name, self._who, "reset", error) from error

@@ -130,7 +130,7 @@ class SeedEnvs:
             raw, _ = self._vec.reset(seed=seed)
         except EnvironmentFault:
             raise
-        except Exception as error:
+        except BaseException as error:
             raise raised(self.name, self._everybody(), "reset", error) from error
         self._was_reset = True
         self.resets_next = np.zeros(self._lead, dtype=np.bool_)
@@ -144,7 +144,7 @@ class SeedEnvs:
             raw, reward, terminated, truncated, infos = self._vec.step(sent)
         except EnvironmentFault:
             raise
-        except Exception as error:
+        except BaseException as error:
             raise raised(self.name, self._everybody(), "step", error) from error
         gain = np.asarray(reward, np.float32).reshape(self._lead)
         if not isfinite(gain.sum()):

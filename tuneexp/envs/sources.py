@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
@@ -13,13 +12,13 @@ from gymnasium import Env, Space
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import VectorEnv
 
-from tuneexp.addresses import is_address, load_address
+from tuneexp.addresses import import_named, is_address, load_address, load_class
 from tuneexp.envs import atari
 from tuneexp.envs.multi_agent.sources import is_multi_agent
 from tuneexp.envs.pool import Pool, pool
 from tuneexp.envs.spaces import check_spaces, plain
 from tuneexp.envs.wrappers import NamedWrapper, WrapperLike, parse_wrappers
-from tuneexp.errors import UserError, nearest, unknown_name
+from tuneexp.errors import UserError, nearest, reason_of, unknown_name
 from tuneexp.trial_config import EnvBackend
 
 EnvLike = str | Callable[..., Env[Any, Any]]
@@ -56,7 +55,7 @@ class EnvSource:
                 return gymnasium.make(self.spec, disable_env_checker=True, **self.kwargs)
             assert self.factory is not None
             made = self.factory(**self.kwargs)
-        except Exception as error:
+        except BaseException as error:
             raise self._not_built(error) from error
         if is_multi_agent(type(made)):
             raise _for_several_agents(self.name)
@@ -100,15 +99,15 @@ class EnvSource:
             return gymnasium.make_vec(
                 self.spec, num_envs=num_envs, vectorization_mode="vector_entry_point", **self.kwargs
             )
-        except Exception as error:
+        except BaseException as error:
             raise self._not_built(error) from error
 
-    def _not_built(self, error: Exception) -> UserError:
+    def _not_built(self, error: BaseException) -> UserError:
         entry = str(self.spec.entry_point) if self.spec is not None else ""
         extra = next((one for one in ("mujoco", "box2d") if f"gymnasium.envs.{one}" in entry), None)
         if extra and isinstance(error, gymnasium.error.DependencyNotInstalled):
             return UserError(f"environment {self.name} needs another package: pip install 'tuneexp[{extra}]'")
-        return UserError(f"environment {self.name} can't be created: {_reason(error)}")
+        return UserError(f"environment {self.name} can't be created: {reason_of(error)}")
 
 
 def resolve(
@@ -175,18 +174,13 @@ def describe_env(
 
 def _from_address(address: str, kwargs: dict[str, Any]) -> EnvSource:
     if is_address(address):
-        found = load_address(address, "environment")
-        if callable(found):
-            return EnvSource(address, factory=found, kwargs=kwargs)
-        raise UserError(
-            f"environment {address!r} is a {type(found).__name__}; name a class or a function that gives one"
-        )
+        if is_multi_agent(load_address(address, "environment")):
+            raise _for_several_agents(address)
+        factory = load_class(address, "environment", (Env,), "a class of gymnasium.Env")
+        return EnvSource(address, factory=factory, kwargs=kwargs)
     # gymnasium's own form "module:Id-v0": importing the module registers the id.
     module, _, env_id = address.partition(":")
-    try:
-        importlib.import_module(module)
-    except Exception as error:
-        raise UserError(f"environment {address!r}: can't import {module!r}: {_reason(error)}") from error
+    import_named(module, address, "environment")
     if env_id not in gymnasium.registry:
         raise _unknown(env_id)
     return EnvSource(address, spec=gymnasium.registry[env_id], kwargs=kwargs)
@@ -227,8 +221,3 @@ def _nearest_id(env_id: str) -> str | None:
         by_lower[known.lower()] = known  # later versions of one name overwrite earlier ones
     match = nearest(env_id.lower(), by_lower)
     return by_lower[match] if match else None
-
-
-def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -47,7 +47,7 @@ class StackedVectorEnv(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
                     rows.append(part.reset(options={"reset_mask": mask[own]})[0])
                 else:
                     rows.append(some_rows(self._obs, own))
-            except Exception as error:
+            except BaseException as error:
                 raise raised(self._name, f"seed {self._seeds[i]}", "reset", error) from error
         self._obs = join(rows)
         return self._obs, {}
@@ -57,7 +57,7 @@ class StackedVectorEnv(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
         for i, part in enumerate(self._parts):
             try:
                 results.append(part.step(actions[i * self._width : (i + 1) * self._width]))
-            except Exception as error:
+            except BaseException as error:
                 raise raised(self._name, f"seed {self._seeds[i]}", "step", error) from error
         obs, reward, terminated, truncated, infos = zip(*results, strict=True)
         self._obs = join(obs)

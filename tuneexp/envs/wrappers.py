@@ -14,8 +14,8 @@ from gymnasium import Env
 from gymnasium.spaces import Dict, Discrete, MultiBinary, MultiDiscrete
 from numpy.typing import NDArray
 
-from tuneexp.addresses import is_address, load_address
-from tuneexp.errors import UserError, unknown_name
+from tuneexp.addresses import is_address, load_class
+from tuneexp.errors import UserError, reason_of, unknown_name
 
 WrapperLike = str | Mapping[str, Mapping[str, Any] | None]
 
@@ -44,10 +44,10 @@ class NamedWrapper:
             wrapped = make(env, **kwargs)
         except UserError:
             raise
-        except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
+        except BaseException as error:
             raise UserError(
-                f"wrapper {self.name} can't be put around {env_name}: {reason}\nits arguments: {_arguments(make)}"
+                f"wrapper {self.name} can't be put around {env_name}: {reason_of(error)}\n"
+                f"its arguments: {_arguments(make)}"
             ) from error
         if not isinstance(wrapped, Env):
             raise UserError(f"wrapper {self.name} gave a {type(wrapped).__name__}; it must give a gymnasium.Env")
@@ -84,7 +84,7 @@ def _find(name: str) -> Callable[..., Any]:
     if name in _INSTEAD:
         raise UserError(f"wrapper {name} is not for training here: {_INSTEAD[name]}")
     if is_address(name):
-        found = load_address(name, "wrapper")
+        return load_class(name, "wrapper", (Env,), "a class of gymnasium.Wrapper")
     elif name == ActionMask.__name__:
         return ActionMask
     else:

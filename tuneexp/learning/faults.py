@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from tuneexp.errors import TuneexpError, UserError, nearest
+from tuneexp.errors import TuneexpError, UserError, nearest, reason_of
 
 # What an algorithm's functions are given, and what they return.
 CALLED = {
@@ -43,20 +43,20 @@ def blamed(role: str, function: Any, known: Iterable[str] = ()) -> Iterator[None
     known: the names that it can ask for, of which the nearest is offered for one that isn't there."""
     try:
         yield
-    except (TuneexpError, MemoryError, torch.OutOfMemoryError):
+    except (TuneexpError, MemoryError, torch.OutOfMemoryError, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:
         if "allocate memory" in str(error):  # torch's own words; a trial that runs out of it is told apart
             raise
-        reason = " ".join(str(error).split())[:300]
+        reason = reason_of(error)[:300]
         names = ", ".join(known)
         raise UserError(
-            f"{role} {name_of(function)} failed{_place(function, error)}: {type(error).__name__}: {reason}"
+            f"{role} {name_of(function)} failed{_place(function, error)}: {reason}"
             f"{_advice(error, known)}\nit is called as {called_as(role)}{f'; there are {names}' if names else ''}"
         ) from error
 
 
-def _place(function: Any, error: Exception) -> str:
+def _place(function: Any, error: BaseException) -> str:
     """` at mine.py:12`, the last line of the function's own file that was reached."""
     try:
         file = inspect.getsourcefile(inspect.unwrap(function))
@@ -66,7 +66,7 @@ def _place(function: Any, error: Exception) -> str:
     return f" at {Path(file).name}:{lines[-1]}" if file and lines else ""
 
 
-def _advice(error: Exception, known: Iterable[str]) -> str:
+def _advice(error: BaseException, known: Iterable[str]) -> str:
     if isinstance(error, KeyError) and error.args:
         match = nearest(str(error.args[0]), known)
     elif isinstance(error, AttributeError) and error.name and error.obj is not None:

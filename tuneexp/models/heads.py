@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tuneexp.addresses import load_address
-from tuneexp.errors import UserError, nearest
+from tuneexp.addresses import load_class
+from tuneexp.errors import UserError, nearest, reason_of
 from tuneexp.rl.distributions import action_head
 from tuneexp.rl.packing import packed_dtype, packed_size
 
@@ -54,7 +54,7 @@ def build_own(
 ) -> nn.Module:
     """The network at an address ("my_package.models:MyNet" or "path/file.py:MyNet") or of a class. `UserError` where it
     can't be built or can't be trained here."""
-    found = load_address(model, "model") if isinstance(model, str) else model
+    found = load_class(model, "model", (nn.Module,), "a torch.nn.Module class") if isinstance(model, str) else model
     name = model if isinstance(model, str) else getattr(model, "__name__", repr(model))
     call = f"{name}(observation_space, action_space{''.join(f', {key}=...' for key in kwargs)})"
     if not callable(found) or isinstance(found, nn.Module):
@@ -63,8 +63,8 @@ def build_own(
         module = found(observation_space, action_space, **kwargs)
     except UserError:
         raise
-    except Exception as error:
-        raise UserError(f"model {name}: {call} failed: {_reason(error)}") from error
+    except BaseException as error:
+        raise UserError(f"model {name}: {call} failed: {reason_of(error)[:300]}") from error
     if not isinstance(module, nn.Module):
         raise UserError(f"model {name}: {call} gave {type(module).__name__}; it must give a torch.nn.Module")
     _require_trainable(module, name)
@@ -144,8 +144,8 @@ def _check_head(module: nn.Module, name: str, owner: str, key: str, head: Head) 
         try:
             with torch.no_grad():
                 found = getattr(module, key)(*inputs)
-        except Exception as error:
-            raise UserError(f"{name}.{key}({told}) failed: {_reason(error)}") from error
+        except BaseException as error:
+            raise UserError(f"{name}.{key}({told}) failed: {reason_of(error)[:300]}") from error
         outputs = (found,) if head.outputs == 1 else tuple(found) if isinstance(found, tuple | list) else (found,)
         needed = (*head.lead, _BATCH, *head.shape)
     if len(outputs) != head.outputs or not all(isinstance(out, Tensor) for out in outputs):
@@ -163,11 +163,6 @@ def _check_head(module: nn.Module, name: str, owner: str, key: str, head: Head) 
 
 def _described(x: Tensor) -> str:
     return f"{str(x.dtype).removeprefix('torch.')} {list(x.shape)}"
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
 # -- what each kind of algorithm needs

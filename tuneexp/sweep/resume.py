@@ -16,6 +16,7 @@ from tuneexp.sweep.results import SweepResult, all_trials_ended, result_of
 from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.sweep import check_writable, checked_space, snapshot_period_s
+from tuneexp.trust import CLUSTER, addresses_in, remember, require_trusted
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -30,15 +31,21 @@ def resume(
     callbacks: Sequence[Callback] = (),
     verbose: bool = False,
     address: str | None = None,
+    trust: bool = False,
 ) -> SweepResult:
     """Finished trials stay as they are, interrupted ones go on from their last checkpoint, the missing ones are run.
 
     `address`: another cluster than the sweep began on ("local": this machine); it must see the checkpoints.
-    A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there is no
-    such sweep, or where another process runs it."""
+    `trust`: run the code that the sweep names and unpickle its snapshot, whoever wrote them, and remember them as
+    trusted. A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there
+    is no such sweep, where another process runs it, or where it holds what is not trusted."""
     folder = sweep_folder(name, storage)
     config = read_config(folder)  # first: a name that does not exist must not leave a folder
-    config = config.model_copy(update={"address": address or config.address})
+    if address is not None:
+        config = config.model_copy(update={"address": address})
+    named = addresses_in(config.model_dump())
+    remember([one for one in named if one == (CLUSTER, address)])
+    require_trusted(named, f"the sweep {name!r}", trust)
     check_writable(folder, config)
     with folder.lock():
         for leftover in folder.path.glob(".*.tmp"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneexp import addresses
+from tuneexp.addresses import lasting_address
 from tuneexp.config import Config
 from tuneexp.errors import UserError
 from tuneexp.remote_folders import is_uri
@@ -20,6 +20,7 @@ from tuneexp.sweep.place import place_of
 from tuneexp.sweep.registry import check_names
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.space import SearchSpace
+from tuneexp.trust import addresses_in, remember
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -79,10 +80,10 @@ class Sweep:
                 "name": name,
                 "algorithm": known_as,
                 "source_hash": source_hash(known_as),
-                "env": _lasting(env, "environment"),
+                "env": lasting_address(env, "environment"),
                 "env_kwargs": dict(env_kwargs or {}),
                 "env_backend": env_backend,
-                "wrappers": [_lasting_wrapper(wrapper) for wrapper in wrappers],
+                "wrappers": list(wrappers),
                 "space": parsed.to_mapping(),
                 "fixed": dict(fixed or {}),
                 "trials": trials,
@@ -119,6 +120,7 @@ class Sweep:
                 from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
 
                 fitted = fitted_to_cluster(self.config, self.folder, self.space, ray)
+                remember(addresses_in(self.config.model_dump()))
                 save_config(self.folder, self.config)
                 return run_to_the_end(fitted, self.folder, self.space, self.callbacks, on_event, ray)
 
@@ -140,18 +142,7 @@ def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
     if not isinstance(algorithm, str):
         return address_of(algorithm)
     load_spec(algorithm)
-    where, colon, name = algorithm.rpartition(":")
-    return f"{Path(where).resolve()}{colon}{name}" if where.endswith(".py") else algorithm
-
-
-def _lasting(env: str | Callable[..., Any], kind: str) -> str:
-    return addresses.lasting_address(env, kind) if isinstance(env, str | type) else addresses.address_of(env, kind)
-
-
-def _lasting_wrapper(wrapper: str | Mapping[str, Any]) -> Any:
-    if isinstance(wrapper, str):
-        return _lasting(wrapper, "wrapper")
-    return {_lasting(name, "wrapper"): kwargs for name, kwargs in wrapper.items()}
+    return lasting_address(algorithm, "algorithm")
 
 
 def _lasting_folder(folder: str | Path) -> str:

@@ -44,7 +44,7 @@ class Driver(ABC):
             self.to_act = self._start(int(self._episode_seeds.integers(2**31)))
         except EnvironmentFault:
             raise
-        except Exception as error:
+        except BaseException as error:
             raise raised(self._name, self._who, "reset", error) from error
         if not self.to_act:
             raise self.fault("reset left no agent that could act")
@@ -55,7 +55,7 @@ class Driver(ABC):
             turns, self.to_act = self._step(actions)
         except EnvironmentFault:
             raise
-        except Exception as error:
+        except BaseException as error:
             whose = f"{self._who}, agent {', '.join(actions)}"
             raise raised(self._name, whose, "step", error) from error
         over = not self.to_act

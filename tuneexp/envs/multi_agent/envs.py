@@ -194,7 +194,7 @@ class MultiAgentEnvs:
         if policy in self._scripted:
             try:
                 return self._scripted[policy](obs, self._random[policy][seed][index])
-            except Exception as error:
+            except BaseException as error:
                 who = f"seed {self.seeds[seed]}, index {index}, agent {agent}"
                 raise raised(self.name, who, f"the scripted policy {policy!r}", error) from error
         action = sent[policy][seed, lane]

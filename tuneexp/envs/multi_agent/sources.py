@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 from gymnasium import Space
 
-from tuneexp.addresses import is_address, load_address
+from tuneexp.addresses import import_named, is_address, is_module_name, load_address, load_class
 from tuneexp.envs.multi_agent.drivers import Driver, ParallelDriver, TurnBasedDriver
 from tuneexp.envs.spaces import check_spaces
-from tuneexp.errors import UserError
+from tuneexp.errors import UserError, reason_of
 
 HOW = (
     "give a PettingZoo module (pettingzoo.classic.tictactoe_v3), module:function, path/file.py:Class or a callable "
@@ -54,11 +53,8 @@ class MultiAgentSource:
     def _make(self) -> Any:
         try:
             made = self.factory(**self.kwargs)
-        except Exception as error:
-            text = " ".join(str(error).split())
-            raise UserError(
-                f"environment {self.name} can't be created: {type(error).__name__}{f': {text}' if text else ''}"
-            ) from error
+        except BaseException as error:
+            raise UserError(f"environment {self.name} can't be created: {reason_of(error)}") from error
         if not isinstance(made, _kinds()):
             raise UserError(f"environment {self.name} gave a {type(made).__name__}, no PettingZoo environment; {HOW}")
         return made
@@ -79,10 +75,7 @@ def resolve_multi_agent(
     if not isinstance(env, str):
         raise UserError(f"env is {env!r}; {HOW}")
     if is_address(env):
-        found = load_address(env, "environment")
-        if not callable(found):
-            raise UserError(f"environment {env!r} is a {type(found).__name__}; {HOW}")
-        return MultiAgentSource(env, found, kwargs)
+        return MultiAgentSource(env, load_class(env, "environment", _kinds(), HOW.removeprefix("give ")), kwargs)
     return MultiAgentSource(env, _factory_in(env), kwargs)
 
 
@@ -101,14 +94,17 @@ def is_multi_agent(env: Any) -> bool:
 
 def _factory_in(name: str) -> Callable[..., Any]:
     """`parallel_env` of a module, which acts for all agents at once, or `env` where there is none."""
+    if not is_module_name(name):
+        raise UserError(f"environment {name!r} is no module for several agents; {HOW}")
     try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if name == error.name or name.startswith(f"{error.name}."):
+        module = import_named(name, name, "environment")
+    except UserError as error:
+        missing = error.__cause__
+        if not isinstance(missing, ModuleNotFoundError):
+            raise
+        if name == missing.name or name.startswith(f"{missing.name}."):
             raise UserError(f"environment {name!r} is no module for several agents; {HOW}") from None
-        raise UserError(f"environment {name!r} needs another package: {error}") from error
-    except Exception as error:
-        raise UserError(f"environment {name!r}: can't import it: {type(error).__name__}: {error}") from error
+        raise UserError(f"environment {name!r} needs another package: {missing}") from missing
     factory = getattr(module, "parallel_env", None) or getattr(module, "env", None)
     if not callable(factory):
         raise UserError(f"environment {name!r}: the module has no parallel_env and no env; {HOW}")

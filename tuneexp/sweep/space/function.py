@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tuneexp.addresses import address_of, load_address
 from tuneexp.config import Config
-from tuneexp.errors import TuneexpError, UserError
+from tuneexp.errors import TuneexpError, UserError, reason_of
 from tuneexp.sweep.space.binding import Binding, overlap
 from tuneexp.sweep.space.parsing import flat, nested, plain_value
 from tuneexp.sweep.space.rehearsal import rehearse
@@ -85,8 +85,8 @@ class FunctionSpace(SearchSpace):
             returned = self._function(trial)
         except TuneexpError:
             raise
-        except Exception as error:
-            raise UserError(f"search space {self.address} raised {type(error).__name__}: {error}") from error
+        except BaseException as error:
+            raise UserError(f"search space {self.address} raised {reason_of(error)}") from error
         if not isinstance(returned, Mapping | None):
             raise UserError(
                 f"search space {self.address} returned {returned!r}; return a mapping of values, or nothing"
