@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
