@@ -15,10 +15,10 @@ from tuneexp.learning.target import TargetNetworks, TargetUpdate
 ALL = torch.tensor([True, True, True])
 
 
-def networks(**update: Any) -> tuple[FlatStack, TargetNetworks]:
+def networks(n_envs: int = 1, **update: Any) -> tuple[FlatStack, TargetNetworks]:
     """Three seeds, online 1 everywhere, target 0 everywhere."""
     online = FlatStack({"weight": torch.zeros(3, 2, 2), "bias": torch.zeros(3, 2)})
-    target = TargetNetworks(online, TargetUpdate(**update), Hyper(OffPolicyConfig(train_freq=7)).view())
+    target = TargetNetworks(online, TargetUpdate(**update), Hyper(OffPolicyConfig(train_freq=7, n_envs=n_envs)).view())
     online.flat.fill_(1.0)
     return online, target
 
@@ -60,22 +60,42 @@ def test_every_counts_updates() -> None:
 
 
 @pytest.mark.parametrize(
-    ("period", "rollout", "moves"),
-    [(10, 5, [5, 15, 25]), (10, 4, [8, 16]), (8, 8, [0, 8, 16, 24]), (3, 8, [0, 8, 16, 24])],
+    ("period", "n_envs", "train_freq"),
+    [
+        (10, 1, 5),
+        (10, 1, 4),
+        (8, 1, 8),
+        (3, 1, 8),
+        (1, 1, 4),
+        (1, 4, 4),
+        (1, 8, 1),
+        (10, 4, 4),
+        (16, 8, 1),
+        (100, 8, 3),
+    ],
 )
-def test_every_counts_environment_steps(period: int, rollout: int, moves: list[int]) -> None:
-    """Once for the rollout that reaches a multiple, however many it reaches; never after an update."""
-    _, target = networks(tau=0.5, every=period, unit="env_steps")
-    moved = []
-    for start in range(0, 28, rollout):
+def test_every_counts_environment_steps(period: int, n_envs: int, train_freq: int) -> None:
+    """Against the loop of Stable-Baselines3's DQN, which looks at every step of all environments. Never after an
+    update."""
+    tau, theirs, calls = 0.125, 0.0, 0
+    _, target = networks(tau=tau, every=period, unit="env_steps", n_envs=n_envs)
+    for rollout in range(40):
+        target.before_rollout(rollout * train_freq * n_envs, train_freq * n_envs, ALL)
+        for _ in range(train_freq):
+            calls += 1
+            if calls % max(period // n_envs, 1) == 0:
+                theirs = (1 - tau) * theirs + tau * 1.0
+        torch.testing.assert_close(target.flat, torch.full_like(target.flat, theirs))
         before = target.flat.clone()
-        target.before_rollout(start, rollout, ALL)
-        if not torch.equal(before, target.flat):
-            moved.append(start)
-        before = target.flat.clone()
-        target.after_update(start + 1, None)
+        target.after_update(rollout + 1, None)
         assert torch.equal(before, target.flat)
-    assert [start for start in moved if start < 26] == moves
+
+
+def test_soft_targets_of_several_environments_move_at_each_of_their_steps() -> None:
+    _, target = networks(tau=0.005, every=1, unit="env_steps", n_envs=4)
+    for rollout in range(100):
+        target.before_rollout(rollout * 16, 16, ALL)
+    torch.testing.assert_close(target.flat, torch.full_like(target.flat, 1 - 0.995**400))
 
 
 def test_numbers_may_be_fields_of_the_configuration() -> None:

@@ -36,7 +36,11 @@ class QLearningConfig(OffPolicyConfig):
     batch_size: int = structural(32, "Rows of one minibatch.", ge=2)
     train_freq: int = structural(4, "Steps in each environment between phases of learning.", ge=1)
     tau: float = numeric(1.0, "Share of the way that the target network moves; 1: a copy.", gt=0.0, le=1.0)
-    target_update_interval: int = structural(10_000, "Environment steps per seed between moves of the target.", ge=1)
+    target_update_interval: int = structural(
+        10_000,
+        "Environment steps per seed between moves of the target; at most one in a step of all environments.",
+        ge=1,
+    )
     exploration_fraction: float = numeric(0.1, "Share of the budget over which exploration falls.", gt=0.0, le=1.0)
     exploration_initial_eps: float = numeric(1.0, "Share of random actions at first.", ge=0.0, le=1.0)
     exploration_final_eps: float = numeric(0.05, "Share of random actions at last.", ge=0.0, le=1.0)

@@ -16,6 +16,9 @@ from tuneexp.learning.stack import FlatStack
 class TargetUpdate:
     """target <- (1 - tau) * target + tau * online, once in `every` gradient updates or environment steps.
 
+    Environment steps are counted as Stable-Baselines3's DQN does: a step of all N environments at once is N of them, so
+    that the target moves once in max(every // N, 1) such steps.
+
     `tau` and `every` are numbers or names of fields of the configuration. Lillicrap et al. 2016, section 3
     (tau below 1); Mnih et al. 2015 (tau 1: a copy)."""
 
@@ -36,6 +39,7 @@ class TargetNetworks:
         self._online, self._unit = online, update.unit
         self._tau = float(value_of(update.tau, cfg))
         self._period = max(1, int(value_of(update.every, cfg)))
+        self._n_envs = int(cfg.n_envs) if update.unit == "env_steps" else 1
         self.flat = online.flat.clone()
         self.leaves = online.split(self.flat)
 
@@ -45,10 +49,15 @@ class TargetNetworks:
             self.follow(self._tau, proceed)
 
     def before_rollout(self, env_steps: int, rollout_env_steps: int, proceed: Tensor) -> None:
-        """One move where the rollout from `env_steps` on reaches a multiple of the period: the online parameters
-        don't change while it is collected."""
-        if self._unit == "env_steps" and (env_steps + rollout_env_steps) // self._period > env_steps // self._period:
-            self.follow(self._tau, None if proceed.all() else proceed)
+        """As many moves as fall into the rollout from `env_steps` on: at once, since the online parameters don't change
+        while it is collected."""
+        if self._unit != "env_steps":
+            return
+        period = max(1, self._period // self._n_envs)
+        first, after = env_steps // self._n_envs, (env_steps + rollout_env_steps) // self._n_envs
+        moves = after // period - first // period
+        if moves:
+            self.follow(1.0 - (1.0 - self._tau) ** moves, None if proceed.all() else proceed)
 
     def follow(self, tau: float, proceed: Tensor | None = None) -> None:
         """proceed: [S] bool, the seeds whose target moves; None means all."""
