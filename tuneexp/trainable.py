@@ -197,7 +197,8 @@ def _without_runners(state: dict[str, Any]) -> dict[str, Any]:
 def evaluate_checkpoint(
     folder: str | Path, episodes: int = 20, seed: int = 10_000, trust: bool = False
 ) -> dict[str, Any]:
-    """Evaluate every seed of a checkpoint; return_std is over all episodes. trust: as of `trial_from_checkpoint`."""
+    """Evaluate every seed of a checkpoint; return_std is over all episodes; partial_episodes counts those that were
+    stopped after `evaluation.max_steps` of the checkpoint's configuration. trust: as of `trial_from_checkpoint`."""
     trial = trial_from_checkpoint(folder, learns=False, trust=trust)
     returns = trial.evaluate(episodes, seed)
     trial.close()
@@ -210,4 +211,5 @@ def evaluate_checkpoint(
         "return_mean": float(mean(returns)),
         "return_std": float(std(returns)),
         "return_per_seed": mean(returns, axis=1).tolist(),
+        "partial_episodes": trial.partial_episodes,
     }

@@ -63,6 +63,11 @@ class EvaluationConfig(Config):
     episodes: int = Field(5, ge=1, description="Episodes per seed at every report.")
     final_episodes: int = Field(20, ge=1, description="Episodes per seed at the end of the budget.")
     seed: int = Field(10_000, ge=0, description="Seed of the evaluation environments; the same for every report.")
+    max_steps: int = Field(
+        30_000,
+        ge=1,
+        description="Steps after which an episode is stopped; its return so far counts, marked as partial.",
+    )
 
 
 class ObjectiveConfig(Config):

@@ -270,6 +270,15 @@ def test_a_checkpoint_of_several_policies_is_evaluated(tmp_path: Path) -> None:
     assert found["return_per_seed"] == pytest.approx(trial.evaluate(3, 7).mean(axis=1).tolist())
 
 
+def test_episodes_of_several_agents_that_are_stopped_are_partial() -> None:
+    config = trial_of(ONE).config
+    short = config.evaluation.model_copy(update={"max_steps": 1})
+    trial = MultiAgentTrial(ONE, config.model_copy(update={"evaluation": short}))
+    trial.evaluate(3, 7)
+    assert trial.partial_episodes == 3 * len(config.seeds)
+    assert trial_of(ONE, steps=64).advance()["partial_episodes"] == 0
+
+
 def test_what_every_policy_did_reaches_the_tracker_by_name() -> None:
     metrics, _ = metrics_of(trial_of(MIXED, steps=96).advance())
     wanted = ("policy/{}/return_mean", "policy/{}/train_return_mean", "policy/{}/learn/learning_rate",

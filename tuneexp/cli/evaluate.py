@@ -45,8 +45,10 @@ def _words(result: dict[str, Any]) -> str:
 
     bounds = interval(result["return_per_seed"])
     spread = f"\n95% interval over seeds {score(bounds[0])} to {score(bounds[1])}" if bounds else ""
+    partial = result["partial_episodes"]
+    stopped = f"\n{partial} episodes had no end: their returns are partial (evaluation.max_steps)" if partial else ""
     per_seed = ", ".join(map(score, result["return_per_seed"]))
     return (
         f"return {score(result['return_mean'])} (standard deviation {score(result['return_std'])}) "
-        f"over {result['episodes']} episodes a seed\nper seed {per_seed}{spread}"
+        f"over {result['episodes']} episodes a seed\nper seed {per_seed}{spread}{stopped}"
     )

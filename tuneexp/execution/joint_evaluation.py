@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,22 +10,23 @@ import torch
 from numpy.typing import NDArray
 
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs, PolicySpaces, PolicyStep
-from tuneexp.execution.evaluation import MOST_STEPS
+from tuneexp.execution.evaluation import steps_of
 from tuneexp.execution.multi_agent import LaneRunner
-
-log = logging.getLogger(__name__)
 
 Returns = dict[str, NDArray[np.float64]]
 
 
-def evaluate_jointly(runners: Mapping[str, LaneRunner], envs: MultiAgentEnvs) -> Returns:
-    """Plays the first episode of each environment to its end. Returns policy -> [S, E]: what its agents gained in it,
-    their mean; NaN where it has none in an environment. runners: of those that act here."""
+def evaluate_jointly(
+    runners: Mapping[str, LaneRunner], envs: MultiAgentEnvs, max_steps: int
+) -> tuple[Returns, NDArray[np.bool_]]:
+    """Plays the first episode of each environment, for `max_steps` at most. Returns policy -> [S, E]: what its agents
+    gained in it, their mean; NaN where it has none in an environment; and bool [S, E], episodes that were stopped
+    before their end. runners: of those that act here."""
     players = {name: _Player(runners[name], envs.spaces[name]) for name in runners}
     steps = envs.reset()
     scores = {name: np.zeros(spaces.lead) for name, spaces in envs.spaces.items()}
     running = np.ones((len(envs.seeds), envs.n_envs), np.bool_)
-    for _ in range(MOST_STEPS):
+    for _ in steps_of(envs.name, running, max_steps):
         actions = {name: player.act(steps[name]) for name, player in players.items()}
         steps, over = envs.step(actions)
         for name, step in steps.items():
@@ -34,12 +34,8 @@ def evaluate_jointly(runners: Mapping[str, LaneRunner], envs: MultiAgentEnvs) ->
         running &= ~over
         if not running.any():
             break
-    else:
-        log.warning(
-            "%s: an evaluation episode had no end after %d steps; its returns so far count. Truncate its agents",
-            envs.name, MOST_STEPS,
-        )  # fmt: skip
-    return {name: _mean_over_agents(score, envs.spaces[name], envs.n_envs) for name, score in scores.items()}
+    returns = {name: _mean_over_agents(score, envs.spaces[name], envs.n_envs) for name, score in scores.items()}
+    return returns, running
 
 
 class _Player:

@@ -54,4 +54,6 @@ def progress_line(result: Mapping[str, Any], budget_env_steps: int) -> str:
         parts.append(f"{result['time/env_steps_per_s']:,.0f} env steps/s")
     if result.get("failed_seeds"):
         parts.append(f"failed seeds {', '.join(map(str, result['failed_seeds']))}")
+    if result.get("partial_episodes"):
+        parts.append(f"{count(result['partial_episodes'])} evaluation episodes without an end")
     return " · ".join(parts)

@@ -131,7 +131,8 @@ class MultiAgentTrial(Trial):
         runners = {name: self.participants[name].runner for name in present if name not in scripts}
         envs = MultiAgentEnvs(self._source, self._agents, assignment, present, [seed] * len(seeds), scripts)
         try:
-            returns = evaluate_jointly(runners, envs)
+            returns, partial = evaluate_jointly(runners, envs, self.config.evaluation.max_steps)
+            self.partial_episodes = int(partial.sum())
         finally:
             envs.close()
         nowhere = np.full((len(seeds), episodes), np.nan)

@@ -45,6 +45,8 @@ class Trial:
     """`advance()` trains to the next report. The clock is `env_steps`, per seed."""
 
     learners: LearnerGroup | None = None
+    partial_episodes = 0
+    """Of the last evaluation, over all seeds: episodes that were stopped before their end."""
 
     def __init__(self, spec: AlgorithmSpec, config: TrialConfig) -> None:
         flush_denormals()
@@ -173,8 +175,10 @@ class Trial:
 
     def evaluate(self, episodes: int, seed: int) -> np.ndarray:
         """Returns of the deterministic policy, [S, episodes], in environments of their own."""
-        settings = env_settings(self.config)
-        return evaluate(self.group.policy, self.config.env, settings, episodes, seed, self.normaliser)
+        settings, max_steps = env_settings(self.config), self.config.evaluation.max_steps
+        done = evaluate(self.group.policy, self.config.env, settings, episodes, seed, self.normaliser, max_steps)
+        self.partial_episodes = int(done.partial.sum())
+        return done.returns
 
     def _metrics(self, returns: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
         failed = self.learner.failed.numpy()
@@ -212,6 +216,7 @@ class Trial:
             "objective": self.objective.value(),
             "return_mean": self.objective.last(),
             "return_per_seed": [float(value) for value in returns],
+            "partial_episodes": self.partial_episodes,
             "time/train_s": self.train_s,
             "time/env_steps_per_s": env_steps_per_s,
             "failed_seeds": [seed for seed, gone in zip(seeds, failed, strict=True) if gone],
