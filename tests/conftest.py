@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -43,6 +44,18 @@ def isolated_settings(monkeypatch: pytest.MonkeyPatch, program_cache: Path) -> N
         if name.startswith(_SETTINGS):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TUNEEXP_CACHE", str(program_cache))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with 2 MB, which a test can fill."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root can mount a small file system")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 @pytest.fixture

@@ -33,19 +33,30 @@ Tree = dict[str, Any]
 
 
 def write(folder: str | Path, tree: Mapping[str, Any]) -> Path:
-    """Store a tree of dicts, lists, numbers, texts, tensors and arrays as `folder`, whole or not at all."""
+    """Store a tree of dicts, lists, numbers, texts, tensors and arrays as `folder`, whole or not at all.
+
+    Raises OSError where the disk is full, say."""
     target = Path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     state = {"format_version": FORMAT_VERSION, **_without_tensors(tree, "", tensors)}
     unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, unfinished / TENSOR_FILE)
+        _save_tensors(tensors, unfinished / TENSOR_FILE)
         (unfinished / STATE_FILE).write_text(json.dumps(state))
         _put_in_place(unfinished, target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target
+
+
+def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        if "I/O error" not in str(error):
+            raise
+        raise OSError(str(error)) from error  # a full disk, which whoever saves may try again
 
 
 def _put_in_place(unfinished: Path, target: Path) -> None:

@@ -33,6 +33,10 @@ class RunnerLost(TuneexpError):
     """Env runners died or hung more often than is forgiven: the trial goes on from its checkpoint, or fails."""
 
 
+class StorageFault(TuneexpError):
+    """A storage failed for longer than it is waited for: the sweep stops with its trials unfinished."""
+
+
 class EnvironmentFault(TuneexpError):
     """An environment raised or returned NaN in the middle of a trial: the trial fails with this reason."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +15,7 @@ from pyarrow.fs import FileType
 from ray.tune import Checkpoint, PlacementGroupFactory, Trainable
 from ray.tune.trainable.trainable import _DICT_CHECKPOINT_FILE_NAME
 
-from tuneexp import checkpoint
+from tuneexp import checkpoint, outages
 from tuneexp.addresses import lasting_address
 from tuneexp.algorithms.registry import address_of, load_spec, source_changed, source_hash
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
@@ -60,14 +62,50 @@ class AlgorithmTrainable(Trainable):
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         checkpoint.write(checkpoint_dir, self.trial.state_dict())
 
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """Under Tune, a storage that fails is tried again: a trial is not to blame for it. Raises `StorageFault`."""
+        if checkpoint_dir is not None or self._storage is None:
+            return super().save(checkpoint_dir)
+        what = f"checkpoints can't be saved in {self._storage.experiment_fs_path}"
+        return outages.retried(self._save_once, what, self._is_storage_fault)
+
+    def _save_once(self) -> Any:
+        index = self._storage.current_checkpoint_index
+        try:
+            # Tune's own temporary folder stays where saving fails.
+            with tempfile.TemporaryDirectory(prefix="tuneexp-save-", ignore_cleanup_errors=True) as folder:
+                return super().save(folder)
+        except Exception:
+            if self._storage.current_checkpoint_index > index:
+                with suppress(OSError):  # what was half copied needs the room of the next try
+                    self._storage.storage_filesystem.delete_dir(self._storage.checkpoint_fs_path)
+                self._storage.current_checkpoint_index = index
+            raise
+
     def restore(self, checkpoint_path: Any) -> None:
         """From what `save` gave, or a path. Raises `CheckpointError` for what is none. Runs no code of the file."""
         if isinstance(checkpoint_path, str | Path):
             checkpoint.read_header(checkpoint_path)  # Tune's own message for a missing folder names no remedy
             checkpoint_path = Checkpoint(str(checkpoint_path))
-        stored = getattr(checkpoint_path, "checkpoint", checkpoint_path)
-        refuse_pickled(stored)
+        if self._storage is None:
+            self._restore_once(checkpoint_path)
+            return
+        what = f"checkpoints can't be read in {self._storage.experiment_fs_path}"
+        outages.retried(lambda: self._restore_once(checkpoint_path), what, self._is_storage_fault)
+
+    def _restore_once(self, checkpoint_path: Any) -> None:
+        refuse_pickled(getattr(checkpoint_path, "checkpoint", checkpoint_path))
         super().restore(checkpoint_path)
+
+    def _is_storage_fault(self, error: Exception) -> bool:
+        """Whether reading or writing failed, or the sweep's folder isn't there: one that is not mounted looks empty."""
+        if outages.of_the_storage(error):
+            return True
+        try:
+            self._storage._check_validation_file()
+        except (OSError, RuntimeError):
+            return True
+        return False
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         state = checkpoint.read(checkpoint_dir)

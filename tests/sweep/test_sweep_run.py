@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from tuneexp import PPO
 from tuneexp.sweep import Sweep, SweepEvent, SweepResult, list_sweeps, load_study, load_sweep, resume
@@ -99,6 +100,35 @@ def test_environments_that_break_fail_their_trials_and_the_sweep_goes_on(tmp_pat
         assert trial["env_steps"] < 900
         assert states[trial["trial_number"]] == "FAIL"
     assert sorted(states) == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
+    check_that_failed_trials_train_again(tmp_path, result)
+
+
+def check_that_failed_trials_train_again(tmp_path: Path, before: SweepResult) -> None:
+    """They go on from their checkpoints, as many at once as was asked for, and no store holds anything twice."""
+    storage, events = tmp_path / "runs", []
+    assert resume("s", storage) == before  # unasked, nothing happens
+    result = resume("s", storage, failed=True, on_event=events.append)
+    assert outcomes(result) == {"completed": 4}
+    moments = [event.kind for event in events if not event.restored and event.kind != "report"]
+    assert moments == ["started", "ended"] * 2
+    assert [trial["trial_id"] for trial in result.trials] == [trial["trial_id"] for trial in before.trials]
+    for trial, of_optuna in zip(result.trials, load_study("s", storage).trials, strict=True):
+        assert (of_optuna.state.name, of_optuna.value) == ("COMPLETE", trial["objective"])
+        steps = list(of_optuna.intermediate_values)
+        assert steps == sorted(steps)
+        assert steps[-1] == trial["env_steps"]
+    client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
+    for trial, was in zip(result.trials, before.trials, strict=True):
+        assert trial["mlflow_run_id"] == was["mlflow_run_id"]
+        run = client.get_run(trial["mlflow_run_id"])
+        assert (run.info.status, run.data.tags["outcome"], run.data.tags["reason"]) == ("FINISHED", "completed", "")
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "objective")]
+        assert len(steps) == len(set(steps)) == 10
+    told = client.get_run(result.mlflow["parent_run_id"]).data
+    assert (told.metrics["trials/error"], told.metrics["trials/completed"]) == (0, 4)
+    assert result.best is not None
+    assert told.metrics["best_objective"] == result.best["objective"]
+    assert resume("s", storage, failed=True) == result  # none is left
 
 
 def test_nothing_is_imported_to_count_callbacks_for_statistics_that_are_off(monkeypatch: pytest.MonkeyPatch) -> None:

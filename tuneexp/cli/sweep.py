@@ -38,7 +38,9 @@ SWEEP_EPILOG = examples(
     "tuneexp sweep --env Pendulum-v1 --space search_spaces/ppo.yaml --env-steps 100000 --set n_envs=4 --name pendulum",
     "tuneexp sweep --algorithm experiments/custom_loss.py:MyPPO --env CartPole-v1 --space SPACE.yaml --name mine",
 )
-RESUME_EPILOG = examples("tuneexp resume first", "tuneexp resume first --storage /data/runs --json")
+RESUME_EPILOG = examples(
+    "tuneexp resume first", "tuneexp resume first --storage /data/runs --json", "tuneexp resume first --failed"
+)
 
 DEFAULT_SWEEP_SEEDS = "4"
 AddressOption = Annotated[
@@ -147,6 +149,10 @@ def resume(
     name: NameArgument,
     storage: StorageOption = DEFAULT_STORAGE,
     address: AddressOption = None,
+    failed: Annotated[
+        bool,
+        typer.Option("--failed", help="Train failed trials again, too, from their last checkpoints."),
+    ] = False,
     trust: TrustOption = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -161,7 +167,9 @@ def resume(
             screen,
             config,
             varied_names(config),
-            lambda on_event: resume_sweep(name, storage, on_event, verbose=verbose, address=address, trust=trust),
+            lambda on_event: resume_sweep(
+                name, storage, on_event, verbose=verbose, address=address, trust=trust, failed=failed
+            ),
         )
 
 

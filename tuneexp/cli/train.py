@@ -6,6 +6,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +32,8 @@ from tuneexp.cli.options import (
 )
 from tuneexp.cli.parsing import environment_settings, parse_seeds, parse_settings, positive, split_settings
 from tuneexp.cli.terminal import Terminal, terminal
-from tuneexp.errors import TuneexpError
+from tuneexp.errors import StorageFault, TuneexpError
+from tuneexp.outages import of_the_storage, retried
 
 if TYPE_CHECKING:
     from tuneexp.trainable import AlgorithmTrainable
@@ -99,7 +101,7 @@ def _new_folder(storage: str, job: Job) -> Path:
 def _train(screen: Terminal, job: Job, compile: str, folder: Path) -> None:
     try:
         result, wall_s, checkpoint = _run_to_the_end(screen, job, compile, folder)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StorageFault):
         _say_how_to_resume(screen, job, folder)
         raise
     summary = _summary(job, result, wall_s, checkpoint)
@@ -139,16 +141,25 @@ def _run_to_the_end(screen: Terminal, job: Job, compile: str, folder: Path) -> t
 
 def _save(algo: AlgorithmTrainable, folder: Path, env_steps: int) -> Path:
     """The new checkpoint is whole, and on the disk, before those before it go."""
-    from tuneexp.sweep.folder import sync_folder
-
     target = folder / f"checkpoint_{env_steps:012d}"
-    folder.mkdir(parents=True, exist_ok=True)
-    algo.save(str(target))
-    sync_folder(target)
+    retried(lambda: _save_once(algo, target), f"{target} can't be written", of_the_storage)
     for older in _checkpoints(folder):
         if older != target:
             shutil.rmtree(older, ignore_errors=True)
     return target
+
+
+def _save_once(algo: AlgorithmTrainable, target: Path) -> None:
+    from tuneexp.sweep.folder import sync_folder
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        algo.save(str(target))
+        sync_folder(target)
+    except OSError:
+        with suppress(OSError):
+            target.rmdir()  # made by Tune, and empty: no checkpoint to go on from
+        raise
 
 
 def _checkpoints(folder: Path) -> list[Path]:

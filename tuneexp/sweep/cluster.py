@@ -15,6 +15,7 @@ from typing import Any, Self
 from tuneexp.errors import UserError
 from tuneexp.execution.remote.private import private_surroundings, variables_restored
 from tuneexp.execution.remote.settings import WORKER_SETTINGS
+from tuneexp.outages import PATIENCE
 
 # Read by Ray and Tune from the environment. Workers of a Ray that starts here inherit them; those of a cluster get
 # what is read in a worker, `_OF_WORKERS`, from the job.
@@ -35,6 +36,7 @@ _OF_WORKERS = (
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
+    PATIENCE,
 )
 ANSWER_LIMIT_S = 10.0
 CONNECT_LIMIT_S = 60.0  # what listens at the address may be something else than Ray

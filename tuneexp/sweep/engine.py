@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ray import cloudpickle, tune
 from ray.air._internal import usage
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 
-from tuneexp.errors import LearnerLost, RunnerLost
+from tuneexp.errors import LearnerLost, RunnerLost, StorageFault
 from tuneexp.sweep import events, snapshot
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig, trial_config
@@ -26,6 +27,7 @@ from tuneexp.sweep.resources import largest
 from tuneexp.sweep.searchers import StudySearcher
 from tuneexp.sweep.second_copy import checkpoints_of_copy
 from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.transfers import SlowTransfers
 
 RETRIES_OF_A_LOST_WORKER = 2
 
@@ -37,8 +39,11 @@ def run_trials(
     callbacks: Sequence[tune.Callback],
     watcher: events.Watcher | None,
     ray: RayForSweep,
+    failed: bool = False,
 ) -> None:
-    """Run the sweep to its end, from its snapshot where there is one. The caller holds the folder's lock."""
+    """Run the sweep to its end, from its snapshot where there is one. The caller holds the folder's lock.
+
+    failed: trials that had failed go on from their last checkpoint."""
     resumed = folder.snapshot_file.exists()
     place = place_of(folder, config.checkpoints)
     if resumed:
@@ -52,7 +57,7 @@ def run_trials(
         with errors_that_end_a_trial(), callbacks_uncounted():
             tuner = _new_tuner(config, folder, space, callbacks, resumed)
             if resumed:
-                tuner = tune.Tuner.restore(place.path, tuner_trainable(), resume_unfinished=True)
+                tuner = tune.Tuner.restore(place.path, tuner_trainable(), resume_unfinished=True, resume_errored=failed)
             tuner.fit()
     finally:
         events.watch(folder.path, None)
@@ -74,6 +79,7 @@ def _new_tuner(
     """A Tuner built from `config`. It writes `tuner.pkl`, so a restore right after uses today's code and settings."""
     place = place_of(folder, config.checkpoints)
     scheduler = build(SCHEDULERS[config.scheduler], config.env_steps)
+    scheduler.concurrency = config.concurrency
     searcher = StudySearcher(
         space,
         build(SEARCHERS[config.searcher], config.searcher_seed, config.trials),
@@ -102,7 +108,12 @@ def _new_tuner(
             # Old checkpoints are dropped by the Keeper, and only once a snapshot no longer needs them.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True),
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
-            callbacks=[*callbacks, Keeper(folder, place, scheduler, resumed), Patience(largest(trials_of(space)))],
+            callbacks=[
+                *callbacks,
+                Keeper(folder, place, scheduler, resumed),
+                Patience(largest(trials_of(space))),
+                SlowTransfers(place.path),
+            ],
             verbose=0,
         ),
     )
@@ -137,17 +148,23 @@ def forget_beyond_snapshot(folder: SweepFolder, place: Place) -> None:
 @contextmanager
 def errors_that_end_a_trial() -> Iterator[None]:
     """Tune retries whatever failed. A lost worker deserves that; code that raised would raise again, and the trial
-    ends with that reason. Tune has no setting for it."""
-    should_recover = Trial.should_recover
+    ends with that reason. Where the storage failed for too long the sweep ends, by `StorageFault`. Tune has no setting
+    for it."""
+    should_recover, handle_error = Trial.should_recover, Trial.handle_error
 
     def only_lost_workers(trial: Trial) -> bool:
         return bool(should_recover(trial)) and not _is_final(trial)
 
-    Trial.should_recover = only_lost_workers
+    def no_storage_fault(trial: Trial, error: Any = None) -> None:
+        if isinstance(error, RayTaskError) and isinstance(error.cause, StorageFault):
+            raise error.cause
+        handle_error(trial, error)
+
+    Trial.should_recover, Trial.handle_error = only_lost_workers, no_storage_fault
     try:
         yield
     finally:
-        Trial.should_recover = should_recover
+        Trial.should_recover, Trial.handle_error = should_recover, handle_error
 
 
 @contextmanager

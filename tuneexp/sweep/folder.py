@@ -148,12 +148,17 @@ def write_atomically(path: Path, data: bytes, lasting: bool = True) -> None:
 
     lasting: a power cut after the call changes nothing either. It takes milliseconds."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        if lasting:
-            file.flush()
-            os.fsync(file.fileno())
-    replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
+        replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()  # half of it takes the room of the next try
+        raise
     if lasting:
         sync(path.parent)
 

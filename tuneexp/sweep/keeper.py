@@ -12,6 +12,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from tuneexp.errors import TuneexpError
+from tuneexp.outages import Outage
 from tuneexp.sweep import events, snapshot
 from tuneexp.sweep.folder import SweepFolder, remove
 from tuneexp.sweep.place import Place
@@ -35,6 +36,7 @@ class Keeper(Callback):
         self._announced: set[str] = set()
         self._second_copy = SecondCopy(folder, place)
         self._staged = False  # Tune has written a snapshot since the last commit
+        self._outage = Outage(f"{folder.snapshot_file} can't be written")
         self._staging: Path | None = None
 
     def get_state(self) -> dict[str, Any]:
@@ -108,7 +110,11 @@ class Keeper(Callback):
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         # After Tune's last, forced snapshot. Trials that an interrupt stopped were unfinished in that snapshot.
-        if (last := self._commit()) is not None:
+        last = self._commit()
+        while self._outage.lasts:
+            self._outage.wait()
+            last = self._commit()
+        if last is not None:
             self._second_copy.finish(last)
 
     def _refresh(self, trials: list[Trial]) -> None:
@@ -120,14 +126,20 @@ class Keeper(Callback):
         self._changed.clear()
 
     def _commit(self) -> Snapshot | None:
-        """Pack what Tune staged in this very step, then drop checkpoints that no snapshot needs any more."""
-        if self._staging is None or not self._staged:
+        """Pack what Tune staged in this very step, then drop checkpoints that no snapshot needs any more. What can't be
+        written is due again later."""
+        if self._staging is None or not self._staged or not self._outage.due():
             return None
         state = snapshot.staged(self._staging)
         if state is None:
             return None
         now = Snapshot(state, [record.as_json() for record in self._records.values()])
-        snapshot.commit(self._folder, now)
+        try:
+            snapshot.commit(self._folder, now)
+        except OSError as error:
+            self._outage.failed(error)
+            return None
+        self._outage.over()
         self._staged = False
         needed = self._second_copy.needed
         for trial_id in self._checkpointed:
@@ -162,7 +174,12 @@ class Keeper(Callback):
 
 def drop_older_checkpoints(place: Place, latest: str, needed: Collection[str] = ()) -> None:
     """Delete the checkpoints before `latest` in its trial's folder, but for the needed ones; a newer one may be on its
-    way and stays."""
-    for checkpoint in place.names("checkpoint_*", latest.rpartition("/")[0]):
+    way and stays. Where the place doesn't answer they stay until the next call."""
+    try:
+        found = place.names("checkpoint_*", latest.rpartition("/")[0])
+    except OSError as error:
+        logger.debug("old checkpoints stay: %s", error)
+        return
+    for checkpoint in found:
         if checkpoint < latest and checkpoint not in needed:
             place.remove(checkpoint)

@@ -11,7 +11,8 @@ from typing import Any
 from ray.tune import Callback
 
 import tuneexp
-from tuneexp.errors import TuneexpError
+from tuneexp.errors import StorageFault, TuneexpError
+from tuneexp.outages import storage_fault_in
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.engine import run_trials
@@ -37,10 +38,17 @@ def run_to_the_end(
     callbacks: Sequence[Callback],
     on_event: Watcher | None,
     ray: RayForSweep,
+    failed: bool = False,
 ) -> SweepResult:
-    """Run what is left of the sweep. The caller holds the folder's lock. Raises SweepInterrupted after Ctrl-C."""
+    """Run what is left of the sweep. The caller holds the folder's lock. Raises SweepInterrupted after Ctrl-C.
+
+    failed: trials that had failed are trained again."""
     mlflow = mlflow_callback(config, folder, space)
-    _run_trials(config, folder, space, [mlflow, *callbacks], on_event, ray)
+    try:
+        _run_trials(config, folder, space, [mlflow, *callbacks], on_event, ray, failed)
+    except TuneexpError:
+        _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))  # nothing runs any more
+        raise
     ray.stop()
     if not all_trials_ended(config, folder):
         _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))
@@ -55,17 +63,24 @@ def _run_trials(
     callbacks: Sequence[Callback],
     on_event: Watcher | None,
     ray: RayForSweep,
+    failed: bool,
 ) -> None:
     try:
-        run_trials(config, folder, space, callbacks, on_event, ray)
+        run_trials(config, folder, space, callbacks, on_event, ray, failed)
     except KeyboardInterrupt:  # a second Ctrl-C while Tune was saving: the last snapshot counts
         logger.info("stopped at once")
-    except TuneexpError:
-        raise
     except Exception as error:
+        if all_trials_ended(config, folder):  # Tune's own table of results is of no use here
+            logger.debug("all trials have ended", exc_info=True)
+            return
+        go_on = f"go on with: tuneexp resume {config.name} --storage {folder.storage}"
+        if (fault := storage_fault_in(error)) is not None:
+            raise StorageFault(f"{fault}\nno trial is to blame; once the storage works, {go_on}") from error
+        if isinstance(error, TuneexpError):
+            raise
         raise TuneexpError(
             f"the sweep broke off: {type(error).__name__}: {' '.join(str(error).split())[-300:]}\n"
-            f"what is done is kept; go on with: tuneexp resume {config.name} --storage {folder.storage} -v"
+            f"what is done is kept; {go_on} -v"
         ) from error
 
 

@@ -15,6 +15,7 @@ from tuneexp.sweep.config import SweepConfig, read_config
 from tuneexp.sweep.folder import SweepFolder, sweep_folder
 from tuneexp.sweep.place import Place, place_of
 from tuneexp.tracking.drain import mlflow_ids
+from tuneexp.tracking.outcome import FAILURES
 
 if TYPE_CHECKING:
     import optuna
@@ -64,6 +65,12 @@ def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
 
 def all_trials_ended(config: SweepConfig, folder: SweepFolder) -> bool:
     return sum(record["outcome"] is not None for record in snapshot.read_records(folder)) >= config.trials
+
+
+def failed_trials(folder: SweepFolder) -> list[int]:
+    """Numbers of the trials that ended by an error, which another run may not meet; not those that diverged."""
+    records = snapshot.read_records(folder)
+    return sorted(record["trial_number"] for record in records if record["outcome"] in FAILURES)
 
 
 def state_of(config: SweepConfig, folder: SweepFolder) -> str:

@@ -12,7 +12,7 @@ from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
 from tuneexp.sweep.folder import SweepFolder, remove, sweep_folder
 from tuneexp.sweep.place import place_of
-from tuneexp.sweep.results import SweepResult, all_trials_ended, result_of
+from tuneexp.sweep.results import SweepResult, all_trials_ended, failed_trials, result_of
 from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.sweep import check_writable, checked_space, snapshot_period_s
@@ -32,10 +32,12 @@ def resume(
     verbose: bool = False,
     address: str | None = None,
     trust: bool = False,
+    failed: bool = False,
 ) -> SweepResult:
     """Finished trials stay as they are, interrupted ones go on from their last checkpoint, the missing ones are run.
 
     `address`: another cluster than the sweep began on ("local": this machine); it must see the checkpoints.
+    `failed`: trials that ended by an error go on, too, from their last checkpoints.
     `trust`: run the code that the sweep names and unpickle its snapshot, whoever wrote them, and remember them as
     trusted. A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there
     is no such sweep, where another process runs it, or where it holds what is not trusted."""
@@ -51,7 +53,8 @@ def resume(
         for leftover in folder.path.glob(".*.tmp"):
             remove(leftover)
         recover(folder, place_of(folder, config.checkpoints))
-        if all_trials_ended(config, folder):
+        failed = failed and bool(failed_trials(folder))
+        if all_trials_ended(config, folder) and not failed:
             return _finished(config, folder)
         report_changed_source(config)
         space = checked_space(config, SearchSpace.of(config.space))
@@ -60,7 +63,8 @@ def resume(
             from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
 
             fitted = fitted_to_cluster(config, folder, space, ray)
-            return run_to_the_end(fitted, folder, space, callbacks, on_event, ray)
+            folder.study_file.unlink(missing_ok=True)  # it says that all is done
+            return run_to_the_end(fitted, folder, space, callbacks, on_event, ray, failed)
 
 
 def _finished(config: SweepConfig, folder: SweepFolder) -> SweepResult:

@@ -7,27 +7,55 @@ from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import ConcurrencyLimiter
 
 CLOCK = "env_steps"
 REDUCTION_FACTOR = 3
 
 
 class _Resumable(FIFOScheduler):
-    """Ends at once what had ended when the process died.
+    """Puts restored trials in order: ends what had ended, reopens what had failed, runs `concurrency` of them at once.
 
     Between a trial's last report and Tune's note of its end lies the writing of a checkpoint. A snapshot from there
     holds a trial that Tune would train again, past what the scheduler or the budget allowed it."""
 
+    concurrency: int | None = None
     _looked = False
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         if not self._looked:
             self._looked = True
-            for trial in tune_controller.get_trials():
-                if trial.status == Trial.PENDING and had_ended(trial):
-                    tune_controller._set_trial_status(trial, Trial.RUNNING)
-                    tune_controller.stop_trial(trial)
-        return super().choose_trial_to_run(tune_controller)
+            self._order_restored(tune_controller)
+        trials = tune_controller.get_trials()
+        pending = [trial for trial in trials if trial.status == Trial.PENDING]
+        running = sum(trial.status == Trial.RUNNING for trial in trials)
+        if pending or running >= (self.concurrency or math.inf):
+            return pending[0] if pending else None
+        return next((trial for trial in trials if trial.status == Trial.PAUSED), None)
+
+    def _order_restored(self, controller: Any) -> None:
+        for trial in controller.get_trials():
+            if trial.status == Trial.PENDING and had_ended(trial):
+                controller._set_trial_status(trial, Trial.RUNNING)
+                controller.stop_trial(trial)
+        pending = [trial for trial in controller.get_trials() if trial.status == Trial.PENDING]
+        for trial in pending:
+            reopen(controller.search_alg.searcher, trial)
+        # Tune limits suggestions only: of restored trials it would run as many as there is room for.
+        for trial in pending[self.concurrency or len(pending) :]:
+            controller._set_trial_status(trial, Trial.PAUSED)
+
+
+def reopen(searcher: Any, trial: Trial) -> None:
+    """Tell the searcher, and Tune's limit of suggestions around it, that a trial which had failed runs again."""
+    limiter, searcher = (searcher, searcher.searcher) if isinstance(searcher, ConcurrencyLimiter) else (None, searcher)
+    if searcher.is_open(trial.trial_id):
+        return
+    searcher.reopen(trial.trial_id, trial.config["trial_number"])
+    trial.run_metadata.num_failures = 0
+    if limiter is not None and trial.trial_id not in limiter.live_trials:
+        limiter.live_trials.add(trial.trial_id)
+        limiter.num_unfinished_live_trials += 1
 
 
 def had_ended(trial: Trial) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from tuneexp.errors import UserError
+from tuneexp.outages import Outage
 from tuneexp.sweep.folder import sync
 from tuneexp.sweep.space import InfeasiblePoint, SearchSpace
 
@@ -61,8 +64,25 @@ class StudySearcher(Searcher):
         )
         self._trials: dict[str, optuna.Trial] = {}
         self._logged: dict[int, dict[str, Any]] | None = None
+        self._unlogged: tuple[optuna.Trial, dict[str, Any]] | None = None
+        self._outage = Outage(f"{log} can't be written")
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """None, which has Tune ask again, while the log can't be written."""
+        if not self._outage.due():
+            return None
+        try:
+            self._unlogged = trial, values = self._unlogged or self._next_feasible()
+            append_suggestion(self._log, trial.number, trial.params)
+        except OSError as error:
+            self._outage.failed(error)
+            return None
+        self._outage.over()
+        self._unlogged = None
+        self._trials[trial_id] = trial
+        return {"trial_number": trial.number, "hyperparameters": values}
+
+    def _next_feasible(self) -> tuple[optuna.Trial, dict[str, Any]]:
         for _ in range(MOST_INFEASIBLE):
             point = self._point_to_try(len(self.study.get_trials(deepcopy=False)))
             if point is not None:
@@ -73,12 +93,24 @@ class StudySearcher(Searcher):
             except InfeasiblePoint:
                 self.study.tell(trial, state=TrialState.FAIL)
                 continue
-            append_suggestion(self._log, trial.number, trial.params)
-            self._trials[trial_id] = trial
-            return {"trial_number": trial.number, "hyperparameters": values}
+            return trial, values
         raise UserError(
             f"{MOST_INFEASIBLE} suggestions in a row break a rule of the algorithm's config; narrow the search space"
         )
+
+    def is_open(self, trial_id: str) -> bool:
+        """Whether the trial was suggested and its end not told."""
+        return trial_id in self._trials
+
+    def reopen(self, trial_id: str, number: int) -> None:
+        """A trial whose end was told as FAIL runs again. Its reports are kept; Optuna has no call for it."""
+        storage = self.study._storage
+        assert isinstance(storage, InMemoryStorage)
+        of_optuna = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        trial = copy.copy(storage.get_trial(of_optuna))
+        trial.state, trial.values, trial.datetime_complete = TrialState.RUNNING, None, None
+        storage._set_trial(of_optuna, trial)
+        self._trials[trial_id] = optuna.Trial(self.study, of_optuna)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         _report(self._trials[trial_id], result)
@@ -99,14 +131,14 @@ class StudySearcher(Searcher):
         return TrialState.COMPLETE if result["env_steps"] >= self._budget else TrialState.PRUNED
 
     def save(self, checkpoint_path: str) -> None:
-        state = {"study": self.study, "trials": self._trials}
+        state = {"study": self.study, "trials": self._trials, "unlogged": self._unlogged}
         with open(checkpoint_path, "wb") as file:
             pickle.dump(state, file)
 
     def restore(self, checkpoint_path: str) -> None:
         with open(checkpoint_path, "rb") as file:
             state = pickle.load(file)
-        self.study, self._trials = state["study"], state["trials"]
+        self.study, self._trials, self._unlogged = state["study"], state["trials"], state.get("unlogged")
 
     def _point_to_try(self, number: int) -> Mapping[str, Any] | None:
         """What suggestion `number` must be: as the log has it, else the initial point, else free (None)."""

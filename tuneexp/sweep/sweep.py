@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuneexp.addresses import lasting_address
 from tuneexp.config import Config
 from tuneexp.errors import UserError
+from tuneexp.outages import patience_s
 from tuneexp.remote_folders import is_uri
 from tuneexp.sweep.cluster import cluster_address, refuse_unreachable
 from tuneexp.sweep.config import SweepConfig, save_config, trial_config
@@ -126,6 +127,7 @@ class Sweep:
 
 
 def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
+    patience_s()
     writable_storage(folder.storage)
     if config.checkpoints:
         place_of(folder, config.checkpoints).check_writable()

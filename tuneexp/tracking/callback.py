@@ -93,15 +93,14 @@ class MLflowCallback(Callback):
             self._write(records.TRIAL_DISCARDED, trial=run.trial, draw=run.draw)
         self._end_by(summary_rows)
         outcomes = Counter(run.outcome for run in self._log.runs.values() if run.ended)
-        ended = sum(outcomes.values())
         best = self._best(best_trial_number, best_checkpoint)
         metrics = {f"trials/{outcome}": float(count) for outcome, count in outcomes.items()}
         if best and "objective" in best["metrics"]:
             metrics["best_objective"] = best["metrics"]["objective"]
-        # The clock of the parent is the number of ended trials. A resume that ends none has nothing new to say.
-        self._write(records.SWEEP_ENDED, step=ended, rows=[table_row(row) for row in summary_rows], best=best, tags={},
+        step, metrics = self._log.next_summary(sum(outcomes.values()), metrics)
+        self._write(records.SWEEP_ENDED, step=step, rows=[table_row(row) for row in summary_rows], best=best, tags={},
                     status="FINISHED" if outcomes[COMPLETED] + outcomes[PRUNED] else "FAILED",
-                    metrics=metrics if ended > self._log.summary_step else {})  # fmt: skip
+                    metrics=metrics)  # fmt: skip
         return self._close(timeout_s)
 
     def interrupt(self, timeout_s: float) -> Undelivered | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 COMPLETED, PRUNED, DIVERGED = "completed", "pruned", "diverged"
 ERROR, OUT_OF_MEMORY, TIMEOUT = "error", "out_of_memory", "timeout"
+FAILURES = (ERROR, OUT_OF_MEMORY, TIMEOUT)
 OUTCOMES = (COMPLETED, PRUNED, DIVERGED, ERROR, OUT_OF_MEMORY, TIMEOUT)
 
 # MLflow has no PRUNED: a run that the scheduler stopped is KILLED, and its `outcome` tag says why.

@@ -67,6 +67,7 @@ class SweepLog:
     runs: dict[int, RunState] = field(default_factory=dict)
     next_draw: dict[int, int] = field(default_factory=dict)
     summary_step: int = -1
+    summary_metrics: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, sweep_folder: Path | str) -> SweepLog:
@@ -84,6 +85,7 @@ class SweepLog:
             self._reconcile(set(entry["known"]))
         elif kind == SWEEP_ENDED:
             self.summary_step = max(self.summary_step, entry["step"])
+            self.summary_metrics |= entry["metrics"]
         elif kind == INTERRUPTED:
             for run in self.unfinished():
                 run.interrupted = True
@@ -91,6 +93,16 @@ class SweepLog:
             self._start(entry)
         elif "trial" in entry:
             self._apply_to_run(kind, entry)
+
+    def next_summary(self, ended: int, metrics: Mapping[str, float]) -> tuple[int, dict[str, float]]:
+        """Step and metrics of the next summary. The clock is the number of ended trials, and goes on where some were
+        trained again; a resume that ends none has nothing new to say."""
+        told = self.summary_metrics
+        gone = {name: 0.0 for name in told if name.startswith("trials/")}  # outcomes of trials that ran again
+        metrics = {**gone, **metrics}
+        if ended <= self.summary_step and all(told.get(name) == value for name, value in metrics.items()):
+            return self.summary_step, {}
+        return max(ended, self.summary_step + 1), metrics
 
     def unfinished(self) -> Iterable[RunState]:
         return [run for run in self.runs.values() if not run.ended]

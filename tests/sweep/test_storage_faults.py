@@ -1,0 +1,114 @@
+"""A storage that fails ends no trial: the sweep waits, then stops, and a resume trains on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.faults.harness import Sweep as CommandLineSweep
+from tuneexp.errors import StorageFault
+from tuneexp.outages import PATIENCE
+from tuneexp.sweep import SearchSpace, resume, snapshot
+from tuneexp.sweep.folder import SweepFolder
+from tuneexp.sweep.keeper import Keeper
+from tuneexp.sweep.place import place_of
+from tuneexp.sweep.schedulers import Fifo
+from tuneexp.sweep.searchers import StudySearcher, random_sampler, read_suggestions
+from tuneexp.sweep.transfers import SLOW_S, SlowTransfers
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("ray_cluster", "mlflow_tables")
+def test_a_sweep_whose_place_is_full_stops_unfinished_and_a_resume_completes_it(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    (small_disk / "fill").write_bytes(bytes(1_900_000))
+    temporary = Path(tempfile.mkdtemp(prefix="tx-"))  # short: Ray's socket paths have a limit
+    sweep = CommandLineSweep(tmp_path / "runs", trials=2, options=("--checkpoints", str(small_disk)))
+    settings = {PATIENCE: "1", "TMPDIR": str(temporary)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tuneexp", *sweep.command()], env={**os.environ, **settings},
+        capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert f"tuneexp resume s --storage {sweep.storage}" in done.stderr
+    assert [(trial["outcome"], trial["trial_number"]) for trial in sweep.records()] == [(None, 0)]
+    assert not [path.name for path in temporary.iterdir() if path.name.startswith(("tmp", "tuneexp-save"))]
+    shutil.rmtree(temporary)
+    _, children, _ = sweep.mlflow_runs()
+    assert {run.info.status for run in children} <= {"KILLED"}  # as far as it was delivered
+    (small_disk / "fill").unlink()
+    result = resume("s", sweep.storage)
+    assert [trial["outcome"] for trial in result.trials] == ["completed"] * 2
+    _, children, client = sweep.mlflow_runs()
+    for run in children:
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "objective")]
+        assert (run.info.status, len(set(steps))) == ("FINISHED", len(steps))
+
+
+def test_a_suggestion_that_cannot_be_logged_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "suggestions.jsonl"
+    log.mkdir()
+    space = SearchSpace.of({"gamma": {"uniform": [0.9, 0.99]}})
+    searcher = StudySearcher(space, random_sampler(0, 2), "s", 100, log)
+    assert searcher.suggest("a") is None
+    assert searcher.suggest("b") is None  # not due
+    searcher.save(str(tmp_path / "state"))
+    log.rmdir()
+    searcher = StudySearcher(space, random_sampler(0, 2), "s", 100, log)
+    searcher.restore(str(tmp_path / "state"))  # what a sweep that stopped meanwhile stored
+    first, second = searcher.suggest("c"), searcher.suggest("d")
+    assert first is not None
+    assert second is not None
+    assert [first["trial_number"], second["trial_number"]] == [0, 1]
+    assert [point["gamma"] for point in read_suggestions(log).values()] == [
+        suggestion["hyperparameters"]["gamma"] for suggestion in (first, second)
+    ]
+    log.unlink()
+    log.mkdir()
+    monkeypatch.setenv(PATIENCE, "0")
+    with pytest.raises(StorageFault, match=r"suggestions\.jsonl can't be written"):
+        searcher.suggest("e")
+
+
+def test_a_snapshot_that_cannot_be_written_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = SweepFolder(tmp_path / "runs" / "s")
+    keeper = Keeper(folder, place_of(folder, None), Fifo(100), resumed=False)
+    for pattern in snapshot.STATE_PATTERNS:
+        (tmp_path / pattern.replace("*", "1")).write_text("state")
+    keeper._staging, keeper._staged = tmp_path, True
+    assert keeper._commit() is None  # there is no folder
+    folder.path.mkdir(parents=True)
+    keeper.on_experiment_end([])
+    assert snapshot.read_records(folder) == []
+    folder.snapshot_file.unlink()
+    folder.snapshot_file.mkdir()
+    keeper._staged = True
+    monkeypatch.setenv(PATIENCE, "0")
+    with pytest.raises(StorageFault, match=r"snapshot\.zip can't be written"):
+        keeper._commit()
+    assert not list(folder.path.glob(".*.tmp"))  # no half of one
+
+
+def test_a_checkpoint_that_takes_long_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("tuneexp.sweep.transfers.time.monotonic", lambda: clock[0])
+    watch = SlowTransfers("s3://bucket/s")
+    trial: Any = SimpleNamespace(trial_id="a", config={"trial_number": 3}, is_saving=True, is_restoring=False)
+    for clock[0], told in ((0.0, 0), (SLOW_S - 1, 0), (SLOW_S, 1), (SLOW_S + 1, 1), (SLOW_S + 61, 2)):
+        watch.on_step_begin(0, [trial])
+        assert len(caplog.messages) == told
+    assert "trial 3" in caplog.text
+    assert "s3://bucket/s" in caplog.text

@@ -1,0 +1,102 @@
+"""Faults of a storage (a full disk, an NFS or S3 outage): retried with growing pauses for a limited time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from tuneexp.errors import StorageFault, UserError
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = "TUNEEXP_STORAGE_PATIENCE_S"
+DEFAULT_PATIENCE_S = 300.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
+
+Result = TypeVar("Result")
+
+
+def patience_s() -> float:
+    """Seconds for which a storage that fails is tried again. UserError for a setting that is no number."""
+    text = os.environ.get(PATIENCE, "")
+    try:
+        seconds = float(text or DEFAULT_PATIENCE_S)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise UserError(f"{PATIENCE} is a number of seconds from 0 on, got {text!r}; write {PATIENCE}=300")
+    return seconds
+
+
+class Outage:
+    """A storage that may fail for a while. Its user calls `failed` after each failure and `over` after a success."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what  # what can't be done, for messages: "the snapshot can't be written"
+        self._since_s: float | None = None
+        self._pause_s, self._next_try_s = FIRST_PAUSE_S, 0.0
+
+    @property
+    def lasts(self) -> bool:
+        return self._since_s is not None
+
+    def due(self) -> bool:
+        """Whether the pause after the last failure has passed."""
+        return self._since_s is None or time.monotonic() >= self._next_try_s
+
+    def failed(self, error: BaseException) -> None:
+        """Log the first failure; raises StorageFault once they have lasted longer than `patience_s`."""
+        now_s, limit_s = time.monotonic(), patience_s()
+        reason = f"{self._what}: {' '.join(str(error).split())[:300] or type(error).__name__}"
+        if self._since_s is None:
+            self._since_s = now_s
+            logger.warning("%s; tried again for %.0f s", reason, limit_s)
+        if now_s - self._since_s >= limit_s:
+            raise StorageFault(f"{reason} (tried for {limit_s:.0f} s)") from error
+        self._next_try_s = now_s + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+
+    def over(self) -> None:
+        if self._since_s is not None:
+            logger.warning("it is over that %s", self._what)
+        self._since_s, self._pause_s = None, FIRST_PAUSE_S
+
+    def wait(self) -> None:
+        """Sleep until the next try is due."""
+        time.sleep(max(0.0, self._next_try_s - time.monotonic()))
+
+
+def retried(work: Callable[[], Result], what: str, is_fault: Callable[[Exception], bool]) -> Result:
+    """The result of `work`, repeated while it fails by a fault of the storage. Raises StorageFault, or other errors of
+    `work` at once."""
+    outage = Outage(what)
+    while True:
+        try:
+            result = work()
+        except Exception as error:
+            if not is_fault(error):
+                raise
+            outage.failed(error)
+        else:
+            outage.over()
+            return result
+        outage.wait()
+
+
+def of_the_storage(error: BaseException | None) -> bool:
+    """Whether an operation of the file system failed, for another reason than that a file is missing."""
+    if error is None:
+        return False
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError):
+        return True
+    return of_the_storage(error.__cause__ or error.__context__)
+
+
+def storage_fault_in(error: BaseException | None) -> StorageFault | None:
+    """The StorageFault that `error` is, or that it was raised for."""
+    while error is not None and not isinstance(error, StorageFault):
+        error = error.__cause__ or error.__context__
+    return error
