@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.cluster import cluster_of
-from tests.faults.harness import END_TIMEOUT_S, ROOT
+from tests.faults.harness import END_TIMEOUT_S, ROOT, Sweep, assert_whole
+from tests.faults.process_tree import descendants
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
 
@@ -30,3 +32,24 @@ def test_sweeps_of_one_script_listen_on_the_loopback_interface_and_leave_a_clust
         assert {address for _, address in sweep["listening"]} == {"127.0.0.1"}
     assert several["left"] == plain["left"] == elsewhere["left"] == []
     assert not (tmp_path / ".ray").exists()  # where Ray would store a token
+
+
+def test_a_lost_ray_ends_the_sweep_with_the_way_to_go_on(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path / "runs", trials=2)
+    for victim in ("raylet", "gcs_server"):
+        process = sweep.start()
+        sweep.wait_for(process, 2)
+        said_before = len(sweep.log())
+        os.kill(the_process(process.pid, victim), signal.SIGKILL)
+        assert process.wait(timeout=60) == 1
+        said = sweep.log()[said_before:]
+        assert f"({victim}) was ended by signal 9" in said
+        assert f"tuneexp resume s --storage {sweep.storage}" in said
+        parents, children, _ = sweep.mlflow_runs()
+        assert "RUNNING" not in {run.info.status for run in (*parents, *children)}
+    assert_whole(sweep, sweep.finish())
+
+
+def the_process(driver: int, name: str) -> int:
+    (found,) = [pid for pid in descendants(driver) if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+    return found

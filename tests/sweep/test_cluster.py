@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tuneexp.errors import UserError
-from tuneexp.sweep import Sweep, cluster, nodes
+from tuneexp.sweep import Sweep, cluster, lost, nodes
 from tuneexp.sweep.cluster import RayForSweep, cluster_address, refuse_unreachable
 from tuneexp.sweep.place import Place
 
@@ -130,3 +131,17 @@ def test_what_a_node_writes_must_be_seen_by_the_driver(place: Place) -> None:
     assert f"what it writes to {place.storage} is not seen here" in str(nodes._unseen_by_driver(place, "mark", node))
     place.write("mark-nnnnnnnnnnnn", b"")
     assert nodes._unseen_by_driver(place, "mark", node) is None
+
+
+def test_a_head_that_is_silent_for_long_is_lost_and_one_that_answers_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(lost, "HEAD_LIMIT_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        joined = SimpleNamespace(gcs_address=address, dead_processes=list)
+        monkeypatch.setattr(ray._private.worker, "_global_node", joined)
+        assert lost.Loss().reason() is None
+    assert f"its head at {address} has not answered" in str(lost.Loss().reason())
+    monkeypatch.setattr(lost, "HEAD_LIMIT_S", 1000.0)
+    assert lost.Loss().reason() is None

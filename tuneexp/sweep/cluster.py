@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from tuneexp.errors import UserError
 from tuneexp.execution.remote.private import private_surroundings, variables_restored
 from tuneexp.execution.remote.settings import WORKER_SETTINGS
 from tuneexp.outages import PATIENCE
+from tuneexp.sweep.lost import CHECK_PERIOD_S, Loss
 
 # Read by Ray and Tune from the environment. Workers of a Ray that starts here inherit them; those of a cluster get
 # what is read in a worker, `_OF_WORKERS`, from the job.
@@ -67,6 +68,7 @@ class RayForSweep:
         # One thread for the whole time: Linux kills Ray's processes when the thread that started them ends.
         self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
         self._exit = ExitStack()
+        self.on_lost: Callable[[str], None] | None = None  # told the reason, in another thread, before the process ends
 
     def __enter__(self) -> Self:
         self._exit.enter_context(_settings(self._wanted))
@@ -105,16 +107,27 @@ class RayForSweep:
         try:
             import ray
 
-            if ray.is_initialized():  # somebody else's: it stays
-                return
-            self._begin()
+            ours = not ray.is_initialized()  # somebody else's stays
+            if ours:
+                self._begin()
         except BaseException as error:
             self._error = error
             return
         finally:
             self._started.set()
-        self._stop.wait()
-        ray.shutdown()
+        self._watch()
+        if ours:
+            ray.shutdown()
+
+    def _watch(self) -> None:
+        """Until the sweep ends. Where the cluster is lost and the main thread can't notice, the process ends here: the
+        call of Ray that it waits in never returns."""
+        loss = Loss()
+        while not self._stop.wait(CHECK_PERIOD_S):
+            reason = loss.reason()
+            if reason is not None and self.on_lost is not None:
+                self.on_lost(reason)
+                os._exit(1)
 
     def _begin(self) -> None:
         common: dict[str, Any] = {

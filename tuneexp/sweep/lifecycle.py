@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import platform
+import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -18,6 +20,7 @@ from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.engine import run_trials
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.folder import SweepFolder
+from tuneexp.sweep.lost import ClusterLost
 from tuneexp.sweep.results import SweepInterrupted, SweepResult, all_trials_ended, result_of, study_of
 from tuneexp.sweep.searchers import export_study
 from tuneexp.sweep.space import SearchSpace
@@ -44,9 +47,11 @@ def run_to_the_end(
 
     failed: trials that had failed are trained again."""
     mlflow = mlflow_callback(config, folder, space)
+    ray.on_lost = partial(_last_words, config, folder, mlflow)
     try:
         _run_trials(config, folder, space, [mlflow, *callbacks], on_event, ray, failed)
     except TuneexpError:
+        ray.stop()
         _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))  # nothing runs any more
         raise
     ray.stop()
@@ -69,11 +74,13 @@ def _run_trials(
         run_trials(config, folder, space, callbacks, on_event, ray, failed)
     except KeyboardInterrupt:  # a second Ctrl-C while Tune was saving: the last snapshot counts
         logger.info("stopped at once")
+    except ClusterLost as error:
+        raise ClusterLost(f"{error}\nwhat is done is kept; {_go_on(config, folder)}") from error
     except Exception as error:
         if all_trials_ended(config, folder):  # Tune's own table of results is of no use here
             logger.debug("all trials have ended", exc_info=True)
             return
-        go_on = f"go on with: tuneexp resume {config.name} --storage {folder.storage}"
+        go_on = _go_on(config, folder)
         if (fault := storage_fault_in(error)) is not None:
             raise StorageFault(f"{fault}\nno trial is to blame; once the storage works, {go_on}") from error
         if isinstance(error, TuneexpError):
@@ -82,6 +89,18 @@ def _run_trials(
             f"the sweep broke off: {type(error).__name__}: {' '.join(str(error).split())[-300:]}\n"
             f"what is done is kept; {go_on} -v"
         ) from error
+
+
+def _go_on(config: SweepConfig, folder: SweepFolder) -> str:
+    return f"go on with: tuneexp resume {config.name} --storage {folder.storage}"
+
+
+def _last_words(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallback, reason: str) -> None:
+    """Before the process ends in the middle of a call of Tune's."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h")  # the live table has hidden the cursor
+    logger.error("%s\nwhat is done is kept; %s", reason, _go_on(config, folder))
+    _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))
 
 
 def deliver_rest(folder: SweepFolder) -> None:

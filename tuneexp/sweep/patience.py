@@ -1,4 +1,4 @@
-"""The Tune callback that says why no trial runs: Tune would wait without a word for nodes that may never come back."""
+"""The Tune callback that tells why no trial runs, and ends a sweep whose own Ray is lost. Tune would wait for ever."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from tuneexp.sweep.lost import ClusterLost, lost_process
 from tuneexp.sweep.resources import Resources, total_words
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,9 @@ class Patience(Callback):
         self._waiting_since_s: float | None = None
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        lost = lost_process()
+        if lost is not None:
+            raise ClusterLost(lost)
         if not trials or any(trial.status == Trial.RUNNING for trial in trials):
             self._waiting_since_s = None
             return
