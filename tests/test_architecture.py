@@ -25,7 +25,17 @@ LAYERS: list[set[str]] = [
     {"learning"},
     {"models", "data", "envs", "checkpoint"},
     {"rl"},
-    {"addresses", "config", "locks", "outages", "processes", "remote_folders", "trial_config", "trust"},
+    {
+        "addresses",
+        "config",
+        "locks",
+        "outages",
+        "processes",
+        "remote_folders",
+        "signatures",
+        "trial_config",
+        "trust",
+    },
     {"errors"},
 ]
 # `AlgorithmSpec.build` hands out a Trainable: the one import that points up, made at the point of use.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +12,8 @@ from typing import Any
 import pytest
 
 from tuneexp.errors import TuneexpError, UserError
-from tuneexp.sweep import snapshot
+from tuneexp.sweep import load_study, load_sweep, resume, snapshot
+from tuneexp.sweep.config import SweepConfig, save_config
 from tuneexp.sweep.engine import forget_beyond_snapshot, start_over
 from tuneexp.sweep.folder import SweepFolder, sweep_folder, write_atomically
 from tuneexp.sweep.keeper import Keeper, drop_older_checkpoints
@@ -156,3 +159,85 @@ def test_one_process_at_a_time(folder: SweepFolder) -> None:
 def test_a_name_that_is_no_plain_folder_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="letters, digits"):
         sweep_folder(name, tmp_path)
+
+
+class Runs:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+def foreign(folder: SweepFolder, state: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A snapshot that another user signed, and its second copy."""
+    with monkeypatch.context() as other:
+        other.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
+        snapshot.commit(folder, Snapshot(state, []))
+    folder.second_snapshot_file.write_bytes(folder.snapshot_file.read_bytes())
+
+
+def asked_for(folder: SweepFolder) -> None:
+    config = {
+        "name": folder.name, "algorithm": "ppo", "env": "CartPole-v1", "trials": 1, "seeds": [0], "env_steps": 999,
+        "space": {"gamma": {"uniform": [0.9, 0.99]}}, "concurrency": 1, "created_at_s": 0.0,
+    }  # fmt: skip
+    save_config(folder, SweepConfig.parse(config, "the sweep"))
+
+
+@pytest.mark.parametrize("signed_by", ["another user", "nobody"])
+def test_a_snapshot_of_somebody_else_is_not_unpickled(
+    signed_by: str, folder: SweepFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_for(folder)
+    foreign(folder, state("x") | {snapshot.SEARCHER_STATE: pickle.dumps(Runs(tmp_path / "ran"))}, monkeypatch, tmp_path)
+    if signed_by == "nobody":
+        with zipfile.ZipFile(folder.snapshot_file, "a") as archive:
+            archive.comment = b""
+    before = folder.snapshot_file.read_bytes()
+    for read in (resume, load_study):
+        with pytest.raises(UserError, match="--trust"):
+            read("s", tmp_path)
+    assert folder.snapshot_file.read_bytes() == before
+    assert load_sweep("s", tmp_path).trials == []
+    assert not (tmp_path / "ran").exists()
+
+
+def test_trust_signs_both_copies_and_keeps_what_they_hold(
+    folder: SweepFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign(folder, state("x"), monkeypatch, tmp_path)
+    snapshot.check_signatures(folder, trust=True)
+    for path in (folder.snapshot_file, folder.second_snapshot_file):
+        assert snapshot.unpack(path, to_unpickle=True).state == state("x")
+
+
+def test_a_container_that_trusts_everything_needs_no_signature(
+    folder: SweepFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign(folder, state("x"), monkeypatch, tmp_path)
+    monkeypatch.setenv("TUNEEXP_TRUST", "1")
+    snapshot.check_signatures(folder)
+    snapshot.put_back(folder, place_of(folder, None))
+
+
+def test_each_byte_of_a_snapshot_is_signed(folder: SweepFolder) -> None:
+    snapshot.commit(folder, Snapshot(state("x"), []))
+    data = folder.snapshot_file.read_bytes()
+    assert snapshot.is_own(data)
+    for index in (*range(0, len(data), 97), len(data) - 1):
+        changed = bytearray(data)
+        changed[index] ^= 1
+        assert not snapshot.is_own(bytes(changed)), index
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "experiment_state-/../../../x.json", "x.pkl"])
+def test_a_name_in_a_snapshot_is_no_path(name: str, folder: SweepFolder, tmp_path: Path) -> None:
+    snapshot.commit(folder, Snapshot(state("x"), []))
+    with zipfile.ZipFile(folder.snapshot_file, "a") as archive:
+        archive.writestr(name, "{}")
+    with pytest.raises(TuneexpError, match="which no tuneexp writes"):
+        snapshot.put_back(folder, place_of(folder, None))
+    assert not (tmp_path.parent / "x").exists()

@@ -106,16 +106,17 @@ def _list_row(folder: SweepFolder) -> dict[str, Any]:
     }
 
 
-def load_study(name: str, storage: str | Path = "runs") -> optuna.Study:
-    """Optuna's study of the sweep as of the last snapshot, for Optuna's plots and importances."""
+def load_study(name: str, storage: str | Path = "runs", trust: bool = False) -> optuna.Study:
+    """Optuna's study of the sweep as of the last snapshot, for Optuna's plots and importances. It is unpickled, so
+    UserError where this user didn't sign the snapshot, unless `trust`."""
     folder = sweep_folder(name, storage)
     read_config(folder)
-    return study_of(folder)
+    return study_of(folder, trust)
 
 
-def study_of(folder: SweepFolder) -> optuna.Study:
+def study_of(folder: SweepFolder, trust: bool = False) -> optuna.Study:
     """UserError before the first snapshot."""
-    state = snapshot.read_searcher_state(folder)
+    state = snapshot.read_searcher_state(folder, trust)
     if state is None:
         raise UserError(f"sweep {folder.name!r} has no trials yet; it starts them with: tuneexp resume {folder.name}")
     study: optuna.Study = pickle.loads(state)["study"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuneexp.sweep import snapshot
 from tuneexp.sweep.config import SweepConfig, read_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
@@ -52,6 +53,7 @@ def resume(
     with folder.lock():
         for leftover in folder.path.glob(".*.tmp"):
             remove(leftover)
+        snapshot.check_signatures(folder, trust)
         recover(folder, place_of(folder, config.checkpoints))
         failed = failed and bool(failed_trials(folder))
         if all_trials_ended(config, folder) and not failed:

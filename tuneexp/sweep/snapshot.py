@@ -5,7 +5,10 @@ sweep's folder in the background, file by file, in place: a SIGKILL can leave th
 after Tune has staged the four, this module packs them with the trials' records into `snapshot.zip`. A resume puts
 exactly that back. Nothing outside the zip is trusted after a kill.
 
-`pack` and `unpack` alone know the format of the file. `second_copy` keeps a copy that outlives a power cut."""
+`pack` and `unpack` alone know the format of the file. `second_copy` keeps a copy that outlives a power cut.
+
+Tune and Optuna pickle, so the file is signed with this user's key: only what this user wrote is unpickled. The
+signature is the comment of the archive, at the end of the file, and covers every byte before it."""
 
 from __future__ import annotations
 
@@ -14,14 +17,16 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuneexp.errors import TuneexpError
+from tuneexp.errors import TuneexpError, UserError
+from tuneexp.signatures import SIGNATURE_BYTES, is_signed, sign
 from tuneexp.sweep.folder import SweepFolder, remove, write_atomically
 from tuneexp.sweep.place import Place
+from tuneexp.trust import everything_is_trusted
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +36,9 @@ STATE_PATTERNS = ("experiment_state-*.json", "search_gen_state-*.json", SEARCHER
 RECORDS = "trials.json"
 # The session of files that were put back. Tune restores from the last name in order, and digits come before letters.
 RESTORED = "restored"
+SIGNED = b"tuneexp-signature:"
+# Of the length of an archive's comment, the last field of the format before the comment itself.
+_LENGTH_BYTES = 2
 
 
 class DamagedSnapshot(TuneexpError):
@@ -57,14 +65,72 @@ def pack(snapshot: Snapshot) -> bytes:
         for pattern, data in snapshot.state.items():
             archive.writestr(_restored(pattern), data)
         archive.writestr(RECORDS, json.dumps(snapshot.records))
-    return buffer.getvalue()
+    return _with_comment(buffer.getvalue())
 
 
-def unpack(path: Path) -> Snapshot:
-    """Read a snapshot file and test its checksums. Raises FileNotFoundError or DamagedSnapshot."""
+def _with_comment(archive: bytes) -> bytes:
+    """An archive without a comment, signed."""
+    signed = archive[:-_LENGTH_BYTES]
+    signature = sign(signed)
+    comment = b"" if signature is None else SIGNED + signature.hex().encode()
+    return signed + len(comment).to_bytes(_LENGTH_BYTES, "little") + comment
+
+
+def _parts(data: bytes) -> tuple[bytes, bytes]:
+    """What a signature covers, and the signature in hexadecimal digits; b"" where there is none."""
+    archive, mark, signature = data[-len(SIGNED) - 2 * SIGNATURE_BYTES :].partition(SIGNED)
+    if mark and not archive:
+        return data[: -len(SIGNED) - 2 * SIGNATURE_BYTES - _LENGTH_BYTES], signature
+    return data[:-_LENGTH_BYTES], b""
+
+
+def is_own(data: bytes) -> bool:
+    """Whether this user signed the bytes of a snapshot file."""
+    signed, signature = _parts(data)
     try:
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
+        return is_signed(signed, bytes.fromhex(signature.decode()))
+    except ValueError:  # no digits
+        return False
+
+
+def require_own(path: Path, data: bytes) -> None:
+    """Before `data`, of the file `path`, is unpickled. UserError where this user didn't sign it."""
+    if not everything_is_trusted() and not is_own(data):
+        raise UserError(
+            f"{path} is not signed with your key: an earlier tuneexp wrote it, or somebody else, whose code could run "
+            "when it is read\nif you know where it comes from, write --trust once (in Python: trust=True)"
+        )
+
+
+def check_signatures(folder: SweepFolder, trust: bool = False) -> None:
+    """Before a resume. UserError where this user didn't sign a snapshot file. trust: sign it instead."""
+    for path in (folder.snapshot_file, folder.second_snapshot_file):
+        try:
+            unpack(path)
+            data = path.read_bytes()
+        except (FileNotFoundError, DamagedSnapshot):
+            continue
+        if trust and not is_own(data):
+            data = _with_comment(_parts(data)[0] + bytes(_LENGTH_BYTES))
+            write_atomically(path, data)
+        require_own(path, data)
+
+
+def unpack(path: Path, to_unpickle: bool = False) -> Snapshot:
+    """Read a snapshot file and test its checksums. Raises FileNotFoundError or DamagedSnapshot. to_unpickle: raises
+    UserError where this user didn't sign it."""
+    data = path.read_bytes()
+    found = _unpacked(path, data)
+    if to_unpickle:
+        require_own(path, data)
+    return found
+
+
+def _unpacked(path: Path, data: bytes) -> Snapshot:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
+        _require_known(members)
         return Snapshot({pattern: _matching(members, pattern) for pattern in STATE_PATTERNS}, _records(members))
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError) as error:
         raise DamagedSnapshot(f"{path} is damaged ({error}); nothing was changed") from None
@@ -73,6 +139,13 @@ def unpack(path: Path) -> Snapshot:
 def _records(members: Mapping[str, bytes]) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = json.loads(members[RECORDS])
     return records
+
+
+def _require_known(names: Iterable[str]) -> None:
+    for name in names:
+        known = name == RECORDS or any(fnmatch.fnmatchcase(name, pattern) for pattern in STATE_PATTERNS)
+        if not known or "/" in name or "\\" in name:
+            raise ValueError(f"it holds {name!r}, which no tuneexp writes")
 
 
 def _matching(members: Mapping[str, bytes], pattern: str) -> bytes:
@@ -87,12 +160,12 @@ def _restored(pattern: str) -> str:
     return pattern.replace("*", RESTORED)
 
 
-def load(folder: SweepFolder) -> Snapshot | None:
-    """The last snapshot, or its second copy where it is damaged; None before the first."""
+def load(folder: SweepFolder, to_unpickle: bool = False) -> Snapshot | None:
+    """The last snapshot, or its second copy where it is damaged; None before the first. to_unpickle: as of `unpack`."""
     damaged: DamagedSnapshot | None = None
     for path in (folder.snapshot_file, folder.second_snapshot_file):
         try:
-            found = unpack(path)
+            found = unpack(path, to_unpickle)
         except FileNotFoundError:
             continue
         except DamagedSnapshot as error:
@@ -117,9 +190,10 @@ def read_records(folder: SweepFolder) -> list[dict[str, Any]]:
     return [] if found is None else found.records
 
 
-def read_searcher_state(folder: SweepFolder) -> bytes | None:
-    """The pickled searcher of the last snapshot (a file of this package's own making), or None before the first."""
-    found = load(folder)
+def read_searcher_state(folder: SweepFolder, trust: bool = False) -> bytes | None:
+    """The pickled searcher of the last snapshot, or None before the first. UserError where this user didn't sign the
+    file, unless `trust`."""
+    found = load(folder, to_unpickle=not trust)
     return None if found is None else found.state[SEARCHER_STATE]
 
 
@@ -142,7 +216,7 @@ def clear_staging(staging: Path) -> None:
 
 def put_back(folder: SweepFolder, place: Place) -> None:
     """Make Tune's files in its place exactly those of the snapshot; safe to be killed in and repeated."""
-    found = load(folder)
+    found = load(folder, to_unpickle=True)
     assert found is not None
     clear_state(place)
     for pattern, data in found.state.items():

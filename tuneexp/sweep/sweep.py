@@ -12,6 +12,7 @@ from tuneexp.config import Config
 from tuneexp.errors import UserError
 from tuneexp.outages import patience_s
 from tuneexp.remote_folders import is_uri
+from tuneexp.signatures import require_key
 from tuneexp.sweep.cluster import cluster_address, refuse_unreachable
 from tuneexp.sweep.config import SweepConfig, save_config, trial_config
 from tuneexp.sweep.events import Watcher
@@ -129,6 +130,7 @@ class Sweep:
 def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
     patience_s()
     writable_storage(folder.storage)
+    require_key()
     if config.checkpoints:
         place_of(folder, config.checkpoints).check_writable()
 
