@@ -29,6 +29,7 @@ LAYERS: list[set[str]] = [
         "addresses",
         "config",
         "locks",
+        "masking",
         "outages",
         "processes",
         "remote_folders",

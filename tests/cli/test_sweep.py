@@ -12,7 +12,8 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -199,11 +200,11 @@ def test_a_sweep_that_does_not_exist_leaves_no_folder(tuneexp: Cli, tmp_path: Pa
     assert not list(tmp_path.glob("**/*"))
 
 
-def start(args: list[str], folder: Path) -> subprocess.Popen[str]:
+def start(args: list[str], folder: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tuneexp", *args],
+        [sys.executable, "-P", "-m", "tuneexp", *args],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -246,6 +247,26 @@ def test_ui_names_the_server_that_holds_the_runs(tuneexp: Cli, monkeypatch: pyte
     assert_refused(tuneexp("ui"), "http://127.0.0.1:9")
 
 
+@contextmanager
+def sighup_ignored() -> Iterator[None]:
+    """Processes that are started meanwhile are those of `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_store_that_can_never_take_runs_is_refused_before_anything_starts(
+    tuneexp: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
+    done = tuneexp("sweep", "--env", "CartPole-v1", "--space", "space.yaml", "--name", "first", *SMALL)
+    assert_refused(done, "MLFLOW_TRACKING_URI=./mlruns")
+    assert not (tmp_path / "runs" / "first" / "sweep.json").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_ui_serves_the_runs_on_this_machine_only_and_ends_with_its_command(
@@ -254,7 +275,10 @@ def test_ui_serves_the_runs_on_this_machine_only_and_ends_with_its_command(
     moved = tmp_path / "My Drive ä%20#?"
     shutil.copytree(storage / "runs", moved)
     port = free_port()
-    process = start(["ui", "--storage", str(moved), "--port", str(port)], tmp_path)
+    (tmp_path / "random.py").write_text("raise SystemExit('imported from the working folder')")
+    proxy = {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "no_proxy": ""}
+    with sighup_ignored():
+        process = start(["ui", "--storage", str(moved), "--port", str(port)], tmp_path, **proxy)
     assert process.stderr is not None
     lines = [process.stderr.readline() for _ in range(2)]
     assert f"http://127.0.0.1:{port}" in lines[1]
@@ -268,7 +292,10 @@ def test_ui_serves_the_runs_on_this_machine_only_and_ends_with_its_command(
     with urllib.request.urlopen(table, timeout=30) as answer:
         assert answer.readline().startswith(b"trial_number,")
     assert str(moved.resolve()) in urllib.parse.unquote(run["artifact_uri"])
-    assert [path.name for path in tmp_path.iterdir()] == [moved.name]
+    assert {path.name for path in tmp_path.iterdir()} == {moved.name, "random.py"}
+    process.send_signal(signal.SIGHUP)  # its terminal is closed
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
     process.send_signal(sign)
     assert process.wait(timeout=30) == 0
     with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.tracking.helpers import Store, make_callback, run_trial
 from tuneexp.errors import UserError
-from tuneexp.tracking.store import artifact_root, open_client, shown_uri, tracking_uri, ui_command
+from tuneexp.tracking.store import artifact_root, check_store, open_client, tracking_uri, ui_command
 
 PATIENCE_S = 60.0
 
@@ -31,11 +31,6 @@ def test_mlflow_tracking_uri_takes_over(tmp_path: Path, monkeypatch: pytest.Monk
         ui_command(tmp_path, 5000)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://host/db")
     assert artifact_root(tmp_path) == f"file://{tmp_path}/mlartifacts"
-
-
-def test_an_address_without_a_password_is_shown_as_it_is() -> None:
-    for uri in ("sqlite:////a/b@c:d.db", "http://host:5000", "https://me@host/x:y@z"):
-        assert shown_uri(uri) == uri
 
 
 @pytest.mark.slow
@@ -77,10 +72,51 @@ def test_a_kill_while_the_store_is_made_leaves_none_and_the_next_one_makes_it(tm
 
 
 def test_the_ui_command_serves_this_storage_on_this_machine_only(tmp_path: Path, store: Store) -> None:
-    command = ui_command(tmp_path, 5005)
-    assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
-    options = dict(zip(command[4::2], command[5::2], strict=True))
-    assert options["--backend-store-uri"] == store.uri
-    assert options["--host"] == "127.0.0.1"
-    assert options["--port"] == "5005"
+    command, environment = ui_command(tmp_path, 5005)
+    assert command[:5] == [sys.executable, "-P", "-m", "mlflow", "server"]
+    options = dict(zip(command[5::2], command[6::2], strict=True))
+    assert options == {"--host": "127.0.0.1", "--port": "5005", "--workers": "1"}
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == store.uri
+    assert environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] == (tmp_path / "mlartifacts").as_uri()
     assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_the_ui_command_shows_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://u:geheim@h/db")
+    assert "geheim" not in " ".join(ui_command(tmp_path)[0])  # any user of the machine can list commands
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("./mlruns", "folder"),
+        ("file:///a/mlruns", "folder"),
+        ("postgres://u:geheim@h/db", "MLflow knows no 'postgres'"),
+        ("localhost:5000", "http://HOST:5000"),
+        ("http:/host", "names no host"),
+        ("sqlite:///:memory:", "in memory"),
+    ],
+)
+def test_an_address_that_can_never_work_is_refused_with_what_to_set(
+    uri: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(UserError, match=says) as refused:
+        check_store()
+    assert "geheim" not in str(refused.value)
+    assert len(str(refused.value).splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    "uri", ["", "http://h:1", "mysql+pymysql://h/d", "databricks", "databricks://p", "sqlite:///x"]
+)
+def test_other_addresses_may_work(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    check_store()
+
+
+def test_the_ui_of_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("no database " * 1000)
+    with pytest.raises(UserError, match="no intact SQLite database") as refused:
+        ui_command(tmp_path)
+    assert f"{tmp_path}/mlflow.db" in str(refused.value)

@@ -35,12 +35,12 @@ def ui(
     if not 1 <= port <= 65535:
         raise UserError(f"--port is from 1 to 65535, got {port}")
     with terminal(json=False, verbose=verbose) as screen:
-        command = _command(storage, port)
+        command, environment = _command(storage, port)
         _refuse_taken_port(port)
-        _serve(screen, command, port, verbose)
+        _serve(screen, command, environment, port, verbose)
 
 
-def _command(storage: str, port: int) -> list[str]:
+def _command(storage: str, port: int) -> tuple[list[str], dict[str, str]]:
     """How MLflow's server is started on this store. UserError where nothing was stored, or a server has it."""
     from tuneexp.tracking.store import ui_command
 
@@ -62,11 +62,11 @@ def _refuse_taken_port(port: int) -> None:
             ) from None
 
 
-def _serve(screen: Terminal, command: list[str], port: int, verbose: bool) -> None:
+def _serve(screen: Terminal, command: list[str], environment: dict[str, str], port: int, verbose: bool) -> None:
     output = None if verbose else subprocess.DEVNULL
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     for sign in (signal.SIGTERM, signal.SIGHUP):  # however we are ended, the server ends with us
-        signal.signal(sign, _stop_serving)
+        if signal.getsignal(sign) != signal.SIG_IGN:  # but `nohup` means that the terminal's end doesn't end us
+            signal.signal(sign, _stop_serving)
     # A session of its own: Ctrl-C reaches us alone, and then the whole group is ended in order.
     server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
     try:
@@ -86,12 +86,13 @@ def _stop_serving(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], port: int) -> None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever http_proxy is
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit:
         if server.poll() is not None:
             raise TuneexpError(f"the MLflow UI did not start (code {server.returncode}); see why with: tuneexp ui -v")
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2):
+            with direct.open(f"http://{HOST}:{port}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)

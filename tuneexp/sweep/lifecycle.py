@@ -47,6 +47,7 @@ def run_to_the_end(
 
     failed: trials that had failed are trained again."""
     mlflow = mlflow_callback(config, folder, space)
+    mlflow.start()
     ray.on_lost = partial(_last_words, config, folder, mlflow)
     try:
         _run_trials(config, folder, space, [mlflow, *callbacks], on_event, ray, failed)

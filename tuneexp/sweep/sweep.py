@@ -22,6 +22,7 @@ from tuneexp.sweep.place import place_of
 from tuneexp.sweep.registry import check_names
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.space import SearchSpace
+from tuneexp.tracking.store import check_store
 from tuneexp.trust import addresses_in, remember
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
     patience_s()
     writable_storage(folder.storage)
     require_key()
+    check_store()
     if config.checkpoints:
         place_of(folder, config.checkpoints).check_writable()
 

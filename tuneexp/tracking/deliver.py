@@ -5,23 +5,33 @@ import (1 to 3 s of the interpreter lock), its database migrations, a call that 
 set in this process's environment only, where the user's own MLflow calls and settings don't notice.
 
 It lives as long as its standard input is open: a driver that is killed takes it along. The line `finish` there means:
-deliver what is left and end. Whatever it was doing when it dies, another one does again, to no effect (see `runs`).
+deliver what is left and end. On its standard output it writes `ready` once MLflow is loaded, and lines for the person:
+`trouble ...` where the store can't be used at the start, `told ...` for anything else. Whatever it was doing when it
+dies, another one does again, to no effect (see `runs`).
 """
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from tuneexp.locks import locked
+from tuneexp.masking import masked, secrets_of
+from tuneexp.tracking.lookup import Refused, SweepGone
 from tuneexp.tracking.outbox import Outbox, Position, Record, load_position, outbox_folder, save_position
-from tuneexp.tracking.store import artifact_root, open_client, shown_uri, tracking_uri
+from tuneexp.tracking.records import SWEEP_STARTED
+from tuneexp.tracking.store import artifact_root, open_client, tracking_uri
+from tuneexp.tracking.trouble import check_sqlite, reason
 
 log = logging.getLogger("tuneexp.deliver")
 
@@ -33,93 +43,122 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
 # disks, bad credentials) may pass, and is tried again for as long as the sweep runs.
 _FINAL = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "BAD_REQUEST"}
 
-_NO_ANSWER = ("Failed to establish a new connection", "Max retries exceeded", "timeout exception", "Connection aborted")
+Tell = Callable[[str, str], None]
 
 
 class Delivery:
     """Brings one sweep's outbox to MLflow. Each `round` either moves the stored position or raises what stopped it."""
 
-    def __init__(self, sweep_folder: Path) -> None:
+    def __init__(self, sweep_folder: Path, tell: Tell) -> None:
         self.folder = sweep_folder
         self.storage = sweep_folder.parent
+        self.tell = tell
         self.outbox = Outbox(sweep_folder)
         self.position = self._position_in_this_store()
         self.runs: Any = None
+        self._refused: list[Record] = []
+
+    def connect(self) -> None:
+        """Open the store and look whether it works. Raises whatever it answers."""
+        from tuneexp.tracking.runs import Runs
+
+        check_sqlite(tracking_uri(self.storage))
+        client = open_client(self.storage)
+        client.search_experiments(max_results=1)  # a server is asked here for the first time
+        told = partial(self.tell, "told")
+        runs = Runs(client, self.folder, artifact_root(self.storage), self.position, told)
+        try:
+            runs.mend()
+        except SweepGone as gone:
+            self._start_over(runs, gone)
+        self.runs = runs
 
     def round(self) -> int:
         """Deliver up to `RECORDS_PER_ROUND` records. Returns how many; 0 when nothing is left."""
+        if self.outbox.size() <= self.position.offset:
+            return 0
+        if self.runs is None:
+            self.connect()
         records, offset = self.outbox.read(self.position.offset, RECORDS_PER_ROUND)
         if not records:
             return 0
-        if self.runs is None:
-            self._connect()
-            records, offset = self.outbox.read(self.position.offset, RECORDS_PER_ROUND)
         self.outbox.sync()
-        self._apply(records)
+        self._refused.clear()
+        try:
+            self._apply(records)
+        except SweepGone as gone:
+            self._start_over(self.runs, gone)
+            return len(records)
         self.position.offset = offset
+        self.position.refused += len(self._refused)
         self.position.last_error = ""
         save_position(self.folder, self.position)
+        self._put_aside()
         return len(records)
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: Exception) -> str:
         """Say in the position file why nothing arrives, for the person who waits."""
-        text = self._why(error)
+        text = reason(error, tracking_uri(self.storage))
         if text != self.position.last_error:
             log.warning("MLflow: %s", text)
             self.position.last_error = text
             save_position(self.folder, self.position)
-
-    def _why(self, error: Exception) -> str:
-        """One line, without the password that the store's address may hold."""
-        text = " ".join(str(error).split())
-        if any(sign in text for sign in _NO_ANSWER):
-            return f"no answer from {self.position.store}"
-        return shown_uri(text)[:500] or type(error).__name__
+        return text
 
     def _position_in_this_store(self) -> Position:
         """Another store than before (MLFLOW_TRACKING_URI changed), or a shorter file (power cut): start again."""
-        position, store = load_position(self.folder), shown_uri(tracking_uri(self.storage))
+        position, store = load_position(self.folder), masked(tracking_uri(self.storage))
         if position.store != store or position.offset > self.outbox.size():
-            return Position(store=store)
+            position = self._beginning(store)
+        if position.last_error:  # that of an earlier process: what it tells may have been mended since
+            position.last_error = ""
+            save_position(self.folder, position)
         return position
 
-    def _connect(self) -> None:
-        from tuneexp.tracking.runs import Runs
+    def _beginning(self, store: str) -> Position:
+        """All records are delivered again, and those that are refused are refused again."""
+        (outbox_folder(self.folder) / "refused.jsonl").unlink(missing_ok=True)
+        return Position(store=store)
 
-        client = open_client(self.storage)
-        runs = Runs(client, self.folder, artifact_root(self.storage), self.position)
-        if self.position.parent_run_id and not runs.store_still_has_the_sweep():
-            self.position = runs.position = Position(store=self.position.store)
-        self.runs = runs
+    def _start_over(self, runs: Any, gone: SweepGone) -> None:
+        self.tell("told", str(gone))
+        beginning = self._beginning(self.position.store)
+        if gone.experiment_is_there:
+            beginning.experiment_id, beginning.deleted = self.position.experiment_id, self.position.deleted
+        self.position = runs.position = beginning
+        runs.loaded = False
 
     def _apply(self, records: list[Record]) -> None:
-        """All at once; if MLflow refuses something for good, one by one, to put only that aside."""
-        try:
-            self.runs.apply(records)
-            return
-        except Exception as error:
-            if not _is_final(error):
-                raise
+        """All at once; if MLflow refuses something for good, a person may have deleted a run; if it is refused again,
+        one by one, to put only that aside."""
+        for last_time in (False, True):
+            try:
+                self.runs.apply(records)
+                return
+            except Exception as error:
+                if not _is_final(error):
+                    raise
+            if not last_time:
+                self.runs.mend()
         for record in records:
             try:
                 self.runs.apply([record])
             except Exception as error:
-                if not _is_final(error) or "trial" not in record:
+                if not _is_final(error) or record["kind"] == SWEEP_STARTED:
                     raise
-                self._put_aside(record, error)
+                why = reason(error, tracking_uri(self.storage))
+                log.warning("MLflow refused a record: %s", why)
+                self._refused.append({"reason": why, "record": record})
 
-    def _put_aside(self, record: Record, error: Exception) -> None:
-        why = self._why(error)
-        log.warning("MLflow refused a record: %s", why)
-        self.position.refused += 1
-        with (outbox_folder(self.folder) / "refused.jsonl").open("a") as handle:
-            handle.write(json.dumps({"reason": why, "record": record}) + "\n")
+    def _put_aside(self) -> None:
+        """Once the position is stored: a round that is repeated must not put its records aside again."""
+        if self._refused:
+            with (outbox_folder(self.folder) / "refused.jsonl").open("a") as handle:
+                handle.writelines(json.dumps(refused) + "\n" for refused in self._refused)
 
 
 def _is_final(error: Exception) -> bool:
     from mlflow.exceptions import MlflowException
-
-    from tuneexp.tracking.runs import Refused
 
     return isinstance(error, Refused) or (isinstance(error, MlflowException) and error.error_code in _FINAL)
 
@@ -127,6 +166,11 @@ def _is_final(error: Exception) -> bool:
 def deliver(delivery: Delivery, finish: threading.Event) -> None:
     """Until `finish` is set and nothing is left: read what is new, deliver it, wait; after a failure wait longer."""
     pause_s = FIRST_PAUSE_S
+    try:
+        delivery.connect()  # before there is anything to deliver: a store that can't work is told at the start
+    except Exception as error:
+        log.debug("no store", exc_info=True)
+        delivery.tell("trouble", delivery.failed(error))
     while True:
         ending = finish.is_set()
         try:
@@ -153,15 +197,48 @@ def _follow_stdin(finish: threading.Event) -> None:
     os._exit(3)  # the driver is gone: what is left is delivered by `tuneexp resume`
 
 
+def _tell(kind: str, text: str = "") -> None:
+    with suppress(OSError):  # the driver is gone
+        sys.stdout.write(f"{kind} {' '.join(text.split())}\n")
+        sys.stdout.flush()
+
+
+def _without_long_retries() -> None:
+    """MLflow opens a database ten times, for 100 s, before it says what is wrong, and has no setting for that."""
+    import mlflow.store.db.utils
+
+    mlflow.store.db.utils.MAX_RETRY_COUNT = 1
+
+
+class _MaskedStream(io.TextIOBase):
+    """Standard error, a file that is kept: MLflow and SQLAlchemy write addresses there with their passwords."""
+
+    def __init__(self, stream: TextIO, secrets: set[str]) -> None:
+        self.stream, self.secrets = stream, secrets
+
+    def write(self, text: str) -> int:
+        self.stream.write(masked(text, *self.secrets))
+        return len(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+
 def main() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     folder = Path(sys.argv[1]).resolve()
+    sys.stderr = cast(TextIO, _MaskedStream(sys.stderr, secrets_of(tracking_uri(folder.parent))))
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     finish = threading.Event()
     threading.Thread(target=_follow_stdin, args=(finish,), daemon=True).start()
     with locked(outbox_folder(folder) / "delivery.lock"):  # one process delivers a sweep at a time
         import mlflow.tracking  # noqa: F401  while there is nothing to deliver yet
 
-        deliver(Delivery(folder), finish)
+        _without_long_retries()
+        _tell("ready")
+        deliver(Delivery(folder, _tell), finish)
     os._exit(0)  # without waiting for threads that MLflow may have started
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuneexp.processes import python_command
+from tuneexp.masking import masked
+from tuneexp.processes import python_command, without_proxy_on_loopback
 from tuneexp.tracking.outbox import Outbox, load_position, outbox_folder
-from tuneexp.tracking.store import shown_uri, tracking_uri
+from tuneexp.tracking.store import tracking_uri
+
+logger = logging.getLogger(__name__)
 
 # For the delivering process only, and only where the user has not set them: its own retries, seconds apart, take the
 # place of MLflow's, which would hold one call for minutes at a dead address.
@@ -27,7 +32,61 @@ _ENVIRONMENT = {
 _STARTS = 3  # of a process that dies (memory, say) before it is done
 _PRIORITY = 5  # niceness: training comes first
 
-_running: dict[Path, subprocess.Popen[str]] = {}
+_LOADING_LIMIT_S = 90.0  # of MLflow, on a machine that trains meanwhile
+
+_running: dict[Path, DeliveringProcess] = {}
+
+
+class DeliveringProcess(subprocess.Popen[str]):
+    """The process that runs `deliver`. What it tells of the store is logged here; `ready`: MLflow is loaded."""
+
+    def __init__(self, folder: Path) -> None:
+        path = outbox_folder(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        with (path / "delivery.log").open("w") as log:  # of this process only: an older reason may be mended
+            super().__init__(
+                [*_command(), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                env=without_proxy_on_loopback({**_ENVIRONMENT, **os.environ}), text=True,
+            )  # fmt: skip
+        self.ready = threading.Event()
+        self.is_finishing = False
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self.stdout is not None
+        for line in self.stdout:
+            kind, _, text = line.strip().partition(" ")
+            if kind == "ready":
+                self.ready.set()
+            elif kind == "told":
+                logger.warning("MLflow: %s", text)
+            elif kind == "trouble" and not self.is_finishing:  # else the caller of `finish_delivery` gets the reason
+                logger.warning("MLflow: %s (the sweep goes on, and keeps its results for MLflow)", text)
+        self.ready.set()  # it has ended
+
+    def finish(self, timeout_s: float) -> tuple[bool, float]:
+        """Ask for all that is left, wait for it. Returns whether the end was reached or the time is up, and not that
+        it died of something; and the seconds that are left. MLflow's import doesn't count."""
+        self.is_finishing = True
+        assert self.stdin is not None
+        # Only the line, and the pipe stays open: its end means that we died.
+        with suppress(OSError):
+            self.stdin.write("finish\n")
+            self.stdin.flush()
+        self.ready.wait(_LOADING_LIMIT_S)
+        started = time.monotonic()
+        try:
+            done = self.wait(max(0.0, timeout_s)) == 0
+        except subprocess.TimeoutExpired:
+            done = True
+        return done, timeout_s - (time.monotonic() - started)
+
+    def end(self) -> None:
+        self.kill()
+        self.wait()
+        if self.stdin is not None:
+            with suppress(OSError):
+                self.stdin.close()
 
 
 @dataclass(frozen=True)
@@ -69,26 +128,22 @@ def start_delivery(sweep_folder: Path | str) -> None:
     process = _running.get(folder)
     if process is not None and process.poll() is None:
         return
-    outbox_folder(folder).mkdir(parents=True, exist_ok=True)
-    with (outbox_folder(folder) / "delivery.log").open("a") as log:
-        _running[folder] = subprocess.Popen(
-            [*_command(), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
-            env={**_ENVIRONMENT, **os.environ}, text=True,
-        )  # fmt: skip
+    _running[folder] = DeliveringProcess(folder)
 
 
 def finish_delivery(sweep_folder: Path | str, timeout_s: float) -> Undelivered | None:
-    """Deliver all that is left, wait for it at most `timeout_s`, end the process. None: MLflow has everything."""
+    """Deliver all that is left, wait for it at most `timeout_s` from when MLflow is loaded, end the process. None:
+    MLflow has everything."""
     folder = Path(sweep_folder).resolve()
-    deadline = time.monotonic() + timeout_s
     for _ in range(_STARTS):
         if folder in _running or undelivered(folder) is not None:
             start_delivery(folder)
-            if _finished_by(_running[folder], deadline):
+            done, timeout_s = _running[folder].finish(timeout_s)
+            if done:
                 break
     process = _running.pop(folder, None)
     if process is not None:
-        _end(process)
+        process.end()
     return undelivered(folder)
 
 
@@ -102,7 +157,7 @@ def drain_now(sweep_folder: Path | str, timeout_s: float = 30.0) -> Undelivered 
 def undelivered(sweep_folder: Path | str) -> Undelivered | None:
     folder = Path(sweep_folder).resolve()
     position = load_position(folder)
-    elsewhere = position.store != shown_uri(tracking_uri(folder.parent))
+    elsewhere = position.store != masked(tracking_uri(folder.parent))
     records, _ = Outbox(folder).read(0 if elsewhere else position.offset)
     if not records and not position.refused:
         return None
@@ -117,7 +172,7 @@ def mlflow_ids(sweep_folder: Path | str) -> MLflowIds:
     keyed = sorted((int(trial), int(draw), run_id) for key, run_id in position.run_ids.items()
                    for trial, draw in [key.split(".")])  # fmt: skip
     run_ids = {trial: run_id for trial, _, run_id in keyed}
-    uri = shown_uri(tracking_uri(folder.parent))
+    uri = masked(tracking_uri(folder.parent))
     return MLflowIds(uri, position.experiment_id, position.parent_run_id, run_ids)
 
 
@@ -129,27 +184,6 @@ def wait_until_delivered(sweep_folder: Path | str, timeout_s: float) -> bool:
             return False
         time.sleep(0.05)
     return True
-
-
-def _finished_by(process: subprocess.Popen[str], deadline: float) -> bool:
-    """Ask the process to finish and wait for it. False: it died of something, and there is time to start another."""
-    assert process.stdin is not None
-    # Only the line, and the pipe stays open: its end means that we died.
-    with suppress(OSError):
-        process.stdin.write("finish\n")
-        process.stdin.flush()
-    try:
-        return process.wait(max(0.0, deadline - time.monotonic())) == 0
-    except subprocess.TimeoutExpired:
-        return True
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.wait()
-    if process.stdin is not None:
-        with suppress(OSError):
-            process.stdin.close()
 
 
 def _command() -> list[str]:
@@ -165,4 +199,4 @@ def _last_exception(folder: Path) -> str:
     path = outbox_folder(folder) / "delivery.log"
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
-    return shown_uri(raised[-1])[:300] if raised else ""
+    return raised[-1][:300] if raised else ""  # its addresses were masked when it was written

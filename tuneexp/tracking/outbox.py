@@ -38,6 +38,7 @@ class Position:
     experiment_id: str = ""
     parent_run_id: str = ""
     run_ids: dict[str, str] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)  # keys of runs that a person deleted: they stay deleted
     last_error: str = ""
 
 

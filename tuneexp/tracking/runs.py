@@ -10,12 +10,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tuneexp.remote_folders import is_uri
+from tuneexp.tracking.lookup import KnownRuns
 from tuneexp.tracking.outbox import Position, Record
 from tuneexp.tracking.outcome import MLFLOW_STATUS
 from tuneexp.tracking.records import (
@@ -36,10 +38,6 @@ from tuneexp.tracking.values import flat_params, tag_values
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # limits of MLflow's log_batch
 
 
-class Refused(Exception):
-    """This record can never be applied."""
-
-
 @dataclass
 class Batch:
     """What one run is about to be told in one call."""
@@ -49,17 +47,21 @@ class Batch:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-class Runs:
-    """The MLflow side of one sweep. `position` holds the ids, and is the caller's to store."""
+class Runs(KnownRuns):
+    """The MLflow side of one sweep."""
 
-    def __init__(self, client: Any, sweep_folder: Path, artifact_root: str | None, position: Position) -> None:
-        self.client = client
+    def __init__(
+        self,
+        client: Any,
+        sweep_folder: Path,
+        artifact_root: str | None,
+        position: Position,
+        tell: Callable[[str], None],
+    ) -> None:
+        super().__init__(client, position, tell)
         self.sweep_folder = sweep_folder
         self.artifact_root = artifact_root
-        self.position = position
-        self.found: dict[str, str] = {}
         self.pending: dict[str, Batch] = defaultdict(Batch)
-        self.loaded = False
 
     def apply(self, records: list[Record]) -> None:
         """Apply `records` in order; consecutive reports of a run travel together. Raises what MLflow raises."""
@@ -78,28 +80,17 @@ class Runs:
             self.load()
         for record in records:
             handler = handlers.get(record["kind"])
-            if handler:
+            if handler and not self.is_deleted(record):
                 handler(record)
         for key in list(self.pending):
             self.send(key)
-
-    def store_still_has_the_sweep(self) -> bool:
-        """Whether the parent run that the position names exists (a server may have lost its database)."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.client.get_run(self.position.parent_run_id)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
-            raise
-        return True
 
     # The sweep.
 
     def _sweep_started(self, record: Record) -> None:
         self.position.sweep_id = record["sweep_id"]
-        self.position.experiment_id = self._experiment(record["experiment"])
+        # The one where it is, also if a person renamed it.
+        self.position.experiment_id = self.position.experiment_id or self._experiment(record["experiment"])
         self.loaded = False
         self.load()
         name = record["sweep"]
@@ -154,10 +145,11 @@ class Runs:
             "mlflow.parentRunId": self.position.parent_run_id,
             "mlflow.runName": f"trial-{record['trial']:03d}",
         }
-        run_id = self._ensure(key, tags, record["at_ms"])
+        self._ensure(key, tags, record["at_ms"])
+        self.pending[key].tags["mlflow.parentRunId"] = self.position.parent_run_id  # which may have been made anew
         if record.get("again"):
             self.send(key)
-            self.client.update_run(run_id, status="RUNNING")
+            self.client.update_run(self.found[key], status="RUNNING")
         self.pending[key].params |= flat_params(record["params"])
 
     def _reported(self, record: Record) -> None:
@@ -186,31 +178,6 @@ class Runs:
 
     # Runs and calls.
 
-    def load(self) -> None:
-        """All runs of this sweep that the store holds, by their identity; a doubled one is deleted."""
-        if self.loaded:
-            return
-        runs: list[Any] = []
-        token: str | None = None
-        while True:
-            query = f"tags.`tuneexp.sweep_id` = '{self.position.sweep_id}'"
-            page = self.client.search_runs([self.position.experiment_id], query, max_results=1000, page_token=token)
-            runs += page
-            token = page.token
-            if not token:
-                break
-        groups: dict[str, list[Any]] = defaultdict(list)
-        for run in sorted(runs, key=lambda run: (not self._is_noted(run), run.info.start_time)):
-            groups[_identity(run)].append(run)
-        for key, (first, *doubles) in groups.items():
-            self._note(key, first.info.run_id)
-            for run in doubles:
-                self.client.delete_run(run.info.run_id)
-        self.loaded = True
-
-    def _is_noted(self, run: Any) -> bool:
-        return run.info.run_id in {self.position.parent_run_id, *self.position.run_ids.values()}
-
     def _ensure(self, key: str, tags: dict[str, str], start_ms: int) -> str:
         if key in self.found:
             return self.found[key]
@@ -219,22 +186,13 @@ class Runs:
         self.loaded = False
         run = self.client.create_run(self.position.experiment_id, start_time=start_ms, tags=identity | tags)
         self.loaded = True
-        self._note(key, run.info.run_id)
+        self.note(key, run.info.run_id)
         return str(run.info.run_id)
-
-    def _note(self, key: str, run_id: str) -> None:
-        self.found[key] = run_id
-        if key != PARENT:
-            self.position.run_ids[key] = run_id
 
     def key(self, record: Record) -> str:
         key = run_key(record["trial"], record["draw"])
-        if key not in self.found:
-            raise Refused(f"trial {record['trial']} has no run")
+        self.id_of(key)
         return key
-
-    def run_id(self, record: Record) -> str:
-        return self.found[self.key(record)]
 
     def address(self, path: str) -> str:
         """The path or URI of a checkpoint; the outbox holds it relative to the sweep's folder where it lies there."""
@@ -249,7 +207,7 @@ class Runs:
         batch = self.pending.pop(key, None)
         if batch is None:
             return
-        run_id = self.found[key]
+        run_id = self.id_of(key)
         metrics, params, tags = iter(batch.metrics), iter(batch.params.items()), iter(batch.tags.items())
         while True:
             some_metrics = list(islice(metrics, METRICS_PER_CALL - 2 * PARAMS_PER_CALL))
@@ -258,13 +216,6 @@ class Runs:
             if not (some_metrics or some_params or some_tags):
                 return
             self.client.log_batch(run_id, some_metrics, some_params, some_tags)
-
-
-def _identity(run: Any) -> str:
-    tags = run.data.tags
-    if tags.get("tuneexp.kind") == "sweep":
-        return PARENT
-    return run_key(int(tags["tuneexp.trial_number"]), int(tags["tuneexp.draw"]))
 
 
 def _param(name: str, value: str) -> Any:

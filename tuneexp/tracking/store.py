@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from tuneexp.errors import UserError
 from tuneexp.locks import locked
+from tuneexp.masking import masked
+from tuneexp.processes import SAFE_PATH, without_proxy_on_loopback
 from tuneexp.tracking.moved import follow_folder
+from tuneexp.tracking.trouble import check_sqlite, reason
 
 _DATABASE = re.compile(r"^(sqlite|postgresql|mysql|mssql)(\+\w+)?:")
+_SQLITE_IN_MEMORY = re.compile(r"sqlite(\+\w+)?:(//)?(/?|/:memory:)(\?.*)?", re.I)
+_HOSTED = {"databricks", "databricks-uc", "uc"}  # names of services, with or without something behind a colon
 _SQLITE_FILE = re.compile(r"sqlite(?:\+pysqlite)?:///(?!file:|:memory:)([^?]+)", re.I)
 
 
@@ -33,21 +40,51 @@ def artifact_root(storage: Path | str) -> str | None:
     return (Path(storage).resolve() / "mlartifacts").as_uri() if _DATABASE.match(tracking_uri(storage)) else None
 
 
-def shown_uri(uri: str) -> str:
-    """`uri` without its password, for messages and files."""
-    return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", uri)
+def check_store() -> None:
+    """UserError where MLFLOW_TRACKING_URI names something that can never take a sweep's runs. Nothing is opened."""
+    uri = tracking_uri("")
+    scheme = uri.partition(":")[0].lower() if ":" in uri else ""
+    if _SQLITE_IN_MEMORY.fullmatch(uri):
+        problem = "keeps nothing: it is in memory"
+    elif scheme in ("", "file") and uri not in _HOSTED and os.environ.get("MLFLOW_ALLOW_FILE_STORE") != "true":
+        problem = "is a folder, and MLflow keeps runs in folders no more"
+    elif scheme in ("http", "https") and not urlsplit(uri).hostname:
+        problem = "names no host"
+    elif scheme and not _DATABASE.match(uri) and scheme not in {"http", "https", "file", "arn", *_HOSTED, *_plugins()}:
+        problem = f"can't be used: MLflow knows no {scheme!r}"
+    else:
+        return
+    raise UserError(
+        f"MLFLOW_TRACKING_URI={masked(uri)} {problem}; unset it for a database in the storage, or set it to\n"
+        "http://HOST:5000, postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:////FOLDER/mlflow.db"
+    )
 
 
-def ui_command(storage: Path | str, port: int = 5000) -> list[str]:
-    """The command of the MLflow UI on this storage, on this machine only. Raises `UserError` where a server has it."""
-    uri = tracking_uri(storage)
-    root = artifact_root(storage)
+def _plugins() -> set[str]:
+    return {plugin.name for plugin in entry_points(group="mlflow.tracking_store")}
+
+
+def ui_command(storage: Path | str, port: int = 5000) -> tuple[list[str], dict[str, str]]:
+    """How the MLflow UI is started on this storage, on this machine only: the command and its environment, where the
+    store's address is: everybody may read commands. Raises `UserError` where a server has the runs."""
+    check_store()
+    uri, root = tracking_uri(storage), artifact_root(storage)
     if root is None:
-        raise UserError(f"the runs are on the server that MLFLOW_TRACKING_URI names: open {shown_uri(uri)}")
-    prepare(storage)
-    options = {"backend-store-uri": uri, "default-artifact-root": root, "host": "127.0.0.1", "port": str(port)}
-    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return [sys.executable, "-m", "mlflow", "server", *flags, "--workers", "1"]
+        raise UserError(f"the runs are on the server that MLFLOW_TRACKING_URI names: open {masked(uri)}")
+    try:
+        check_sqlite(uri)
+        prepare(storage)
+    except sqlite3.Error as error:
+        raise UserError(reason(error, uri)) from None
+    environment = {
+        **without_proxy_on_loopback(os.environ),
+        **SAFE_PATH,
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": root,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    flags = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    return [sys.executable, "-P", "-m", "mlflow", "server", *flags], environment
 
 
 def open_client(storage: Path | str) -> Any:

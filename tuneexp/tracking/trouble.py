@@ -1,0 +1,56 @@
+"""Why nothing reaches MLflow, in one line: the address without its secrets, and what to set."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from contextlib import closing
+from urllib.parse import unquote
+
+from tuneexp.masking import masked, secrets_of
+from tuneexp.tracking.moved import BUSY_TIMEOUT_S
+
+_LONGEST = 500
+_SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY")
+_ELSEWHERE = "choose another --storage, or set MLFLOW_TRACKING_URI to a store of yours"
+# What MLflow, SQLAlchemy, its drivers and requests write; the first that fits counts.
+_REASONS = (
+    (r"out-of-date database schema|can't locate revision",
+     "{store} has the tables of another MLflow version; copy the database, then: mlflow db upgrade '{store}'"),
+    (r"file is not a database|image is malformed|file is encrypted",
+     "{store} is no intact SQLite database; move that file away, or set MLFLOW_TRACKING_URI to another one"),
+    (r"unable to open database file|readonly database|permission denied|errno 13\b",
+     f"{{store}} can't be read and written by this user; {_ELSEWHERE}"),
+    (r"\b40[13]\b|password authentication failed|access denied for user|login failed for user",
+     "{store} refuses the credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+     "MLFLOW_TRACKING_TOKEN, or write them into MLFLOW_TRACKING_URI"),
+    (r"\b404\b.*!= 200|not in the expected json|response body: '?<(!doctype|html)",
+     "{store} is no MLflow server; set MLFLOW_TRACKING_URI to its address"),
+    (r"failed to establish a new connection|max retries exceeded|timeout exception|connection aborted"
+     r"|connection refused|could not translate host|name or service not known|can't connect to",
+     "no answer from {store}; start that server, or set MLFLOW_TRACKING_URI to one that runs"),
+    (r"no module named '?(?P<module>[\w.]+)", "{store} needs the Python package {module}; install it here"),
+)  # fmt: skip
+
+
+def reason(error: BaseException, store: str) -> str:
+    """`store`: the address as it is, with its secrets."""
+    text = " ".join(str(error).split())
+    secrets = [*secrets_of(store), *(os.environ.get(name, "") for name in _SECRET_VARIABLES)]
+    for pattern, words in _REASONS:
+        found = re.search(pattern, text, re.I)
+        if found:
+            return words.format(store=masked(store), **found.groupdict())
+    return masked(text, *secrets)[:_LONGEST] or type(error).__name__
+
+
+def check_sqlite(uri: str) -> None:
+    """Raise what SQLite says of a file that it can't read and write. MLflow would try again for 100 s."""
+    file = re.fullmatch(r"sqlite(?:\+pysqlite)?:///([^?:]+)", uri)
+    if file is None or not os.path.exists(unquote(file[1])):
+        return
+    with closing(sqlite3.connect(unquote(file[1]), timeout=BUSY_TIMEOUT_S, isolation_level=None)) as store:
+        store.execute("BEGIN IMMEDIATE")  # which alone does not complain of a file that can only be read
+        store.execute("CREATE TABLE tuneexp_write_test (x)")
+        store.execute("ROLLBACK")
