@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tuneexp.cli import run
 from tuneexp.masking import masked, secrets_of
 
 
@@ -56,3 +59,23 @@ def test_an_address_without_secrets_is_shown_as_it_is(address: str) -> None:
 def test_a_secret_is_masked_wherever_a_message_repeats_it_also_decoded() -> None:
     secrets = secrets_of("postgresql://u:geh%40eim@h/db")
     assert masked("FATAL: u with geh@eim (geh%40eim) was refused", *secrets) == "FATAL: u with *** (***) was refused"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["evaluate", "s3://k:geheim@b/c?region"],
+        ["evaluate", "s3://b/c?access_key=geheim&secret_key=geheim&no_such_option=1"],
+        ["sweep", "--name", "x", "--checkpoints", "s3://b/c?access_key=geheim&secret_key=geheim"],
+        ["sweep", "--name", "x", "--checkpoints", "s3://k:geheim@b/c"],
+        ["sweep", "--name", "x", "--address", "ray://u:geheim@h:10001"],
+        ["sweep", "--name", "x", "--address", "https://geheim@h"],
+    ],
+)
+def test_the_command_line_shows_no_key_of_an_address(
+    args: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(args) == 2
+    assert "geheim" not in "".join(capsys.readouterr())
+    assert not list(tmp_path.rglob("sweep.json"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.errors import UserError
+from tuneexp.masking import masked
 
 
 def is_uri(folder: str | Path) -> bool:
@@ -29,12 +30,12 @@ def filesystem(folder: str) -> tuple[Any, str]:
     if not is_uri(folder):
         return LocalFileSystem(), folder
     if "#" in folder:  # pyarrow drops what follows, and would use another folder
-        raise UserError(f"{folder!r} is a URI with a '#'; write %23 for it, or a path without ://")
+        raise UserError(f"{masked(folder)!r} is a URI with a '#'; write %23 for it, or a path without ://")
     try:
         found: tuple[Any, str] = FileSystem.from_uri(folder)
     except (ArrowException, OSError, ValueError) as error:
         raise UserError(
-            f"{folder!r} names no storage ({' '.join(str(error).split())}); write s3://bucket/folder, "
+            f"{masked(folder)!r} names no storage ({masked(' '.join(str(error).split()))}); write s3://bucket/folder, "
             "gs://bucket/folder or file:///folder"
         ) from None
     return found
@@ -53,5 +54,6 @@ def local_copy(folder: str | Path) -> Iterator[Path]:
         try:
             copy_files(path, copy, source_filesystem=source, destination_filesystem=LocalFileSystem())
         except OSError as error:
-            raise UserError(f"{folder} can't be read ({' '.join(str(error).split())[:200]})") from None
+            why = masked(" ".join(str(error).split()))[:200]
+            raise UserError(f"{masked(str(folder))} can't be read ({why})") from None
         yield Path(copy)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import typer
 
 from tuneexp.errors import TuneexpError, nearest
+from tuneexp.masking import masked
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -41,7 +42,7 @@ def run_app(app: typer.Typer, args: Sequence[str], prog_name: str) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    typer.echo(f"tuneexp: {message}", err=True)
+    typer.echo(f"tuneexp: {masked(message)}", err=True)
     return code
 
 

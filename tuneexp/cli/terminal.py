@@ -23,6 +23,7 @@ from rich.console import Console, RenderableType
 
 from tuneexp.cli.parsing import finite
 from tuneexp.errors import TuneexpError
+from tuneexp.masking import masked
 
 LOG_WIDTH = 160  # of tables in a file or a pipe, where a terminal's width means nothing
 _NOISY_LOGGERS = ("ray", "mlflow", "alembic", "sqlalchemy", "optuna", "gymnasium", "torch", "matplotlib", "urllib3")
@@ -184,4 +185,4 @@ class _ConsoleHandler(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+        self.console.print(masked(record.getMessage()), markup=False, highlight=False, soft_wrap=True)

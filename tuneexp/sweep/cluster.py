@@ -15,6 +15,7 @@ from typing import Any, Self
 from tuneexp.errors import UserError
 from tuneexp.execution.remote.private import private_surroundings, variables_restored
 from tuneexp.execution.remote.settings import WORKER_SETTINGS
+from tuneexp.masking import masked
 from tuneexp.outages import PATIENCE
 from tuneexp.sweep.lost import CHECK_PERIOD_S, Loss
 
@@ -172,14 +173,14 @@ def refuse_unreachable(address: str | None) -> None:
         return  # Ray finds those itself
     if address.startswith("ray://"):
         raise UserError(
-            f"{address!r} is an address of Ray Client, which would run the sweep away from its folder: log in to a "
-            "node of the cluster and write --address auto\n"
+            f"{masked(address)!r} is an address of Ray Client, which would run the sweep away from its folder: log "
+            "in to a node of the cluster and write --address auto\n"
             "or send the command there: ray job submit --address http://HEAD:8265 -- tuneexp sweep --address auto ..."
         )
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
         raise UserError(
-            f"{address!r} is no address of a cluster; write --address HOST:6379, or auto on one of its nodes"
+            f"{masked(address)!r} is no address of a cluster; write --address HOST:6379, or auto on one of its nodes"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_LIMIT_S).close()

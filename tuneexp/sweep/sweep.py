@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuneexp.addresses import lasting_address
 from tuneexp.config import Config
 from tuneexp.errors import UserError
+from tuneexp.masking import masked
 from tuneexp.outages import patience_s
 from tuneexp.remote_folders import is_uri
 from tuneexp.signatures import require_key
@@ -152,7 +153,7 @@ def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
 
 
 def _lasting_folder(folder: str | Path) -> str:
-    if is_uri(folder) and "@" in str(folder).partition("://")[2].partition("/")[0]:
+    if is_uri(folder) and masked(str(folder)) != str(folder):
         raise UserError(
             "--checkpoints is stored and shown, and holds a key; set that in the environment of all nodes instead\n"
             "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, say)"
