@@ -224,8 +224,20 @@ def test_a_sweep_in_which_no_trial_finishes_failed(storage: Path) -> None:
     assert {trial["outcome"] for trial in json.loads(done.out)["trials"]} == {"error"}
     assert json.loads(done.out)["best"] is None
     assert "the simulator lost its window" in done.err
-    assert "no trial finished; what went wrong: tuneexp show broken" in done.err
+    assert json.loads(done.out)["state"] == "failed"
+    *_, reason, advice = [line for line in done.err.splitlines() if not line.startswith("what Ray")]
+    assert "no trial ran" in reason
+    assert "the simulator lost its window" in reason
+    assert "tuneexp resume broken --storage" in advice
     assert "Traceback" not in done.err
+    broken = (storage / "broken.py").read_text()
+    (storage / "broken.py").write_text(
+        broken.replace("raise RuntimeError('the simulator lost its window')", "return self.env.step(action)")
+    )
+    again = command(["resume", "broken", "--json"], storage)
+    assert again.code == 0, again.err
+    assert json.loads(again.out)["state"] == "finished"
+    assert {trial["outcome"] for trial in json.loads(again.out)["trials"]} <= {"completed", "pruned"}
 
 
 def free_port() -> int:

@@ -18,7 +18,7 @@ _SETTINGS = {"RAY_worker_niceness": "0"}
 
 
 @contextmanager
-def cluster_of(cpus: int) -> Iterator[Any]:
+def cluster_of(cpus: int, **environment: str) -> Iterator[Any]:
     """A `ray.cluster_utils.Cluster` whose head has `cpus`. Its nodes know nothing of what a driver will set.
 
     With its `temporary` as RAY_TMPDIR, a process on this machine finds it as the address "auto"."""
@@ -30,7 +30,7 @@ def cluster_of(cpus: int) -> Iterator[Any]:
             patch.delenv(name, raising=False)
         for name, value in {**_SETTINGS, "RAY_TMPDIR": temporary, "PYTHONPATH": str(ROOT)}.items():
             patch.setenv(name, value)
-        cluster = Cluster(initialize_head=True, head_node_args=node(cpus))
+        cluster = Cluster(initialize_head=True, head_node_args=node(cpus, **environment))
         cluster.temporary = temporary
         try:
             yield cluster

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -143,4 +144,14 @@ def test_trials_that_no_cluster_could_run_are_refused_with_the_numbers(cluster: 
     sweep = sweep_on(cluster, tmp_path, "--set", "num_env_runners=4")
     assert sweep.start().wait(timeout=120) == 2, sweep.log_tail()
     assert f"this trial wants 5 CPUs, the cluster has {HEAD_CPUS}" in sweep.log()
+    assert not (sweep.folder / "sweep.json").exists()
+
+
+def test_a_driver_s_own_node_that_runs_another_python_is_named_before_any_trial(tmp_path: Path) -> None:
+    with cluster_of(1, PYTHONPATH=str(Path(__file__).parent / "foreign")) as foreign:
+        sweep = sweep_on(foreign, tmp_path)
+        assert sweep.start().wait(timeout=120) == 2, sweep.log_tail()
+    *_, said = sweep.log().strip().splitlines()
+    assert "a Python without tuneexp" in said
+    assert sys.executable in said
     assert not (sweep.folder / "sweep.json").exists()

@@ -93,7 +93,7 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
             screen.show_text(f"trial {row['trial']} {row['outcome']}: {row['reason']}")
     if result.best is not None:
         screen.show_text("\n" + _best_words(result, result.best))
-    if result.state == "interrupted":
+    if result.state in ("interrupted", "failed"):
         screen.note(f"\nit can go on: tuneexp resume {result.name} --storage {short_path(result.storage)}")
 
 

@@ -195,5 +195,15 @@ def watch_on(
     else:
         show_result(screen, result)
     if result.best is None:
-        raise TuneexpError(f"no trial finished; what went wrong: tuneexp show {config.name} --storage {result.storage}")
+        raise TuneexpError(_none_finished(result))
     return result
+
+
+def _none_finished(result: SweepResult) -> str:
+    where = f"{result.name} --storage {result.storage}"
+    if result.state != "failed":
+        return f"no trial finished; what went wrong: tuneexp show {where}"
+    first = result.trials[0]
+    return (
+        f"no trial ran; trial {first['trial_number']}: {first['reason']}\nonce that is mended: tuneexp resume {where}"
+    )

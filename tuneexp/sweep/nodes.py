@@ -6,6 +6,7 @@ loads the algorithm and the environment."""
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -52,20 +53,19 @@ def may_grow() -> bool:
 def refuse_blind_nodes(
     nodes: Sequence[Node], place: Place, trial: Mapping[str, Any], limit_s: float = ANSWER_LIMIT_S
 ) -> list[Node]:
-    """UserError that names the node where a trial could not run, and why. The driver's own node is the yardstick.
-    Returns the nodes without those that have left the cluster meanwhile."""
-    own = ray.get_runtime_context().get_node_id()
-    others = [node for node in nodes if node.node_id != own]
-    if not others:
+    """UserError that names the node where a trial could not run, and why. The driver's own node is one of them, unless
+    Ray was started by this process: it may run another Python. Returns the nodes without those that have left the
+    cluster meanwhile."""
+    if not nodes or ray._private.worker._global_node.is_head():
         return list(nodes)
     mark = f".seen-{uuid.uuid4().hex[:12]}"
     place.make()
     place.write(mark, mark.encode())
     try:
-        complaints, gone = _ask(others, place, mark, dict(trial), limit_s)
+        complaints, gone = _ask(nodes, place, mark, dict(trial), limit_s)
     finally:
         place.remove(mark)
-        for node in others:
+        for node in nodes:
             place.remove(_answer(mark, node.node_id))
     if complaints:
         more = f" (and {len(complaints) - 1} more nodes)" if len(complaints) > 1 else ""
@@ -113,6 +113,10 @@ def _said(answer: Any, wait_s: float, limit_s: float) -> str | None:
     except (RayError, ImportError) as error:
         lines = str(error).strip().splitlines()
         reason = lines[-1][:200] if lines else type(error).__name__
+        if "No module named 'tuneexp" in reason:
+            return (
+                f"its Ray runs on a Python without tuneexp; start it with the Python of this command, {sys.executable}"
+            )
         return f"it can't run a task of tuneexp {tuneexp.__version__}: {reason}"
 
 

@@ -33,7 +33,7 @@ class SweepResult:
 
     name: str
     storage: str
-    state: str  # finished, running, interrupted
+    state: str  # finished, failed (every trial, before its first report), running, interrupted
     best: dict[str, Any] | None  # trial_id, trial_number, objective, config, checkpoint
     trials: list[dict[str, Any]]  # trial_id, trial_number, outcome, reason, objective, env_steps, config, ...
     mlflow: dict[str, Any] = field(default_factory=dict)  # tracking_uri, experiment_id, parent_run_id
@@ -73,9 +73,15 @@ def failed_trials(folder: SweepFolder) -> list[int]:
     return sorted(record["trial_number"] for record in records if record["outcome"] in FAILURES)
 
 
+def none_ran(folder: SweepFolder) -> bool:
+    """Whether every trial failed before its first report: something is wrong that all of them share."""
+    records = snapshot.read_records(folder)
+    return bool(records) and all(record["outcome"] in FAILURES and not record["env_steps"] for record in records)
+
+
 def state_of(config: SweepConfig, folder: SweepFolder) -> str:
     if all_trials_ended(config, folder):
-        return "finished"
+        return "failed" if none_ran(folder) else "finished"
     return "running" if is_held(folder.lock_file) else "interrupted"
 
 

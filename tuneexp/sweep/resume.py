@@ -13,7 +13,7 @@ from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
 from tuneexp.sweep.folder import SweepFolder, remove, sweep_folder
 from tuneexp.sweep.place import place_of
-from tuneexp.sweep.results import SweepResult, all_trials_ended, failed_trials, result_of
+from tuneexp.sweep.results import SweepResult, all_trials_ended, failed_trials, none_ran, result_of
 from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.sweep import check_writable, checked_space, snapshot_period_s
@@ -38,7 +38,7 @@ def resume(
     """Finished trials stay as they are, interrupted ones go on from their last checkpoint, the missing ones are run.
 
     `address`: another cluster than the sweep began on ("local": this machine); it must see the checkpoints.
-    `failed`: trials that ended by an error go on, too, from their last checkpoints.
+    `failed`: trials that ended by an error go on, too, from their last checkpoints; always where no trial ran.
     `trust`: run the code that the sweep names and unpickle its snapshot, whoever wrote them, and remember them as
     trusted. A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there
     is no such sweep, where another process runs it, or where it holds what is not trusted."""
@@ -55,7 +55,7 @@ def resume(
             remove(leftover)
         snapshot.check_signatures(folder, trust)
         recover(folder, place_of(folder, config.checkpoints))
-        failed = failed and bool(failed_trials(folder))
+        failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
         if all_trials_ended(config, folder) and not failed:
             return _finished(config, folder)
         report_changed_source(config)
