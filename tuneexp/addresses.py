@@ -7,7 +7,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -99,6 +99,21 @@ def resolved_address(address: str) -> str:
     if where.endswith(".py"):
         return f"{Path(where).resolve()}{colon}{name}"
     return f"{address} in {_origin_of((where or address).partition('.')[0])}"
+
+
+def source_hash(address: str) -> str | None:
+    """Hash of the file in which an address lies, not of what that file imports. None where there is no such file."""
+    where = address.rpartition(":")[0] or address
+    try:
+        path = Path(where) if where.endswith(".py") else file_of(import_named(where, address, "address"))
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path else None
+    except (OSError, UserError):
+        return None
+
+
+def changed_sources(sources: Mapping[str, str]) -> list[str]:
+    """The addresses in files that are no longer those of these hashes."""
+    return [address for address, since in sources.items() if source_hash(address) != since]
 
 
 def _origin_of(module: str) -> Path | None:

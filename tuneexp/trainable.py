@@ -16,8 +16,8 @@ from ray.tune import Checkpoint, PlacementGroupFactory, Trainable
 from ray.tune.trainable.trainable import _DICT_CHECKPOINT_FILE_NAME
 
 from tuneexp import checkpoint, outages
-from tuneexp.addresses import lasting_address
-from tuneexp.algorithms.registry import address_of, load_spec, source_changed, source_hash
+from tuneexp.addresses import changed_sources, lasting_address
+from tuneexp.algorithms.registry import address_of, load_spec
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
 from tuneexp.errors import UserError, unknown_name
@@ -25,7 +25,7 @@ from tuneexp.trial import MultiAgentTrial, Trial, build_trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
 from tuneexp.trial_config import TrialConfig
-from tuneexp.trust import addresses_in, remember, require_trusted
+from tuneexp.trust import addresses_in, remember, require_trusted, sources_of
 
 log = logging.getLogger(__name__)
 
@@ -140,8 +140,8 @@ class AlgorithmTrainable(Trainable):
 
 
 def report_changed_source(config: TrialConfig) -> None:
-    if source_changed(config.algorithm, config.source_hash):
-        log.warning("the source of %s has changed since this was started", config.algorithm)
+    for address in changed_sources(config.sources):
+        log.warning("the source of %s has changed since this was started", address)
 
 
 def refuse_pickled(stored: Checkpoint) -> None:
@@ -173,7 +173,6 @@ def build_trainable(
     config = TrialConfig.parse(
         {
             "algorithm": address,
-            "source_hash": source_hash(address) if address else None,
             "env": _addressed(env),
             "seeds": seeds,
             "hyperparameters": hyperparameters,
@@ -181,6 +180,7 @@ def build_trainable(
         },
         spec.name,
     )
+    config = config.model_copy(update={"sources": sources_of(config.model_dump())})
     bound = type(AlgorithmTrainable.__name__, (AlgorithmTrainable,), {"bound_spec": spec})
     built = bound(config=config.model_dump())
     if named_by_user:

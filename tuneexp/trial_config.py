@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from tuneexp.addresses import lasting_address
 from tuneexp.config import Config
@@ -57,6 +57,18 @@ WRAPPERS_HELP = (
 )
 
 
+SOURCES_HELP = "Hashes of the files of its addresses, when it was started."
+
+
+def one_hash_as_sources(values: Any) -> Any:
+    """Earlier versions stored the hash of the algorithm's file alone."""
+    if not isinstance(values, dict) or "source_hash" not in values:
+        return values
+    values = dict(values)
+    since = values.pop("source_hash")
+    return {"sources": {values.get("algorithm"): since}, **values} if since else values
+
+
 class EvaluationConfig(Config):
     """Separate environments, fixed seeds, the deterministic policy."""
 
@@ -88,7 +100,7 @@ class TrialConfig(Config):
     """One configuration, trained on S seeds. The clock is environment steps per seed."""
 
     algorithm: str = Field(description="Name or address (module:NAME, path/file.py:NAME).")
-    source_hash: str | None = Field(None, description="Hash of the source of an algorithm given by address.")
+    sources: dict[str, str] = Field(default_factory=dict, description=SOURCES_HELP)
     env: Environment = Field(description="Environment id, module:Class, path/file.py:Class or a callable.")
     env_kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of the environment.")
     env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
@@ -103,6 +115,8 @@ class TrialConfig(Config):
     device: Device = Field("cpu", description=DEVICE_HELP)
     expected_trials: int = Field(1, ge=1, description="Trials that will share the compiled programs of one worker.")
     trial_number: int | None = Field(None, description="Number of the searcher's suggestion.")
+
+    _earlier = model_validator(mode="before")(one_hash_as_sources)
 
     @field_validator("seeds")
     @classmethod

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tuneexp.addresses import is_module_name, is_own_address, resolved_address
+from tuneexp.addresses import is_module_name, is_own_address, resolved_address, source_hash
 from tuneexp.errors import UserError
 from tuneexp.locks import locked
 
@@ -87,6 +87,12 @@ def addresses_in(config: Mapping[str, Any]) -> list[Named]:
     ]
     named = [Named(kind, text) for kind, text in found if isinstance(text, str)]
     return [one for one in named if _runs_code(one, config)]
+
+
+def sources_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Address -> hash of its file, for all that a configuration imports from elsewhere than tuneexp. Imports it."""
+    hashes = {address: source_hash(address) for kind, address in addresses_in(config) if kind != CLUSTER}
+    return {address: found for address, found in hashes.items() if found is not None}
 
 
 def _names_in(wrapper: Any) -> list[Any]:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tuneexp.algorithms.registry import load_spec, source_hash
+from tuneexp.addresses import source_hash
+from tuneexp.algorithms.registry import load_spec
 from tuneexp.sweep import Sweep, load_sweep, resume
 from tuneexp.sweep.config import read_config
 from tuneexp.sweep.folder import sweep_folder
-from tuneexp.sweep.resume import report_changed_source
+from tuneexp.sweep.resume import report_changed_sources
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "custom_algorithm.py"
 SMALL = {"trials": 2, "seeds": 2, "compile": "off", "scheduler": "fifo", "concurrency": 2}
@@ -70,7 +71,7 @@ def test_a_resumed_sweep_is_of_the_same_algorithm_and_stands_beside_ppo_in_mlflo
     interrupted(script, storage)
     config = read_config(sweep_folder("mine", storage))
     assert config.algorithm == f"{script}:REINFORCE"
-    assert config.source_hash == source_hash(f"{script}:REINFORCE")
+    assert config.sources[f"{script}:REINFORCE"] == source_hash(f"{script}:REINFORCE")
 
     result = resume("mine", storage)
     assert [trial["env_steps"] >= 40_000 or trial["outcome"] == "pruned" for trial in result.trials] == [True, True]
@@ -100,8 +101,8 @@ def test_a_changed_source_is_reported(tmp_path: Path, caplog: pytest.LogCaptureF
     script = Path(shutil.copy(SCRIPT, tmp_path / "mine.py"))
     space = {"learning_rate": {"loguniform": [1e-3, 1e-2]}}
     sweep = Sweep(f"{script}:REINFORCE", "CartPole-v1", space, name="mine", storage=tmp_path, **SMALL)  # type: ignore[arg-type]
-    report_changed_source(sweep.config)
+    report_changed_sources(sweep.config)
     assert not caplog.text
     script.write_text(script.read_text() + "# another line\n")
-    report_changed_source(sweep.config)
+    report_changed_sources(sweep.config)
     assert f"the source of {script}:REINFORCE has changed" in caplog.text

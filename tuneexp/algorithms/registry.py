@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import sys
-from pathlib import Path
 
 from tuneexp.addresses import file_of, is_loaded_file, load_module
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
@@ -83,17 +80,3 @@ def sendable(spec: AlgorithmSpec) -> str | AlgorithmSpec:
         return address_of(spec)
     except UserError:
         return spec
-
-
-def source_changed(address: str, since: str | None) -> bool:
-    """Whether the algorithm's file is no longer the one whose hash is `since` (None: it had none)."""
-    return since is not None and source_hash(address) != since
-
-
-def source_hash(address: str) -> str | None:
-    """Of the file that defines the algorithm; None for a built-in one, which the version stands for."""
-    if address in ALGORITHMS:
-        return None
-    where = address.rsplit(":", 1)[0]
-    path = Path(where) if where.endswith(".py") else file_of(importlib.import_module(where))
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path else None

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tuneexp.config import Config
 from tuneexp.errors import UserError, nearest
@@ -14,11 +14,13 @@ from tuneexp.sweep.folder import SweepFolder, sweep_folder, sync, write_json
 from tuneexp.trial_config import (
     DEVICE_HELP,
     ENV_BACKEND_HELP,
+    SOURCES_HELP,
     WRAPPERS_HELP,
     Device,
     EnvBackend,
     Hyperparameters,
     Wrapper,
+    one_hash_as_sources,
 )
 
 FORMAT_VERSION = 1
@@ -30,7 +32,7 @@ class SweepConfig(Config):
     format_version: int = Field(FORMAT_VERSION, description="version of this file's layout")
     name: str = Field(description="name of the sweep and of its folder")
     algorithm: str = Field(description="built-in name or address (path/file.py:NAME)")
-    source_hash: str | None = Field(None, description="hash of the algorithm's source when the sweep started")
+    sources: dict[str, str] = Field(default_factory=dict, description=SOURCES_HELP)
     env: str = Field(description="environment id or module:Class")
     env_kwargs: dict[str, Any] = Field(default_factory=dict, description="arguments of the environment")
     env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
@@ -57,7 +59,12 @@ class SweepConfig(Config):
     checkpoints: str | None = Field(
         None, description="folder or URI (s3://...) for the trials' checkpoints; None: the sweep's folder"
     )
+    suggested: dict[str, list[str]] = Field(
+        default_factory=dict, description="what a define-by-run space asked Optuna for, in its rehearsals"
+    )
     created_at_s: float = Field(description="when the sweep was asked for, seconds since 1970")
+
+    _earlier = model_validator(mode="before")(one_hash_as_sources)
 
 
 def load_config(name: str, storage: str | Path = "runs") -> SweepConfig:
@@ -91,7 +98,7 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
     """What all trials share; the searcher adds `trial_number` and the searched values."""
     return {
         "algorithm": config.algorithm,
-        "source_hash": config.source_hash,
+        "sources": config.sources,
         "env": config.env,
         "env_kwargs": config.env_kwargs,
         "env_backend": config.env_backend,

@@ -153,7 +153,7 @@ def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace
         "concurrency": config.concurrency or "as many as fit",
         "compile": config.compile,
         "device": config.device,
-        "source_hash": config.source_hash or "",
+        "source_hash": config.sources.get(config.algorithm, ""),
         "versions": _versions(),
     }
     return MLflowCallback(

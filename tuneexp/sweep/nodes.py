@@ -156,15 +156,15 @@ def complaint(place: Place, mark: str, node_id: str, trial: dict[str, Any], vers
 
 
 def _load(trial: dict[str, Any]) -> None:
-    from tuneexp.addresses import load_address
-    from tuneexp.algorithms.registry import load_spec, source_changed
+    from tuneexp.addresses import changed_sources, load_address
+    from tuneexp.algorithms.registry import load_spec
     from tuneexp.envs.sources import describe_env
     from tuneexp.trial_config import TrialConfig
 
     config = TrialConfig.parse(trial, "the trial")
     load_spec(config.algorithm)
-    if source_changed(config.algorithm, config.source_hash):
-        raise UserError(f"the source of {config.algorithm} is another one here")
+    if changed := changed_sources(config.sources):
+        raise UserError(f"the source of {changed[0]} is another one here")
     describe_env(config.env, config.env_kwargs, config.wrappers, config.env_backend)
     if isinstance(model := config.hyperparameters.get("model"), str):
         load_address(model, "model")

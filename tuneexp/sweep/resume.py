@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuneexp.addresses import changed_sources
+from tuneexp.errors import UserError
 from tuneexp.sweep import snapshot
 from tuneexp.sweep.config import SweepConfig, read_config
 from tuneexp.sweep.events import Watcher
@@ -17,7 +19,7 @@ from tuneexp.sweep.results import SweepResult, all_trials_ended, failed_trials, 
 from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.sweep import check_writable, checked_space, snapshot_period_s
-from tuneexp.trust import CLUSTER, addresses_in, remember, require_trusted
+from tuneexp.trust import CLUSTER, addresses_in, remember, require_trusted, sources_of
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -58,8 +60,9 @@ def resume(
         failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
         if all_trials_ended(config, folder) and not failed:
             return _finished(config, folder)
-        report_changed_source(config)
+        config = report_changed_sources(config)
         space = checked_space(config, SearchSpace.of(config.space))
+        refuse_changed_space(config, space)
         config = fitted_here(config, space)
         with ray_for(config, space, snapshot_period_s(config), verbose) as ray:
             from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
@@ -80,10 +83,21 @@ def _finished(config: SweepConfig, folder: SweepFolder) -> SweepResult:
     return write_summary(config, folder, mlflow_callback(config, folder, space))
 
 
-def report_changed_source(config: SweepConfig) -> None:
-    from tuneexp.algorithms.registry import source_changed
+def report_changed_sources(config: SweepConfig) -> SweepConfig:
+    """Warn of each source that has changed since the sweep started. Returns `config` with the hashes of today, which
+    the cluster's nodes are compared with; the stored ones stay."""
+    for address in changed_sources(config.sources):
+        logger.warning("the source of %s has changed since the sweep started; later trials use the new one", address)
+    return config.model_copy(update={"sources": sources_of(config.model_dump())})
 
-    if source_changed(config.algorithm, config.source_hash):
-        logger.warning(
-            "the source of %s has changed since the sweep started; later trials use the new one", config.algorithm
+
+def refuse_changed_space(config: SweepConfig, space: SearchSpace) -> None:
+    """Raise UserError where a define-by-run space asks for something else than when the sweep started: trials of two
+    spaces can't be compared, and Optuna mixes or refuses them."""
+    before, now = config.suggested, space.suggested
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)] if before else []
+    if changed:
+        raise UserError(
+            f"the search space {config.space['function']} has changed since the sweep started ({', '.join(changed)})\n"
+            f"put it back as it was, or start another sweep with it: tuneexp sweep --name {config.name}-2 ..."
         )

@@ -24,7 +24,7 @@ from tuneexp.sweep.registry import check_names
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.tracking.store import check_store
-from tuneexp.trust import addresses_in, remember
+from tuneexp.trust import addresses_in, remember, sources_of
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -73,8 +73,6 @@ class Sweep:
         callbacks: Sequence[Callback] = (),
         verbose: bool = False,
     ) -> None:
-        from tuneexp.algorithms.registry import source_hash
-
         self.folder = new_sweep_folder(name, storage)
         self.callbacks, self.verbose = list(callbacks), verbose
         known_as = algorithm_address(algorithm)
@@ -83,7 +81,6 @@ class Sweep:
             {
                 "name": name,
                 "algorithm": known_as,
-                "source_hash": source_hash(known_as),
                 "env": lasting_address(env, "environment"),
                 "env_kwargs": dict(env_kwargs or {}),
                 "env_backend": env_backend,
@@ -109,6 +106,8 @@ class Sweep:
             f"sweep {name!r}",
         )
         self.space = checked_space(self.config, parsed)
+        known = {"sources": sources_of(self.config.model_dump()), "suggested": self.space.suggested}
+        self.config = self.config.model_copy(update=known)
         self.config = fitted_here(self.config, self.space)
 
     def check_writable(self) -> None:

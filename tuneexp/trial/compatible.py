@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from tuneexp.addresses import changed_sources
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.registry import source_changed
 from tuneexp.config import Config
 from tuneexp.errors import CheckpointError
 from tuneexp.learning.learner import Learner
@@ -32,7 +32,7 @@ def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
     saved = of_class.parse(meant, "the checkpoint")
     check_same_networks(saved, trial.learner, state["learner"]["parameters"])
     own_model = own_model_of(trial.cfg)
-    if source_changed(str(own_model), state.get("model_source")):
+    if own_model and (since := state.get("model_source")) and changed_sources({own_model: since}):
         log.warning("the source of the network %s has changed since the checkpoint was made", own_model)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from tuneexp import checkpoint
+from tuneexp.addresses import source_hash
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.fit import check_action_space
 from tuneexp.algorithms.multi_agent import PolicySpec
-from tuneexp.algorithms.registry import source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.envs.multi_agent.envs import PolicySpaces

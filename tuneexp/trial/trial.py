@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tuneexp.addresses import source_hash
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.fit import check_action_space, check_budget
-from tuneexp.algorithms.registry import source_hash
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.errors import CheckpointError, UserError

@@ -41,6 +41,8 @@ class FunctionSpace(SearchSpace):
 
     def validate(self, config_class: type[Config], fixed: Mapping[str, Any] | None = None, owner: str = "ppo") -> Self:
         """Rehearse the function: names, bounds of every range and choice it asks for, and whole configurations."""
+        from optuna.distributions import distribution_to_json
+
         binding = Binding(config_class, flat(fixed or {}), owner)
         binding.check_names(binding.fixed)
         for name, value in binding.fixed.items():
@@ -50,8 +52,12 @@ class FunctionSpace(SearchSpace):
         seen: dict[str, Any] = {}
         varied: dict[str, None] = {}  # in the order of asking
 
+        self.suggested = {}
+
         def one(trial: BaseTrial) -> None:
             values = self._values(trial)
+            for name, distribution in trial.distributions.items():
+                self._note(name, distribution_to_json(distribution))
             binding.check_names(values)
             binding.check_not_fixed(values)
             for name, value in values.items():
@@ -69,6 +75,10 @@ class FunctionSpace(SearchSpace):
             )
         self._names = list(varied)
         return self
+
+    def _note(self, name: str, asked: str) -> None:
+        if asked not in (noted := self.suggested.setdefault(name, [])):
+            noted.append(asked)
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         values = self._values(trial)

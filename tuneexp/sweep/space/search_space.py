@@ -45,6 +45,8 @@ class SearchSpace:
         self.constants = dict(constants or {})
         self.initial = [_flat_point(point, self.dimensions) for point in initial]
         self._binding: Binding | None = None
+        # What a define-by-run function asked Optuna for in its rehearsals, by name; other spaces are stored whole.
+        self.suggested: dict[str, list[str]] = {}
         self._rehearsed: list[dict[str, Any]] = []
         self._tried = list(self.initial)  # without those that fixed values leave no room for
         for number, point in enumerate(self.initial, 1):

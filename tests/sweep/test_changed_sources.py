@@ -1,0 +1,114 @@
+"""Files of the user's own that are edited between the start of a sweep and a resume."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from tuneexp.addresses import source_hash
+from tuneexp.errors import UserError
+from tuneexp.sweep import Sweep, load_config, resume
+from tuneexp.sweep.config import save_config
+from tuneexp.sweep.resume import refuse_changed_space, report_changed_sources
+from tuneexp.sweep.space import SearchSpace
+
+PARTS = {
+    "algorithm": "from dataclasses import replace\nfrom tuneexp import PPO\nIt = replace(PPO, name='mine')",
+    "environment": "from gymnasium.envs.classic_control import CartPoleEnv\nclass It(CartPoleEnv): pass",
+    "wrapper": "import gymnasium\nclass It(gymnasium.Wrapper): pass",
+    "model": "from torch import nn\nclass It(nn.Module): pass",
+    "space": "def It(trial):\n    trial.suggest_float('gamma', 0.9, 0.99)\n"
+    "    trial.suggest_categorical('model/activation', ['relu', 'tanh'])",
+}
+
+
+def file_of(tmp_path: Path, part: str) -> Path:
+    return tmp_path / f"{part}.py"
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
+    """A sweep whose five parts are files of the user's own, asked for and not yet run."""
+    monkeypatch.chdir(tmp_path)
+    for part, text in PARTS.items():
+        file_of(tmp_path, part).write_text(text)
+    own = {part: f"{part}.py:It" for part in PARTS}
+    made = Sweep(
+        own["algorithm"],
+        own["environment"],
+        own["space"],
+        name="s",
+        trials=1,
+        env_steps=4096,
+        wrappers=[own["wrapper"]],
+    )
+    config = made.config.model_copy(update={"fixed": {"model": f"{file_of(tmp_path, 'model')}:It"}})
+    made.config = config.model_copy(
+        update={"sources": {**config.sources, config.fixed["model"]: source_hash(config.fixed["model"])}}
+    )
+    made.folder.path.mkdir(parents=True)
+    save_config(made.folder, made.config)
+    return made
+
+
+def test_each_part_of_ones_own_has_a_hash(sweep: Sweep, tmp_path: Path) -> None:
+    assert set(load_config("s").sources) == {f"{file_of(tmp_path, part)}:It" for part in PARTS}
+
+
+def test_each_change_is_told(sweep: Sweep, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "tuneexp"):
+        report_changed_sources(load_config("s"))
+        assert not caplog.records
+        for part in PARTS:
+            file_of(tmp_path, part).write_text(PARTS[part] + "\n# edited\n")
+        today = report_changed_sources(load_config("s"))
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == len(PARTS)
+    for part in PARTS:
+        assert any(f"{part}.py:It has changed" in text for text in told)
+    assert today.sources != load_config("s").sources  # nodes are compared with what this machine has now
+
+
+EDITS = {
+    "gamma": ("0.99)", "0.999)"),
+    "model/activation": ("['relu', 'tanh']", "['relu', 'tanh', 'elu']"),
+    "learning_rate": ("'gamma', 0.9, 0.99", "'learning_rate', 1e-4, 1e-3"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_space_that_asks_for_something_else_is_refused_before_anything_starts(
+    name: str, sweep: Sweep, tmp_path: Path
+) -> None:
+    edited = tmp_path / "edited.py"  # a new name: this process has imported the old file
+    edited.write_text(PARTS["space"].replace(*EDITS[name]))
+    stored = json.loads(sweep.folder.config_file.read_text())
+    stored |= {"algorithm": "ppo", "fixed": {}, "space": {"function": f"{edited}:It"}}
+    sweep.folder.config_file.write_text(json.dumps(stored))
+    with pytest.raises(UserError, match=f"{name}.*\n.*sweep --name s-2"):
+        resume("s", trust=True)
+    assert not sweep.folder.snapshot_file.exists()
+
+
+def test_a_space_whose_file_changed_and_which_asks_for_the_same_goes_on(sweep: Sweep, tmp_path: Path) -> None:
+    edited = tmp_path / "edited.py"
+    edited.write_text("# a comment\n" + PARTS["space"])
+    space = SearchSpace.of(f"{edited}:It").validate(sweep.space._binding.config_class)  # type: ignore[union-attr]
+    refuse_changed_space(load_config("s"), space)
+
+
+def test_a_sweep_of_an_earlier_version_goes_on(sweep: Sweep, caplog: pytest.LogCaptureFixture) -> None:
+    stored = json.loads(sweep.folder.config_file.read_text())
+    for name in ("sources", "suggested"):
+        stored.pop(name)
+    sweep.folder.config_file.write_text(json.dumps({**stored, "source_hash": "of the algorithm"}))
+    config = load_config("s")
+    assert config.sources == {config.algorithm: "of the algorithm"}
+    refuse_changed_space(config, sweep.space)
+    sweep.folder.config_file.write_text(json.dumps({**stored, "source_hash": None}))
+    with caplog.at_level(logging.WARNING, "tuneexp"):
+        report_changed_sources(load_config("s"))
+    assert not caplog.records
