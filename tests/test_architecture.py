@@ -34,6 +34,7 @@ LAYERS: list[set[str]] = [
         "processes",
         "remote_folders",
         "signatures",
+        "stored",
         "trial_config",
         "trust",
     },

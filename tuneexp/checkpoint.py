@@ -24,6 +24,7 @@ from torch import Tensor
 
 from tuneexp.errors import CheckpointError
 from tuneexp.remote_folders import local_copy
+from tuneexp.stored import parse_json
 
 FORMAT_VERSION, OLDEST_VERSION = 2, 2
 STATE_FILE = "state.json"
@@ -95,11 +96,11 @@ def read_header(folder: str | Path) -> Tree:
 def _read_header(here: Path, folder: str | Path) -> Tree:
     path = here / STATE_FILE
     try:
-        state = json.loads(path.read_text())
+        state = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(f"{folder} is no checkpoint: it holds no {STATE_FILE}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError):
-        raise CheckpointError(f"the checkpoint {folder} is damaged: {STATE_FILE} can't be read") from None
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"the checkpoint {folder} is damaged: {STATE_FILE} can't be read ({error})") from None
     version = state.get("format_version") if isinstance(state, dict) else None
     if not isinstance(version, int):
         raise CheckpointError(f"the checkpoint {folder} is damaged: {STATE_FILE} names no format version")
@@ -126,12 +127,14 @@ def _read(here: Path, folder: str | Path) -> Tree:
     state = _read_header(here, folder)
     try:
         tensors = load_file(here / TENSOR_FILE)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"the checkpoint {folder} is damaged: {TENSOR_FILE}: {error}") from None
     try:
         return _with_tensors(state, tensors)
     except KeyError as missing:
         raise CheckpointError(f"the checkpoint {folder} is damaged: no tensor {missing}") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"the checkpoint {folder} is damaged: {error}") from None
 
 
 def is_whole(folder: str | Path) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from tuneexp.errors import UserError, unknown_name
+from tuneexp.errors import UserError, shortened, unknown_name
 
 
 def numeric(default: Any, description: str, **bounds: Any) -> Any:
@@ -87,6 +87,8 @@ class Config(BaseModel):
         """Validate `values`; raises `UserError` of one line that names the key and what it accepts.
 
         `owner` is what the keys belong to, for the message ("ppo", "the sweep")."""
+        if not isinstance(values, Mapping):
+            raise UserError(f"{owner}: write names with values, got {shortened(values)}{f' ({see})' if see else ''}")
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
@@ -104,7 +106,7 @@ def _one_line(cls: type[BaseModel], error: ValidationError, owner: str, see: str
     key = "/".join(_without_union_branches(cls, path))
     message = problem["msg"].removeprefix("Value error, ")
     got = problem.get("input")
-    shown = f", got {got!r}" if not isinstance(got, dict) and repr(got) not in message else ""
+    shown = f", got {shortened(got)}" if not isinstance(got, dict) and repr(got) not in message else ""
     where = f"{owner}: {key}: " if key else f"{owner}: "
     return UserError(f"{where}{message[:1].lower()}{message[1:]}{shown}{f' ({see})' if see else ''}")
 

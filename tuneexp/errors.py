@@ -51,6 +51,12 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def shortened(value: object) -> str:
+    """`repr(value)` as part of a line: a long one is cut."""
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:100]}... ({len(text)} characters)"
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name closest to `name`, or None where nothing is close. `lr` means `learning_rate`."""
     names = list(known)
@@ -65,4 +71,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str], see: str = "") -> U
     names = sorted(known)
     match = nearest(name, names)
     advice = f"did you mean {match!r}?" if match else f"known: {', '.join(names)}"
-    return UserError(f"unknown {kind} {name!r}; {advice}{f' ({see})' if see else ''}")
+    return UserError(f"unknown {kind} {shortened(name)}; {advice}{f' ({see})' if see else ''}")

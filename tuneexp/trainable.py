@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -109,8 +109,9 @@ class AlgorithmTrainable(Trainable):
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         state = checkpoint.read(checkpoint_dir)
-        self._take_networks_of(state)
-        self.trial.load_state_dict(state)
+        with _named(checkpoint_dir):
+            self._take_networks_of(state)
+            self.trial.load_state_dict(state)
 
     def _take_networks_of(self, state: Mapping[str, Any]) -> None:
         """A checkpoint of an older version has the networks that were the default then: the trial gets them."""
@@ -137,6 +138,15 @@ class AlgorithmTrainable(Trainable):
     def evaluate(self, episodes: int = 20, seed: int = 10_000) -> list[list[float]]:
         """Returns of the deterministic policy, one list of `episodes` a seed."""
         return self.trial.evaluate(episodes, seed).tolist()
+
+
+@contextmanager
+def _named(folder: str | Path) -> Iterator[None]:
+    """Errors about a checkpoint's content say which one it is."""
+    try:
+        yield
+    except UserError as error:
+        raise checkpoint.CheckpointError(f"{folder}: {error}") from error
 
 
 def report_changed_source(config: TrialConfig) -> None:
@@ -218,9 +228,11 @@ def trial_from_checkpoint(folder: str | Path, learns: bool = True, trust: bool =
         alone = {name: 0 for name in ("num_learners", "num_env_runners") if name in spec.config_class.model_fields}
         here = {"compile": "off", "device": "cpu", "hyperparameters": {**config.hyperparameters, **alone}}
         config, state = config.model_copy(update=here), _without_runners(state)
-    trial = build_trial(spec, config)
+    with _named(folder):
+        trial = build_trial(spec, config)
     try:
-        trial.load_state_dict(state)
+        with _named(folder):
+            trial.load_state_dict(state)
     except Exception:
         trial.close()
         raise
@@ -229,7 +241,8 @@ def trial_from_checkpoint(folder: str | Path, learns: bool = True, trust: bool =
 
 def _without_runners(state: dict[str, Any]) -> dict[str, Any]:
     """Evaluation has environments of its own: where those of training were is nothing to go on from."""
-    return {**state, "group": {**state["group"], "runners": []}} if "runners" in state["group"] else state
+    group = state.get("group")
+    return {**state, "group": {**group, "runners": []}} if isinstance(group, dict) and "runners" in group else state
 
 
 def evaluate_checkpoint(

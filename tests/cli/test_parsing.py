@@ -47,7 +47,7 @@ def test_what_is_no_list_of_seeds_is_refused(text: str) -> None:
         ("[1e-3, a]", [0.001, "a"]),
         ("{lr: 1e-3}", {"lr": 0.001}),
         ("dict(net_arch=[64])", "dict(net_arch=[64])"),
-        ("'64'", 64),
+        ("'64'", "64"),
     ],
 )
 def test_values_are_yaml_scalars(text: str, value: Any) -> None:
@@ -57,10 +57,10 @@ def test_values_are_yaml_scalars(text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["!!python/name:os.system", "!!python/object/apply:os.getcwd []", "[1, 2", "a: b: c"])
-def test_a_tag_or_broken_yaml_is_refused_in_one_line(text: str) -> None:
+def test_a_tag_or_broken_yaml_is_refused_in_two_lines(text: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_value(text)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).count("\n") == 1
 
 
 @pytest.mark.parametrize("key", ["model/activation", "model.activation"])

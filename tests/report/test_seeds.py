@@ -60,7 +60,7 @@ def test_curves_come_from_what_the_sweep_stored(tmp_path: Path) -> None:
     for trial, value in ((3, 1.0), (4, 2.0), (3, 7.0)):
         step = 200 if value == 7.0 else 100
         metrics = {"seed/0/return_mean": value}
-        outbox.append({"kind": "reported", "trial": trial, "draw": 0, "step": step, "metrics": metrics})
+        outbox.append({"kind": "reported", "at_ms": 0, "trial": trial, "draw": 0, "step": step, "metrics": metrics})
     outbox.close()
     assert stored_curves(tmp_path)[4] == [{"env_steps": 100, "seed": 0, "return_mean": 2.0}]
     assert final_returns(tmp_path, 3) == {0: 7.0}

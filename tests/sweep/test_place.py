@@ -15,6 +15,7 @@ from tuneexp.sweep import snapshot
 from tuneexp.sweep.engine import forget_beyond_snapshot
 from tuneexp.sweep.folder import sweep_folder
 from tuneexp.sweep.place import Place, place_of
+from tuneexp.sweep.records import TrialRecord
 
 
 @pytest.fixture(params=["folder", "uri"])
@@ -48,7 +49,9 @@ def test_what_came_after_the_snapshot_is_forgotten_there(place: Place, tmp_path:
     folder.path.mkdir(parents=True)
     state = {pattern: pattern.encode() for pattern in snapshot.STATE_PATTERNS}
     place.write(snapshot.STATE_PATTERNS[0].replace("*", "2"), b"torn, and newer")
-    records = [{"trial_id": "aaa", "checkpoint": "trial_00000_aaa/checkpoint_000003"}]
+    records = [
+        TrialRecord("aaa", 0, "running", None, None, None, 0, 0.0, {}, "trial_00000_aaa/checkpoint_000003").as_json()
+    ]
     snapshot.commit(folder, snapshot.Snapshot(state, records))
     snapshot.put_back(folder, place)
     forget_beyond_snapshot(folder, place)

@@ -16,6 +16,7 @@ from tuneexp.sweep.engine import forget_beyond_snapshot
 from tuneexp.sweep.folder import SweepFolder, sweep_folder
 from tuneexp.sweep.keeper import drop_older_checkpoints
 from tuneexp.sweep.place import Place, place_of
+from tuneexp.sweep.records import TrialRecord
 from tuneexp.sweep.second_copy import SecondCopy
 from tuneexp.sweep.snapshot import Snapshot
 
@@ -35,7 +36,7 @@ def made(folder: SweepFolder, number: int) -> Snapshot:
     name = f"{TRIAL}/checkpoint_{number:06d}"
     checkpoint.write(folder.path / name, {"env_steps": number})
     state = {pattern: str(number).encode() for pattern in snapshot.STATE_PATTERNS}
-    return Snapshot(state, [{"trial_id": "aaa", "trial_number": 0, "checkpoint": name}])
+    return Snapshot(state, [TrialRecord("aaa", 0, "running", None, None, None, 0, 0.0, {}, name).as_json()])
 
 
 def commit(folder: SweepFolder, copy: SecondCopy, found: Snapshot) -> None:

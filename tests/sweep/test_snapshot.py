@@ -18,6 +18,7 @@ from tuneexp.sweep.engine import forget_beyond_snapshot, start_over
 from tuneexp.sweep.folder import SweepFolder, sweep_folder, write_atomically
 from tuneexp.sweep.keeper import Keeper, drop_older_checkpoints
 from tuneexp.sweep.place import place_of
+from tuneexp.sweep.records import TrialRecord
 from tuneexp.sweep.schedulers import Fifo
 from tuneexp.sweep.snapshot import Snapshot
 
@@ -41,8 +42,12 @@ def stage(staging: Path, text: str, names: list[str] = NAMES) -> None:
         (staging / name).write_bytes(content)
 
 
+def trial_record(trial_id: str, checkpoint: str | None = None) -> dict[str, Any]:
+    return TrialRecord(trial_id, 0, "running", None, None, None, 0, 0.0, {}, checkpoint).as_json()
+
+
 def test_what_is_put_back_is_exactly_what_was_committed(folder: SweepFolder) -> None:
-    records = [{"trial_id": "a", "trial_number": 0}]
+    records = [trial_record("a")]
     snapshot.commit(folder, Snapshot(state("old"), records))
     # What Tune's background copy left behind: newer files, torn files.
     for pattern in snapshot.STATE_PATTERNS:
@@ -124,10 +129,7 @@ def test_what_came_after_the_snapshot_is_forgotten(folder: SweepFolder) -> None:
     checkpoints(folder, "trial_00000_aaa", 3, 4)
     checkpoints(folder, "trial_00001_bbb", 0)
     checkpoints(folder, "trial_00002_ccc", 0, 1)
-    records = [
-        {"trial_id": "aaa", "checkpoint": "trial_00000_aaa/checkpoint_000003"},
-        {"trial_id": "bbb", "checkpoint": None},
-    ]
+    records = [trial_record("aaa", "trial_00000_aaa/checkpoint_000003"), trial_record("bbb")]
     snapshot.commit(folder, Snapshot(state("x"), records))
     forget_beyond_snapshot(folder, place_of(folder, None))
     assert names(folder) == ["trial_00000_aaa/checkpoint_000003"]

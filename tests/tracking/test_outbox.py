@@ -19,7 +19,7 @@ from tuneexp.tracking.outbox import Outbox, Position, load_position, save_positi
 def test_records_come_back_in_order_and_in_portions(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     for number in range(5):
-        outbox.append({"kind": "reported", "number": number})
+        outbox.append({"kind": "counted", "number": number})
     first, offset = outbox.read(limit=2)
     rest, end = outbox.read(offset)
     assert [record["number"] for record in first + rest] == [0, 1, 2, 3, 4]
@@ -29,25 +29,25 @@ def test_records_come_back_in_order_and_in_portions(tmp_path: Path) -> None:
 
 def test_a_torn_last_line_is_left_alone_until_the_next_writer_ends_it(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
-    outbox.append({"kind": "reported", "number": 1})
+    outbox.append({"kind": "counted", "number": 1})
     outbox.close()
     with outbox.path.open("ab") as handle:
-        handle.write(b'{"kind":"repor')
+        handle.write(b'{"kind":"coun')
     whole, offset = Outbox(tmp_path).read()
     assert [record["number"] for record in whole] == [1]
     successor = Outbox(tmp_path)
-    successor.append({"kind": "reported", "number": 2})
+    successor.append({"kind": "counted", "number": 2})
     later, _ = successor.read(offset)
     assert [record["number"] for record in later] == [2]
 
 
 def test_a_whole_record_whose_newline_was_torn_off_is_kept(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
-    outbox.append({"kind": "reported", "number": 1})
+    outbox.append({"kind": "counted", "number": 1})
     outbox.close()
     os.truncate(outbox.path, outbox.size() - 1)
     assert Outbox(tmp_path).read()[0] == []
-    Outbox(tmp_path).append({"kind": "reported", "number": 2})
+    Outbox(tmp_path).append({"kind": "counted", "number": 2})
     assert [record["number"] for record in Outbox(tmp_path).read()[0]] == [1, 2]
 
 
@@ -57,7 +57,7 @@ def test_every_whole_line_survives_a_sigkill_of_the_writer(tmp_path: Path) -> No
         from tuneexp.tracking.outbox import Outbox
         outbox, number = Outbox({str(tmp_path)!r}), 0
         while True:
-            outbox.append({{"kind": "reported", "number": number, "text": "x" * 5000}})
+            outbox.append({{"kind": "counted", "number": number, "text": "x" * 5000}})
             number += 1
             print(number, flush=True)
         """
@@ -70,7 +70,7 @@ def test_every_whole_line_survives_a_sigkill_of_the_writer(tmp_path: Path) -> No
     writer.kill()
     told = int(([str(told), *writer.stdout.read().split()])[-1])
     writer.wait()
-    Outbox(tmp_path).append({"kind": "reported", "number": -1})
+    Outbox(tmp_path).append({"kind": "counted", "number": -1})
     numbers = [record["number"] for record in Outbox(tmp_path).read()[0]]
     assert numbers[:-1] == list(range(len(numbers) - 1))
     assert len(numbers) - 1 >= told
@@ -79,17 +79,17 @@ def test_every_whole_line_survives_a_sigkill_of_the_writer(tmp_path: Path) -> No
 
 def test_what_a_full_disk_refused_goes_out_with_the_next_record(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
-    outbox.append({"kind": "reported", "number": 0})
+    outbox.append({"kind": "counted", "number": 0})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     # The kernel refuses to let files grow beyond this: like a full disk, in the middle of a line.
     resource.setrlimit(resource.RLIMIT_FSIZE, (outbox.size() + 10, hard))
     try:
-        outbox.append({"kind": "reported", "number": 1})
-        outbox.append({"kind": "reported", "number": 2})
+        outbox.append({"kind": "counted", "number": 1})
+        outbox.append({"kind": "counted", "number": 2})
         assert [record["number"] for record in outbox.read()[0]] == [0]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    outbox.append({"kind": "reported", "number": 3})
+    outbox.append({"kind": "counted", "number": 3})
     assert [record["number"] for record in outbox.read()[0]] == [0, 1, 2, 3]
 
 
@@ -110,7 +110,7 @@ def test_nan_is_refused_instead_of_written_as_something_that_is_no_json(tmp_path
 
 def test_the_position_is_replaced_whole(tmp_path: Path) -> None:
     assert load_position(tmp_path) == Position()
-    Outbox(tmp_path).append({"kind": "reported"})
+    Outbox(tmp_path).append({"kind": "counted"})
     position = Position(store="sqlite:///x", offset=7, run_ids={"1.0": "abc"})
     save_position(tmp_path, position)
     assert load_position(tmp_path) == position
@@ -120,7 +120,7 @@ def test_the_position_is_replaced_whole(tmp_path: Path) -> None:
 
 def test_an_open_outbox_can_be_pickled(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
-    outbox.append({"kind": "reported", "number": 1})
+    outbox.append({"kind": "counted", "number": 1})
     copy = pickle.loads(pickle.dumps(outbox))
-    copy.append({"kind": "reported", "number": 2})
+    copy.append({"kind": "counted", "number": 2})
     assert [record["number"] for record in outbox.read()[0]] == [1, 2]

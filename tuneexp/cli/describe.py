@@ -35,6 +35,7 @@ def _list_algorithms(screen: Terminal) -> None:
     from rich.table import Table
 
     from tuneexp.algorithms.registry import ALGORITHMS, load_spec
+    from tuneexp.report.text import cell
 
     rows = [{"name": name, "meaning": _first_line(load_spec(name))} for name in sorted(ALGORITHMS)]
     if screen.json:
@@ -42,7 +43,7 @@ def _list_algorithms(screen: Terminal) -> None:
         return
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
     for row in rows:
-        table.add_row(f"[cyan]{row['name']}[/cyan]", row["meaning"])
+        table.add_row(cell(row["name"], "cyan"), cell(row["meaning"]))
     screen.show(table)
     screen.note("every hyperparameter of one: tuneexp describe NAME")
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 
 import typer
 
-from tuneexp.errors import TuneexpError, nearest
+from tuneexp.errors import TuneexpError, nearest, shortened
 from tuneexp.masking import masked
+from tuneexp.report.text import visible
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -42,7 +43,7 @@ def run_app(app: typer.Typer, args: Sequence[str], prog_name: str) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    typer.echo(f"tuneexp: {masked(message)}", err=True)
+    typer.echo(visible(f"tuneexp: {masked(message)}"), err=True)
     return code
 
 
@@ -65,7 +66,7 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     # Without the dashes, which every option shares and which would make all of them look alike.
     bare = {option.lstrip("-"): option for option in known}
     match = nearest(name.lstrip("-"), bare)
-    return f"unknown {kind} {name!r}; " + (
+    return f"unknown {kind} {shortened(name)}; " + (
         f"did you mean {bare[match]!r}?" if match else f"known: {', '.join(bare.values())}"
     )
 
@@ -78,7 +79,7 @@ def _reader_went_away() -> int:
 
 def _internal_error(error: Exception, args: Sequence[str]) -> int:
     if {"-v", "--verbose"} & set(args):
-        traceback.print_exception(error, file=sys.stderr)
+        typer.echo(visible("".join(traceback.format_exception(error)).rstrip()), err=True)
         return FAILED
     line = " ".join(str(error).split())
     advice = "; ".join([*_notes(error), "run it again with -v to see where it came from"])

@@ -53,14 +53,14 @@ def resumed_job(
     """Everything as the checkpoint has it, but the budget; options may change what fits the networks."""
     from tuneexp.checkpoint import CheckpointError, read_header
     from tuneexp.config import merged
+    from tuneexp.trial_config import TrialConfig
 
     header = read_header(checkpoint)
-    try:
-        done, config = int(header["env_steps"]), header["config"]
-        before = {key: config[key] for key in TRIAL_SETTINGS if key in config}
-        before_hyperparameters = config["hyperparameters"]
-    except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"the checkpoint {checkpoint} is damaged: it holds no configuration") from None
+    done, config = header.get("env_steps"), header.get("config")
+    if type(done) is not int or not isinstance(config, dict) or not isinstance(config.get("env"), str):
+        raise CheckpointError(f"the checkpoint {checkpoint} is damaged: it holds no configuration")
+    TrialConfig.parse(config, f"the checkpoint {checkpoint}")
+    before = {key: config[key] for key in TRIAL_SETTINGS if key in config}
     if env_steps <= done:
         raise UserError(f"{checkpoint} has {done} env steps already; ask for more than that: --env-steps {2 * done}")
     if seeds is not None and seeds != config["seeds"]:
@@ -70,7 +70,7 @@ def resumed_job(
         env=env or config["env"],
         seeds=list(config["seeds"]),
         budget_env_steps=env_steps,
-        hyperparameters=merged(before_hyperparameters, hyperparameters),
+        hyperparameters=merged(config.get("hyperparameters", {}), hyperparameters),
         resume=checkpoint,
         done_env_steps=done,
         settings=merged(before, settings),

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from tuneexp.cli.options import one_of
-from tuneexp.errors import UserError
+from tuneexp.errors import UserError, shortened
 
 MAX_SEED = 2**32 - 1
-# YAML 1.1 reads `1e-3` as a string; here it is the number that everybody means.
-_NUMBER = re.compile(r"[-+]?(\d[\d_]*)?\.?\d[\d_]*([eE][-+]?\d+)?")
+# More than any budget, and still a number that a tensor can hold.
+MOST = 10**15
+MOST_NESTED_NAMES = 20
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -21,9 +22,9 @@ def parse_seeds(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > 1 and parts[-1] == "":
         parts.pop()
-    if not all(re.fullmatch(r"-?\d+", part) for part in parts):
+    if not all(re.fullmatch(r"-?[0-9]{1,20}", part) for part in parts):
         raise UserError(
-            f"--seeds {text!r} is no number of seeds and no list of seeds; write --seeds 4 or --seeds 3,5,8"
+            f"--seeds {shortened(text)} is no number of seeds and no list of seeds; write --seeds 4 or --seeds 3,5,8"
         )
     numbers = [int(part) for part in parts]
     if "," not in text:
@@ -50,34 +51,18 @@ def _distinct_seeds(seeds: list[int]) -> list[int]:
 
 def parse_value(text: str) -> Any:
     """A YAML scalar or flow list (`0.001`, `1e-3`, `true`, `relu`, `[64, 64]`, `null`); UserError if it is neither."""
-    if _NUMBER.fullmatch(text.strip()):
-        return _number(text.strip())
     import yaml
 
+    from tuneexp.sweep.space.yaml import parse_yaml
+
     try:
-        return _numbers_inside(yaml.safe_load(text))
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         problem = " ".join(str(getattr(error, "problem", error)).split())
         raise UserError(
-            f"--set: {text!r} is no YAML value: {problem}; write a number, true/false, a word or a list [64, 64]"
+            f"--set: {shortened(text)} is no YAML value: {problem}\n"
+            "write a number, true/false, a word or a list [64, 64]"
         ) from None
-
-
-def _number(text: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
-
-
-def _numbers_inside(value: Any) -> Any:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return _number(value)
-    if isinstance(value, list):
-        return [_numbers_inside(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): _numbers_inside(item) for key, item in value.items()}
-    return value
 
 
 def parse_settings(settings: Iterable[str], option: str = "--set") -> dict[str, Any]:
@@ -89,9 +74,9 @@ def parse_settings(settings: Iterable[str], option: str = "--set") -> dict[str, 
     for setting in settings:
         key, equals, text = setting.partition("=")
         path = re.split(r"[/.]", key.strip())
-        if not equals or not all(path):
+        if not equals or not all(path) or len(path) > MOST_NESTED_NAMES:
             raise UserError(
-                f"{option} {setting!r}: write {option} name=value, for example {option} learning_rate=0.001"
+                f"{option} {shortened(setting)}: write {option} name=value, for example {option} learning_rate=0.001"
             )
         _put(tree, path, parse_value(text), option)
     return tree
@@ -177,6 +162,8 @@ def environment_settings(backend: str | None, wrappers: Iterable[str] | None) ->
 def positive(option: str, value: int) -> int:
     if value <= 0:
         raise UserError(f"{option} is at least 1, got {value}")
+    if value > MOST:
+        raise UserError(f"{option} is at most {MOST}, got {value:.3e}")
     return value
 
 

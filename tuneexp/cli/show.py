@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 from tuneexp.cli.options import DEFAULT_STORAGE, JsonOption, StorageOption, VerboseOption, examples
 from tuneexp.cli.parsing import positive
 from tuneexp.cli.terminal import Terminal, terminal
-from tuneexp.errors import UserError
+from tuneexp.errors import UserError, shortened
 
 if TYPE_CHECKING:
     from tuneexp.sweep import SweepConfig, SweepResult
@@ -32,10 +33,14 @@ def list_(storage: StorageOption = DEFAULT_STORAGE, json: JsonOption = False, ve
     with terminal(json, verbose) as screen:
         from tuneexp.report.leaderboard import sweep_table
         from tuneexp.sweep import list_sweeps
+        from tuneexp.sweep.folder import storage_folder
 
-        sweeps = list_sweeps(storage)
+        folder = storage_folder(storage)
+        if storage != DEFAULT_STORAGE and not os.path.isdir(folder):  # a name that is too long is none, too
+            raise UserError(f"there is no folder {shortened(str(folder))}; name one that holds sweeps with --storage")
+        sweeps = list_sweeps(folder)
         if screen.json:
-            screen.result({"storage": str(Path(storage).expanduser().resolve()), "sweeps": sweeps})
+            screen.result({"storage": str(folder.resolve()), "sweeps": sweeps})
         elif sweeps:
             screen.show(sweep_table(sweeps))
         else:
@@ -74,17 +79,15 @@ def show(
 
 def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -> None:
     """The leaderboard and the best trial on standard output."""
-    from rich.text import Text
-
     from tuneexp.report.leaderboard import hidden_parameters, leaderboard_rows, render_leaderboard
-    from tuneexp.report.text import short_path
+    from tuneexp.report.text import cell, short_path
     from tuneexp.sweep import load_config
 
     if not result.trials:
         screen.note(f"sweep {result.name} has no trials yet")
         return
     rows = leaderboard_rows(result.trials, varied_names(load_config(result.name, result.storage)))
-    title = Text(f"{result.name} ({result.state}): {len(rows)} trial{'s' if len(rows) > 1 else ''}")
+    title = cell(f"{result.name} ({result.state}): {len(rows)} trial{'s' if len(rows) > 1 else ''}")
     screen.show(render_leaderboard(rows, title=title, limit=top, width=screen.width))
     if hidden := hidden_parameters(rows[:top], screen.width):
         screen.note(f"(no room for {', '.join(hidden)}: a wider window or --json shows them)")
@@ -103,7 +106,10 @@ def varied_names(config: SweepConfig) -> list[str] | None:
 
     if "function" in config.space:  # of a file that is not imported to be looked at
         return None
-    return SearchSpace.of(config.space).names or None
+    try:
+        return SearchSpace.of(config.space).names or None
+    except UserError:  # damaged: the rest of what is stored can still be shown
+        return None
 
 
 def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from rich.console import Console, RenderableType
 from tuneexp.cli.parsing import finite
 from tuneexp.errors import TuneexpError
 from tuneexp.masking import masked
+from tuneexp.report.text import print_text, visible
 
 LOG_WIDTH = 160  # of tables in a file or a pipe, where a terminal's width means nothing
 _NOISY_LOGGERS = ("ray", "mlflow", "alembic", "sqlalchemy", "optuna", "gymnasium", "torch", "matplotlib", "urllib3")
@@ -51,13 +52,9 @@ class Terminal:
     json: bool
     verbose: bool
 
-    def say(self, message: RenderableType, **options: Any) -> None:
-        """A line or a table about the work: standard error."""
-        self.err.print(message, **{"soft_wrap": isinstance(message, str), "highlight": False, **options})
-
     def note(self, message: str) -> None:
-        """Plain text, in which [brackets] are just brackets."""
-        self.say(message, markup=False)
+        """A line about the work: standard error."""
+        print_text(self.err, message)
 
     def result(self, value: Any) -> None:
         """The one JSON object of `--json`: valid JSON, so NaN is written as null."""
@@ -70,7 +67,7 @@ class Terminal:
 
     def show_text(self, text: str) -> None:
         """Text that is the result itself, whole lines: a path that is cut or wrapped can't be copied."""
-        self.out.write(f"{text}\n")
+        self.out.write(f"{visible(text)}\n")
         self.out.flush()
 
     @property
@@ -185,4 +182,4 @@ class _ConsoleHandler(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.console.print(masked(record.getMessage()), markup=False, highlight=False, soft_wrap=True)
+        print_text(self.console, masked(record.getMessage()))

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from rich.table import Table
 
 from tuneexp.config import is_numeric
-from tuneexp.report.text import number
+from tuneexp.report.text import cell, number
 
 _BOUNDS = (("ge", "lower", ">="), ("gt", "lower", ">"), ("le", "upper", "<="), ("lt", "upper", "<"))
 
@@ -117,5 +117,5 @@ def hyperparameter_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("meaning", overflow="fold", ratio=1)
     for row in rows:
         default = "null" if row["default"] is None else number(row["default"])
-        table.add_row(row["name"], default, row["range"], row["meaning"])
+        table.add_row(*map(cell, (row["name"], default, row["range"], row["meaning"])))
     return table

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from tuneexp.report.text import count, flat, number, score
+from tuneexp.report.text import cell, count, flat, number, score
 
 # A pruned trial's objective was reached on a smaller budget: it stands below every trial that ran its full one.
 _ORDER = {"completed": 0, "running": 1, "pruned": 2, "waiting": 4}
@@ -73,11 +73,12 @@ def render_leaderboard(
     shown = list(rows if limit is None else rows[:limit])
     names = _columns_with_room(shown, width)
     for name in names:
-        table.add_column(_heading(name, names), justify="right", no_wrap=True)
+        table.add_column(cell(_heading(name, names)), justify="right", no_wrap=True)
     for row in shown:
-        cells = [str(row["trial"]), score(row["objective"]), count(row["env_steps"])]
+        facts = [row["trial"], score(row["objective"]), count(row["env_steps"])]
+        outcome = cell(row["outcome"], _STYLES.get(row["outcome"], "red"))
         values = [number(row["parameters"].get(name)) for name in names]
-        table.add_row(*cells, Text(row["outcome"], style=_STYLES.get(row["outcome"], "red")), *values)
+        table.add_row(*map(cell, facts), outcome, *map(cell, values))
     return table
 
 
@@ -113,18 +114,17 @@ def _columns_with_room(rows: Sequence[Mapping[str, Any]], width: int | None) -> 
 def sweep_table(sweeps: Iterable[Mapping[str, Any]]) -> Table:
     """What `tuneexp list` prints: one line a sweep."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
-    for heading, side in (
-        ("name", "left"),
-        ("state", "left"),
-        ("algorithm", "left"),
-        ("env", "left"),
-        ("trials", "right"),
-        ("best", "right"),
-    ):
-        table.add_column(heading, justify=side, no_wrap=heading != "name", overflow="fold")  # type: ignore[arg-type]
-    for sweep in sweeps:
+    rows = list(sweeps)
+    for heading in ("name", "state", "algorithm", "env"):
+        table.add_column(heading, no_wrap=heading != "name", overflow="fold")
+    for heading in ("trials", "best"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if any(sweep.get("reason") for sweep in rows):
+        table.add_column("reason", overflow="fold")
+    for sweep in rows:
         finished, asked = sweep.get("finished"), sweep.get("trials")
         trials = "-" if finished is None else f"{finished}/{asked}"
-        cells = [sweep.get(key) or "-" for key in ("name", "state", "algorithm", "env")]
-        table.add_row(*map(str, cells), trials, score(sweep.get("best")))
+        facts = [sweep.get(key) or "-" for key in ("name", "state", "algorithm", "env")]
+        facts += [trials, score(sweep.get("best")), sweep.get("reason") or ""]
+        table.add_row(*map(cell, facts[: len(table.columns)]))
     return table

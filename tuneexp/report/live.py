@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard
-from tuneexp.report.text import count, duration, flat, number, score
+from tuneexp.report.text import cell, count, duration, flat, number, print_text, score
 
 ENDED_STATES = frozenset({"completed", "pruned", "diverged", "error", "out_of_memory", "timeout"})
 _LINES_BESIDE_ROWS = 7  # title, heading, progress, what is hidden, and room for the prompt
@@ -115,7 +115,7 @@ class LogView:
             self._line(trial_line(trial, self.progress))
 
     def _line(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_text(self.console, text)
 
 
 def trial_line(trial: Mapping[str, Any], progress: SweepProgress) -> str:
@@ -167,13 +167,18 @@ class LiveView:
         trials = list(self.progress.by_number.values())
         rows = leaderboard_rows(trials, self.progress.varied)
         room = max(3, self.console.height - _LINES_BESIDE_ROWS)
-        parts: list[RenderableType] = [Text(self.title, style="bold", no_wrap=True, overflow="ellipsis")]
+        parts: list[RenderableType] = [self._title()]
         if rows:
             shown = _rows_that_fit(rows, room)
             parts.append(render_leaderboard(shown, width=self.console.width))
             if len(rows) > len(shown):
                 parts.append(Text(f"and {len(rows) - len(shown)} more", style="dim"))
         return Group(*parts, _progress_bar(self.progress))
+
+    def _title(self) -> Text:
+        title = cell(self.title, "bold")
+        title.no_wrap, title.overflow = True, "ellipsis"
+        return title
 
 
 def _rows_that_fit(rows: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:

@@ -1,12 +1,17 @@
-"""Numbers as people read them."""
+"""Numbers and texts as people read them."""
 
 from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 
 def number(value: Any, digits: int = 4) -> str:
@@ -14,10 +19,37 @@ def number(value: Any, digits: int = 4) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
+        return in_one_line(value)
     if isinstance(value, int) or (value.is_integer() and abs(value) < 10**9):
         return str(int(value))
     return f"{value:.{digits}g}"
+
+
+# C0 and C1 controls but for the newline, marks that reorder text, and halves of surrogate pairs.
+_INVISIBLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: Any) -> str:
+    """`text` with its control characters spelled out, so that a terminal shows them and does not obey them."""
+    return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def in_one_line(text: Any) -> str:
+    return visible(text).replace("\n", "\\n")
+
+
+def cell(text: Any, style: str = "") -> Text:
+    """A part of a table: rich would read [brackets] and :words: in a plain string as markup."""
+    from rich.text import Text
+
+    return Text(in_one_line(text), style=style)
+
+
+def print_text(console: Console, text: str) -> None:
+    """Print plain text on `console`, unwrapped, so that it can be copied."""
+    from rich.text import Text
+
+    console.print(Text(visible(text)), highlight=False, soft_wrap=True)
 
 
 def score(value: Any) -> str:
@@ -54,7 +86,10 @@ def seeds(values: Any) -> str:
 
 def short_path(path: str) -> str:
     """Relative to the working folder where it lies inside, for lines that people copy."""
-    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
+    try:
+        return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
+    except FileNotFoundError:  # the working folder was deleted
+        return path
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

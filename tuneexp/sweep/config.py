@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic import Field, model_validator
 
 from tuneexp.config import Config
 from tuneexp.errors import UserError, nearest
+from tuneexp.stored import DamagedFile, read_json
 from tuneexp.sweep.folder import SweepFolder, sweep_folder, sync, write_json
 from tuneexp.trial_config import (
     DEVICE_HELP,
@@ -78,20 +78,19 @@ def save_config(folder: SweepFolder, config: SweepConfig) -> None:
 
 
 def read_config(folder: SweepFolder) -> SweepConfig:
-    """Raises UserError for a sweep that does not exist, or was written by a newer version."""
+    """Raises UserError for a sweep that does not exist, is damaged, or was written by a newer version."""
     try:
-        values = json.loads(folder.config_file.read_text())
+        values = read_json(folder.config_file)
     except (FileNotFoundError, NotADirectoryError):
         match = nearest(folder.name, [path.parent.name for path in folder.storage.glob("*/sweep.json")])
         advice = f"did you mean {match!r}?" if match else f"see: tuneexp list --storage {folder.storage}"
         raise UserError(f"there is no sweep {folder.name!r} in {folder.storage}; {advice}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{folder.config_file} can't be read ({error}); start the sweep again under another --name"
-        ) from None
-    if not isinstance(values, dict) or values.get("format_version", 0) > FORMAT_VERSION:
+    version = values.get("format_version", FORMAT_VERSION) if isinstance(values, dict) else None
+    if type(version) is not int:
+        raise DamagedFile(folder.config_file, f"format_version is {version!r}")
+    if version > FORMAT_VERSION:
         raise UserError(f"{folder.config_file} was written by a newer tuneexp; upgrade tuneexp to open it")
-    return SweepConfig.parse(values, f"sweep {folder.name!r}")
+    return SweepConfig.parse(values, str(folder.config_file))
 
 
 def trial_config(config: SweepConfig) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from tuneexp.errors import UserError
 from tuneexp.locks import LockHeld, locked
+from tuneexp.remote_folders import is_uri
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Taken by what lies beside the sweeps in a storage folder: MLflow's database with its side files (-wal, -journal) and
@@ -90,7 +91,25 @@ def sweep_folder(name: str, storage: str | Path) -> SweepFolder:
         raise UserError(
             f"sweep name {name!r} can't be a folder here; write letters, digits, '.', '_' and '-', such as 'first'"
         )
-    return SweepFolder(Path(storage).expanduser().absolute() / name)
+    return SweepFolder(storage_folder(storage) / name)
+
+
+def storage_folder(storage: str | Path, option: str = "--storage") -> Path:
+    """`storage`, absolute. UserError where it can't be a folder of this machine."""
+    text = str(storage)
+    if is_uri(text):
+        raise UserError(
+            f"{option} {text!r}: sweeps are kept in a folder of this machine\n"
+            "only their checkpoints may go elsewhere: --checkpoints s3://bucket/folder"
+        )
+    if "\0" in text:
+        raise UserError(f"{option} {text!r} can't be a folder: it holds a null character")
+    try:
+        return Path(text).expanduser().absolute()
+    except FileNotFoundError:
+        raise UserError(f"the working folder was deleted; write {option} with an absolute path") from None
+    except RuntimeError:  # no home folder is known for "~"
+        raise UserError(f"{option} {text!r}: there is no such home folder; write an absolute path") from None
 
 
 def new_sweep_folder(name: str, storage: str | Path) -> SweepFolder:
@@ -130,7 +149,7 @@ def _free_name(folder: SweepFolder) -> str:
 
 def writable_storage(storage: str | Path, option: str = "--storage") -> Path:
     """`storage`, absolute, made where missing. UserError where nothing can be written there; it names `option`."""
-    path = Path(storage).expanduser().absolute()
+    path = storage_folder(storage, option)
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".write-test-{os.getpid()}"

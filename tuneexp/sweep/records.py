@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ray.tune.experiment import Trial
+from pydantic import ConfigDict
 
 from tuneexp.tracking.outcome import outcome_of, reason_of
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Trial
 
 
 @dataclass(frozen=True)
 class TrialRecord:
     """One trial. `outcome` is None while it is unfinished."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
 
     trial_id: str
     trial_number: int
@@ -38,7 +43,7 @@ def record_of(trial: Trial) -> TrialRecord:
     return TrialRecord(
         trial_id=trial.trial_id,
         trial_number=trial.config["trial_number"],
-        status="ended" if ended else ("running" if trial.status == Trial.RUNNING else "waiting"),
+        status="ended" if ended else ("running" if trial.status == "RUNNING" else "waiting"),
         outcome=outcome,
         reason=reason,
         objective=_finite(result.get("objective")),

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.locks import is_held
+from tuneexp.stored import DamagedFile
 from tuneexp.sweep import snapshot
 from tuneexp.sweep.config import SweepConfig, read_config
-from tuneexp.sweep.folder import SweepFolder, sweep_folder
+from tuneexp.sweep.folder import SweepFolder, storage_folder, sweep_folder
 from tuneexp.sweep.place import Place, place_of
 from tuneexp.tracking.drain import mlflow_ids
 from tuneexp.tracking.outcome import FAILURES
@@ -86,14 +87,16 @@ def state_of(config: SweepConfig, folder: SweepFolder) -> str:
 
 
 def list_sweeps(storage: str | Path = "runs") -> list[dict[str, Any]]:
-    """One row a sweep, oldest first: name, state, algorithm, env, trials, finished, best (objective), created_at_s."""
-    root = Path(storage).expanduser().absolute()
+    """One row a sweep, oldest first: name, state, algorithm, env, trials, finished, best (objective), created_at_s.
+
+    A sweep that can't be read has the state "unreadable" and the reason."""
     rows = []
-    for path in sorted(root.glob("*/sweep.json")):
+    for path in sorted(storage_folder(storage).glob("*/sweep.json")):
         try:
             rows.append(_list_row(SweepFolder(path.parent)))
-        except (UserError, TuneexpError):
-            rows.append({"name": path.parent.name, "state": "unreadable", "created_at_s": 0.0})
+        except TuneexpError as error:
+            why = " ".join(str(error).split())
+            rows.append({"name": path.parent.name, "state": "unreadable", "reason": why, "created_at_s": 0.0})
     return sorted(rows, key=lambda row: row["created_at_s"])
 
 
@@ -103,6 +106,7 @@ def _list_row(folder: SweepFolder) -> dict[str, Any]:
     return {
         "name": folder.name,
         "state": result.state,
+        "reason": None,
         "algorithm": config.algorithm,
         "env": config.env,
         "trials": config.trials,
@@ -125,7 +129,10 @@ def study_of(folder: SweepFolder, trust: bool = False) -> optuna.Study:
     state = snapshot.read_searcher_state(folder, trust)
     if state is None:
         raise UserError(f"sweep {folder.name!r} has no trials yet; it starts them with: tuneexp resume {folder.name}")
-    study: optuna.Study = pickle.loads(state)["study"]
+    try:
+        study: optuna.Study = pickle.loads(state)["study"]
+    except Exception as error:  # a damaged pickle raises whatever it trips over
+        raise DamagedFile(folder.snapshot_file, f"state of the searcher: {type(error).__name__}: {error}") from None
     return study
 
 

@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 
 from tuneexp.errors import UserError
 from tuneexp.outages import Outage
+from tuneexp.stored import parse_json
 from tuneexp.sweep.folder import sync
 from tuneexp.sweep.space import InfeasiblePoint, SearchSpace
 
@@ -183,10 +184,10 @@ def read_suggestions(log: Path) -> dict[int, dict[str, Any]]:
     points: dict[int, dict[str, Any]] = {}
     if not log.exists():
         return points
-    for line in log.read_text().splitlines():
+    for line in log.read_bytes().splitlines():
         try:
-            entry = json.loads(line)
-            points[int(entry["number"])] = entry["params"]
+            entry = parse_json(line)
+            points[int(entry["number"])] = dict(entry["params"])
         except (ValueError, KeyError, TypeError):
             continue
     return points

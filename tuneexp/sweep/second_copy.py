@@ -16,9 +16,10 @@ import time
 from functools import partial
 from pathlib import Path
 
+from tuneexp.stored import DamagedFile
 from tuneexp.sweep.folder import SweepFolder, sync, write_atomically
 from tuneexp.sweep.place import Place
-from tuneexp.sweep.snapshot import DamagedSnapshot, Snapshot, pack, unpack
+from tuneexp.sweep.snapshot import Snapshot, pack, unpack
 from tuneexp.tracking.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def checkpoints_of_copy(folder: SweepFolder) -> frozenset[str]:
     """The checkpoints that the second copy names; none where there is no readable one."""
     try:
         return unpack(folder.second_snapshot_file).checkpoints
-    except (FileNotFoundError, DamagedSnapshot):
+    except (FileNotFoundError, DamagedFile):
         return frozenset()
 
 
@@ -117,5 +118,5 @@ def recover(folder: SweepFolder, place: Place) -> None:
 def _read(path: Path) -> Snapshot | None:
     try:
         return unpack(path)
-    except (FileNotFoundError, DamagedSnapshot):
+    except (FileNotFoundError, DamagedFile):
         return None

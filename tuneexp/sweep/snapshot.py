@@ -22,10 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuneexp.errors import TuneexpError, UserError
+from pydantic import TypeAdapter
+
+from tuneexp.errors import UserError
 from tuneexp.signatures import SIGNATURE_BYTES, is_signed, sign
+from tuneexp.stored import DamagedFile, checked, parse_json
 from tuneexp.sweep.folder import SweepFolder, remove, write_atomically
 from tuneexp.sweep.place import Place
+from tuneexp.sweep.records import TrialRecord
 from tuneexp.trust import everything_is_trusted
 
 logger = logging.getLogger(__name__)
@@ -34,15 +38,12 @@ logger = logging.getLogger(__name__)
 SEARCHER_STATE = "searcher-state-*.pkl"
 STATE_PATTERNS = ("experiment_state-*.json", "search_gen_state-*.json", SEARCHER_STATE, "callback-states-*.pkl")
 RECORDS = "trials.json"
+_RECORDS = TypeAdapter(list[TrialRecord])
 # The session of files that were put back. Tune restores from the last name in order, and digits come before letters.
 RESTORED = "restored"
 SIGNED = b"tuneexp-signature:"
 # Of the length of an archive's comment, the last field of the format before the comment itself.
 _LENGTH_BYTES = 2
-
-
-class DamagedSnapshot(TuneexpError):
-    """A file that is no whole snapshot."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def check_signatures(folder: SweepFolder, trust: bool = False) -> None:
         try:
             unpack(path)
             data = path.read_bytes()
-        except (FileNotFoundError, DamagedSnapshot):
+        except (FileNotFoundError, DamagedFile):
             continue
         if trust and not is_own(data):
             data = _with_comment(_parts(data)[0] + bytes(_LENGTH_BYTES))
@@ -117,9 +118,14 @@ def check_signatures(folder: SweepFolder, trust: bool = False) -> None:
 
 
 def unpack(path: Path, to_unpickle: bool = False) -> Snapshot:
-    """Read a snapshot file and test its checksums. Raises FileNotFoundError or DamagedSnapshot. to_unpickle: raises
+    """Read a snapshot file and test its checksums. Raises FileNotFoundError or DamagedFile. to_unpickle: raises
     UserError where this user didn't sign it."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedFile(path, error.strerror) from None
     found = _unpacked(path, data)
     if to_unpickle:
         require_own(path, data)
@@ -131,14 +137,16 @@ def _unpacked(path: Path, data: bytes) -> Snapshot:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         _require_known(members)
-        return Snapshot({pattern: _matching(members, pattern) for pattern in STATE_PATTERNS}, _records(members))
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError) as error:
-        raise DamagedSnapshot(f"{path} is damaged ({error}); nothing was changed") from None
+        return Snapshot({pattern: _matching(members, pattern) for pattern in STATE_PATTERNS}, _records(members, path))
+    except DamagedFile:
+        raise
+    except Exception as error:  # zipfile raises whatever it trips over: KeyError, zlib.error, RuntimeError, ...
+        raise DamagedFile(path, error) from None
 
 
-def _records(members: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = json.loads(members[RECORDS])
-    return records
+def _records(members: Mapping[str, bytes], path: Path) -> list[dict[str, Any]]:
+    records = checked(_RECORDS, parse_json(members[RECORDS]), f"{RECORDS} in {path}")
+    return [record.as_json() for record in records]
 
 
 def _require_known(names: Iterable[str]) -> None:
@@ -162,13 +170,13 @@ def _restored(pattern: str) -> str:
 
 def load(folder: SweepFolder, to_unpickle: bool = False) -> Snapshot | None:
     """The last snapshot, or its second copy where it is damaged; None before the first. to_unpickle: as of `unpack`."""
-    damaged: DamagedSnapshot | None = None
+    damaged: DamagedFile | None = None
     for path in (folder.snapshot_file, folder.second_snapshot_file):
         try:
             found = unpack(path, to_unpickle)
         except FileNotFoundError:
             continue
-        except DamagedSnapshot as error:
+        except DamagedFile as error:
             damaged = damaged or error
             continue
         if damaged is not None:

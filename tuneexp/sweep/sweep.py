@@ -82,7 +82,7 @@ class Sweep:
                 "name": name,
                 "algorithm": known_as,
                 "env": lasting_address(env, "environment"),
-                "env_kwargs": dict(env_kwargs or {}),
+                "env_kwargs": {} if env_kwargs is None else env_kwargs,
                 "env_backend": env_backend,
                 "wrappers": list(wrappers),
                 "space": parsed.to_mapping(),
@@ -91,8 +91,8 @@ class Sweep:
                 "seeds": seed_list(seeds),
                 "env_steps": env_steps,
                 "report_every_env_steps": report_every_env_steps,
-                "evaluation": dict(evaluation or {}),
-                "objective": dict(objective or {}),
+                "evaluation": {} if evaluation is None else evaluation,
+                "objective": {} if objective is None else objective,
                 "compile": compile,
                 "device": device,
                 "scheduler": scheduler,
@@ -130,11 +130,11 @@ class Sweep:
 
 def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
     patience_s()
-    writable_storage(folder.storage)
     require_key()
     check_store()
-    if config.checkpoints:
+    if config.checkpoints:  # first: where it is refused, no storage folder is made
         place_of(folder, config.checkpoints).check_writable()
+    writable_storage(folder.storage)
 
 
 def snapshot_period_s(config: SweepConfig) -> float:

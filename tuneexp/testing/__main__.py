@@ -75,13 +75,16 @@ def _show(screen: Terminal, algorithm: str, rows: list[dict[str, object]]) -> No
     else:
         from rich.table import Table
 
+        from tuneexp.report.text import cell
+
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
         table.add_column("fact", no_wrap=True)
         table.add_column("holds")
         table.add_column("s", justify="right")
         table.add_column("why not", overflow="fold")
         for row in rows:
-            table.add_row(str(row["fact"]), "yes" if row["holds"] else "NO", f"{row['seconds']:.1f}", str(row["why"]))
+            facts = (row["fact"], "yes" if row["holds"] else "NO", f"{row['seconds']:.1f}", row["why"])
+            table.add_row(*map(cell, facts))
         screen.show(table)
     if broken:
         raise TuneexpError(f"{algorithm} breaks {broken} of {len(rows)} facts")

@@ -14,13 +14,21 @@ import json
 import logging
 import os
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from tuneexp.stored import DamagedFile, checked, parse_json, read_json
+from tuneexp.tracking.shapes import problem_of
 
 log = logging.getLogger(__name__)
 
 FOLDER = "outbox"
 Record = dict[str, Any]
+Count = Annotated[int, Field(ge=0)]
+RunKey = Annotated[str, Field(pattern=r"^\d+\.\d+$")]  # trial.draw
 
 
 def outbox_folder(sweep_folder: Path | str) -> Path:
@@ -32,14 +40,17 @@ class Position:
     """What MLflow has. `offset`: bytes of `records.jsonl` that were applied to the store named `store`."""
 
     store: str = ""
-    offset: int = 0
-    refused: int = 0
+    offset: Count = 0
+    refused: Count = 0
     sweep_id: str = ""
     experiment_id: str = ""
     parent_run_id: str = ""
-    run_ids: dict[str, str] = field(default_factory=dict)
+    run_ids: dict[RunKey, str] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)  # keys of runs that a person deleted: they stay deleted
     last_error: str = ""
+
+
+_POSITION = TypeAdapter(Position)
 
 
 class Outbox:
@@ -84,6 +95,7 @@ class Outbox:
 
         A line without its newline is still being written, or was torn by a kill: it is left for later. A torn line in
         the middle (the next writer closes it with a newline) holds nothing that anybody was told about: it is skipped.
+        So is a record that was damaged later, with a warning.
         """
         records: list[Record] = []
         if not self.path.exists():
@@ -95,7 +107,9 @@ class Outbox:
                     break
                 offset += len(line)
                 record = _parse(line)
-                if record is not None:
+                if record is not None and (problem := problem_of(record)):
+                    _warn_once(self.path, f"a record before byte {offset} is left out ({problem})")
+                elif record is not None:
                     records.append(record)
         return records, offset
 
@@ -120,20 +134,29 @@ class Outbox:
         return {**self.__dict__, "_handle": None}
 
 
-def _parse(line: bytes) -> Record | None:
+def _parse(line: bytes) -> Any:
+    """The record of a line, None for a torn one."""
     try:
-        record = json.loads(line)
+        return parse_json(line)
     except ValueError:
         return None
-    return record if isinstance(record, dict) and "kind" in record else None
+
+
+@cache
+def _warn_once(path: Path, problem: str) -> None:
+    log.warning("%s is damaged: %s", path, problem)
 
 
 def load_position(sweep_folder: Path | str) -> Position:
-    """The stored position, or the start where none is stored (then everything is delivered again, to no effect)."""
+    """The stored position, or the start where none is stored or it is damaged: then everything is delivered again,
+    to no effect."""
+    path = _position_path(sweep_folder)
     try:
-        stored = json.loads(_position_path(sweep_folder).read_text())
-        return Position(**stored)
-    except (OSError, ValueError, TypeError):
+        return checked(_POSITION, read_json(path), path)
+    except FileNotFoundError:
+        return Position()
+    except DamagedFile as damage:
+        _warn_once(path, f"{damage.problem}; MLflow gets all reports again, which changes nothing there")
         return Position()
 
 

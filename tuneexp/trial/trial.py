@@ -260,7 +260,7 @@ class Trial:
             self.objective.load_state_dict(state["objective"])
             self.env_steps, self.iteration = int(state["env_steps"]), int(state["iteration"])
             self.train_s = float(state["train_s"])
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
             raise CheckpointError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from error
 
     def _check_compatible(self, state: Mapping[str, Any]) -> None:

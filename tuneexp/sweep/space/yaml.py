@@ -9,8 +9,10 @@ from typing import Any
 
 import yaml
 
-from tuneexp.errors import UserError
+from tuneexp.errors import UserError, shortened
+from tuneexp.stored import too_deep
 
+MOST_PARTS = 100_000
 _INT = r"[-+]?[0-9][0-9_]*"
 _FLOAT = r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 
@@ -26,17 +28,42 @@ def load_yaml_mapping(path: str | Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} can't be read: {error}") from None
     try:
-        loaded = yaml.load(text, _StrictLoader)
+        loaded = parse_yaml(text)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: {_one_line(error.problem)}") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise UserError(f"{path} is no YAML: {_one_line(str(error))}") from None
     if not isinstance(loaded, dict):
         raise UserError(
             f"{path} is no mapping; write one hyperparameter a line, as in  gamma: {{uniform: [0.9, 0.999]}}"
         )
     return loaded
+
+
+def parse_yaml(text: str) -> Any:
+    """The plain data of one YAML document. YAMLError for anything else, and for what is too large to work with."""
+    loader = _StrictLoader(text)
+    try:
+        node = loader.get_single_node()
+        value = None if node is None else loader.construct_object(node, deep=True)
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+    finally:
+        loader.dispose()
+    if too_deep(value):
+        raise yaml.YAMLError("it is nested too deeply")
+    if _written_out(value, {}) > MOST_PARTS:
+        raise yaml.YAMLError(f"its aliases stand for more than {MOST_PARTS} values")
+    return value
+
+
+def _written_out(value: Any, known: dict[int, int]) -> int:
+    """How many values there are with each alias written out."""
+    if id(value) not in known:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        known[id(value)] = 1 + sum(_written_out(one, known) for one in inner)
+    return known[id(value)]
 
 
 _CORE = [f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")]
@@ -63,7 +90,7 @@ class _StrictLoader(yaml.SafeLoader):
         try:
             return int(text) if node.tag.endswith(":int") else float(text)
         except ValueError:
-            raise _refusal(node, f"{node.value!r} is no number") from None
+            raise _refusal(node, f"{shortened(node.value)} is no number") from None
 
     def refuse_tag(self, node: yaml.Node) -> None:
         raise _refusal(node, f"the tag {node.tag!r} is not accepted; write plain values")

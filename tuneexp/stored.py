@@ -1,0 +1,74 @@
+"""Stored JSON, read with care: what is damaged is refused in one line that names the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from tuneexp.errors import UserError
+
+MOST_NESTED = 64
+Value = TypeVar("Value")
+
+
+class DamagedFile(UserError):
+    """A stored file that was cut short, changed, or written by something else. Nothing was changed by reading it."""
+
+    def __init__(self, file: str | Path, problem: object) -> None:
+        self.problem = " ".join(str(problem).split())[:200]
+        super().__init__(f"{file} is damaged ({self.problem}); nothing was changed")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text. ValueError for no JSON, and for what is nested too deeply to work with."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if too_deep(value):
+        raise ValueError("nested too deeply")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def too_deep(value: Any, most: int = MOST_NESTED) -> bool:
+    """Lists and mappings inside each other, more than `most` of them: code that walks them would run out of stack."""
+    level = [value]
+    for _ in range(most):
+        inside = (inner for outer in level if isinstance(outer, dict | list | tuple) for inner in _items(outer))
+        level = list({id(inner): inner for inner in inside}.values())  # each once: YAML can name one thing often
+        if not level:
+            return False
+    return True
+
+
+def _items(outer: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> Any:
+    return outer.values() if isinstance(outer, dict) else outer
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in `path`. FileNotFoundError where there is no file, DamagedFile for anything else."""
+    try:
+        return parse_json(path.read_bytes())
+    except NotADirectoryError as error:
+        raise FileNotFoundError(str(path)) from error
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise DamagedFile(path, error.strerror if isinstance(error, OSError) else error) from None
+
+
+def checked(shape: TypeAdapter[Value], value: Any, file: str | Path) -> Value:
+    """`value` in the shape that `file` has. DamagedFile names the first part that has another one."""
+    try:
+        return shape.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = "/".join(map(str, first["loc"]))
+        raise DamagedFile(file, f"{where}: {first['msg']}" if where else first["msg"]) from None

@@ -1,0 +1,83 @@
+"""The fields of each kind of record that readers of the outbox rely on."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+
+class _SweepStarted(TypedDict):
+    kind: Literal["sweep_started"]
+    sweep_id: str
+    params: dict[str, Any]
+
+
+class _Reconciled(TypedDict):
+    kind: Literal["reconciled"]
+    known: list[int]
+
+
+class _SweepEnded(TypedDict):
+    kind: Literal["sweep_ended"]
+    step: int
+
+
+class _OfTrial(TypedDict):
+    trial: int
+    draw: int
+
+
+class _TrialStarted(_OfTrial):
+    kind: Literal["trial_started"]
+    params: dict[str, Any]
+
+
+class _Reported(_OfTrial):
+    kind: Literal["reported"]
+    at_ms: int
+    step: int
+    metrics: dict[str, float]
+
+
+class _Checkpointed(_OfTrial):
+    kind: Literal["checkpointed"]
+    step: int
+    path: str
+
+
+class _TrialEnded(_OfTrial):
+    kind: Literal["trial_ended"]
+    outcome: str
+
+
+class _TrialDiscarded(_OfTrial):
+    kind: Literal["trial_discarded"]
+
+
+_SHAPES: dict[str, TypeAdapter[Any]] = {
+    "sweep_started": TypeAdapter(_SweepStarted),
+    "reconciled": TypeAdapter(_Reconciled),
+    "sweep_ended": TypeAdapter(_SweepEnded),
+    "trial_started": TypeAdapter(_TrialStarted),
+    "reported": TypeAdapter(_Reported),
+    "checkpointed": TypeAdapter(_Checkpointed),
+    "trial_ended": TypeAdapter(_TrialEnded),
+    "trial_discarded": TypeAdapter(_TrialDiscarded),
+}
+
+
+def problem_of(record: Any) -> str | None:
+    """What is wrong with a stored record, or None. Kinds of a newer version have no known fields."""
+    kind = record.get("kind") if isinstance(record, dict) else None
+    if not isinstance(kind, str):
+        return "no record"
+    if kind not in _SHAPES:
+        return None
+    try:
+        _SHAPES[kind].validate_python(record, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return f"{kind}: {'/'.join(map(str, first['loc']))}: {first['msg']}"
+    return None
