@@ -38,7 +38,7 @@ LAYERS: list[set[str]] = [
         "trial_config",
         "trust",
     },
-    {"errors"},
+    {"errors", "faults"},
 ]
 # `AlgorithmSpec.build` hands out a Trainable: the one import that points up, made at the point of use.
 UPWARD = {("algorithms.spec", "trainable")}

@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from tuneexp.faults import ends_process, one_line, plain
+
 
 class TuneexpError(Exception):
     """The work failed (exit code 1)."""
@@ -42,13 +44,15 @@ class EnvironmentFault(TuneexpError):
 
 
 def reason_of(error: BaseException) -> str:
-    """One line for an exception of the user's code. Raises KeyboardInterrupt again: it comes from the terminal."""
-    if isinstance(error, KeyboardInterrupt):
+    """One line for an exception of the user's code. Raises it again where it is an order to end."""
+    if ends_process(error):
         raise error
-    if isinstance(error, SystemExit):
-        return "SystemExit (it ended the program)"
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return one_line(error)
+
+
+def sentence_of(error: BaseException) -> str:
+    """One line for any exception. Our own errors are sentences already."""
+    return plain(str(error)) if isinstance(error, TuneexpError) else one_line(error)
 
 
 def shortened(value: object) -> str:

@@ -20,7 +20,10 @@ from tuneexp.addresses import changed_sources, lasting_address
 from tuneexp.algorithms.registry import address_of, load_spec
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
-from tuneexp.errors import UserError, unknown_name
+from tuneexp.errors import TuneexpError, UserError, sentence_of, unknown_name
+from tuneexp.execution.remote.deaths import tell_exits
+from tuneexp.execution.remote.worker_logs import in_worker, stacks_written
+from tuneexp.faults import ends_process, travels
 from tuneexp.trial import MultiAgentTrial, Trial, build_trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
@@ -50,6 +53,11 @@ class AlgorithmTrainable(Trainable):
         return PlacementGroupFactory(bundles) if len(bundles) > 1 else None
 
     def setup(self, config: dict[str, Any]) -> None:
+        tell_exits()
+        with faults_that_travel(), stacks_written():
+            self._build(config)
+
+    def _build(self, config: dict[str, Any]) -> None:
         torch.set_num_threads(1)
         trial_config = TrialConfig.parse(config, "the trial")
         spec = self.bound_spec or load_spec(trial_config.algorithm)
@@ -57,7 +65,8 @@ class AlgorithmTrainable(Trainable):
         self.trial = build_trial(spec, trial_config)
 
     def step(self) -> dict[str, Any]:
-        return self.trial.advance()
+        with faults_that_travel(), stacks_written():
+            return self.trial.advance()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         checkpoint.write(checkpoint_dir, self.trial.state_dict())
@@ -147,6 +156,21 @@ def _named(folder: str | Path) -> Iterator[None]:
         yield
     except UserError as error:
         raise checkpoint.CheckpointError(f"{folder}: {error}") from error
+
+
+@contextmanager
+def faults_that_travel() -> Iterator[None]:
+    """What a driver can't read, or would take for the end of the worker, becomes an error that says the same."""
+    try:
+        yield
+    except BaseException as error:
+        raised_by_user = in_worker() and isinstance(error, KeyboardInterrupt)  # Ctrl-C doesn't reach workers
+        if ends_process(error) and not raised_by_user:
+            raise
+        if isinstance(error, Exception) and travels(error):
+            raise
+        log.error("the driver is told a part of this", exc_info=error)
+        raise TuneexpError(sentence_of(error)) from None
 
 
 def report_changed_source(config: TrialConfig) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tuneexp.errors import UserError
-from tuneexp.sweep import Sweep
+from tuneexp.sweep import Sweep, fitting
 from tuneexp.sweep.cluster import cores
+from tuneexp.sweep.config import read_config, save_config
 from tuneexp.sweep.fitting import trials_of
 from tuneexp.sweep.resources import at_once, cpus_of, largest, refuse_unmeetable
 from tuneexp.trainable import AlgorithmTrainable
@@ -75,11 +76,23 @@ def test_a_sweep_of_trials_that_this_machine_can_never_run_is_refused(tmp_path: 
 
 
 def test_trials_at_once_are_by_default_what_fits_on_the_cores(tmp_path: Path) -> None:
-    assert asked(tmp_path, trials=100).config.concurrency == cores()
-    assert asked(tmp_path, trials=1).config.concurrency == 1
+    assert asked(tmp_path, trials=100).fitted.concurrency == cores()
+    assert asked(tmp_path, trials=1).fitted.concurrency == 1
     half = {"num_env_runners": 1, "num_cpus_per_env_runner": cores() / 2}
-    assert asked(tmp_path, trials=100, fixed=half).config.concurrency == 1
-    assert asked(tmp_path, trials=100, concurrency=7).config.concurrency == 7
+    assert asked(tmp_path, trials=100, fixed=half).fitted.concurrency == 1
+    assert asked(tmp_path, trials=100, concurrency=7).fitted.concurrency == 7
+
+
+def test_the_number_of_trials_at_once_is_stored_as_asked_and_meant_anew_at_each_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "cores", lambda: 2)
+    sweep = asked(tmp_path, trials=100)
+    save_config(sweep.folder, sweep.config)
+    monkeypatch.setattr(fitting, "cores", lambda: 16)
+    stored = read_config(sweep.folder)
+    assert fitting.fitted_here(stored, sweep.space).concurrency == 16
+    assert fitting.fitted_here(stored.model_copy(update={"concurrency": 3}), sweep.space).concurrency == 3
 
 
 def test_what_is_checked_is_what_tune_is_asked_for(tmp_path: Path) -> None:
@@ -187,4 +200,4 @@ def test_a_trial_with_gpu_learners_is_measured_against_this_machines_gpus(
     with pytest.raises(UserError, match="wants 1 GPU, this machine has 0"):
         asked(tmp_path, fixed=gpu)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    assert asked(tmp_path, trials=100, fixed=gpu).config.concurrency == 1
+    assert asked(tmp_path, trials=100, fixed=gpu).fitted.concurrency == 1

@@ -10,7 +10,17 @@ import pytest
 from mlflow import MlflowClient
 
 from tuneexp import PPO
-from tuneexp.sweep import Sweep, SweepEvent, SweepResult, list_sweeps, load_study, load_sweep, resume
+from tuneexp.sweep import (
+    Sweep,
+    SweepEvent,
+    SweepInterrupted,
+    SweepResult,
+    fitting,
+    list_sweeps,
+    load_study,
+    load_sweep,
+    resume,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster", "mlflow_tables")]
 
@@ -83,6 +93,29 @@ def test_one_trial_at_a_time_a_sweep_repeats_exactly(tmp_path: Path) -> None:
     second = small(tmp_path, name="b", trials=5, env_steps=300, concurrency=1).run()
     kept = ("config", "objective", "env_steps", "outcome")
     assert [[t[k] for k in kept] for t in first.trials] == [[t[k] for k in kept] for t in second.trials]
+
+
+def test_a_resume_runs_as_many_trials_at_once_as_fit_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running: set[int] = set()
+    most: list[int] = []
+
+    def watch(event: SweepEvent) -> None:
+        (running.discard if event.kind == "ended" else running.add)(event.trial_number)
+        most.append(len(running))
+        if event.kind == "ended" and not resuming:
+            raise KeyboardInterrupt
+
+    resuming = False
+    monkeypatch.setattr(fitting, "_all_at_once", lambda *asked: 1)
+    with pytest.raises(SweepInterrupted):
+        small(tmp_path, trials=4, concurrency=None).run(on_event=watch)
+    assert max(most) == 1
+
+    resuming = True
+    running.clear()
+    monkeypatch.setattr(fitting, "_all_at_once", lambda *asked: 2)
+    assert outcomes(resume("s", tmp_path / "runs", on_event=watch)) == {"completed": 4}
+    assert max(most) == 2
 
 
 def test_environments_that_break_fail_their_trials_and_the_sweep_goes_on(tmp_path: Path) -> None:

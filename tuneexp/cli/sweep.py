@@ -142,7 +142,7 @@ def sweep(
 
         new = Sweep(**asked, verbose=verbose)
         new.check_writable()
-        watch_on(screen, new.config, new.space.names or None, new.run)
+        watch_on(screen, new.fitted, new.space.names or None, new.run)
 
 
 def resume(
@@ -181,9 +181,7 @@ def watch_on(
     from tuneexp.report.text import seeds
 
     trials = f"{config.trials} trial{'s' if config.trials > 1 else ''}"
-    at_once = (
-        f"{config.concurrency} at a time" if config.concurrency else "as many at a time as the cluster has room for"
-    )
+    at_once = f"{config.concurrency} at a time" if config.concurrency else "as many at a time as fit"
     title = (
         f"sweep {config.name}: {config.algorithm} on {config.env}, {trials}, "
         f"seeds {seeds(config.seeds)}, {config.env_steps:,} env steps a seed, {at_once}"

@@ -15,6 +15,7 @@ from ray.tune.experiment import Trial
 
 from tuneexp.errors import LearnerLost, RunnerLost, StorageFault
 from tuneexp.sweep import events, snapshot
+from tuneexp.sweep.causes import causes_written
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig, trial_config
 from tuneexp.sweep.fitting import trials_of
@@ -28,6 +29,7 @@ from tuneexp.sweep.searchers import StudySearcher
 from tuneexp.sweep.second_copy import checkpoints_of_copy
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.transfers import SlowTransfers
+from tuneexp.sweep.watchdog import Watchdog
 
 RETRIES_OF_A_LOST_WORKER = 2
 
@@ -54,7 +56,7 @@ def run_trials(
     events.watch(folder.path, watcher)
     try:
         ray.ready()
-        with errors_that_end_a_trial(), callbacks_uncounted():
+        with errors_that_end_a_trial(), causes_written(), callbacks_uncounted():
             tuner = _new_tuner(config, folder, space, callbacks, resumed)
             if resumed:
                 tuner = tune.Tuner.restore(place.path, tuner_trainable(), resume_unfinished=True, resume_errored=failed)
@@ -113,6 +115,7 @@ def _new_tuner(
                 Keeper(folder, place, scheduler, resumed),
                 Patience(largest(trials_of(space))),
                 SlowTransfers(place.path),
+                Watchdog(),
             ],
             verbose=0,
         ),

@@ -20,6 +20,7 @@ from tuneexp.sweep.records import TrialRecord, record_of
 from tuneexp.sweep.schedulers import Scheduler
 from tuneexp.sweep.second_copy import SecondCopy
 from tuneexp.sweep.snapshot import Snapshot
+from tuneexp.tracking.outcome import last_failure
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,8 @@ class Keeper(Callback):
         self._changed.add(trial.trial_id)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        logger.warning("trial %s lost its worker and goes on from its last checkpoint", trial.config["trial_number"])
+        number, why = trial.config["trial_number"], last_failure(trial)
+        logger.warning("trial %s lost its worker and goes on from its last checkpoint: %s", number, why)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         if self._staging is None and trials:

@@ -108,7 +108,7 @@ class Sweep:
         self.space = checked_space(self.config, parsed)
         known = {"sources": sources_of(self.config.model_dump()), "suggested": self.space.suggested}
         self.config = self.config.model_copy(update=known)
-        self.config = fitted_here(self.config, self.space)
+        self.fitted = fitted_here(self.config, self.space)  # never stored: a resume may find more cores
 
     def check_writable(self) -> None:
         """UserError where what the sweep is to store can't be written."""
@@ -119,10 +119,10 @@ class Sweep:
         self.check_writable()
         with self.folder.lock():
             refuse_existing(self.folder)  # another process may have been faster
-            with ray_for(self.config, self.space, snapshot_period_s(self.config), self.verbose) as ray:
+            with ray_for(self.fitted, self.space, snapshot_period_s(self.config), self.verbose) as ray:
                 from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
 
-                fitted = fitted_to_cluster(self.config, self.folder, self.space, ray)
+                fitted = fitted_to_cluster(self.fitted, self.folder, self.space, ray)
                 remember(addresses_in(self.config.model_dump()))
                 save_config(self.folder, self.config)
                 return run_to_the_end(fitted, self.folder, self.space, self.callbacks, on_event, ray)

@@ -8,9 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tuneexp.faults import plain
+
 COMPLETED, PRUNED, DIVERGED = "completed", "pruned", "diverged"
 ERROR, OUT_OF_MEMORY, TIMEOUT = "error", "out_of_memory", "timeout"
 FAILURES = (ERROR, OUT_OF_MEMORY, TIMEOUT)
+# In a trial's error.txt, after what Tune writes: the cause in plain words (sweep/causes.py).
+REASON = "Reason: "
+_NO_MESSAGE = "the worker died without a message"
 OUTCOMES = (COMPLETED, PRUNED, DIVERGED, ERROR, OUT_OF_MEMORY, TIMEOUT)
 
 # MLflow has no PRUNED: a run that the scheduler stopped is KILLED, and its `outcome` tag says why.
@@ -49,7 +54,7 @@ def reason_of(trial: Any, result: Mapping[str, Any] | None) -> str | None:
     """Why, in one line, where the outcome alone doesn't say it."""
     error = _error_text(trial)
     if error is not None:
-        return _last_line(error)
+        return _reason_in(error)
     result = result or {}
     failed = result.get("failed_seeds") or []
     if failed:
@@ -67,7 +72,7 @@ def _diverged(trial: Any, result: Mapping[str, Any]) -> bool:
 
 
 def _outcome_of_error(text: str) -> str:
-    last = _last_line(text)
+    last = _reason_in(text)
     if _MEMORY.search(last) or "running low on memory" in text:
         return OUT_OF_MEMORY
     return TIMEOUT if re.match(r"([\w.]*\.)?(Get)?TimeoutError\b", last) else ERROR
@@ -75,10 +80,17 @@ def _outcome_of_error(text: str) -> str:
 
 def _error_text(trial: Any) -> str | None:
     """The latest failure of a trial whose status is ERROR: the file holds one block per failed attempt."""
-    if trial.status != "ERROR":
-        return None
-    text = _local_error(trial) or trial.get_error() or ""
-    return str(text).rsplit("\nFailure # ", 1)[-1] or "the worker died without a message"
+    return _latest_failure(trial) if trial.status == "ERROR" else None
+
+
+def _latest_failure(trial: Any) -> str:
+    text = str(_local_error(trial) or trial.get_error() or "")
+    return "".join(re.split(r"^Failure # .*\n", text, flags=re.M)[-1:]).strip() or _NO_MESSAGE
+
+
+def last_failure(trial: Any) -> str:
+    """Why the trial failed the last time, in one line, also where it was retried since."""
+    return _reason_in(_latest_failure(trial))
 
 
 def _local_error(trial: Any) -> str | None:
@@ -87,8 +99,20 @@ def _local_error(trial: Any) -> str | None:
     return Path(path).read_text() if isinstance(path, str) and Path(path).is_file() else None
 
 
-def _last_line(text: str) -> str:
-    """`ValueError: the message` out of a traceback; where there is none (the worker died), its first line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Failure # ")]
+def _reason_in(text: str) -> str:
+    """What was found out when the trial failed, else what the text says."""
+    told = re.findall(rf"^{REASON}(.+)$", text, re.M)
+    return told[-1] if told else last_raised(text)
+
+
+def last_raised(text: str) -> str:
+    """`ValueError: the message`, which may have several lines, out of a traceback; where there is none, the first line
+    that names an error, or the first."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    if frames:
+        after = [number for number in range(frames[-1] + 1, len(lines)) if not lines[number].startswith("    ")]
+        if after:
+            return plain(" ".join(lines[after[0] :]))
     raised = [line for line in lines if _EXCEPTION_LINE.match(line)]
-    return (raised[-1:] or lines[:1] or ["the worker died without a message"])[0][:500]
+    return plain((raised or lines or [_NO_MESSAGE])[0])

@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_map
 from tuneexp.errors import LearnerLost, UserError
 from tuneexp.execution.epochs import Epochs
 from tuneexp.execution.learner_group import Outcome, Task, perform
+from tuneexp.execution.remote.deaths import death_of, tell_exits
 from tuneexp.execution.remote.placement import in_bundle
 from tuneexp.execution.remote.sending import pickled, unpickled
 from tuneexp.execution.shares import CPUS_PER_LEARNER, Plan, Share
@@ -51,6 +52,7 @@ class LearnerActor:
     """A learner in a process of its own. It keeps its programs from one operation to the next, and nothing else."""
 
     def __init__(self, build: bytes, share: Share) -> None:
+        tell_exits()
         self._build, self._share = build, share
         self._learner: Learner | None = None
 
@@ -143,9 +145,7 @@ class RemoteLearners:
                 return self._run_once(tasks)
             except RayActorError as error:
                 if self.restarts == MOST_RESTARTS:
-                    raise LearnerLost(
-                        f"learners died more than {MOST_RESTARTS} times: {' '.join(str(error).split())[-200:]}"
-                    ) from error
+                    raise LearnerLost(f"learners died more than {MOST_RESTARTS} times: {death_of(error)}") from error
                 log.warning("a learner died; all are started anew and repeat what they were doing")
                 self.restarts += 1
                 self.close()

@@ -20,6 +20,7 @@ from tuneexp.errors import RunnerLost, UserError
 from tuneexp.execution.env_runner import EnvRunner, Sampled
 from tuneexp.execution.group import Fragment, Request
 from tuneexp.execution.policy import Policy
+from tuneexp.execution.remote.deaths import death_of, tell_exits
 from tuneexp.execution.remote.placement import in_bundle
 from tuneexp.execution.remote.sending import pickled, unpickled
 from tuneexp.execution.shards import Shard
@@ -47,6 +48,7 @@ class RunnerActor:
     """An `EnvRunner` in a process of its own, built when it is first asked for something."""
 
     def __init__(self, recipe: bytes, shard: Shard) -> None:
+        tell_exits()
         self._recipe, self._shard, self._version, self._made = recipe, shard, -1, 0
         self._built: EnvRunner | None = None
         self._life = time.time_ns()
@@ -247,7 +249,7 @@ class RemoteRunners:
             hung = f"{self._hung} times one said nothing for {self.limits.timeout_s:g} s (sample_timeout_s); "
             raise RunnerLost(
                 f"an env runner died more than {self.limits.max_restarts} times (max_env_runner_restarts): "
-                f"{hung if self._hung else ''}{' '.join(str(error).split())[-200:]}"
+                f"{hung if self._hung else ''}{death_of(error)}"
             ) from error
 
     def close(self) -> None:

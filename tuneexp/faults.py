@@ -1,0 +1,71 @@
+"""What went wrong in code that isn't ours, in one line of plain text."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import re
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+MOST_CHARACTERS = 500
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_OWN = str(Path(__file__).parent)
+_PYTHON = str(Path(os.__file__).parent)
+
+
+class Frame(NamedTuple):
+    """One call of a traceback."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name} line {self.line}"
+
+    def of_user(self) -> bool:
+        return not self.file.startswith((_OWN, _PYTHON, "<")) and "site-packages" not in self.file
+
+
+def ends_process(error: BaseException) -> bool:
+    """Whether `error` is an order to end, not a fault of the code it went through: Ctrl-C, or SIGTERM to a worker."""
+    return isinstance(error, KeyboardInterrupt | GeneratorExit) or hasattr(error, "ray_terminate_msg")
+
+
+def plain(text: str) -> str:
+    """One line without colours and other control characters, of bounded length."""
+    visible = "".join(each if each.isprintable() else " " for each in _COLOURS.sub("", text))
+    line = " ".join(visible.split())
+    return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 3]}..."
+
+
+def one_line(error: BaseException) -> str:
+    """`ValueError: the message`; what is no ordinary exception with its place: `SystemExit in my_env.py line 12`."""
+    text = plain(str(error))
+    name = type(error).__name__
+    frames = [Frame(frame.filename, frame.lineno or 0) for frame in reversed(traceback.extract_tb(error.__traceback__))]
+    if not isinstance(error, Exception) and frames:
+        name += f" in {of_user(frames)}"
+    return f"{name}: {text}" if text else name
+
+
+def of_user(frames: Iterable[Frame]) -> Frame:
+    """Of frames, innermost first, the first in a file of the user's own, else the innermost."""
+    known = list(frames)
+    return next((frame for frame in known if frame.of_user()), known[0])
+
+
+def travels(error: BaseException) -> bool:
+    """Whether another process can read `error` with its causes."""
+    each: BaseException | None = error
+    try:
+        while each is not None:
+            copy.copy(each)
+            pickle.loads(pickle.dumps(each))
+            each = each.__cause__
+    except Exception:
+        return False
+    return True
