@@ -7,13 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.faults.cluster import cluster_of
-from tests.faults.harness import END_TIMEOUT_S, ROOT, Sweep, assert_whole
-from tests.faults.process_tree import descendants
+from tests.faults.harness import END_TIMEOUT_S, ROOT, START_TIMEOUT_S, Sweep, assert_whole
+from tests.faults.process_tree import descendants, kill_tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
 
@@ -48,6 +51,41 @@ def test_a_lost_ray_ends_the_sweep_with_the_way_to_go_on(tmp_path: Path) -> None
         parents, children, _ = sweep.mlflow_runs()
         assert "RUNNING" not in {run.info.status for run in (*parents, *children)}
     assert_whole(sweep, sweep.finish())
+
+
+@pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
+def test_training_says_that_its_ray_is_lost(tmp_path: Path, victim: str) -> None:
+    """Ray then ends the process without a word."""
+    told = tmp_path / "told.log"
+    settings = ["--set", "num_env_runners=1", "--set", "n_envs=2", "--set", "n_steps=32", "--compile", "off"]
+    arguments = ["train", "ppo", "CartPole-v1", "--seeds", "1", "--env-steps", "100000000", *settings]
+    with (
+        told.open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "tuneexp", *arguments], stderr=log, stdout=log, cwd=tmp_path, start_new_session=True
+        ) as process,
+    ):
+        try:
+            wait_until(lambda: "ray::RunnerActo" in names_below(process.pid))
+            os.kill(the_process(process.pid, victim), signal.SIGKILL)
+            wait_until(lambda: f"({victim}) was ended by signal 9" in told.read_text())
+        finally:
+            kill_tree(process.pid)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def names_below(pid: int) -> list[str]:
+    found = []
+    for member in descendants(pid):
+        with suppress(OSError):
+            found.append(Path(f"/proc/{member}/comm").read_text().strip())
+    return found
 
 
 def the_process(driver: int, name: str) -> int:

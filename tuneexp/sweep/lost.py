@@ -6,29 +6,16 @@ import socket
 import time
 
 from tuneexp.errors import TuneexpError
+from tuneexp.execution.remote.loss import lost_process
 
 # Tune notices a loss in its next step, unless its thread waits for the head: Ray gives up no earlier than after 60 s,
 # and then ends the process without a message. The head of a cluster may come back, a process of the own Ray can't.
 OWN_LIMIT_S, HEAD_LIMIT_S = 15.0, 50.0
 CHECK_PERIOD_S, CONNECT_LIMIT_S = 2.0, 5.0
-_NEEDED = {"gcs_server": "its head (gcs_server)", "raylet": "its only node (raylet)"}
 
 
 class ClusterLost(TuneexpError):
     """No trial can run any more on the Ray that the sweep runs on."""
-
-
-def lost_process() -> str | None:
-    """The reason why the Ray that this process has started can run nothing any more. None: it can, or is another's."""
-    import ray
-
-    node = ray._private.worker._global_node
-    for name, process in node.dead_processes() if node is not None else ():
-        if name in _NEEDED:
-            code = process.returncode
-            ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            return f"Ray is lost: {_NEEDED[name]} {ended}"
-    return None
 
 
 class Loss:

@@ -11,7 +11,8 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from tuneexp.sweep.lost import ClusterLost, lost_process
+from tuneexp.execution.remote.loss import lost_process
+from tuneexp.sweep.lost import ClusterLost
 from tuneexp.sweep.resources import Resources, total_words
 
 logger = logging.getLogger(__name__)

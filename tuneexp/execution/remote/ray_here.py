@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import ray
 
 from tuneexp.errors import TuneexpError, UserError
+from tuneexp.execution.remote.loss import report_loss
 from tuneexp.execution.remote.private import private_surroundings
 from tuneexp.execution.remote.ray_patches import few_services, loopback_only
 from tuneexp.execution.remote.settings import WORKER_SETTINGS
@@ -59,6 +61,19 @@ def _start(n_cpus: float, n_gpus: float) -> None:
     cpus = max(os.cpu_count() or 1, -int(-n_cpus // 1))
     _OF_THIS_PROCESS.close()  # one that somebody has shut down
     _OF_THIS_PROCESS.enter_context(local_ray(cpus, n_gpus > 0, logging_level=logging.CRITICAL))
+    _OF_THIS_PROCESS.enter_context(_loss_reported())
+
+
+@contextmanager
+def _loss_reported() -> Iterator[None]:
+    ended = threading.Event()
+    thread = threading.Thread(target=report_loss, args=[ended], name="ray-loss", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager
@@ -88,6 +103,6 @@ def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: b
                 _temp_dir=str(temporary),
                 **settings,
             )
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # Ray raises bare ones, too
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise TuneexpError(f"Ray did not start on this machine: {reason[:300]}") from error
