@@ -47,7 +47,8 @@ def reason_of(error: BaseException) -> str:
     """One line for an exception of the user's code. Raises it again where it is an order to end."""
     if ends_process(error):
         raise error
-    return one_line(error)
+    ended = " (it ended the program)" if isinstance(error, SystemExit) else ""
+    return f"{one_line(error)}{ended}"
 
 
 def sentence_of(error: BaseException) -> str:
@@ -64,7 +65,7 @@ def shortened(value: object) -> str:
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name closest to `name`, or None where nothing is close. `lr` means `learning_rate`."""
     names = list(known)
-    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if not matches:
         matches = [other for other in names if "".join(word[0] for word in other.split("_") if word) == name]
     return matches[0] if matches else None

@@ -160,15 +160,19 @@ def _named(folder: str | Path) -> Iterator[None]:
 
 @contextmanager
 def faults_that_travel() -> Iterator[None]:
-    """What a driver can't read, or would take for the end of the worker, becomes an error that says the same."""
+    """In a worker: what a driver can't read, or would take for its end, becomes an error that says the same."""
     try:
         yield
     except BaseException as error:
-        raised_by_user = in_worker() and isinstance(error, KeyboardInterrupt)  # Ctrl-C doesn't reach workers
-        if ends_process(error) and not raised_by_user:
+        by_user = isinstance(error, KeyboardInterrupt)  # Ctrl-C doesn't reach workers
+        if (
+            not in_worker()
+            or (ends_process(error) and not by_user)
+            or (isinstance(error, Exception) and travels(error))
+        ):
             raise
-        if isinstance(error, Exception) and travels(error):
-            raise
+        if isinstance(error, TuneexpError):
+            raise type(error)(*error.args) from None
         log.error("the driver is told a part of this", exc_info=error)
         raise TuneexpError(sentence_of(error)) from None
 

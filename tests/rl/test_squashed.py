@@ -107,7 +107,7 @@ def test_a_scale_can_be_traced() -> None:
     ("space", "message"),
     [
         (gym.spaces.Box(-np.inf, np.inf, (2,)), "from -inf to inf"),
-        (gym.spaces.Box(0.0, np.inf, (2,)), "RescaleAction"),
+        (gym.spaces.Box(0.0, np.inf, (2,)), "finite bounds"),
         (gym.spaces.Box(1.0, 1.0, (2,)), "one value only"),
         (gym.spaces.Discrete(2), "no scale"),
     ],

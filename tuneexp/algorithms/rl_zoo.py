@@ -10,7 +10,7 @@ POLICIES = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy")
 
 INSTEAD = {
     "policy_kwargs": "policy_kwargs is Python code, which is never evaluated; write the networks as plain values "
-    "instead: model/hidden_sizes=[256,256] model/activation=relu model/ortho_init=false model/log_std_init=-2",
+    "instead: model/hidden_sizes=[256,256] model/activation=relu, and what else `tuneexp describe` lists of model/...",
     "n_timesteps": "n_timesteps is no hyperparameter here; write --env-steps (budget_env_steps in Python) instead",
     "env_wrapper": "env_wrapper belongs to the environment; write --wrapper NAME (wrappers=[...] in Python) instead; "
     "Atari has its standard preprocessing without one",
@@ -18,8 +18,8 @@ INSTEAD = {
     "frame_stack": "frame_stack belongs to the environment; Atari stacks 4 frames by itself, for another one write "
     "--wrapper 'FrameStackObservation={\"stack_size\": 4}'",
     "action_noise": "action_noise is Python code, which is never evaluated; write noise_std=0.1 with td3 or ddpg",
-    "replay_buffer_class": "replay_buffer_class can't be replaced by name; write prioritized=true for a prioritized "
-    "buffer, or leave it out",
+    "replay_buffer_class": "replay_buffer_class can't be replaced by name; leave it out, or write prioritized=true for "
+    "a prioritized buffer where an algorithm has one (dqn, sac, td3)",
     "replay_buffer_kwargs": "replay_buffer_kwargs is not needed: truncated episodes are always told from terminated "
     "ones; leave it out",
     "seed": "seed is no hyperparameter here; write --seeds (seeds=[0, 1, 2] in Python) instead",
@@ -38,7 +38,7 @@ def from_rl_zoo(values: dict[str, Any], fields: Collection[str]) -> dict[str, An
         if key in INSTEAD and key not in fields:
             raise ValueError(INSTEAD[key])
     own = dict(values)
-    _policy(own)
+    _policy(own, fields)
     _exploration(own, fields)
     _normalisation(own)
     if "train_freq" in fields:
@@ -48,8 +48,15 @@ def from_rl_zoo(values: dict[str, Any], fields: Collection[str]) -> dict[str, An
     return own
 
 
-def _policy(own: dict[str, Any]) -> None:
+def _policy(own: dict[str, Any], fields: Collection[str]) -> None:
     if (policy := own.pop("policy", POLICIES[0])) not in POLICIES:
+        if str(policy).endswith("LstmPolicy"):
+            instead = (
+                "write model/recurrent=lstm (and sequence_length, which n_steps is a multiple of)"
+                if "sequence_length" in fields
+                else "use ppo, a2c, appo or impala with model/recurrent=lstm"
+            )
+            raise ValueError(f"policy {policy!r} has another name here; {instead} instead of it")
         raise ValueError(f"policy {policy!r} is not known; leave it out and describe the networks by model/...")
 
 

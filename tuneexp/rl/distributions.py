@@ -207,8 +207,9 @@ class ActionScale:
         low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             raise UserError(
-                f"this algorithm needs bounded actions, these reach from {low.min():g} to {high.max():g}; write bounds "
-                "with gymnasium.wrappers.RescaleAction or ClipAction inside the environment, or use PPO or A2C"
+                f"this algorithm needs bounded actions, these reach from {low.min():g} to {high.max():g}\nuse "
+                "ppo or a2c, or a gymnasium.ActionWrapper of your own whose action_space is a Box with finite bounds "
+                "(--wrapper my_file.py:Class)"
             )
         if not (low < high).all():
             raise UserError(f"an action component of {space} has one value only; remove it from the action space")

@@ -74,6 +74,10 @@ def _leaves(space: gym.Space[Any], path: str) -> Iterator[tuple[str, LeafSpace]]
         yield path, space
     else:
         raise UserError(
-            f"observation {path!r} of {space} can't be packed; make it a Box, Discrete, MultiDiscrete, MultiBinary or "
-            "Dict (gymnasium.wrappers.TransformObservation), or leave it out (gymnasium.wrappers.FilterObservation)"
+            f"observation {path!r} of {space} can't be packed; Box, Discrete, MultiDiscrete, MultiBinary and Dict can\n"
+            + (
+                "write --wrapper FlattenObservation, which makes one Box of all observations"
+                if space.is_np_flattenable
+                else 'leave it out: --wrapper \'FilterObservation={"filter_keys": ["the", "other", "keys"]}\''
+            )
         )
