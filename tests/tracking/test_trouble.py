@@ -36,7 +36,7 @@ def why(folder: Path) -> str:
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database " * 1000)
-    assert why(tmp_path).startswith(f"sqlite:///{tmp_path}/mlflow.db is no intact SQLite database; ")
+    assert why(tmp_path).startswith(f"{tmp_path}/mlflow.db is no intact SQLite database; ")
 
 
 def test_a_database_of_another_mlflow_version_is_told_with_the_command_that_upgrades_it(
@@ -77,7 +77,7 @@ def test_a_database_of_another_user_is_told_with_what_to_set(
     finally:
         store.unlink()
     text = delivery.failed(error.value)
-    assert text.startswith(f"sqlite:///{store} can't be read and written by this user")
+    assert text.startswith(f"{store} can't be read and written by this user")
     assert "MLFLOW_TRACKING_URI" in text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import subprocess
 import threading
 import time
@@ -54,15 +55,18 @@ class DeliveringProcess(subprocess.Popen[str]):
 
     def _listen(self) -> None:
         assert self.stdout is not None
-        for line in self.stdout:
-            kind, _, text = line.strip().partition(" ")
-            if kind == "ready":
-                self.ready.set()
-            elif kind == "told":
-                logger.warning("MLflow: %s", text)
-            elif kind == "trouble" and not self.is_finishing:  # else the caller of `finish_delivery` gets the reason
-                logger.warning("MLflow: %s (the sweep goes on, and keeps its results for MLflow)", text)
+        with self.stdout:
+            for line in self.stdout:
+                self._heed(*line.strip().partition(" ")[::2])
         self.ready.set()  # it has ended
+
+    def _heed(self, kind: str, text: str) -> None:
+        if kind == "ready":
+            self.ready.set()
+        elif kind == "told":
+            logger.warning("MLflow: %s", text)
+        elif kind == "trouble" and not self.is_finishing:  # else the caller of `finish_delivery` gets the reason
+            logger.warning("MLflow: %s (the sweep goes on, and keeps its results for MLflow)", text)
 
     def finish(self, timeout_s: float) -> tuple[bool, float]:
         """Ask for all that is left, wait for it. Returns whether the end was reached or the time is up, and not that
@@ -105,7 +109,7 @@ class Undelivered:
             why = f" ({self.reason})" if self.reason else ""
             lines.append(
                 f"{self.records} reports have not reached MLflow yet{why}; they are kept in the sweep's outbox: "
-                f"deliver them with `tuneexp resume {self.sweep} --storage {self.storage}`"
+                f"deliver them with `tuneexp resume {self.sweep} --storage {shlex.quote(self.storage)}`"
             )
         if self.refused:
             lines.append(f"MLflow refused {self.refused} reports for good: see {self.sweep}/outbox/refused.jsonl")

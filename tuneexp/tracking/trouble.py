@@ -17,11 +17,11 @@ _ELSEWHERE = "choose another --storage, or set MLFLOW_TRACKING_URI to a store of
 # What MLflow, SQLAlchemy, its drivers and requests write; the first that fits counts.
 _REASONS = (
     (r"out-of-date database schema|can't locate revision",
-     "{store} has the tables of another MLflow version; copy the database, then: mlflow db upgrade '{store}'"),
+     "{place} has the tables of another MLflow version; copy the database, then: mlflow db upgrade '{store}'"),
     (r"file is not a database|image is malformed|file is encrypted",
-     "{store} is no intact SQLite database; move that file away, or set MLFLOW_TRACKING_URI to another one"),
+     "{place} is no intact SQLite database; move that file away, or set MLFLOW_TRACKING_URI to another one"),
     (r"unable to open database file|readonly database|permission denied|errno 13\b",
-     f"{{store}} can't be read and written by this user; {_ELSEWHERE}"),
+     f"{{place}} can't be read and written by this user; {_ELSEWHERE}"),
     (r"\b40[13]\b|password authentication failed|access denied for user|login failed for user",
      "{store} refuses the credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
      "MLFLOW_TRACKING_TOKEN, or write them into MLFLOW_TRACKING_URI"),
@@ -41,16 +41,22 @@ def reason(error: BaseException, store: str) -> str:
     for pattern, words in _REASONS:
         found = re.search(pattern, text, re.I)
         if found:
-            return words.format(store=masked(store), **found.groupdict())
+            file = _sqlite_file(store)
+            return words.format(store=masked(store), place=file or masked(store), **found.groupdict())
     return masked(text, *secrets)[:_LONGEST] or type(error).__name__
 
 
 def check_sqlite(uri: str) -> None:
     """Raise what SQLite says of a file that it can't read and write. MLflow would try again for 100 s."""
-    file = re.fullmatch(r"sqlite(?:\+pysqlite)?:///([^?:]+)", uri)
-    if file is None or not os.path.exists(unquote(file[1])):
+    file = _sqlite_file(uri)
+    if file is None or not os.path.exists(file):
         return
-    with closing(sqlite3.connect(unquote(file[1]), timeout=BUSY_TIMEOUT_S, isolation_level=None)) as store:
+    with closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as store:
         store.execute("BEGIN IMMEDIATE")  # which alone does not complain of a file that can only be read
         store.execute("CREATE TABLE tuneexp_write_test (x)")
         store.execute("ROLLBACK")
+
+
+def _sqlite_file(uri: str) -> str | None:
+    file = re.fullmatch(r"sqlite(?:\+pysqlite)?:///([^?:]+)", uri)
+    return unquote(file[1]) if file else None
