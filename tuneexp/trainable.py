@@ -24,6 +24,7 @@ from tuneexp.errors import TuneexpError, UserError, sentence_of, unknown_name
 from tuneexp.execution.remote.deaths import tell_exits
 from tuneexp.execution.remote.worker_logs import in_worker, stacks_written
 from tuneexp.faults import ends_process, travels
+from tuneexp.remote_folders import is_uri
 from tuneexp.trial import MultiAgentTrial, Trial, build_trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
@@ -95,7 +96,8 @@ class AlgorithmTrainable(Trainable):
         """From what `save` gave, or a path. Raises `CheckpointError` for what is none. Runs no code of the file."""
         if isinstance(checkpoint_path, str | Path):
             checkpoint.read_header(checkpoint_path)  # Tune's own message for a missing folder names no remedy
-            checkpoint_path = Checkpoint(str(checkpoint_path))
+            path = checkpoint_path if is_uri(checkpoint_path) else Path(checkpoint_path).absolute()
+            checkpoint_path = Checkpoint(str(path))  # which takes a relative path for a URI without a scheme
         if self._storage is None:
             self._restore_once(checkpoint_path)
             return
