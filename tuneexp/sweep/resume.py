@@ -61,7 +61,7 @@ def resume(
         if all_trials_ended(config, folder) and not failed:
             return _finished(config, folder)
         config = report_changed_sources(config)
-        space = checked_space(config, _stored_space(config, folder))
+        space = _checked_space(config, folder)
         refuse_changed_space(config, space)
         config = fitted_here(config, space)
         with ray_for(config, space, snapshot_period_s(config), verbose) as ray:
@@ -79,15 +79,16 @@ def _finished(config: SweepConfig, folder: SweepFolder) -> SweepResult:
     if folder.study_file.exists():  # written last
         deliver_rest(folder)
         return result_of(config, folder)
-    space = checked_space(config, _stored_space(config, folder))
+    space = _checked_space(config, folder)
     return write_summary(config, folder, mlflow_callback(config, folder, space))
 
 
-def _stored_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
+def _checked_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
+    """The stored space, checked with all that is stored beside it. UserError names the file."""
     try:
-        return SearchSpace.of(config.space)
+        return checked_space(config, SearchSpace.of(config.space))
     except UserError as error:
-        raise UserError(f"the search space in {folder.config_file}: {error}") from None
+        raise UserError(f"{folder.config_file}: {error}") from None
 
 
 def report_changed_sources(config: SweepConfig) -> SweepConfig:
