@@ -13,7 +13,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from enum import Enum
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from tuneexp.errors import CheckpointError
 from tuneexp.remote_folders import local_copy
-from tuneexp.stored import parse_json
+from tuneexp.stored import parse_json, plain
 
 FORMAT_VERSION, OLDEST_VERSION = 2, 2
 STATE_FILE = "state.json"
@@ -159,11 +160,11 @@ def _without_tensors(node: Any, path: str, tensors: dict[str, Tensor]) -> Any:
                 for key, value in node.items()}  # fmt: skip
     if isinstance(node, list | tuple):
         return [_without_tensors(value, f"{path}/{index}", tensors) for index, value in enumerate(node)]
-    if isinstance(node, np.generic):
-        node = node.item()
+    if isinstance(node, np.generic | Enum | PurePath):
+        node = plain(node, path)
     if isinstance(node, float) and not math.isfinite(node):
         return {"$float": repr(node)}  # JSON has no NaN and no infinity
-    return node
+    return plain(node, path)
 
 
 def _with_tensors(node: Any, tensors: Mapping[str, Tensor]) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from tuneexp.errors import UserError
+from tuneexp.errors import UserError, shortened
 
 MOST_NESTED = 64
 Value = TypeVar("Value")
@@ -50,6 +52,27 @@ def too_deep(value: Any, most: int = MOST_NESTED) -> bool:
 
 def _items(outer: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> Any:
     return outer.values() if isinstance(outer, dict) else outer
+
+
+def plain(value: Any, where: str, classes: bool = False) -> Any:
+    """`value` as JSON has it: numpy numbers and arrays, tuples, paths and enumerations become what they stand for.
+    UserError, which names the place in `where`, for anything that JSON can't hold. classes: they may stay, as something
+    else turns them into addresses."""
+    if isinstance(value, Enum):
+        return plain(value.value, where)
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner, f"{where}/{key}", classes) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | range):
+        return [plain(inner, f"{where}/{index}", classes) for index, inner in enumerate(value)]
+    if classes and isinstance(value, type):
+        return value
+    if hasattr(value, "tolist"):  # numpy's and torch's
+        return value.tolist()
+    if isinstance(value, PurePath):
+        return str(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise UserError(f"{where}: {shortened(value)} can't be stored; write a number, text, true, false, null or a list")
 
 
 def read_json(path: Path) -> Any:

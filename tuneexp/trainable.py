@@ -25,6 +25,7 @@ from tuneexp.execution.remote.deaths import tell_exits
 from tuneexp.execution.remote.worker_logs import in_worker, stacks_written
 from tuneexp.faults import ends_process, travels
 from tuneexp.remote_folders import is_uri
+from tuneexp.stored import plain
 from tuneexp.trial import MultiAgentTrial, Trial, build_trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
@@ -214,8 +215,8 @@ def build_trainable(
         {
             "algorithm": address,
             "env": _addressed(env),
-            "seeds": seeds,
-            "hyperparameters": hyperparameters,
+            "seeds": plain(seeds, "seeds"),
+            "hyperparameters": plain(hyperparameters, "hyperparameters", classes=True),
             **of_trial,
         },
         spec.name,

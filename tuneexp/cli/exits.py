@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -26,6 +27,7 @@ def run(args: Sequence[str]) -> int:
 def run_app(app: typer.Typer, args: Sequence[str], prog_name: str) -> int:
     """Run one command line of `app`; nothing escapes but what says "stop" to Python."""
     command = typer.main.get_command(app)
+    _open_closed_streams()
     try:
         code = command.main(args=list(args), prog_name=prog_name, standalone_mode=False)
         sys.stdout.flush()
@@ -36,14 +38,19 @@ def run_app(app: typer.Typer, args: Sequence[str], prog_name: str) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        return _reader_went_away()
+        return _drop_output()
+    except OSError as error:  # of the machine, not of this program: a full disk, say
+        _drop_output()
+        where = f": {error.filename}" if error.filename else ""
+        return _failed(error, args, f"{error.strerror or error}{where}")
     except Exception as error:
         return _internal_error(error, args)
     return code if isinstance(code, int) else DONE
 
 
 def _say(message: str, code: int) -> int:
-    typer.echo(visible(f"tuneexp: {masked(message)}"), err=True)
+    with contextlib.suppress(OSError):  # standard error is full: the exit code says the rest
+        typer.echo(visible(f"tuneexp: {masked(message)}"), err=True)
     return code
 
 
@@ -71,19 +78,39 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     )
 
 
-def _reader_went_away() -> int:
-    """`tuneexp list | head -1`: the reader closed the pipe. Keep Python's shutdown from complaining about it."""
+def _open_closed_streams() -> None:
+    """`tuneexp ... >&-`: what is closed goes nowhere. Else the next file that is opened would be standard output, and
+    whatever writes there would write into it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
+def _drop_output() -> int:
+    """Nothing more can be written to standard output: the reader of a pipe went away (`tuneexp list | head -1`), or a
+    disk is full. Keep Python's shutdown from complaining about it."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        return FAILED
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return FAILED
 
 
 def _internal_error(error: Exception, args: Sequence[str]) -> int:
+    line = " ".join(str(error).split())
+    return _failed(error, args, f"internal error: {type(error).__name__}: {line[:300]}")
+
+
+def _failed(error: Exception, args: Sequence[str], message: str) -> int:
     if {"-v", "--verbose"} & set(args):
         typer.echo(visible("".join(traceback.format_exception(error)).rstrip()), err=True)
         return FAILED
-    line = " ".join(str(error).split())
     advice = "; ".join([*_notes(error), "run it again with -v to see where it came from"])
-    return _say(f"internal error: {type(error).__name__}: {line[:300]}\n{advice}", FAILED)
+    return _say(f"{message}\n{advice}", FAILED)
 
 
 def _notes(error: Exception) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from rich.console import Console, RenderableType
 
 from tuneexp.cli.parsing import finite
-from tuneexp.errors import TuneexpError
+from tuneexp.errors import TuneexpError, UserError
 from tuneexp.masking import masked
 from tuneexp.report.text import print_text, visible
 
@@ -79,6 +79,7 @@ class Terminal:
 @contextlib.contextmanager
 def terminal(json: bool = False, verbose: bool = False) -> Iterator[Terminal]:
     """Open the streams of one command and put everything back after it."""
+    _require_working_folder()
     with contextlib.ExitStack() as stack:
         out, err = _own(stack, sys.stdout, 1), _own(stack, sys.stderr, 2)
         if not verbose:
@@ -91,6 +92,14 @@ def terminal(json: bool = False, verbose: bool = False) -> Iterator[Terminal]:
         console = Console(file=err, highlight=False, width=None if err.isatty() else LOG_WIDTH)
         _show_own_log(stack, console, verbose)
         yield Terminal(out, console, json, verbose)
+
+
+def _require_working_folder() -> None:
+    """torch ends the process without a word where the working folder was deleted."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the working folder was deleted; change to another one with cd") from None
 
 
 def _is_descriptor(stream: TextIO, number: int) -> bool:

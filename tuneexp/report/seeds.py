@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +88,22 @@ def mean_curve(rows: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[float
     return steps, [sum(values) / len(values) for values in by_step.values()]
 
 
+def _import_matplotlib() -> None:
+    """Its import fails where MPLBACKEND names a backend that is not installed here, such as a notebook's."""
+    if "matplotlib" in sys.modules:
+        return
+    backend = os.environ.pop("MPLBACKEND", None)
+    import matplotlib
+
+    if backend is not None:
+        os.environ["MPLBACKEND"] = backend
+        with suppress(ValueError):  # not installed: only a file is written here
+            matplotlib.rcParams["backend"] = backend
+
+
 def save_seed_plot(trials: Mapping[str, Sequence[Mapping[str, Any]]], path: Path, title: str) -> None:
     """Write the figure of several trials (`label -> rows of seed_curves`) to `path` (.png, .pdf, .svg)."""
+    _import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

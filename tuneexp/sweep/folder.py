@@ -87,7 +87,7 @@ class SweepFolder:
 
 def sweep_folder(name: str, storage: str | Path) -> SweepFolder:
     """The folder of sweep `name`; raises UserError for a name that is no plain folder name."""
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UserError(
             f"sweep name {name!r} can't be a folder here; write letters, digits, '.', '_' and '-', such as 'first'"
         )
@@ -96,6 +96,8 @@ def sweep_folder(name: str, storage: str | Path) -> SweepFolder:
 
 def storage_folder(storage: str | Path, option: str = "--storage") -> Path:
     """`storage`, absolute. UserError where it can't be a folder of this machine."""
+    if not isinstance(storage, str | os.PathLike):
+        raise UserError(f"{option} is a folder, got {storage!r}")
     text = str(storage)
     if is_uri(text):
         raise UserError(

@@ -14,6 +14,7 @@ from tuneexp.masking import masked
 from tuneexp.outages import patience_s
 from tuneexp.remote_folders import is_uri
 from tuneexp.signatures import require_key
+from tuneexp.stored import plain
 from tuneexp.sweep.cluster import cluster_address, refuse_unreachable
 from tuneexp.sweep.config import SweepConfig, save_config, trial_config
 from tuneexp.sweep.events import Watcher
@@ -82,17 +83,17 @@ class Sweep:
                 "name": name,
                 "algorithm": known_as,
                 "env": lasting_address(env, "environment"),
-                "env_kwargs": {} if env_kwargs is None else env_kwargs,
+                "env_kwargs": plain({} if env_kwargs is None else env_kwargs, "env_kwargs"),
                 "env_backend": env_backend,
-                "wrappers": list(wrappers),
+                "wrappers": _plain_wrappers(wrappers),
                 "space": parsed.to_mapping(),
-                "fixed": dict(fixed or {}),
+                "fixed": plain({} if fixed is None else fixed, "fixed", classes=True),
                 "trials": trials,
                 "seeds": seed_list(seeds),
                 "env_steps": env_steps,
                 "report_every_env_steps": report_every_env_steps,
-                "evaluation": {} if evaluation is None else evaluation,
-                "objective": {} if objective is None else objective,
+                "evaluation": plain({} if evaluation is None else evaluation, "evaluation"),
+                "objective": plain({} if objective is None else objective, "objective"),
                 "compile": compile,
                 "device": device,
                 "scheduler": scheduler,
@@ -146,6 +147,8 @@ def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
     from tuneexp.algorithms.registry import address_of, load_spec
 
     if not isinstance(algorithm, str):
+        if not hasattr(algorithm, "functions"):
+            raise UserError(f"the algorithm is a name, an address or a specification, got {algorithm!r}")
         return address_of(algorithm)
     load_spec(algorithm)
     return lasting_address(algorithm, "algorithm")
@@ -160,10 +163,23 @@ def _lasting_folder(folder: str | Path) -> str:
     return str(folder) if is_uri(folder) else str(Path(folder).expanduser().absolute())
 
 
+def _plain_wrappers(wrappers: Any) -> Any:
+    """Names may be classes; arguments are stored."""
+    if not isinstance(wrappers, list | tuple):
+        return wrappers  # refused where the settings are checked
+    return [
+        {name: plain(arguments, f"wrappers/{name}") for name, arguments in one.items()}
+        if isinstance(one, Mapping)
+        else one
+        for one in wrappers
+    ]
+
+
 def seed_list(seeds: int | Sequence[int]) -> list[int]:
     """4 -> [0, 1, 2, 3]. UserError for none, a negative or a repeated one."""
-    named: list[Any] = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not named:
+    given = plain(seeds, "seeds")
+    named: Any = list(range(given)) if type(given) is int else given
+    if not isinstance(named, list) or not named:
         raise UserError(f"a trial needs at least one seed, got seeds={seeds!r}; write seeds=4 or seeds=[3, 5, 8]")
     for seed in named:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:

@@ -25,6 +25,7 @@ from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.compilation import CompileMode, Workload
 from tuneexp.learning.devices import CPU, device_of
 from tuneexp.learning.faults import name_of
+from tuneexp.stored import plain
 from tuneexp.trial.building import (
     build_experience,
     build_learner,
@@ -247,7 +248,7 @@ class Trial:
             "compiled": self.compiled,
             "network_defaults": NETWORK_DEFAULTS,
             # A callable without an address is stored by its name alone: it loads only into a trial that has it.
-            "config": {**self.config.model_dump(mode="json", exclude={"env"}), "env": self.env_name},
+            "config": {**plain(self.config.model_dump(exclude={"env"}), "config"), "env": self.env_name},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
