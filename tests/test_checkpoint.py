@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 
 from tuneexp import checkpoint
-from tuneexp.errors import CheckpointError
+from tuneexp.errors import CheckpointError, UserError
 
 TREE: dict[str, Any] = {
     "name": "a trial",
@@ -93,7 +93,7 @@ def test_writing_again_replaces_the_whole(written: Path) -> None:
 
 
 def test_a_failed_write_leaves_the_old_one(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(UserError, match="name"):
         checkpoint.write(written, {"name": object()})
     assert checkpoint.read(written)["name"] == "a trial"
     assert [path.name for path in written.parent.iterdir()] == ["one"]
