@@ -21,6 +21,7 @@ FIXED = ["n_envs=2", "n_steps=32", "batch_size=64", "n_epochs=2", 'env_kwargs={"
 FIXED += ['evaluation={"episodes": 2, "final_episodes": 4}']
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S, END_TIMEOUT_S = 120.0, 240.0
+TOLD_WITHIN_S = 2.0  # 0.1 s on a machine that does nothing else
 BUDGET, REPORTS = 1000, 10
 
 
@@ -88,13 +89,17 @@ class Sweep:
         time.sleep(delay_s)
         self.kill(process)
 
-    def interrupt_after_reports(self, reports: int) -> str:
-        """Press Ctrl-C, as a terminal does for everything in it; returns what was said on standard error."""
+    def interrupt_after_reports(self, reports: int, number: signal.Signals = signal.SIGINT) -> str:
+        """Press Ctrl-C, or close the terminal, which signals everything in it; returns what was said on standard
+        error."""
         process = self.start()
         self.wait_for(process, reports)
-        said_before = len(self.log())
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(timeout=START_TIMEOUT_S) == 130, self.log_tail()
+        said_before, at_s = len(self.log()), time.monotonic()
+        os.killpg(process.pid, number)
+        while "stopping, saving" not in self.log()[said_before:]:
+            assert time.monotonic() < at_s + TOLD_WITHIN_S, self.log_tail()
+            time.sleep(0.01)
+        assert process.wait(timeout=START_TIMEOUT_S) == 128 + number, self.log_tail()
         return self.log()[said_before:]
 
     def wait_for(self, process: subprocess.Popen[str], reports: int) -> None:

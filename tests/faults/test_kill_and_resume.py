@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.faults.harness import Sweep, assert_whole
+from tuneexp.sweep import load_sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
 
@@ -85,6 +87,10 @@ def test_an_interrupt_saves_the_state_and_says_how_to_go_on(tmp_path: Path, undi
     said = sweep.interrupt_after_reports(14)
     assert f"tuneexp resume s --storage {sweep.storage}" in said
     assert "Traceback" not in said
+    trials = load_sweep(sweep.name, sweep.storage).trials
+    assert {trial["status"] for trial in trials} == {"ended", "interrupted"}
+    said = sweep.interrupt_after_reports(3, signal.SIGHUP)
+    assert f"tuneexp resume s --storage {sweep.storage}" in said
     _, children, _ = sweep.mlflow_runs()
     running = [run for run in children if run.info.status == "RUNNING"]
     assert not running or "have not reached MLflow yet" in said  # a person is kept waiting for 5 s at most

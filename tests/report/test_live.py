@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -46,6 +47,16 @@ def test_trials_from_before_a_resume_are_counted_and_not_told_again() -> None:
         view.on_event(event("ended", 1, 1000, 2.0, outcome="completed"))
     assert [line.split(":")[0] for line in written(screen).splitlines()] == ["title", "trial 1 completed"]
     assert "(2 of 2)" in written(screen)
+
+
+def test_a_table_that_stays_after_an_interrupt_shows_no_trial_as_running() -> None:
+    screen = console(terminal=True)
+    with suppress(KeyboardInterrupt), sweep_view(screen, SweepProgress(2, 1000), "title") as view:
+        view.on_event(event("report", 0, 500, 3.0))
+        raise KeyboardInterrupt
+    last = written(screen).rpartition("title")[2]
+    assert "interrupted" in last
+    assert "running" not in last
 
 
 def test_a_trial_keeps_its_objective_when_an_event_has_none() -> None:

@@ -6,13 +6,15 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import typer
 
 from tuneexp.errors import TuneexpError, nearest, shortened
 from tuneexp.masking import masked
 from tuneexp.report.text import visible
+from tuneexp.sweep.stopping import stop_signals
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -46,6 +48,16 @@ def run_app(app: typer.Typer, args: Sequence[str], prog_name: str) -> int:
     except Exception as error:
         return _internal_error(error, args)
     return code if isinstance(code, int) else DONE
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """A command that Ctrl-C, SIGTERM and SIGHUP end in order, with the exit code of the signal."""
+    with stop_signals() as stop:
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise typer.Exit(stop.exit_code) from None
 
 
 def _say(message: str, code: int) -> int:

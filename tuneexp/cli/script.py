@@ -12,6 +12,7 @@ import typer
 from tuneexp.cli.exits import run_app
 from tuneexp.cli.sweep import watch_on
 from tuneexp.cli.terminal import terminal
+from tuneexp.sweep.stopping import stop_signals
 
 if TYPE_CHECKING:
     from tuneexp.sweep import Sweep, SweepResult
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 def watch(sweep: Sweep) -> SweepResult:
     """Run `sweep` with a live table on a terminal, one line a trial in a log, and the leaderboard at its end.
 
-    Raises `TuneexpError` where no trial finished, `SweepInterrupted` after Ctrl-C."""
-    with terminal(verbose=sweep.verbose) as screen:
+    Raises `TuneexpError` where no trial finished, `SweepInterrupted` after Ctrl-C, SIGTERM or SIGHUP."""
+    with terminal(verbose=sweep.verbose) as screen, stop_signals():
         return watch_on(screen, sweep.config, sweep.space.names or None, sweep.run)
 
 

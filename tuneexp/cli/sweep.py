@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuneexp.cli.exits import stoppable
 from tuneexp.cli.options import (
     COMPILE_CHOICES,
     DEFAULT_STORAGE,
@@ -137,7 +138,7 @@ def sweep(
         **of_trial,
         **environment_settings(env_backend, wrappers),
     }
-    with terminal(json, verbose) as screen:
+    with terminal(json, verbose) as screen, stoppable():
         from tuneexp.sweep import Sweep
 
         new = Sweep(**asked, verbose=verbose)
@@ -158,7 +159,7 @@ def resume(
     verbose: VerboseOption = False,
 ) -> None:
     """Go on with a sweep that was interrupted or killed: finished trials stay, the others continue."""
-    with terminal(json, verbose) as screen:
+    with terminal(json, verbose) as screen, stoppable():
         from tuneexp.sweep import load_config
         from tuneexp.sweep import resume as resume_sweep
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuneexp.cli.exits import stoppable
 from tuneexp.cli.job import Job, new_job, resumed_job
 from tuneexp.cli.options import (
     COMPILE_CHOICES,
@@ -34,6 +35,7 @@ from tuneexp.cli.parsing import environment_settings, parse_seeds, parse_setting
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.errors import StorageFault, TuneexpError
 from tuneexp.outages import of_the_storage, retried
+from tuneexp.sweep.stopping import stop_signals
 
 if TYPE_CHECKING:
     from tuneexp.trainable import AlgorithmTrainable
@@ -80,7 +82,7 @@ def train(
     hyperparameters, of_trial = split_settings(parse_settings(settings or ()))
     of_trial |= environment_settings(env_backend, wrappers)
     seed_list = None if seeds is None else parse_seeds(seeds)
-    with terminal(json, verbose) as screen:
+    with terminal(json, verbose) as screen, stoppable():
         if resume is None:
             job = new_job(algorithm, env, seed_list or [0], env_steps, hyperparameters, of_trial)
         else:
@@ -125,6 +127,8 @@ def _run_to_the_end(screen: Terminal, job: Job, compile: str, folder: Path) -> t
     started = time.monotonic()
     # As one mapping: a name that is no hyperparameter is then never taken for a setting of the trial.
     algo = build_trainable(spec, job.env, job.seeds, settings, named_by_user=job.resume is None)
+    with stop_signals() as stop:
+        stop.renew()  # the trial may have started Ray
     try:
         if job.resume is not None:
             algo.restore(str(job.resume))

@@ -12,9 +12,9 @@ from rich.text import Text
 from tuneexp.report.text import cell, count, flat, number, score
 
 # A pruned trial's objective was reached on a smaller budget: it stands below every trial that ran its full one.
-_ORDER = {"completed": 0, "running": 1, "pruned": 2, "waiting": 4}
+_ORDER = {"completed": 0, "running": 1, "interrupted": 1, "pruned": 2, "waiting": 4}
 _FAILED_ORDER = 3
-_STYLES = {"completed": "green", "running": "cyan", "pruned": "yellow", "waiting": "dim"}
+_STYLES = {"completed": "green", "running": "cyan", "interrupted": "cyan", "pruned": "yellow", "waiting": "dim"}
 
 
 def leaderboard_rows(trials: Iterable[Mapping[str, Any]], varied: Sequence[str] | None = None) -> list[dict[str, Any]]:

@@ -64,6 +64,12 @@ class SweepProgress:
             self.fraction_at_start = self.fraction
         return trial
 
+    def interrupted(self) -> None:
+        """The sweep has stopped, and with it the trials that were running."""
+        for trial in self.by_number.values():
+            if trial["outcome"] == "running":
+                trial["outcome"] = "interrupted"
+
     @property
     def ended(self) -> int:
         return sum(trial.get("outcome") in ENDED_STATES for trial in self.by_number.values())
@@ -157,6 +163,8 @@ class LiveView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.live.transient = kind is None  # interrupted: what was reached stays on the screen
+        if kind is not None:
+            self.progress.interrupted()
         self.live.stop()
 
     def on_event(self, event: TrialEvent) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tuneexp.sweep.config import SweepConfig, load_config
     from tuneexp.sweep.events import SweepEvent
-    from tuneexp.sweep.results import SweepInterrupted, SweepResult, list_sweeps, load_study, load_sweep
+    from tuneexp.sweep.results import SweepResult, list_sweeps, load_study, load_sweep
     from tuneexp.sweep.resume import resume
     from tuneexp.sweep.space import SearchSpace
+    from tuneexp.sweep.stopping import SweepInterrupted
     from tuneexp.sweep.sweep import Sweep
 
 # Loaded on first use: `tuneexp list` needs no Ray.
@@ -19,7 +20,7 @@ _LAZY = {
     "Sweep": "tuneexp.sweep.sweep",
     "SweepConfig": "tuneexp.sweep.config",
     "SweepEvent": "tuneexp.sweep.events",
-    "SweepInterrupted": "tuneexp.sweep.results",
+    "SweepInterrupted": "tuneexp.sweep.stopping",
     "SweepResult": "tuneexp.sweep.results",
     "list_sweeps": "tuneexp.sweep.results",
     "load_config": "tuneexp.sweep.config",

@@ -28,6 +28,7 @@ _SETTINGS = {
     "RAY_prestart_worker_first_driver": "0",  # trials get processes of their own, beside which those would idle
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files: MLflow has the metrics
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `stopping` handles the signals
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",  # no metrics of old checkpoints in every snapshot

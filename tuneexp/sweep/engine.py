@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,7 @@ from tuneexp.sweep.resources import largest
 from tuneexp.sweep.searchers import StudySearcher
 from tuneexp.sweep.second_copy import checkpoints_of_copy
 from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.stopping import stop_signals
 from tuneexp.sweep.transfers import SlowTransfers
 from tuneexp.sweep.watchdog import Watchdog
 
@@ -60,9 +63,29 @@ def run_trials(
             tuner = _new_tuner(config, folder, space, callbacks, resumed)
             if resumed:
                 tuner = tune.Tuner.restore(place.path, tuner_trainable(), resume_unfinished=True, resume_errored=failed)
-            tuner.fit()
+            with stop_signals() as stop, stop.in_order(_end_tune), _signal_of_tune_put_back():
+                tuner.fit()
     finally:
         events.watch(folder.path, None)
+
+
+def _end_tune() -> bool:
+    """Do what Tune does at SIGUSR1: end its loop after the current step, save, and stop the trials."""
+    handler = signal.getsignal(signal.SIGUSR1)
+    if not callable(handler):
+        return False
+    handler(signal.SIGUSR1, None)
+    return True
+
+
+@contextmanager
+def _signal_of_tune_put_back() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGUSR1, before or signal.SIG_DFL)
 
 
 def tuner_trainable() -> type[tune.Trainable]:

@@ -10,6 +10,7 @@ from tuneexp.sweep.folder import SweepFolder
 from tuneexp.sweep.place import place_of
 from tuneexp.sweep.resources import Resources, at_once, cpus_of, refuse_unmeetable
 from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.stopping import stop_signals
 
 
 def trials_of(space: SearchSpace) -> list[Sequence[Resources]]:
@@ -63,6 +64,8 @@ def fitted_to_cluster(config: SweepConfig, folder: SweepFolder, space: SearchSpa
     """`config` with its number of trials at once, where Ray is there. UserError for a trial that no node can run, and
     for a node that can't see what a trial needs."""
     ray.ready()
+    with stop_signals() as stop:
+        stop.renew()
     from tuneexp.sweep.nodes import Node, alive_nodes, may_grow, refuse_blind_nodes
 
     asked = trials_of(space)

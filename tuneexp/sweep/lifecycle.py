@@ -21,9 +21,10 @@ from tuneexp.sweep.engine import run_trials
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.folder import SweepFolder
 from tuneexp.sweep.lost import ClusterLost
-from tuneexp.sweep.results import SweepInterrupted, SweepResult, all_trials_ended, result_of, study_of
+from tuneexp.sweep.results import SweepResult, all_trials_ended, result_of, study_of
 from tuneexp.sweep.searchers import export_study
 from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.stopping import SweepInterrupted, how_to_go_on, stop_signals
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.drain import Undelivered, drain_now
 
@@ -43,23 +44,24 @@ def run_to_the_end(
     ray: RayForSweep,
     failed: bool = False,
 ) -> SweepResult:
-    """Run what is left of the sweep. The caller holds the folder's lock. Raises SweepInterrupted after Ctrl-C.
+    """Run what is left of the sweep. The caller holds the folder's lock. Raises SweepInterrupted after a signal.
 
     failed: trials that had failed are trained again."""
     mlflow = mlflow_callback(config, folder, space)
     mlflow.start()
     ray.on_lost = partial(_last_words, config, folder, mlflow)
-    try:
-        _run_trials(config, folder, space, [mlflow, *callbacks], on_event, ray, failed)
-    except TuneexpError:
+    with stop_signals() as stop:
+        try:
+            _run_trials(config, folder, space, [mlflow, *callbacks], on_event, ray, failed)
+        except TuneexpError:
+            ray.stop()
+            _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))  # nothing runs any more
+            raise
         ray.stop()
-        _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))  # nothing runs any more
-        raise
-    ray.stop()
-    if not all_trials_ended(config, folder):
-        _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))
-        raise SweepInterrupted(f"interrupted; go on with: tuneexp resume {config.name} --storage {folder.storage}")
-    return write_summary(config, folder, mlflow)
+        if not all_trials_ended(config, folder):
+            _warn(mlflow.interrupt(0.0 if stop.at_once else INTERRUPT_TIMEOUT_S))
+            raise SweepInterrupted(how_to_go_on(folder), stop.exit_code)
+        return write_summary(config, folder, mlflow)
 
 
 def _run_trials(
@@ -73,7 +75,7 @@ def _run_trials(
 ) -> None:
     try:
         run_trials(config, folder, space, callbacks, on_event, ray, failed)
-    except KeyboardInterrupt:  # a second Ctrl-C while Tune was saving: the last snapshot counts
+    except KeyboardInterrupt:  # before the first step, or a second one while Tune was saving: the last snapshot counts
         logger.info("stopped at once")
     except ClusterLost as error:
         raise ClusterLost(f"{error}\nwhat is done is kept; {_go_on(config, folder)}") from error

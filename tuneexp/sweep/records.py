@@ -22,7 +22,7 @@ class TrialRecord:
 
     trial_id: str
     trial_number: int
-    status: str  # waiting, running, ended
+    status: str  # waiting, running, ended; a sweep that has stopped shows the second as interrupted
     outcome: str | None
     reason: str | None
     objective: float | None  # None before the first report and where every seed diverged

@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     import optuna
 
 
-class SweepInterrupted(TuneexpError):
-    """Ctrl-C: the state is saved, and the message says how to go on (exit code 130)."""
-
-    exit_code = 130
-
-
 @dataclass(frozen=True)
 class SweepResult:
     """A sweep for people and scripts; `as_json()` is what `--json` prints."""
@@ -53,11 +47,12 @@ def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
     records = sorted(snapshot.read_records(folder), key=lambda record: record["trial_number"])
     runs, mlflow = _mlflow_ids(folder)
     place = place_of(folder, config.checkpoints)
-    trials = [_trial_row(record, place, runs) for record in records]
+    state = state_of(config, folder)
+    trials = [_trial_row(record, place, runs, state) for record in records]
     return SweepResult(
         name=folder.name,
         storage=str(folder.storage),
-        state=state_of(config, folder),
+        state=state,
         best=_best(trials),
         trials=trials,
         mlflow=mlflow,
@@ -136,13 +131,20 @@ def study_of(folder: SweepFolder, trust: bool = False) -> optuna.Study:
     return study
 
 
-def _trial_row(record: dict[str, Any], place: Place, runs: dict[int, str]) -> dict[str, Any]:
+def _trial_row(record: dict[str, Any], place: Place, runs: dict[int, str], state: str) -> dict[str, Any]:
     checkpoint = record["checkpoint"]
     return {
         **record,
+        "status": _status(record, state),
         "checkpoint": place.path_of(checkpoint) if checkpoint else None,
         "mlflow_run_id": runs.get(record["trial_number"]),
     }
+
+
+def _status(record: dict[str, Any], state: str) -> str:
+    """The status of a trial now: the snapshot has it as it was while the sweep ran."""
+    begun = record["status"] == "running" or (record["status"] == "waiting" and record["env_steps"] > 0)
+    return "interrupted" if begun and state != "running" else str(record["status"])
 
 
 def _best(trials: list[dict[str, Any]]) -> dict[str, Any] | None:

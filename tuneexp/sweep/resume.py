@@ -18,6 +18,7 @@ from tuneexp.sweep.place import place_of
 from tuneexp.sweep.results import SweepResult, all_trials_ended, failed_trials, none_ran, result_of
 from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.stopping import interruptible
 from tuneexp.sweep.sweep import check_writable, checked_space, snapshot_period_s
 from tuneexp.trust import CLUSTER, addresses_in, remember, require_trusted, sources_of
 
@@ -52,7 +53,7 @@ def resume(
     remember([one for one in named if one == (CLUSTER, address)])
     require_trusted(named, f"the sweep {name!r}", trust)
     check_writable(folder, config)
-    with folder.lock():
+    with folder.lock(), interruptible(folder):
         for leftover in folder.path.glob(".*.tmp"):
             remove(leftover)
         snapshot.check_signatures(folder, trust)

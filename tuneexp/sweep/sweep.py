@@ -24,6 +24,7 @@ from tuneexp.sweep.place import place_of
 from tuneexp.sweep.registry import check_names
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.stopping import interruptible
 from tuneexp.tracking.store import check_store
 from tuneexp.trust import addresses_in, remember, sources_of
 
@@ -116,9 +117,9 @@ class Sweep:
         check_writable(self.folder, self.config)
 
     def run(self, on_event: Watcher | None = None) -> SweepResult:
-        """Run to the end. `on_event` is told what happens. SweepInterrupted after Ctrl-C."""
+        """Run to the end. `on_event` is told what happens. SweepInterrupted after Ctrl-C, SIGTERM or SIGHUP."""
         self.check_writable()
-        with self.folder.lock():
+        with self.folder.lock(), interruptible(self.folder):
             refuse_existing(self.folder)  # another process may have been faster
             with ray_for(self.fitted, self.space, snapshot_period_s(self.config), self.verbose) as ray:
                 from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile

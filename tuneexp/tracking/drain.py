@@ -192,8 +192,9 @@ def wait_until_delivered(sweep_folder: Path | str, timeout_s: float) -> bool:
 
 def _command() -> list[str]:
     """A Python that yields to training."""
-    # Ctrl-C reaches the whole group; the driver says when to end.
-    code = "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    # A signal may reach the whole group; the driver says when to end, and its death ends this process, too.
+    code = "import os, signal"
+    code += "; [signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]"
     code += f"; os.nice({_PRIORITY}); from tuneexp.tracking.deliver import main; main()"
     return python_command(code)
 

@@ -16,7 +16,7 @@ import ray
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.execution.remote.loss import report_loss
 from tuneexp.execution.remote.private import private_surroundings
-from tuneexp.execution.remote.ray_patches import few_services, loopback_only
+from tuneexp.execution.remote.ray_patches import few_services, loopback_only, own_session
 from tuneexp.execution.remote.settings import WORKER_SETTINGS
 from tuneexp.execution.remote.worker_path import DriversPath
 
@@ -92,7 +92,7 @@ def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: b
 
     temporary: of `private_surroundings`, which last as long as this Ray."""
     try:
-        with few_services(log_monitor=log_to_driver), loopback_only():
+        with few_services(log_monitor=log_to_driver), loopback_only(), own_session():
             ray.init(
                 address="local",
                 job_config=DriversPath(),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from ray._private import parameter, ray_constants
+from ray._private import parameter, ray_constants, services
 from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader, Config
 
 
@@ -44,6 +44,21 @@ def loopback_only() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def own_session() -> Iterator[None]:
+    """Start Ray's processes in sessions of their own.
+
+    Why: a terminal that is closed sends SIGHUP to all processes of a command, and `kill -TERM -- -GROUP` SIGTERM. Ray's
+    end at once, while the driver needs them to end its trials; Ray blocks SIGINT alone.
+    Obsolete once Ray starts them with `start_new_session`."""
+    of_ray = services.ConsolePopen
+    services.ConsolePopen = partial(of_ray, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = of_ray
 
 
 def forget_token() -> None:
