@@ -22,6 +22,7 @@ from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
 from tuneexp.errors import TuneexpError, UserError, sentence_of, unknown_name
 from tuneexp.execution.remote.deaths import tell_exits
+from tuneexp.execution.remote.sigterm import die_of_sigterm
 from tuneexp.execution.remote.worker_logs import in_worker, stacks_written
 from tuneexp.faults import ends_process, travels
 from tuneexp.remote_folders import is_uri
@@ -61,6 +62,7 @@ class AlgorithmTrainable(Trainable):
 
     def _build(self, config: dict[str, Any]) -> None:
         torch.set_num_threads(1)
+        die_of_sigterm()
         trial_config = TrialConfig.parse(config, "the trial")
         spec = self.bound_spec or load_spec(trial_config.algorithm)
         report_changed_source(trial_config)

@@ -18,6 +18,7 @@ from tuneexp.execution.remote.settings import WORKER_SETTINGS
 from tuneexp.masking import masked
 from tuneexp.outages import PATIENCE
 from tuneexp.sweep.lost import CHECK_PERIOD_S, Loss
+from tuneexp.sweep.stopping import exit_code_of_signal
 
 # Read by Ray and Tune from the environment. Workers of a Ray that starts here inherit them; those of a cluster get
 # what is read in a worker, `_OF_WORKERS`, from the job.
@@ -129,7 +130,7 @@ class RayForSweep:
             reason = loss.reason()
             if reason is not None and self.on_lost is not None:
                 self.on_lost(reason)
-                os._exit(1)
+                os._exit(exit_code_of_signal() or 1)  # SLURM ends every process of a job, Ray too
 
     def _begin(self) -> None:
         common: dict[str, Any] = {

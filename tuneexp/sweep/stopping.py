@@ -116,6 +116,11 @@ def stop_signals() -> Iterator[Stop]:
         yield stop
 
 
+def exit_code_of_signal() -> int | None:
+    """The exit code of the signal that this process was sent, for other threads than the main one."""
+    return _active[0].exit_code if _active and _active[0].number is not None else None
+
+
 @contextmanager
 def interruptible(folder: SweepFolder) -> Iterator[Stop]:
     """Run a sweep in the block: a signal ends it as SweepInterrupted."""

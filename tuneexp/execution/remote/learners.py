@@ -25,6 +25,7 @@ from tuneexp.execution.learner_group import Outcome, Task, perform
 from tuneexp.execution.remote.deaths import death_of, tell_exits
 from tuneexp.execution.remote.placement import in_bundle
 from tuneexp.execution.remote.sending import pickled, unpickled
+from tuneexp.execution.remote.sigterm import die_of_sigterm
 from tuneexp.execution.shares import CPUS_PER_LEARNER, Plan, Share
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.learner import Learner
@@ -53,6 +54,7 @@ class LearnerActor:
 
     def __init__(self, build: bytes, share: Share) -> None:
         tell_exits()
+        die_of_sigterm()
         self._build, self._share = build, share
         self._learner: Learner | None = None
 

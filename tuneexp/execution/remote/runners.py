@@ -23,6 +23,7 @@ from tuneexp.execution.policy import Policy
 from tuneexp.execution.remote.deaths import death_of, tell_exits
 from tuneexp.execution.remote.placement import in_bundle
 from tuneexp.execution.remote.sending import pickled, unpickled
+from tuneexp.execution.remote.sigterm import die_of_sigterm
 from tuneexp.execution.shards import Shard
 from tuneexp.learning.arithmetic import flush_denormals
 
@@ -49,6 +50,7 @@ class RunnerActor:
 
     def __init__(self, recipe: bytes, shard: Shard) -> None:
         tell_exits()
+        die_of_sigterm()
         self._recipe, self._shard, self._version, self._made = recipe, shard, -1, 0
         self._built: EnvRunner | None = None
         self._life = time.time_ns()
