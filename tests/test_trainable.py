@@ -159,6 +159,15 @@ def test_a_configuration_that_is_refused_leaves_the_actor_usable() -> None:
     algo.cleanup()
 
 
+def test_a_trainable_without_tune_leaves_nothing_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "ray_results"
+    monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(results))
+    PPO.build(env="CartPole-v1", seeds=[0], compile="off").stop()
+    assert not results.exists()
+
+
 def test_cleanup_closes_every_environment() -> None:
     algo = AlgorithmTrainable(config=small_config(env=f"{__file__}:Unknown").model_dump())
     module = sys.modules[type(algo.trial.group.runners.runner.envs._vec.envs[0].unwrapped).__module__]

@@ -55,6 +55,10 @@ class AlgorithmTrainable(Trainable):
         bundles = bundles_of(cfg)
         return PlacementGroupFactory(bundles) if len(bundles) > 1 else None
 
+    def _setup_logdir(self) -> None:
+        if self._storage:  # else Ray would leave an empty folder in the home folder
+            super()._setup_logdir()
+
     def setup(self, config: dict[str, Any]) -> None:
         tell_exits()
         with faults_that_travel(), stacks_written():
@@ -233,12 +237,10 @@ def build_trainable(
 
 def _addressed(env: Any) -> Any:
     """A class or function by its address where it has one, so that checkpoints load in another process."""
-    if not callable(env):
-        return env
-    try:
-        return lasting_address(env, "environment")
-    except UserError:
-        return env
+    if callable(env):
+        with suppress(UserError):
+            return lasting_address(env, "environment")
+    return env
 
 
 def trial_from_checkpoint(folder: str | Path, learns: bool = True, trust: bool = False, **changes: Any) -> Trial:
@@ -286,10 +288,8 @@ def evaluate_checkpoint(
     trial = trial_from_checkpoint(folder, learns=False, trust=trust)
     returns = trial.evaluate(episodes, seed)
     trial.close()
-    if isinstance(trial, MultiAgentTrial):  # NaN where a policy that is judged doesn't play
-        mean, std = np.nanmean, np.nanstd
-    else:
-        mean, std = np.mean, np.std
+    # NaN where a policy that is judged doesn't play
+    mean, std = (np.nanmean, np.nanstd) if isinstance(trial, MultiAgentTrial) else (np.mean, np.std)
     return {
         "episodes": episodes,
         "return_mean": float(mean(returns)),

@@ -145,3 +145,18 @@ def test_a_head_that_is_silent_for_long_is_lost_and_one_that_answers_is_not(monk
     assert f"its head at {address} has not answered" in str(lost.Loss().reason())
     monkeypatch.setattr(lost, "HEAD_LIMIT_S", 1000.0)
     assert lost.Loss().reason() is None
+
+
+def test_a_local_ray_that_is_asked_for_starts_here_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tuneexp.execution.remote import ray_here
+
+    folders: list[Path] = []
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    monkeypatch.setattr(ray_here, "start_local", lambda temporary, *args, **settings: folders.append(temporary.parent))
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, shutdown=lambda: None))
+    with RayForSweep(1, "local", 1.0) as started:
+        started.ready()
+        assert folders[0].exists()
+    assert not folders[0].exists()

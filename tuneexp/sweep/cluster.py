@@ -74,14 +74,14 @@ class RayForSweep:
         self.on_lost: Callable[[str], None] | None = None  # told the reason, in another thread, before the process ends
 
     def __enter__(self) -> Self:
-        self._exit.enter_context(_settings(self._wanted))
         if not self._verbose:
             for name in ("ray", "ray.tune", "ray.train", "ray.data"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
-        if not runs_elsewhere(self._address):
-            self._temporary = self._exit.enter_context(private_surroundings())
-        elif self._address is not None:
+        if self._address is not None:
             self._exit.enter_context(variables_restored())
+        elif not _ray_runs_here():
+            self._temporary = self._exit.enter_context(private_surroundings())
+        self._exit.enter_context(_settings(self._wanted))
         self._thread.start()
         return self
 
@@ -165,8 +165,12 @@ def cluster_address(address: str | None) -> str | None:
 
 def runs_elsewhere(address: str | None) -> bool:
     """Whether trials run on a Ray that this process does not start: what it has room for is known once it is there."""
+    return cluster_address(address) is not None or _ray_runs_here()
+
+
+def _ray_runs_here() -> bool:
     ray = sys.modules.get("ray")
-    return cluster_address(address) is not None or (ray is not None and bool(ray.is_initialized()))
+    return ray is not None and bool(ray.is_initialized())
 
 
 def refuse_unreachable(address: str | None) -> None:
