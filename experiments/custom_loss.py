@@ -16,16 +16,17 @@ from torch import Tensor
 from tuneexp import PPO, Sweep, run_script, watch
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
-from tuneexp.rl.losses import approx_kl, normalize
+from tuneexp.rl.losses import approx_kl, mean_over, normalize
 
 
 def my_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
     """One seed's minibatch, columns [B, ...]. Nothing is clipped: a penalty holds the policy near the old one."""
     dist, value = nets.online.dist_and_value(batch["obs"])
     log_ratio = dist.log_prob(batch["action"]) - batch["log_prob"]
-    policy_loss = -(log_ratio.exp() * normalize(batch["advantage"])).mean()
-    value_loss = (value - batch["value_target"]).pow(2).mean()
-    kl, entropy = approx_kl(log_ratio), dist.entropy().mean()
+    mask = batch["mask"]  # False where a row only fills up the minibatch
+    policy_loss = -mean_over(log_ratio.exp() * normalize(batch["advantage"], mask), mask)
+    value_loss = mean_over((value - batch["value_target"]).pow(2), mask)
+    kl, entropy = approx_kl(log_ratio, mask), mean_over(dist.entropy(), mask)
     # clip_range keeps its meaning of a step size: the smaller it is, the harder the pull back.
     loss = policy_loss + kl / cfg.clip_range + cfg.vf_coef * value_loss - cfg.ent_coef * entropy
     return loss, {"policy_loss": policy_loss, "value_loss": value_loss, "approx_kl": kl, "entropy": entropy}

@@ -102,7 +102,7 @@ def test_evaluate_prints_what_the_checkpoint_scores(tuneexp: Cli, trained: dict[
     done = tuneexp("evaluate", str(trained["checkpoint"]), "--episodes", "2", "--json")
     assert done.code == 0, done.err
     result = json.loads(done.out)
-    assert set(result) == {"episodes", "return_mean", "return_std", "return_per_seed"}
+    assert set(result) == {"episodes", "return_mean", "return_std", "return_per_seed", "partial_episodes"}
     # The run's final evaluation had as many episodes on the same seed: the policy came back whole.
     assert result["return_per_seed"] == trained["return_per_seed"]
     assert "return " in tuneexp("evaluate", str(trained["checkpoint"]), "--episodes", "1").out

@@ -15,19 +15,37 @@ def generators(*seeds: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
-def rows_of(valid: Tensor, batch_size: int, *seeds: int) -> Tensor:
+def epoch_of(valid: Tensor, batch_size: int, *seeds: int) -> tuple[Tensor, Tensor]:
     return minibatch_rows(valid_rows(valid), valid.shape[1], batch_size, generators(*seeds))
 
 
-@pytest.mark.parametrize("batch_size", [2, 3, 7])
-def test_every_valid_row_appears_before_any_is_repeated(batch_size: int) -> None:
-    rows = rows_of(VALID, batch_size, 0, 1, 2)
-    assert rows.shape == (-(-7 // batch_size), 3, batch_size)
+def rows_of(valid: Tensor, batch_size: int, *seeds: int) -> Tensor:
+    return epoch_of(valid, batch_size, *seeds)[0]
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2, 5])
+@pytest.mark.parametrize("batch_size", [4, 7, 64, 400])
+def test_each_valid_row_counts_once_an_epoch(n_seeds: int, batch_size: int) -> None:
+    """Episodes of length 1 in the NEXT_STEP mode: every second row is a reset; and seeds with fewer of them."""
+    valid = torch.ones(n_seeds, 400, dtype=torch.bool)
+    for seed in range(n_seeds):
+        valid[seed, 1 :: 2 + seed] = False
+    rows, counts = epoch_of(valid, batch_size, *range(n_seeds))
+    assert rows.shape == counts.shape == (-(-400 // batch_size), n_seeds, batch_size)
+    for seed in range(n_seeds):
+        own = valid[seed].nonzero().squeeze(1) + 400 * seed
+        assert torch.equal(rows[:, seed][counts[:, seed]].sort().values, own)
+        each = counts[:, seed].sum(1)
+        assert each.max() - each.min() <= 1
+        assert each.min() >= 2
+
+
+def test_a_seed_with_too_few_rows_counts_some_of_them_several_times() -> None:
+    rows, counts = epoch_of(VALID, 2, 0, 1, 2)  # 7, 4 and 1 rows for 4 minibatches
+    assert (counts.sum(2) == 2).all()
     for seed in range(3):
-        own = VALID[seed].nonzero().squeeze(1)
-        order = rows[:, seed].reshape(-1) - 7 * seed
-        assert sorted(order[: own.numel()].tolist()) == own.tolist()
-        assert torch.equal(order[own.numel() :], order.repeat(9)[: 9 * order.numel()][: order.numel() - own.numel()])
+        own = set((VALID[seed].nonzero().squeeze(1) + 7 * seed).tolist())
+        assert set(rows[:, seed].flatten().tolist()) == own
 
 
 def test_a_reset_row_is_never_picked() -> None:
@@ -42,7 +60,7 @@ def test_a_seeds_rows_do_not_depend_on_its_neighbours() -> None:
 
 def test_each_epoch_is_another_order() -> None:
     own, generator = valid_rows(VALID[:1]), generators(0)
-    first, second = (minibatch_rows(own, 7, 7, generator) for _ in range(2))
+    first, second = (minibatch_rows(own, 7, 7, generator)[0] for _ in range(2))
     assert not torch.equal(first, second)
 
 

@@ -48,7 +48,7 @@ def a2c_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
     """batch: columns [B, ...], or sequences [L, B, ...]. Section 4 of the paper and its algorithm S3, with generalised
     advantages."""
     dist, value = policy_and_value(nets, batch)
-    counts = batch.get("mask")  # of sequences, the steps that are no resets; None: all rows count
+    counts = batch.get("mask")  # rows, or steps of sequences, that are neither resets nor padding; None: all count
     advantage = normalize(batch["advantage"], counts) if cfg.normalize_advantage else batch["advantage"]
 
     policy_loss = policy_gradient(dist.log_prob(batch["action"]), advantage, counts)

@@ -58,7 +58,7 @@ def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
     """batch: columns [B, ...], or sequences [L, B, ...]. Eq. 9 of the paper, with the options of later
     implementations."""
     dist, value = policy_and_value(nets, batch)
-    counts = batch.get("mask")  # of sequences, the steps that are no resets; None: all rows count
+    counts = batch.get("mask")  # rows, or steps of sequences, that are neither resets nor padding; None: all count
     log_ratio = dist.log_prob(batch["action"]) - batch["log_prob"]
     ratio = log_ratio.exp()
     advantage = normalize(batch["advantage"], counts) if cfg.normalize_advantage else batch["advantage"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tuneexp.data.minibatches import gather_minibatches, minibatch_rows, valid_rows
+from tuneexp.data.minibatches import MASK, gather_minibatches, minibatch_rows, valid_rows
 from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.learner import Learner
@@ -18,7 +18,7 @@ from tuneexp.learning.learner import Learner
 class Epochs:
     """columns: name -> [S, R, ...]; enough: [S] bool, the seeds that have rows enough to learn from; rows: of each
     epoch the row numbers into the flattened [S * R] rows, [M, S, B]; of_update: name -> [U, S, ...], what belongs to
-    one of all U updates and not to a row, such as noise."""
+    one of all U updates and not to a row: noise, and `mask`, which rows (or steps of sequences) count."""
 
     columns: Mapping[str, Tensor]
     enough: Tensor
@@ -29,12 +29,20 @@ class Epochs:
 def drawn_epochs(learner: Learner, batch: SampleBatch, n_epochs: int, batch_size: int) -> Epochs:
     """batch: columns [S, R, ...] with `valid` [S, R]. Everything that chance says, from each seed's own generator."""
     # Two rows at least: one alone has no deviation to normalise its advantage by. A sequence has as many as count.
-    enough = (batch.get("mask", batch["valid"]).flatten(1).sum(1) >= 2).cpu()
-    own, n_rows = valid_rows(batch["valid"].cpu()), batch["valid"].shape[1]
+    steps = batch.get(MASK)  # of sequences
+    enough = ((batch["valid"] if steps is None else steps).flatten(1).sum(1) >= 2).cpu()
+    own, n_rows, least = valid_rows(batch["valid"].cpu()), batch["valid"].shape[1], 2 if steps is None else 1
     # All epochs are drawn before any is used: what a seed draws must not depend on when the others stop.
-    rows = [minibatch_rows(own, n_rows, batch_size, learner.generators) for _ in range(n_epochs)]
-    noise = learner.draw_noise(sum(len(epoch) for epoch in rows), batch_size)
-    return Epochs(batch.drop("valid"), enough, rows, noise)
+    drawn = [minibatch_rows(own, n_rows, batch_size, learner.generators, least) for _ in range(n_epochs)]
+    rows, counts = [chosen for chosen, _ in drawn], torch.cat([counted for _, counted in drawn])
+    mask = counts if steps is None else _steps_that_count(steps.cpu(), rows, counts)
+    of_update = {**learner.draw_noise(len(counts), batch_size), MASK: mask}
+    return Epochs(batch.drop("valid", *(() if steps is None else (MASK,))), enough, rows, of_update)
+
+
+def _steps_that_count(steps: Tensor, rows: Sequence[Tensor], counts: Tensor) -> Tensor:
+    """steps: [S, R, L], of each sequence; rows: [M, S, B] of each epoch; counts: [U, S, B]. Returns [U, S, B, L]."""
+    return steps.flatten(0, 1)[torch.cat(list(rows))] & counts.unsqueeze(-1)
 
 
 def learn_epochs(learner: Learner, epochs: Epochs) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tuneexp.data.minibatches import MASK
 from tuneexp.data.sequences import FIRST_ONLY
 from tuneexp.errors import UserError
 from tuneexp.learning.faults import require_result
@@ -81,8 +82,8 @@ class TrialShapes:
         batch = {name: row.new_zeros(*rows, *self._steps(name), *row.shape) for name, row in columns.items()}
         if self.keep_raw:
             batch |= {name: batch[name].to(self.seen_dtype) for name in ("obs", "next_obs") if name in batch}
-        if self.sequence_length:
-            batch["mask"] = torch.ones(*rows, self.sequence_length, dtype=torch.bool, device=device)
+        if not self.keep_raw:
+            batch[MASK] = torch.ones(*rows, *self._steps(MASK), dtype=torch.bool, device=device)
         if self.weighted:
             batch["weight"] = torch.ones(rows, device=device)
         return batch | {name: noise.zeros(n_seeds, self.minibatch_rows, device) for name, noise in self.loss_noise}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from tuneexp.data.minibatches import gather_minibatches
+from tuneexp.data.minibatches import MASK, gather_minibatches
 from tuneexp.errors import UserError
 from tuneexp.execution.epochs import Epochs
 from tuneexp.learning.faults import name_of
@@ -103,8 +103,7 @@ def _rows_of(epochs: Epochs, rows: slice, learner: Learner) -> Epochs:
 
 def _normalised(epochs: Epochs, names: Sequence[str]) -> Epochs:
     """The columns `names` scaled within each minibatch, and so no longer a row's but an update's."""
-    of_update, mask = dict(epochs.of_update), epochs.columns.get("mask")
-    counts = None if mask is None else _all_minibatches(mask, epochs.rows)
+    of_update, counts = dict(epochs.of_update), epochs.of_update[MASK]
     for name in names:
         of_update[name] = _normalise_each(_all_minibatches(epochs.columns[name], epochs.rows), counts)
     return replace(epochs, columns={n: c for n, c in epochs.columns.items() if n not in names}, of_update=of_update)
@@ -116,10 +115,9 @@ def _all_minibatches(column: Tensor, rows: Sequence[Tensor]) -> Tensor:
     return torch.cat([flat[epoch] for epoch in rows])
 
 
-def _normalise_each(values: Tensor, counts: Tensor | None) -> Tensor:
+def _normalise_each(values: Tensor, counts: Tensor) -> Tensor:
     """values, counts: [U, S, ...]. Each update's and seed's scaled apart."""
-    arguments = (values,) if counts is None else (values, counts)
-    return vmap(vmap(normalize))(*arguments)
+    return vmap(vmap(normalize))(values, counts)
 
 
 def require_means_over_rows(learner: Learner, epochs: Epochs, shares: Sequence[Epochs]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -38,7 +38,8 @@ class GradientStep:
     statistics [K, S] without the norms, skip [S], total [S], *row outputs]: neither clipped nor judged, which
     `judged` does for the whole.
 
-    The lists of names are filled by the first call (or trace). `resting`: parts of the loss that are not computed.
+    The lists of names are filled by the first call (or trace), and so is `columns_read`: those that the loss asked for.
+    `resting`: parts of the loss that are not computed.
     `in_turn` calls the loss for each seed in turn instead of mapping it: for a loss that `vmap` can't map (one
     that reads values), and for most convolutions, which are slower when mapped. `time_major`: columns of sequences,
     which come as [S, B, L, ...] and which the loss sees as [L, B, ...]."""
@@ -58,6 +59,7 @@ class GradientStep:
     row_names: list[str] = field(default_factory=list)
     part_names: list[str] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
+    columns_read: set[str] = field(default_factory=set)
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         cfg = view_of_tensor(self.static, self.numeric, inputs[0], self.reads)
@@ -128,7 +130,7 @@ class GradientStep:
     ) -> SeedLosses:
         lagging = dict(zip(self.parameter_names, target, strict=True)) if self.has_target else None
         nets = Nets.of_one_seed(self.model, dict(zip(self.parameter_names, leaves, strict=True)), lagging)
-        return self._loss_of(nets, dict(zip(self.column_names, columns, strict=True)), cfg)
+        return self._loss_of(nets, Noted(self.columns_read, zip(self.column_names, columns, strict=True)), cfg)
 
     def _called(self, nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, Mapping[str, Any]]:
         gave = self.loss_fn(nets, batch, cfg)
@@ -139,7 +141,8 @@ class GradientStep:
     def _loss_of(self, nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> SeedLosses:
         """One seed's: total 0-d, statistics [K], skip 0-d, rows [B] each."""
         if self.time_major:
-            batch = {name: c.movedim(1, 0) if name in self.time_major else c for name, c in batch.items()}
+            turned = ((name, c.movedim(1, 0) if name in self.time_major else c) for name, c in batch.items())
+            batch = Noted(self.columns_read, turned)
         losses, statistics = self._called(nets, batch, cfg)
         parts = named_losses(losses, self.resting)
         total = torch.stack(list(parts.values())).sum()
@@ -155,6 +158,22 @@ class GradientStep:
             torch.zeros_like(total, dtype=torch.bool) if skip is None else skip.detach(),
             tuple(row.detach() for row in rows.values()),
         )
+
+
+class Noted(dict[str, Tensor]):
+    """Columns that note which of them were asked for."""
+
+    def __init__(self, read: set[str], columns: Iterable[tuple[str, Tensor]]) -> None:
+        super().__init__(columns)
+        self._read = read
+
+    def __getitem__(self, name: str) -> Tensor:
+        self._read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._read.add(name)
+        return super().get(name, default)
 
 
 def _number(name: str, value: Any) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.config import Config
+from tuneexp.data.minibatches import MASK
 from tuneexp.learning.devices import CPU, stored
 from tuneexp.learning.gradient import GradientStep
 from tuneexp.learning.hyper import CfgView
@@ -122,8 +123,12 @@ class Learner(SeedNetworks):
         return self.learn_on_batch(self.columns_of(minibatch, noise, update))
 
     def columns_of(self, minibatch: Mapping[str, Tensor], noise: Mapping[str, Tensor], update: int) -> list[Tensor]:
-        """In the order of the program's columns."""
-        return [minibatch[n] if n in minibatch else noise[n][update] for n in self._column_names]
+        """In the order of the program's columns. Without a mask all rows count."""
+        given = {name: noise[name][update] for name in noise} | dict(minibatch)
+        if MASK in self._column_names and MASK not in given:
+            first = next(iter(minibatch.values()))
+            given[MASK] = torch.ones(first.shape[:2], dtype=torch.bool, device=self.device)
+        return [given[name] for name in self._column_names]
 
     @property
     def next_step(self) -> GradientStep:

@@ -31,7 +31,8 @@ def of_some_rows(step: GradientStep) -> GradientStep:
 @dataclass(frozen=True)
 class RowSums:
     """What learners add up, in one tensor: of each seed the outputs of a partial step, times the rows that they are
-    means over, and the number of these rows. With a `mask` its steps count, so that a masked mean is whole again."""
+    means over, and the number of these rows. Where the loss reads `mask`, the rows or steps count that it names, so
+    that a masked mean is whole again."""
 
     step: GradientStep
     stack: FlatStack
@@ -45,7 +46,7 @@ class RowSums:
 
     def _counts(self, columns: Sequence[Tensor], n_rows: int, like: Tensor) -> Tensor:
         names = self.step.column_names
-        if "mask" not in names:
+        if "mask" not in names or "mask" not in self.step.columns_read:
             return torch.full_like(like, float(n_rows))
         return columns[names.index("mask")].flatten(1).sum(1).to(like.dtype)
 
