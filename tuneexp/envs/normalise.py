@@ -19,6 +19,8 @@ from tuneexp.rl.packing import layout
 Floats = NDArray[np.float64]
 
 EPSILON = 1e-8
+# What the variance of 1 weighs that stands in before the first rows: nearly nothing.
+FIRST_COUNT = 1e-4
 CLIP = 10.0
 
 
@@ -50,8 +52,7 @@ class RunningMoments:
     def __init__(self, n_seeds: int, shape: tuple[int, ...] = ()) -> None:
         self.mean: Floats = np.zeros((n_seeds, *shape))
         self.var: Floats = np.ones((n_seeds, *shape))
-        # Nearly nothing, so that the first real rows outweigh the (0, 1) that stands in before them.
-        self.count: Floats = np.full(n_seeds, 1e-4)
+        self.count: Floats = np.full(n_seeds, FIRST_COUNT)
 
     def update(self, new: Moments) -> None:
         """A seed without rows is left as it is."""
@@ -63,6 +64,9 @@ class RunningMoments:
 
     def _merge(self, mean: Floats, squares: Floats, count: Floats) -> None:
         """mean, squares (sum of squared deviations): [S, ...]; count: [S]."""
+        # The first rows say where the mean is: however little 0 weighs, the square of a large mean outweighs it.
+        first = _wide((self.count == FIRST_COUNT) & (count > 0), mean.ndim)
+        self.mean = np.where(first, mean, self.mean)
         total = self.count + count
         share = _wide(count / total, mean.ndim)
         delta = mean - self.mean

@@ -19,10 +19,11 @@ class ObsReader:
 
     space: in plain form (discrete values count from 0); a Dict stays a Dict, so that models can split what is packed.
     shape, dtype: of one environment's array. Floating point becomes float32, other types are kept; a Dict gives
-    [D], its leaves as `rl/packing.py` lays them out, uint8 where everything in it fits a byte, else float32.
+    [D], its leaves as `rl/packing.py` lays them out, uint8 where everything in it fits a byte, else float32. With
+    `exact`, float64 stays float64, for what is normalised: a large mean must be subtracted before digits are lost.
     floating: whether values may be NaN or infinite."""
 
-    def __init__(self, space: Space[Any]) -> None:
+    def __init__(self, space: Space[Any], exact: bool = False) -> None:
         self._raw, self.space = space, plain(space)
         self._start = start_of(space)
         if isinstance(space, Dict):
@@ -30,10 +31,14 @@ class ObsReader:
             self.shape: tuple[int, ...] = (self._leaves[-1].start + self._leaves[-1].size,)
             self.dtype = np.dtype(packed_dtype(space))
             self.floating = self.dtype == np.float32
+            doubles = any(leaf.space.dtype == np.float64 for leaf in self._leaves)
         else:
             self.shape = tuple(space.shape or ())
             self.floating = isinstance(space, Box) and bool(np.issubdtype(space.dtype, np.floating))
             self.dtype = np.dtype(np.float32) if self.floating else np.dtype(space.dtype)
+            doubles = space.dtype == np.float64
+        if exact and self.floating and doubles:
+            self.dtype = np.dtype(np.float64)
 
     def batch(self, raw: Any, rows: int) -> NDArray[Any]:
         """`rows` environments' observations, as their vector environment gives them -> a fresh [rows, *shape]."""

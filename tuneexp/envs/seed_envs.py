@@ -35,7 +35,7 @@ class Step(NamedTuple):
     truncated: NDArray[np.bool_]
     valid: NDArray[np.bool_]
     """False where the step only reset the environment (NEXT_STEP): its action was ignored."""
-    score: NDArray[np.float32]
+    score: NDArray[np.float64]
     """What statistics of episodes count: the reward, but where training learns from its sign only (Atari)."""
 
 
@@ -80,12 +80,14 @@ class SeedEnvs:
         wrappers: Sequence[WrapperLike] = (),
         training: bool = True,
         first_env: int = 0,
+        exact: bool = False,
     ) -> None:
         """`autoreset` is a choice for sync and async backends (default next_step); a native one brings its own.
 
         wrappers: by name, applied in order to each single environment (`wrappers.py`); they rule out a native
         backend. training: False for evaluation, which plays whole games for their score where training doesn't
-        (`atari.py`). first_env: these are the environments from this index on, of a seed that has more."""
+        (`atari.py`). first_env: these are the environments from this index on, of a seed that has more. exact:
+        observations of float64 stay so, for who normalises them."""
         source = resolve(env, env_kwargs, wrappers, training, backend)
         indices = range(first_env, first_env + _checked_count(n_envs))
         self._built = build(source, _checked_seeds(seeds, distinct_seeds), indices, backend, autoreset)
@@ -94,7 +96,7 @@ class SeedEnvs:
         self.n_seeds, self.n_envs, self._first_env = len(self.seeds), n_envs, first_env
         raw_obs, raw_action = self._vec.single_observation_space, self._vec.single_action_space
         check_spaces(raw_obs, raw_action, self.name)
-        self._reader = ObsReader(raw_obs)
+        self._reader = ObsReader(raw_obs, exact)
         self.observation_space: Space[Any] = self._reader.space
         self.obs_shape, self.obs_dtype = self._reader.shape, self._reader.dtype
         self.action_space: Space[Any] = plain(raw_action)
@@ -146,7 +148,7 @@ class SeedEnvs:
             raise
         except BaseException as error:
             raise raised(self.name, self._everybody(), "step", error) from error
-        gain = np.asarray(reward, np.float32).reshape(self._lead)
+        gain = np.asarray(reward, np.float64).reshape(self._lead)
         if not isfinite(gain.sum()):
             self._require_finite(gain.reshape(-1), "reward", action)
         flags = np.asarray(terminated).reshape(self._lead), np.asarray(truncated).reshape(self._lead)
@@ -155,16 +157,15 @@ class SeedEnvs:
     def _as_step(
         self,
         obs: NDArray[Any],
-        reward: NDArray[np.float32],
+        score: NDArray[np.float64],
         terminated: NDArray[np.bool_],
         truncated: NDArray[np.bool_],
         infos: dict[str, Any],
         action: NDArray[Any],
     ) -> Step:
         ended = terminated | truncated
-        next_obs, score = obs, reward
-        if self._signs_only:
-            reward = np.sign(reward)
+        next_obs = obs
+        reward = (np.sign(score) if self._signs_only else score).astype(np.float32)
         if self.autoreset is AutoresetMode.NEXT_STEP:
             valid = ~self.resets_next
             goes_on = infos.get("goes_on")

@@ -21,7 +21,7 @@ class Sampled(NamedTuple):
     learned: for the statistics of a normaliser; None without one."""
 
     batch: SampleBatch
-    score: NDArray[np.float32]
+    score: NDArray[np.float64]
     learned: Learned | None
 
 
@@ -108,7 +108,7 @@ class EnvRunner:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises `CheckpointError` where the state is of other environments."""
         self.envs.set_state(state["envs"])
-        self._raw, self._starts = np.array(state["raw"]), np.array(state["starts"])
+        self._raw, self._starts = np.array(state["raw"], self.envs.obs_dtype), np.array(state["starts"])
         self._state = state["state"]
         self._returns.running = np.array(state["discounted_return"], np.float64)
 
@@ -157,7 +157,7 @@ class _Fragment:
     def __init__(self, n_steps: int, observations: _Observations) -> None:
         self._observations = observations
         lead = (n_steps, *observations.array.shape[1:3])
-        self.reward, self.score = np.empty(lead, np.float32), np.empty(lead, np.float32)
+        self.reward, self.score = np.empty(lead, np.float32), np.empty(lead, np.float64)
         self.terminated, self.truncated, self.valid = (np.empty(lead, np.bool_) for _ in range(3))
         self._acted: list[list[Tensor]] = []
         self._states: list[tuple[Tensor, Tensor, Tensor]] = []

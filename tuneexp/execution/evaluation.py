@@ -45,7 +45,10 @@ def evaluate(
     env_settings: `env_kwargs`, `wrappers` and `backend` of `SeedEnvs`."""
     if env_settings.get("backend") == "async":
         env_settings = {**env_settings, "backend": "sync"}  # the same episodes, without a process for each
-    envs = SeedEnvs(env, [seed] * policy.n_seeds, episodes, distinct_seeds=False, training=False, **env_settings)
+    exact = normaliser is not None and normaliser.norm_obs
+    envs = SeedEnvs(
+        env, [seed] * policy.n_seeds, episodes, distinct_seeds=False, training=False, exact=exact, **env_settings
+    )
     try:
         return _first_episodes(policy, envs, normaliser, max_steps)
     finally:
@@ -60,7 +63,7 @@ def _first_episodes(policy: Policy, envs: SeedEnvs, normaliser: RunningNormalise
         seen = obs if normaliser is None else normaliser.normalise(obs)
         action, state, _ = policy.exploit(torch.from_numpy(seen), state)
         step = envs.step(action.numpy())
-        returns += np.where(running, step.reward, 0.0)
+        returns += np.where(running, step.score, 0.0)
         running &= ~(step.terminated | step.truncated)
         obs = step.obs
         if not running.any():

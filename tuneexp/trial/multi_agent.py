@@ -46,7 +46,9 @@ class MultiAgentTrial(Trial):
         self._check_judged(config.evaluation.episodes, "evaluation episodes")
         self._check_judged(config.evaluation.final_episodes, "evaluation final_episodes")
         assignment = self._assignment(self.cfg.n_envs)
-        envs = MultiAgentEnvs(self._source, self._agents, assignment, list(spec.policies), config.seeds, spec.scripts)
+        envs = MultiAgentEnvs(
+            self._source, self._agents, assignment, list(spec.policies), config.seeds, spec.scripts, self._normalised()
+        )
         try:
             self.participants = {
                 name: self._participant(name, envs) for name in spec.policies if name not in spec.scripts
@@ -61,6 +63,11 @@ class MultiAgentTrial(Trial):
 
     def _assignment(self, n_envs: int) -> list[dict[str, str]]:
         return self.spec.assignment(list(self._agents), n_envs)
+
+    def _normalised(self) -> set[str]:
+        """Policies whose observations are."""
+        groups = {name: getattr(self.cfg, of.copies or name, None) for name, of in self.spec.policies.items()}
+        return {name for name, group in groups.items() if getattr(group, "normalize_observation", False)}
 
     def _participant(self, name: str, envs: MultiAgentEnvs) -> Participant:
         policy = self.spec.policies[name]
@@ -129,7 +136,9 @@ class MultiAgentTrial(Trial):
         present = [name for name in self.spec.policies if name in _policies_in(assignment)]
         scripts = {name: script for name, script in self.spec.evaluation_scripts.items() if name in present}
         runners = {name: self.participants[name].runner for name in present if name not in scripts}
-        envs = MultiAgentEnvs(self._source, self._agents, assignment, present, [seed] * len(seeds), scripts)
+        envs = MultiAgentEnvs(
+            self._source, self._agents, assignment, present, [seed] * len(seeds), scripts, self._normalised()
+        )
         try:
             returns, partial = evaluate_jointly(runners, envs, self.config.evaluation.max_steps)
             self.partial_episodes = int(partial.sum())

@@ -28,9 +28,9 @@ def env_settings(config: TrialConfig) -> dict[str, Any]:
     return {"env_kwargs": config.env_kwargs, "backend": config.env_backend, "wrappers": config.wrappers}
 
 
-def facts_of(config: TrialConfig) -> EnvFacts:
+def facts_of(config: TrialConfig, cfg: AlgorithmConfig) -> EnvFacts:
     """From one environment that is built and closed again."""
-    envs = SeedEnvs(config.env, config.seeds[:1], 1, **env_settings(config))
+    envs = SeedEnvs(config.env, config.seeds[:1], 1, exact=cfg.normalize_observation, **env_settings(config))
     try:
         return envs.facts
     finally:
@@ -94,7 +94,7 @@ class RunnerRecipe:
         spec = load_algorithm(self.algorithm)
         cfg = spec.config_class.parse(self.config.hyperparameters, spec.name)
         shard, seeds = self.shard, self.config.seeds[self.shard.seeds]
-        settings = env_settings(self.config)
+        settings = {**env_settings(self.config), "exact": cfg.normalize_observation}
         envs = SeedEnvs(self.config.env, seeds, shard.n_envs, first_env=shard.first_env, **settings)
         build = partial(spec.build_model, envs.observation_space, envs.action_space)
         networks = SeedNetworks(build, cfg, seeds)

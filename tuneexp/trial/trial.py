@@ -64,9 +64,10 @@ class Trial:
         """The environments and what acts and learns in them."""
         config = self.config
         if self.cfg.num_env_runners:
-            self._build(facts_of(config), None)
+            self._build(facts_of(config, self.cfg), None)
             return
-        envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, **env_settings(config))
+        exact = self.cfg.normalize_observation
+        envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, exact=exact, **env_settings(config))
         try:
             self._build(envs.facts, envs)
         except BaseException:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +51,7 @@ class PolicySpaces:
 
     def __init__(
         self, policy: str, env: str, seeds: Sequence[int], places: Sequence[tuple[int, str]],
-        agents: Mapping[str, Spaces],
+        agents: Mapping[str, Spaces], exact: bool = False,
     ) -> None:  # fmt: skip
         if not places:
             raise UserError(f"policy {policy!r} has no agent in {env} ({', '.join(agents)}); leave it out, or map one")
@@ -66,7 +66,7 @@ class PolicySpaces:
                         f"{own} and {other}; give each a policy of its own"
                     )
         raw_obs, raw_action = agents[first]
-        self.reader = ObsReader(raw_obs)
+        self.reader = ObsReader(raw_obs, exact)
         self.observation_space: Space[Any] = self.reader.space
         self.obs_shape, self.obs_dtype = self.reader.shape, self.reader.dtype
         self.action_space: Space[Any] = plain(raw_action)
@@ -96,21 +96,22 @@ class PolicySpaces:
 
 def policy_spaces(
     env: str, agents: Mapping[str, Spaces], assignment: Sequence[Mapping[str, str]], policies: Sequence[str],
-    seeds: Sequence[int],
+    seeds: Sequence[int], exact: Collection[str] = (),
 ) -> dict[str, PolicySpaces]:  # fmt: skip
     """Of every policy; assignment: for each environment index, agent -> policy. Raises `UserError`."""
     places = {
         name: [(index, agent) for index, of in enumerate(assignment) for agent in agents if of[agent] == name]
         for name in policies
     }
-    return {name: PolicySpaces(name, env, seeds, places[name], agents) for name in policies}
+    return {name: PolicySpaces(name, env, seeds, places[name], agents, name in exact) for name in policies}
 
 
 class MultiAgentEnvs:
     """`n_envs` environments for each of `seeds`. Environment i of seed s draws its randomness from (s, i) alone.
 
     assignment: for each environment index, agent -> policy. scripted: policies that act by themselves; all others are
-    acted for by `step`. `spaces`: policy -> its lanes and spaces."""
+    acted for by `step`. exact: policies whose observations of float64 stay so, as they are normalised. `spaces`: policy
+    -> its lanes and spaces."""
 
     def __init__(
         self,
@@ -120,9 +121,10 @@ class MultiAgentEnvs:
         policies: Sequence[str],
         seeds: Sequence[int],
         scripted: Mapping[str, Scripted] | None = None,
+        exact: Collection[str] = (),
     ) -> None:
         self.name, self.seeds, self.n_envs = source.name, [int(seed) for seed in seeds], len(assignment)
-        self.spaces = policy_spaces(source.name, agents, assignment, policies, seeds)
+        self.spaces = policy_spaces(source.name, agents, assignment, policies, seeds, exact)
         self._lane = {
             place: (name, lane) for name, spaces in self.spaces.items() for lane, place in enumerate(spaces.places)
         }
