@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -11,11 +11,14 @@ from torch import Tensor
 
 from tests.execution.envs import Clockwork
 from tests.small import small_trial
+from tuneexp.algorithms.dqn import DQN
+from tuneexp.algorithms.spec import replace
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.group import EnvRunnerGroup, LocalRunners
 from tuneexp.execution.training_ops import postprocess
+from tuneexp.rl.exploration import linear_epsilon
 from tuneexp.trial import Trial
 
 STEPS = 61
@@ -143,3 +146,26 @@ def test_training_returns_are_of_unscaled_rewards() -> None:
     # Episodes of 5, 5, 3, ... steps: rewards 1 + 2 + ... of each.
     assert metrics["train/return_mean"] == pytest.approx((15 + 15 + 6) / 3, abs=0.8)
     assert metrics["train/episode_length_mean"] == pytest.approx(13 / 3, abs=0.3)
+
+
+@pytest.mark.parametrize("n_envs", [1, 4])
+def test_exploration_falls_with_each_step_and_not_with_each_rollout(n_envs: int) -> None:
+    """As in Stable-Baselines3: what a step explores by is the clock before it, which all environments move."""
+
+    def act(nets: Any, obs: Any, state: Any, noise: Any, cfg: Any, explore: Any) -> Any:
+        share = linear_epsilon(cfg.progress, cfg.exploration_fraction, 1.0, cfg.exploration_final_eps)
+        columns = {"share": share.expand(len(obs)), "time": cfg.env_steps.expand(len(obs))}
+        return torch.zeros(len(obs), dtype=torch.int64), columns, state
+
+    settings = {"n_envs": n_envs, "train_freq": 25, "learning_starts": 10, "exploration_fraction": 0.5}
+    trial = small_trial((0, 1), spec=replace(DQN, name="told", act_fn=act), hyperparameters=settings,
+                        budget_env_steps=100 * n_envs)  # fmt: skip
+    seen = []
+    for _ in range(4):
+        trial.learner.start_rollout(trial.progress, trial.env_steps)
+        seen.append(trial.group.sample(25))
+        trial.env_steps += 25 * n_envs
+    steps = torch.arange(100.0).view(-1, 1, 1).expand(-1, 2, n_envs)
+    assert torch.equal(torch.cat([each["time"] for each in seen]), steps * n_envs)
+    expected = (1.0 - 0.95 * steps / 50).clamp(min=0.05)
+    torch.testing.assert_close(torch.cat([each["share"] for each in seen]), expected)

@@ -60,8 +60,8 @@ class EnvRunner:
         raw = _Observations(n_steps, self._raw)
         seen = raw if self.normaliser is None else _Observations(n_steps, self._seen(self._raw))
         fragment = _Fragment(n_steps, raw if self._keep_raw else seen)
-        for t, draws in enumerate(by_step(noise, n_steps)):
-            acted = self.policy.explore(seen.tensor[t], self._state, draws)
+        for t, (draws, hyper) in enumerate(zip(by_step(noise, n_steps), self.policy.clock(n_steps), strict=True)):
+            acted = self.policy.explore(seen.tensor[t], self._state, draws, hyper)
             step = self.envs.step(acted.action.numpy())
             fragment.add(t, acted, step)
             raw.add(t, step, step.obs, step.next_obs)

@@ -12,6 +12,7 @@ from torch import Tensor
 from tuneexp.execution.shards import Shard
 from tuneexp.learning.act import Act
 from tuneexp.learning.devices import CPU
+from tuneexp.learning.hyper import CLOCK
 from tuneexp.learning.noise import Noise, draw_all
 from tuneexp.learning.program import Program
 
@@ -29,7 +30,10 @@ class Policy:
     what comes out is on the CPU, where environments are."""
 
     def __init__(self, act: Act, program: Program, hyper: Tensor, parameters: Mapping[str, Tensor],
-                 noise: Mapping[str, Noise], n_envs: int, state_size: int = 0) -> None:  # fmt: skip
+                 noise: Mapping[str, Noise], n_envs: int, state_size: int = 0,
+                 clock_step: Tensor | None = None) -> None:  # fmt: skip
+        """clock_step: [H], by how much `hyper` grows with each step of all environments: what counts time."""
+        self._clock_step = clock_step
         self._act, self._program, self.hyper = act, program, hyper
         self.n_envs, self.state_size = n_envs, state_size
         self._noise = noise
@@ -64,9 +68,16 @@ class Policy:
         kinds = self._noise.values()
         return [shard.of(column, kind.per == "row") for column, kind in zip(columns, kinds, strict=True)]
 
-    def explore(self, obs: Tensor, state: Tensor | None, noise: list[Tensor]) -> Acted:
-        """obs: [S, N, ...]; noise: the draws of one step, [S, ...] each."""
-        return self._run(self._explore, obs, state, noise)
+    def clock(self, n_steps: int) -> list[Tensor | None]:
+        """`hyper` at each of the coming steps, where acting reads the clock: exploration falls with each step and not
+        with each rollout only. Else None, for what it is now."""
+        if self._clock_step is None or self._act.reads.isdisjoint(CLOCK):
+            return [None] * n_steps
+        return [self.hyper + step * self._clock_step for step in range(n_steps)]
+
+    def explore(self, obs: Tensor, state: Tensor | None, noise: list[Tensor], hyper: Tensor | None = None) -> Acted:
+        """obs: [S, N, ...]; noise: the draws of one step, [S, ...] each; hyper: of that step, from `clock`."""
+        return self._run(self._explore, obs, state, noise, hyper)
 
     def exploit(self, obs: Tensor, state: Tensor | None = None) -> Acted:
         """obs: [S, E, ...] for any E; state: [S, E, state_size]. The deterministic action [S, E, ...].
@@ -88,12 +99,15 @@ class Policy:
             lanes = torch.cat([lanes, lanes[:, :1].expand(-1, missing, *lanes.shape[2:])], dim=1)
         return [part.contiguous() for part in lanes.split(self.n_envs, dim=1)]
 
-    def _run(self, explore: Tensor, obs: Tensor, state: Tensor | None, noise: list[Tensor]) -> Acted:
+    def _run(
+        self, explore: Tensor, obs: Tensor, state: Tensor | None, noise: list[Tensor], hyper: Tensor | None = None
+    ) -> Acted:
         states = [] if state is None else [state]
         given = [obs, *states, *noise]
         if self._device != CPU:
             given = [tensor.to(self._device, non_blocking=True) for tensor in given]
-        outputs = self._program.run([self.hyper, explore, *given, *self._parameters])
+        numbers = self.hyper if hyper is None else hyper
+        outputs = self._program.run([numbers, explore, *given, *self._parameters])
         action, *rest = outputs if self._device == CPU else [output.cpu() for output in outputs]
         return Acted(_finite(action), rest[0] if states else None, rest[len(states) :])
 

@@ -64,6 +64,11 @@ class Hyper:
         self.values.update(progress=progress, env_steps=float(env_steps))
         self.tensor.copy_(torch.tensor(list(self.values.values()), dtype=torch.float32))
 
+    def clock_step(self, n_envs: int, budget_env_steps: int) -> Tensor:
+        """[H]: what one step of `n_envs` environments adds to `tensor`."""
+        added = {"progress": n_envs / budget_env_steps, "env_steps": float(n_envs)}
+        return torch.tensor([added.get(name, 0.0) for name in self.names]).to(self.tensor.device)
+
     def view(self, reads: set[str] | None = None) -> CfgView:
         """With plain floats, for all functions but `loss_fn` and `act_fn`."""
         return CfgView({**self.static, **self.values}, reads)

@@ -72,10 +72,12 @@ def build_programs_of(
     return programs_for(learner, spec.build_model, spec.act_fn, spec.postprocess_fn, shapes, mode, workload)
 
 
-def build_policy(learner: Learner, programs: TrialPrograms, shapes: TrialShapes) -> Policy:
+def build_policy(
+    learner: Learner, programs: TrialPrograms, shapes: TrialShapes, clock_step: Tensor | None = None
+) -> Policy:
     return Policy(
         programs.act, programs.act_program, learner.hyper.tensor, learner.parameters, dict(shapes.act_noise),
-        shapes.n_envs, shapes.state_size,
+        shapes.n_envs, shapes.state_size, clock_step,
     )  # fmt: skip
 
 

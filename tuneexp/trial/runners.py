@@ -102,6 +102,6 @@ class RunnerRecipe:
         act, program = acting_program(networks, spec.act_fn, shapes, self.config.compile if self.compiled else "off")
         policy = Policy(
             act, program, networks.hyper.tensor, networks.parameters, dict(shapes.act_noise), shard.n_envs,
-            shapes.state_size,
+            shapes.state_size, networks.hyper.clock_step(cfg.n_envs, self.config.budget_env_steps),
         )  # fmt: skip
         return EnvRunner(envs, policy, normaliser_of(envs.facts, cfg, len(seeds)), shapes.keep_raw, cfg.gamma)

@@ -114,7 +114,8 @@ class Trial:
         return workload_of(self.cfg, self.config)
 
     def _policy(self) -> Policy:
-        return build_policy(self.learner, self.programs, self.shapes)
+        clock_step = self.learner.hyper.clock_step(self.cfg.n_envs, self.config.budget_env_steps)
+        return build_policy(self.learner, self.programs, self.shapes, clock_step)
 
     @property
     def own_model(self) -> str | None:
