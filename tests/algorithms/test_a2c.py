@@ -99,4 +99,4 @@ def test_defaults_are_those_of_stable_baselines3() -> None:
     cfg = A2CConfig()
     assert (cfg.learning_rate, cfg.n_steps, cfg.gamma, cfg.gae_lambda, cfg.ent_coef) == (7e-4, 5, 0.99, 1.0, 0.0)
     assert (cfg.vf_coef, cfg.max_grad_norm, cfg.rms_prop_eps, cfg.use_rms_prop) == (0.5, 0.5, 1e-5, True)
-    assert (cfg.normalize_advantage, cfg.model.hidden_sizes, cfg.model.activation) == (False, (64, 64), "tanh")
+    assert (cfg.normalize_advantage, cfg.model.hidden_sizes, cfg.model.activation) == (False, None, "tanh")

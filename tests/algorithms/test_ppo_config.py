@@ -34,7 +34,7 @@ def test_defaults_are_those_of_stable_baselines3() -> None:
     assert (cfg.learning_rate, cfg.batch_size, cfg.n_epochs, cfg.gamma, cfg.gae_lambda) == (3e-4, 64, 10, 0.99, 0.95)
     assert (cfg.clip_range, cfg.clip_range_vf, cfg.ent_coef, cfg.vf_coef, cfg.max_grad_norm) == (0.2, None, 0, 0.5, 0.5)
     assert (cfg.target_kl, cfg.normalize_advantage, cfg.model.hidden_sizes, cfg.model.activation) == (
-        None, True, (64, 64), "tanh",
+        None, True, None, "tanh",
     )  # fmt: skip
 
 

@@ -142,4 +142,4 @@ def test_defaults_are_those_of_stable_baselines3() -> None:
     assert (cfg.learning_rate, cfg.buffer_size, cfg.learning_starts, cfg.batch_size) == (3e-4, 1_000_000, 100, 256)
     assert (cfg.tau, cfg.gamma, cfg.train_freq, cfg.gradient_steps, cfg.n_critics) == (0.005, 0.99, 1, 1, 2)
     assert (cfg.ent_coef, cfg.initial_ent_coef, cfg.target_entropy, cfg.target_update_interval) == (None, 1.0, None, 1)
-    assert (cfg.model.hidden_sizes, cfg.model.activation) == ((256, 256), "relu")
+    assert (cfg.model.hidden_sizes, cfg.model.activation) == (None, "relu")

@@ -21,6 +21,7 @@ from tuneexp.errors import UserError
 from tuneexp.execution.shares import plan_of
 from tuneexp.execution.training_ops import on_policy_step, postprocess, synchronous_parallel_sample, train_one_step
 from tuneexp.learning.noise import Noise
+from tuneexp.rl.losses import mean_over
 from tuneexp.trainable import evaluate_checkpoint
 from tuneexp.trial import Trial
 
@@ -139,7 +140,8 @@ def test_a_seed_that_diverges_in_one_learner_is_frozen_in_all_and_stays_so() -> 
 def noisy_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> Any:
     """Noise of each row and of the whole step, both in the gradient."""
     total, statistics = PPO.loss_fn(nets, batch, cfg)
-    return total + (nets.online.value(batch["obs"]) * batch["of_row"]).mean() * batch["of_step"][0], statistics
+    of_rows = mean_over(nets.online.value(batch["obs"]) * batch["of_row"], batch["mask"])
+    return total + of_rows * batch["of_step"][0], statistics
 
 
 def noise(model: Any, action_space: Any, cfg: Any) -> dict[str, Noise]:

@@ -133,8 +133,9 @@ def require_means_over_rows(learner: Learner, epochs: Epochs, shares: Sequence[E
         inside = ", or normalize_advantage=false" if learner.hyper.static.get("normalize_advantage") else ""
         raise UserError(
             f"the loss {name_of(step.loss_fn)} is no mean over the rows of a minibatch, so learners can't split them "
-            "(something in it is computed of all rows together)\n"
-            f"write num_learners={len(learner.seeds)} or less: then each learner has seeds of its own{inside}"
+            "(something in it is computed of all rows together, or a mean counts padding)\n"
+            f"write num_learners={len(learner.seeds)} or less: then each learner has seeds of its own{inside}; or "
+            'where a mean counts padding, mean_over(values, batch["mask"]) of tuneexp.rl.losses'
         )
 
 
