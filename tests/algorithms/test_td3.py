@@ -156,6 +156,6 @@ def test_defaults_are_those_of_stable_baselines3(config: Any) -> None:
     cfg = config()
     assert (cfg.learning_rate, cfg.buffer_size, cfg.learning_starts, cfg.batch_size) == (1e-3, 1_000_000, 100, 256)
     assert (cfg.tau, cfg.gamma, cfg.train_freq, cfg.gradient_steps) == (0.005, 0.99, 1, 1)
-    assert (cfg.model.hidden_sizes, cfg.model.activation) == ((400, 300), "relu")
+    assert (cfg.model.hidden_sizes, cfg.model.activation) == (None, "relu")
     if config is TD3Config:
         assert (cfg.policy_delay, cfg.target_policy_noise, cfg.target_noise_clip, cfg.n_critics) == (2, 0.2, 0.5, 2)

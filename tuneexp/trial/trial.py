@@ -46,8 +46,7 @@ class Trial:
     """`advance()` trains to the next report. The clock is `env_steps`, per seed."""
 
     learners: LearnerGroup | None = None
-    partial_episodes = 0
-    """Of the last evaluation, over all seeds: episodes that were stopped before their end."""
+    partial_episodes = 0  # of the last evaluation, over all seeds: stopped before their end
 
     def __init__(self, spec: AlgorithmSpec, config: TrialConfig) -> None:
         flush_denormals()
@@ -66,8 +65,8 @@ class Trial:
         if self.cfg.num_env_runners:
             self._build(facts_of(config, self.cfg), None)
             return
-        exact = self.cfg.normalize_observation
-        envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, exact=exact, **env_settings(config))
+        settings = {**env_settings(config), "exact": self.cfg.normalize_observation}
+        envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, **settings)
         try:
             self._build(envs.facts, envs)
         except BaseException:
