@@ -73,8 +73,11 @@ def build_programs_of(
 
 
 def build_policy(
-    learner: Learner, programs: TrialPrograms, shapes: TrialShapes, clock_step: Tensor | None = None
+    learner: Learner, programs: TrialPrograms, shapes: TrialShapes, budget_env_steps: int | None = None
 ) -> Policy:
+    """budget_env_steps: None where the clock stands still within a rollout."""
+    hyper = learner.hyper
+    clock_step = None if budget_env_steps is None else hyper.clock_step(shapes.n_envs, budget_env_steps)
     return Policy(
         programs.act, programs.act_program, learner.hyper.tensor, learner.parameters, dict(shapes.act_noise),
         shapes.n_envs, shapes.state_size, clock_step,

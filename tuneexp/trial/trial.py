@@ -113,8 +113,7 @@ class Trial:
         return workload_of(self.cfg, self.config)
 
     def _policy(self) -> Policy:
-        clock_step = self.learner.hyper.clock_step(self.cfg.n_envs, self.config.budget_env_steps)
-        return build_policy(self.learner, self.programs, self.shapes, clock_step)
+        return build_policy(self.learner, self.programs, self.shapes, self.config.budget_env_steps)
 
     @property
     def own_model(self) -> str | None:
