@@ -27,6 +27,7 @@ LAYERS: list[set[str]] = [
     {"rl"},
     {
         "addresses",
+        "commands",
         "config",
         "locks",
         "masking",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -84,7 +85,7 @@ def test_the_retrain_command_names_the_exact_configuration_and_fresh_seeds(
     first: dict[str, Any], storage: Path, tuneexp: Cli
 ) -> None:
     out = tuneexp("show", "first", "--storage", str(storage / "runs")).out
-    words = next(line for line in out.splitlines() if line.startswith("retrain")).split()[2:]
+    words = shlex.split(next(line for line in out.splitlines() if line.startswith("retrain")))[2:]
     done = tuneexp(*words, "--env-steps", "64", "--compile", "off", "--json")  # the last --env-steps counts
     assert done.code == 0, done.err
     trained = json.loads(done.out)

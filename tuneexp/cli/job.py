@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.cli.parsing import TRIAL_SETTINGS
+from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.trust import Named, addresses_in, remember, require_trusted
 
@@ -36,7 +37,9 @@ def new_job(
 ) -> Job:
     if algorithm is None or env is None:
         missing = "an algorithm and an environment" if algorithm is None else "an environment"
-        raise UserError(f"train needs {missing}; write for example: tuneexp train {algorithm or 'ppo'} CartPole-v1")
+        raise UserError(
+            f"train needs {missing}; write for example: {command('train', algorithm or 'ppo', 'CartPole-v1')}"
+        )
     return Job(algorithm, env, seeds, env_steps, hyperparameters, settings=settings)
 
 

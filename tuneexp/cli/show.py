@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_text
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuneexp.cli.options import DEFAULT_STORAGE, JsonOption, StorageOption, VerboseOption, examples
-from tuneexp.cli.parsing import positive
+from tuneexp.cli.parsing import parse_value, positive
 from tuneexp.cli.terminal import Terminal, terminal
+from tuneexp.commands import command
 from tuneexp.errors import UserError, shortened
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
     if result.best is not None:
         screen.show_text("\n" + _best_words(result, result.best))
     if result.state in ("interrupted", "failed"):
-        screen.note(f"\nit can go on: tuneexp resume {result.name} --storage {short_path(result.storage)}")
+        screen.note(f"\nit can go on: {command('resume', result.name, storage=short_path(result.storage))}")
 
 
 def varied_names(config: SweepConfig) -> list[str] | None:
@@ -127,10 +127,10 @@ def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
         spread = f" (95% interval {score(bounds[0])} to {score(bounds[1])})" if bounds else ""
         lines.append("per seed    " + ", ".join(f"{seed}: {score(value)}" for seed, value in returns.items()) + spread)
     if best["checkpoint"]:
-        lines.append(f"evaluate    tuneexp evaluate {short_path(best['checkpoint'])}")
+        lines.append(f"evaluate    {command('evaluate', short_path(best['checkpoint']))}")
     lines.append(f"retrain     {_retrain_command(result, best)}")
     if result.mlflow.get("parent_run_id"):
-        lines.append(f"compare     tuneexp ui --storage {short_path(result.storage)}")
+        lines.append(f"compare     {command('ui', storage=short_path(result.storage))}")
     return "\n".join(lines)
 
 
@@ -142,23 +142,49 @@ def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str:
     config = load_config(result.name, result.storage)
     first = max(config.seeds) + 1
     fresh = ",".join(str(first + n) for n in range(max(5, len(config.seeds))))
-    given = {**best["config"], **({"env_kwargs": config.env_kwargs} if config.env_kwargs else {})}
-    values = " ".join(f"--set {name}={_as_typed(value)}" for name, value in flat(given).items())
-    what = f"{short_path(config.algorithm)} {config.env} --env-steps {config.env_steps} --seeds {fresh}"
-    return f"tuneexp train {what} {' '.join([values, *_environment_options(config)])}"
+    options = [f"{name}={_as_typed(value)}" for name, value in flat(best["config"]).items()]
+    options += [f"{name}={_as_typed(value)}" for name, value in _other_settings(config).items()]
+    return command(
+        "train",
+        short_path(config.algorithm),
+        config.env,
+        *("--env-steps", config.env_steps, "--seeds", fresh),
+        *(word for option in options for word in ("--set", option)),
+        *_environment_options(config),
+        storage=short_path(result.storage),
+    )
+
+
+def _other_settings(config: SweepConfig) -> dict[str, Any]:
+    """Settings of a trial that are not as by default, for `--set`."""
+    kept = ("env_kwargs", "evaluation", "objective", "report_every_env_steps", "device")
+    fields = type(config).model_fields
+    values = {name: getattr(config, name) for name in kept}
+    return {
+        name: value for name, value in values.items() if value != fields[name].get_default(call_default_factory=True)
+    }
 
 
 def _environment_options(config: SweepConfig) -> list[str]:
-    """Backend and wrappers as the options of `tuneexp train`."""
-    backend = [] if config.env_backend == "auto" else [f"--env-backend {config.env_backend}"]
+    """Backend and wrappers as words of `tuneexp train`."""
+    backend = [] if config.env_backend == "auto" else ["--env-backend", config.env_backend]
     parts = [(one, None) if isinstance(one, str) else next(iter(one.items())) for one in config.wrappers]
     named = [name if not arguments else f"{name}={json_text.dumps(arguments)}" for name, arguments in parts]
-    return [*backend, *(f"--wrapper {shlex.quote(text)}" for text in named)]
+    return [*backend, *(word for text in named for word in ("--wrapper", text))]
 
 
 def _as_typed(value: Any) -> str:
-    """A value as `--set` reads it back, safe in a shell."""
-    return shlex.quote(value if isinstance(value, str) else json_text.dumps(value))
+    """A value as `--set` reads it back."""
+    if isinstance(value, str) and _reads_as_itself(value):
+        return value
+    return json_text.dumps(value, ensure_ascii=False)
+
+
+def _reads_as_itself(text: str) -> bool:
+    try:
+        return bool(parse_value(text) == text)
+    except UserError:
+        return False
 
 
 def _plot(screen: Terminal, result: SweepResult, path: Path) -> None:

@@ -29,6 +29,7 @@ from tuneexp.cli.options import (
 from tuneexp.cli.parsing import environment_settings, parse_seeds, parse_settings, positive, split_settings
 from tuneexp.cli.show import NameArgument, show_result, varied_names
 from tuneexp.cli.terminal import Terminal, terminal
+from tuneexp.commands import command
 from tuneexp.errors import TuneexpError
 
 if TYPE_CHECKING:
@@ -199,10 +200,10 @@ def watch_on(
 
 
 def _none_finished(result: SweepResult) -> str:
-    where = f"{result.name} --storage {result.storage}"
     if result.state != "failed":
-        return f"no trial finished; what went wrong: tuneexp show {where}"
+        return f"no trial finished; what went wrong: {command('show', result.name, storage=result.storage)}"
     first = result.trials[0]
     return (
-        f"no trial ran; trial {first['trial_number']}: {first['reason']}\nonce that is mended: tuneexp resume {where}"
+        f"no trial ran; trial {first['trial_number']}: {first['reason']}\n"
+        f"once that is mended: {command('resume', result.name, storage=result.storage)}"
     )

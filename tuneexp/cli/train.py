@@ -33,6 +33,7 @@ from tuneexp.cli.options import (
 )
 from tuneexp.cli.parsing import environment_settings, parse_seeds, parse_settings, positive, split_settings
 from tuneexp.cli.terminal import Terminal, terminal
+from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError
 from tuneexp.outages import of_the_storage, retried
 from tuneexp.sweep.stopping import stop_signals
@@ -175,8 +176,9 @@ def _say_how_to_resume(screen: Terminal, job: Job, folder: Path) -> None:
 
     saved = [*([job.resume] if job.resume else []), *_checkpoints(folder)]
     if saved:
-        path, steps = short_path(str(saved[-1])), job.budget_env_steps
-        screen.note(f"interrupted; go on with: tuneexp train --resume {path} --env-steps {steps}")
+        what = ("--resume", short_path(str(saved[-1])), "--env-steps", job.budget_env_steps)
+        again = command("train", *what, storage=short_path(str(folder.parents[1])))
+        screen.note(f"interrupted; go on with: {again}")
     else:
         screen.note("interrupted before the first checkpoint; start it again with the same command")
 
@@ -213,5 +215,5 @@ def _closing_words(summary: Mapping[str, Any]) -> str:
         f"trained     {count(summary['env_steps'])} env steps a seed in {duration(summary['wall_s'])}, "
         f"{summary['env_steps_per_s']:,.0f} env steps/s{'' if summary['compiled'] else ', not compiled'}",
         f"checkpoint  {summary['checkpoint']}",
-        f"evaluate    tuneexp evaluate {short_path(summary['checkpoint'])}",
+        f"evaluate    {command('evaluate', short_path(summary['checkpoint']))}",
     ])  # fmt: skip

@@ -17,6 +17,7 @@ import typer
 
 from tuneexp.cli.options import DEFAULT_STORAGE, StorageOption, VerboseOption, examples
 from tuneexp.cli.terminal import Terminal, terminal
+from tuneexp.commands import command as command_line
 from tuneexp.errors import TuneexpError, UserError
 
 EPILOG = examples("tuneexp ui", "tuneexp ui --storage /data/runs --port 5001")
@@ -36,7 +37,7 @@ def ui(
         raise UserError(f"--port is from 1 to 65535, got {port}")
     with terminal(json=False, verbose=verbose) as screen:
         command, environment = _command(storage, port)
-        _refuse_taken_port(port)
+        _refuse_taken_port(port, storage)
         _serve(screen, command, environment, port, verbose)
 
 
@@ -51,15 +52,14 @@ def _command(storage: str, port: int) -> tuple[list[str], dict[str, str]]:
     return ui_command(Path(storage).expanduser(), port)
 
 
-def _refuse_taken_port(port: int) -> None:
+def _refuse_taken_port(port: int, storage: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise UserError(
-                f"port {port} can't be used ({error.strerror}); choose another: tuneexp ui --port {port + 1}"
-            ) from None
+            other = command_line("ui", "--port", min(port + 1, 65535), storage=storage)
+            raise UserError(f"port {port} can't be used ({error.strerror}); choose another: {other}") from None
 
 
 def _serve(screen: Terminal, command: list[str], environment: dict[str, str], port: int, verbose: bool) -> None:

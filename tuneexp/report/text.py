@@ -87,7 +87,8 @@ def seeds(values: Any) -> str:
 def short_path(path: str) -> str:
     """Relative to the working folder where it lies inside, for lines that people copy."""
     try:
-        return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
+        short = os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
+        return f"./{short}" if short.startswith("-") else short  # else a command takes it for an option
     except FileNotFoundError:  # the working folder was deleted
         return path
 

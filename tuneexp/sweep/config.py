@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from tuneexp.commands import command
 from tuneexp.config import Config
 from tuneexp.errors import UserError, nearest
 from tuneexp.stored import DamagedFile, read_json
@@ -83,7 +84,7 @@ def read_config(folder: SweepFolder) -> SweepConfig:
         values = read_json(folder.config_file)
     except (FileNotFoundError, NotADirectoryError):
         match = nearest(folder.name, [path.parent.name for path in folder.storage.glob("*/sweep.json")])
-        advice = f"did you mean {match!r}?" if match else f"see: tuneexp list --storage {folder.storage}"
+        advice = f"did you mean {match!r}?" if match else f"see: {command('list', storage=folder.storage)}"
         raise UserError(f"there is no sweep {folder.name!r} in {folder.storage}; {advice}") from None
     version = values.get("format_version", FORMAT_VERSION) if isinstance(values, dict) else None
     if type(version) is not int:

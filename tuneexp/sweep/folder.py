@@ -14,6 +14,7 @@ from os import replace
 from pathlib import Path
 from typing import Any
 
+from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.locks import LockHeld, locked
 from tuneexp.remote_folders import is_uri
@@ -80,7 +81,7 @@ class SweepFolder:
             except LockHeld as error:
                 raise UserError(
                     f"sweep {self.name!r} is running in process {error.holder or '?'}; "
-                    f"wait for it, or stop it and write: tuneexp resume {self.name} --storage {self.storage}"
+                    f"wait for it, or stop it and write: {command('resume', self.name, storage=self.storage)}"
                 ) from None
             yield
 
@@ -126,10 +127,10 @@ def new_sweep_folder(name: str, storage: str | Path) -> SweepFolder:
 def refuse_existing(folder: SweepFolder) -> None:
     """UserError where the folder's name is taken: by a sweep, a file, a link or a folder of something else."""
     if folder.exists():
-        where = f" --storage {folder.storage}" if folder.storage.name != "runs" else ""
         raise UserError(
-            f"sweep {folder.name!r} exists already; go on with it: tuneexp resume {folder.name}{where}\n"
-            f"or start another one: tuneexp sweep --name {_free_name(folder)} ..."
+            f"sweep {folder.name!r} exists already; go on with it: "
+            f"{command('resume', folder.name, storage=folder.storage)}\n"
+            f"or start another one: {command('sweep', '--name', _free_name(folder), storage=folder.storage)} ..."
         )
     if folder.path.is_symlink():
         raise UserError(f"{folder.path} is a symbolic link; choose another --name, or its folder with --storage")

@@ -13,6 +13,7 @@ from typing import Any
 from ray.tune import Callback
 
 import tuneexp
+from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError
 from tuneexp.outages import storage_fault_in
 from tuneexp.sweep.cluster import RayForSweep
@@ -78,31 +79,30 @@ def _run_trials(
     except KeyboardInterrupt:  # before the first step, or a second one while Tune was saving: the last snapshot counts
         logger.info("stopped at once")
     except ClusterLost as error:
-        raise ClusterLost(f"{error}\nwhat is done is kept; {_go_on(config, folder)}") from error
+        raise ClusterLost(f"{error}\nwhat is done is kept; {_go_on(folder)}") from error
     except Exception as error:
         if all_trials_ended(config, folder):  # Tune's own table of results is of no use here
             logger.debug("all trials have ended", exc_info=True)
             return
-        go_on = _go_on(config, folder)
         if (fault := storage_fault_in(error)) is not None:
-            raise StorageFault(f"{fault}\nno trial is to blame; once the storage works, {go_on}") from error
+            raise StorageFault(f"{fault}\nno trial is to blame; once the storage works, {_go_on(folder)}") from error
         if isinstance(error, TuneexpError):
             raise
         raise TuneexpError(
             f"the sweep broke off: {type(error).__name__}: {' '.join(str(error).split())[-300:]}\n"
-            f"what is done is kept; {go_on} -v"
+            f"what is done is kept; {_go_on(folder, '-v')}"
         ) from error
 
 
-def _go_on(config: SweepConfig, folder: SweepFolder) -> str:
-    return f"go on with: tuneexp resume {config.name} --storage {folder.storage}"
+def _go_on(folder: SweepFolder, *options: str) -> str:
+    return f"go on with: {command('resume', folder.name, *options, storage=folder.storage)}"
 
 
 def _last_words(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallback, reason: str) -> None:
     """Before the process ends in the middle of a call of Tune's."""
     if sys.stderr.isatty():
         sys.stderr.write("\x1b[?25h")  # the live table has hidden the cursor
-    logger.error("%s\nwhat is done is kept; %s", reason, _go_on(config, folder))
+    logger.error("%s\nwhat is done is kept; %s", reason, _go_on(folder))
     _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuneexp.commands import command
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.locks import is_held
 from tuneexp.stored import DamagedFile
@@ -123,7 +124,8 @@ def study_of(folder: SweepFolder, trust: bool = False) -> optuna.Study:
     """UserError before the first snapshot."""
     state = snapshot.read_searcher_state(folder, trust)
     if state is None:
-        raise UserError(f"sweep {folder.name!r} has no trials yet; it starts them with: tuneexp resume {folder.name}")
+        again = command("resume", folder.name, storage=folder.storage)
+        raise UserError(f"sweep {folder.name!r} has no trials yet; it starts them with: {again}")
     try:
         study: optuna.Study = pickle.loads(state)["study"]
     except Exception as error:  # a damaged pickle raises whatever it trips over

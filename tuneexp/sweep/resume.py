@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuneexp.addresses import changed_sources
+from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.sweep import snapshot
 from tuneexp.sweep.config import SweepConfig, read_config
@@ -63,7 +64,7 @@ def resume(
             return _finished(config, folder)
         config = report_changed_sources(config)
         space = _checked_space(config, folder)
-        refuse_changed_space(config, space)
+        refuse_changed_space(config, space, folder)
         config = fitted_here(config, space)
         with ray_for(config, space, snapshot_period_s(config), verbose) as ray:
             from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
@@ -100,7 +101,7 @@ def report_changed_sources(config: SweepConfig) -> SweepConfig:
     return config.model_copy(update={"sources": sources_of(config.model_dump())})
 
 
-def refuse_changed_space(config: SweepConfig, space: SearchSpace) -> None:
+def refuse_changed_space(config: SweepConfig, space: SearchSpace, folder: SweepFolder) -> None:
     """Raise UserError where a define-by-run space asks for something else than when the sweep started: trials of two
     spaces can't be compared, and Optuna mixes or refuses them."""
     before, now = config.suggested, space.suggested
@@ -108,5 +109,6 @@ def refuse_changed_space(config: SweepConfig, space: SearchSpace) -> None:
     if changed:
         raise UserError(
             f"the search space {config.space['function']} has changed since the sweep started ({', '.join(changed)})\n"
-            f"put it back as it was, or start another sweep with it: tuneexp sweep --name {config.name}-2 ..."
+            "put it back as it was, or start another sweep with it: "
+            f"{command('sweep', '--name', f'{config.name}-2', storage=folder.storage)} ..."
         )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
+from tuneexp.commands import command
 from tuneexp.errors import TuneexpError
 from tuneexp.sweep.folder import SweepFolder
 
@@ -134,4 +135,4 @@ def interruptible(folder: SweepFolder) -> Iterator[Stop]:
 def how_to_go_on(folder: SweepFolder) -> str:
     if not folder.exists():
         return "interrupted before the sweep began, so nothing is stored; start it again with the same command"
-    return f"interrupted; go on with: tuneexp resume {folder.name} --storage {folder.storage}"
+    return f"interrupted; go on with: {command('resume', folder.name, storage=folder.storage)}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shlex
 import subprocess
 import threading
 import time
@@ -13,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuneexp.commands import command
 from tuneexp.masking import masked
 from tuneexp.processes import python_command, without_proxy_on_loopback
 from tuneexp.tracking.outbox import Outbox, load_position, outbox_folder
@@ -109,7 +109,7 @@ class Undelivered:
             why = f" ({self.reason})" if self.reason else ""
             lines.append(
                 f"{self.records} reports have not reached MLflow yet{why}; they are kept in the sweep's outbox: "
-                f"deliver them with `tuneexp resume {self.sweep} --storage {shlex.quote(self.storage)}`"
+                f"deliver them with: {command('resume', self.sweep, storage=self.storage)}"
             )
         if self.refused:
             lines.append(f"MLflow refused {self.refused} reports for good: see {self.sweep}/outbox/refused.jsonl")
