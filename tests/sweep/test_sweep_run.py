@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from ray.tune import Callback
 
 from tuneexp import PPO
+from tuneexp.errors import TuneexpError
 from tuneexp.sweep import (
     Sweep,
     SweepEvent,
@@ -176,6 +178,36 @@ def test_nothing_is_imported_to_count_callbacks_for_statistics_that_are_off(monk
         with callbacks_uncounted():
             tune.air_usage.tag_callbacks([Callback()])
         assert len(counted) == count
+
+
+class BreaksOff(Callback):
+    """Ends the sweep when its third trial starts."""
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if trial.config["trial_number"] == 2:
+            raise RuntimeError("broken off")
+
+
+@pytest.mark.parametrize("checkpoints", ["inside the storage", None])
+def test_a_sweep_goes_on_where_its_storage_was_moved(tmp_path: Path, checkpoints: str | None) -> None:
+    old, new = tmp_path / "runs", tmp_path / "elsewhere"
+    place = {} if checkpoints is None else {"checkpoints": old / "far"}
+    with pytest.raises(TuneexpError, match="broken off"):
+        small(tmp_path, callbacks=[BreaksOff()], concurrency=1, env_steps=300, **place).run()
+    old.rename(new)
+    name = "s"
+    if checkpoints is None:
+        name = "renamed"
+        (new / "s").rename(new / name)
+        (tmp_path / "link").symlink_to(new)
+        new = tmp_path / "link"
+    result = resume(name, new)
+    assert outcomes(result) == {"completed": 3}
+    for trial in result.trials:
+        assert (Path(trial["checkpoint"]) / "state.json").exists()
+        assert Path(trial["checkpoint"]).is_relative_to(new)
+    assert load_sweep(name, new) == result
+    assert not old.exists()
 
 
 def test_a_lost_worker_costs_no_trial(tmp_path: Path) -> None:

@@ -155,6 +155,15 @@ def resume(
         bool,
         typer.Option("--failed", help="Train failed trials again, too, from their last checkpoints."),
     ] = False,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoints",
+            metavar="FOLDER or URI",
+            help="Where the sweep's checkpoints lie now, if they have moved.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
     trust: TrustOption = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -170,7 +179,14 @@ def resume(
             config,
             varied_names(config),
             lambda on_event: resume_sweep(
-                name, storage, on_event, verbose=verbose, address=address, trust=trust, failed=failed
+                name,
+                storage,
+                on_event,
+                verbose=verbose,
+                address=address,
+                trust=trust,
+                failed=failed,
+                checkpoints=checkpoints,
             ),
         )
 

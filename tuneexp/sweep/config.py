@@ -58,7 +58,8 @@ class SweepConfig(Config):
     )
     address: str | None = Field(None, description="Ray cluster; None starts Ray on this machine")
     checkpoints: str | None = Field(
-        None, description="folder or URI (s3://...) for the trials' checkpoints; None: the sweep's folder"
+        None,
+        description="folder (one in the storage relative to it) or URI for checkpoints; None: the sweep's folder",
     )
     suggested: dict[str, list[str]] = Field(
         default_factory=dict, description="what a define-by-run space asked Optuna for, in its rehearsals"
@@ -91,7 +92,8 @@ def read_config(folder: SweepFolder) -> SweepConfig:
         raise DamagedFile(folder.config_file, f"format_version is {version!r}")
     if version > FORMAT_VERSION:
         raise UserError(f"{folder.config_file} was written by a newer tuneexp; upgrade tuneexp to open it")
-    return SweepConfig.parse(values, str(folder.config_file))
+    # A folder that was renamed is another name for the same sweep.
+    return SweepConfig.parse({**values, "name": folder.name}, str(folder.config_file))
 
 
 def trial_config(config: SweepConfig) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from tuneexp.sweep.keeper import Keeper
 from tuneexp.sweep.patience import Patience
 from tuneexp.sweep.place import Place, place_of
 from tuneexp.sweep.registry import SCHEDULERS, SEARCHERS, build
+from tuneexp.sweep.relocation import relocate
 from tuneexp.sweep.resources import largest
 from tuneexp.sweep.searchers import StudySearcher
 from tuneexp.sweep.second_copy import checkpoints_of_copy
@@ -53,6 +54,7 @@ def run_trials(
     place = place_of(folder, config.checkpoints)
     if resumed:
         snapshot.put_back(folder, place)
+        relocate(place)
         forget_beyond_snapshot(folder, place)
     else:
         start_over(place)
@@ -103,6 +105,8 @@ def _new_tuner(
 ) -> tune.Tuner:
     """A Tuner built from `config`. It writes `tuner.pkl`, so a restore right after uses today's code and settings."""
     place = place_of(folder, config.checkpoints)
+    # Tune restores callbacks by position: those that a resume may not be given come last.
+    mlflow, *of_user = callbacks
     scheduler = build(SCHEDULERS[config.scheduler], config.env_steps)
     scheduler.concurrency = config.concurrency
     searcher = StudySearcher(
@@ -134,11 +138,12 @@ def _new_tuner(
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True),
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
             callbacks=[
-                *callbacks,
+                mlflow,
                 Keeper(folder, place, scheduler, resumed),
                 Patience(largest(trials_of(space))),
                 SlowTransfers(place.path),
                 Watchdog(),
+                *of_user,
             ],
             verbose=0,
         ),

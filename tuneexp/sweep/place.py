@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.errors import UserError
+from tuneexp.masking import masked
 from tuneexp.remote_folders import filesystem, is_uri, joined
 from tuneexp.sweep.folder import SweepFolder, sync, sync_folder, writable_storage, write_atomically
 
@@ -45,6 +46,10 @@ class Place:
         found = fs.get_file_info(FileSelector(root, allow_not_found=True))
         prefix = f"{inside}/" if inside else ""
         return sorted(prefix + info.base_name for info in found if fnmatch.fnmatchcase(info.base_name, pattern))
+
+    def is_folder(self, path: Path) -> bool:
+        """Whether the place is the folder `path`."""
+        return self._is_local() and Path(self._at("")[1]).resolve() == path.resolve()
 
     def remove(self, name: str) -> None:
         """Delete a file or folder that may be gone already."""
@@ -130,7 +135,24 @@ class Place:
 
 
 def place_of(folder: SweepFolder, checkpoints: str | None) -> Place:
-    return Place(checkpoints or str(folder.storage), folder.name)
+    """`checkpoints`: as `lasting_place` gives it, or None for the sweep's own folder."""
+    if checkpoints is not None and is_uri(checkpoints):
+        return Place(checkpoints, folder.name)
+    return Place(str(folder.storage / (checkpoints or "")), folder.name)
+
+
+def lasting_place(checkpoints: str | Path, storage: Path) -> str:
+    """How `--checkpoints` is stored: a folder inside the storage relative to it, since the storage may be moved."""
+    if is_uri(checkpoints):
+        if masked(str(checkpoints)) != str(checkpoints):
+            raise UserError(
+                "--checkpoints is stored and shown, and holds a key; set that in the environment of all nodes instead\n"
+                "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, say)"
+            )
+        return str(checkpoints)
+    path = Path(checkpoints).expanduser().absolute()
+    inside = path.resolve().is_relative_to(storage.resolve())
+    return str(path.resolve().relative_to(storage.resolve())) if inside else str(path)
 
 
 @cache

@@ -11,11 +11,12 @@ from tuneexp.addresses import changed_sources
 from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.sweep import snapshot
-from tuneexp.sweep.config import SweepConfig, read_config
+from tuneexp.sweep.config import SweepConfig, read_config, save_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
 from tuneexp.sweep.folder import SweepFolder, remove, sweep_folder
-from tuneexp.sweep.place import place_of
+from tuneexp.sweep.mark import set_mark
+from tuneexp.sweep.place import lasting_place, place_of
 from tuneexp.sweep.results import SweepResult, all_trials_ended, failed_trials, none_ran, result_of
 from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
@@ -38,10 +39,12 @@ def resume(
     address: str | None = None,
     trust: bool = False,
     failed: bool = False,
+    checkpoints: str | Path | None = None,
 ) -> SweepResult:
     """Finished trials stay as they are, interrupted ones go on from their last checkpoint, the missing ones are run.
 
     `address`: another cluster than the sweep began on ("local": this machine); it must see the checkpoints.
+    `checkpoints`: where the sweep's checkpoints lie now, if they have moved; it is kept.
     `failed`: trials that ended by an error go on, too, from their last checkpoints; always where no trial ran.
     `trust`: run the code that the sweep names and unpickle its snapshot, whoever wrote them, and remember them as
     trusted. A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there
@@ -53,12 +56,16 @@ def resume(
     named = addresses_in(config.model_dump())
     remember([one for one in named if one == (CLUSTER, address)])
     require_trusted(named, f"the sweep {name!r}", trust)
+    if checkpoints is not None:
+        config = config.model_copy(update={"checkpoints": lasting_place(checkpoints, folder.storage)})
     check_writable(folder, config)
     with folder.lock(), interruptible(folder):
         for leftover in folder.path.glob(".*.tmp"):
             remove(leftover)
         snapshot.check_signatures(folder, trust)
         recover(folder, place_of(folder, config.checkpoints))
+        if checkpoints is not None:
+            save_config(folder, read_config(folder).model_copy(update={"checkpoints": config.checkpoints}))
         failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
         if all_trials_ended(config, folder) and not failed:
             return _finished(config, folder)
@@ -70,6 +77,7 @@ def resume(
             from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
 
             fitted = fitted_to_cluster(config, folder, space, ray)
+            set_mark(config, folder, place_of(folder, config.checkpoints))
             folder.study_file.unlink(missing_ok=True)  # it says that all is done
             return run_to_the_end(fitted, folder, space, callbacks, on_event, ray, failed)
 

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuneexp.addresses import lasting_address
 from tuneexp.config import Config
 from tuneexp.errors import UserError
-from tuneexp.masking import masked
 from tuneexp.outages import patience_s
-from tuneexp.remote_folders import is_uri
 from tuneexp.signatures import require_key
 from tuneexp.stored import plain
 from tuneexp.sweep.cluster import cluster_address, refuse_unreachable
@@ -20,7 +18,8 @@ from tuneexp.sweep.config import SweepConfig, save_config, trial_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
 from tuneexp.sweep.folder import SweepFolder, new_sweep_folder, refuse_existing, writable_storage
-from tuneexp.sweep.place import place_of
+from tuneexp.sweep.mark import refuse_foreign, set_mark
+from tuneexp.sweep.place import lasting_place, place_of
 from tuneexp.sweep.registry import check_names
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.space import SearchSpace
@@ -102,7 +101,7 @@ class Sweep:
                 "searcher_seed": searcher_seed,
                 "concurrency": concurrency,
                 "address": address,
-                "checkpoints": None if checkpoints is None else _lasting_folder(checkpoints),
+                "checkpoints": None if checkpoints is None else lasting_place(checkpoints, self.folder.storage),
                 "created_at_s": time.time(),
             },
             f"sweep {name!r}",
@@ -121,12 +120,14 @@ class Sweep:
         self.check_writable()
         with self.folder.lock(), interruptible(self.folder):
             refuse_existing(self.folder)  # another process may have been faster
+            place = place_of(self.folder, self.config.checkpoints)
             with ray_for(self.fitted, self.space, snapshot_period_s(self.config), self.verbose) as ray:
                 from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
 
                 fitted = fitted_to_cluster(self.fitted, self.folder, self.space, ray)
                 remember(addresses_in(self.config.model_dump()))
                 save_config(self.folder, self.config)
+                set_mark(self.config, self.folder, place)
                 return run_to_the_end(fitted, self.folder, self.space, self.callbacks, on_event, ray)
 
 
@@ -135,7 +136,9 @@ def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
     require_key()
     check_store()
     if config.checkpoints:  # first: where it is refused, no storage folder is made
-        place_of(folder, config.checkpoints).check_writable()
+        place = place_of(folder, config.checkpoints)
+        place.check_writable()
+        refuse_foreign(config, folder, place)
     writable_storage(folder.storage)
 
 
@@ -153,15 +156,6 @@ def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
         return address_of(algorithm)
     load_spec(algorithm)
     return lasting_address(algorithm, "algorithm")
-
-
-def _lasting_folder(folder: str | Path) -> str:
-    if is_uri(folder) and masked(str(folder)) != str(folder):
-        raise UserError(
-            "--checkpoints is stored and shown, and holds a key; set that in the environment of all nodes instead\n"
-            "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, say)"
-        )
-    return str(folder) if is_uri(folder) else str(Path(folder).expanduser().absolute())
 
 
 def _plain_wrappers(wrappers: Any) -> Any:

@@ -1,0 +1,23 @@
+"""Tune's state of a sweep that was moved: it holds the address of the place where the sweep began."""
+
+from __future__ import annotations
+
+from ray import cloudpickle
+from ray.train._internal.storage import get_fs_and_path
+
+from tuneexp.sweep.place import Place
+
+SEARCH_GENERATOR = "search_gen_state-*.json"
+
+
+def relocate(place: Place) -> None:
+    """Give Tune's search generator, as it was put back in `place`, the address of `place`: new trials have theirs from
+    it. Restored trials are moved by Tune itself."""
+    (name,) = place.names(SEARCH_GENERATOR)
+    state = cloudpickle.loads(place.read(name))
+    storage = state["experiment"].spec["storage"]
+    file_system, path = get_fs_and_path(place.storage)
+    if (storage.storage_fs_path, storage.experiment_dir_name) != (path, place.name):
+        storage.storage_filesystem, storage.storage_fs_path = file_system, path
+        storage.experiment_dir_name = place.name
+        place.write(name, cloudpickle.dumps(state))
