@@ -23,7 +23,7 @@ from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
 from tuneexp.errors import TuneexpError, UserError, sentence_of, unknown_name
 from tuneexp.execution.remote.deaths import tell_exits
 from tuneexp.execution.remote.sigterm import die_of_sigterm
-from tuneexp.execution.remote.worker_logs import in_worker, stacks_written
+from tuneexp.execution.remote.worker_logs import answer_where, in_worker
 from tuneexp.faults import ends_process, travels
 from tuneexp.remote_folders import is_uri
 from tuneexp.stored import plain
@@ -61,7 +61,8 @@ class AlgorithmTrainable(Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         tell_exits()
-        with faults_that_travel(), stacks_written():
+        answer_where()
+        with faults_that_travel():
             self._build(config)
 
     def _build(self, config: dict[str, Any]) -> None:
@@ -73,7 +74,7 @@ class AlgorithmTrainable(Trainable):
         self.trial = build_trial(spec, trial_config)
 
     def step(self) -> dict[str, Any]:
-        with faults_that_travel(), stacks_written():
+        with faults_that_travel():
             return self.trial.advance()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -11,7 +11,6 @@ import pytest
 from tests.small import small_config
 from tests.tracking.helpers import make_trial
 from tuneexp.errors import EnvironmentFault
-from tuneexp.execution.remote import worker_logs
 from tuneexp.sweep.causes import cause_of
 from tuneexp.sweep.watchdog import where
 from tuneexp.tracking.outcome import REASON, outcome_of, reason_of
@@ -67,10 +66,10 @@ def trial(my_env: str, ends: str) -> dict[str, Any]:
     return small_config([0], env=my_env, env_kwargs={"ends": ends}).model_dump()
 
 
-def new_worker(config: dict[str, Any], of: type = AlgorithmTrainable) -> Any:
+def new_worker(config: dict[str, Any]) -> Any:
     import ray
 
-    return ray.remote(num_cpus=0)(of).remote(config=config)
+    return ray.remote(num_cpus=0)(AlgorithmTrainable).remote(config=config)
 
 
 def check(worker: Any, told: list[str]) -> None:
@@ -107,18 +106,12 @@ def test_what_code_of_the_user_raised_is_told_in_one_plain_line(my_env: str) -> 
     ray.kill(worker)
 
 
-class Impatient(AlgorithmTrainable):
-    def setup(self, config: dict[str, Any]) -> None:
-        worker_logs.STACK_S = 0.5
-        super().setup(config)
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_worker_that_hangs_tells_where(my_env: str) -> None:
     import ray
 
-    worker = new_worker(trial(my_env, "import time; time.sleep(10**9)"), Impatient)
+    worker = new_worker(trial(my_env, "import time; time.sleep(10**9)"))
     worker.train.remote()
     running = SimpleNamespace(temporary_state=SimpleNamespace(ray_actor=worker))
     deadline = time.monotonic() + 100

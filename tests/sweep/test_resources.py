@@ -88,6 +88,7 @@ def test_the_number_of_trials_at_once_is_stored_as_asked_and_meant_anew_at_each_
 ) -> None:
     monkeypatch.setattr(fitting, "cores", lambda: 2)
     sweep = asked(tmp_path, trials=100)
+    sweep.folder.path.mkdir(parents=True)
     save_config(sweep.folder, sweep.config)
     monkeypatch.setattr(fitting, "cores", lambda: 16)
     stored = read_config(sweep.folder)

@@ -10,7 +10,7 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from tuneexp.execution.remote.worker_logs import stands_at, worker_log
+from tuneexp.execution.remote.worker_logs import stands_at
 
 logger = logging.getLogger(__name__)
 
@@ -91,11 +91,11 @@ class Watchdog(Callback):
 
 
 def where(trial: Trial) -> str:
-    """Where the worker of `trial` stands, as far as it has told."""
+    """Where the worker of `trial` stands, as far as it says."""
     actor = trial.temporary_state.ray_actor
     known = ray._private.state.actors(actor._actor_id.hex()) if actor is not None else {}
     if not known.get("Pid"):
         return ""
-    place = stands_at(worker_log(int(known["Pid"]), known["Address"]["IPAddress"]))
+    place = stands_at(int(known["Pid"]), known["Address"]["IPAddress"])
     process = f"process {known['Pid']}"
     return f"{place} ({process})" if place else process

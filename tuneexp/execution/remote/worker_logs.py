@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 import re
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import ray
@@ -15,7 +17,9 @@ from ray.exceptions import GetTimeoutError, RayError
 from tuneexp.faults import Frame, of_user
 
 ANSWER_LIMIT_S = 5.0
-STACK_S = 60.0  # a worker's call that takes longer writes where it stands, again and again
+STACK_LIMIT_S = 2.0
+# Not one that people use. A stack is written on demand only: reading it while the code runs on may end the process.
+_ASK = signal.SIGRTMIN + 7 if sys.platform == "linux" else signal.SIGUSR2
 _MOST_BYTES = 2**20
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in ', re.M)
 
@@ -25,17 +29,10 @@ def in_worker() -> bool:
     return bool(ray.is_initialized()) and ray._private.worker.global_worker.mode == ray.WORKER_MODE
 
 
-@contextmanager
-def stacks_written() -> Iterator[None]:
-    """While a call lasts long, its stack goes to the worker's log every now and then, also where it hangs in C."""
-    if not in_worker():
-        yield
-        return
-    faulthandler.dump_traceback_later(STACK_S, repeat=True, file=sys.__stderr__ or 2)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+def answer_where() -> None:
+    """From now on this worker writes its stack to its log when it is asked by `_ASK`, also where it hangs in C."""
+    if in_worker():
+        faulthandler.register(_ASK, file=sys.__stderr__ or 2, all_threads=False)
 
 
 def frames_in(stack: str) -> list[Frame]:
@@ -44,18 +41,47 @@ def frames_in(stack: str) -> list[Frame]:
     return [Frame(found["file"], int(found["line"])) for found in _FRAME.finditer(first)]
 
 
-def stands_at(log: str) -> Frame | None:
-    """Where the worker stood when it last wrote its stacks: the main thread comes last."""
-    threads = log.rpartition("\nTimeout (")[2].split("\nThread ")
-    frames = frames_in(threads[-1]) if len(threads) > 1 else []
+def stands_at(pid: int, ip: str | None) -> Frame | None:
+    """The line that the main thread of a worker executes now; None where it doesn't answer."""
+    frames = frames_in(_on_its_node(stack_of, pid, ip))
     return of_user(frames) if frames else None
+
+
+def stack_of(pid: int) -> str:
+    """The stack of a worker of this node, which is only asked where it listens: others the signal would end."""
+    file = _log_file(pid)
+    if file is None or not _listens(pid):
+        return ""
+    before, deadline_s = file.stat().st_size, time.monotonic() + STACK_LIMIT_S
+    os.kill(pid, _ASK)
+    while not frames_in(stack := _read(file, before)) and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    return stack
+
+
+def _listens(pid: int) -> bool:
+    try:
+        caught = re.search(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.M)
+    except OSError:
+        return False
+    return caught is not None and bool(int(caught[1], 16) >> (_ASK - 1) & 1)
 
 
 def worker_log(pid: int, ip: str | None) -> str:
     """The end of the log of a worker, dead or alive; empty where its node doesn't answer."""
+    return _on_its_node(log_of, pid, ip)
+
+
+def log_of(pid: int) -> str:
+    """The end of what a worker of this node has written to standard error."""
+    file = _log_file(pid)
+    return "" if file is None else _read(file, max(0, file.stat().st_size - _MOST_BYTES))
+
+
+def _on_its_node(ask: Callable[[int], str], pid: int, ip: str | None) -> str:
     if ip is None or ip == ray.util.get_node_ip_address():
-        return log_of(pid)
-    there = ray.remote(num_cpus=0, max_retries=0)(log_of).options(resources={f"node:{ip}": 0.001})
+        return ask(pid)
+    there = ray.remote(num_cpus=0, max_retries=0)(ask).options(resources={f"node:{ip}": 0.001})
     answer = there.remote(pid)
     try:
         said: str = ray.get(answer, timeout=ANSWER_LIMIT_S)
@@ -67,11 +93,13 @@ def worker_log(pid: int, ip: str | None) -> str:
     return ""
 
 
-def log_of(pid: int) -> str:
-    """What a worker of this node has written to standard error."""
+def _log_file(pid: int) -> Path | None:
     node = ray._private.worker._global_node
-    for file in Path(node.get_logs_dir_path()).glob(f"worker-*-{pid}.err") if node is not None else ():
-        with file.open("rb") as log:
-            log.seek(max(0, file.stat().st_size - _MOST_BYTES))
-            return log.read().decode(errors="replace")
-    return ""
+    files = Path(node.get_logs_dir_path()).glob(f"worker-*-{pid}.err") if node is not None else iter(())
+    return next(files, None)
+
+
+def _read(file: Path, start: int) -> str:
+    with file.open("rb") as log:
+        log.seek(start)
+        return log.read().decode(errors="replace")
