@@ -42,7 +42,7 @@ DIES = {
     "os._exit(7)": ["died: exit code 7"],
     "ctypes.string_at(0)": ["died: signal 11", "my_env.py line"],
     "os.kill(os.getpid(), signal.SIGKILL)": ["died: it was killed", "signal 9"],
-    "os.kill(os.getpid(), signal.SIGTERM); signal.pause()": ["died: signal 15"],
+    "os.kill(os.getpid(), signal.SIGTERM); signal.pause()": ["died: it was killed", "SIGTERM"],
     "exit code 5": ["can't be created: SystemExit in my_env.py line", ": 5"],
 }
 RAISES = {

@@ -92,7 +92,7 @@ def _without_trace() -> str:
     if (kills := _Kills.now()) > _Kills.known:
         _Kills.known = kills
         return "out of memory: the kernel killed it (signal 9)"
-    return "it was killed without a trace: by signal 9, which the kernel also sends where memory is short"
+    return "it was killed without a trace: by SIGTERM, or by signal 9, which the kernel sends where memory is short"
 
 
 def _last_words(text: str) -> str:
