@@ -7,7 +7,8 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from tuneexp.errors import UserError, nearest, reason_of
 
 _FILE_MODULE = "tuneexp_file_"
+# What is being imported, the innermost last.
+_importing: list[str] = []
 
 
 def is_address(text: str) -> bool:
@@ -145,7 +148,8 @@ def import_named(name: str, address: str, kind: str) -> ModuleType:
     """The module `name`, which lies on the path or in the working folder. UserError where it can't be imported."""
     search_working_folder()
     try:
-        return importlib.import_module(name)
+        with _noted(name):
+            return importlib.import_module(name)
     except BaseException as error:
         raise _not_imported(error, address, kind, name) from error
 
@@ -167,11 +171,29 @@ def _load_file(path: Path, address: str, kind: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with _noted(str(path)):
+            spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
         raise _not_imported(error, address, kind, str(path)) from error
     return module
+
+
+@contextmanager
+def _noted(where: str) -> Iterator[None]:
+    _importing.append(where)
+    try:
+        yield
+    finally:
+        _importing.pop()
+
+
+def refuse_while_importing(what: str) -> None:
+    """Raise UserError where `what` ("a sweep") is started by a file that is only being imported for its address."""
+    if _importing:
+        raise UserError(
+            f"{_importing[-1]} starts {what} while it is imported; put that under  if __name__ == '__main__':"
+        )
 
 
 def _not_imported(error: BaseException, address: str, kind: str, where: str) -> UserError:

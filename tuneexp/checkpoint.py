@@ -30,6 +30,7 @@ from tuneexp.stored import parse_json, plain
 FORMAT_VERSION, OLDEST_VERSION = 2, 2
 STATE_FILE = "state.json"
 TENSOR_FILE = "tensors.safetensors"
+TUNES_PICKLE = "_dict_checkpoint.pkl"
 
 Tree = dict[str, Any]
 
@@ -116,6 +117,19 @@ def _read_header(here: Path, folder: str | Path) -> Tree:
             "the tuneexp that wrote it"
         )
     return state
+
+
+def refuse_pickled(stored: Any) -> None:
+    """Raise `CheckpointError` for a folder with a file that Ray Tune would unpickle: none of ours has one.
+
+    stored: Tune's `Checkpoint`."""
+    from pyarrow.fs import FileType
+
+    if stored.filesystem.get_file_info(f"{stored.path.rstrip('/')}/{TUNES_PICKLE}").type != FileType.NotFound:
+        raise CheckpointError(
+            f"the checkpoint {stored.path} holds {TUNES_PICKLE}, which no tuneexp writes and which could run any code; "
+            "it was not loaded"
+        )
 
 
 def read(folder: str | Path) -> Tree:

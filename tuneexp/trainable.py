@@ -11,15 +11,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pyarrow.fs import FileType
 from ray.tune import Checkpoint, PlacementGroupFactory, Trainable
-from ray.tune.trainable.trainable import _DICT_CHECKPOINT_FILE_NAME
 
 from tuneexp import checkpoint, outages
-from tuneexp.addresses import changed_sources, lasting_address
+from tuneexp.addresses import changed_sources, lasting_address, refuse_while_importing
 from tuneexp.algorithms.registry import address_of, load_spec
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
+from tuneexp.envs.registration import registration_where_stored
 from tuneexp.errors import TuneexpError, UserError, sentence_of, unknown_name
 from tuneexp.execution.remote.deaths import tell_exits
 from tuneexp.execution.remote.sigterm import die_of_sigterm
@@ -113,7 +112,7 @@ class AlgorithmTrainable(Trainable):
         outages.retried(lambda: self._restore_once(checkpoint_path), what, self._is_storage_fault)
 
     def _restore_once(self, checkpoint_path: Any) -> None:
-        refuse_pickled(getattr(checkpoint_path, "checkpoint", checkpoint_path))
+        checkpoint.refuse_pickled(getattr(checkpoint_path, "checkpoint", checkpoint_path))
         super().restore(checkpoint_path)
 
     def _is_storage_fault(self, error: Exception) -> bool:
@@ -192,21 +191,12 @@ def report_changed_source(config: TrialConfig) -> None:
         log.warning("the source of %s has changed since this was started", address)
 
 
-def refuse_pickled(stored: Checkpoint) -> None:
-    """Raise `CheckpointError` for a folder with a file that Tune would unpickle: none of ours has one."""
-    pickled = f"{stored.path.rstrip('/')}/{_DICT_CHECKPOINT_FILE_NAME}"
-    if stored.filesystem.get_file_info(pickled).type != FileType.NotFound:
-        raise checkpoint.CheckpointError(
-            f"the checkpoint {stored.path} holds {_DICT_CHECKPOINT_FILE_NAME}, which no tuneexp writes and which could "
-            "run any code; it was not loaded"
-        )
-
-
 def build_trainable(
     spec: TrainableSpec, env: Any, seeds: list[int], settings: Mapping[str, Any], named_by_user: bool = True
 ) -> AlgorithmTrainable:
     """settings: fields of `TrialConfig` and hyperparameters of the algorithm, by their own names. named_by_user: the
     addresses in it become trusted (False where they come from a checkpoint)."""
+    refuse_while_importing("a training")
     of_trial = {key: value for key, value in settings.items() if key in TrialConfig.model_fields}
     hyperparameters = {key: value for key, value in settings.items() if key not in of_trial}
     known = [*spec.config_class.model_fields, *TrialConfig.model_fields]
@@ -222,6 +212,7 @@ def build_trainable(
         {
             "algorithm": address,
             "env": _addressed(env),
+            "env_registration": of_trial.pop("env_registration", None) or registration_where_stored(env),
             "seeds": plain(seeds, "seeds"),
             "hyperparameters": plain(hyperparameters, "hyperparameters", classes=True),
             **of_trial,

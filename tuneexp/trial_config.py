@@ -57,6 +57,7 @@ WRAPPERS_HELP = (
 )
 
 
+REGISTRATION_HELP = "How the user's program registered the environment's id, where no other process knows it."
 SOURCES_HELP = "Hashes of the files of its addresses, when it was started."
 
 
@@ -103,6 +104,7 @@ class TrialConfig(Config):
     sources: dict[str, str] = Field(default_factory=dict, description=SOURCES_HELP)
     env: Environment = Field(description="Environment id, module:Class, path/file.py:Class or a callable.")
     env_kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of the environment.")
+    env_registration: dict[str, Any] | None = Field(None, description=REGISTRATION_HELP)
     env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
     wrappers: list[Wrapper] = Field(default_factory=list, description=WRAPPERS_HELP)
     seeds: list[int] = Field([0], min_length=1, description="Training seeds; trained at once.")

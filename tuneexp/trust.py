@@ -80,6 +80,7 @@ def addresses_in(config: Mapping[str, Any]) -> list[Named]:
         ("algorithm", config.get("algorithm")),
         ("environment", config.get("env")),
         ("environment", registration.get("entry_point")),
+        ("environment", registration.get("vector_entry_point")),
         *(("wrapper", name) for wrapper in config.get("wrappers") or () for name in _names_in(wrapper)),
         *(("model", model) for key in ("hyperparameters", "fixed", "space") for model in _models_in(config.get(key))),
         ("search space", space.get("function")),

@@ -63,7 +63,8 @@ def resumed_job(
     if type(done) is not int or not isinstance(config, dict) or not isinstance(config.get("env"), str):
         raise CheckpointError(f"the checkpoint {checkpoint} is damaged: it holds no configuration")
     TrialConfig.parse(config, f"the checkpoint {checkpoint}")
-    before = {key: config[key] for key in TRIAL_SETTINGS if key in config}
+    kept = TRIAL_SETTINGS if env else (*TRIAL_SETTINGS, "env_registration")
+    before = {key: config[key] for key in kept if key in config}
     if env_steps <= done:
         raise UserError(f"{checkpoint} has {done} env steps already; ask for more than that: --env-steps {2 * done}")
     if seeds is not None and seeds != config["seeds"]:

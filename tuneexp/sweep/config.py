@@ -15,6 +15,7 @@ from tuneexp.sweep.folder import SweepFolder, sweep_folder, sync, write_json
 from tuneexp.trial_config import (
     DEVICE_HELP,
     ENV_BACKEND_HELP,
+    REGISTRATION_HELP,
     SOURCES_HELP,
     WRAPPERS_HELP,
     Device,
@@ -36,6 +37,7 @@ class SweepConfig(Config):
     sources: dict[str, str] = Field(default_factory=dict, description=SOURCES_HELP)
     env: str = Field(description="environment id or module:Class")
     env_kwargs: dict[str, Any] = Field(default_factory=dict, description="arguments of the environment")
+    env_registration: dict[str, Any] | None = Field(None, description=REGISTRATION_HELP)
     env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
     wrappers: list[Wrapper] = Field(default_factory=list, description=WRAPPERS_HELP)
     space: dict[str, Any] = Field(description="search space, as SearchSpace.to_mapping gives it")
@@ -103,6 +105,7 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
         "sources": config.sources,
         "env": config.env,
         "env_kwargs": config.env_kwargs,
+        "env_registration": config.env_registration,
         "env_backend": config.env_backend,
         "wrappers": config.wrappers,
         "seeds": config.seeds,

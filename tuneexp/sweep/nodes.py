@@ -158,6 +158,7 @@ def complaint(place: Place, mark: str, node_id: str, trial: dict[str, Any], vers
 def _load(trial: dict[str, Any]) -> None:
     from tuneexp.addresses import changed_sources, load_address
     from tuneexp.algorithms.registry import load_spec
+    from tuneexp.envs.registration import register_again
     from tuneexp.envs.sources import describe_env
     from tuneexp.trial_config import TrialConfig
 
@@ -165,6 +166,7 @@ def _load(trial: dict[str, Any]) -> None:
     load_spec(config.algorithm)
     if changed := changed_sources(config.sources):
         raise UserError(f"the source of {changed[0]} is another one here")
+    register_again(config.env, config.env_registration)
     describe_env(config.env, config.env_kwargs, config.wrappers, config.env_backend)
     if isinstance(model := config.hyperparameters.get("model"), str):
         load_address(model, "model")

@@ -15,6 +15,7 @@ from tuneexp.sweep.config import SweepConfig, read_config, save_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
 from tuneexp.sweep.folder import SweepFolder, remove, sweep_folder
+from tuneexp.sweep.guard import refuse_nested_sweep
 from tuneexp.sweep.mark import set_mark
 from tuneexp.sweep.place import lasting_place, place_of
 from tuneexp.sweep.results import SweepResult, all_trials_ended, failed_trials, none_ran, result_of
@@ -49,6 +50,7 @@ def resume(
     `trust`: run the code that the sweep names and unpickle its snapshot, whoever wrote them, and remember them as
     trusted. A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there
     is no such sweep, where another process runs it, or where it holds what is not trusted."""
+    refuse_nested_sweep()
     folder = sweep_folder(name, storage)
     config = read_config(folder)  # first: a name that does not exist must not leave a folder
     if address is not None:

@@ -18,6 +18,7 @@ from tuneexp.sweep.config import SweepConfig, save_config, trial_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
 from tuneexp.sweep.folder import SweepFolder, new_sweep_folder, refuse_existing, writable_storage
+from tuneexp.sweep.guard import refuse_nested_sweep
 from tuneexp.sweep.mark import refuse_foreign, set_mark
 from tuneexp.sweep.place import lasting_place, place_of
 from tuneexp.sweep.registry import check_names
@@ -74,6 +75,9 @@ class Sweep:
         callbacks: Sequence[Callback] = (),
         verbose: bool = False,
     ) -> None:
+        from tuneexp.envs.registration import registration_of
+
+        refuse_nested_sweep()
         self.folder = new_sweep_folder(name, storage)
         self.callbacks, self.verbose = list(callbacks), verbose
         known_as = algorithm_address(algorithm)
@@ -84,6 +88,7 @@ class Sweep:
                 "algorithm": known_as,
                 "env": lasting_address(env, "environment"),
                 "env_kwargs": plain({} if env_kwargs is None else env_kwargs, "env_kwargs"),
+                "env_registration": registration_of(env),
                 "env_backend": env_backend,
                 "wrappers": _plain_wrappers(wrappers),
                 "space": parsed.to_mapping(),
@@ -188,6 +193,7 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     """`space` bound to the algorithm's config; everything a trial could refuse is refused here, before any starts."""
     from tuneexp.algorithms.fit import check_budget, check_environment
     from tuneexp.algorithms.registry import load_spec
+    from tuneexp.envs.registration import register_again
     from tuneexp.trial_config import TrialConfig
 
     check_names(config.searcher, config.scheduler)
@@ -195,6 +201,7 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     config_class: type[Config] = spec.config_class
     space.validate(config_class, config.fixed, spec.name)
     TrialConfig.parse(trial_config(config), f"sweep {config.name!r}")
+    register_again(config.env, config.env_registration)
     check_environment(spec, config.env, config.env_kwargs, config.wrappers, config.env_backend)
     for corner in space.corners():
         check_budget(spec, corner, config.env_steps)

@@ -11,6 +11,7 @@ from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.registry import load_algorithm, sendable
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.envs.registration import register_again
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.execution.asynchronous import AsynchronousGroup, Pipeline
 from tuneexp.execution.env_runner import EnvRunner
@@ -94,6 +95,7 @@ class RunnerRecipe:
         spec = load_algorithm(self.algorithm)
         cfg = spec.config_class.parse(self.config.hyperparameters, spec.name)
         shard, seeds = self.shard, self.config.seeds[self.shard.seeds]
+        register_again(self.config.env, self.config.env_registration)
         settings = {**env_settings(self.config), "exact": cfg.normalize_observation}
         envs = SeedEnvs(self.config.env, seeds, shard.n_envs, first_env=shard.first_env, **settings)
         build = partial(spec.build_model, envs.observation_space, envs.action_space)
