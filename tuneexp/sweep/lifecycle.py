@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import platform
-import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -50,7 +51,7 @@ def run_to_the_end(
     failed: trials that had failed are trained again."""
     mlflow = mlflow_callback(config, folder, space)
     mlflow.start()
-    ray.on_lost = partial(_last_words, config, folder, mlflow)
+    ray.on_lost = partial(_last_words, folder, mlflow)
     with stop_signals() as stop:
         try:
             _run_trials(config, folder, space, [mlflow, *callbacks], on_event, ray, failed)
@@ -98,10 +99,10 @@ def _go_on(folder: SweepFolder, *options: str) -> str:
     return f"go on with: {command('resume', folder.name, *options, storage=folder.storage)}"
 
 
-def _last_words(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallback, reason: str) -> None:
+def _last_words(folder: SweepFolder, mlflow: MLflowCallback, reason: str) -> None:
     """Before the process ends in the middle of a call of Tune's."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\x1b[?25h")  # the live table has hidden the cursor
+    with suppress(OSError):  # no terminal
+        Path("/dev/tty").write_text("\x1b[?25h")  # the live table has hidden its cursor
     logger.error("%s\nwhat is done is kept; %s", reason, _go_on(folder))
     _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))
 
