@@ -11,12 +11,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pytest
 
 from tests.faults.harness import Sweep as CommandLineSweep
 from tuneexp.errors import StorageFault
 from tuneexp.outages import PATIENCE
-from tuneexp.sweep import SearchSpace, resume, snapshot
+from tuneexp.sweep import SearchSpace, lifecycle, resume, snapshot
 from tuneexp.sweep.folder import SweepFolder
 from tuneexp.sweep.keeper import Keeper
 from tuneexp.sweep.place import place_of
@@ -98,6 +99,18 @@ def test_a_snapshot_that_cannot_be_written_is_tried_again(tmp_path: Path, monkey
     with pytest.raises(StorageFault, match=r"snapshot\.zip can't be written"):
         keeper._commit()
     assert not list(folder.path.glob(".*.tmp"))  # no half of one
+
+
+def test_a_study_that_cannot_be_written_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = SweepFolder(tmp_path / "s")
+    folder.study_file.mkdir(parents=True)
+    monkeypatch.setattr(lifecycle, "study_of", lambda folder: optuna.create_study(study_name="s"))
+    monkeypatch.setenv(PATIENCE, "0")
+    with pytest.raises(StorageFault, match=r"optuna\.journal can't be written.*\n.*tuneexp resume s"):
+        lifecycle._write_study(folder)
+    folder.study_file.rmdir()
+    lifecycle._write_study(folder)
+    assert folder.study_file.is_file()
 
 
 def test_a_checkpoint_that_takes_long_is_told_of(

@@ -16,7 +16,7 @@ from ray.tune import Callback
 import tuneexp
 from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError
-from tuneexp.outages import storage_fault_in
+from tuneexp.outages import of_the_storage, retried, storage_fault_in
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.engine import run_trials
@@ -118,9 +118,19 @@ def write_summary(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallba
     best = result.best or {}
     rows = [_summary_row(trial) for trial in result.trials]
     left = mlflow.finish(rows, best.get("trial_number"), best.get("checkpoint"), DELIVERY_TIMEOUT_S)
-    export_study(study_of(folder), folder.study_file)
+    _write_study(folder)
     _warn(left)
     return result_of(config, folder)
+
+
+def _write_study(folder: SweepFolder) -> None:
+    def write() -> None:
+        export_study(study_of(folder), folder.study_file)
+
+    try:
+        retried(write, f"{folder.study_file} can't be written", of_the_storage)
+    except StorageFault as fault:
+        raise StorageFault(f"{fault}\nwhat is done is kept; {_go_on(folder)}") from fault
 
 
 def _summary_row(trial: dict[str, Any]) -> dict[str, Any]:
