@@ -126,3 +126,25 @@ def test_a_module_of_the_working_folder_is_kept_by_its_file(tmp_path: Path, monk
     assert lasting_address("lone_module_here:Env", "environment") == f"{tmp_path}/lone_module_here.py:Env"
     assert lasting_address("gymnasium:Env", "environment") == "gymnasium:Env"
     assert lasting_address("json.decoder:JSONDecoder", "environment") == "json.decoder:JSONDecoder"
+
+
+def test_a_file_that_moved_is_given_by_its_new_place(
+    tmp_path: Path,
+    tuneexp: Callable[..., Done],  # noqa: F811
+) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "mine.py").write_text(OWN)
+    own = {"env": "old/mine.py:Env", "wrappers": ["old/mine.py:Wrapper"], "model": "old/mine.py:Net"}
+    algo = PPO.build(**own, budget_env_steps=64, compile="off", n_steps=8, n_envs=2, batch_size=16)
+    path = algo.save("saved").checkpoint.path
+    algo.stop()
+    (tmp_path / "old").rename(tmp_path / "new")
+    missing = tuneexp("evaluate", path, "--episodes", "1")
+    assert missing.code == 2
+    assert "there is no file" in missing.err
+    for moved in (f"{tmp_path}/old/mine.py=new/mine.py", f"{tmp_path}/old=new"):
+        assert tuneexp("evaluate", path, "--episodes", "1", "--moved", moved).code == 0
+    other = tuneexp("evaluate", path, "--moved", "/elsewhere.py=new/mine.py")
+    assert other.code == 2
+    assert "old/mine.py:Env" in other.err
+    assert tuneexp("evaluate", path, "--moved", "new/mine.py").code == 2

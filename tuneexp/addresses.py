@@ -96,6 +96,19 @@ def lasting_address(named: str | Callable[..., Any], kind: str) -> str:
     return f"{file}:{name}" if file is not None and file.parent == Path.cwd() and file.suffix == ".py" else named
 
 
+def relocated(tree: Any, moved: Mapping[str, str]) -> Any:
+    """A tree of dicts, lists and texts with new addresses for what moved. moved: old file, folder or address -> new."""
+    if isinstance(tree, dict):
+        return {relocated(key, moved): relocated(value, moved) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [relocated(value, moved) for value in tree]
+    if isinstance(tree, str):
+        for old, new in moved.items():
+            if tree == old or tree.startswith((f"{old}:", f"{old.rstrip('/')}/")):
+                return new + tree[len(old) :]
+    return tree
+
+
 def resolved_address(address: str) -> str:
     """An address with the file it means here: another file of the same name is another address. Imports nothing."""
     where, colon, name = address.rpartition(":")

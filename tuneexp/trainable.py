@@ -30,7 +30,7 @@ from tuneexp.trial import MultiAgentTrial, Trial, build_trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
 from tuneexp.trial_config import TrialConfig
-from tuneexp.trust import addresses_in, remember, require_trusted, sources_of
+from tuneexp.trust import addresses_in, remember, require_trusted, sources_of, with_moved
 
 log = logging.getLogger(__name__)
 
@@ -235,13 +235,17 @@ def _addressed(env: Any) -> Any:
     return env
 
 
-def trial_from_checkpoint(folder: str | Path, learns: bool = True, trust: bool = False, **changes: Any) -> Trial:
+def trial_from_checkpoint(
+    folder: str | Path, learns: bool = True, trust: bool = False, moved: Mapping[str, str] | None = None, **changes: Any
+) -> Trial:
     """The trial that a checkpoint holds, ready to go on. changes: fields of `TrialConfig` (a larger budget). learns:
     False where it is only asked to act, which takes neither learners nor the device that it learned on. trust: import
-    the addresses that it names, and remember them as trusted. Raises `UserError` where one of them is not."""
+    the addresses that it names, and remember them as trusted. Raises `UserError` where one of them is not. moved: new
+    addresses, files or folders of the user's own, by the stored ones."""
     state = checkpoint.read(folder)
     if not isinstance(state.get("config"), dict):
         raise checkpoint.CheckpointError(f"the checkpoint {folder} is damaged: it holds no configuration")
+    state = with_moved(state, moved or {}, f"the checkpoint {folder}")
     config = TrialConfig.parse({**state["config"], **changes}, f"the checkpoint {folder}")
     if not config.algorithm:
         raise UserError(f"the checkpoint {folder} is of an algorithm without an address; build it from its own spec")
@@ -273,11 +277,13 @@ def _without_runners(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def evaluate_checkpoint(
-    folder: str | Path, episodes: int = 20, seed: int = 10_000, trust: bool = False
-) -> dict[str, Any]:
+    folder: str | Path, episodes: int = 20, seed: int = 10_000, trust: bool = False,
+    moved: Mapping[str, str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Evaluate every seed of a checkpoint; return_std is over all episodes; partial_episodes counts those that were
-    stopped after `evaluation.max_steps` of the checkpoint's configuration. trust: as of `trial_from_checkpoint`."""
-    trial = trial_from_checkpoint(folder, learns=False, trust=trust)
+    stopped after `evaluation.max_steps` of the checkpoint's configuration. trust, moved: as of
+    `trial_from_checkpoint`."""
+    trial = trial_from_checkpoint(folder, learns=False, trust=trust, moved=moved)
     returns = trial.evaluate(episodes, seed)
     trial.close()
     # NaN where a policy that is judged doesn't play

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tuneexp.addresses import is_module_name, is_own_address, resolved_address, source_hash
+from tuneexp.addresses import is_module_name, is_own_address, relocated, resolved_address, source_hash
 from tuneexp.errors import UserError
 from tuneexp.locks import locked
 
@@ -70,6 +70,21 @@ def remember(named: Iterable[Named]) -> None:
             _add(unknown)
     except (UserError, OSError) as error:
         log.warning("%s can't be kept: %s; loading this later needs --trust", list_file(), error)
+
+
+def with_moved(state: dict[str, Any], moved: Mapping[str, str], stored_in: str) -> dict[str, Any]:
+    """`state`, of a configuration `config` and more, with the new addresses for what moved. They become trusted: the
+    user named them. Raises UserError for an old address that isn't in the configuration."""
+    config = state["config"]
+    places = {old: str(Path(new).resolve()) if Path(new.rpartition(":")[0] or new).exists() else new
+              for old, new in moved.items()}  # fmt: skip
+    for old, new in places.items():
+        if relocated(config, {old: new}) == config:
+            named = ", ".join(repr(one.address) for one in addresses_in(config)) or "none"
+            raise UserError(f"{stored_in} names nothing in {old!r}; its addresses: {named}")
+    changed: dict[str, Any] = relocated(state, places)
+    remember(set(addresses_in(changed["config"])) - set(addresses_in(config)))
+    return changed
 
 
 def addresses_in(config: Mapping[str, Any]) -> list[Named]:

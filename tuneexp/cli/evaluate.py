@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tuneexp.cli.options import JsonOption, TrustOption, VerboseOption, examples
-from tuneexp.cli.parsing import positive
+from tuneexp.cli.options import JsonOption, MovedOption, TrustOption, VerboseOption, examples
+from tuneexp.cli.parsing import moved_addresses, positive
 from tuneexp.cli.terminal import terminal
 from tuneexp.errors import UserError
 
@@ -21,6 +21,7 @@ def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint folder or URI, as train and show print it.")],
     episodes: Annotated[int, typer.Option("--episodes", help="Episodes for each seed of the checkpoint.")] = 20,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the evaluation environments.")] = 10_000,
+    moved: MovedOption = None,
     trust: TrustOption = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -32,7 +33,9 @@ def evaluate(
     with terminal(json, verbose) as screen:
         from tuneexp.trainable import evaluate_checkpoint
 
-        result = evaluate_checkpoint(checkpoint, episodes=episodes, seed=seed, trust=trust)
+        result = evaluate_checkpoint(
+            checkpoint, episodes=episodes, seed=seed, trust=trust, moved=moved_addresses(moved or ())
+        )
         if screen.json:
             screen.result(result)
         else:

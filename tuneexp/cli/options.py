@@ -76,6 +76,15 @@ EnvBackendOption = Annotated[
         help="What steps the environments: auto takes the id's own vector environment where it has one, else sync.",
     ),
 ]
+MovedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--moved",
+        metavar="OLD=NEW",
+        rich_help_panel=WHAT,
+        help="A file, folder or address of your own that is another one now; may be repeated.",
+    ),
+]
 TrustOption = Annotated[
     bool,
     typer.Option(

@@ -159,6 +159,15 @@ def environment_settings(backend: str | None, wrappers: Iterable[str] | None) ->
     return given
 
 
+def moved_addresses(texts: Iterable[str]) -> dict[str, str]:
+    """`["/old/env.py=new/env.py"]` -> {"/old/env.py": "new/env.py"}. UserError for what is no OLD=NEW."""
+    pairs = [text.partition("=") for text in texts]
+    for old, equals, new in pairs:
+        if not (old and equals and new):
+            raise UserError(f"--moved {old + equals + new!r}: write --moved OLD=NEW, such as /old/env.py=new/env.py")
+    return {old: new for old, _, new in pairs}
+
+
 def positive(option: str, value: int) -> int:
     if value <= 0:
         raise UserError(f"{option} is at least 1, got {value}")
