@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import ROOT, Done, assert_refused, command
+from tuneexp.sweep import load_sweep
 
 Cli = Callable[..., Done]
 SPACE = """
@@ -98,6 +99,16 @@ def test_json_of_show_and_resume_is_that_of_the_sweep(first: dict[str, Any], sto
     runs = ("--storage", str(storage / "runs"), "--json")
     assert json.loads(tuneexp("show", "first", *runs).out) == first
     assert json.loads(tuneexp("resume", "first", *runs).out) == first
+
+
+def test_sweep_with_resume_goes_on_with_the_same_settings_only(
+    first: dict[str, Any], storage: Path, tuneexp: Cli
+) -> None:
+    args = ["sweep", "--env", "CartPole-v1", "--space", str(storage / "space.yaml"), "--name", "first", *SMALL]
+    args += ["--scheduler", "fifo", "--storage", str(storage / "runs"), "--resume", "--json"]
+    assert json.loads(tuneexp(*args).out) == first
+    assert_refused(tuneexp(*args, "--trials", "3", "--set", "gamma=0.9"), "trials 2, now 3")
+    assert load_sweep("first", storage / "runs").as_json() == first
 
 
 def test_show_draws_the_seeds(first: dict[str, Any], storage: Path, tuneexp: Cli, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_kills_at_any_moment_of_a_parallel_asha_sweep(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_saves_the_state_and_says_how_to_go_on(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
-    sweep = Sweep(tmp_path / "runs")
+    sweep = Sweep(tmp_path / "runs", one_command=True)
     said = sweep.interrupt_after_reports(14)
     assert f"tuneexp resume s --storage {sweep.storage}" in said
     assert "Traceback" not in said

@@ -113,6 +113,15 @@ def sweep(
         ),
     ] = None,
     compile: CompileOption = "auto",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the sweep of this name where there is one, so that a job that is started again is the "
+            "same command.",
+            rich_help_panel=WHERE,
+        ),
+    ] = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -142,7 +151,7 @@ def sweep(
     with terminal(json, verbose) as screen, stoppable():
         from tuneexp.sweep import Sweep
 
-        new = Sweep(**asked, verbose=verbose)
+        new = Sweep(**asked, verbose=verbose, resume=resume)
         new.check_writable()
         watch_on(screen, new.fitted, new.space.names or None, new.run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,6 +97,32 @@ def read_config(folder: SweepFolder) -> SweepConfig:
         raise UserError(f"{folder.config_file} was written by a newer tuneexp; upgrade tuneexp to open it")
     # A folder that was renamed is another name for the same sweep.
     return SweepConfig.parse({**values, "name": folder.name}, str(folder.config_file))
+
+
+# What a person asks for. The other fields are found out when a sweep starts; a resume may run on another cluster.
+_ASKED = (
+    *("algorithm", "env", "env_kwargs", "env_backend", "wrappers", "space", "fixed", "trials", "seeds", "env_steps"),
+    *("report_every_env_steps", "evaluation", "objective", "compile", "device", "scheduler", "searcher"),
+    *("searcher_seed", "concurrency", "checkpoints"),
+)
+
+
+def refuse_other_settings(folder: SweepFolder, asked: SweepConfig) -> None:
+    """UserError where the sweep in `folder` was started with other settings than `asked`."""
+    before, now = read_config(folder).model_dump(mode="json"), asked.model_dump(mode="json")
+    changed = [
+        f"{name} {_short(before[name])}, now {_short(now[name])}" for name in _ASKED if before[name] != now[name]
+    ]
+    if changed:
+        raise UserError(
+            f"sweep {asked.name!r} was started with other settings: {'; '.join(changed)}\n"
+            "write the same ones to go on with it, or another --name"
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def trial_config(config: SweepConfig) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from tuneexp.outages import patience_s
 from tuneexp.signatures import require_key
 from tuneexp.stored import plain
 from tuneexp.sweep.cluster import cluster_address, refuse_unreachable
-from tuneexp.sweep.config import SweepConfig, save_config, trial_config
+from tuneexp.sweep.config import SweepConfig, refuse_other_settings, save_config, trial_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
-from tuneexp.sweep.folder import SweepFolder, new_sweep_folder, refuse_existing, writable_storage
+from tuneexp.sweep.folder import SweepFolder, new_sweep_folder, refuse_existing, sweep_folder, writable_storage
 from tuneexp.sweep.guard import refuse_nested_sweep
 from tuneexp.sweep.mark import refuse_foreign, set_mark
 from tuneexp.sweep.place import lasting_place, place_of
@@ -44,7 +44,8 @@ class Sweep:
     `space`: a YAML path, a mapping (Tune's sample objects too), an address or a define-by-run function.
     `seeds`: a number N for seeds 0..N-1, or the seeds. `env_steps`: budget of a trial per seed.
     `fixed`: hyperparameters that all trials share. `callbacks`: Tune callbacks of your own (they must be picklable).
-    `address`: a Ray cluster. `checkpoints`: a folder or URI (s3://...) that all nodes see, where `storage` is none."""
+    `address`: a Ray cluster. `checkpoints`: a folder or URI (s3://...) that all nodes see, where `storage` is none.
+    `resume`: go on with the sweep where there is one of this name and these settings, instead of refusing the name."""
 
     def __init__(
         self,
@@ -74,11 +75,13 @@ class Sweep:
         checkpoints: str | Path | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: bool = False,
+        resume: bool = False,
     ) -> None:
         from tuneexp.envs.registration import registration_of
 
         refuse_nested_sweep()
-        self.folder = new_sweep_folder(name, storage)
+        self.goes_on = resume and sweep_folder(name, storage).exists()
+        self.folder = sweep_folder(name, storage) if self.goes_on else new_sweep_folder(name, storage)
         self.callbacks, self.verbose = list(callbacks), verbose
         known_as = algorithm_address(algorithm)
         parsed = SearchSpace.of(f"search_spaces/{known_as}.yaml" if space is None else space)
@@ -111,6 +114,8 @@ class Sweep:
             },
             f"sweep {name!r}",
         )
+        if self.goes_on:
+            refuse_other_settings(self.folder, self.config)
         self.space = checked_space(self.config, parsed)
         known = {"sources": sources_of(self.config.model_dump()), "suggested": self.space.suggested}
         self.config = self.config.model_copy(update=known)
@@ -123,6 +128,8 @@ class Sweep:
     def run(self, on_event: Watcher | None = None) -> SweepResult:
         """Run to the end. `on_event` is told what happens. SweepInterrupted after Ctrl-C, SIGTERM or SIGHUP."""
         self.check_writable()
+        if self.goes_on:
+            return self._go_on(on_event)
         with self.folder.lock(), interruptible(self.folder):
             refuse_existing(self.folder)  # another process may have been faster
             place = place_of(self.folder, self.config.checkpoints)
@@ -134,6 +141,13 @@ class Sweep:
                 save_config(self.folder, self.config)
                 set_mark(self.config, self.folder, place)
                 return run_to_the_end(fitted, self.folder, self.space, self.callbacks, on_event, ray)
+
+    def _go_on(self, on_event: Watcher | None) -> SweepResult:
+        from tuneexp.sweep.resume import resume
+
+        remember(addresses_in(self.config.model_dump()))
+        config, storage = self.config, self.folder.storage
+        return resume(config.name, storage, on_event, self.callbacks, self.verbose, config.address)
 
 
 def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
