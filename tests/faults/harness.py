@@ -70,6 +70,7 @@ class Sweep:
         return subprocess.Popen(
             [sys.executable, "-m", "tuneexp", *self.command()],
             stdout=subprocess.PIPE, stderr=log, text=True, env=environment, start_new_session=True,
+            preexec_fn=_nothing_ignored,
         )  # fmt: skip
 
     def kill_at(self, pause_at: str, fewest: int = 6) -> None:
@@ -181,6 +182,11 @@ class Sweep:
         runs = client.search_runs(experiments, max_results=1000)
         children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
         return [run for run in runs if run not in children], children, client
+
+
+def _nothing_ignored() -> None:
+    """Tests that run in the background of a shell ignore SIGINT, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def assert_whole(sweep: Sweep, result: dict[str, Any]) -> None:
