@@ -123,7 +123,8 @@ class Sweep:
 
     def check_writable(self) -> None:
         """UserError where what the sweep is to store can't be written."""
-        check_writable(self.folder, self.config)
+        if not self.goes_on:  # else by `resume`, which knows what is stored
+            check_writable(self.folder, self.config)
 
     def run(self, on_event: Watcher | None = None) -> SweepResult:
         """Run to the end. `on_event` is told what happens. SweepInterrupted after Ctrl-C, SIGTERM or SIGHUP."""
