@@ -105,7 +105,7 @@ def relocated(tree: Any, moved: Mapping[str, str]) -> Any:
     if isinstance(tree, str):
         for old, new in moved.items():
             if tree == old or tree.startswith((f"{old}:", f"{old.rstrip('/')}/")):
-                return new + tree[len(old) :]
+                tree = new + tree[len(old) :]
     return tree
 
 

@@ -14,7 +14,7 @@ import torch
 from ray.tune import Checkpoint, PlacementGroupFactory, Trainable
 
 from tuneexp import checkpoint, outages
-from tuneexp.addresses import changed_sources, lasting_address, refuse_while_importing
+from tuneexp.addresses import changed_sources, lasting_address, refuse_while_importing, relocated
 from tuneexp.algorithms.registry import address_of, load_spec
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
@@ -126,7 +126,7 @@ class AlgorithmTrainable(Trainable):
         return False
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
-        state = checkpoint.read(checkpoint_dir)
+        state = relocated(checkpoint.read(checkpoint_dir), self.trial.config.moved)
         with _named(checkpoint_dir):
             self._take_networks_of(state)
             self.trial.load_state_dict(state)

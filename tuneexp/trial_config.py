@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from tuneexp.addresses import lasting_address
+from tuneexp.addresses import lasting_address, relocated
 from tuneexp.config import Config
 
 
@@ -70,6 +70,18 @@ def one_hash_as_sources(values: Any) -> Any:
     return {"sources": {values.get("algorithm"): since}, **values} if since else values
 
 
+MOVED_HELP = "New files, folders and addresses, by the old ones, of what has moved since it was started."
+
+
+def moved_applied(values: Any) -> Any:
+    """A configuration with new addresses for what moved. The ranges of a search space stay: Optuna has stored them."""
+    if not isinstance(values, dict) or not isinstance(moved := values.get("moved"), dict) or not moved:
+        return values
+    space = values.get("space")
+    kept = {"space": space} if isinstance(space, dict) and "function" not in space else {}
+    return {**relocated(values, moved), **kept, "moved": moved}
+
+
 class EvaluationConfig(Config):
     """Separate environments, fixed seeds, the deterministic policy."""
 
@@ -118,7 +130,10 @@ class TrialConfig(Config):
     expected_trials: int = Field(1, ge=1, description="Trials that will share the compiled programs of one worker.")
     trial_number: int | None = Field(None, description="Number of the searcher's suggestion.")
 
+    moved: dict[str, str] = Field(default_factory=dict, description=MOVED_HELP)
+
     _earlier = model_validator(mode="before")(one_hash_as_sources)
+    _moved = model_validator(mode="before")(moved_applied)
 
     @field_validator("seeds")
     @classmethod

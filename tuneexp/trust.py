@@ -72,12 +72,16 @@ def remember(named: Iterable[Named]) -> None:
         log.warning("%s can't be kept: %s; loading this later needs --trust", list_file(), error)
 
 
+def lasting_moves(moved: Mapping[str, str]) -> dict[str, str]:
+    """New files and folders by absolute path."""
+    there = {old: Path(new.rpartition(":")[0] or new).exists() for old, new in moved.items()}
+    return {old: str(Path(new).resolve()) if there[old] else new for old, new in moved.items()}
+
+
 def with_moved(state: dict[str, Any], moved: Mapping[str, str], stored_in: str) -> dict[str, Any]:
     """`state`, of a configuration `config` and more, with the new addresses for what moved. They become trusted: the
     user named them. Raises UserError for an old address that isn't in the configuration."""
-    config = state["config"]
-    places = {old: str(Path(new).resolve()) if Path(new.rpartition(":")[0] or new).exists() else new
-              for old, new in moved.items()}  # fmt: skip
+    config, places = state["config"], lasting_moves(moved)
     for old, new in places.items():
         if relocated(config, {old: new}) == config:
             named = ", ".join(repr(one.address) for one in addresses_in(config)) or "none"

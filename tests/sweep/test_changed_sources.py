@@ -11,9 +11,11 @@ import pytest
 from tuneexp.addresses import source_hash
 from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep, load_config, resume
-from tuneexp.sweep.config import save_config
-from tuneexp.sweep.resume import refuse_changed_space, report_changed_sources
+from tuneexp.sweep.config import save_config, trial_config
+from tuneexp.sweep.resume import _with_moved, refuse_changed_space, report_changed_sources
 from tuneexp.sweep.space import SearchSpace
+from tuneexp.trial_config import TrialConfig
+from tuneexp.trust import addresses_in, require_trusted
 
 PARTS = {
     "algorithm": "from dataclasses import replace\nfrom tuneexp import PPO\nIt = replace(PPO, name='mine')",
@@ -97,7 +99,7 @@ def test_a_space_whose_file_changed_and_which_asks_for_the_same_goes_on(sweep: S
     edited = tmp_path / "edited.py"
     edited.write_text("# a comment\n" + PARTS["space"])
     space = SearchSpace.of(f"{edited}:It").validate(sweep.space._binding.config_class)  # type: ignore[union-attr]
-    refuse_changed_space(load_config("s"), space)
+    refuse_changed_space(load_config("s"), space, sweep.folder)
 
 
 def test_a_sweep_of_an_earlier_version_goes_on(sweep: Sweep, caplog: pytest.LogCaptureFixture) -> None:
@@ -107,8 +109,24 @@ def test_a_sweep_of_an_earlier_version_goes_on(sweep: Sweep, caplog: pytest.LogC
     sweep.folder.config_file.write_text(json.dumps({**stored, "source_hash": "of the algorithm"}))
     config = load_config("s")
     assert config.sources == {config.algorithm: "of the algorithm"}
-    refuse_changed_space(config, sweep.space)
+    refuse_changed_space(config, sweep.space, sweep.folder)
     sweep.folder.config_file.write_text(json.dumps({**stored, "source_hash": None}))
     with caplog.at_level(logging.WARNING, "tuneexp"):
         report_changed_sources(load_config("s"))
     assert not caplog.records
+
+
+def test_a_new_address_is_kept_and_reaches_the_trials(sweep: Sweep, tmp_path: Path) -> None:
+    old, new = file_of(tmp_path, "environment"), tmp_path / "new.py"
+    old.rename(new)
+    stored = _with_moved(load_config("s"), {str(old): str(new)})
+    save_config(sweep.folder, stored)
+    config = load_config("s")
+    assert config.env == f"{new}:It"
+    assert f"{new}:It" in config.sources
+    assert require_trusted(addresses_in({"env": config.env}), "it") is None
+    # A restored trial has the addresses of its start.
+    restored = {**trial_config(config), "env": f"{old}:It"}
+    assert TrialConfig.parse(restored, "the trial").env == f"{new}:It"
+    with pytest.raises(UserError, match="names nothing"):
+        _with_moved(config, {"/elsewhere.py": str(new)})

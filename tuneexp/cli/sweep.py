@@ -17,6 +17,7 @@ from tuneexp.cli.options import (
     CompileOption,
     EnvBackendOption,
     JsonOption,
+    MovedOption,
     SeedsOption,
     SetOption,
     StorageOption,
@@ -26,7 +27,14 @@ from tuneexp.cli.options import (
     examples,
     one_of,
 )
-from tuneexp.cli.parsing import environment_settings, parse_seeds, parse_settings, positive, split_settings
+from tuneexp.cli.parsing import (
+    environment_settings,
+    moved_addresses,
+    parse_seeds,
+    parse_settings,
+    positive,
+    split_settings,
+)
 from tuneexp.cli.show import NameArgument, show_result, varied_names
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.commands import command
@@ -173,6 +181,7 @@ def resume(
             rich_help_panel=WHERE,
         ),
     ] = None,
+    moved: MovedOption = None,
     trust: TrustOption = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -191,6 +200,7 @@ def resume(
                 name,
                 storage,
                 on_event,
+                moved=moved_addresses(moved or ()),
                 verbose=verbose,
                 address=address,
                 trust=trust,

@@ -16,6 +16,7 @@ from tuneexp.sweep.folder import SweepFolder, sweep_folder, sync, write_json
 from tuneexp.trial_config import (
     DEVICE_HELP,
     ENV_BACKEND_HELP,
+    MOVED_HELP,
     REGISTRATION_HELP,
     SOURCES_HELP,
     WRAPPERS_HELP,
@@ -23,6 +24,7 @@ from tuneexp.trial_config import (
     EnvBackend,
     Hyperparameters,
     Wrapper,
+    moved_applied,
     one_hash_as_sources,
 )
 
@@ -69,7 +71,10 @@ class SweepConfig(Config):
     )
     created_at_s: float = Field(description="when the sweep was asked for, seconds since 1970")
 
+    moved: dict[str, str] = Field(default_factory=dict, description=MOVED_HELP)
+
     _earlier = model_validator(mode="before")(one_hash_as_sources)
+    _moved = model_validator(mode="before")(moved_applied)
 
 
 def load_config(name: str, storage: str | Path = "runs") -> SweepConfig:
@@ -130,6 +135,7 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
     return {
         "algorithm": config.algorithm,
         "sources": config.sources,
+        "moved": config.moved,
         "env": config.env,
         "env_kwargs": config.env_kwargs,
         "env_registration": config.env_registration,

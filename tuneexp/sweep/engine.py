@@ -139,7 +139,7 @@ def _new_tuner(
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
             callbacks=[
                 mlflow,
-                Keeper(folder, place, scheduler, resumed),
+                Keeper(folder, place, scheduler, resumed, config.moved),
                 Patience(largest(trials_of(space))),
                 SlowTransfers(place.path),
                 Watchdog(),

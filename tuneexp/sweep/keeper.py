@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,17 @@ logger = logging.getLogger(__name__)
 class Keeper(Callback):
     """Tune calls it inside its loop, so between Tune's snapshot and `on_step_end` nothing else happens."""
 
-    def __init__(self, folder: SweepFolder, place: Place, scheduler: Scheduler, resumed: bool) -> None:
+    def __init__(
+        self,
+        folder: SweepFolder,
+        place: Place,
+        scheduler: Scheduler,
+        resumed: bool,
+        moved: Mapping[str, str] | None = None,
+    ) -> None:
+        """moved: new addresses for what moved since restored trials were started."""
         self._folder, self._place, self._scheduler = folder, place, scheduler
-        self._must_restore = resumed
+        self._must_restore, self._moved = resumed, dict(moved or {})
         self._records: dict[str, TrialRecord] = {}
         self._changed: set[str] = set()
         self._checkpointed: set[str] = set()  # since the last commit
@@ -66,6 +74,9 @@ class Keeper(Callback):
         # Tune took every .json of the folder into its staging area at a restore, and would copy it back in place.
         remove(self._staging / self._folder.config_file.name)
         for trial in trials:
+            if self._moved:
+                trial.config["moved"] = self._moved
+                trial.invalidate_json_state()
             record = self._look_at(trial)
             if record.outcome:
                 self._announce(record, restored=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.stopping import interruptible
 from tuneexp.sweep.sweep import check_writable, checked_space, snapshot_period_s
-from tuneexp.trust import CLUSTER, addresses_in, remember, require_trusted, sources_of
+from tuneexp.trust import CLUSTER, addresses_in, lasting_moves, remember, require_trusted, sources_of, with_moved
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -41,11 +41,13 @@ def resume(
     trust: bool = False,
     failed: bool = False,
     checkpoints: str | Path | None = None,
+    moved: Mapping[str, str] | None = None,
 ) -> SweepResult:
     """Finished trials stay as they are, interrupted ones go on from their last checkpoint, the missing ones are run.
 
     `address`: another cluster than the sweep began on ("local": this machine); it must see the checkpoints.
     `checkpoints`: where the sweep's checkpoints lie now, if they have moved; it is kept.
+    `moved`: new files, folders or addresses of the user's own, by the old ones; they are kept.
     `failed`: trials that ended by an error go on, too, from their last checkpoints; always where no trial ran.
     `trust`: run the code that the sweep names and unpickle its snapshot, whoever wrote them, and remember them as
     trusted. A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there
@@ -53,6 +55,8 @@ def resume(
     refuse_nested_sweep()
     folder = sweep_folder(name, storage)
     config = read_config(folder)  # first: a name that does not exist must not leave a folder
+    if moved:
+        config = _with_moved(config, moved)
     if address is not None:
         config = config.model_copy(update={"address": address})
     named = addresses_in(config.model_dump())
@@ -66,6 +70,8 @@ def resume(
             remove(leftover)
         snapshot.check_signatures(folder, trust)
         recover(folder, place_of(folder, config.checkpoints))
+        if moved:
+            save_config(folder, _with_moved(read_config(folder), moved))
         if checkpoints is not None:
             save_config(folder, read_config(folder).model_copy(update={"checkpoints": config.checkpoints}))
         failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
@@ -101,6 +107,12 @@ def _checked_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
         return checked_space(config, SearchSpace.of(config.space))
     except UserError as error:
         raise UserError(f"{folder.config_file}: {error}") from None
+
+
+def _with_moved(config: SweepConfig, moved: Mapping[str, str]) -> SweepConfig:
+    values = config.model_dump()
+    with_moved({"config": values}, moved, f"the sweep {config.name!r}")  # refused, or trusted
+    return SweepConfig.parse({**values, "moved": {**config.moved, **lasting_moves(moved)}}, f"sweep {config.name!r}")
 
 
 def report_changed_sources(config: SweepConfig) -> SweepConfig:
