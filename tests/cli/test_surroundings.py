@@ -58,7 +58,7 @@ def test_a_full_disk_behind_standard_output_is_told_in_one_line(storage: Path) -
 
 def test_a_figure_is_drawn_whatever_backend_a_notebook_has_set(storage: Path, tmp_path: Path) -> None:
     file = tmp_path / "x.png"
-    done = shell(f"TUNEEXP show kept --storage {storage} --plot {file}", MPLBACKEND="module://no.such.backend")
+    done = shell(f"TUNEEXP show kept --storage {storage} --plot {file}", MPLBACKEND="no-such-backend")
     assert done.returncode == 0, done.stderr
     assert file.read_bytes().startswith(b"\x89PNG")
 
