@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from mlflow import MlflowClient
@@ -98,27 +98,29 @@ def test_one_trial_at_a_time_a_sweep_repeats_exactly(tmp_path: Path) -> None:
     assert [[t[k] for k in kept] for t in first.trials] == [[t[k] for k in kept] for t in second.trials]
 
 
-def test_a_resume_runs_as_many_trials_at_once_as_fit_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    running: set[int] = set()
-    most: list[int] = []
+class Unfinished(Callback):
+    """How many trials were unfinished after each step of Tune's loop."""
 
-    def watch(event: SweepEvent) -> None:
-        (running.discard if event.kind == "ended" else running.add)(event.trial_number)
-        most.append(len(running))
-        if event.kind == "ended" and not resuming:
+    counts: ClassVar[list[int]] = []
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self.counts.append(sum(not one.is_finished() for one in trials))
+
+
+def test_a_resume_runs_as_many_trials_at_once_as_fit_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(event: SweepEvent) -> None:
+        if event.kind == "ended":
             signal.raise_signal(signal.SIGINT)  # which Tune answers by stopping its trials
 
-    resuming = False
+    Unfinished.counts.clear()
     monkeypatch.setattr(fitting, "_all_at_once", lambda *asked: 1)
     with pytest.raises(SweepInterrupted):
-        small(tmp_path, trials=4, concurrency=None).run(on_event=watch)
-    assert max(most) == 1
+        small(tmp_path, trials=4, env_steps=300, concurrency=None, callbacks=[Unfinished()]).run(on_event=stop)
+    assert max(Unfinished.counts) == 1
 
-    resuming = True
-    running.clear()
     monkeypatch.setattr(fitting, "_all_at_once", lambda *asked: 2)
-    assert outcomes(resume("s", tmp_path / "runs", on_event=watch)) == {"completed": 4}
-    assert max(most) == 2
+    assert outcomes(resume("s", tmp_path / "runs", callbacks=[Unfinished()])) == {"completed": 4}
+    assert max(Unfinished.counts) == 2
 
 
 def test_environments_that_break_fail_their_trials_and_the_sweep_goes_on(tmp_path: Path) -> None:

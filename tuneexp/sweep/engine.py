@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 
 from tuneexp.errors import LearnerLost, RunnerLost, StorageFault
 from tuneexp.sweep import events, snapshot
+from tuneexp.sweep.at_once import ConcurrencyLimiter
 from tuneexp.sweep.causes import causes_written
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig, trial_config
@@ -123,10 +124,9 @@ def _new_tuner(
         tune_config=tune.TuneConfig(
             metric="objective",
             mode="max",
-            search_alg=searcher,
+            search_alg=ConcurrencyLimiter(searcher, config.concurrency),
             scheduler=scheduler,
             num_samples=config.trials,
-            max_concurrent_trials=config.concurrency,
             reuse_actors=True,
             trial_name_creator=_trial_name,
             trial_dirname_creator=_trial_name,
