@@ -77,6 +77,8 @@ def moved_applied(values: Any) -> Any:
     """A configuration with new addresses for what moved. The ranges of a search space stay: Optuna has stored them."""
     if not isinstance(values, dict) or not isinstance(moved := values.get("moved"), dict) or not moved:
         return values
+    if not all(isinstance(new, str) for new in moved.values()):
+        return values  # refused where the field itself is checked
     space = values.get("space")
     kept = {"space": space} if isinstance(space, dict) and "function" not in space else {}
     return {**relocated(values, moved), **kept, "moved": moved}
