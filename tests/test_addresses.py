@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Done, tuneexp  # noqa: F401
 from tuneexp import PPO, UserError
-from tuneexp.addresses import lasting_address
+from tuneexp.addresses import lasting_address, relocated
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.envs.sources import describe_env
 from tuneexp.models.heads import build_own
@@ -120,6 +120,13 @@ def test_a_checkpoint_of_relative_addresses_loads_from_another_folder(
     assert evaluate_checkpoint(path, episodes=1)["episodes"] == 1
 
 
+def test_a_move_into_a_folder_inside_is_made_once() -> None:
+    moved = {"/mine": "/mine/envs"}
+    once = relocated({"/mine/one.py:Env": ["/mine/one.py:Env"], "other": "/mines/one.py:Env"}, moved)
+    assert once == {"/mine/envs/one.py:Env": ["/mine/envs/one.py:Env"], "other": "/mines/one.py:Env"}
+    assert relocated(once, moved) == once
+
+
 def test_a_module_of_the_working_folder_is_kept_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lone_module_here.py").touch()
     monkeypatch.chdir(tmp_path)
@@ -141,7 +148,18 @@ def test_a_file_that_moved_is_given_by_its_new_place(
     (tmp_path / "old").rename(tmp_path / "new")
     missing = tuneexp("evaluate", path, "--episodes", "1")
     assert missing.code == 2
-    assert "there is no file" in missing.err
+    assert f"--moved {tmp_path}/old/mine.py=NEW" in missing.err
+    on = ("train", "--resume", path, "--env-steps", "128", "--compile", "off", "--json")
+    missing = tuneexp(*on)
+    assert missing.code == 2
+    assert f"--moved {tmp_path}/old/mine.py=NEW" in missing.err
+    goes_on = tuneexp(*on, "--moved", "old=new", "--moved", f"{tmp_path}/old=new")
+    assert goes_on.code == 2
+    assert "names nothing in 'old'" in goes_on.err
+    goes_on = tuneexp(*on, "--moved", f"{tmp_path}/old=new")
+    assert goes_on.code == 0, goes_on.err
+    assert tuneexp("evaluate", json.loads(goes_on.out)["checkpoint"], "--episodes", "1").code == 0
+    assert tuneexp("train", "ppo", "CartPole-v1", "--moved", "a=b").code == 2
     for moved in (f"{tmp_path}/old/mine.py=new/mine.py", f"{tmp_path}/old=new"):
         assert tuneexp("evaluate", path, "--episodes", "1", "--moved", moved).code == 0
     other = tuneexp("evaluate", path, "--moved", "/elsewhere.py=new/mine.py")

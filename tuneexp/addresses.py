@@ -97,16 +97,22 @@ def lasting_address(named: str | Callable[..., Any], kind: str) -> str:
 
 
 def relocated(tree: Any, moved: Mapping[str, str]) -> Any:
-    """A tree of dicts, lists and texts with new addresses for what moved. moved: old file, folder or address -> new."""
+    """A tree of dicts, lists and texts with new addresses for what moved. moved: old file, folder or address -> new.
+    A second time changes nothing, also where the new folder is inside the old one."""
     if isinstance(tree, dict):
         return {relocated(key, moved): relocated(value, moved) for key, value in tree.items()}
     if isinstance(tree, list):
         return [relocated(value, moved) for value in tree]
     if isinstance(tree, str):
         for old, new in moved.items():
-            if tree == old or tree.startswith((f"{old}:", f"{old.rstrip('/')}/")):
+            if _lies_in(tree, old) and not (_lies_in(new, old) and _lies_in(tree, new)):
                 tree = new + tree[len(old) :]
     return tree
+
+
+def _lies_in(text: str, place: str) -> bool:
+    """place: a file, folder or address."""
+    return text == place or text.startswith((f"{place}:", f"{place.rstrip('/')}/"))
 
 
 def resolved_address(address: str) -> str:

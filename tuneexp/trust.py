@@ -82,13 +82,26 @@ def with_moved(state: dict[str, Any], moved: Mapping[str, str], stored_in: str) 
     """`state`, of a configuration `config` and more, with the new addresses for what moved. They become trusted: the
     user named them. Raises UserError for an old address that isn't in the configuration."""
     config, places = state["config"], lasting_moves(moved)
+    known = config.get("moved") or {}
     for old, new in places.items():
-        if relocated(config, {old: new}) == config:
+        if relocated(config, {old: new}) == config and known.get(old) != new:  # the same words twice change nothing
             named = ", ".join(repr(one.address) for one in addresses_in(config)) or "none"
             raise UserError(f"{stored_in} names nothing in {old!r}; its addresses: {named}")
     changed: dict[str, Any] = relocated(state, places)
+    changed["config"]["moved"] = {**known, **places}
     remember(set(addresses_in(changed["config"])) - set(addresses_in(config)))
     return changed
+
+
+def require_files(named: Iterable[Named], stored_in: str) -> None:
+    """Raise UserError where the file of a stored address isn't there: it tells how to name its new place."""
+    for kind, address in named:
+        where = address.rpartition(":")[0]
+        if kind != CLUSTER and where.endswith(".py") and not Path(where).is_file():
+            raise UserError(
+                f"{stored_in} names the {kind} {address!r}, and there is no file {where}\n"
+                f"if it has moved, add: --moved {where}=NEW (in Python: moved={{{where!r}: NEW}})"
+            )
 
 
 def addresses_in(config: Mapping[str, Any]) -> list[Named]:

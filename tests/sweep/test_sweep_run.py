@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from ray.tune import Callback
 
+from tests.cli.conftest import Done, tuneexp  # noqa: F401
 from tuneexp import PPO
 from tuneexp.errors import TuneexpError
 from tuneexp.sweep import (
@@ -181,6 +183,32 @@ def test_nothing_is_imported_to_count_callbacks_for_statistics_that_are_off(monk
         with callbacks_uncounted():
             tune.air_usage.tag_callbacks([Callback()])
         assert len(counted) == count
+
+
+def test_a_sweep_whose_environment_moved_goes_on_with_its_new_place(
+    tmp_path: Path,
+    tuneexp: Callable[..., Done],  # noqa: F811
+) -> None:
+    def stop(event: SweepEvent) -> None:
+        if event.kind == "report":
+            signal.raise_signal(signal.SIGINT)
+
+    old, new = tmp_path / "old.py", tmp_path / "new.py"
+    old.write_text("from gymnasium.envs.classic_control import CartPoleEnv\nclass Env(CartPoleEnv): pass\n")
+    with pytest.raises(SweepInterrupted):
+        small(tmp_path, env=f"{old}:Env", trials=2, env_steps=300, concurrency=1).run(on_event=stop)
+    old.rename(new)
+    missing = tuneexp("resume", "s")
+    assert missing.code == 2
+    assert f"--moved {old}=NEW" in missing.err
+    done = tuneexp("resume", "s", "--moved", f"{old}=new.py", "--json")
+    assert done.code == 0, done.err
+    assert f"{new}:Env" in done.err
+    assert f"{old}:Env" not in done.err, done
+    trials = json.loads(done.out)["trials"]
+    assert [(trial["outcome"], trial["env_steps"] >= 300) for trial in trials] == [("completed", True)] * 2
+    again = tuneexp("resume", "s", "--moved", f"{old}=new.py", "--json")  # the command of before, from the history
+    assert json.loads(again.out) == json.loads(done.out)
 
 
 class BreaksOff(Callback):

@@ -10,7 +10,7 @@ from typing import Any
 from tuneexp.cli.parsing import TRIAL_SETTINGS
 from tuneexp.commands import command
 from tuneexp.errors import UserError
-from tuneexp.trust import Named, addresses_in, remember, require_trusted
+from tuneexp.trust import Named, addresses_in, remember, require_files, require_trusted, with_moved
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Job:
     resume: Path | None = None
     done_env_steps: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 def new_job(
@@ -52,6 +53,7 @@ def resumed_job(
     hyperparameters: Mapping[str, Any],
     settings: Mapping[str, Any],
     trust: bool = False,
+    moved: Mapping[str, str] | None = None,
 ) -> Job:
     """Everything as the checkpoint has it, but the budget; options may change what fits the networks."""
     from tuneexp.checkpoint import CheckpointError, read_header
@@ -63,6 +65,7 @@ def resumed_job(
     if type(done) is not int or not isinstance(config, dict) or not isinstance(config.get("env"), str):
         raise CheckpointError(f"the checkpoint {checkpoint} is damaged: it holds no configuration")
     TrialConfig.parse(config, f"the checkpoint {checkpoint}")
+    config = with_moved(header, moved or {}, f"the checkpoint {checkpoint}")["config"]
     kept = TRIAL_SETTINGS if env else (*TRIAL_SETTINGS, "env_registration")
     before = {key: config[key] for key in kept if key in config}
     if env_steps <= done:
@@ -77,10 +80,12 @@ def resumed_job(
         hyperparameters=merged(config.get("hyperparameters", {}), hyperparameters),
         resume=checkpoint,
         done_env_steps=done,
-        settings=merged(before, settings),
+        settings={**merged(before, settings), "moved": config.get("moved", {})},
+        moved=moved or {},
     )
     remember(addresses_in({"algorithm": algorithm, "env": env, "hyperparameters": hyperparameters, **settings}))
     require_trusted(_addresses_of(job), f"the checkpoint {checkpoint}", trust)
+    require_files(_addresses_of(job), f"the checkpoint {checkpoint}")
     return job
 
 

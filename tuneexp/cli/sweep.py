@@ -190,8 +190,10 @@ def resume(
     with terminal(json, verbose) as screen, stoppable():
         from tuneexp.sweep import load_config
         from tuneexp.sweep import resume as resume_sweep
+        from tuneexp.sweep.config import relocated_config
 
-        config = load_config(name, storage)
+        places = moved_addresses(moved or ())
+        config = relocated_config(load_config(name, storage), places)
         watch_on(
             screen,
             config,
@@ -200,7 +202,7 @@ def resume(
                 name,
                 storage,
                 on_event,
-                moved=moved_addresses(moved or ()),
+                moved=places,
                 verbose=verbose,
                 address=address,
                 trust=trust,

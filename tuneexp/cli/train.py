@@ -22,6 +22,7 @@ from tuneexp.cli.options import (
     CompileOption,
     EnvBackendOption,
     JsonOption,
+    MovedOption,
     SeedsOption,
     SetOption,
     StorageOption,
@@ -31,10 +32,17 @@ from tuneexp.cli.options import (
     examples,
     one_of,
 )
-from tuneexp.cli.parsing import environment_settings, parse_seeds, parse_settings, positive, split_settings
+from tuneexp.cli.parsing import (
+    environment_settings,
+    moved_addresses,
+    parse_seeds,
+    parse_settings,
+    positive,
+    split_settings,
+)
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.commands import command
-from tuneexp.errors import StorageFault, TuneexpError
+from tuneexp.errors import StorageFault, TuneexpError, UserError
 from tuneexp.outages import of_the_storage, retried
 from tuneexp.sweep.stopping import stop_signals
 
@@ -71,6 +79,7 @@ def train(
             help="Go on from this checkpoint, up to --env-steps.",
         ),
     ] = None,
+    moved: MovedOption = None,
     trust: TrustOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
     compile: CompileOption = "auto",
@@ -83,11 +92,14 @@ def train(
     hyperparameters, of_trial = split_settings(parse_settings(settings or ()))
     of_trial |= environment_settings(env_backend, wrappers)
     seed_list = None if seeds is None else parse_seeds(seeds)
+    places = moved_addresses(moved or ())
+    if places and resume is None:
+        raise UserError("--moved goes with --resume CHECKPOINT; name the new place itself to train from the start")
     with terminal(json, verbose) as screen, stoppable():
         if resume is None:
             job = new_job(algorithm, env, seed_list or [0], env_steps, hyperparameters, of_trial)
         else:
-            job = resumed_job(resume, algorithm, env, seed_list, env_steps, hyperparameters, of_trial, trust)
+            job = resumed_job(resume, algorithm, env, seed_list, env_steps, hyperparameters, of_trial, trust, places)
         _train(screen, job, compile, _new_folder(storage, job))
 
 
@@ -174,9 +186,11 @@ def _checkpoints(folder: Path) -> list[Path]:
 def _say_how_to_resume(screen: Terminal, job: Job, folder: Path) -> None:
     from tuneexp.report.text import short_path
 
-    saved = [*([job.resume] if job.resume else []), *_checkpoints(folder)]
+    own = _checkpoints(folder)  # which hold the new addresses of what moved
+    moved = [] if own else [word for pair in job.moved.items() for word in ("--moved", "=".join(pair))]
+    saved = [*([job.resume] if job.resume else []), *own]
     if saved:
-        what = ("--resume", short_path(str(saved[-1])), "--env-steps", job.budget_env_steps)
+        what = ("--resume", short_path(str(saved[-1])), "--env-steps", job.budget_env_steps, *moved)
         again = command("train", *what, storage=short_path(str(folder.parents[1])))
         screen.note(f"interrupted; go on with: {again}")
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from tuneexp.trial_config import (
     moved_applied,
     one_hash_as_sources,
 )
+from tuneexp.trust import lasting_moves
 
 FORMAT_VERSION = 1
 
@@ -80,6 +82,12 @@ class SweepConfig(Config):
 def load_config(name: str, storage: str | Path = "runs") -> SweepConfig:
     """What the sweep `name` was asked to do. UserError where there is none."""
     return read_config(sweep_folder(name, storage))
+
+
+def relocated_config(config: SweepConfig, moved: Mapping[str, str]) -> SweepConfig:
+    """`config` with new addresses for what moved, which it keeps."""
+    values = {**config.model_dump(), "moved": {**config.moved, **lasting_moves(moved)}}
+    return SweepConfig.parse(values, f"sweep {config.name!r}")
 
 
 def save_config(folder: SweepFolder, config: SweepConfig) -> None:

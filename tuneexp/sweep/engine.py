@@ -55,7 +55,7 @@ def run_trials(
     place = place_of(folder, config.checkpoints)
     if resumed:
         snapshot.put_back(folder, place)
-        relocate(place)
+        relocate(place, config.moved)
         forget_beyond_snapshot(folder, place)
     else:
         start_over(place)

@@ -1,6 +1,8 @@
-"""Tune's state of a sweep that was moved: it holds the address of the place where the sweep began."""
+"""Tune's state of a sweep that was moved: it holds the address of the place where the sweep began, and of its code."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from ray import cloudpickle
 from ray.train._internal.storage import get_fs_and_path
@@ -10,14 +12,16 @@ from tuneexp.sweep.place import Place
 SEARCH_GENERATOR = "search_gen_state-*.json"
 
 
-def relocate(place: Place) -> None:
+def relocate(place: Place, moved: Mapping[str, str]) -> None:
     """Give Tune's search generator, as it was put back in `place`, the address of `place`: new trials have theirs from
-    it. Restored trials are moved by Tune itself."""
+    it. Restored trials are moved by Tune itself. moved: new addresses of the user's own, for new trials too."""
     (name,) = place.names(SEARCH_GENERATOR)
     state = cloudpickle.loads(place.read(name))
-    storage = state["experiment"].spec["storage"]
+    spec = state["experiment"].spec
+    storage, known = spec["storage"], spec["config"].get("moved", {})
     file_system, path = get_fs_and_path(place.storage)
-    if (storage.storage_fs_path, storage.experiment_dir_name) != (path, place.name):
+    if (storage.storage_fs_path, storage.experiment_dir_name, known) != (path, place.name, dict(moved)):
         storage.storage_filesystem, storage.storage_fs_path = file_system, path
         storage.experiment_dir_name = place.name
+        spec["config"]["moved"] = dict(moved)
         place.write(name, cloudpickle.dumps(state))

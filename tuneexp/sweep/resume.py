@@ -11,7 +11,7 @@ from tuneexp.addresses import changed_sources
 from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.sweep import snapshot
-from tuneexp.sweep.config import SweepConfig, read_config, save_config
+from tuneexp.sweep.config import SweepConfig, read_config, relocated_config, save_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
 from tuneexp.sweep.folder import SweepFolder, remove, sweep_folder
@@ -23,7 +23,7 @@ from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.stopping import interruptible
 from tuneexp.sweep.sweep import check_writable, checked_space, snapshot_period_s
-from tuneexp.trust import CLUSTER, addresses_in, lasting_moves, remember, require_trusted, sources_of, with_moved
+from tuneexp.trust import CLUSTER, addresses_in, remember, require_files, require_trusted, sources_of, with_moved
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -77,8 +77,8 @@ def resume(
         failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
         if all_trials_ended(config, folder) and not failed:
             return _finished(config, folder)
-        config = report_changed_sources(config)
         space = _checked_space(config, folder)
+        config = report_changed_sources(config)
         refuse_changed_space(config, space, folder)
         config = fitted_here(config, space)
         with ray_for(config, space, snapshot_period_s(config), verbose) as ray:
@@ -103,6 +103,7 @@ def _finished(config: SweepConfig, folder: SweepFolder) -> SweepResult:
 
 def _checked_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
     """The stored space, checked with all that is stored beside it. UserError names the file."""
+    require_files(addresses_in(config.model_dump()), str(folder.config_file))
     try:
         return checked_space(config, SearchSpace.of(config.space))
     except UserError as error:
@@ -110,9 +111,8 @@ def _checked_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
 
 
 def _with_moved(config: SweepConfig, moved: Mapping[str, str]) -> SweepConfig:
-    values = config.model_dump()
-    with_moved({"config": values}, moved, f"the sweep {config.name!r}")  # refused, or trusted
-    return SweepConfig.parse({**values, "moved": {**config.moved, **lasting_moves(moved)}}, f"sweep {config.name!r}")
+    with_moved({"config": config.model_dump()}, moved, f"the sweep {config.name!r}")  # refused, or trusted
+    return relocated_config(config, moved)
 
 
 def report_changed_sources(config: SweepConfig) -> SweepConfig:
