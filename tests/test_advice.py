@@ -1,4 +1,4 @@
-"""What an error advises is taken here, as it is written, and works."""
+"""What an error advises about environments and networks is taken here, as it is written, and works."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ import gymnasium
 import pytest
 from gymnasium import spaces
 
+from tests.models import networks
 from tests.small import small_config
 from tuneexp.algorithms.fit import check_environment
-from tuneexp.algorithms.registry import ALGORITHMS, load_algorithm
-from tuneexp.algorithms.rl_zoo import INSTEAD
+from tuneexp.algorithms.multi_agent import MultiAgentSpec, PolicySpec
+from tuneexp.algorithms.registry import load_algorithm, load_spec
 from tuneexp.envs.sources import describe_env
 from tuneexp.errors import UserError
+from tuneexp.models.own import OwnActorCritic
 from tuneexp.trial import Trial
 
+SHARED = "tuneexp.algorithms.multi_agent:SHARED_PPO"
 BOX = spaces.Box(0.0, 1.0, (2,))
 MINE = """
 import gymnasium
@@ -128,49 +131,150 @@ def test_unbounded_actions_get_bounds_or_another_algorithm_as_told(mine: Path) -
         trial.close()
 
 
-# What INSTEAD and the other messages of pasted hyperparameters tell to write, by the algorithms that they name.
-EVERY = tuple(ALGORITHMS)
-OFF_POLICY = ("dqn", "qrdqn", "sac", "td3", "ddpg", "tqc")
-TAKEN: list[tuple[dict[str, Any], tuple[str, ...], str, dict[str, Any]]] = [
-    ({"policy_kwargs": "dict(log_std_init=-2)"}, EVERY, "model/hidden_sizes=[256,256]",
-     {"model": {"hidden_sizes": [256, 256], "activation": "relu"}}),
-    ({"action_noise": "NormalActionNoise"}, ("td3", "ddpg"), "noise_std=0.1", {"noise_std": 0.1}),
-    ({"replay_buffer_class": "HerReplayBuffer"}, ("dqn", "sac", "td3"), "prioritized=true", {"prioritized": True}),
-    ({"policy": "MlpLstmPolicy"}, ("ppo", "a2c", "appo", "impala"), "model/recurrent=lstm",
-     {"model": {"recurrent": "lstm"}, "sequence_length": 8, "n_steps": 64}),
-    ({"policy": "CnnLstmPolicy"}, ("sac",), "use ppo, a2c, appo or impala with model/recurrent=lstm", {}),
-    ({"train_freq": [1, "episode"]}, OFF_POLICY, "train_freq=1 gradient_steps=1",
-     {"train_freq": 1, "gradient_steps": 1}),
-    ({"normalize": "{'norm_obs': True}"}, EVERY, "normalize_observation and normalize_reward",
-     {"normalize_observation": True, "normalize_reward": True}),
-    ({"use_sde": True}, EVERY, "use_sde=false", {"use_sde": False}),
-    ({"noise_type": "ornstein-uhlenbeck", "noise_std": 0.1}, ("td3", "ddpg"), "noise_type=normal",
-     {"noise_type": "normal", "noise_std": 0.1}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("pasted", "algorithms", "advice", "taken"), TAKEN, ids=[str(row[0]) for row in TAKEN])
-def test_what_a_pasted_hyperparameter_is_told_to_be_is_accepted(
-    pasted: dict[str, Any], algorithms: tuple[str, ...], advice: str, taken: dict[str, Any]
-) -> None:
-    for name in algorithms:
-        config_class = load_algorithm(name).config_class
-        with pytest.raises(UserError, match=re.escape(advice)):
-            config_class.parse(pasted, name)
-        config_class.parse(taken, name)
-
-
-def test_no_advice_names_a_setting_that_an_algorithm_lacks() -> None:
-    """`log_std_init` and `ortho_init` are of policies that sample from a Gaussian of fixed width."""
-    assert "log_std_init" not in INSTEAD["policy_kwargs"]
-    with pytest.raises(UserError) as told:
-        load_algorithm("sac").config_class.parse({"model": {"log_std_init": -2}}, "sac")
-    assert "did you mean" not in str(told.value)
-
-
 def test_algorithms_that_are_said_to_fit_do() -> None:
     for env, name in (("CartPole-v1", "td3"), ("Pendulum-v1", "dqn")):
         with pytest.raises(UserError) as told:
             check_environment(load_algorithm(name), env, {}, [], "auto")
         for fitting in str(told.value).rpartition("fit it: ")[2].split(", "):
             check_environment(load_algorithm(fitting), env, {}, [], "auto")
+
+
+# -- the advice of environments
+
+
+def test_the_ids_that_are_meant_can_be_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_registry.py").write_text(
+        "import gymnasium\ngymnasium.register('MyPole-v0', 'gymnasium.envs.classic_control:CartPoleEnv')"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for id_ in ("my_registry:MyPol-v0", "my_registry:CartPol-v1", "Hopper-v33", "CartPole"):
+        with pytest.raises(UserError) as told:
+            describe_env(id_)
+        describe_env(str(told.value).partition("did you mean '")[2].partition("'")[0])
+    gymnasium.registry.pop("MyPole-v0")
+    with pytest.raises(UserError) as unknown:
+        describe_env("phys2d/Pendulum")
+    assert "phys2d/" not in str(unknown.value).partition("did you mean")[2]  # gymnasium's own of JAX, which isn't here
+
+
+def test_a_backend_that_does_not_fit_is_replaced_as_told() -> None:
+    for env, wrappers in (("CartPole-v1", ["FlattenObservation"]), ("Acrobot-v1", [])):
+        with pytest.raises(UserError, match="use env_backend sync or async"):
+            describe_env(env, {}, wrappers, "native")
+        describe_env(env, {}, wrappers, "sync")
+
+
+def test_environments_of_several_agents_are_trained_as_told(tmp_path: Path) -> None:
+    env = "tests.envs.agents:Differ"
+    with pytest.raises(UserError, match=re.escape(SHARED)):
+        check_environment(load_algorithm("ppo"), env, {}, [], "auto")
+    check_environment(load_spec(SHARED), env, {}, [], "auto")
+    with pytest.raises(UserError, match="give a function that wraps it"):
+        check_environment(load_spec(SHARED), env, {}, ["ClipReward"], "auto")
+    made = "from pettingzoo.utils import BaseParallelWrapper\nfrom tests.envs.agents import Differ\n"
+    (tmp_path / "made.py").write_text(f"{made}def make():\n    return BaseParallelWrapper(Differ())")
+    check_environment(load_spec(SHARED), f"{tmp_path}/made.py:make", {}, [], "auto")
+
+
+def test_policies_are_named_and_mapped_as_told() -> None:
+    def check(names: tuple[str, ...], mapping: Any) -> None:
+        spec = MultiAgentSpec("mine", {name: PolicySpec("ppo") for name in names}, mapping)
+        spec.config_class.parse({}, "mine")
+        spec.assignment(["red", "blue"], 1)
+
+    table = {"red": "a", "blue": "b"}
+    for names, mapping, advice, taken in (
+        (("_a", "b"), table, "a letter first", (("a", "b"), table)),
+        (("1a", "b"), table, "a letter first", (("a", "b"), table)),
+        (("a", "b"), "shared", r"policy_mapping=\{agent: policy\}", (("a", "b"), table)),
+        (("red", "blue"), "shared", "or 'per_agent' for policies", (("red", "blue"), "per_agent")),
+        (("red",), "per_agent", "add a policy of that name", (("red", "blue"), "per_agent")),
+        (("red",), "per_agent", r"policy_mapping=\{agent: policy\}", (("red",), {"red": "red", "blue": "red"})),
+    ):
+        with pytest.raises(UserError, match=advice):
+            check(names, mapping)
+        check(*taken)
+
+
+# -- the advice of networks of one's own
+
+NETS = """
+import torch
+from torch import nn
+from tuneexp.models.recurrent import GRUCell, LSTMCell
+
+class Net(nn.Module):
+    def __init__(self, observation_space, action_space):
+        super().__init__()
+        self.add(observation_space.shape[0])
+        self.pi, self.v = nn.Linear(8, action_space.n), nn.Linear(8, 1)
+    def add(self, n): self.body = nn.Linear(n, 8)
+    def features(self, x): return self.body(x)
+    def policy(self, obs): return self.pi(self.features(obs))
+    def value(self, obs): return self.v(self.features(obs)).squeeze(-1)
+
+class BatchNorm(Net):
+    def add(self, n): self.body = nn.Sequential(nn.Linear(n, 8), nn.BatchNorm1d(8))
+class Norms(Net):
+    def add(self, n): self.body = nn.Sequential(nn.Linear(n, 8), nn.LayerNorm(8), nn.GroupNorm(2, 8))
+
+class Recurrent(Net):
+    def add(self, n): self.lstm = nn.LSTM(1, 8)
+class Cells(Net):
+    def add(self, n): self.lstm, self.gru = LSTMCell(1, 8), GRUCell(8, 8)
+    def features(self, x):
+        of_lstm, of_gru = x.new_zeros(len(x), 16), x.new_zeros(len(x), 8)
+        for column in x.unbind(1)[:2]:
+            out, of_lstm = self.lstm(column.unsqueeze(1), of_lstm)
+            out, of_gru = self.gru(out, of_gru)
+        return out
+
+class Buffer(Net):
+    def add(self, n):
+        super().add(n)
+        self.register_buffer("scale", torch.full((n,), 2.0))
+class InForward(Net):
+    def features(self, x): return self.body(x * x.new_full(x.shape[1:], 2.0))
+class Frozen(Net):
+    def add(self, n):
+        super().add(n)
+        self.scale = nn.Parameter(torch.full((n,), 2.0), requires_grad=False)
+class Detached(Net):
+    def add(self, n):
+        super().add(n)
+        self.scale = nn.Parameter(torch.full((n,), 2.0))
+    def features(self, x): return self.body(x * self.scale.detach())
+"""
+
+
+@pytest.mark.parametrize(
+    ("refused", "advice", "taken"),
+    [
+        ("BatchNorm", "LayerNorm or GroupNorm", "Norms"),
+        ("Recurrent", "LSTMCell or GRUCell", "Cells"),
+        ("Buffer", "compute constants in forward", "InForward"),
+        ("Buffer", "by .detach()", "Detached"),
+        ("Frozen", "read it by .detach()", "Detached"),
+    ],
+)
+def test_a_layer_is_replaced_as_told(tmp_path: Path, refused: str, advice: str, taken: str) -> None:
+    (tmp_path / "nets.py").write_text(NETS)
+
+    def model(net: str) -> OwnActorCritic:
+        return OwnActorCritic(f"{tmp_path}/nets.py:{net}", networks.VECTOR, networks.CHOICE, owner="ppo")
+
+    with pytest.raises(UserError, match=re.escape(advice)):
+        model(refused)
+
+    def outputs(net: OwnActorCritic, obs: Any) -> list[Any]:
+        return [net.net.policy(obs), net.value(obs)]  # type: ignore[operator]
+
+    networks.check_seed_axis(lambda generator: model(taken), outputs, [networks.observe(networks.VECTOR, 3, 2)])
+
+
+def test_a_constant_that_is_detached_stays_constant(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(NETS)
+    trial = Trial(load_algorithm("ppo"), small_config([0, 1], model=f"{tmp_path}/nets.py:Detached"))
+    trial._training_step()
+    trial.close()
+    assert (trial.learner.stack.leaves["net.scale"] == 2).all()

@@ -52,7 +52,8 @@ class AtMost:
             return None
         shown = " * ".join(f"{name}={number}" for name, number in factors.items())
         total = f", that is {limit}" if len(factors) > 1 else ""
-        return f"{self.name}={value} is more than {shown}{total}; write {self.name}={limit} or less"
+        instead = f"{self.name}={limit} or less" if limit > 1 else f"a larger {' or '.join(factors)}"
+        return f"{self.name}={value} is more than {shown}{total}; write {instead}"
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,5 +75,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str], see: str = "") -> U
     """`unknown hyperparameter 'lr' for ppo; did you mean 'learning_rate'? (tuneexp describe ppo)`"""
     names = sorted(known)
     match = nearest(name, names)
-    advice = f"did you mean {match!r}?" if match else f"known: {', '.join(names)}"
+    more = f" and {len(names) - 60} more" if len(names) > 60 else ""
+    advice = f"did you mean {match!r}?" if match else f"known: {', '.join(names[:60])}{more}"
     return UserError(f"unknown {kind} {shortened(name)}; {advice}{f' ({see})' if see else ''}")

@@ -156,7 +156,7 @@ TWO = policies(a="ppo", b="ppo")
         ({"red": "a", "blue": "c"}, "policy_mapping gives agent 'blue' the policy 'c'"),
         (lambda agent: "aa", "gives agent 'red' the policy 'aa'; did you mean 'a'"),
         ({"red": "a"}, "agent 'blue' has no policy; name it in policy_mapping, which has red"),
-        ({"red": "a", "blue": "b", "gren": "a"}, "unknown agent 'gren'; did you mean 'red'"),
+        ({"red": "a", "blue": "b", "redd": "a"}, "unknown agent 'redd'; did you mean 'red'"),
         ({"red": "a", "blue": "a"}, "policy 'b' has no agent in .*Differ .red, blue."),
         ("shared", "'shared' is for one"),
         ("per_agnet", "unknown policy_mapping 'per_agnet'; did you mean 'per_agent'"),

@@ -47,11 +47,11 @@ class OnPolicyConfig(AlgorithmConfig):
     def _whole_sequences(self) -> Self:
         length = self.sequence_steps()
         if length is not None and self.n_steps % length:
-            nearest = max(1, round(self.n_steps / length)) * length
+            more = -(-self.n_steps // length) * length  # fewer might be fewer than batch_size
             divisor = max(n for n in range(1, length + 1) if self.n_steps % n == 0)
+            shorter = f", or sequence_length={divisor}" if divisor > 1 else ""  # 1: nothing is learned over time
             raise ValueError(
-                f"n_steps={self.n_steps} is no multiple of sequence_length={length}; "
-                f"write n_steps={nearest}, or sequence_length={divisor}"
+                f"n_steps={self.n_steps} is no multiple of sequence_length={length}; write n_steps={more}{shorter}"
             )
         return self
 

@@ -62,7 +62,10 @@ class DQNConfig(QLearningConfig):
     @model_validator(mode="after")
     def _some_range(self) -> Self:
         if self.v_min >= self.v_max:
-            raise ValueError(f"v_min={self.v_min:g} is not below v_max={self.v_max:g}; write the range of returns")
+            raise ValueError(
+                f"v_min={self.v_min:g} is not below v_max={self.v_max:g}; write the smallest and the "
+                "largest return to expect, as in v_min=-10 v_max=10"
+            )
         return self
 
 

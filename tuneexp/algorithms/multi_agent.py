@@ -91,8 +91,8 @@ class MultiAgentSpec(TrainableSpec):
                 raise unknown_name("policy", name, self.policies, see=f"of {self.name}")
 
     def _check_policy(self, name: str, policy: PolicySpec) -> None:
-        if not name.isidentifier():
-            raise UserError(f"{self.name}: the policy {name!r} is no name; write letters, digits and _")
+        if not name.isidentifier() or name.startswith("_"):
+            raise UserError(f"{self.name}: the policy {name!r} is no name; write letters, digits and _, a letter first")
         kinds = [policy.has_algorithm, policy.script is not None, policy.copies is not None]
         if sum(kinds) != 1:
             raise UserError(
@@ -150,7 +150,8 @@ class MultiAgentSpec(TrainableSpec):
             if len(self.policies) > 1:
                 names = ", ".join(self.policies)
                 raise UserError(
-                    f"{self.name}: policy_mapping says who of {names} acts for which agent; 'shared' is for one"
+                    f"{self.name}: policy_mapping says who of {names} acts for which agent; 'shared' is for one: write "
+                    "policy_mapping={agent: policy}, or 'per_agent' for policies that are named as their agents"
                 )
             only = next(iter(self.policies))
             return lambda agent, index: only
@@ -160,10 +161,10 @@ class MultiAgentSpec(TrainableSpec):
             raise unknown_name("policy_mapping", table, known, see="or {agent: policy}, or a function")
         for agent in agents:
             if agent not in table:
-                raise UserError(
-                    f"{self.name}: agent {agent!r} has no policy; name it in policy_mapping, "
-                    f"which has {', '.join(table)}"
-                )
+                add = "name it in policy_mapping, which has"
+                if given == "per_agent":
+                    add = "add a policy of that name, or write policy_mapping={agent: policy}; there are"
+                raise UserError(f"{self.name}: agent {agent!r} has no policy; {add} {', '.join(table)}")
         if stranger := next((agent for agent in table if agent not in agents), None):
             raise unknown_name("agent", stranger, agents, see=f"policy_mapping of {self.name}")
         return lambda agent, index: table[agent]

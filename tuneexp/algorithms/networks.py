@@ -67,7 +67,8 @@ class ActorCriticConfig(Config):
 
     @model_validator(mode="after")
     def _one_trunk_one_size(self) -> Self:
-        option = "recurrent" if self.recurrent != "none" else "shared"
-        if (self.shared or option == "recurrent") and self.vf_hidden_sizes not in (None, self.hidden_sizes):
+        options = [name for name, on in (("shared", self.shared), ("recurrent", self.recurrent != "none")) if on]
+        if options and self.vf_hidden_sizes not in (None, self.hidden_sizes):
+            option = " and ".join(options)
             raise ValueError(f"a {option} network has one list of hidden sizes; leave out vf_hidden_sizes, or {option}")
         return self

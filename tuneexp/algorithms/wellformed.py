@@ -63,19 +63,23 @@ def _check_config(name: str, config_class: Any) -> None:
         raise UserError(f"{name}: config_class {shown} is no AlgorithmConfig; derive it from one, as PPOConfig is")
     for key, field in config_class.model_fields.items():
         if field.is_required():
-            raise UserError(
-                f"{name}: the hyperparameter {key!r} has no default\n"
-                f'write {key}: {_type_of(field)} = numeric(0.5, "What it does."), or structural(...) for a size'
-            )
+            raise UserError(f"{name}: the hyperparameter {key!r} has no default\n{_declared(key, field)}")
         extra = field.json_schema_extra
         if not isinstance(extra, dict) or "structural" not in extra:
             # A plain default would be a constant of the program: every new value would be compiled anew.
             raise UserError(
-                f"{name}: the hyperparameter {key!r} is neither numeric nor structural\n"
-                f'write {key}: {_type_of(field)} = numeric({field.default!r}, "What it does.") for a number, '
-                "structural(...) for a size or a switch"
+                f"{name}: the hyperparameter {key!r} is neither numeric nor structural\n{_declared(key, field)}"
             )
 
 
-def _type_of(field: FieldInfo) -> str:
-    return getattr(field.annotation, "__name__", str(field.annotation))
+def _declared(key: str, field: FieldInfo) -> str:
+    """How the field is written. A number may be either; all else is a structure of the program."""
+    number = field.annotation in (int, float, float | None)
+    default = "0.5" if number else "VALUE"
+    if not field.is_required():
+        default = repr(field.get_default(call_default_factory=True))
+    as_written = field.annotation.__name__ if isinstance(field.annotation, type) else str(field.annotation)
+    declared = f"write {key}: {as_written.replace('typing.', '')}"
+    if number:
+        return f'{declared} = numeric({default}, "What it does."), or structural(...) for a size'
+    return f'{declared} = structural({default}, "What it does.")'

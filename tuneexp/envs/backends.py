@@ -89,11 +89,13 @@ def _native(source: EnvSource, seeds: list[int], indices: range, autoreset: str 
         first.close()
         raise UserError(
             f"environment {source.name}: its vector environment doesn't say how it resets\n"
-            "set metadata['autoreset_mode'] to a gymnasium.vector.AutoresetMode, or use backend 'sync'"
+            "set metadata['autoreset_mode'] to a gymnasium.vector.AutoresetMode, or use env_backend sync"
         )
     if autoreset is not None and _mode(autoreset) is not mode:
         first.close()
-        raise UserError(f"environment {source.name} resets by {mode.name.lower()} only; use backend 'sync' for others")
+        raise UserError(
+            f"environment {source.name} resets by {mode.name.lower()} only; use env_backend sync for others"
+        )
     first.close()
     if kind is CartPoleVectorEnv:
         return _wide_cartpole(source, seeds, indices)

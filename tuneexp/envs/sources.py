@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any, get_args
 
 import gymnasium
@@ -85,12 +86,13 @@ class EnvSource:
         """The id's own vector environment of `num_envs`. Raises `UserError` where it has none."""
         if not self.has_native:
             if self.wrappers:
+                # An id of EnvPool's may be none of gymnasium's, which the other backends take.
+                other = "" if self.pool is not None else "use env_backend sync or async, or "
                 raise UserError(
-                    f"environment {self.name}: wrappers go around single environments; use backend 'sync' or 'async', "
-                    "or leave out the wrappers"
+                    f"environment {self.name}: wrappers go around single environments; {other}leave out the wrappers"
                 )
             raise UserError(
-                f"environment {self.name} has no vector environment of its own; use backend 'sync' or 'async'"
+                f"environment {self.name} has no vector environment of its own; use env_backend sync or async"
             )
         try:
             if (own := self.game or self.pool) is not None:
@@ -182,7 +184,7 @@ def _from_address(address: str, kwargs: dict[str, Any]) -> EnvSource:
     module, _, env_id = address.partition(":")
     import_named(module, address, "environment")
     if env_id not in gymnasium.registry:
-        raise _unknown(env_id)
+        raise _unknown(env_id, f"{module}:")
     return EnvSource(address, spec=gymnasium.registry[env_id], kwargs=kwargs)
 
 
@@ -206,18 +208,28 @@ def _for_several_agents(name: str) -> UserError:
     )
 
 
-def _unknown(env_id: str) -> UserError:
+def _unknown(env_id: str, module: str = "") -> UserError:
+    """module: which registers the id when it is imported; in another process it has to be named again."""
     match = _nearest_id(env_id)
-    advice = f"; did you mean {match!r}?" if match else ""
+    advice = f"; did you mean {module + match!r}?" if match else ""
     return UserError(
-        f"unknown environment {env_id!r}{advice}\n"
+        f"unknown environment {module + env_id!r}{advice}\n"
         "give a gymnasium id, 'module:Class', 'path/file.py:Class' or a callable"
     )
 
 
 def _nearest_id(env_id: str) -> str | None:
     by_lower: dict[str, str] = {}
-    for known in gymnasium.registry:
-        by_lower[known.lower()] = known  # later versions of one name overwrite earlier ones
+    for known, spec in gymnasium.registry.items():
+        if _can_be_there(spec):
+            by_lower[known.lower()] = known  # later versions of one name overwrite earlier ones
     match = nearest(env_id.lower(), by_lower)
     return by_lower[match] if match else None
+
+
+def _can_be_there(spec: EnvSpec) -> bool:
+    """False for gymnasium's ids that only raise, as their environments have moved, and those of a package not here."""
+    entry = spec.entry_point
+    if callable(entry):
+        return not getattr(entry, "__name__", "").startswith("_raise_")
+    return "Jax" not in str(entry) or find_spec("jax") is not None

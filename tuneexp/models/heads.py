@@ -87,7 +87,7 @@ def _require_trainable(module: nn.Module, name: str) -> None:
     if buffers := [path for path, _ in module.named_buffers()]:
         raise UserError(
             f"model {name} has buffers ({', '.join(buffers)}), which no seed has of its own; compute constants in "
-            "forward, or make them torch.nn.Parameter"
+            "forward, or make each a torch.nn.Parameter that forward reads by .detach()"
         )
     parameters = dict(module.named_parameters())
     if not parameters:
@@ -97,6 +97,11 @@ def _require_trainable(module: nn.Module, name: str) -> None:
             raise UserError(f"model {name}: {path} has no shape yet; use a layer that is not lazy, with its input size")
         if parameter.dtype != torch.float32:
             raise UserError(f"model {name}: {path} is {parameter.dtype}; parameters are torch.float32 here")
+        if not parameter.requires_grad:  # every parameter is a column of one array that is trained
+            raise UserError(
+                f"model {name}: {path} is frozen by requires_grad=False, which is not kept here; leave it as it is and "
+                "read it by .detach() in forward"
+            )
 
 
 def example_observation(space: gym.Space[Any]) -> Tensor:

@@ -11,16 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from tuneexp.errors import UserError
 
 Resources = Mapping[str, float]
+CLUSTER = "the cluster"
 _ROUNDING = 1e-6  # Ray itself counts in ten-thousandths
 
 
-def refuse_unmeetable(bundles: Sequence[Resources], nodes: Sequence[Resources], where: str = "the cluster") -> None:
+def refuse_unmeetable(bundles: Sequence[Resources], nodes: Sequence[Resources], where: str = CLUSTER) -> None:
     """UserError with both numbers where the cluster could never run the trial. `where`: for the message."""
     problem = _problem(bundles, nodes, where)
     if problem is not None:
+        gpus = ", num_gpus_per_learner" if _sum(bundles, "GPU") else ""
+        larger = "add a node that is large enough" if where == CLUSTER else "run on a larger cluster (--address)"
         raise UserError(
             f"{problem}\nfewer or smaller env runners and learners take less (num_env_runners, "
-            "num_cpus_per_env_runner, num_learners); or add a node that is large enough"
+            f"num_cpus_per_env_runner, num_learners{gpus}); or {larger}"
         )
 
 

@@ -214,7 +214,7 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     check_names(config.searcher, config.scheduler)
     spec = load_spec(config.algorithm)
     config_class: type[Config] = spec.config_class
-    space.validate(config_class, config.fixed, spec.name)
+    space.validate(config_class, config.fixed, config.algorithm)
     TrialConfig.parse(trial_config(config), f"sweep {config.name!r}")
     register_again(config.env, config.env_registration)
     check_environment(spec, config.env, config.env_kwargs, config.wrappers, config.env_backend)

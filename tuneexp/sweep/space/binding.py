@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from tuneexp.algorithms.rl_zoo import INSTEAD
 from tuneexp.config import AtMost, Config
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.sweep.space.parsing import flat, nested
@@ -38,6 +39,8 @@ class Binding:
         """UserError for the first that is no hyperparameter, with the nearest that is one."""
         for name in names:
             if not _has_field(self.config_class, name.split("/")):
+                if name in INSTEAD:
+                    raise UserError(f"{self.owner}: {INSTEAD[name]}")
                 raise unknown_name("hyperparameter", name, _names(self.config_class), self.see)
 
     def check_not_fixed(self, names: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tuneexp.config import is_number
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.sweep.space.dimensions import INT_KINDS, KINDS, LOG_KINDS, Choice, Range, Values, same
+from tuneexp.sweep.space.dimensions import INT_KINDS, KINDS, LOG_KINDS, Choice, Range, Values, complement, decimal, same
 
 _HOW = {
     "uniform": "[low, high]",
@@ -82,7 +82,8 @@ def from_tune_object(name: str, domain: Any) -> Values:
         return _choice(name, domain.categories)
     if isinstance(domain, sample.Float | sample.Integer) and isinstance(base, sample.LogUniform | sample.Uniform):
         if log and quantum is not None:
-            raise UserError(f"{name}: a log range has no steps here; write tune.loguniform or tune.choice([...])")
+            without = "loguniform" if isinstance(domain, sample.Float) else "lograndint"
+            raise UserError(f"{name}: a log range has no steps here; write tune.{without} or tune.choice([...])")
         steps = [] if quantum is None else [quantum]
         if isinstance(domain, sample.Float):
             kind = "loguniform" if log else "uniform" if quantum is None else "quniform"
@@ -174,28 +175,38 @@ def _range(name: str, kind: str, arguments: Sequence[Any]) -> Range:
     if len(numbers) not in allowed:
         raise UserError(f"{name}: {kind} takes {_HOW[kind]}, got {list(arguments)}")
     low, high, step = numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else None
-    if low > high:
-        raise UserError(f"{name}: the range is upside down; write {kind}: {[high, low, *numbers[2:]]}")
     if low == high:
         raise UserError(f"{name}: the range is the single value {low}; write {name}: {low}")
-    if kind in LOG_KINDS and low <= 0:
-        raise UserError(
-            f"{name}: a log range can't touch 0, got {numbers}; write a low end above 0, such as {high / 1000:g}"
-        )
-    if kind == "complement_loguniform" and high >= 1:
-        raise UserError(f"{name}: 1 - {name} is log-uniform, so the high end is below 1, got {numbers}; write 0.9999")
-    made = Range(kind, low, high, step)
+    made = Range(kind, min(low, high), max(low, high), step)
+    _refuse_log_of_nothing(name, made, numbers)
+    fitted = _fitted(made)
+    if low > high:
+        raise UserError(f"{name}: the range is upside down; write {kind}: {fitted}")
     if step is not None and (step <= 0 or not math.isclose(made.on_grid(high), high, rel_tol=1e-9)):
-        raise UserError(
-            f"{name}: {high} is no whole number of steps of {step} above {low}; write {kind}: {_fitted(made)}"
-        )
+        raise UserError(f"{name}: {high} is no whole number of steps of {step} above {low}; write {kind}: {fitted}")
     return made
+
+
+def _refuse_log_of_nothing(name: str, values: Range, written: list[int | float]) -> None:
+    kind, low, high = values.kind, values.low, values.high
+    if kind in LOG_KINDS and low <= 0:
+        above = [1 if values.is_int else float(f"{high / 1000:g}"), high]
+        instead = f"{kind}: {above}" if high > 0 else "two numbers above 0"
+        raise UserError(f"{name}: a log range can't touch 0, got {written}; write {instead}")
+    if kind == "complement_loguniform" and high >= 1:
+        below = [low, complement(min(1e-4, complement(low) / 10))]
+        instead = f"{kind}: {below}" if low < 1 else "two numbers below 1, as in [0.9, 0.9999]"
+        raise UserError(
+            f"{name}: 1 - {name} is log-uniform, so the high end is below 1, got {written}; write {instead}"
+        )
 
 
 def _fitted(values: Range) -> list[Any]:
     """The same range with a step that fits, for the advice of an error."""
-    width = values.high - values.low
-    if not values.step or not 0 < values.step <= width:
+    if values.step is None:
+        return [values.low, values.high]
+    width = float(decimal(values.high) - decimal(values.low))
+    if not 0 < values.step <= width:
         return [values.low, values.high, 1 if values.is_int else width]
     return [values.low, values.on_grid(values.high, round_down=True), values.step]
 
@@ -208,7 +219,8 @@ def _number(name: str, kind: str, value: Any) -> int | float:
     if kind not in INT_KINDS:
         return float(value)
     if value != int(value):
-        raise UserError(f"{name}: {kind} takes whole numbers, got {value!r}; write uniform for fractions")
+        fractions = "loguniform" if kind in LOG_KINDS else "uniform, or quniform with a step,"
+        raise UserError(f"{name}: {kind} takes whole numbers, got {value!r}; write {fractions} for fractions")
     return int(value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -142,9 +143,8 @@ class SearchSpace:
         for name, value in binding.fixed.items():
             binding.check_value(name, value)
         for name, value in self.constants.items():
-            binding.check_value(
-                name, value, f"; to search these write {{choice: {value}}}" if isinstance(value, list) else ""
-            )
+            listed = f"; to search these write {{choice: {json.dumps(value)}}}" if isinstance(value, list) else ""
+            binding.check_value(name, value, listed)
         for dimension in self.dimensions.values():
             for probe in dimension.values.probes():
                 binding.check_value(dimension.name, probe)
@@ -275,10 +275,9 @@ def _check_point(point: Mapping[str, Any], dimensions: Mapping[str, Dimension], 
     for name, value in point.items():
         if name not in dimensions:
             match = nearest(name, dimensions)
-            advice = (
-                f"; did you mean {match!r}?" if match else "; write it as a constant of the space, or fix it with --set"
-            )
-            raise UserError(f"initial point {number}: {name!r} is not varied{advice}")
+            guess = f"did you mean {match!r}? If not, " if match else ""
+            instead = f"{guess}write it as a constant of the space, or fix it with --set"
+            raise UserError(f"initial point {number}: {name!r} is not varied; {instead}")
         values = dimensions[name].values
         if not values.contains(value):
             raise UserError(f"initial point {number}: {name}={value!r} lies outside of {values.spell()}")

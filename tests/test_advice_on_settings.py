@@ -1,0 +1,170 @@
+"""What an error advises about hyperparameters and search spaces is taken here, as it is written, and works."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import pytest
+from pydantic import Field
+from ray import tune
+
+from tuneexp import config
+from tuneexp.algorithms.ppo import PPO, PPOConfig
+from tuneexp.algorithms.registry import ALGORITHMS, load_algorithm
+from tuneexp.algorithms.rl_zoo import INSTEAD
+from tuneexp.algorithms.spec import replace
+from tuneexp.errors import UserError
+from tuneexp.sweep.resources import refuse_unmeetable
+from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.space.yaml import parse_yaml
+from tuneexp.trial.resources import bundles_of
+
+# What INSTEAD and the other messages of pasted hyperparameters tell to write, by the algorithms that they name.
+EVERY = tuple(ALGORITHMS)
+OFF_POLICY = ("dqn", "qrdqn", "sac", "td3", "ddpg", "tqc")
+TAKEN: list[tuple[dict[str, Any], tuple[str, ...], str, dict[str, Any]]] = [
+    ({"policy_kwargs": "dict(log_std_init=-2)"}, EVERY, "model/hidden_sizes=[256,256]",
+     {"model": {"hidden_sizes": [256, 256], "activation": "relu"}}),
+    ({"action_noise": "NormalActionNoise"}, ("td3", "ddpg"), "noise_std=0.1", {"noise_std": 0.1}),
+    ({"replay_buffer_class": "HerReplayBuffer"}, ("dqn", "sac", "td3"), "prioritized=true", {"prioritized": True}),
+    ({"policy": "MlpLstmPolicy"}, ("ppo", "a2c", "appo", "impala"), "model/recurrent=lstm",
+     {"model": {"recurrent": "lstm"}, "sequence_length": 8, "n_steps": 64}),
+    ({"policy": "CnnLstmPolicy"}, ("sac",), "use ppo, a2c, appo or impala with model/recurrent=lstm", {}),
+    ({"train_freq": [1, "episode"]}, OFF_POLICY, "train_freq=1 gradient_steps=1",
+     {"train_freq": 1, "gradient_steps": 1}),
+    ({"normalize": "{'norm_obs': True}"}, EVERY, "normalize_observation and normalize_reward",
+     {"normalize_observation": True, "normalize_reward": True}),
+    ({"use_sde": True}, EVERY, "use_sde=false", {"use_sde": False}),
+    ({"noise_type": "ornstein-uhlenbeck", "noise_std": 0.1}, ("td3", "ddpg"), "noise_type=normal",
+     {"noise_type": "normal", "noise_std": 0.1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pasted", "algorithms", "advice", "taken"), TAKEN, ids=[str(row[0]) for row in TAKEN])
+def test_what_a_pasted_hyperparameter_is_told_to_be_is_accepted(
+    pasted: dict[str, Any], algorithms: tuple[str, ...], advice: str, taken: dict[str, Any]
+) -> None:
+    for name in algorithms:
+        config_class = load_algorithm(name).config_class
+        with pytest.raises(UserError, match=re.escape(advice)):
+            config_class.parse(pasted, name)
+        config_class.parse(taken, name)
+
+
+def test_no_advice_names_a_setting_that_an_algorithm_lacks() -> None:
+    """`log_std_init` and `ortho_init` are of policies that sample from a Gaussian of fixed width."""
+    assert "log_std_init" not in INSTEAD["policy_kwargs"]
+    with pytest.raises(UserError) as told:
+        load_algorithm("sac").config_class.parse({"model": {"log_std_init": -2}}, "sac")
+    assert "did you mean" not in str(told.value)
+
+
+# -- the advice of search spaces
+
+RANGES: list[tuple[str, Any]] = [
+    ("n_steps", {"logint": [0, 64]}),
+    ("learning_rate", {"loguniform": [0.1, 0]}),
+    ("n_epochs", {"int": [10, 1, 2]}),
+    ("n_epochs", {"int": [1, 10, 0]}),
+    ("gamma", {"quniform": [0.9, 0.99, 0.04]}),
+    ("gamma", {"quniform": [0.9, 0.99, 1]}),
+    ("gamma", {"complement_loguniform": [1.0, 0.9]}),
+    ("gamma", {"complement_loguniform": [0.99995, 1.0]}),
+    ("n_steps", {"uniform": [32, 32]}),
+    ("max_grad_norm", [None, 0.5]),
+    ("normalize_advantage", [True, False]),
+]
+
+
+@pytest.mark.parametrize(("name", "entry"), RANGES, ids=str)
+def test_a_range_that_is_refused_is_accepted_as_told(name: str, entry: Any) -> None:
+    def bound(values: Any) -> None:
+        space = SearchSpace.from_mapping({name: values, "vf_coef": {"uniform": [0.1, 0.9]}})
+        space.validate(load_algorithm("ppo").config_class)
+
+    with pytest.raises(UserError) as told:
+        bound(entry)
+    written = parse_yaml(str(told.value).rpartition("write ")[2].removesuffix(" (tuneexp describe ppo)"))
+    bound(written.get(name, written))
+
+
+def test_a_log_range_with_steps_is_told_the_range_of_its_type() -> None:
+    for domain, told in (
+        (tune.qlograndint(16, 64, 16), "tune.lograndint"),
+        (tune.qloguniform(1e-4, 0.1, 1e-4), "tune.loguniform"),
+    ):
+        with pytest.raises(UserError, match=told):
+            SearchSpace.from_tune({"x": domain})
+
+
+def test_a_space_is_told_what_to_do_with_a_name_that_resembles_another() -> None:
+    varied = {"vf_coef": {"uniform": [0.1, 0.9]}}
+    with pytest.raises(UserError, match=r"did you mean 'vf_coef'\? If not, write it as a constant"):
+        SearchSpace.from_mapping({**varied, "initial": [{"vf_coef": 0.5, "ent_coef": 0.01}]})
+    with pytest.raises(UserError, match=r"model/hidden_sizes=\[256,256\]"):
+        SearchSpace.from_mapping({**varied, "policy_kwargs": "dict()"}).validate(load_algorithm("ppo").config_class)
+
+
+# -- the advice of hyperparameters
+
+Settings = dict[str, Any]
+LSTM = {"model": {"recurrent": "lstm"}}
+RULES: list[tuple[str, Settings, str, list[Settings]]] = [
+    ("ppo", {**LSTM, "n_steps": 20, "n_envs": 1, "batch_size": 20}, "write n_steps=32, or sequence_length=10",
+     [{"n_steps": 32}, {"sequence_length": 10}]),
+    ("ppo", {**LSTM, "n_steps": 17}, r"write n_steps=32$", [{"n_steps": 32}]),
+    ("ppo", {"n_steps": 2, "n_envs": 1}, "write batch_size=2 or less", [{"batch_size": 2}]),
+    ("ppo", {"n_steps": 1, "n_envs": 1}, "write a larger n_envs or n_steps", [{"n_envs": 64}, {"n_steps": 64}]),
+    ("dqn", {"buffer_size": 1}, "write a larger buffer_size", [{"buffer_size": 100}]),
+    ("dqn", {"v_min": 10}, "as in v_min=-10 v_max=10", [{"v_min": -10, "v_max": 10}]),
+    ("dqn", {"num_learners": 2}, "write num_learners=0", [{"num_learners": 0}]),
+    ("tqc", {"n_quantiles": 2}, "write 1 or less", [{"top_quantiles_to_drop_per_net": 1}]),
+    ("a2c", {"n_steps": 1, "n_envs": 1}, "n_steps=5 or n_envs=8", [{"n_steps": 5}, {"n_envs": 8}]),
+    ("impala", {"n_steps": 1, "n_envs": 1}, "n_steps=20 or n_envs=8", [{"n_steps": 20}, {"n_envs": 8}]),
+    ("impala", {"num_env_runners": 4, "n_envs": 7}, "write n_envs=8, or num_env_runners=1",
+     [{"n_envs": 8}, {"num_env_runners": 1}]),
+    ("ppo", {"model": {"shared": True, "recurrent": "lstm", "vf_hidden_sizes": [8]}},
+     "leave out vf_hidden_sizes, or shared and recurrent",
+     [{"model": {"shared": True, "recurrent": "lstm"}}, {"model": {"vf_hidden_sizes": [8]}}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "refused", "advice", "taken"), RULES, ids=[str(row[:2]) for row in RULES])
+def test_settings_that_do_not_fit_each_other_do_as_told(
+    name: str, refused: Settings, advice: str, taken: list[Settings]
+) -> None:
+    config_class = load_algorithm(name).config_class
+    with pytest.raises(UserError, match=advice):
+        config_class.parse(refused, name)
+    for change in taken:
+        config_class.parse({**refused, **change}, name)
+
+
+DECLARED = (
+    "float",
+    "bool = False",
+    "Literal['a'] = 'a'",
+    "float | None = None",
+    "list[int] = Field(default_factory=list)",
+)
+
+
+@pytest.mark.parametrize("field", [f"mine: {declared}" for declared in DECLARED])
+def test_a_hyperparameter_is_declared_as_told(field: str) -> None:
+    def spec_with(declared: str) -> None:
+        names: dict[str, Any] = {**vars(config), "PPOConfig": PPOConfig, "Field": Field, "Literal": Literal}
+        exec(f"class Mine(PPOConfig):\n    {declared}", names)
+        replace(PPO, config_class=names["Mine"])
+
+    with pytest.raises(UserError) as told:
+        spec_with(field)
+    spec_with(str(told.value).rpartition("write ")[2].partition(", or ")[0])
+
+
+def test_a_trial_that_is_too_large_fits_as_told() -> None:
+    machine = [{"CPU": 2.0, "GPU": 0.0}]
+    asked = {"num_learners": 1, "num_gpus_per_learner": 1}
+    with pytest.raises(UserError, match=r"num_gpus_per_learner.*larger cluster .--address"):
+        refuse_unmeetable(bundles_of(PPOConfig.parse(asked, "ppo")), machine, "this machine")
+    refuse_unmeetable(bundles_of(PPOConfig.parse({**asked, "num_gpus_per_learner": 0}, "ppo")), machine, "this machine")
