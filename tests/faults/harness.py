@@ -185,8 +185,9 @@ class Sweep:
 
 
 def _nothing_ignored() -> None:
-    """Tests that run in the background of a shell ignore SIGINT, and so would what they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Tests that run in the background of a shell, or under nohup, ignore signals, and so would what they start."""
+    for sign in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(sign, signal.SIG_DFL)
 
 
 def assert_whole(sweep: Sweep, result: dict[str, Any]) -> None:

@@ -89,7 +89,9 @@ def undisturbed(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple
     assert process.returncode == 0, sweep.log_tail()
     # The nodes were started without these: the driver has sent them.
     for environment in workers.values():
-        assert {name: environment.get(name) for name in _OF_WORKERS} == {name: _SETTINGS[name] for name in _OF_WORKERS}
+        assert {name: environment.get(name) for name in _OF_WORKERS} == {
+            name: _SETTINGS.get(name) for name in _OF_WORKERS
+        }
     return sweep, json.loads(output)
 
 

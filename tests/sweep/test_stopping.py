@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 import typer
@@ -14,6 +15,17 @@ from tuneexp.sweep.folder import sweep_folder
 from tuneexp.sweep.stopping import Interrupted, SweepInterrupted, interruptible, stop_signals
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_ignored() -> Iterator[None]:
+    """As in a terminal: tests under nohup, or in the background of a shell, ignore signals."""
+    before = {number: signal.getsignal(number) for number in CODES}
+    for number in CODES:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", CODES)
