@@ -69,6 +69,8 @@ def load_module(address: str, kind: str) -> ModuleType:
 
 def address_of(found: Any, kind: str) -> str:
     """The address of a function or class. UserError for a lambda or a local, which no other process could find."""
+    if not callable(found):
+        raise UserError(f"{kind} {found!r} is no name, address (path/file.py:NAME), class or function")
     name, module = getattr(found, "__qualname__", ""), sys.modules.get(getattr(found, "__module__", None) or "")
     if module is None or not name.isidentifier() or vars(module).get(name) is not found:
         what = "class" if isinstance(found, type) else "function"

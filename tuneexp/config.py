@@ -108,6 +108,8 @@ def _one_line(cls: type[BaseModel], error: ValidationError, owner: str, see: str
     message = problem["msg"].removeprefix("Value error, ")
     got = problem.get("input")
     shown = f", got {shortened(got)}" if not isinstance(got, dict) and repr(got) not in message else ""
+    if problem["type"] == "list_type" and isinstance(got, str):
+        shown += f"; write [{got!r}]"
     where = f"{owner}: {key}: " if key else f"{owner}: "
     return UserError(f"{where}{message[:1].lower()}{message[1:]}{shown}{f' ({see})' if see else ''}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,7 +29,7 @@ from tuneexp.stored import plain
 from tuneexp.trial import MultiAgentTrial, Trial, build_trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial_config import TrialConfig, seed_list
 from tuneexp.trust import addresses_in, remember, require_files, require_trusted, sources_of, with_moved
 
 log = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ def report_changed_source(config: TrialConfig) -> None:
 
 
 def build_trainable(
-    spec: TrainableSpec, env: Any, seeds: list[int], settings: Mapping[str, Any], named_by_user: bool = True
+    spec: TrainableSpec, env: Any, seeds: int | Sequence[int], settings: Mapping[str, Any], named_by_user: bool = True
 ) -> AlgorithmTrainable:
     """settings: fields of `TrialConfig` and hyperparameters of the algorithm, by their own names. named_by_user: the
     addresses in it become trusted (False where they come from a checkpoint)."""
@@ -207,13 +207,14 @@ def build_trainable(
         address = address_of(spec)
     except UserError:
         address = NO_ADDRESS  # trains, but its checkpoints load only through the spec itself
-    hyperparameters = {**of_trial.pop("hyperparameters", {}), **hyperparameters}
+    given = of_trial.pop("hyperparameters", {})
+    hyperparameters = {**given, **hyperparameters} if isinstance(given, Mapping) else given  # refused below
     config = TrialConfig.parse(
         {
             "algorithm": address,
             "env": _addressed(env),
             "env_registration": of_trial.pop("env_registration", None) or registration_where_stored(env),
-            "seeds": plain(seeds, "seeds"),
+            "seeds": seed_list(seeds),
             "hyperparameters": plain(hyperparameters, "hyperparameters", classes=True),
             **of_trial,
         },

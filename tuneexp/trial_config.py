@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from tuneexp.addresses import lasting_address, relocated
 from tuneexp.config import Config
+from tuneexp.errors import UserError
+from tuneexp.stored import plain
 
 
 def _lasting(hyperparameters: dict[str, Any]) -> dict[str, Any]:
@@ -82,6 +85,20 @@ def moved_applied(values: Any) -> Any:
     space = values.get("space")
     kept = {"space": space} if isinstance(space, dict) and "function" not in space else {}
     return {**relocated(values, moved), **kept, "moved": moved}
+
+
+def seed_list(seeds: int | Sequence[int]) -> list[int]:
+    """4 -> [0, 1, 2, 3]. UserError for none, a negative or a repeated one."""
+    given = plain(seeds, "seeds")
+    named: Any = list(range(given)) if type(given) is int else given
+    if not isinstance(named, list) or not named:
+        raise UserError(f"a trial needs at least one seed, got seeds={seeds!r}; write seeds=4 or seeds=[3, 5, 8]")
+    for seed in named:
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+            raise UserError(f"a seed is a whole number from 0 to {2**32 - 1}, got {seed!r}")
+    if len(set(named)) < len(named):
+        raise UserError(f"a seed stands twice in {named}; each seed trains once")
+    return named
 
 
 class EvaluationConfig(Config):

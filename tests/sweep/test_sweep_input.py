@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tuneexp import PPO
 from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep, list_sweeps, load_config, load_study, load_sweep, resume
 from tuneexp.sweep.config import FORMAT_VERSION, save_config, trial_config
-from tuneexp.sweep.sweep import seed_list
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial_config import TrialConfig, seed_list
 
 SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
 
@@ -61,6 +62,42 @@ def test_bad_input_is_refused_and_nothing_is_written(tmp_path: Path, changes: di
         asked(tmp_path, **changes)
     assert str(refusal.value).count("\n") <= 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Sweep(name="s", callbacks=3), r"callbacks=\[MyCallback"),
+        (lambda: Sweep(name="s", callbacks=[3]), "ray.tune.Callback"),
+        (lambda: Sweep(name="s", checkpoints=3), "--checkpoints is a folder"),
+        (lambda: Sweep(name="s", seeds="4"), "write seeds=4"),
+        (lambda: Sweep(name="s", wrappers="X"), r"write \['X'\]"),
+        (lambda: Sweep(name="s", env=3), "environment 3 is no name"),
+        (lambda: Sweep(name="s", storage=None), "storage is a folder"),
+        (lambda: resume(3), "sweep name 3"),
+        (lambda: resume("s", callbacks=3), r"callbacks=\[MyCallback"),
+        (lambda: PPO.build("CartPole-v1", seeds="4"), "write seeds=4"),
+        (lambda: PPO.build("CartPole-v1", hyperparameters=3), "hyperparameters.*got 3"),
+    ],
+)  # fmt: skip
+def test_an_argument_of_another_type_is_refused_in_one_line(
+    call: Callable[[], Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "search_spaces").mkdir()
+    (tmp_path / "search_spaces" / "ppo.yaml").write_text("learning_rate: {loguniform: [1.0e-4, 1.0e-2]}\n")
+    with pytest.raises(UserError, match=message) as refusal:
+        call()
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_numbers_mean_the_same_to_a_sweep_and_to_a_single_training(tmp_path: Path) -> None:
+    assert asked(tmp_path, trials="8").config.trials == 8
+    settings: dict[str, Any] = {"compile": "off", "n_steps": 8, "n_envs": 2, "batch_size": 16}
+    algo = PPO.build("CartPole-v1", seeds=3, **settings)
+    assert algo.trial.config.seeds == asked(tmp_path, seeds=3).config.seeds == [0, 1, 2]
+    algo.stop()
 
 
 def test_refusals_need_no_ray(tmp_path: Path) -> None:

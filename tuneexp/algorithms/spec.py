@@ -37,14 +37,15 @@ class TrainableSpec:
         """Its own functions: where they are defined, it is likely to be."""
         return ()
 
-    def build(self, env: Any, seeds: Sequence[int] = (0,), **settings: Any) -> AlgorithmTrainable:
+    def build(self, env: Any, seeds: int | Sequence[int] = (0,), **settings: Any) -> AlgorithmTrainable:
         """A Trainable that runs without Tune: `.train()`, `.save(folder)`, `.restore(path)`.
 
+        seeds: a number N for seeds 0 to N-1, or the seeds.
         settings: hyperparameters (`learning_rate=1e-3`) and settings of the trial
         (`budget_env_steps=100_000`, `report_every_env_steps=...`, `compile="off"`)."""
         from tuneexp.trainable import build_trainable  # the one import upwards, at the point of use
 
-        return build_trainable(self, env=env, seeds=list(seeds), settings=settings)
+        return build_trainable(self, env=env, seeds=seeds, settings=settings)
 
 
 @dataclass(frozen=True)

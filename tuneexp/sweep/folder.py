@@ -98,7 +98,7 @@ def sweep_folder(name: str, storage: str | Path) -> SweepFolder:
 def storage_folder(storage: str | Path, option: str = "--storage") -> Path:
     """`storage`, absolute. UserError where it can't be a folder of this machine."""
     if not isinstance(storage, str | os.PathLike):
-        raise UserError(f"{option} is a folder, got {storage!r}")
+        raise UserError(f"{option} is a folder, such as 'runs', got {storage!r}")
     text = str(storage)
     if is_uri(text):
         raise UserError(

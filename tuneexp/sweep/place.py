@@ -16,7 +16,7 @@ from typing import Any
 from tuneexp.errors import UserError
 from tuneexp.masking import masked
 from tuneexp.remote_folders import filesystem, is_uri, joined
-from tuneexp.sweep.folder import SweepFolder, sync, sync_folder, writable_storage, write_atomically
+from tuneexp.sweep.folder import SweepFolder, storage_folder, sync, sync_folder, writable_storage, write_atomically
 
 # An object store that doesn't answer: its client would try for minutes.
 ANSWER_LIMIT_S = 20.0
@@ -150,7 +150,7 @@ def lasting_place(checkpoints: str | Path, storage: Path) -> str:
                 "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, say)"
             )
         return str(checkpoints)
-    path = Path(checkpoints).expanduser().absolute()
+    path = storage_folder(checkpoints, "--checkpoints")
     inside = path.resolve().is_relative_to(storage.resolve())
     return str(path.resolve().relative_to(storage.resolve())) if inside else str(path)
 

@@ -22,7 +22,7 @@ from tuneexp.sweep.results import SweepResult, all_trials_ended, failed_trials, 
 from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.stopping import interruptible
-from tuneexp.sweep.sweep import check_writable, checked_space, snapshot_period_s
+from tuneexp.sweep.sweep import callback_list, check_writable, checked_space, snapshot_period_s
 from tuneexp.trust import CLUSTER, addresses_in, remember, require_files, require_trusted, sources_of, with_moved
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ def resume(
     `checkpoints`: where the sweep's checkpoints lie now, if they have moved; it is kept.
     `moved`: new files, folders or addresses of the user's own, by the old ones; they are kept.
     `failed`: trials that ended by an error go on, too, from their last checkpoints; always where no trial ran.
-    `trust`: run the code that the sweep names and unpickle its snapshot, whoever wrote them, and remember them as
-    trusted. A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there
-    is no such sweep, where another process runs it, or where it holds what is not trusted."""
+    `trust`: run the code that the sweep names and unpickle its snapshot, and remember them as trusted.
+    A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there is no such
+    sweep, where another process runs it, or where it holds what is not trusted."""
     refuse_nested_sweep()
-    folder = sweep_folder(name, storage)
+    callbacks, folder = callback_list(callbacks), sweep_folder(name, storage)
     config = read_config(folder)  # first: a name that does not exist must not leave a folder
     if moved:
         config = _with_moved(config, moved)

@@ -26,6 +26,7 @@ from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.stopping import interruptible
 from tuneexp.tracking.store import check_store
+from tuneexp.trial_config import seed_list
 from tuneexp.trust import addresses_in, remember, sources_of
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Sweep:
         refuse_nested_sweep()
         self.goes_on = resume and sweep_folder(name, storage).exists()
         self.folder = sweep_folder(name, storage) if self.goes_on else new_sweep_folder(name, storage)
-        self.callbacks, self.verbose = list(callbacks), verbose
+        self.callbacks, self.verbose = callback_list(callbacks), verbose
         known_as = algorithm_address(algorithm)
         parsed = SearchSpace.of(f"search_spaces/{known_as}.yaml" if space is None else space)
         self.config = SweepConfig.parse(
@@ -166,6 +167,19 @@ def snapshot_period_s(config: SweepConfig) -> float:
     return max(SNAPSHOT_PERIOD_S, config.trials * SNAPSHOT_S_PER_TRIAL)
 
 
+def callback_list(callbacks: Any) -> list[Callback]:
+    """UserError for what is no list of Tune callbacks."""
+    if not isinstance(callbacks, list | tuple):
+        raise UserError(f"callbacks are a list, such as callbacks=[MyCallback()], got {callbacks!r}")
+    if callbacks:  # else Tune is not needed yet
+        from ray.tune import Callback
+
+        for one in callbacks:
+            if not isinstance(one, Callback):
+                raise UserError(f"a callback is an instance of a subclass of ray.tune.Callback, got {one!r}")
+    return list(callbacks)
+
+
 def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
     """A name or address that a worker in any folder, and a resume next week, can load."""
     from tuneexp.algorithms.registry import address_of, load_spec
@@ -188,20 +202,6 @@ def _plain_wrappers(wrappers: Any) -> Any:
         else one
         for one in wrappers
     ]
-
-
-def seed_list(seeds: int | Sequence[int]) -> list[int]:
-    """4 -> [0, 1, 2, 3]. UserError for none, a negative or a repeated one."""
-    given = plain(seeds, "seeds")
-    named: Any = list(range(given)) if type(given) is int else given
-    if not isinstance(named, list) or not named:
-        raise UserError(f"a trial needs at least one seed, got seeds={seeds!r}; write seeds=4 or seeds=[3, 5, 8]")
-    for seed in named:
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-            raise UserError(f"a seed is a whole number from 0 to {2**32 - 1}, got {seed!r}")
-    if len(set(named)) < len(named):
-        raise UserError(f"a seed stands twice in {named}; each seed trains once")
-    return named
 
 
 def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
