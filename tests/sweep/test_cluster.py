@@ -43,13 +43,20 @@ def test_the_address_comes_from_the_option_or_the_environment(monkeypatch: pytes
     assert cluster_address("local") is None  # this machine, whatever the environment says
 
 
-def test_something_else_than_ray_at_the_address_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray's own attempt, which nothing can interrupt, is left behind."""
+@pytest.mark.parametrize(
+    ("address", "mode", "advice"),
+    [("auto", "token", "RAY_AUTH_MODE=disabled"), ("127.0.0.1:6379", "", "RAY_AUTH_MODE=token")],
+)
+def test_something_else_than_ray_at_the_address_is_given_up(
+    address: str, mode: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's own attempt, which nothing can interrupt, is left behind. mode: Ray sets it where it has found a token."""
     given_up, ended = threading.Event(), threading.Event()
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
     monkeypatch.setattr(cluster, "CONNECT_LIMIT_S", 0.2)
     monkeypatch.setattr(cluster, "_join", lambda *args, **common: given_up.wait())
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, shutdown=ended.set))
-    with pytest.raises(UserError, match="has not let us in"), RayForSweep(1, "127.0.0.1:6379", 1.0) as ray:
+    with pytest.raises(UserError, match=f"has not let us in.*\n.*{advice}"), RayForSweep(1, address, 1.0) as ray:
         ray.ready()
     given_up.set()
     assert ended.wait(10)  # connected after all, it leaves again

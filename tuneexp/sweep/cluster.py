@@ -91,7 +91,7 @@ class RayForSweep:
             self._abandoned = True  # Ray's own attempts can't be interrupted
             raise UserError(
                 f"what answers at {self._address!r} has not let us in for {CONNECT_LIMIT_S:.0f} s; a cluster's address "
-                "is HOST:6379 as `ray start --head` prints it (not the dashboard's port)"
+                f"is HOST:6379 as `ray start --head` prints it (not the dashboard's port)\n{_other_token()}"
             )
         if self._error is not None:
             raise self._error
@@ -199,6 +199,19 @@ def _no_cluster(address: str, error: Exception) -> UserError:
     return UserError(f"no Ray cluster at {address!r} ({reason}); start it, or leave out --address")
 
 
+def _other_token() -> str:
+    """Advice on tokens. With `auto`, Ray shows one to every cluster as soon as there is one, such as the file
+    ~/.ray/auth_token of years ago; with another address it shows none unless told to. A cluster has no way to tell."""
+    if os.environ.get("RAY_AUTH_MODE") == "token":  # set by a person, or by Ray for the time of the attempt
+        return (
+            "we show it a token (RAY_AUTH_TOKEN, or ~/.ray/auth_token); if it was started without one, "
+            "set RAY_AUTH_MODE=disabled"
+        )
+    return (
+        "if it was started with a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or ~/.ray/auth_token to its token"
+    )
+
+
 def _join(address: str, **common: Any) -> None:
     import ray
 
@@ -207,7 +220,7 @@ def _join(address: str, **common: Any) -> None:
     try:
         ray.init(address=address, runtime_env={"env_vars": _worker_settings()}, job_config=DriversPath(), **common)
     except ConnectionError as error:
-        raise _no_cluster(address, error) from None
+        raise UserError(f"{_no_cluster(address, error)}\n{_other_token()}") from None
     except RuntimeError as error:
         if "Version mismatch" not in str(error):
             raise
