@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,7 @@ from tuneexp.tracking.outcome import REASON, outcome_of, reason_of
 from tuneexp.trainable import AlgorithmTrainable
 
 ENV = """
-import ctypes, os, signal, sys
+import ctypes, os, sys
 from gymnasium.envs.classic_control import CartPoleEnv
 
 class Odd(Exception):
@@ -41,8 +43,6 @@ class Bad(CartPoleEnv):
 DIES = {
     "os._exit(7)": ["died: exit code 7"],
     "ctypes.string_at(0)": ["died: signal 11", "my_env.py line"],
-    "os.kill(os.getpid(), signal.SIGKILL)": ["died: it was killed", "signal 9"],
-    "os.kill(os.getpid(), signal.SIGTERM); signal.pause()": ["died: it was killed", "SIGTERM"],
     "exit code 5": ["can't be created: SystemExit in my_env.py line", ": 5"],
 }
 RAISES = {
@@ -72,12 +72,12 @@ def new_worker(config: dict[str, Any]) -> Any:
     return ray.remote(num_cpus=0)(AlgorithmTrainable).remote(config=config)
 
 
-def check(worker: Any, told: list[str]) -> None:
-    """What Tune is handed where the worker's trial fails, in words."""
+def check(training: Any, told: list[str]) -> None:
+    """What Tune is handed where a worker's trial fails, in words."""
     import ray
 
     with pytest.raises(Exception) as caught:
-        ray.get(worker.train.remote(), timeout=100)
+        ray.get(training, timeout=100)
     cause = cause_of(caught.value, failures=1)
     for words in told:
         assert words in cause
@@ -91,34 +91,28 @@ def check(worker: Any, told: list[str]) -> None:
 def test_why_a_worker_died_is_told_in_one_plain_line(my_env: str) -> None:
     workers = [new_worker(trial(my_env, ends)) for ends in DIES]
     for worker, told in zip(workers, DIES.values(), strict=True):
-        check(worker, told)
+        check(worker.train.remote(), told)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-def test_what_code_of_the_user_raised_is_told_in_one_plain_line(my_env: str) -> None:
+def test_what_code_of_the_user_raised_and_where_it_hangs_is_told_in_one_plain_line(my_env: str) -> None:
     import ray
 
     worker = new_worker(trial(my_env, "pass"))
     for ends, told in RAISES.items():
         assert ray.get(worker.reset.remote(trial(my_env, ends)), timeout=100)
-        check(worker, told)
-    ray.kill(worker)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("ray_cluster")
-def test_a_worker_that_hangs_tells_where(my_env: str) -> None:
-    import ray
-
-    worker = new_worker(trial(my_env, "import time; time.sleep(10**9)"))
-    worker.train.remote()
+        check(worker.train.remote(), told)
+    pid = ray.get(worker.get_auto_filled_metrics.remote())["pid"]
+    assert ray.get(worker.reset.remote(trial(my_env, "import time; time.sleep(10**9)")), timeout=100)
+    training = worker.train.remote()
     running = SimpleNamespace(temporary_state=SimpleNamespace(ray_actor=worker))
     deadline = time.monotonic() + 100
     while "my_env.py line" not in where(running):  # type: ignore[arg-type]
         assert time.monotonic() < deadline, where(running)  # type: ignore[arg-type]
         time.sleep(0.2)
-    ray.kill(worker)
+    os.kill(pid, signal.SIGTERM)  # which leaves no trace, as signal 9 does
+    check(training, ["died: it was killed", "SIGTERM", "signal 9"])
 
 
 def test_the_latest_cause_is_the_reason_of_a_trial() -> None:

@@ -100,31 +100,6 @@ def test_one_trial_at_a_time_a_sweep_repeats_exactly(tmp_path: Path) -> None:
     assert [[t[k] for k in kept] for t in first.trials] == [[t[k] for k in kept] for t in second.trials]
 
 
-class Unfinished(Callback):
-    """How many trials were unfinished after each step of Tune's loop."""
-
-    counts: ClassVar[list[int]] = []
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self.counts.append(sum(not one.is_finished() for one in trials))
-
-
-def test_a_resume_runs_as_many_trials_at_once_as_fit_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(event: SweepEvent) -> None:
-        if event.kind == "ended":
-            signal.raise_signal(signal.SIGINT)  # which Tune answers by stopping its trials
-
-    Unfinished.counts.clear()
-    monkeypatch.setattr(fitting, "_all_at_once", lambda *asked: 1)
-    with pytest.raises(SweepInterrupted):
-        small(tmp_path, trials=4, env_steps=300, concurrency=None, callbacks=[Unfinished()]).run(on_event=stop)
-    assert max(Unfinished.counts) == 1
-
-    monkeypatch.setattr(fitting, "_all_at_once", lambda *asked: 2)
-    assert outcomes(resume("s", tmp_path / "runs", callbacks=[Unfinished()])) == {"completed": 4}
-    assert max(Unfinished.counts) == 2
-
-
 def test_environments_that_break_fail_their_trials_and_the_sweep_goes_on(tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     flag.touch()
@@ -211,20 +186,32 @@ def test_a_sweep_whose_environment_moved_goes_on_with_its_new_place(
     assert json.loads(again.out) == json.loads(done.out)
 
 
+class Unfinished(Callback):
+    """How many trials were unfinished after each step of Tune's loop."""
+
+    counts: ClassVar[list[int]] = []
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self.counts.append(sum(not one.is_finished() for one in trials))
+
+
 class BreaksOff(Callback):
-    """Ends the sweep when its third trial starts."""
+    """Ends the sweep when its second trial starts."""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if trial.config["trial_number"] == 2:
+        if trial.config["trial_number"] == 1:
             raise RuntimeError("broken off")
 
 
 @pytest.mark.parametrize("checkpoints", ["inside the storage", None])
-def test_a_sweep_goes_on_where_its_storage_was_moved(tmp_path: Path, checkpoints: str | None) -> None:
+def test_a_sweep_goes_on_where_its_storage_was_moved_with_as_many_trials_at_once_as_fit_then(
+    tmp_path: Path, checkpoints: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old, new = tmp_path / "runs", tmp_path / "elsewhere"
     place = {} if checkpoints is None else {"checkpoints": old / "far"}
+    monkeypatch.setattr(fitting, "_all_at_once", lambda *asked: 1)
     with pytest.raises(TuneexpError, match="broken off"):
-        small(tmp_path, callbacks=[BreaksOff()], concurrency=1, env_steps=300, **place).run()
+        small(tmp_path, callbacks=[BreaksOff()], concurrency=None, env_steps=300, **place).run()
     old.rename(new)
     name = "s"
     if checkpoints is None:
@@ -232,7 +219,10 @@ def test_a_sweep_goes_on_where_its_storage_was_moved(tmp_path: Path, checkpoints
         (new / "s").rename(new / name)
         (tmp_path / "link").symlink_to(new)
         new = tmp_path / "link"
-    result = resume(name, new)
+    monkeypatch.setattr(fitting, "_all_at_once", lambda *asked: 2)
+    Unfinished.counts.clear()
+    result = resume(name, new, callbacks=[Unfinished()])
+    assert max(Unfinished.counts) == 2
     assert outcomes(result) == {"completed": 3}
     for trial in result.trials:
         assert (Path(trial["checkpoint"]) / "state.json").exists()
