@@ -18,7 +18,6 @@ def my_env():
 """
 SWEEP = """sweep --algorithm ppo --env my_envs:my_env --space space.yaml --trials 1 --seeds 1 --env-steps 128
  --compile off --set n_steps=32 --set n_envs=2 --set batch_size=32
- --set num_env_runners=1 --set num_cpus_per_env_runner=0.5
  --set evaluation={"episodes":1,"final_episodes":1} --name s --json"""
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +18,7 @@ from tuneexp.tracking.outcome import REASON, outcome_of, reason_of
 from tuneexp.trainable import AlgorithmTrainable
 
 ENV = """
-import ctypes, os, sys
+import os, sys
 from gymnasium.envs.classic_control import CartPoleEnv
 
 class Odd(Exception):
@@ -40,11 +39,17 @@ class Bad(CartPoleEnv):
         return super().step(action)
 """
 
-DIES = {
-    "os._exit(7)": ["died: exit code 7"],
-    "ctypes.string_at(0)": ["died: signal 11", "my_env.py line"],
-    "exit code 5": ["can't be created: SystemExit in my_env.py line", ": 5"],
-}
+DEATHS = """
+import ctypes, os, signal
+
+def crash(): ctypes.string_at(0)
+
+def kill(): os.kill(os.getpid(), signal.SIGKILL)
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+"""
 RAISES = {
     "sys.exit('the simulator gave up')": ["seed 0, index 0", "SystemExit", "my_env.py line", "the simulator gave up"],
     "raise KeyboardInterrupt": ["KeyboardInterrupt", "my_env.py line"],
@@ -89,30 +94,46 @@ def check(training: Any, told: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_why_a_worker_died_is_told_in_one_plain_line(my_env: str) -> None:
-    workers = [new_worker(trial(my_env, ends)) for ends in DIES]
-    for worker, told in zip(workers, DIES.values(), strict=True):
-        check(worker.train.remote(), told)
+    import ray
+
+    class Small:
+        """Starts in no time: it imports no torch."""
+
+        def end(self, file: str, name: str) -> None:
+            import runpy
+
+            runpy.run_path(file)[name]()
+
+    start = ray.remote(num_cpus=0)(Small).remote
+    file = my_env.removesuffix(":Bad").replace("my_env.py", "my_code.py")
+    Path(file).write_text(DEATHS)
+    unbuilt, small = new_worker(trial(my_env, "exit code 5")), [start() for _ in range(3)]
+    check(small[0].end.remote(file, "crash"), ["died: signal 11", "my_code.py line"])
+    check(small[1].end.remote(file, "kill"), ["died: it was killed", "SIGTERM", "signal 9"])
+    check(small[2].end.remote(file, "terminate"), ["died: ", "SIGTERM"])
+    check(unbuilt.train.remote(), ["can't be created: SystemExit in my_env.py line", ": 5"])
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-def test_what_code_of_the_user_raised_and_where_it_hangs_is_told_in_one_plain_line(my_env: str) -> None:
+def test_what_code_of_the_user_does_is_told_in_one_plain_line(my_env: str) -> None:
     import ray
 
     worker = new_worker(trial(my_env, "pass"))
     for ends, told in RAISES.items():
         assert ray.get(worker.reset.remote(trial(my_env, ends)), timeout=100)
         check(worker.train.remote(), told)
-    pid = ray.get(worker.get_auto_filled_metrics.remote())["pid"]
-    assert ray.get(worker.reset.remote(trial(my_env, "import time; time.sleep(10**9)")), timeout=100)
+    go_on = Path(my_env).with_name("go_on")
+    hangs = f"import time\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.1)\nos._exit(7)"
+    assert ray.get(worker.reset.remote(trial(my_env, hangs)), timeout=100)
     training = worker.train.remote()
     running = SimpleNamespace(temporary_state=SimpleNamespace(ray_actor=worker))
     deadline = time.monotonic() + 100
     while "my_env.py line" not in where(running):  # type: ignore[arg-type]
         assert time.monotonic() < deadline, where(running)  # type: ignore[arg-type]
         time.sleep(0.2)
-    os.kill(pid, signal.SIGTERM)  # which leaves no trace, as signal 9 does
-    check(training, ["died: it was killed", "SIGTERM", "signal 9"])
+    go_on.touch()
+    check(training, ["died: exit code 7"])
 
 
 def test_the_latest_cause_is_the_reason_of_a_trial() -> None:
