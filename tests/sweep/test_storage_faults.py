@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import pytest
@@ -113,15 +113,24 @@ def test_a_study_that_cannot_be_written_says_how_to_go_on(tmp_path: Path, monkey
     assert folder.study_file.is_file()
 
 
-def test_a_checkpoint_that_takes_long_is_told_of(
+def test_checkpoints_that_take_long_are_told_of_at_growing_intervals(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr("tuneexp.sweep.transfers.time.monotonic", lambda: clock[0])
     watch = SlowTransfers("s3://bucket/s")
-    trial: Any = SimpleNamespace(trial_id="a", config={"trial_number": 3}, is_saving=True, is_restoring=False)
-    for clock[0], told in ((0.0, 0), (SLOW_S - 1, 0), (SLOW_S, 1), (SLOW_S + 1, 1), (SLOW_S + 61, 2)):
-        watch.on_step_begin(0, [trial])
+    one, other = (
+        cast(Any, SimpleNamespace(trial_id=str(n), config={"trial_number": n}, is_saving=True, is_restoring=False))
+        for n in (3, 4)
+    )
+    times_s = (SLOW_S - 1, SLOW_S, SLOW_S + 59, SLOW_S + 60, SLOW_S + 179, SLOW_S + 180)
+    watch.on_step_begin(0, [one])
+    for clock[0], told in zip(times_s, (0, 1, 1, 2, 2, 3), strict=True):
+        watch.on_step_begin(0, [one, other])
         assert len(caplog.messages) == told
+    watch.on_step_begin(0, [])
+    clock[0] += 3600
+    watch.on_step_begin(0, [other])
+    assert len(caplog.messages) == 3, "it has just begun"
     assert "trial 3" in caplog.text
     assert "s3://bucket/s" in caplog.text

@@ -29,7 +29,9 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def running(number: int) -> Any:
-    return SimpleNamespace(trial_id=str(number), status="RUNNING", config={"trial_number": number})
+    return SimpleNamespace(
+        trial_id=str(number), status="RUNNING", config={"trial_number": number}, is_saving=False, is_restoring=False
+    )
 
 
 def test_a_trial_is_told_of_once_it_is_far_slower_than_any_report_was(
@@ -71,3 +73,19 @@ def test_short_reports_and_a_pause_of_the_driver_are_no_reason_to_tell(
         monkeypatch.setattr(watchdog.time, "monotonic", lambda: slept)
         dog.on_step_begin(0, [one])
         assert not caplog.messages
+
+
+@pytest.mark.parametrize("transfer", ["is_saving", "is_restoring"])
+def test_the_time_that_a_checkpoint_takes_is_no_silence(
+    wait: Callable[..., None], caplog: pytest.LogCaptureFixture, transfer: str
+) -> None:
+    dog, one = Watchdog(), running(1)
+    dog.on_trial_start(0, [], one)
+    setattr(one, transfer, True)
+    with caplog.at_level(logging.WARNING):
+        wait(dog, FIRST_S + 1, one)
+        setattr(one, transfer, False)
+        wait(dog, FIRST_S - 1, one)
+        assert not caplog.messages
+        dog.on_trial_result(0, [], one, {})
+        assert max(dog._longest_s.values()) < FIRST_S  # nor does it make later reports look quick

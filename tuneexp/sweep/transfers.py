@@ -13,7 +13,8 @@ from tuneexp.outages import patience_s
 
 logger = logging.getLogger(__name__)
 
-SLOW_S, REPEAT_S = 15.0, 60.0
+# Until the first warning, and from it to the next; each interval is twice the one before, for the whole sweep.
+SLOW_S, REPEAT_S, LONGEST_REPEAT_S = 15.0, 60.0, 960.0
 
 
 class SlowTransfers(Callback):
@@ -21,21 +22,28 @@ class SlowTransfers(Callback):
 
     def __init__(self, place: str) -> None:
         self._place = place
-        self._tell_at_s: dict[str, float] = {}  # by trial id, of trials that save or read now
+        self._since_s: dict[str, float] = {}  # by trial id, of trials that save or read now
+        self._next_s, self._repeat_s = 0.0, REPEAT_S
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         now_s = time.monotonic()
         busy = {trial.trial_id: trial for trial in trials if trial.is_saving or trial.is_restoring}
-        self._tell_at_s = {trial_id: self._tell_at_s.get(trial_id, now_s + SLOW_S) for trial_id in busy}
-        late = [busy[trial_id] for trial_id, at_s in self._tell_at_s.items() if now_s >= at_s]
-        if not late:
+        self._since_s = {trial_id: self._since_s.get(trial_id, now_s) for trial_id in busy}
+        if not busy or now_s < self._next_s:
             return
-        self._tell_at_s = dict.fromkeys(busy, now_s + REPEAT_S)
+        trial_id, since_s = min(self._since_s.items(), key=lambda item: item[1])
+        if now_s - since_s >= SLOW_S:
+            self._next_s = now_s + self._repeat_s
+            self._repeat_s = min(2 * self._repeat_s, LONGEST_REPEAT_S)
+            self._tell(busy[trial_id], now_s - since_s)
+
+    def _tell(self, trial: Trial, waited_s: float) -> None:
         logger.warning(
-            "trial %s has not %s its checkpoint yet: is %s full or out of reach? It is tried for %.0f s, then the "
-            "sweep stops and can be resumed",
-            late[0].config["trial_number"],
-            "saved" if late[0].is_saving else "read",
+            "trial %s has tried to %s its checkpoint for %.0f s: %s may be full or out of reach. After %.0f s of "
+            "failures the sweep stops, and can be resumed",
+            trial.config["trial_number"],
+            "save" if trial.is_saving else "read",
+            waited_s,
             self._place,
             patience_s(),
         )

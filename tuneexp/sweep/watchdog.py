@@ -60,6 +60,9 @@ class Watchdog(Callback):
             if trial.status != Trial.RUNNING:
                 self._forget(trial)
                 continue
+            if trial.is_saving or trial.is_restoring:  # `SlowTransfers` tells of a storage that holds it up
+                self._heard_s[trial.trial_id] = now_s
+                continue
             silent_s = now_s - self._heard_s.setdefault(trial.trial_id, now_s)
             if silent_s > self._bounds_s.get(trial.trial_id, self.bound_s(trial)):
                 self._bounds_s[trial.trial_id] = 2 * silent_s
@@ -78,11 +81,11 @@ class Watchdog(Callback):
 
     def _tell(self, trial: Trial, silent_s: float) -> None:
         slowest = max(self._longest_s.values(), default=None)
-        usual = "" if slowest is None else f", where the slowest report of this sweep took {slowest:.0f} s"
+        usual = "" if slowest is None else f" (the slowest report of this sweep took {slowest:.0f} s)"
         place = where(trial)
         logger.warning(
-            "trial %s has not reported for %.0f s%s%s; it keeps its slot while it hangs. "
-            "Ctrl-C ends the sweep and keeps what is done",
+            "trial %s has not reported for %.0f s%s%s. If it hangs there, stop the sweep with Ctrl-C, mend the cause "
+            "and resume the sweep",
             trial.config["trial_number"],
             silent_s,
             usual,
