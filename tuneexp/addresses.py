@@ -213,7 +213,7 @@ def refuse_while_importing(what: str) -> None:
     """Raise UserError where `what` ("a sweep") is started by a file that is only being imported for its address."""
     if _importing:
         raise UserError(
-            f"{_importing[-1]} starts {what} while it is imported; put that under  if __name__ == '__main__':"
+            f"{_importing[-1]} starts {what} while it is imported; put that under `if __name__ == '__main__':`"
         )
 
 
@@ -221,7 +221,7 @@ def _not_imported(error: BaseException, address: str, kind: str, where: str) -> 
     if isinstance(error, SystemExit):
         return UserError(
             f"{kind} {address!r}: {where} ended the program while it was imported (sys.exit, or argparse); put what it "
-            "runs as a script under  if __name__ == '__main__':"
+            "runs as a script under `if __name__ == '__main__':`"
         )
     reason = str(error) if isinstance(error, UserError) else reason_of(error)
     return UserError(f"{kind} {address!r}: {where} can't be imported: {reason}")

@@ -72,21 +72,31 @@ def remember(named: Iterable[Named]) -> None:
         log.warning("%s can't be kept: %s; loading this later needs --trust", list_file(), error)
 
 
-def lasting_moves(moved: Mapping[str, str]) -> dict[str, str]:
-    """New files and folders by absolute path."""
-    there = {old: Path(new.rpartition(":")[0] or new).exists() for old, new in moved.items()}
-    return {old: str(Path(new).resolve()) if there[old] else new for old, new in moved.items()}
+def lasting_moves(moved: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, str]:
+    """New files and folders by absolute path, old ones as `config` has them."""
+    return {_as_stored(old, config): _lasting(new) for old, new in moved.items()}
+
+
+def _lasting(new: str) -> str:
+    return str(Path(new).resolve()) if Path(new.rpartition(":")[0] or new).exists() else new
+
+
+def _as_stored(old: str, config: Mapping[str, Any]) -> str:
+    """`old`, or its absolute path where the configuration has only that."""
+    absolute, known = str(Path(old).resolve()), config.get("moved") or {}
+    return next((one for one in (old, absolute) if one in known or relocated(config, {one: ""}) != config), old)
 
 
 def with_moved(state: dict[str, Any], moved: Mapping[str, str], stored_in: str) -> dict[str, Any]:
     """`state`, of a configuration `config` and more, with the new addresses for what moved. They become trusted: the
     user named them. Raises UserError for an old address that isn't in the configuration."""
-    config, places = state["config"], lasting_moves(moved)
+    config = state["config"]
+    places = lasting_moves(moved, config)
     known = config.get("moved") or {}
     for old, new in places.items():
         if relocated(config, {old: new}) == config and known.get(old) != new:  # the same words twice change nothing
-            named = ", ".join(repr(one.address) for one in addresses_in(config)) or "none"
-            raise UserError(f"{stored_in} names nothing in {old!r}; its addresses: {named}")
+            named = ", ".join(one.address for one in addresses_in(config)) or "none"
+            raise UserError(f"{stored_in} has no address in {old}; it has: {named}")
     changed: dict[str, Any] = relocated(state, places)
     changed["config"]["moved"] = {**known, **places}
     remember(set(addresses_in(changed["config"])) - set(addresses_in(config)))

@@ -78,6 +78,25 @@ def test_damage_that_delivery_heals_is_told_and_the_sweep_is_shown(runs: Path, t
     assert "per seed    0: 19.0, 1: 21.0" in shown.out
 
 
+def test_a_snapshot_whose_second_copy_is_read_is_told_once(runs: Path, tuneexp: Cli) -> None:
+    whole = runs / "bad" / "snapshot.zip"
+    whole.replace(runs / "bad" / "snapshot.second.zip")
+    whole.write_bytes(b"PK\x03\x04")
+    shown = tuneexp("show", "bad")
+    assert shown.code == 0
+    assert shown.err.count("is damaged") == 1
+
+
+def test_a_folder_that_was_renamed_by_hand_is_shown_and_not_resumed(runs: Path, tuneexp: Cli) -> None:
+    (runs / "bad").rename(runs / "[x]")
+    shown = tuneexp("show", "[x]")
+    assert shown.code == 0
+    assert "[x] (interrupted)" in shown.out
+    assert_refused(tuneexp("resume", "[x]"), "rename its folder")
+    for name in ("ü", "../runs/good", "good/", ".", "", "x" * 5000):
+        assert_refused(tuneexp("show", name), "is not allowed")
+
+
 def test_a_study_that_is_no_pickle_is_named(runs: Path) -> None:
     found = snapshot.load(SweepFolder(runs / "bad"))
     assert found is not None

@@ -93,7 +93,7 @@ def test_an_interrupt_saves_the_state_and_says_how_to_go_on(tmp_path: Path, undi
     assert f"tuneexp resume s --storage {sweep.storage}" in said
     _, children, _ = sweep.mlflow_runs()
     running = [run for run in children if run.info.status == "RUNNING"]
-    assert not running or "have not reached MLflow yet" in said  # a person is kept waiting for 5 s at most
+    assert not running or "not reached MLflow yet" in said  # a person is kept waiting for 5 s at most
     result = sweep.finish()
     assert_whole(sweep, result)
     assert findings(result) == findings(undisturbed)

@@ -11,7 +11,7 @@ import pytest
 from tuneexp.addresses import source_hash
 from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep, load_config, resume
-from tuneexp.sweep.config import save_config, trial_config
+from tuneexp.sweep.config import refuse_other_settings, save_config, trial_config
 from tuneexp.sweep.resume import _with_moved, refuse_changed_space, report_changed_sources
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.trial_config import TrialConfig
@@ -128,5 +128,26 @@ def test_a_new_address_is_kept_and_reaches_the_trials(sweep: Sweep, tmp_path: Pa
     # A restored trial has the addresses of its start.
     restored = {**trial_config(config), "env": f"{old}:It"}
     assert TrialConfig.parse(restored, "the trial").env == f"{new}:It"
-    with pytest.raises(UserError, match="names nothing"):
+    with pytest.raises(UserError, match="no address in"):
         _with_moved(config, {"/elsewhere.py": str(new)})
+
+
+def test_settings_that_differ_are_named_by_their_nested_keys(sweep: Sweep) -> None:
+    stored = load_config("s")
+    asked = stored.model_copy(
+        update={
+            "fixed": {**stored.fixed, "gamma": 0.9},
+            "evaluation": {"episodes": 3},
+            "seeds": [*range(99), 100],
+            "trials": 2,
+        }
+    )
+    save_config(sweep.folder, stored.model_copy(update={"seeds": list(range(100)), "evaluation": {"episodes": 2}}))
+    with pytest.raises(UserError) as refused:
+        refuse_other_settings(sweep.folder, asked)
+    settings = str(refused.value).partition("other settings: ")[2].partition("\n")[0].split("; ")
+    assert settings[:2] == ["fixed/gamma: not set, now 0.9", "trials: 1, now 2"]
+    assert settings[2].startswith("seeds: ...")
+    assert "99], now ..." in settings[2]
+    assert settings[2].endswith("100]")
+    assert settings[3] == "evaluation/episodes: 2, now 3"

@@ -84,7 +84,7 @@ def steps_of(name: str, running: NDArray[np.bool_], max_steps: int) -> Iterator[
     if running.any():
         log.warning(
             "%s: %d of %d evaluation episodes had no end after %d steps (evaluation.max_steps); their returns so far "
-            "count. Give the environment a time limit: the wrapper TimeLimit, or truncated=True",
+            "are used. Give the environment a time limit: the wrapper TimeLimit, or truncated=True",
             name, running.sum(), running.size, max_steps,
         )  # fmt: skip
 

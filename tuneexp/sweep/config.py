@@ -13,7 +13,7 @@ from tuneexp.commands import command
 from tuneexp.config import Config
 from tuneexp.errors import UserError, nearest
 from tuneexp.stored import DamagedFile, read_json
-from tuneexp.sweep.folder import SweepFolder, sweep_folder, sync, write_json
+from tuneexp.sweep.folder import SweepFolder, stored_folder, sync, write_json
 from tuneexp.trial_config import (
     DEVICE_HELP,
     ENV_BACKEND_HELP,
@@ -81,12 +81,12 @@ class SweepConfig(Config):
 
 def load_config(name: str, storage: str | Path = "runs") -> SweepConfig:
     """What the sweep `name` was asked to do. UserError where there is none."""
-    return read_config(sweep_folder(name, storage))
+    return read_config(stored_folder(name, storage))
 
 
 def relocated_config(config: SweepConfig, moved: Mapping[str, str]) -> SweepConfig:
     """`config` with new addresses for what moved, which it keeps."""
-    values = {**config.model_dump(), "moved": {**config.moved, **lasting_moves(moved)}}
+    values = {**config.model_dump(), "moved": {**config.moved, **lasting_moves(moved, config.model_dump())}}
     return SweepConfig.parse(values, f"sweep {config.name!r}")
 
 
@@ -112,6 +112,7 @@ def read_config(folder: SweepFolder) -> SweepConfig:
     return SweepConfig.parse({**values, "name": folder.name}, str(folder.config_file))
 
 
+_UNSET = object()
 # What a person asks for. The other fields are found out when a sweep starts; a resume may run on another cluster.
 _ASKED = (
     *("algorithm", "env", "env_kwargs", "env_backend", "wrappers", "space", "fixed", "trials", "seeds", "env_steps"),
@@ -123,9 +124,7 @@ _ASKED = (
 def refuse_other_settings(folder: SweepFolder, asked: SweepConfig) -> None:
     """UserError where the sweep in `folder` was started with other settings than `asked`."""
     before, now = read_config(folder).model_dump(mode="json"), asked.model_dump(mode="json")
-    changed = [
-        f"{name} {_short(before[name])}, now {_short(now[name])}" for name in _ASKED if before[name] != now[name]
-    ]
+    changed = [text for name in _ASKED for text in _differences(name, before[name], now[name])]
     if changed:
         raise UserError(
             f"sweep {asked.name!r} was started with other settings: {'; '.join(changed)}\n"
@@ -133,9 +132,27 @@ def refuse_other_settings(folder: SweepFolder, asked: SweepConfig) -> None:
         )
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _differences(name: str, before: Any, now: Any) -> list[str]:
+    """`fixed/gamma: not set, now 0.9`, for each nested key."""
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = {**before, **now}
+        return [
+            text
+            for key in keys
+            for text in _differences(f"{name}/{key}", before.get(key, _UNSET), now.get(key, _UNSET))
+        ]
+    texts = ["not set" if value is _UNSET else json.dumps(value) for value in (before, now)]
+    pairs = enumerate(zip(*texts, strict=False))
+    alike = next((place for place, (one, other) in pairs if one != other), min(map(len, texts)))
+    return [f"{name}: {_from(texts[0], alike)}, now {_from(texts[1], alike)}"]
+
+
+def _from(text: str, alike: int) -> str:
+    """A long text from near the place where it differs from another one."""
+    start = max(0, alike - 20) if len(text) > 60 else 0
+    return f"{'...' if start else ''}{text[start : start + 57]}{'...' if len(text) > start + 57 else ''}"
 
 
 def trial_config(config: SweepConfig) -> dict[str, Any]:

@@ -87,12 +87,26 @@ class SweepFolder:
 
 
 def sweep_folder(name: str, storage: str | Path) -> SweepFolder:
-    """The folder of sweep `name`; raises UserError for a name that is no plain folder name."""
+    """The folder of sweep `name`; raises UserError for a name that a sweep can't run under."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
+        there = isinstance(name, str) and _is_stored(name, storage)
+        advice = "rename its folder: use" if there else "use"
         raise UserError(
-            f"sweep name {name!r} can't be a folder here; write letters, digits, '.', '_' and '-', such as 'first'"
+            f"sweep name {name!r} is not allowed; {advice} letters, digits, '.', '_' and '-', such as 'first'"
         )
     return SweepFolder(storage_folder(storage) / name)
+
+
+def stored_folder(name: str, storage: str | Path) -> SweepFolder:
+    """The folder of a sweep to look at: a folder that was renamed by hand may have any name."""
+    if isinstance(name, str) and _is_stored(name, storage):
+        return SweepFolder(storage_folder(storage) / name)
+    return sweep_folder(name, storage)
+
+
+def _is_stored(name: str, storage: str | Path) -> bool:
+    plain = name not in ("", ".", "..") and "/" not in name and "\0" not in name
+    return plain and os.path.isfile(SweepFolder(storage_folder(storage) / name).config_file)
 
 
 def storage_folder(storage: str | Path, option: str = "--storage") -> Path:

@@ -15,5 +15,5 @@ def refuse_nested_sweep() -> None:
     if ray is not None and ray.is_initialized() and ray._private.worker.global_worker.mode == ray.WORKER_MODE:
         raise UserError(
             "a sweep can't start inside of a Ray worker, which imports the script of a sweep to find what is its own "
-            "there\nput what starts it under  if __name__ == '__main__':"
+            "there\nput what starts it under `if __name__ == '__main__':`"
         )

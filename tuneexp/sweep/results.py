@@ -14,7 +14,7 @@ from tuneexp.locks import is_held
 from tuneexp.stored import DamagedFile
 from tuneexp.sweep import snapshot
 from tuneexp.sweep.config import SweepConfig, read_config
-from tuneexp.sweep.folder import SweepFolder, storage_folder, sweep_folder
+from tuneexp.sweep.folder import SweepFolder, storage_folder, stored_folder
 from tuneexp.sweep.place import Place, place_of
 from tuneexp.tracking.drain import mlflow_ids
 from tuneexp.tracking.outcome import FAILURES
@@ -40,7 +40,7 @@ class SweepResult:
 
 def load_sweep(name: str, storage: str | Path = "runs") -> SweepResult:
     """The sweep as it stands on disk. UserError where there is none."""
-    folder = sweep_folder(name, storage)
+    folder = stored_folder(name, storage)
     return result_of(read_config(folder), folder)
 
 
@@ -48,7 +48,7 @@ def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
     records = sorted(snapshot.read_records(folder), key=lambda record: record["trial_number"])
     runs, mlflow = _mlflow_ids(folder)
     place = place_of(folder, config.checkpoints)
-    state = state_of(config, folder)
+    state = _state_of(config, folder, records)
     trials = [_trial_row(record, place, runs, state) for record in records]
     return SweepResult(
         name=folder.name,
@@ -61,7 +61,7 @@ def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
 
 
 def all_trials_ended(config: SweepConfig, folder: SweepFolder) -> bool:
-    return sum(record["outcome"] is not None for record in snapshot.read_records(folder)) >= config.trials
+    return _all_ended(config, snapshot.read_records(folder))
 
 
 def failed_trials(folder: SweepFolder) -> list[int]:
@@ -72,13 +72,24 @@ def failed_trials(folder: SweepFolder) -> list[int]:
 
 def none_ran(folder: SweepFolder) -> bool:
     """Whether every trial failed before its first report: something is wrong that all of them share."""
-    records = snapshot.read_records(folder)
-    return bool(records) and all(record["outcome"] in FAILURES and not record["env_steps"] for record in records)
+    return _none_ran(snapshot.read_records(folder))
 
 
 def state_of(config: SweepConfig, folder: SweepFolder) -> str:
-    if all_trials_ended(config, folder):
-        return "failed" if none_ran(folder) else "finished"
+    return _state_of(config, folder, snapshot.read_records(folder))
+
+
+def _all_ended(config: SweepConfig, records: list[dict[str, Any]]) -> bool:
+    return sum(record["outcome"] is not None for record in records) >= config.trials
+
+
+def _none_ran(records: list[dict[str, Any]]) -> bool:
+    return bool(records) and all(record["outcome"] in FAILURES and not record["env_steps"] for record in records)
+
+
+def _state_of(config: SweepConfig, folder: SweepFolder, records: list[dict[str, Any]]) -> str:
+    if _all_ended(config, records):
+        return "failed" if _none_ran(records) else "finished"
     return "running" if is_held(folder.lock_file) else "interrupted"
 
 
@@ -115,7 +126,7 @@ def _list_row(folder: SweepFolder) -> dict[str, Any]:
 def load_study(name: str, storage: str | Path = "runs", trust: bool = False) -> optuna.Study:
     """Optuna's study of the sweep as of the last snapshot, for Optuna's plots and importances. It is unpickled, so
     UserError where this user didn't sign the snapshot, unless `trust`."""
-    folder = sweep_folder(name, storage)
+    folder = stored_folder(name, storage)
     read_config(folder)
     return study_of(folder, trust)
 

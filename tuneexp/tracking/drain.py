@@ -108,12 +108,17 @@ class Undelivered:
         if self.records:
             why = f" ({self.reason})" if self.reason else ""
             lines.append(
-                f"{self.records} reports have not reached MLflow yet{why}; they are kept in the sweep's outbox: "
-                f"deliver them with: {command('resume', self.sweep, storage=self.storage)}"
+                f"{_reports(self.records)} not reached MLflow yet{why}, kept in the sweep's outbox\n"
+                f"to deliver what is kept, write: {command('resume', self.sweep, storage=self.storage)}"
             )
         if self.refused:
-            lines.append(f"MLflow refused {self.refused} reports for good: see {self.sweep}/outbox/refused.jsonl")
+            refused = f"{self.refused} report{'s' if self.refused > 1 else ''}"
+            lines.append(f"MLflow refused {refused} for good: see {self.sweep}/outbox/refused.jsonl")
         return "\n".join(lines)
+
+
+def _reports(count: int) -> str:
+    return f"{count} reports have" if count > 1 else "1 report has"
 
 
 @dataclass(frozen=True)

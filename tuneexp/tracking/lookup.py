@@ -112,8 +112,8 @@ class KnownRuns:
         gone = [key for key in self.position.run_ids if key not in self.found]
         trials = sorted(int(key.partition(".")[0]) for key in gone)
         if trials:
-            names = ", ".join(str(trial) for trial in trials)
-            self.tell(f"runs of these trials were deleted in MLflow, and stay deleted: {names}")
+            names = ", ".join(f"trial {trial}" for trial in trials)
+            self.tell(f"these runs were deleted in MLflow, and stay deleted: {names}")
         for key in gone:
             del self.position.run_ids[key]
         known = {*self.position.deleted, *deleted, *gone}
