@@ -152,6 +152,7 @@ def test_a_file_that_moved_is_given_by_its_new_place(
     on = ("train", "--resume", path, "--env-steps", "128", "--compile", "off", "--json")
     missing = tuneexp(*on)
     assert missing.code == 2
+    assert "has changed" not in missing.err
     assert f"--moved {tmp_path}/old/mine.py=NEW" in missing.err
     goes_on = tuneexp(*on, "--moved", "other=new")
     assert goes_on.code == 2

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 MOST_CHARACTERS = 500
-_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+# Ray colours the heading of a traceback: `ray::NAME() (pid=...`. Any other control character is of the user's text.
+_RAY_COLOURS = re.compile(r"\x1b\[36m([^\x1b]*\(\))\x1b\[39m(?= \(pid=)")
 _OWN = str(Path(__file__).parent)
 _PYTHON = str(Path(os.__file__).parent)
 
@@ -36,9 +37,9 @@ def ends_process(error: BaseException) -> bool:
 
 
 def plain(text: str) -> str:
-    """One line without colours and other control characters, of bounded length."""
-    visible = "".join(each if each.isprintable() else " " for each in _COLOURS.sub("", text))
-    line = " ".join(visible.split())
+    """One line of bounded length, its control characters spelled out."""
+    words = " ".join(_RAY_COLOURS.sub(r"\1", text).split())
+    line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in words)
     return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 3]}..."
 
 

@@ -61,6 +61,32 @@ def test_the_commands_of_show_can_be_run(kept: Path, tuneexp: Cli, monkeypatch: 
     assert jobs[0].settings == CHANGES
 
 
+def test_an_id_that_a_script_registered_is_printed_as_its_entry_point(
+    kept: Path, tuneexp: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (kept / "own.py").write_text("from gymnasium.envs.classic_control import CartPoleEnv\nclass Own(CartPoleEnv): pass")
+    registration = {
+        "entry_point": f"{kept}/own.py:Own",
+        "vector_entry_point": None,
+        "kwargs": {"sutton_barto_reward": False, "render_mode": "rgb_array"},
+        "max_episode_steps": 50,
+    }
+    changes = {"env": "Own-v0", "env_registration": registration, "wrappers": ["ClipAction"]}
+    changes |= {"env_kwargs": {"sutton_barto_reward": True}}
+    folder, config = sweep_folder("kept", kept), load_config("kept", kept)
+    save_config(folder, config.model_copy(update=changes))
+    jobs: list[Job] = []
+    monkeypatch.setattr("tuneexp.cli.train._train", lambda screen, job, *rest: jobs.append(job))
+    shown = tuneexp("show", "kept", "--storage", str(kept))
+    assert tuneexp(*printed(shown.out, "train")).code == 0
+    assert Path(jobs[0].env).resolve() == kept / "own.py:Own"
+    assert jobs[0].settings["env_kwargs"] == {"sutton_barto_reward": True, "render_mode": "rgb_array"}
+    assert jobs[0].settings["wrappers"] == [{"TimeLimit": {"max_episode_steps": 50}}, "ClipAction"]
+    vector = {**registration, "vector_entry_point": f"{kept}/own.py:Vector"}
+    save_config(folder, config.model_copy(update={**changes, "env_registration": vector}))
+    assert "tuneexp train" not in tuneexp("show", "kept", "--storage", str(kept)).out
+
+
 def test_the_commands_of_errors_name_the_storage(kept: Path, tuneexp: Cli) -> None:
     missing = tuneexp("show", "nothing-alike", "--storage", STORAGE)
     assert tuneexp(*printed(missing.err, "list")).code == 0

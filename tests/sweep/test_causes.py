@@ -53,7 +53,7 @@ def terminate():
 RAISES = {
     "sys.exit('the simulator gave up')": ["seed 0, index 0", "SystemExit", "my_env.py line", "the simulator gave up"],
     "raise KeyboardInterrupt": ["KeyboardInterrupt", "my_env.py line"],
-    "raise Panic('of another \x1b[31mlanguage\x1b[0m')": ["seed 0", "Panic", "of another language"],
+    "raise Panic('of another \x1b[31mlanguage\x1b[0m')": ["seed 0", "Panic", r"another \x1b[31mlanguage\x1b[0m"],
     "raise Odd(1, 2)": ["step raised Odd: 1"],
     "raise ValueError('first\\nSecondError: last' + ' and more' * 1000)": ["step raised ValueError: first SecondError"],
     "raise MemoryError": ["step raised MemoryError"],

@@ -132,6 +132,15 @@ def test_a_new_address_is_kept_and_reaches_the_trials(sweep: Sweep, tmp_path: Pa
         _with_moved(config, {"/elsewhere.py": str(new)})
 
 
+def test_a_file_that_is_gone_is_told_once_with_the_option_for_its_new_place(
+    sweep: Sweep, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file_of(tmp_path, "environment").unlink()
+    with caplog.at_level(logging.WARNING, "tuneexp"), pytest.raises(UserError, match="--moved"):
+        resume("s", trust=True)
+    assert not [record for record in caplog.records if "has changed" in record.getMessage()]
+
+
 def test_settings_that_differ_are_named_by_their_nested_keys(sweep: Sweep) -> None:
     stored = load_config("s")
     asked = stored.model_copy(

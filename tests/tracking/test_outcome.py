@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+from ray.exceptions import RayTaskError
 
 from tests.tracking.helpers import BUDGET_ENV_STEPS, make_result, make_trial
-from tuneexp.tracking.outcome import MLFLOW_STATUS, OUTCOMES, outcome_of, reason_of
+from tuneexp.errors import sentence_of
+from tuneexp.tracking.outcome import MLFLOW_STATUS, OUTCOMES, last_raised, outcome_of, reason_of
 
 
 @pytest.mark.parametrize(
@@ -86,3 +88,14 @@ def test_every_outcome_has_a_final_status_of_mlflow() -> None:
     assert MLFLOW_STATUS["completed"] == "FINISHED"
     assert MLFLOW_STATUS["pruned"] == "KILLED"
     assert MLFLOW_STATUS["diverged"] == "FAILED"
+
+
+def test_control_characters_of_a_message_are_spelled_out_and_the_colours_of_ray_are_dropped() -> None:
+    cause = ValueError("\x1b[31m[v2]\x07 no\tok\n[/x]")
+    spelled = r"ValueError: \x1b[31m[v2]\x07 no ok [/x]"
+    assert sentence_of(cause) == spelled
+    trace = 'Traceback (most recent call last):\n  File "my_env.py", line 1, in step\n    raise\n'
+    text = str(RayTaskError("step", f"{trace}{spelled}", cause, proctitle="ray::Mine.step", pid=1, ip="127.0.0.1"))
+    coloured = "\x1b[36mray::Mine.step()\x1b[39m (pid=1, ip=127.0.0.1)"
+    assert last_raised(f"{coloured}\n{text}") == spelled
+    assert last_raised(coloured) == "ray::Mine.step() (pid=1, ip=127.0.0.1)"

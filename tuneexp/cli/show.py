@@ -128,18 +128,23 @@ def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
         lines.append("per seed    " + ", ".join(f"{seed}: {score(value)}" for seed, value in returns.items()) + spread)
     if best["checkpoint"]:
         lines.append(f"evaluate    {command('evaluate', short_path(best['checkpoint']))}")
-    lines.append(f"retrain     {_retrain_command(result, best)}")
+    if retrain := _retrain_command(result, best):
+        lines.append(f"retrain     {retrain}")
     if result.mlflow.get("parent_run_id"):
         lines.append(f"compare     {command('ui', storage=short_path(result.storage))}")
     return "\n".join(lines)
 
 
-def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str:
-    """The best configuration with every digit, as a command. Fresh seeds: those of the sweep were tuned on."""
+def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str | None:
+    """The best configuration with every digit, as a command. Fresh seeds: those of the sweep were tuned on.
+
+    None where no command can name the environment."""
     from tuneexp.report.text import flat, short_path
     from tuneexp.sweep import load_config
 
-    config = load_config(result.name, result.storage)
+    config = _by_entry_point(load_config(result.name, result.storage))
+    if config is None:
+        return None
     first = max(config.seeds) + 1
     fresh = ",".join(str(first + n) for n in range(max(5, len(config.seeds))))
     options = [f"{name}={_as_typed(value)}" for name, value in flat(best["config"]).items()]
@@ -147,12 +152,30 @@ def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str:
     return command(
         "train",
         short_path(config.algorithm),
-        config.env,
+        short_path(config.env),
         *("--env-steps", config.env_steps, "--seeds", fresh),
         *(word for option in options for word in ("--set", option)),
         *_environment_options(config),
         storage=short_path(result.storage),
     )
+
+
+def _by_entry_point(config: SweepConfig) -> SweepConfig | None:
+    """The same sweep on an environment that the command line knows: for an id that a script registered, its entry
+    point. None where that is another environment."""
+    registered = config.env_registration
+    if registered is None:
+        return config
+    if not registered.get("entry_point") or registered.get("vector_entry_point"):
+        return None
+    steps = registered.get("max_episode_steps")
+    limit: list[str | dict[str, Any]] = [{"TimeLimit": {"max_episode_steps": steps}}] if steps else []
+    same = {
+        "env": registered["entry_point"],
+        "env_kwargs": {**(registered.get("kwargs") or {}), **config.env_kwargs},
+        "wrappers": [*limit, *config.wrappers],
+    }
+    return config.model_copy(update=same)
 
 
 def _other_settings(config: SweepConfig) -> dict[str, Any]:
