@@ -36,6 +36,7 @@ LAYERS: list[set[str]] = [
         "remote_folders",
         "signatures",
         "stored",
+        "temporary",
         "trial_config",
         "trust",
     },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from tuneexp.errors import UserError
 from tuneexp.masking import masked
+from tuneexp.temporary import temporary_folder
 
 
 def is_uri(folder: str | Path) -> bool:
@@ -50,10 +50,10 @@ def local_copy(folder: str | Path) -> Iterator[Path]:
     from pyarrow.fs import LocalFileSystem, copy_files
 
     source, path = filesystem(str(folder))
-    with tempfile.TemporaryDirectory(prefix="tuneexp-") as copy:
+    with temporary_folder() as copy:
         try:
-            copy_files(path, copy, source_filesystem=source, destination_filesystem=LocalFileSystem())
+            copy_files(path, str(copy), source_filesystem=source, destination_filesystem=LocalFileSystem())
         except OSError as error:
             why = masked(" ".join(str(error).split()))[:200]
             raise UserError(f"{masked(str(folder))} can't be read ({why})") from None
-        yield Path(copy)
+        yield copy

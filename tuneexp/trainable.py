@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from tuneexp.execution.remote.worker_logs import answer_where, in_worker
 from tuneexp.faults import ends_process, travels
 from tuneexp.remote_folders import is_uri
 from tuneexp.stored import plain
+from tuneexp.temporary import temporary_folder
 from tuneexp.trial import MultiAgentTrial, Trial, build_trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
@@ -89,9 +89,8 @@ class AlgorithmTrainable(Trainable):
     def _save_once(self) -> Any:
         index = self._storage.current_checkpoint_index
         try:
-            # Tune's own temporary folder stays where saving fails.
-            with tempfile.TemporaryDirectory(prefix="tuneexp-save-", ignore_cleanup_errors=True) as folder:
-                return super().save(folder)
+            with temporary_folder() as folder:  # Tune's own stays where saving fails
+                return super().save(str(folder))
         except Exception:
             if self._storage.current_checkpoint_index > index:
                 with suppress(OSError):  # what was half copied needs the room of the next try

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -11,7 +12,9 @@ import warnings
 
 import pytest
 
+from tuneexp.cli import terminal as terminal_module
 from tuneexp.cli.terminal import terminal
+from tuneexp.errors import TuneexpError
 
 NOISY = """
 import logging, os, subprocess, sys, warnings
@@ -63,6 +66,13 @@ def test_what_others_wrote_is_kept_where_the_work_failed(error: str, kept: bool)
         path = stderr.strip().splitlines()[-1].rpartition(": ")[2]
         with open(path) as file:
             assert "from C on 1" in file.read()
+        os.unlink(path)
+
+
+def test_a_line_that_tells_nothing_makes_no_log() -> None:
+    error = TuneexpError("x")
+    terminal_module._keep(io.BytesIO(b"I 1 2] Set ray log level from environment variable RAY_X to 3\n"), error)
+    assert not hasattr(error, "__notes__")
 
 
 def test_a_command_leaves_the_process_as_it_was() -> None:

@@ -15,6 +15,7 @@ from tuneexp.errors import UserError
 from tuneexp.execution.remote import private
 from tuneexp.execution.remote.private import private_surroundings
 from tuneexp.locks import locked
+from tuneexp.temporary import RAY_PREFIX
 
 VARIABLES = ("RAY_TMPDIR", "RAY_AUTH_TOKEN", "RAY_AUTH_MODE")
 
@@ -78,9 +79,9 @@ def test_folders_of_dead_processes_are_removed_at_the_next_start_and_no_others(
         (base / name / "lock").touch()
         return base / name
 
-    dead, alive, foreign = (folder(f"{private._PREFIX}{name}") for name in ("dead", "alive", "foreign"))
+    dead, alive, foreign = (folder(f"{RAY_PREFIX}{name}") for name in ("dead", "alive", "foreign"))
     others = [folder(name) for name in ("ray", "tx0000000-machine")]
-    link = base / f"{private._PREFIX}link"
+    link = base / f"{RAY_PREFIX}link"
     link.symlink_to(others[0])
     os.chown(foreign, 12345, -1) if os.geteuid() == 0 else foreign.rename(base / "foreign")
     with locked(alive / "lock"), private_surroundings():

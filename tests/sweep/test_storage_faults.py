@@ -44,7 +44,7 @@ def test_a_sweep_whose_place_is_full_stops_unfinished_and_a_resume_completes_it(
     assert "No space left" in done.stderr
     assert f"tuneexp resume s --storage {sweep.storage}" in done.stderr
     assert [(trial["outcome"], trial["trial_number"]) for trial in sweep.records()] == [(None, 0)]
-    assert not [path.name for path in temporary.iterdir() if path.name.startswith(("tmp", "tuneexp-save"))]
+    assert not [path.name for path in temporary.iterdir() if path.name.startswith(("tmp", "tuneexp-"))]
     shutil.rmtree(temporary)
     _, children, _ = sweep.mlflow_runs()
     assert {run.info.status for run in children} <= {"KILLED"}  # as far as it was delivered

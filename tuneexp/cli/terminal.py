@@ -10,14 +10,14 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from rich.console import Console, RenderableType
 
@@ -25,6 +25,7 @@ from tuneexp.cli.parsing import finite
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.masking import masked
 from tuneexp.report.text import print_text, visible
+from tuneexp.temporary import new_log, remove_old_logs
 
 LOG_WIDTH = 160  # of tables in a file or a pipe, where a terminal's width means nothing
 _NOISY_LOGGERS = ("ray", "mlflow", "alembic", "sqlalchemy", "optuna", "gymnasium", "torch", "matplotlib", "urllib3")
@@ -41,6 +42,7 @@ _QUIET_ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "ALEMBIC_LOGGING_LEVEL": "ERROR",
 }
+_OF_OUR_SETTING = b"Set ray log level from environment variable"  # Ray's line at each start
 
 
 @dataclass(frozen=True)
@@ -139,20 +141,35 @@ def _chatter_to_log(stack: contextlib.ExitStack) -> None:
     fails, it is copied to one with a name, which the error then tells."""
     if not (_is_descriptor(sys.stdout, 1) or _is_descriptor(sys.stderr, 2)):
         return
+    remove_old_logs()
     chatter = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
 
     def keep(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         expected = isinstance(error, TuneexpError) and error.exit_code != 1
-        if isinstance(error, Exception) and not expected and chatter.seek(0, os.SEEK_END) > 0:
+        if isinstance(error, Exception) and not expected:
             chatter.seek(0)
-            with tempfile.NamedTemporaryFile(prefix="tuneexp-", suffix=".log", delete=False) as kept:
-                shutil.copyfileobj(chatter, kept)
-            error.add_note(f"what Ray and others wrote meanwhile: {kept.name}")
+            _keep(chatter, error)
         return False
 
     stack.push(keep)
     for number in (1, 2):
         _point(stack, number, chatter.fileno())
+
+
+def _keep(chatter: IO[bytes], error: Exception) -> None:
+    """Copy the lines that may tell something to a log, and name it in a note of the error."""
+    lines = [line for line in chatter if _OF_OUR_SETTING not in line]
+    if not lines:
+        return
+    log = new_log()
+    try:
+        with log:
+            log.writelines(lines)
+    except OSError as problem:  # a full disk hides nothing of the error
+        Path(log.name).unlink(missing_ok=True)
+        error.add_note(f"what Ray and others wrote meanwhile can't be kept: {problem.strerror}")
+    else:
+        error.add_note(f"what Ray and others wrote meanwhile: {log.name}")
 
 
 def _quiet_python(stack: contextlib.ExitStack) -> None:

@@ -16,7 +16,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from tuneexp.locks import LockError, locked
 from tuneexp.processes import SAFE_PATH, python_command
+from tuneexp.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -160,10 +160,10 @@ def _compile_elsewhere(
 ) -> None:
     """In a process of its own, because the compiler would add some 300 MB to every worker that used it once."""
     log.info("compiling %d program(s); kept in the cache for the next time", len(keys))
-    with tempfile.TemporaryDirectory(dir=cache_folder()) as work:
+    with temporary_folder(cache_folder()) as work:
         files = []
         for graph, example, key in zip(graphs, examples, keys, strict=True):
-            source = Path(work) / f"{key}-graph.pt2"
+            source = work / f"{key}-graph.pt2"
             torch.export.save(torch.export.export(graph, tuple(example)), source)
             files += [str(source), str(cache_folder() / f"{key}.pt2")]
         _run_compiler(files)

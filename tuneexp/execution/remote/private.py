@@ -6,24 +6,18 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import socket
 import sys
 import tempfile
-import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from tuneexp.errors import UserError
-from tuneexp.locks import LockError, LockHeld, locked
+from tuneexp.temporary import RAY_PREFIX, owned, remove_dead
 
-# A folder that several machines share holds Rays of each of them, and not every lock reaches from one to the other.
-_PREFIX = f"tx{zlib.crc32(socket.gethostname().encode()) & 0xFFFF:04x}-"
 # Ray's longest path below it is a socket's, which the kernel limits. Process ids have up to 7 digits.
-_LONGEST = f"{_PREFIX}12345678/r/session_2026-01-01_00-00-00_123456_1234567/sockets/plasma_store"
+_LONGEST = f"{RAY_PREFIX}12345678/r/session_2026-01-01_00-00-00_123456_1234567/sockets/plasma_store"
 _SOCKET_LIMIT = 103 if sys.platform == "darwin" else 107
-_LOCK = "lock"
 
 
 @contextmanager
@@ -71,25 +65,11 @@ def _forget_token() -> None:
 
 @contextmanager
 def _private_folder() -> Iterator[Path]:
-    """Locked while this process lives, so that the next start can tell those of dead processes."""
     bases = _bases()
     for base in bases:
-        _remove_dead(base)
-    with ExitStack() as held:
-        folder = _new_folder(bases)
-        while not _taken(folder, held):
-            folder = _new_folder(bases)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _taken(folder: Path, held: ExitStack) -> bool:
-    """False where another start has removed the new folder as a dead one, just before it was locked."""
-    with suppress(LockError):  # a file system without locks: nobody removes the folder but this process
-        held.enter_context(locked(folder / _LOCK))
-    return (folder / _LOCK).exists()
+        remove_dead(base)
+    with owned(lambda: _new_folder(bases)) as folder:
+        yield folder
 
 
 def _bases() -> list[Path]:
@@ -97,7 +77,7 @@ def _bases() -> list[Path]:
     if not asked:
         return list(dict.fromkeys(Path(base) for base in (tempfile.gettempdir(), "/tmp", "/var/tmp")))
     base = Path(asked).absolute()
-    return [base.parent if base.name.startswith(_PREFIX) else base]  # a program that a sweep started starts a Ray
+    return [base.parent if base.name.startswith(RAY_PREFIX) else base]  # a program that a sweep started starts a Ray
 
 
 def _new_folder(bases: list[Path]) -> Path:
@@ -108,19 +88,10 @@ def _new_folder(bases: list[Path]) -> Path:
             problems.append(f"{base} is {longest - _SOCKET_LIMIT} characters too long")
             continue
         try:
-            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+            return Path(tempfile.mkdtemp(prefix=RAY_PREFIX, dir=base))
         except OSError as error:
             problems.append(f"{base}: {error.strerror}")
     raise UserError(
         f"Ray has no temporary folder ({'; '.join(problems)}); set RAY_TMPDIR to a folder on a local disk with a path "
         f"of at most {_SOCKET_LIMIT - len(_LONGEST) - 1} characters"
     )
-
-
-def _remove_dead(base: Path) -> None:
-    """Folders of this user and machine whose process was killed."""
-    for folder in base.glob(f"{_PREFIX}*"):
-        with suppress(OSError, LockError, LockHeld):
-            if folder.lstat().st_uid == os.geteuid() and folder.is_dir() and not folder.is_symlink():
-                with locked(folder / _LOCK, wait=False):
-                    shutil.rmtree(folder, ignore_errors=True)
