@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -74,7 +76,10 @@ def test_a_checkpoint_runs_no_command_that_its_header_names(
         done = tuneexp(*words, str(path))
         assert done.code == 2
         assert "'subprocess:check_call'" in done.err
-        assert "--trust" in done.err
+        (again,) = re.findall("write: tuneexp (.*) \\(in Python", done.err)
+        assert shlex.split(again)[0] == words[0]
+        assert "--trust" in shlex.split(again)
+        assert str(path) in shlex.split(again)
     assert not (tmp_path / "ran").exists()
 
 
@@ -156,10 +161,10 @@ def test_a_module_is_trusted_with_the_place_it_comes_from(tmp_path: Path, monkey
     named = [Named("environment", "trusted_pkg.envs:Env")]
     monkeypatch.chdir(tmp_path / "here")
     remember(named)
-    require_trusted(named, "it")
+    require_trusted(named, "it", ("evaluate", "it"))
     monkeypatch.chdir(tmp_path / "there")
     with pytest.raises(UserError):
-        require_trusted(named, "it")
+        require_trusted(named, "it", ("evaluate", "it"))
 
 
 def test_a_list_that_others_can_write_is_refused(fresh_list: Path) -> None:
@@ -167,7 +172,7 @@ def test_a_list_that_others_can_write_is_refused(fresh_list: Path) -> None:
     remember(named)
     fresh_list.chmod(0o666)
     with pytest.raises(UserError, match="chmod 600"):
-        require_trusted(named, "it")
+        require_trusted(named, "it", ("evaluate", "it"))
 
 
 ADD = (

@@ -30,7 +30,7 @@ from tuneexp.trial import MultiAgentTrial, Trial, build_trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
 from tuneexp.trial_config import TrialConfig, seed_list
-from tuneexp.trust import addresses_in, remember, require_files, require_trusted, sources_of, with_moved
+from tuneexp.trust import addresses_in, moved_options, remember, require_files, require_trusted, sources_of, with_moved
 
 log = logging.getLogger(__name__)
 
@@ -249,7 +249,8 @@ def trial_from_checkpoint(
     config = TrialConfig.parse({**state["config"], **changes}, f"the checkpoint {folder}")
     if not config.algorithm:
         raise UserError(f"the checkpoint {folder} is of an algorithm without an address; build it from its own spec")
-    require_trusted(addresses_in(config.model_dump()), f"the checkpoint {folder}", trust)
+    again = ("evaluate", folder, *moved_options(moved or {}))
+    require_trusted(addresses_in(config.model_dump()), f"the checkpoint {folder}", again, trust)
     require_files(addresses_in(config.model_dump()), f"the checkpoint {folder}")
     report_changed_source(config)
     spec = load_spec(config.algorithm)

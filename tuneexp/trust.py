@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tuneexp.addresses import is_module_name, is_own_address, relocated, resolved_address, source_hash
+from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.locks import locked
 
@@ -48,10 +49,11 @@ def everything_is_trusted() -> bool:
     return os.environ.get("TUNEEXP_TRUST") == "1"
 
 
-def require_trusted(named: Iterable[Named], stored_in: str, trust: bool = False) -> None:
+def require_trusted(named: Iterable[Named], stored_in: str, again: Iterable[object], trust: bool = False) -> None:
     """Raise UserError, which lists what would run, unless each address is trusted. Imports none of them.
 
-    stored_in: for the message ("the checkpoint runs/..."). trust: add them to the list instead."""
+    stored_in: for the message ("the checkpoint runs/..."). again: words of the command that --trust is added to.
+    trust: add them to the list instead."""
     unknown = [] if everything_is_trusted() else _not_on_the_list(named)
     if unknown and trust:
         _add(unknown)
@@ -59,7 +61,7 @@ def require_trusted(named: Iterable[Named], stored_in: str, trust: bool = False)
         listed = "\n".join(f"  {kind} {address!r}" for kind, address in unknown)
         raise UserError(
             f"{stored_in} would run code that is not on your list of trusted addresses:\n{listed}\n"
-            "if you know it, write --trust once (in Python: trust=True)"
+            f"if you know it, write: {command(*again, '--trust')} (in Python: trust=True)"
         )
 
 
@@ -70,6 +72,11 @@ def remember(named: Iterable[Named]) -> None:
             _add(unknown)
     except (UserError, OSError) as error:
         log.warning("%s can't be kept: %s; loading this later needs --trust", list_file(), error)
+
+
+def moved_options(moved: Mapping[str, str]) -> list[str]:
+    """As words of a command line."""
+    return [word for old, new in moved.items() for word in ("--moved", f"{old}={new}")]
 
 
 def lasting_moves(moved: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, str]:

@@ -124,7 +124,7 @@ def test_a_new_address_is_kept_and_reaches_the_trials(sweep: Sweep, tmp_path: Pa
     config = load_config("s")
     assert config.env == f"{new}:It"
     assert f"{new}:It" in config.sources
-    assert require_trusted(addresses_in({"env": config.env}), "it") is None
+    assert require_trusted(addresses_in({"env": config.env}), "it", ("evaluate", "it")) is None
     # A restored trial has the addresses of its start.
     restored = {**trial_config(config), "env": f"{old}:It"}
     assert TrialConfig.parse(restored, "the trial").env == f"{new}:It"

@@ -74,7 +74,7 @@ def test_a_deleted_run_of_a_trial_stays_deleted_and_is_told_once(sweep: Sweep) -
     sweep.end()
     assert sweep.arrived() == {2: ALL[2]}
     assert len(sweep.told) == 1
-    assert sweep.told[0].endswith(": 1")
+    assert sweep.told[0].endswith(": trial 1")
     sweep.new_delivery().position.offset = 0  # a resume, and everything once more
     sweep.deliver()
     assert sweep.arrived() == {2: ALL[2]}

@@ -10,7 +10,7 @@ from typing import Any
 from tuneexp.cli.parsing import TRIAL_SETTINGS
 from tuneexp.commands import command
 from tuneexp.errors import UserError
-from tuneexp.trust import Named, addresses_in, remember, require_files, require_trusted, with_moved
+from tuneexp.trust import Named, addresses_in, moved_options, remember, require_files, require_trusted, with_moved
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def resumed_job(
         moved=moved or {},
     )
     remember(addresses_in({"algorithm": algorithm, "env": env, "hyperparameters": hyperparameters, **settings}))
-    require_trusted(_addresses_of(job), f"the checkpoint {checkpoint}", trust)
+    again = ("train", "--resume", checkpoint, "--env-steps", env_steps, *moved_options(job.moved))
+    require_trusted(_addresses_of(job), f"the checkpoint {checkpoint}", again, trust)
     require_files(_addresses_of(job), f"the checkpoint {checkpoint}")
     return job
 

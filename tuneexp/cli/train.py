@@ -45,6 +45,7 @@ from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError, UserError
 from tuneexp.outages import of_the_storage, retried
 from tuneexp.sweep.stopping import stop_signals
+from tuneexp.trust import moved_options
 
 if TYPE_CHECKING:
     from tuneexp.trainable import AlgorithmTrainable
@@ -187,7 +188,7 @@ def _say_how_to_resume(screen: Terminal, job: Job, folder: Path) -> None:
     from tuneexp.report.text import short_path
 
     own = _checkpoints(folder)  # which hold the new addresses of what moved
-    moved = [] if own else [word for pair in job.moved.items() for word in ("--moved", "=".join(pair))]
+    moved = [] if own else moved_options(job.moved)
     saved = [*([job.resume] if job.resume else []), *own]
     if saved:
         what = ("--resume", short_path(str(saved[-1])), "--env-steps", job.budget_env_steps, *moved)

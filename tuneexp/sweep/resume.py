@@ -23,7 +23,16 @@ from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.stopping import interruptible
 from tuneexp.sweep.sweep import callback_list, check_writable, checked_space, snapshot_period_s
-from tuneexp.trust import CLUSTER, addresses_in, remember, require_files, require_trusted, sources_of, with_moved
+from tuneexp.trust import (
+    CLUSTER,
+    addresses_in,
+    moved_options,
+    remember,
+    require_files,
+    require_trusted,
+    sources_of,
+    with_moved,
+)
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -59,9 +68,7 @@ def resume(
         config = _with_moved(config, moved)
     if address is not None:
         config = config.model_copy(update={"address": address})
-    named = addresses_in(config.model_dump())
-    remember([one for one in named if one == (CLUSTER, address)])
-    require_trusted(named, f"the sweep {name!r}", trust)
+    _require_trusted(config, folder, address, moved or {}, trust)
     if checkpoints is not None:
         config = config.model_copy(update={"checkpoints": lasting_place(checkpoints, folder.storage)})
     check_writable(folder, config)
@@ -88,6 +95,15 @@ def resume(
             set_mark(config, folder, place_of(folder, config.checkpoints))
             folder.study_file.unlink(missing_ok=True)  # it says that all is done
             return run_to_the_end(fitted, folder, space, callbacks, on_event, ray, failed)
+
+
+def _require_trusted(
+    config: SweepConfig, folder: SweepFolder, address: str | None, moved: Mapping[str, str], trust: bool
+) -> None:
+    named = addresses_in(config.model_dump())
+    remember([one for one in named if one == (CLUSTER, address)])
+    again = ("resume", folder.name, *moved_options(moved), "--storage", folder.storage)
+    require_trusted(named, f"the sweep {folder.name!r}", again, trust)
 
 
 def _finished(config: SweepConfig, folder: SweepFolder) -> SweepResult:

@@ -24,6 +24,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.signatures import SIGNATURE_BYTES, is_signed, sign
 from tuneexp.stored import DamagedFile, checked, parse_json
@@ -97,9 +98,10 @@ def is_own(data: bytes) -> bool:
 def require_own(path: Path, data: bytes) -> None:
     """Before `data`, of the file `path`, is unpickled. UserError where this user didn't sign it."""
     if not everything_is_trusted() and not is_own(data):
+        again = command("resume", path.parent.name, "--trust", storage=path.parent.parent)
         raise UserError(
-            f"{path} is not signed with your key: an earlier tuneexp wrote it, or somebody else, whose code could run "
-            "when it is read\nif you know where it comes from, write --trust once (in Python: trust=True)"
+            f"{path} is not signed with your key, so reading it could run the code of somebody else; files of an "
+            f"earlier tuneexp have no signature\nif you know who wrote it, write: {again} (in Python: trust=True)"
         )
 
 
