@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
@@ -14,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = "TUNEEXP_STORAGE_PATIENCE_S"
 DEFAULT_PATIENCE_S = 300.0
+FULL = (errno.ENOSPC, errno.EDQUOT)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
 
 Result = TypeVar("Result")
@@ -93,6 +95,17 @@ def of_the_storage(error: BaseException | None) -> bool:
     if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError):
         return True
     return of_the_storage(error.__cause__ or error.__context__)
+
+
+def no_room_in(error: BaseException | None) -> OSError | None:
+    """The OSError that `error` is, or that it was raised for, where a disk is full."""
+    while error is not None and not (isinstance(error, OSError) and error.errno in FULL):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def advice_for(error: OSError) -> str:
+    return "free space there" if error.errno in FULL else "mend the storage"
 
 
 def storage_fault_in(error: BaseException | None) -> StorageFault | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -14,10 +15,12 @@ from typing import Any, cast
 import optuna
 import pytest
 
+from tests.faults.full_disk import fill
 from tests.faults.harness import Sweep as CommandLineSweep
 from tuneexp.errors import StorageFault
 from tuneexp.outages import PATIENCE
 from tuneexp.sweep import SearchSpace, lifecycle, resume, snapshot
+from tuneexp.sweep.config import SweepConfig, save_config
 from tuneexp.sweep.folder import SweepFolder
 from tuneexp.sweep.keeper import Keeper
 from tuneexp.sweep.place import place_of
@@ -111,6 +114,28 @@ def test_a_study_that_cannot_be_written_says_how_to_go_on(tmp_path: Path, monkey
     folder.study_file.rmdir()
     lifecycle._write_study(folder)
     assert folder.study_file.is_file()
+
+
+def test_a_sweep_that_cannot_be_stored_says_what_to_do_and_leaves_nothing(small_disk: Path) -> None:
+    folder = SweepFolder(small_disk / "runs" / "s")
+    folder.path.mkdir(parents=True)
+    asked = {"name": "s", "algorithm": "ppo", "env": "E-v1", "space": {}, "trials": 1, "seeds": [0], "env_steps": 1}
+    config = SweepConfig.parse({**asked, "concurrency": None, "created_at_s": 1.0}, "s")
+    fill(small_disk)
+    with pytest.raises(StorageFault, match=r"sweep\.json can't be written: No space left.*\n.*free space"):
+        save_config(folder, config)
+    assert not list(folder.path.iterdir())
+
+
+def test_a_full_disk_of_tune_s_own_files_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/staging/trainable.pkl")
+
+    monkeypatch.setattr(lifecycle, "run_trials", full)
+    monkeypatch.setattr(lifecycle, "all_trials_ended", lambda *args: False)
+    given: list[Any] = [None, SweepFolder(tmp_path / "s"), None, [], None, None]
+    with pytest.raises(StorageFault, match=r"/tmp/staging/trainable\.pkl\n.*free space there, then.*tuneexp resume s"):
+        lifecycle._run_trials(*given, failed=False)
 
 
 def test_checkpoints_that_take_long_are_told_of_at_growing_intervals(

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from tests.faults.full_disk import fill
 from tests.tracking.helpers import Store, kill_delivery, make_callback, make_result, make_trial, report, run_trial
 from tuneexp.tracking import drain
+from tuneexp.tracking.deliver import Delivery
 from tuneexp.tracking.drain import drain_now, mlflow_ids, start_delivery, undelivered, wait_until_delivered
-from tuneexp.tracking.outbox import Outbox, load_position, save_position
+from tuneexp.tracking.outbox import Outbox, append, load_position, save_position
 from tuneexp.tracking.records import TRIAL_STARTED
 
 PATIENCE_S = 60.0
@@ -369,3 +371,44 @@ def test_more_values_than_one_call_may_carry_arrive(tmp_path: Path, store: Store
     assert len(parent.data.params) == 233
     run = store.trials()[1]
     assert store.steps(run, "learn/m699") == [200, 400, 600]
+
+
+def test_a_full_disk_delays_the_delivery_and_ends_nothing(
+    tmp_path: Path, small_disk: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setattr("tuneexp.tracking.callback.start_delivery", lambda folder: None)  # here, step by step
+    callback, folder = make_callback(small_disk), small_disk / "first"
+    run_trial(callback, 1, 500, 1000)
+    changed = {"trial": 1, "draw": 0, "sweep": "first", "params": {"learning_rate": 9.0}}
+    callback._write(TRIAL_STARTED, **changed, again=True)  # refused
+    filling = fill(small_disk)
+    delivery = Delivery(folder, lambda kind, text: None)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left") as error:
+            delivery.round()
+        assert "No space left" in delivery.failed(error.value)
+    assert os.listdir(folder / "outbox") == ["records.jsonl"]  # no half of anything
+    filling.unlink()
+    assert delivery.round()
+    assert store.steps(store.trials()[1]) == [500, 1000]
+    assert load_position(folder).refused == len((folder / "outbox" / "refused.jsonl").read_text().splitlines()) == 1
+
+
+def test_what_is_appended_to_a_full_disk_is_taken_back(small_disk: Path) -> None:
+    path = small_disk / "refused.jsonl"
+    append(path, b"one\n")
+    fill(small_disk)
+    with pytest.raises(OSError, match="No space left"):
+        append(path, b"x" * 10000)  # the first page has room
+    assert path.read_bytes() == b"one\n"
+
+
+def test_a_delivery_that_cannot_be_started_is_told_and_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "first" / "outbox" / "delivery.log").mkdir(parents=True)
+    Outbox(tmp_path / "first").append({"kind": "x"})
+    start_delivery(tmp_path / "first")
+    assert "can't be started" in caplog.text
+    assert drain_now(tmp_path / "first", PATIENCE_S) is not None

@@ -13,6 +13,7 @@ import typer
 
 from tuneexp.errors import TuneexpError, nearest, shortened
 from tuneexp.masking import masked
+from tuneexp.outages import FULL
 from tuneexp.report.text import visible
 from tuneexp.sweep.stopping import stop_signals
 
@@ -44,6 +45,8 @@ def run_app(app: typer.Typer, args: Sequence[str], prog_name: str) -> int:
     except OSError as error:  # of the machine, not of this program: a full disk, say
         _drop_output()
         where = f": {error.filename}" if error.filename else ""
+        if error.errno in FULL:
+            error.add_note("free space there")
         return _failed(error, args, f"{error.strerror or error}{where}")
     except Exception as error:
         return _internal_error(error, args)

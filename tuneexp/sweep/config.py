@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from tuneexp.commands import command
 from tuneexp.config import Config
-from tuneexp.errors import UserError, nearest
+from tuneexp.errors import StorageFault, UserError, nearest
+from tuneexp.outages import advice_for
 from tuneexp.stored import DamagedFile, read_json
 from tuneexp.sweep.folder import SweepFolder, stored_folder, sync, write_json
 from tuneexp.trial_config import (
@@ -91,8 +92,14 @@ def relocated_config(config: SweepConfig, moved: Mapping[str, str]) -> SweepConf
 
 
 def save_config(folder: SweepFolder, config: SweepConfig) -> None:
-    write_json(folder.config_file, config.model_dump(mode="json"))
-    sync(folder.storage)  # the name of the folder
+    """Raises StorageFault where there is no room; then nothing has changed."""
+    try:
+        write_json(folder.config_file, config.model_dump(mode="json"))
+        sync(folder.storage)  # the name of the folder
+    except OSError as error:
+        raise StorageFault(
+            f"{folder.config_file} can't be written: {error.strerror}\n{advice_for(error)}, then run this again"
+        ) from error
 
 
 def read_config(folder: SweepFolder) -> SweepConfig:

@@ -16,7 +16,7 @@ from ray.tune import Callback
 import tuneexp
 from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError
-from tuneexp.outages import of_the_storage, retried, storage_fault_in
+from tuneexp.outages import no_room_in, of_the_storage, retried, storage_fault_in
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.engine import run_trials
@@ -89,6 +89,11 @@ def _run_trials(
             raise StorageFault(f"{fault}\nno trial is to blame; once the storage works, {_go_on(folder)}") from error
         if isinstance(error, TuneexpError):
             raise
+        if (full := no_room_in(error)) is not None:  # where Tune, or Ray, keeps its own files
+            raise StorageFault(
+                f"{full.strerror}: {full.filename or 'in the folder for temporary files'}\n"
+                f"what is done is kept; free space there, then {_go_on(folder)}"
+            ) from error
         raise TuneexpError(
             f"the sweep broke off: {type(error).__name__}: {' '.join(str(error).split())[-300:]}\n"
             f"what is done is kept; {_go_on(folder, '-v')}"

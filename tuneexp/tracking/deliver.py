@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -28,7 +29,7 @@ from typing import Any, TextIO, cast
 from tuneexp.locks import locked
 from tuneexp.masking import masked, secrets_of
 from tuneexp.tracking.lookup import Refused, SweepGone
-from tuneexp.tracking.outbox import Outbox, Position, Record, load_position, outbox_folder, save_position
+from tuneexp.tracking.outbox import Outbox, Position, Record, append, load_position, outbox_folder, save_position
 from tuneexp.tracking.records import SWEEP_STARTED
 from tuneexp.tracking.store import artifact_root, open_client, tracking_uri
 from tuneexp.tracking.trouble import check_sqlite, reason
@@ -56,7 +57,8 @@ class Delivery:
         self.outbox = Outbox(sweep_folder)
         self.position = self._position_in_this_store()
         self.runs: Any = None
-        self._refused: list[Record] = []
+        self._refused: list[Record] = []  # of the round
+        self._to_put_aside: list[Record] = []
 
     def connect(self) -> None:
         """Open the store and look whether it works. Raises whatever it answers."""
@@ -75,6 +77,7 @@ class Delivery:
 
     def round(self) -> int:
         """Deliver up to `RECORDS_PER_ROUND` records. Returns how many; 0 when nothing is left."""
+        self._put_aside()  # what found no room before
         if self.outbox.size() <= self.position.offset:
             return 0
         if self.runs is None:
@@ -89,10 +92,11 @@ class Delivery:
         except SweepGone as gone:
             self._start_over(self.runs, gone)
             return len(records)
-        self.position.offset = offset
-        self.position.refused += len(self._refused)
-        self.position.last_error = ""
-        save_position(self.folder, self.position)
+        refused = self.position.refused + len(self._refused)
+        moved = replace(self.position, offset=offset, refused=refused, last_error="")
+        save_position(self.folder, moved)  # where it fails, the round is repeated
+        self.position = self.runs.position = moved
+        self._to_put_aside += self._refused
         self._put_aside()
         return len(records)
 
@@ -102,8 +106,16 @@ class Delivery:
         if text != self.position.last_error:
             log.warning("MLflow: %s", text)
             self.position.last_error = text
-            save_position(self.folder, self.position)
+            self._save_reason()
         return text
+
+    def _save_reason(self) -> None:
+        """A disk that is full keeps it from the person for now, but nothing from MLflow."""
+        try:
+            save_position(self.folder, self.position)
+        except OSError as error:
+            log.warning("the reason can't be stored: %s", error)
+            self.position.last_error = ""  # so that the next failure stores it
 
     def _position_in_this_store(self) -> Position:
         """Another store than before (MLFLOW_TRACKING_URI changed), or a shorter file (power cut): start again."""
@@ -112,7 +124,8 @@ class Delivery:
             position = self._beginning(store)
         if position.last_error:  # that of an earlier process: what it tells may have been mended since
             position.last_error = ""
-            save_position(self.folder, position)
+            with suppress(OSError):  # saved again with the first record
+                save_position(self.folder, position)
         return position
 
     def _beginning(self, store: str) -> Position:
@@ -152,9 +165,10 @@ class Delivery:
 
     def _put_aside(self) -> None:
         """Once the position is stored: a round that is repeated must not put its records aside again."""
-        if self._refused:
-            with (outbox_folder(self.folder) / "refused.jsonl").open("a") as handle:
-                handle.writelines(json.dumps(refused) + "\n" for refused in self._refused)
+        if self._to_put_aside:
+            lines = "".join(json.dumps(refused) + "\n" for refused in self._to_put_aside)
+            append(outbox_folder(self.folder) / "refused.jsonl", lines.encode())
+            self._to_put_aside.clear()
 
 
 def _is_final(error: Exception) -> bool:

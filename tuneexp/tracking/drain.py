@@ -132,12 +132,21 @@ class MLflowIds:
 
 
 def start_delivery(sweep_folder: Path | str) -> None:
-    """Start the delivering process unless it runs. Returns at once: MLflow's import happens over there."""
-    folder = Path(sweep_folder).resolve()
+    """Start the delivering process unless it runs. Returns at once: MLflow's import happens over there. Where it can't
+    be started (a full disk), the end of the sweep tries again."""
+    with suppress(OSError):
+        _delivering(Path(sweep_folder).resolve())
+
+
+def _delivering(folder: Path) -> DeliveringProcess:
     process = _running.get(folder)
-    if process is not None and process.poll() is None:
-        return
-    _running[folder] = DeliveringProcess(folder)
+    if process is None or process.poll() is not None:
+        try:
+            process = _running[folder] = DeliveringProcess(folder)
+        except OSError as error:
+            logger.warning("MLflow: the delivery can't be started (%s); the reports are kept in %s", error, folder)
+            raise
+    return process
 
 
 def finish_delivery(sweep_folder: Path | str, timeout_s: float) -> Undelivered | None:
@@ -146,8 +155,10 @@ def finish_delivery(sweep_folder: Path | str, timeout_s: float) -> Undelivered |
     folder = Path(sweep_folder).resolve()
     for _ in range(_STARTS):
         if folder in _running or undelivered(folder) is not None:
-            start_delivery(folder)
-            done, timeout_s = _running[folder].finish(timeout_s)
+            try:
+                done, timeout_s = _delivering(folder).finish(timeout_s)
+            except OSError:
+                break  # told
             if done:
                 break
     process = _running.pop(folder, None)
@@ -207,6 +218,6 @@ def _command() -> list[str]:
 def _last_exception(folder: Path) -> str:
     """What the delivering process died of, if it did."""
     path = outbox_folder(folder) / "delivery.log"
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
     return raised[-1][:300] if raised else ""  # its addresses were masked when it was written

@@ -164,11 +164,27 @@ def save_position(sweep_folder: Path | str, position: Position) -> None:
     """Replace the stored position in one rename: a kill leaves the old one or the new one, never half of one."""
     path = _position_path(sweep_folder)
     temporary = path.with_suffix(".tmp")
-    with temporary.open("w") as handle:
-        json.dump(asdict(position), handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w") as handle:
+            json.dump(asdict(position), handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # half of it takes the room of the next try
+        raise
+
+
+def append(path: Path, data: bytes) -> None:
+    """Add `data` to the file, all of it or nothing: what finds no room is taken back."""
+    with path.open("ab", buffering=0) as handle:
+        before, written = os.fstat(handle.fileno()).st_size, 0
+        try:
+            while written < len(data):
+                written += handle.write(data[written:])
+        except OSError:
+            handle.truncate(before)
+            raise
 
 
 def _position_path(sweep_folder: Path | str) -> Path:

@@ -1,0 +1,15 @@
+"""A disk without room."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+
+def fill(disk: Path) -> Path:
+    """Take all the room of `disk` with one file, which is returned."""
+    filling = disk / "filling"
+    with filling.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(65536))
+    return filling
