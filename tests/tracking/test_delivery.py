@@ -17,7 +17,7 @@ from tests.faults.full_disk import fill
 from tests.tracking.helpers import Store, kill_delivery, make_callback, make_result, make_trial, report, run_trial
 from tuneexp.tracking import drain
 from tuneexp.tracking.deliver import Delivery
-from tuneexp.tracking.drain import drain_now, mlflow_ids, start_delivery, undelivered, wait_until_delivered
+from tuneexp.tracking.drain import Undelivered, drain_now, mlflow_ids, start_delivery, undelivered, wait_until_delivered
 from tuneexp.tracking.outbox import Outbox, append, load_position, save_position
 from tuneexp.tracking.records import TRIAL_STARTED
 
@@ -412,3 +412,10 @@ def test_a_delivery_that_cannot_be_started_is_told_and_ends_nothing(
     start_delivery(tmp_path / "first")
     assert "can't be started" in caplog.text
     assert drain_now(tmp_path / "first", PATIENCE_S) is not None
+
+
+def test_what_is_left_is_counted_in_words() -> None:
+    for count, words in ((1, "1 report has"), (2, "2 reports have")):
+        lines = str(Undelivered("s", "runs", count, 0, "no server")).splitlines()
+        assert lines[0].startswith(words)
+        assert lines[1].endswith("tuneexp resume s --storage runs")

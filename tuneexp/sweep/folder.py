@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.commands import command
-from tuneexp.errors import UserError
+from tuneexp.errors import UserError, shortened
 from tuneexp.locks import LockHeld, locked
 from tuneexp.remote_folders import is_uri
 
@@ -92,7 +92,7 @@ def sweep_folder(name: str, storage: str | Path) -> SweepFolder:
         there = isinstance(name, str) and _is_stored(name, storage)
         advice = "rename its folder: use" if there else "use"
         raise UserError(
-            f"sweep name {name!r} is not allowed; {advice} letters, digits, '.', '_' and '-', such as 'first'"
+            f"sweep name {shortened(name)} is not allowed; {advice} letters, digits, '.', '_' and '-', such as 'first'"
         )
     return SweepFolder(storage_folder(storage) / name)
 
