@@ -231,7 +231,7 @@ def test_an_interrupt_prints_the_command_that_goes_on(tmp_path: Path) -> None:
     words = err.strip().splitlines()[-1].partition("go on with: tuneexp ")[2].split()
     assert words[:2] == ["train", "--resume"]
     assert (tmp_path / words[2] / "state.json").is_file()
-    assert words[3:] == ["--env-steps", "10000000"]
+    assert words[3:] == ["--env-steps", "10000000", "--storage", "runs"]
 
 
 def test_describe_shows_every_hyperparameter_with_default_range_and_meaning(tuneexp: Cli) -> None:

@@ -38,8 +38,8 @@ def test_two_policies_find_a_language() -> None:
     """Whoever guesses gets 10/3 an episode; no one policy sees both the mark and the word."""
     spec: Any = load_spec(f"{SCRIPT}:TELLING_PPO")
     config = {
-        "algorithm": spec.name, "env": f"{SCRIPT}:Telling", "seeds": [0, 1], "budget_env_steps": 6_000,
-        "report_every_env_steps": 6_000, "compile": "off", "hyperparameters": {"speaker": {"n_epochs": 5}},
+        "algorithm": spec.name, "env": f"{SCRIPT}:Telling", "seeds": [0, 1], "budget_env_steps": 9_000,
+        "report_every_env_steps": 9_000, "compile": "off", "hyperparameters": {"speaker": {"n_epochs": 5}},
     }  # fmt: skip
     trial = MultiAgentTrial(spec, TrialConfig.parse(config, "the test"))
     result = trial.advance()
