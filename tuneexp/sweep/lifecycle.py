@@ -91,7 +91,7 @@ def _run_trials(
             raise
         if (full := no_room_in(error)) is not None:  # where Tune, or Ray, keeps its own files
             raise StorageFault(
-                f"{full.strerror}: {full.filename or 'in the folder for temporary files'}\n"
+                f"{full.strerror}: {full.filename or 'the folder for temporary files (TMPDIR)'}\n"
                 f"what is done is kept; free space there, then {_go_on(folder)}"
             ) from error
         raise TuneexpError(
