@@ -7,7 +7,8 @@ import os
 import pickle
 import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,9 +32,24 @@ class Frame(NamedTuple):
         return not self.file.startswith((_OWN, _PYTHON, "<")) and "site-packages" not in self.file
 
 
+_signalled: list[Callable[[], bool]] = []
+
+
+@contextmanager
+def interrupts_are(signalled: Callable[[], bool]) -> Iterator[None]:
+    """For the block: KeyboardInterrupt is an order to end only where `signalled()`; else the code itself raised it."""
+    _signalled.append(signalled)
+    try:
+        yield
+    finally:
+        _signalled.remove(signalled)
+
+
 def ends_process(error: BaseException) -> bool:
     """Whether `error` is an order to end, not a fault of the code it went through: Ctrl-C, or SIGTERM to a worker."""
-    return isinstance(error, KeyboardInterrupt | GeneratorExit) or hasattr(error, "ray_terminate_msg")
+    if isinstance(error, KeyboardInterrupt):
+        return not _signalled or _signalled[-1]()
+    return isinstance(error, GeneratorExit) or hasattr(error, "ray_terminate_msg")
 
 
 def plain(text: str) -> str:

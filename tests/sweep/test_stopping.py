@@ -5,15 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
 
+from tuneexp.addresses import load_address
 from tuneexp.cli.exits import run_app, stoppable
+from tuneexp.errors import UserError
+from tuneexp.execution.remote import ray_here
+from tuneexp.sweep import cluster, ending
 from tuneexp.sweep.folder import sweep_folder
-from tuneexp.sweep.stopping import Interrupted, SweepInterrupted, interruptible, stop_signals
+from tuneexp.sweep.stopping import Interrupted, SweepInterrupted, check_signals, interruptible, stop_signals
 
+ROOT = Path(__file__).parents[2]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
@@ -106,3 +118,138 @@ def test_a_terminal_that_is_gone_does_not_keep_a_sweep_from_ending(monkeypatch: 
     monkeypatch.setattr(logging.getLogger("tuneexp.sweep.stopping"), "warning", gone)
     with pytest.raises(Interrupted), stop_signals():
         signal.raise_signal(signal.SIGHUP)
+
+
+class Tells:
+    """Sends a signal where Python drops what a handler raises."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_in_a_callback_that_drops_exceptions_ends_a_start(tmp_path: Path) -> None:
+    reached: list[str] = []
+
+    def start() -> None:
+        with interruptible(sweep_folder("s", str(tmp_path))):
+            Tells()
+            reached.append("the work goes on until it looks")
+            check_signals()
+            reached.append("lost")
+
+    with pytest.raises(SweepInterrupted) as raised:
+        start()
+    assert raised.value.exit_code == 143
+    assert reached == ["the work goes on until it looks"]
+
+
+def test_a_start_of_ray_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    folders: list[Path] = []
+
+    def start(temporary: Path, *args: object, **settings: object) -> None:
+        folders.append(temporary.parent)
+        go_on.wait(60)
+
+    monkeypatch.setattr(ray_here, "start_local", start)
+    monkeypatch.setattr(cluster, "START_JOIN_LIMIT_S", 0.1)
+    monkeypatch.setattr(ending, "_abandoned", False)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, shutdown=lambda: None))
+    started = cluster.RayForSweep(1, "local", 1.0)
+
+    def run() -> None:
+        with interruptible(sweep_folder("s", str(tmp_path))), started:
+            while not folders:
+                time.sleep(0.01)
+            Tells()
+            started.ready()
+
+    with pytest.raises(SweepInterrupted):
+        run()
+    assert ending._abandoned
+    assert folders[0].exists()  # Ray may be using it
+    go_on.set()
+    started._thread.join(60)
+    assert not folders[0].exists()
+
+
+def test_a_signal_before_the_work_can_end_in_order_is_passed_on_once_it_can() -> None:
+    begun: list[bool] = []
+    with stop_signals() as stop:
+        stop.starting()
+        with stop.in_order(lambda: bool(begun)):
+            signal.raise_signal(signal.SIGTERM)
+            begun.append(True)
+            stop.look_again()
+            with pytest.raises(Interrupted):
+                signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_what_hangs_while_it_starts_is_ended_with_the_code_and_the_words(tmp_path: Path, signals: int) -> None:
+    hangs = f"""
+        import signal, sys, threading
+        from pathlib import Path
+        from tuneexp.sweep import ending, stopping
+        from tuneexp.sweep.folder import sweep_folder
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stopping.START_LIMIT_S, stopping.AT_ONCE_WHILE_STARTING_S = ({signals} - 1) * 1000 + 0.1, 0.1
+        left = Path("left")
+        left.touch()
+        with stopping.interruptible(sweep_folder("s", ".")), ending.cleaned(left.unlink):
+            for _ in range({signals}):
+                signal.raise_signal(signal.SIGINT)
+            threading.Lock().acquire() and threading.Event().wait()
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(hangs)],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert "start it again" in done.stderr
+    assert not (tmp_path / "left").exists()
+
+
+def test_signals_that_follow_the_one_that_ended_a_command_print_nothing(tmp_path: Path) -> None:
+    ends = """
+        import atexit, signal
+        import typer
+        from tuneexp.cli.exits import run_and_exit, run_app, stoppable
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        def again():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.raise_signal(number)
+        app = typer.Typer()
+        @app.command()
+        def work() -> None:
+            with stoppable():
+                signal.raise_signal(signal.SIGINT)
+        def run():
+            code = run_app(app, [], "work")
+            again()
+            atexit.register(again)
+            return code
+        run_and_exit(run)
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(ends)], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 130
+    assert done.stderr.count("\n") == 1, done.stderr  # that it stops
+
+
+def test_a_keyboard_interrupt_of_the_users_own_code_is_its_fault(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("raise KeyboardInterrupt\n")
+    with stop_signals(), pytest.raises(UserError, match=r"KeyboardInterrupt in own\.py line 1"):
+        load_address(f"{own}:Env", "environment")
+    app = typer.Typer()
+
+    @app.command()
+    def work() -> None:
+        with stoppable():
+            raise KeyboardInterrupt
+
+    assert run_app(app, [], "work") == 1

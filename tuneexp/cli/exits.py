@@ -6,8 +6,9 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 
@@ -15,7 +16,8 @@ from tuneexp.errors import TuneexpError, nearest, shortened
 from tuneexp.masking import masked
 from tuneexp.outages import FULL
 from tuneexp.report.text import visible
-from tuneexp.sweep.stopping import stop_signals
+from tuneexp.sweep.ending import end_process, until_the_process_ends
+from tuneexp.sweep.stopping import Stop, refuse_unsignalled, stop_signals
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -25,6 +27,13 @@ def run(args: Sequence[str]) -> int:
     from tuneexp.cli.app import app
 
     return run_app(app, args, "tuneexp")
+
+
+def run_and_exit(app_run: Callable[[], int]) -> NoReturn:
+    """Run a command as all that this process does, and end the process with its exit code."""
+    with until_the_process_ends():
+        code = app_run()
+        end_process(code)
 
 
 def run_app(app: typer.Typer, args: Sequence[str], prog_name: str) -> int:
@@ -54,12 +63,13 @@ def run_app(app: typer.Typer, args: Sequence[str], prog_name: str) -> int:
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[Stop]:
     """A command that Ctrl-C, SIGTERM and SIGHUP end in order, with the exit code of the signal."""
     with stop_signals() as stop:
         try:
-            yield
-        except KeyboardInterrupt:
+            yield stop
+        except KeyboardInterrupt as error:
+            refuse_unsignalled(stop, error)
             raise typer.Exit(stop.exit_code) from None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tuneexp.cli.exits import run_app
+from tuneexp.cli.exits import run_and_exit, run_app
 from tuneexp.cli.sweep import watch_on
 from tuneexp.cli.terminal import terminal
 from tuneexp.sweep.stopping import stop_signals
@@ -31,4 +31,4 @@ def run_script(main: Callable[..., Any]) -> None:
     error one or two lines and an exit code instead of a traceback."""
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command()(main)
-    sys.exit(run_app(app, sys.argv[1:], Path(sys.argv[0]).name))
+    run_and_exit(lambda: run_app(app, sys.argv[1:], Path(sys.argv[0]).name))

@@ -156,11 +156,14 @@ def sweep(
         **of_trial,
         **environment_settings(env_backend, wrappers),
     }
-    with terminal(json, verbose) as screen, stoppable():
+    with terminal(json, verbose) as screen, stoppable() as stop:
+        stop.starting()
         from tuneexp.sweep import Sweep
 
         new = Sweep(**asked, verbose=verbose, resume=resume)
+        stop.check()
         new.check_writable()
+        stop.check()
         watch_on(screen, new.fitted, new.space.names or None, new.run)
 
 
@@ -187,7 +190,8 @@ def resume(
     verbose: VerboseOption = False,
 ) -> None:
     """Go on with a sweep that was interrupted or killed: finished trials stay, the others continue."""
-    with terminal(json, verbose) as screen, stoppable():
+    with terminal(json, verbose) as screen, stoppable() as stop:
+        stop.starting()
         from tuneexp.sweep import load_config
         from tuneexp.sweep import resume as resume_sweep
         from tuneexp.sweep.config import relocated_config

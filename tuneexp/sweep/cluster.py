@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Self
 
 from tuneexp.errors import UserError
+from tuneexp.execution.remote.left_over import kill_ray
 from tuneexp.execution.remote.private import private_surroundings, variables_restored
 from tuneexp.execution.remote.settings import WORKER_SETTINGS
 from tuneexp.masking import masked
 from tuneexp.outages import PATIENCE
+from tuneexp.sweep.ending import abandon, cleaned
 from tuneexp.sweep.lost import CHECK_PERIOD_S, Loss
-from tuneexp.sweep.stopping import exit_code_of_signal
+from tuneexp.sweep.stopping import check_signals, exit_code_of_signal
 
 # Read by Ray and Tune from the environment. Workers of a Ray that starts here inherit them; those of a cluster get
 # what is read in a worker, `_OF_WORKERS`, from the job.
@@ -43,6 +48,8 @@ _OF_WORKERS = (
     PATIENCE,
 )
 ANSWER_LIMIT_S = 10.0
+CHECK_SIGNALS_S = 0.1
+START_JOIN_LIMIT_S = 5.0  # of a sweep that ends before Ray has started, which can't be interrupted
 CONNECT_LIMIT_S = 60.0  # what listens at the address may be something else than Ray
 _OBJECT_STORE_BYTES = 100 * 2**20  # results are small; checkpoints go through files
 
@@ -81,13 +88,14 @@ class RayForSweep:
             self._exit.enter_context(variables_restored())
         elif not _ray_runs_here():
             self._temporary = self._exit.enter_context(private_surroundings())
+            self._exit.enter_context(cleaned(partial(kill_ray, self._temporary)))
         self._exit.enter_context(_settings(self._wanted))
         self._thread.start()
         return self
 
     def ready(self) -> None:
         """Wait until Ray runs. UserError where the cluster can't be reached."""
-        if not self._started.wait(CONNECT_LIMIT_S if self._address else None):
+        if not self._wait(CONNECT_LIMIT_S if self._address else math.inf):
             self._abandoned = True  # Ray's own attempts can't be interrupted
             raise UserError(
                 f"what answers at {self._address!r} has not let us in for {CONNECT_LIMIT_S:.0f} s; a cluster's address "
@@ -96,6 +104,16 @@ class RayForSweep:
         if self._error is not None:
             raise self._error
 
+    def _wait(self, limit_s: float) -> bool:
+        deadline = time.monotonic() + limit_s
+        check_signals()
+        while not self._started.wait(CHECK_SIGNALS_S):
+            check_signals()
+            if time.monotonic() > deadline:
+                return False
+        check_signals()
+        return True
+
     def stop(self) -> None:
         """Begin to end Ray; returns at once."""
         self._stop.set()
@@ -103,13 +121,29 @@ class RayForSweep:
     def __exit__(self, *error: object) -> None:
         self.stop()
         if not self._abandoned:
+            self._join()
+        if self._abandoned:
+            abandon()
+        if self._address is not None or not (self._abandoned and self._thread.is_alive()):
+            self._exit.close()  # else by the thread, once Ray has started and ended
+
+    def _join(self) -> None:
+        self._started.wait(START_JOIN_LIMIT_S)
+        self._abandoned = not self._started.is_set()
+        if not self._abandoned:
             self._thread.join()
-        self._exit.close()
 
     def _live(self) -> None:
+        self._start_and_end()
+        if self._abandoned:
+            self._exit.close()
+
+    def _start_and_end(self) -> None:
         try:
             import ray
 
+            if self._stop.is_set():
+                return
             ours = not ray.is_initialized()  # somebody else's stays
             if ours:
                 self._begin()

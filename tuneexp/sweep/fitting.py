@@ -10,7 +10,7 @@ from tuneexp.sweep.folder import SweepFolder
 from tuneexp.sweep.place import place_of
 from tuneexp.sweep.resources import Resources, at_once, cpus_of, refuse_unmeetable
 from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.stopping import stop_signals
+from tuneexp.sweep.stopping import check_signals, stop_signals
 
 
 def trials_of(space: SearchSpace) -> list[Sequence[Resources]]:
@@ -68,6 +68,7 @@ def fitted_to_cluster(config: SweepConfig, folder: SweepFolder, space: SearchSpa
         stop.renew()
     from tuneexp.sweep.nodes import Node, alive_nodes, may_grow, refuse_blind_nodes
 
+    check_signals()
     asked = trials_of(space)
 
     def refuse_too_large(nodes: Sequence[Node]) -> list[Resources]:

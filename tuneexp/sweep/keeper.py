@@ -20,6 +20,7 @@ from tuneexp.sweep.records import TrialRecord, record_of
 from tuneexp.sweep.schedulers import Scheduler
 from tuneexp.sweep.second_copy import SecondCopy
 from tuneexp.sweep.snapshot import Snapshot
+from tuneexp.sweep.stopping import stop_signals
 from tuneexp.tracking.outcome import last_failure
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class Keeper(Callback):
             raise TuneexpError(f"Tune could not restore {self._folder.path}; nothing was changed, run it again with -v")
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        with stop_signals() as stop:
+            stop.look_again()
         if self._staging is None and trials:  # restored ones: this session has written nothing yet
             self._first_look(trials)
             snapshot.clear_staging(self._staging_area(trials))

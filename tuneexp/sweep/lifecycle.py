@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -19,6 +17,7 @@ from tuneexp.errors import StorageFault, TuneexpError
 from tuneexp.outages import no_room_in, of_the_storage, retried, storage_fault_in
 from tuneexp.sweep.cluster import RayForSweep
 from tuneexp.sweep.config import SweepConfig
+from tuneexp.sweep.ending import show_cursor
 from tuneexp.sweep.engine import run_trials
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.folder import SweepFolder
@@ -26,7 +25,7 @@ from tuneexp.sweep.lost import ClusterLost
 from tuneexp.sweep.results import SweepResult, all_trials_ended, result_of, study_of
 from tuneexp.sweep.searchers import export_study
 from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.stopping import SweepInterrupted, how_to_go_on, stop_signals
+from tuneexp.sweep.stopping import SweepInterrupted, how_to_go_on, refuse_unsignalled, stop_signals
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.drain import Undelivered, drain_now
 
@@ -77,7 +76,9 @@ def _run_trials(
 ) -> None:
     try:
         run_trials(config, folder, space, callbacks, on_event, ray, failed)
-    except KeyboardInterrupt:  # before the first step, or a second one while Tune was saving: the last snapshot counts
+    except KeyboardInterrupt as error:  # before the first step, or a second one while Tune was saving
+        with stop_signals() as stop:
+            refuse_unsignalled(stop, error)
         logger.info("stopped at once")
     except ClusterLost as error:
         raise ClusterLost(f"{error}\nwhat is done is kept; {_go_on(folder)}") from error
@@ -106,8 +107,7 @@ def _go_on(folder: SweepFolder, *options: str) -> str:
 
 def _last_words(folder: SweepFolder, mlflow: MLflowCallback, reason: str) -> None:
     """Before the process ends in the middle of a call of Tune's."""
-    with suppress(OSError):  # no terminal
-        Path("/dev/tty").write_text("\x1b[?25h")  # the live table has hidden its cursor
+    show_cursor()
     logger.error("%s\nwhat is done is kept; %s", reason, _go_on(folder))
     _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))
 

@@ -21,7 +21,7 @@ from tuneexp.sweep.place import lasting_place, place_of
 from tuneexp.sweep.results import SweepResult, all_trials_ended, failed_trials, none_ran, result_of
 from tuneexp.sweep.second_copy import recover
 from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.stopping import interruptible
+from tuneexp.sweep.stopping import Stop, interruptible
 from tuneexp.sweep.sweep import callback_list, check_writable, checked_space, snapshot_period_s
 from tuneexp.trust import (
     CLUSTER,
@@ -72,7 +72,7 @@ def resume(
     if checkpoints is not None:
         config = config.model_copy(update={"checkpoints": lasting_place(checkpoints, folder.storage)})
     check_writable(folder, config)
-    with folder.lock(), interruptible(folder):
+    with folder.lock(), interruptible(folder) as stop:
         for leftover in folder.path.glob(".*.tmp"):
             remove(leftover)
         snapshot.check_signatures(folder, trust)
@@ -83,7 +83,7 @@ def resume(
             save_config(folder, read_config(folder).model_copy(update={"checkpoints": config.checkpoints}))
         failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
         if all_trials_ended(config, folder) and not failed:
-            return _finished(config, folder)
+            return _finished(config, folder, stop)
         space = _checked_space(config, folder)
         config = report_changed_sources(config)
         refuse_changed_space(config, space, folder)
@@ -106,8 +106,9 @@ def _require_trusted(
     require_trusted(named, f"the sweep {folder.name!r}", again, trust)
 
 
-def _finished(config: SweepConfig, folder: SweepFolder) -> SweepResult:
+def _finished(config: SweepConfig, folder: SweepFolder, stop: Stop) -> SweepResult:
     """Nothing is left to train; what a kill kept from being written about it, or delivered, is done now."""
+    stop.started()
     from tuneexp.sweep.lifecycle import deliver_rest, mlflow_callback, write_summary
 
     if folder.study_file.exists():  # written last

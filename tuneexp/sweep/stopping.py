@@ -1,26 +1,34 @@
 """Signals that ask a command to end: what is done is saved first.
 
 Ctrl-C (SIGINT), SIGTERM, which SLURM and Kubernetes send before they kill, and SIGHUP of a closed terminal mean the
-same. One that is ignored when the command starts (`nohup`, `&` in a script) stays ignored."""
+same. One that is ignored when the command starts (`nohup`, `&` in a script) stays ignored.
+
+Python drops an exception that a handler raises inside a callback of a weak reference or a `__del__`. Inside an import
+that leaves the import lock held, for good where another thread imports, too. So nothing is raised while a sweep starts:
+the signal is marked, and raises at the next `check`."""
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
+from tuneexp import faults
 from tuneexp.commands import command
 from tuneexp.errors import TuneexpError
+from tuneexp.sweep.ending import AT_ONCE_LIMIT_S, BY_A_SIGNAL, SIGNALS, end_at_once, process_ends, quietly, show_cursor
 from tuneexp.sweep.folder import SweepFolder
 
 logger = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_BY_A_SIGNAL = 128  # added to the number of the signal: what shells call the exit code of a process that it ended
+START_LIMIT_S = 15.0  # from the first signal to the end of a process that is still starting a sweep
+AT_ONCE_WHILE_STARTING_S = 2.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -28,13 +36,13 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.exit_code = _BY_A_SIGNAL + number
+        self.exit_code = BY_A_SIGNAL + number
 
 
 class SweepInterrupted(TuneexpError):
     """A signal ended the sweep: its state is saved, and the message says how to go on."""
 
-    def __init__(self, message: str, exit_code: int = _BY_A_SIGNAL + signal.SIGINT) -> None:
+    def __init__(self, message: str, exit_code: int = BY_A_SIGNAL + signal.SIGINT) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 
@@ -45,51 +53,114 @@ class Stop:
     def __init__(self) -> None:
         self.number: int | None = None
         self.at_once = False  # a second one came
+        self.words: Callable[[], str] | None = None  # said where the process has to be ended
         self._in_order: Callable[[], bool] | None = None
+        self._marks_only = False
+        self._limit: object = None  # the one that counts
         self._process = os.getpid()
         self._taken: list[signal.Signals] = []
 
     @property
     def exit_code(self) -> int:
-        return _BY_A_SIGNAL + (signal.SIGINT if self.number is None else self.number)
+        return BY_A_SIGNAL + (signal.SIGINT if self.number is None else self.number)
 
     def install(self, put_back: ExitStack) -> None:
         for number in SIGNALS:
             before = signal.getsignal(number)
             if before is not signal.SIG_IGN:
                 self._taken.append(number)
-                put_back.callback(signal.signal, number, before or signal.SIG_DFL)
+                put_back.callback(self._put_back, number, before or signal.SIG_DFL)
         self.renew()
+
+    def _put_back(self, number: signal.Signals, before: Callable[..., object] | int) -> None:
+        ended = self.number is not None and process_ends()
+        signal.signal(number, quietly(self.exit_code) if ended else before)
 
     def renew(self) -> None:
         """Take the signals again once Ray has started: its own handler of SIGTERM aborts the process 3 s later."""
         for number in self._taken:
             signal.signal(number, self.take)
 
+    def starting(self) -> None:
+        """From here on, signals raise at `check` only."""
+        self._marks_only = True
+        self.check()
+
+    def started(self) -> None:
+        """From here on, signals raise where the work stands."""
+        self._marks_only = False
+        self.check()
+
+    def check(self) -> None:
+        """Raise Interrupted where a signal was marked."""
+        if self.number is not None:
+            raise Interrupted(self.number)
+
+    def check_start(self) -> None:
+        """As `check`, where the work has not got beyond its start."""
+        if self._marks_only:
+            self.check()
+
     @contextmanager
     def in_order(self, end: Callable[[], bool]) -> Iterator[None]:
         """For the block: the first signal calls `end`, and only the second one raises. `end` returns at once, False
-        where the work that it ends has not begun."""
+        where the work that it ends has not begun: then `look_again` calls it later."""
+        self.check()
         self._in_order = end
         self.renew()
         try:
             yield
         finally:
-            self._in_order = None
+            self._in_order, self._marks_only = None, False
+
+    def look_again(self) -> None:
+        """End the work where a signal came before it had begun."""
+        if self.number is not None and not self.at_once and self._in_order is not None and self._in_order():
+            self._limit = None
 
     def take(self, number: int, frame: FrameType | None = None) -> None:
         """Handle a signal: tell at once, then end in order, or raise where the work stands."""
         if os.getpid() != self._process:
+            self.number = number
             _by_default(number)
             return
         if self.number is not None:
-            self.at_once = True
-            raise Interrupted(self.number)
+            self._take_second(self.number)
+            return
         self.number = number
+        if self._marks_only:
+            self._end_within(START_LIMIT_S)
         with suppress(OSError, RuntimeError):  # the terminal is gone, or was just being written to
-            logger.warning("stopping, saving what is done ... (a second Ctrl-C stops at once)")
-        if self._in_order is None or not self._in_order():
+            what = "" if self._marks_only and self._in_order is None else ", saving what was reported"
+            logger.warning("stopping%s ... (a second Ctrl-C stops at once)", what)
+        if self._in_order is not None and self._in_order():
+            self._limit = None
+        elif not self._marks_only:
             raise Interrupted(number)
+
+    def _take_second(self, first: int) -> None:
+        starting = self._marks_only and self._in_order is None
+        if not self.at_once:  # a third one does not put it off
+            self._end_within(AT_ONCE_WHILE_STARTING_S if starting else AT_ONCE_LIMIT_S)
+        self.at_once = True
+        if not starting:
+            raise Interrupted(first)
+
+    def _end_within(self, limit_s: float) -> None:
+        """End the process where the outermost `stop_signals` has not ended by then, whatever hangs."""
+        self._limit = limit = object()
+
+        def end() -> None:
+            time.sleep(limit_s)
+            if self._limit is limit and self in _active:
+                end_at_once(self.exit_code, self._last_words)
+
+        _thread.start_new_thread(end, ())  # `threading` takes locks, which the work may hold
+
+    def _last_words(self) -> None:
+        show_cursor()
+        if self.words is not None:
+            logger.warning("%s", self.words())
 
 
 def _by_default(number: int) -> None:
@@ -114,7 +185,14 @@ def stop_signals() -> Iterator[Stop]:
         stop.install(stack)
         _active.append(stop)
         stack.callback(_active.remove, stop)
+        stack.enter_context(faults.interrupts_are(lambda: stop.number is not None))
         yield stop
+
+
+def check_signals() -> None:
+    """Raise Interrupted where a signal was marked and this is the thread that ends by it."""
+    if _active and threading.current_thread() is threading.main_thread():
+        _active[0].check()
 
 
 def exit_code_of_signal() -> int | None:
@@ -126,10 +204,22 @@ def exit_code_of_signal() -> int | None:
 def interruptible(folder: SweepFolder) -> Iterator[Stop]:
     """Run a sweep in the block: a signal ends it as SweepInterrupted."""
     with stop_signals() as stop:
+        stop.words = lambda: how_to_go_on(folder)
         try:
+            stop.starting()
             yield stop
-        except KeyboardInterrupt:
+            stop.check_start()
+        except KeyboardInterrupt as error:
+            refuse_unsignalled(stop, error)
             raise SweepInterrupted(how_to_go_on(folder), stop.exit_code) from None
+        finally:
+            stop.words = None
+
+
+def refuse_unsignalled(stop: Stop, error: KeyboardInterrupt) -> None:
+    """TuneexpError where the user's code, not a signal, raised KeyboardInterrupt."""
+    if stop.number is None:
+        raise TuneexpError(f"no signal came, but {faults.one_line(error)} was raised") from error
 
 
 def how_to_go_on(folder: SweepFolder) -> str:

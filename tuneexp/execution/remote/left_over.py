@@ -1,0 +1,46 @@
+"""The end of a local Ray whose process ends in the middle, without `ray.shutdown`.
+
+Imports no Ray: it may be in the middle of its import. Linux kills only what this process started itself, and the agents
+that the raylet started would go on for half a minute."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+
+_SERVICES = ("gcs_server", "raylet")
+
+
+def kill_ray(temporary: Path) -> None:
+    """Kill the Ray that this process started, with its workers, and remove its folder (of `private_surroundings`)."""
+    children = _children()
+    for process in children[os.getpid()]:
+        if _name(process) in _SERVICES:
+            _kill_tree(process, children)
+    shutil.rmtree(temporary.parent, ignore_errors=True)
+
+
+def _kill_tree(process: int, children: dict[int, list[int]]) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)  # before its children, which it would replace
+    for child in children[process]:
+        _kill_tree(child, children)
+
+
+def _children() -> dict[int, list[int]]:
+    """Processes by their parent, as /proc has them; nothing where there is none."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            children[int(stat.read_text().rpartition(")")[2].split()[1])].append(int(stat.parent.name))
+    return children
+
+
+def _name(process: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/comm").read_text().strip()
+    return ""
