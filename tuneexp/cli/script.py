@@ -23,7 +23,7 @@ def watch(sweep: Sweep) -> SweepResult:
 
     Raises `TuneexpError` where no trial finished, `SweepInterrupted` after Ctrl-C, SIGTERM or SIGHUP."""
     with terminal(verbose=sweep.verbose) as screen, stop_signals():
-        return watch_on(screen, sweep.config, sweep.space.names or None, sweep.run)
+        return watch_on(screen, sweep.fitted, sweep.space.names or None, sweep.run)
 
 
 def run_script(main: Callable[..., Any]) -> None:
