@@ -107,7 +107,7 @@ def test_sweep_with_resume_goes_on_with_the_same_settings_only(
     args = ["sweep", "--env", "CartPole-v1", "--space", str(storage / "space.yaml"), "--name", "first", *SMALL]
     args += ["--scheduler", "fifo", "--storage", str(storage / "runs"), "--resume", "--json"]
     assert json.loads(tuneexp(*args).out) == first
-    assert_refused(tuneexp(*args, "--trials", "3", "--set", "gamma=0.9"), "trials 2, now 3")
+    assert_refused(tuneexp(*args, "--trials", "3", "--set", "gamma=0.9"), "trials: 2, now 3")
     assert load_sweep("first", storage / "runs").as_json() == first
 
 
