@@ -95,7 +95,7 @@ def test_without_a_server_the_sweep_ends_in_time_and_says_how_to_deliver(tmp_pat
     assert left is not None
     assert left.records == 6  # the sweep, the trial's start, two reports, its end, the summary
     assert f"tuneexp resume first --storage {tmp_path}" in str(left)
-    assert len(str(left).splitlines()) == 1
+    assert len(str(left).splitlines()) == 2  # the reason, and the command to write
 
 
 @pytest.mark.slow
