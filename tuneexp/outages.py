@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from tuneexp.errors import StorageFault, UserError
@@ -90,18 +90,13 @@ def retried(work: Callable[[], Result], what: str, is_fault: Callable[[Exception
 
 def of_the_storage(error: BaseException | None) -> bool:
     """Whether an operation of the file system failed, for another reason than that a file is missing."""
-    if error is None:
-        return False
-    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError):
-        return True
-    return of_the_storage(error.__cause__ or error.__context__)
+    missing = (FileNotFoundError, NotADirectoryError)
+    return any(isinstance(one, OSError) and not isinstance(one, missing) for one in _causes(error))
 
 
 def no_room_in(error: BaseException | None) -> OSError | None:
     """The OSError that `error` is, or that it was raised for, where a disk is full."""
-    while error is not None and not (isinstance(error, OSError) and error.errno in FULL):
-        error = error.__cause__ or error.__context__
-    return error
+    return next((one for one in _causes(error) if isinstance(one, OSError) and one.errno in FULL), None)
 
 
 def advice_for(error: OSError) -> str:
@@ -110,6 +105,11 @@ def advice_for(error: OSError) -> str:
 
 def storage_fault_in(error: BaseException | None) -> StorageFault | None:
     """The StorageFault that `error` is, or that it was raised for."""
-    while error is not None and not isinstance(error, StorageFault):
+    return next((one for one in _causes(error) if isinstance(one, StorageFault)), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """`error`, what it was raised for, and so on."""
+    while error is not None:
+        yield error
         error = error.__cause__ or error.__context__
-    return error

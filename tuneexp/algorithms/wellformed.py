@@ -73,7 +73,7 @@ def _check_config(name: str, config_class: Any) -> None:
 
 
 def _declared(key: str, field: FieldInfo) -> str:
-    """How the field is written. A number may be either; all else is a structure of the program."""
+    """Source text of the declaration of a field. A number may be either; all else is a structure of the program."""
     number = field.annotation in (int, float, float | None)
     default = "0.5" if number else "VALUE"
     if not field.is_required():

@@ -25,7 +25,7 @@ _PLAIN = ("kwargs", "max_episode_steps", "reward_threshold", "nondeterministic",
 
 
 def registration_of(env: Any) -> dict[str, Any] | None:
-    """How this process alone registered the id `env`; None for what a new process knows, too.
+    """Registration of the id `env` by this process alone; None for what a new process knows, too.
 
     Raises `UserError` for a registration that can't be repeated in another process."""
     spec = gymnasium.registry.get(env) if isinstance(env, str) else None

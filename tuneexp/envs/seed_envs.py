@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 
 class EnvFacts(NamedTuple):
-    """What is known of an environment before it is stepped. apart: see `backends.Built`. frame_stack: see
+    """Facts about an environment before its first step. apart: see `backends.Built`. frame_stack: see
     `stacks.frame_stack_of`."""
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.sweep import snapshot
 from tuneexp.sweep.config import SweepConfig
@@ -32,8 +33,8 @@ def refuse_foreign(config: SweepConfig, folder: SweepFolder, place: Place) -> No
         raise UserError(f"{place.path} holds something else than this sweep; choose another --name or --checkpoints")
     if mark is None and _lacks_all_checkpoints(folder, place):
         raise UserError(
-            f"{place.path} holds none of the checkpoints of sweep {config.name!r}; is it mounted?\n"
-            f"if they have moved: tuneexp resume {config.name} --storage {folder.storage} --checkpoints PLACE"
+            f"{place.path} holds none of the checkpoints of sweep {config.name!r}; is it mounted?\nif they have moved: "
+            f"{command('resume', config.name, '--checkpoints', 'PLACE', storage=folder.storage)}"
         )
 
 

@@ -8,8 +8,7 @@ from ray import cloudpickle
 from ray.train._internal.storage import get_fs_and_path
 
 from tuneexp.sweep.place import Place
-
-SEARCH_GENERATOR = "search_gen_state-*.json"
+from tuneexp.sweep.snapshot import SEARCH_GENERATOR
 
 
 def relocate(place: Place, moved: Mapping[str, str]) -> None:

@@ -37,7 +37,8 @@ logger = logging.getLogger(__name__)
 
 # Tune's file name patterns; "*" is the local time at which the session began.
 SEARCHER_STATE = "searcher-state-*.pkl"
-STATE_PATTERNS = ("experiment_state-*.json", "search_gen_state-*.json", SEARCHER_STATE, "callback-states-*.pkl")
+SEARCH_GENERATOR = "search_gen_state-*.json"
+STATE_PATTERNS = ("experiment_state-*.json", SEARCH_GENERATOR, SEARCHER_STATE, "callback-states-*.pkl")
 RECORDS = "trials.json"
 _RECORDS = TypeAdapter(list[TrialRecord])
 # The session of files that were put back. Tune restores from the last name in order, and digits come before letters.

@@ -1,4 +1,4 @@
-"""Why a process of Ray's died, in plain words."""
+"""Cause of the death of a Ray process, in plain words."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def death_of(error: RayActorError | OutOfMemoryError) -> str:
 
 
 def _ended(log: str) -> str | None:
-    """What the worker's own log says of its end."""
+    """Cause found in the log of the worker; None where it has none."""
     if _EXIT in log:
         return plain(log[log.rindex(_EXIT) + len("tuneexp: ") :].splitlines()[0])
     _, fatal, after = log.rpartition("Fatal Python error: ")
@@ -64,7 +64,7 @@ def _ended(log: str) -> str | None:
 
 
 def _exit_code(text: str) -> str | None:
-    """What Ray knows where the interpreter ended in order."""
+    """Cause that Ray reports where the interpreter ended in order; None where it reports none."""
     if "SIGTERM" in text:
         return "signal 15 (SIGTERM)"
     code = re.search(r"Worker exits with an exit code (.+?)\.?\s*$", text, re.M)

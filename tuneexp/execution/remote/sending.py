@@ -25,6 +25,6 @@ def pickled(recipe: Any, what: str, instead: str) -> bytes:
 
 
 def unpickled(recipe: bytes) -> Any:
-    """What `pickled` was given: functions of modules beside a person's program are found in the same folder."""
+    """Inverse of `pickled`: functions of modules beside a person's program are found in the same folder."""
     search_working_folder()
     return cloudpickle.loads(recipe)

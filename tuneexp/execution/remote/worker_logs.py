@@ -1,4 +1,4 @@
-"""What workers of Ray's write to standard error, read from any node."""
+"""Standard error of Ray workers, read from any node."""
 
 from __future__ import annotations
 
