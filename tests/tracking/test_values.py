@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tuneexp.tracking.reports import metrics_of, tags_of
-from tuneexp.tracking.values import entity_name, flat_params, varied_values
+from tuneexp.tracking.values import entity_name, flat_params, important_first, short_names, varied_values
 
 
 def test_only_numbers_become_metrics() -> None:
@@ -88,3 +88,24 @@ def test_constants_are_flat_texts() -> None:
         "empty": "{}",
         "no": "null",
     }
+
+
+def test_the_order_of_the_space_says_which_hyperparameters_matter_most() -> None:
+    varied = ["learning_rate", "n_steps", "gamma"]
+    assert important_first(varied) == varied
+    assert important_first(varied, [{"learning_rate": 0.1, "n_steps": 32, "gamma": 0.9}]) == varied
+
+
+def test_a_hyperparameter_with_one_value_in_all_trials_matters_least() -> None:
+    points = [{"learning_rate": 0.1, "n_steps": 32, "gamma": 0.9}, {"learning_rate": 0.1, "n_steps": 64, "gamma": 0.9}]
+    assert important_first(["learning_rate", "n_steps", "gamma"], points) == ["n_steps", "learning_rate", "gamma"]
+
+
+def test_a_branch_that_only_some_trials_take_differs_between_them() -> None:
+    assert important_first(["gamma", "tau"], [{"gamma": 0.9}, {"gamma": 0.9, "tau": 0.1}]) == ["tau", "gamma"]
+
+
+def test_a_short_name_leaves_the_group_out_where_that_is_clear() -> None:
+    names = ["learning_rate", "model/activation", "actor/width", "critic/width"]
+    short = ["learning_rate", "activation", "actor/width", "critic/width"]
+    assert list(short_names(names).values()) == short

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,26 @@ def varied_values(config: Mapping[str, Any], varied: Iterable[str]) -> dict[str,
                 found[name] = plain(values[key])
                 break
     return found
+
+
+def important_first(varied: Iterable[str], points: Iterable[Mapping[str, Any]] = ()) -> list[str]:
+    """The varied hyperparameters, those that matter most first: in the order of the search space, and those that have
+    the same value in every point last. Names, columns and legends with little room take the first ones.
+
+    points: the values of the trials by flat name (`varied_values`); fewer than two say nothing."""
+    names, given = list(varied), list(points)
+    # No estimate from the results: names of runs and columns would change while a sweep runs.
+    same = [name for name in names if len(given) > 1 and len({repr(point.get(name)) for point in given}) == 1]
+    return [*(name for name in names if name not in same), *same]
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """What to call each hyperparameter where there is little room: `model/activation` is `activation` where no other
+    name ends like it."""
+    given = list(names)
+    leaf = {name: name.rpartition("/")[2] for name in given}
+    ends = Counter(leaf.values())
+    return {name: leaf[name] if ends[leaf[name]] == 1 else name for name in given}
 
 
 def flat_params(values: Mapping[str, Any]) -> dict[str, str]:
