@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 
-from tuneexp.algorithms.off_policy import OffPolicyConfig
+from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.errors import UserError
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.parts import WHOLE, UpdatePeriods, named_losses, part_of

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tuneexp.algorithms.off_policy import OffPolicyConfig
+from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.learning.hyper import Hyper
 from tuneexp.learning.stack import FlatStack
 from tuneexp.learning.target import TargetNetworks, TargetUpdate

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tuneexp.algorithms.deterministic import DeterministicConfig, act, act_noise, actor_critic_losses, networks
+from tuneexp.algorithms.configs.ddpg import DDPGConfig
+from tuneexp.algorithms.deterministic import act, act_noise, actor_critic_losses, networks
 from tuneexp.algorithms.off_policy import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.execution.replay_ops import off_policy_step, transitions
@@ -16,9 +17,7 @@ from tuneexp.learning.nets import Nets
 from tuneexp.learning.rules import Losses
 from tuneexp.learning.target import TargetUpdate
 
-
-class DDPGConfig(DeterministicConfig):
-    pass
+__all__ = ["DDPG", "DDPGConfig"]
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:

@@ -5,17 +5,15 @@ Each is a switch; all on is Rainbow: double, dueling, n_step=3, prioritized, noi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
-from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
-from tuneexp.algorithms.networks import QNetworkConfig
-from tuneexp.algorithms.off_policy import OffPolicyConfig, adam, weighted_mean
+from tuneexp.algorithms.configs.dqn import DQNConfig
+from tuneexp.algorithms.off_policy import adam, weighted_mean
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.config import numeric, structural
 from tuneexp.errors import UserError
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
@@ -26,47 +24,8 @@ from tuneexp.models.own import OwnQNetwork
 from tuneexp.models.q_network import QNetwork
 from tuneexp.rl.distributional import atoms_between, project
 from tuneexp.rl.exploration import epsilon_greedy, linear_epsilon
-from tuneexp.rl.schedules import PositiveScheduledFloat
 
-
-class QLearningConfig(OffPolicyConfig):
-    """What DQN and its kin share. Defaults are those of Stable-Baselines3."""
-
-    learning_rate: PositiveScheduledFloat = numeric(1e-4, "Step size of the optimizer; a number or linear:0.001.")
-    batch_size: int = structural(32, "Rows of one minibatch.", ge=2)
-    train_freq: int = structural(4, "Steps in each environment between phases of learning.", ge=1)
-    tau: float = numeric(1.0, "Share of the way that the target network moves; 1: a copy.", gt=0.0, le=1.0)
-    target_update_interval: int = structural(
-        10_000,
-        "Environment steps per seed between moves of the target; at most one in a step of all environments.",
-        ge=1,
-    )
-    exploration_fraction: float = numeric(0.1, "Share of the budget over which exploration falls.", gt=0.0, le=1.0)
-    exploration_initial_eps: float = numeric(1.0, "Share of random actions at first.", ge=0.0, le=1.0)
-    exploration_final_eps: float = numeric(0.05, "Share of random actions at last.", ge=0.0, le=1.0)
-    max_grad_norm: float | None = numeric(10.0, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
-    double: bool = structural(False, "Let the online network choose the next action (van Hasselt et al. 2016).")
-    dueling: bool = structural(False, "State value and advantages apart in the network (Wang et al. 2016).")
-    noisy: bool = structural(False, "Explore by noisy weights (Fortunato et al. 2018) instead of random actions.")
-    model: QNetworkConfig = structural(QNetworkConfig(), "The network.")
-
-
-class DQNConfig(QLearningConfig):
-    distributional: bool = structural(
-        False, "Learn the distribution of returns over atoms (C51, Bellemare et al. 2017)."
-    )
-    n_atoms: int = structural(51, "Atoms of that distribution.", ge=2)
-    v_min: float = numeric(-10.0, "Smallest return of that distribution.")
-    v_max: float = numeric(10.0, "Largest return of that distribution.")
-
-    @model_validator(mode="after")
-    def _some_range(self) -> Self:
-        if self.v_min >= self.v_max:
-            raise ValueError(
-                f"v_min={self.v_min:g} is not below v_max={self.v_max:g}; write the smallest and the "
-                "largest return to expect, as in v_min=-10 v_max=10"
-            )
-        return self
+__all__ = ["DQN", "DQNConfig"]
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:

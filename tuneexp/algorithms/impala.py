@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from torch import Tensor
 
 from tuneexp.algorithms.actor_critic import act, build_model, policy_and_value
-from tuneexp.algorithms.off_policy_actor_critic import (
-    OffPolicyActorCriticConfig,
-    corrected,
-    transitions_in_time,
-)
+from tuneexp.algorithms.configs.impala import IMPALAConfig
+from tuneexp.algorithms.off_policy_actor_critic import corrected, transitions_in_time
 from tuneexp.algorithms.ppo import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.config import numeric, structural
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.rl.losses import approx_kl, explained_variance, mean_over, policy_gradient, value_loss
-from tuneexp.rl.schedules import PositiveScheduledFloat
 
-
-class IMPALAConfig(OffPolicyActorCriticConfig):
-    """Fragments of 20 steps as in the paper; the other defaults are those of RLlib, whose Adam needs no tuning of an
-    epsilon where the paper's RMSprop does (its table D.1 searches it). RLlib halves the value loss: its 0.5 is 0.25
-    here."""
-
-    learning_rate: PositiveScheduledFloat = numeric(5e-4, "Step size of the optimizer; a number or linear:0.001.")
-    n_steps: int = structural(20, "Steps per environment in one rollout, over which V-trace looks ahead.", ge=1)
-    max_grad_norm: float | None = numeric(40.0, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
-
-    n_epochs: ClassVar[int] = 1  # each rollout is used once, whole
-
-    def minibatch_rows(self) -> int:
-        return self.in_sequences(self.rollout_rows())
+__all__ = ["IMPALA", "IMPALAConfig"]
 
 
 def impala_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:

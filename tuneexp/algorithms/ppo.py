@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from torch import Tensor, nn, optim
 
-from tuneexp.algorithms.actor_critic import OnPolicyConfig, act, advantages, build_model, policy_and_value
+from tuneexp.algorithms.actor_critic import act, advantages, build_model, policy_and_value
+from tuneexp.algorithms.configs.ppo import PPOConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.config import AtMost, numeric, structural
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.rl.losses import (
@@ -21,37 +20,10 @@ from tuneexp.rl.losses import (
     normalize,
     value_loss,
 )
-from tuneexp.rl.schedules import PositiveScheduledFloat
+
+__all__ = ["PPO", "PPOConfig"]
 
 ADAM_EPS = 1e-5  # as the published PPO implementations have it; torch's own default is 1e-8
-
-
-class PPOConfig(OnPolicyConfig):
-    """Defaults are those of Stable-Baselines3, for eight environments."""
-
-    batch_size: int = structural(
-        64, "Rows of one minibatch, also where they come in sequences; at most n_envs * n_steps.", ge=2
-    )
-    n_epochs: int = structural(10, "Passes over each rollout.", ge=1)
-    gae_lambda: float = numeric(0.95, "Weight of longer returns in the advantage: 0 one step, 1 all.", ge=0.0, le=1.0)
-    clip_range: PositiveScheduledFloat = numeric(0.2, "How far the probability ratio may move; number or linear:0.2.")
-    clip_range_vf: PositiveScheduledFloat | None = numeric(
-        None, "The same for the value prediction; None: no clipping."
-    )
-    ent_coef: float = numeric(0.0, "Weight of the entropy bonus.", ge=0.0)
-    vf_coef: float = numeric(0.5, "Weight of the value loss.", ge=0.0)
-    max_grad_norm: float | None = numeric(0.5, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
-    target_kl: float | None = numeric(None, "Stop a rollout's updates beyond 1.5 times this divergence.", gt=0.0)
-    normalize_advantage: bool = structural(True, "Scale advantages to mean 0, deviation 1 in each minibatch.")
-
-    # A search space keeps this rule too, by narrowing what it suggests.
-    constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("n_envs", "n_steps")),)
-
-    def minibatch_rows(self) -> int:
-        return self.in_sequences(self.batch_size)
-
-    def updates_per_rollout(self) -> int:
-        return self.n_epochs * -(-self.in_sequences(self.rollout_rows()) // self.minibatch_rows())
 
 
 def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:

@@ -7,26 +7,17 @@ from typing import Any
 
 from torch import Tensor, nn, optim
 
-from tuneexp.algorithms.dqn import QLearningConfig, act_noise, choose, chosen, loss_noise, next_output, q_network
+from tuneexp.algorithms.configs.qrdqn import QRDQNConfig
+from tuneexp.algorithms.dqn import act_noise, choose, chosen, loss_noise, next_output, q_network
 from tuneexp.algorithms.off_policy import weighted_mean
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.config import numeric, structural
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.rl.distributional import quantile_huber
-from tuneexp.rl.schedules import PositiveScheduledFloat
 
-
-class QRDQNConfig(QLearningConfig):
-    """Defaults are those of sb3_contrib."""
-
-    learning_rate: PositiveScheduledFloat = numeric(5e-5, "Step size of the optimizer; a number or linear:0.001.")
-    exploration_fraction: float = numeric(0.005, "Share of the budget over which exploration falls.", gt=0.0, le=1.0)
-    exploration_final_eps: float = numeric(0.01, "Share of random actions at last.", ge=0.0, le=1.0)
-    max_grad_norm: float | None = numeric(None, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
-    n_quantiles: int = structural(200, "Quantiles of the return that are learned for each action.", ge=2)
+__all__ = ["QRDQN", "QRDQNConfig"]
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tuneexp.algorithms.networks import OffPolicyNetworksConfig
-from tuneexp.algorithms.off_policy import OffPolicyConfig, adam, weighted_mean
+from tuneexp.algorithms.configs.sac import SACConfig
+from tuneexp.algorithms.off_policy import adam, weighted_mean
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.config import numeric, structural
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
@@ -23,25 +22,9 @@ from tuneexp.models.continuous import DiscreteSoftActorCritic, SoftActorCritic
 from tuneexp.models.own import OwnDiscreteSoftActorCritic, OwnSoftActorCritic
 from tuneexp.rl.distributions import action_head
 
+__all__ = ["SAC", "SACConfig"]
+
 SMALLEST_ALPHA = 1e-30
-
-
-class SoftConfig(OffPolicyConfig):
-    """What SAC and TQC share. Defaults are those of Stable-Baselines3."""
-
-    tau: float = numeric(0.005, "Share of the way that the target critics move at each update.", gt=0.0, le=1.0)
-    target_update_interval: int = structural(1, "Updates between moves of the target critics.", ge=1)
-    ent_coef: float | None = numeric(None, "Weight of the entropy; None (or auto): learned.", ge=0.0)
-    initial_ent_coef: float = numeric(1.0, "Where a learned weight of the entropy starts.", gt=0.0)
-    target_entropy: float | None = numeric(
-        None, "Entropy that a learned weight aims at; None: -dim(A), or 0.98 log(A) for discrete actions."
-    )
-    n_critics: int = structural(2, "Critics, of which the most pessimistic counts.", ge=1)
-    model: OffPolicyNetworksConfig = structural(OffPolicyNetworksConfig(), "The networks.")
-
-
-class SACConfig(SoftConfig):
-    pass
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:

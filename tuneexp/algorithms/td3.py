@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tuneexp.algorithms.deterministic import DeterministicConfig, act, act_noise, actor_critic_losses, networks
+from tuneexp.algorithms.configs.td3 import TD3Config
+from tuneexp.algorithms.deterministic import act, act_noise, actor_critic_losses, networks
 from tuneexp.algorithms.off_policy import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.config import numeric, structural
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
@@ -21,12 +21,7 @@ from tuneexp.learning.rules import Losses
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.rl.distributions import action_head
 
-
-class TD3Config(DeterministicConfig):
-    policy_delay: int = structural(2, "Updates of the critics for each one of the actor and of the targets.", ge=1)
-    target_policy_noise: float = numeric(0.2, "Deviation of the noise on the target action, from -1 to 1.", ge=0.0)
-    target_noise_clip: float = numeric(0.5, "Largest size of that noise.", ge=0.0)
-    n_critics: int = structural(2, "Critics, of which the most pessimistic counts.", ge=1)
+__all__ = ["TD3", "TD3Config"]
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:

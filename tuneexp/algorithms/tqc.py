@@ -6,23 +6,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
-from pydantic import model_validator
 from torch import Tensor, nn
 
+from tuneexp.algorithms.configs.tqc import TQCConfig
 from tuneexp.algorithms.off_policy import adam, weighted_mean
-from tuneexp.algorithms.sac import (
-    SoftConfig,
-    act_noise,
-    continuous_network,
-    entropy_weight,
-    loss_noise,
-    sac_act,
-    temperature_part,
-)
+from tuneexp.algorithms.sac import act_noise, continuous_network, entropy_weight, loss_noise, sac_act, temperature_part
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.config import structural
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
@@ -30,23 +21,7 @@ from tuneexp.learning.rules import Losses
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.rl.distributional import quantile_huber, without_largest
 
-
-class TQCConfig(SoftConfig):
-    """Defaults are those of sb3_contrib."""
-
-    n_quantiles: int = structural(25, "Quantiles of the return that each critic learns.", ge=2)
-    top_quantiles_to_drop_per_net: int = structural(
-        2, "Largest quantiles of the target that are dropped, for each critic.", ge=0
-    )
-
-    @model_validator(mode="after")
-    def _some_are_left(self) -> Self:
-        if self.top_quantiles_to_drop_per_net >= self.n_quantiles:
-            raise ValueError(
-                f"top_quantiles_to_drop_per_net={self.top_quantiles_to_drop_per_net} leaves none of "
-                f"n_quantiles={self.n_quantiles}; write {self.n_quantiles - 1} or less"
-            )
-        return self
+__all__ = ["TQC", "TQCConfig"]
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:

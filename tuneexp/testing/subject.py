@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.off_policy import OffPolicyConfig
+from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.testing.values import ValueFn
 from tuneexp.trial import Trial

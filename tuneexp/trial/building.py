@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.off_policy import OffPolicyConfig
+from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.data.frames import FrameStore
 from tuneexp.data.prioritized import PrioritizedReplay

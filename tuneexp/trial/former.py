@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuneexp.algorithms.deterministic import DeterministicNetworksConfig
+from tuneexp.algorithms.configs.deterministic import DeterministicNetworksConfig
 from tuneexp.algorithms.networks import ActorCriticConfig, OffPolicyNetworksConfig, QNetworkConfig
 from tuneexp.config import Config
 

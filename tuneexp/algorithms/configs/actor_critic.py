@@ -1,0 +1,56 @@
+"""Hyperparameters that PPO, A2C and their kin share."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import model_validator
+
+from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.networks import ActorCriticConfig
+from tuneexp.config import structural
+
+# Gradients fade, and time grows, with the steps that are unrolled.
+LONGEST_SEQUENCE = 32
+
+
+class OnPolicyConfig(AlgorithmConfig):
+    """Rollouts of `n_steps`, learned from by a network that may have a memory."""
+
+    n_steps: int = structural(256, "Steps per environment in one rollout.", ge=1)
+    sequence_length: int = structural(
+        16, "With model/recurrent: steps of each sequence learned from; n_steps is a multiple of it.",
+        ge=1, le=LONGEST_SEQUENCE,
+    )  # fmt: skip
+    action_mask: str | None = structural(
+        None, "Part of Dict observations that says which actions are allowed (0: forbidden); None: all are."
+    )
+    model: ActorCriticConfig = structural(ActorCriticConfig(), "The networks.")
+
+    @model_validator(mode="after")
+    def _whole_sequences(self) -> Self:
+        length = self.sequence_steps()
+        if length is not None and self.n_steps % length:
+            more = -(-self.n_steps // length) * length  # fewer might be fewer than batch_size
+            divisor = max(n for n in range(1, length + 1) if self.n_steps % n == 0)
+            shorter = f", or sequence_length={divisor}" if divisor > 1 else ""  # 1: nothing is learned over time
+            raise ValueError(
+                f"n_steps={self.n_steps} is no multiple of sequence_length={length}; write n_steps={more}{shorter}"
+            )
+        return self
+
+    def sequence_steps(self) -> int | None:
+        # A network of the user's own has no memory that is known here.
+        recurrent = isinstance(self.model, ActorCriticConfig) and self.model.recurrent != "none"
+        return self.sequence_length if recurrent else None
+
+    def rollout_rows(self) -> int:
+        return self.n_envs * self.n_steps
+
+    def rollout_env_steps(self) -> int:
+        return self.rollout_rows()
+
+    def in_sequences(self, rows: int) -> int:
+        """How many sequences hold so many rows, at least one; the rows themselves without recurrence."""
+        length = self.sequence_steps()
+        return rows if length is None else max(1, rows // length)
