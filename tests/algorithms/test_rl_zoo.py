@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tuneexp.algorithms.networks import ActorCriticConfig, QNetworkConfig
 from tuneexp.algorithms.registry import ALGORITHMS, load_spec
 from tuneexp.errors import UserError
 
-# As in the files, but for n_timesteps and policy_kwargs (see REFUSED).
+# As in the files, but for n_timesteps.
 PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "a2c CartPole": ("a2c", {"n_envs": 8, "policy": "MlpPolicy", "ent_coef": 0.0}, {"n_steps": 5}),
     "a2c Pendulum": (
@@ -66,6 +67,30 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "tqc fixed temperature": (
         "tqc", {"ent_coef": 0.05, "top_quantiles_to_drop_per_net": 5, "n_quantiles": 25}, {"ent_coef": 0.05},
     ),
+    "ppo with its networks": (
+        "ppo",
+        {"policy_kwargs": "dict(log_std_init=-2,\n ortho_init=False, activation_fn=nn.ReLU, "
+                          "net_arch=dict(pi=[256, 256], vf=[64]))", "normalize": "{'norm_obs': False}"},
+        {"normalize_observation": False, "normalize_reward": True, "model": ActorCriticConfig(
+            log_std_init=-2, ortho_init=False, activation="relu", hidden_sizes=(256, 256), vf_hidden_sizes=(64,))},
+    ),
+    "a2c with RMSprop": (
+        "a2c", {"policy_kwargs": "dict(optimizer_class=RMSpropTFLike, optimizer_kwargs=dict(eps=1e-6))"},
+        {"use_rms_prop": True, "rms_prop_eps": 1e-6},
+    ),
+    "ppo with a memory": (
+        "ppo",
+        {"policy": "MlpLstmPolicy", "policy_kwargs": "dict(lstm_hidden_size=64, net_arch=dict(pi=[32], vf=[32]))"},
+        {"model": ActorCriticConfig(recurrent="lstm", recurrent_size=64, hidden_sizes=(32,))},
+    ),
+    "qrdqn with its quantiles": (
+        "qrdqn", {"policy_kwargs": "dict(net_arch=[32], n_quantiles=10)"},
+        {"n_quantiles": 10, "model": QNetworkConfig(hidden_sizes=(32,))},
+    ),
+    "what is written here wins": (
+        "tqc", {"policy_kwargs": {"net_arch": [32], "n_critics": 5}, "n_critics": 1, "model": {"hidden_sizes": [8]}},
+        {"n_critics": 1, "model": load_spec("tqc").config_class(model={"hidden_sizes": (8,)}).model},
+    ),
 }  # fmt: skip
 
 
@@ -78,7 +103,13 @@ def test_a_published_configuration_can_be_pasted_in(name: str) -> None:
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
-    ("dqn", {"policy_kwargs": "dict(net_arch=[256, 256])"}, "model/hidden_sizes=\\[256,256\\]"),
+    ("dqn", {"policy_kwargs": "dict(net_arch=sizes())"}, "sizes.. is|sizes.*never evaluated"),
+    ("dqn", {"policy_kwargs": "dict(net_arch=dict(pi=[64], vf=[64]))"}, "one network|not known"),
+    ("dqn", {"policy_kwargs": "dict(net_arch=[64], net_arch_=1)"}, "did you mean 'net_arch'"),
+    ("dqn", {"policy_kwargs": "dict(n_quantiles=5)"}, "no counterpart"),
+    ("ppo", {"policy_kwargs": "dict(activation_fn=my.ReLU)"}, "write tanh, relu"),
+    ("ppo", {"policy_kwargs": "dict(optimizer_class=th.optim.SGD)"}, "optimizer_fn"),
+    ("ppo", {"policy_kwargs": "dict(net_arch=[64])", "model": "mine.py:Net"}, "keep one"),
     ("dqn", {"n_timesteps": 5e4}, "--env-steps"),
     ("dqn", {"policy": "MyPolicy"}, "model/..."),
     ("dqn", {"env_wrapper": ["stable_baselines3.common.atari_wrappers.AtariWrapper"]}, "--wrapper NAME"),
@@ -92,11 +123,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("sac", {"use_sde": True}, "use_sde=false"),
     ("sac", {"use_sde": False, "use_sde_at_warmup": True}, "leave it out"),
     ("sac", {"sde_sample_freq": 4}, "leave it out"),
-    ("sac", {"replay_buffer_class": "HerReplayBuffer"}, "prioritized=true"),
+    ("sac", {"replay_buffer_class": "HerReplayBuffer"}, "hindsight"),
+    ("sac", {"replay_buffer_class": "MyBuffer"}, "prioritized=true"),
     ("sac", {"replay_buffer_kwargs": "dict(handle_timeout_termination=False)"}, "leave it out"),
+    ("sac", {"policy": "MlpLstmPolicy"}, "model/recurrent=lstm"),
     ("sac", {"ent_coef": "automatic"}, "initial_ent_coef|ent_coef"),
     ("sac", {"ent_coef": "auto_0"}, "initial_ent_coef"),
-    ("sac", {"normalize": "{'norm_obs': True}"}, "normalize_observation"),
+    ("sac", {"normalize": "{'clip_obs': 5}"}, "normalize_observation"),
     ("tqc", {"top_quantiles_to_drop_per_net": 25}, "write 24 or less"),
     ("a2c", {"n_envs": 1, "n_steps": 1}, "2 rows at least"),
     ("a2c", {"seed": 1}, "--seeds"),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
+
+from pydantic import BaseModel
+
+from tuneexp.algorithms.rl_zoo.literals import Symbol, read_dict
+from tuneexp.algorithms.rl_zoo.policy_kwargs import Fields, Values, put_networks
+from tuneexp.errors import shortened
 
 # The observations decide about the encoder; RL Zoo's names for that are accepted and say nothing.
 POLICIES = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy")
+WITH_MEMORY = ("MlpLstmPolicy", "CnnLstmPolicy", "MultiInputLstmPolicy")
+LSTM_SIZE = 256  # of sb3_contrib's policies, unless policy_kwargs says otherwise
 
+NO_CALLBACK = "callback is Python code, which is never evaluated; leave it out"
 INSTEAD = {
-    "policy_kwargs": "policy_kwargs is Python code, which is never evaluated; write the networks as plain values "
-    "instead: model/hidden_sizes=[256,256] model/activation=relu, and what else `tuneexp describe` lists of model/...",
     "n_timesteps": "n_timesteps is no hyperparameter here; write --env-steps (budget_env_steps in Python) instead",
     "env_wrapper": "env_wrapper belongs to the environment; write --wrapper NAME (wrappers=[...] in Python) instead; "
     "Atari has its standard preprocessing without one",
@@ -18,54 +24,71 @@ INSTEAD = {
     "frame_stack": "frame_stack belongs to the environment; Atari stacks 4 frames by itself, for another one write "
     "--wrapper 'FrameStackObservation={\"stack_size\": 4}'",
     "action_noise": "action_noise is Python code, which is never evaluated; write noise_std=0.1 with td3 or ddpg",
-    "replay_buffer_class": "replay_buffer_class can't be replaced by name; leave it out, or write prioritized=true for "
-    "a prioritized buffer where an algorithm has one (dqn, sac, td3)",
-    "replay_buffer_kwargs": "replay_buffer_kwargs is not needed: truncated episodes are always told from terminated "
-    "ones; leave it out",
     "seed": "seed is no hyperparameter here; write --seeds (seeds=[0, 1, 2] in Python) instead",
-    "callback": "callback is Python code, which is never evaluated; leave it out",
+    "callback": NO_CALLBACK,
 }
 
-RL_ZOO_KEYS = (*INSTEAD, "policy", "normalize", "use_sde", "sde_sample_freq", "use_sde_at_warmup", "noise_type",
-               "noise_std", "optimize_memory_usage")  # fmt: skip
+RL_ZOO_KEYS = (*INSTEAD, "policy", "policy_kwargs", "normalize", "use_sde", "sde_sample_freq", "use_sde_at_warmup",
+               "noise_type", "noise_std", "optimize_memory_usage", "replay_buffer_class", "replay_buffer_kwargs",
+               "verbose", "tensorboard_log", "stats_window_size")  # fmt: skip
 """Keys of those files that are no fields of (all) configurations; `from_rl_zoo` says what becomes of each."""
 
+# Stacked frames are stored once anyway; the others say what Stable-Baselines3 prints.
+_UNUSED = ("optimize_memory_usage", "verbose", "tensorboard_log", "stats_window_size")
+_NORMALISED = {"norm_obs": "normalize_observation", "norm_reward": "normalize_reward"}
+# Other settings of VecNormalize, as they are here.
+_NORMALISATION = {"clip_obs": 10.0, "clip_reward": 10.0, "epsilon": 1e-8, "training": True}
 
-def from_rl_zoo(values: dict[str, Any], fields: Collection[str]) -> dict[str, Any]:
+
+def from_rl_zoo(values: Values, fields: Fields) -> Values:
     """`values` under the names that they have here; fields: those of the configuration. Raises `ValueError` of one line
     for what has no meaning here."""
     for key in values:
         if key in INSTEAD and key not in fields:
             raise ValueError(INSTEAD[key])
-    own = dict(values)
+    own = {key: value for key, value in values.items() if key not in _UNUSED or key in fields}
+    put_networks(own, fields)
     _policy(own, fields)
     _exploration(own, fields)
     _normalisation(own)
     if "train_freq" in fields:
         _replay(own)
+    _buffer(own)
     if "initial_ent_coef" in fields:
         _temperature(own)
     return own
 
 
-def _policy(own: dict[str, Any], fields: Collection[str]) -> None:
-    if (policy := own.pop("policy", POLICIES[0])) not in POLICIES:
-        if str(policy).endswith("LstmPolicy"):
-            instead = (
-                "write model/recurrent=lstm (and sequence_length, which n_steps is a multiple of)"
-                if "sequence_length" in fields
-                else "use ppo, a2c, appo or impala with model/recurrent=lstm"
-            )
-            raise ValueError(f"policy {policy!r} has another name here; {instead} instead of it")
-        raise ValueError(f"policy {policy!r} is not known; leave it out and describe the networks by model/...")
+def _policy(own: Values, fields: Fields) -> None:
+    policy = own.pop("policy", POLICIES[0])
+    if policy in POLICIES:
+        return
+    if policy not in WITH_MEMORY:
+        raise ValueError(
+            f"policy {shortened(policy)} is not known; leave it out and describe the networks by model/..., or name "
+            "one of your own: model=path/file.py:MyNet"
+        )
+    if "sequence_length" not in fields:
+        raise ValueError(f"policy {policy!r} has a memory; use ppo, a2c, appo or impala with model/recurrent=lstm")
+    model = own.get("model", {})
+    if isinstance(model, BaseModel):
+        model = model.model_dump(exclude_unset=True)
+    if not isinstance(model, dict):
+        raise ValueError(f"policy {policy!r} is a built-in network, model={model} is one of your own; leave one out")
+    own["model"] = {"recurrent": "lstm", "recurrent_size": LSTM_SIZE, **model}
 
 
-def _exploration(own: dict[str, Any], fields: Collection[str]) -> None:
-    if own.pop("use_sde", False):
-        raise ValueError("use_sde (state-dependent exploration) is not supported; write use_sde=false or leave it out")
+def _exploration(own: Values, fields: Fields) -> None:
+    if "use_sde" not in fields and own.pop("use_sde", False):
+        raise ValueError(
+            "use_sde (state-dependent exploration) is not supported by this algorithm; write use_sde=false or leave it "
+            "out"
+        )
     for key in ("sde_sample_freq", "use_sde_at_warmup"):
-        if own.pop(key, None):
-            raise ValueError(f"{key} belongs to use_sde, which is not supported; leave it out")
+        if key not in fields and own.pop(key, None):
+            raise ValueError(f"{key} belongs to use_sde, which is not supported by this algorithm; leave it out")
+    if "noise_type" in fields:
+        return
     noise = own.pop("noise_type", None)
     if "noise_std" not in fields:
         if noise is not None or "noise_std" in own:
@@ -74,18 +97,27 @@ def _exploration(own: dict[str, Any], fields: Collection[str]) -> None:
         raise ValueError(f"noise_type {noise!r} is not supported; write noise_type=normal, or leave it out")
 
 
-def _normalisation(own: dict[str, Any]) -> None:
+def _normalisation(own: Values) -> None:
+    """true, false, or VecNormalize's settings: dict(norm_obs=..., norm_reward=...)."""
     if "normalize" not in own:
         return
     normalize = own.pop("normalize")
-    if not isinstance(normalize, bool):
-        raise ValueError("normalize takes true or false; or write normalize_observation and normalize_reward")
-    own.setdefault("normalize_observation", normalize)
-    own.setdefault("normalize_reward", normalize)
+    if isinstance(normalize, bool):
+        given = dict.fromkeys(_NORMALISED, normalize)
+    else:
+        given = {"norm_obs": True, "norm_reward": True, **read_dict("normalize", normalize)}
+    gamma = own.get("gamma", given.get("gamma"))  # RL Zoo takes the algorithm's there, too
+    for name, value in given.items():
+        if name not in _NORMALISED and value != {**_NORMALISATION, "gamma": gamma}.get(name, value is None):
+            raise ValueError(
+                f"normalize: {name}={shortened(value)} is not known here; it takes norm_obs and norm_reward, true or "
+                "false; or write normalize_observation and normalize_reward"
+            )
+    for name, field in _NORMALISED.items():
+        own.setdefault(field, given[name])
 
 
-def _replay(own: dict[str, Any]) -> None:
-    own.pop("optimize_memory_usage", None)  # stacked frames are stored once anyway
+def _replay(own: Values) -> None:
     freq = own.get("train_freq")
     if isinstance(freq, list | tuple) and len(freq) == 2 and freq[1] == "step":
         own["train_freq"] = freq[0]
@@ -94,6 +126,29 @@ def _replay(own: dict[str, Any]) -> None:
             f"train_freq {freq!r} is not supported: it counts steps in each environment, not episodes; write "
             "train_freq=1 gradient_steps=1, or larger numbers of both"
         )
+
+
+def _buffer(own: Values) -> None:
+    kind, given = own.pop("replay_buffer_class", None), own.pop("replay_buffer_kwargs", None)
+    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind
+    if name == "HerReplayBuffer":
+        raise ValueError(
+            "replay_buffer_class HerReplayBuffer (hindsight experience replay) is not supported; leave it and "
+            "replay_buffer_kwargs out, and take an environment whose reward tells more than success (a dense one)"
+        )
+    if name not in (None, "ReplayBuffer", "DictReplayBuffer"):
+        raise ValueError(
+            f"replay_buffer_class {shortened(kind)} can't be replaced by name; leave it out, or write prioritized=true "
+            "for a prioritized buffer where an algorithm has one (dqn, sac, td3)"
+        )
+    for option, value in read_dict("replay_buffer_kwargs", given).items():
+        if option not in ("handle_timeout_termination", "optimize_memory_usage") or isinstance(value, Symbol):
+            raise ValueError(f"replay_buffer_kwargs {option} is not known here; leave it out")
+        if option == "handle_timeout_termination" and value is not True:
+            raise ValueError(
+                f"replay_buffer_kwargs {option}={value}: truncated episodes are always told from terminated ones here; "
+                "leave it out"
+            )
 
 
 def _temperature(own: dict[str, Any]) -> None:
