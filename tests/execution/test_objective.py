@@ -56,6 +56,31 @@ def test_nothing_is_left_where_every_seed_failed(rule: str) -> None:
     assert np.isnan(objective.last())
 
 
+@pytest.mark.parametrize(
+    ("kind", "bounds"), [("last", (5.0, 7.0)), ("best", (6.0, 10.0)), ("window", (17 / 3, 17 / 3)), ("auc", (4.5, 5.0))]
+)
+def test_the_interval_is_of_the_same_evaluations_as_the_objective(kind: str, bounds: tuple[float, float]) -> None:
+    objective = judged(HISTORY, kind=kind)
+    assert objective.interval() == pytest.approx(bounds)  # of two seeds: their range
+    assert objective.metrics() == {
+        "objective": objective.value(), "objective_low": bounds[0], "objective_high": bounds[1],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["mean", "min", "median", "iqm"])
+def test_the_interval_holds_the_aggregate(how: str) -> None:
+    objective = judged([[1.0, 100.0, 3.0, 4.0, 5.0, 7.0, 9.0, 2.0]], aggregate=how)
+    low, high = objective.interval() or (np.nan, np.nan)
+    assert low <= objective.value() <= high
+    assert low < high
+
+
+def test_there_is_no_interval_over_one_seed_or_of_no_objective() -> None:
+    assert judged([[1.0], [2.0]]).metrics() == {"objective": 2.0}
+    assert judged([[1.0, 2.0], [3.0, 4.0]], [[False, False], [True, False]], failed_seeds="ignore").interval() is None
+    assert judged([[1.0, 2.0], [3.0, 4.0]], [[False, False], [True, True]]).interval() is None
+
+
 def test_a_restored_objective_goes_on() -> None:
     objective = judged(HISTORY[:2], kind="best")
     restored = Objective(ObjectiveConfig(kind="best"), [0, 1])

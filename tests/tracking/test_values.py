@@ -15,6 +15,8 @@ from tuneexp.tracking.values import entity_name, flat_params, important_first, s
 def test_only_numbers_become_metrics() -> None:
     result = {
         "env_steps": 1000,
+        "iteration": 4,
+        "time/train_s": 2.5,
         "objective": 3,
         "learn": {"entropy": np.float32(0.5), "kl": torch.tensor(0.25)},
         "seed/0/return_mean": np.int64(7),
@@ -31,6 +33,8 @@ def test_only_numbers_become_metrics() -> None:
     }
     metrics, nonfinite = metrics_of(result)
     assert metrics == {
+        "env_steps": 1000.0,
+        "wall_s": 2.5,
         "objective": 3.0,
         "learn/entropy": 0.5,
         "learn/kl": 0.25,
@@ -39,6 +43,10 @@ def test_only_numbers_become_metrics() -> None:
     }
     assert nonfinite == []
     assert all(type(value) is float for value in metrics.values())
+
+
+def test_no_metric_says_that_no_seed_has_failed() -> None:
+    assert metrics_of({"objective": 1.0, "failed_seeds": []})[0] == {"objective": 1.0}
 
 
 def test_nan_and_infinity_are_counted_and_named_instead_of_stored() -> None:

@@ -91,13 +91,17 @@ def steps_of(name: str, running: NDArray[np.bool_], max_steps: int) -> Iterator[
 
 def aggregate(per_seed: Sequence[float], how: str) -> float:
     """`mean`, `median`, `min` or `iqm` (interquartile mean, Agarwal et al. 2021) of the seeds' values."""
-    values = np.sort(np.asarray(per_seed, dtype=np.float64))
-    if values.size == 0:
-        return float("nan")
+    values = np.asarray(per_seed, dtype=np.float64)
+    return float(aggregated(values, how)) if values.size else float("nan")
+
+
+def aggregated(values: NDArray[np.float64], how: str, axis: int = -1) -> Any:
+    """`aggregate` along one axis."""
+    values = np.sort(values, axis=axis)
     if how == "iqm":
         from scipy.stats import trim_mean
 
-        return float(trim_mean(values, 0.25))
+        return trim_mean(values, 0.25, axis=axis)
     if how == "median":
-        return float(np.median(values))
-    return float(np.min(values) if how == "min" else np.mean(values))
+        return np.median(values, axis=axis)
+    return np.min(values, axis=axis) if how == "min" else np.mean(values, axis=axis)

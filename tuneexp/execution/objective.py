@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuneexp.execution.evaluation import aggregate
+from tuneexp.execution.evaluation import aggregate, aggregated
+from tuneexp.rl.bootstrap import percentile_interval
 from tuneexp.trial_config import ObjectiveConfig
 
 WINDOW = 3
@@ -45,6 +47,30 @@ class Objective:
         if self.config.kind == "best":
             return float(np.nanmax(scores))
         return float(np.nanmean(scores[-WINDOW:] if self.config.kind == "window" else scores))
+
+    def metrics(self) -> dict[str, float]:
+        """The objective, and its interval where there is one."""
+        bounds = self.interval()
+        interval = {} if bounds is None else {"objective_low": bounds[0], "objective_high": bounds[1]}
+        return {"objective": self.value(), **interval}
+
+    def interval(self) -> tuple[float, float] | None:
+        """95 % bootstrap interval of `value` over seeds; None below two seeds that count."""
+        scores = self._seed_scores()
+        scores = scores[~np.isnan(scores)]
+        if scores.size < 2 or np.isnan(self.value()):
+            return None
+        return percentile_interval(scores.tolist(), of=partial(aggregated, how=self.config.aggregate))
+
+    def _seed_scores(self) -> NDArray[np.float64]:
+        """The objective of each seed alone, [S]; NaN for seeds that are left out."""
+        history = np.asarray(self.history)
+        if self.config.kind == "best":
+            best: NDArray[np.float64] = history[np.nanargmax([self._aggregate(values) for values in history])]
+            return best
+        spans = {"last": 1, "window": WINDOW, "auc": len(history)}
+        mean: NDArray[np.float64] = history[-spans[self.config.kind] :].mean(axis=0)
+        return mean
 
     def _aggregate(self, values: Sequence[float]) -> float:
         return aggregate([value for value in values if not np.isnan(value)], self.config.aggregate)

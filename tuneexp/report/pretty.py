@@ -7,7 +7,10 @@ from typing import Any
 
 from tuneexp.report.text import count, number, score
 
-_FIRST = ("env_steps", "iteration", "objective", "return_mean", "return_per_seed", "failed_seeds", "compiled", "done")
+_FIRST = (
+    *("env_steps", "iteration", "objective", "objective_low", "objective_high", "return_mean", "return_per_seed"),
+    *("failed_seeds", "compiled", "done"),
+)
 # What Tune adds to a result for itself.
 _OF_TUNE = {"date", "timestamp", "pid", "hostname", "node_ip", "trial_id", "config", "experiment_id", "experiment_tag"}
 

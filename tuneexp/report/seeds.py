@@ -11,33 +11,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tuneexp.rl.bootstrap import percentile_interval
+
 _SEED_RETURN = re.compile(r"seed/(\d+)/return_mean")
 
 
 def interval(
-    values: Sequence[float], confidence: float = 0.95, of: Callable[[Any], Any] | None = None
+    values: Sequence[float], confidence: float = 0.95, of: Callable[..., Any] | None = None
 ) -> tuple[float, float] | None:
-    """Bootstrap confidence interval over seeds: `(low, high)`; None below 3 finite values. of: the statistic, a
-    function of an array `[n]`; None: the mean.
-
-    Percentile bootstrap with 2000 resamples from a fixed seed, so the same values give the same interval."""
+    """Bootstrap confidence interval over seeds: `(low, high)`; None below 3 finite values. of: as of
+    `percentile_interval`."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
-    if len(finite) < 3:
-        return None
-    if min(finite) == max(finite):
-        return finite[0], finite[0]
-    import numpy
-    from scipy.stats import bootstrap
-
-    result = bootstrap(
-        (finite,),
-        of or numpy.mean,
-        confidence_level=confidence,
-        n_resamples=2000,
-        method="percentile",
-        rng=numpy.random.default_rng(0),
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+    return percentile_interval(finite, confidence, of) if len(finite) >= 3 else None
 
 
 def seed_curves(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -18,10 +18,11 @@ REASON = "Reason: "
 _NO_MESSAGE = "the worker died without a message"
 OUTCOMES = (COMPLETED, PRUNED, DIVERGED, ERROR, OUT_OF_MEMORY, TIMEOUT)
 
-# MLflow has no PRUNED: a run that the scheduler stopped is KILLED, and its `outcome` tag says why.
+# MLflow shows KILLED as a failure. A trial that the scheduler stopped did what it was to do: it is FINISHED, and the
+# `outcome` tag and the run's name say that it was pruned.
 MLFLOW_STATUS = {
     COMPLETED: "FINISHED",
-    PRUNED: "KILLED",
+    PRUNED: "FINISHED",
     TIMEOUT: "KILLED",
     DIVERGED: "FAILED",
     ERROR: "FAILED",

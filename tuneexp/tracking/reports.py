@@ -10,25 +10,28 @@ from ray.tune.result import AUTO_RESULT_KEYS
 
 from tuneexp.tracking.values import entity_name, leaves
 
-# What Tune adds to every result, and the clock itself. Seconds of training are in `time/train_s`.
-_NOT_METRICS = {*AUTO_RESULT_KEYS, "env_steps", "trial_id", "experiment_tag", "warmup_time"}
+# What Tune adds to every result, and the number of the report, which the step of a metric makes superfluous.
+_NOT_METRICS = {*AUTO_RESULT_KEYS, "iteration", "trial_id", "experiment_tag", "warmup_time"}
+# Result keys that have another name in MLflow, where they are columns of a table.
+_RENAMED = {"time/train_s": "wall_s"}
 
 
 def metrics_of(result: Mapping[str, Any]) -> tuple[dict[str, float], list[str]]:
     """The finite numbers of a report, by name, and the names of those that were NaN or infinite.
 
     Those are left out because MLflow can't hold them truthfully: SQLite stores infinity as 1.8e308 and NaN as 0 with a
-    flag. Booleans, lists and texts are no metrics; of `failed_seeds` the number is."""
+    flag. Booleans, lists and texts are no metrics; of `failed_seeds` the number is, where there are any."""
     metrics: dict[str, float] = {}
     nonfinite: list[str] = []
     for name, value in leaves(result, skip=_NOT_METRICS):
-        number = _number(len(value) if name == "failed_seeds" else value)
+        number = _number((len(value) or None) if name == "failed_seeds" else value)
         if number is None:
             continue
+        known_as = entity_name(_RENAMED.get(name, name))
         if math.isfinite(number):
-            metrics[entity_name(name)] = number
+            metrics[known_as] = number
         else:
-            nonfinite.append(entity_name(name))
+            nonfinite.append(known_as)
     if nonfinite:
         metrics["nonfinite_values"] = float(len(nonfinite))
     return metrics, nonfinite

@@ -214,7 +214,7 @@ class Trial:
         return {
             "env_steps": self.env_steps,
             "iteration": self.iteration,
-            "objective": self.objective.value(),
+            **self.objective.metrics(),
             "return_mean": self.objective.last(),
             "return_per_seed": [float(value) for value in returns],
             "partial_episodes": self.partial_episodes,
