@@ -71,6 +71,11 @@ def test_json_of_a_sweep_is_what_the_manual_says(first: dict[str, Any], storage:
     assert first["best"]["objective"] == max(trial["objective"] for trial in first["trials"])
 
 
+def test_the_folder_holds_the_file_that_repeats_the_sweep(first: dict[str, Any], storage: Path) -> None:
+    written = (storage / "runs" / "first" / "experiment.yaml").read_text()
+    assert {"env: CartPole-v1", "trials: 2", "env_steps: 128", "  n_steps: 32"} <= set(written.splitlines())
+
+
 def test_show_prints_the_leaderboard_and_the_best(first: dict[str, Any], storage: Path, tuneexp: Cli) -> None:
     done = tuneexp("show", "first", "--storage", str(storage / "runs"))
     assert done.code == 0, done.err

@@ -62,7 +62,7 @@ class SweepConfig(Config):
     searcher: str = Field("tpe", description="who suggests hyperparameters")
     searcher_seed: int = Field(0, ge=0, le=2**32 - 1, description="seed of the searcher's random numbers")
     concurrency: int | None = Field(
-        gt=0, description="trials that run at the same time; None: as many as the cluster has room for"
+        None, gt=0, description="trials that run at the same time; None: as many as the cluster has room for"
     )
     address: str | None = Field(None, description="Ray cluster; None starts Ray on this machine")
     checkpoints: str | None = Field(
@@ -120,18 +120,21 @@ def read_config(folder: SweepFolder) -> SweepConfig:
 
 
 _UNSET = object()
-# What a person asks for. The other fields are found out when a sweep starts; a resume may run on another cluster.
-_ASKED = (
-    *("algorithm", "env", "env_kwargs", "env_backend", "wrappers", "space", "fixed", "trials", "seeds", "env_steps"),
-    *("report_every_env_steps", "evaluation", "objective", "compile", "device", "scheduler", "searcher"),
-    *("searcher_seed", "concurrency", "checkpoints"),
+# What a person asks for, in the order of an experiment file. The other fields are found out when a sweep starts.
+ASKED = (
+    *("algorithm", "env", "env_kwargs", "env_registration", "env_backend", "wrappers"),
+    *("trials", "seeds", "env_steps", "report_every_env_steps", "scheduler", "searcher", "searcher_seed"),
+    *("evaluation", "objective", "compile", "device", "concurrency", "address", "checkpoints", "fixed", "space"),
 )
+# A resume may run on another cluster, and registers the environment's id as the start did.
+_MAY_DIFFER = {"address", "env_registration"}
 
 
 def refuse_other_settings(folder: SweepFolder, asked: SweepConfig) -> None:
     """UserError where the sweep in `folder` was started with other settings than `asked`."""
     before, now = read_config(folder).model_dump(mode="json"), asked.model_dump(mode="json")
-    changed = [text for name in _ASKED for text in _differences(name, before[name], now[name])]
+    kept = [name for name in ASKED if name not in _MAY_DIFFER]
+    changed = [text for name in kept for text in _differences(name, before[name], now[name])]
     if changed:
         raise UserError(
             f"sweep {asked.name!r} was started with other settings: {'; '.join(changed)}\n"

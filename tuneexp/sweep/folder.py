@@ -45,6 +45,11 @@ class SweepFolder:
         return self.path / "sweep.json"
 
     @property
+    def experiment_file(self) -> Path:
+        """Repeats the sweep: `tuneexp sweep FILE`."""
+        return self.path / "experiment.yaml"
+
+    @property
     def snapshot_file(self) -> Path:
         return self.path / "snapshot.zip"
 

@@ -13,6 +13,7 @@ from tuneexp.errors import UserError
 from tuneexp.sweep import snapshot
 from tuneexp.sweep.config import SweepConfig, read_config, relocated_config, save_config
 from tuneexp.sweep.events import Watcher
+from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
 from tuneexp.sweep.folder import SweepFolder, remove, sweep_folder
 from tuneexp.sweep.guard import refuse_nested_sweep
@@ -81,6 +82,8 @@ def resume(
             save_config(folder, _with_moved(read_config(folder), moved))
         if checkpoints is not None:
             save_config(folder, read_config(folder).model_copy(update={"checkpoints": config.checkpoints}))
+        if moved or checkpoints is not None or not folder.experiment_file.exists():
+            write_experiment(folder, read_config(folder), callbacks)
         failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
         if all_trials_ended(config, folder) and not failed:
             return _finished(config, folder, stop)

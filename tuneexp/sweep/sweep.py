@@ -16,6 +16,7 @@ from tuneexp.stored import plain
 from tuneexp.sweep.cluster import cluster_address, refuse_unreachable
 from tuneexp.sweep.config import SweepConfig, refuse_other_settings, save_config, trial_config
 from tuneexp.sweep.events import Watcher
+from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
 from tuneexp.sweep.folder import SweepFolder, new_sweep_folder, refuse_existing, sweep_folder, writable_storage
 from tuneexp.sweep.guard import refuse_nested_sweep
@@ -141,6 +142,7 @@ class Sweep:
                 fitted = fitted_to_cluster(self.fitted, self.folder, self.space, ray)
                 remember(addresses_in(self.config.model_dump()))
                 save_config(self.folder, self.config)
+                write_experiment(self.folder, self.config, self.callbacks)
                 set_mark(self.config, self.folder, place)
                 return run_to_the_end(fitted, self.folder, self.space, self.callbacks, on_event, ray)
 

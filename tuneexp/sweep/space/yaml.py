@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,40 @@ for _tag, _pattern, _first in (
     ("float", _FLOAT, [*"-+0123456789."]),
 ):
     _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes a text that YAML 1.1 or 1.2 would read as something else, such as 1e5 and on."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _letter, _resolvers in _StrictLoader.yaml_implicit_resolvers.items():
+    for _tag, _compiled in _resolvers:
+        _Dumper.add_implicit_resolver(_tag, _compiled, [_letter])
+
+
+def yaml_text(values: Mapping[str, Any]) -> str:
+    """Plain data as YAML that `parse_yaml` reads back exactly; what lies two levels deep stands on one line."""
+    root = yaml.representer.SafeRepresenter(sort_keys=False)
+    root.ignore_aliases = lambda data: True  # type: ignore[method-assign]
+    node = root.represent_data(dict(values))
+    _set_style(node, 0)
+    return yaml.serialize(node, Dumper=_Dumper, width=100, allow_unicode=True)
+
+
+def _set_style(node: yaml.Node, depth: int) -> None:
+    if isinstance(node, yaml.ScalarNode) and not node.value.isprintable():
+        node.style = '"'  # other styles fold some line breaks into spaces
+    if isinstance(node, yaml.CollectionNode):
+        parts = [pair[1] for pair in node.value] if isinstance(node, yaml.MappingNode) else node.value
+        lines = isinstance(node, yaml.MappingNode) and depth < 2
+        lines |= depth < 3 and any(isinstance(part, yaml.MappingNode) for part in parts)
+        node.flow_style = not (lines and parts)
+        keys = [pair[0] for pair in node.value] if isinstance(node, yaml.MappingNode) else []
+        for part in (*keys, *parts):
+            _set_style(part, depth + 1 if not node.flow_style else 9)
 
 
 def _one_line(text: str | None) -> str:

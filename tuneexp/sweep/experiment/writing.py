@@ -1,0 +1,67 @@
+"""`experiment.yaml` in a sweep's folder: the file that `tuneexp sweep FILE` repeats the sweep from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tuneexp
+from tuneexp.errors import StorageFault
+from tuneexp.outages import advice_for
+from tuneexp.remote_folders import is_uri
+from tuneexp.sweep.config import ASKED, SweepConfig
+from tuneexp.sweep.folder import SweepFolder, write_atomically
+from tuneexp.sweep.space.yaml import yaml_text
+
+# Written even where they are the defaults: another version may have other ones.
+_ALWAYS = {"algorithm", "env", "space", "trials", "seeds", "env_steps", "scheduler", "searcher", "searcher_seed"}
+
+
+def write_experiment(folder: SweepFolder, config: SweepConfig, callbacks: Sequence[Any] = ()) -> None:
+    """Raises StorageFault where there is no room. callbacks: a comment names them, as no file can hold them."""
+    text = experiment_text(config, [type(one).__name__ for one in callbacks])
+    try:
+        write_atomically(folder.experiment_file, text.encode())
+    except OSError as error:
+        raise StorageFault(
+            f"{folder.experiment_file} can't be written: {error.strerror}\n{advice_for(error)}, then run this again"
+        ) from error
+
+
+def experiment_text(config: SweepConfig, callbacks: Sequence[str] = ()) -> str:
+    """YAML of what was asked for, without the name and the storage: a repetition is another sweep."""
+    return f"{_header(config, callbacks)}\n{yaml_text(_readable(asked_values(config)))}"
+
+
+def asked_values(config: SweepConfig) -> dict[str, Any]:
+    """What was asked for, without what is as by default. Plain JSON, in the order of `ASKED`."""
+    values = config.model_dump(mode="json")
+    fields = SweepConfig.model_fields
+    return {
+        name: values[name]
+        for name in ASKED
+        if name in _ALWAYS or values[name] != fields[name].get_default(call_default_factory=True)
+    }
+
+
+def _readable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with a number of seeds for the first ones, and paths as seen from the sweep's folder."""
+    readable = dict(values)
+    if readable["seeds"] == list(range(len(readable["seeds"]))):
+        readable["seeds"] = len(readable["seeds"])
+    if (place := readable.get("checkpoints")) and not is_uri(place) and not Path(place).is_absolute():
+        readable["checkpoints"] = str(Path("..", place))
+    return readable
+
+
+def _header(config: SweepConfig, callbacks: Sequence[str]) -> str:
+    started = time.strftime("%Y-%m-%d %H:%M", time.localtime(config.created_at_s))
+    lines = [
+        f"# Sweep {config.name}, started {started} with tuneexp {tuneexp.__version__}.",
+        "# This repeats it under a new name: tuneexp sweep experiment.yaml",
+    ]
+    if callbacks:
+        lines.append(f"# Not in this file: its callbacks ({', '.join(callbacks)}), which only a script can pass.")
+    return "\n".join(lines)
