@@ -36,10 +36,12 @@ def is_numeric(field: FieldInfo) -> bool:
 class AtMost:
     """A rule between top-level fields: `name` is at most the product of `factors`.
 
-    A fixed configuration that breaks it is refused; a search space keeps it by narrowing what it suggests."""
+    A search space keeps it by narrowing what it suggests. A fixed configuration that breaks it is refused, unless
+    `refused` is False: the algorithm then takes the product instead."""
 
     name: str
     factors: tuple[str, ...]
+    refused: bool = True
 
     def problem(self, values: Mapping[str, Any]) -> str | None:
         """What breaks the rule in `values` and what to write instead, or None. Only numbers are compared."""
@@ -79,7 +81,7 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _keep_constraints(self) -> Self:
         for constraint in self.constraints:
-            if problem := constraint.problem(self.__dict__):
+            if constraint.refused and (problem := constraint.problem(self.__dict__)):
                 raise ValueError(problem)
         return self
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.small import minibatch_of, rollout_batch, small_trial
+from tests.small import minibatch_of, parameters_of, rollout_batch, same, small_trial, training_steps
 from tuneexp.algorithms.ppo import PPO, ppo_loss
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
@@ -105,3 +105,14 @@ def test_cartpole_is_learned_on_five_of_five_seeds() -> None:
     assert result["failed_seeds"] == []
     assert result["compiled"]
     algo.stop()
+
+
+def test_a_batch_above_the_rollout_is_the_rollout_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    exact, above = small_trial(batch_size=64), small_trial(batch_size=4096)
+    small_trial(batch_size=4096)
+    assert [record.message for record in caplog.records if "batch_size=4096" in record.message] == [
+        "ppo: batch_size=4096 is more than the n_envs * n_steps=64 rows of a rollout: each minibatch is the whole "
+        "rollout, as in Stable-Baselines3"
+    ]
+    assert training_steps(exact, 2) == training_steps(above, 2) == [[2, 2], [2, 2]]
+    assert same(parameters_of(exact), parameters_of(above))

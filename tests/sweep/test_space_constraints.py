@@ -1,4 +1,4 @@
-"""A batch is never larger than its rollout: refused where fixed, avoided where searched."""
+"""A batch larger than its rollout: taken as the rollout where fixed, avoided where searched."""
 
 from __future__ import annotations
 
@@ -88,7 +88,6 @@ def test_a_constant_of_the_space_counts_unless_a_fixed_value_replaces_it() -> No
 @pytest.mark.parametrize(
     ("mapping", "fixed"),
     [
-        ({"gamma": {"uniform": [0.9, 0.99]}}, {"batch_size": 512, "n_steps": 32}),
         ({"n_steps": {"choice": [8, 16]}}, {"batch_size": 512}),
         ({"batch_size": {"int": [300, 512]}}, {"n_steps": 32}),
         ({"batch_size": {"choice": [300, 512]}, "n_steps": 32}, {}),
@@ -99,12 +98,10 @@ def test_a_batch_that_no_suggestion_can_fit_is_refused(mapping: dict[str, Any], 
         bound(mapping, **fixed)
 
 
-def test_the_config_itself_refuses_a_batch_larger_than_its_rollout() -> None:
-    with pytest.raises(
-        UserError, match=r"^ppo: batch_size=257 is more than n_envs=8 \* n_steps=32, that is 256; write"
-    ):
-        PPOConfig.parse({"batch_size": 257, "n_steps": 32}, "ppo")
-    assert PPOConfig.parse({"batch_size": 256, "n_steps": 32}, "ppo").batch_size == 256
+def test_a_fixed_batch_larger_than_its_rollout_is_taken_as_the_rollout() -> None:
+    fixed = {"batch_size": 512, "n_steps": 32}
+    assert PPOConfig.parse(fixed, "ppo").minibatch_rows() == 256
+    assert bound({"gamma": {"uniform": [0.9, 0.99]}}, **fixed).suggest(FixedTrial({"gamma": 0.95}))["gamma"] == 0.95
 
 
 def test_an_initial_point_with_a_batch_that_does_not_fit_is_refused() -> None:

@@ -13,6 +13,7 @@ import pytest
 from optuna.trial import BaseTrial, FixedTrial
 from ray import tune
 
+from tuneexp.algorithms.dqn import DQNConfig
 from tuneexp.algorithms.ppo import PPOConfig
 from tuneexp.errors import UserError
 from tuneexp.sweep.space import InfeasiblePoint, SearchSpace
@@ -104,7 +105,7 @@ def varies_nothing(trial: BaseTrial) -> dict[str, Any]:
 
 
 def sometimes_invalid(trial: BaseTrial) -> dict[str, Any]:
-    return {"n_envs": 1, "n_steps": 32, "batch_size": trial.suggest_int("_batch", 31, 34)}
+    return {"buffer_size": 32, "batch_size": trial.suggest_int("_batch", 31, 34)}
 
 
 def test_a_define_by_run_function_gives_values_branches_and_constants() -> None:
@@ -140,9 +141,9 @@ def test_what_a_function_suggests_may_not_be_fixed() -> None:
 
 
 def test_an_invalid_combination_of_a_function_is_infeasible() -> None:
-    space = SearchSpace.from_function(sometimes_invalid).validate(PPOConfig, {}, "ppo")
+    space = SearchSpace.from_function(sometimes_invalid).validate(DQNConfig, {}, "dqn")
     assert space.suggest(FixedTrial({"_batch": 32}))["batch_size"] == 32
-    with pytest.raises(InfeasiblePoint, match="batch_size=33 is more than n_envs=1"):
+    with pytest.raises(InfeasiblePoint, match="batch_size=33 is more than buffer_size=32"):
         space.suggest(FixedTrial({"_batch": 33}))
 
 

@@ -96,6 +96,10 @@ class AlgorithmConfig(Config):
         """Steps of the sequences that a recurrent model learns from; None: rows, in any order."""
         return None
 
+    def remarks(self) -> list[str]:
+        """What is taken otherwise than as written, a line each: logged when training starts."""
+        return []
+
     def problem_with_budget(self, budget_env_steps: int) -> str | None:
         """Why nothing would be learned within so many environment steps per seed, and what to write instead."""
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,10 @@ from tuneexp.envs.sources import describe_env
 from tuneexp.errors import UserError
 from tuneexp.rl.distributions import action_head
 from tuneexp.trial_config import EnvBackend
+
+log = logging.getLogger(__name__)
+
+_TOLD: set[str] = set()
 
 
 def check_action_space(spec: AlgorithmSpec, space: Any, env: str) -> None:
@@ -51,6 +56,15 @@ def check_environment(
     assert isinstance(spec, AlgorithmSpec)
     _, action_space = describe_env(env, env_kwargs, wrappers, backend)
     check_action_space(spec, action_space, env)
+
+
+def check_trial(spec: TrainableSpec, cfg: AlgorithmConfig, budget_env_steps: int) -> None:
+    """`check_budget`; logs the remarks of the configuration, each once: a worker trains many trials."""
+    check_budget(spec, cfg, budget_env_steps)
+    for remark in cfg.remarks():
+        if remark not in _TOLD:
+            _TOLD.add(remark)
+            log.warning("%s: %s", spec.name, remark)
 
 
 def check_budget(spec: TrainableSpec, cfg: AlgorithmConfig | MultiAgentConfig, budget_env_steps: int) -> None:

@@ -84,7 +84,7 @@ def _group_class(policy: str, base: type[AlgorithmConfig], hyperparameters: Mapp
 def _of_group(policy: str, rule: AtMost) -> AtMost:
     """With fewer lanes than there are: a policy of several agents has more rows, so the rule is on the safe side."""
     factors = tuple(name if name == "n_envs" else f"{policy}/{name}" for name in rule.factors)
-    return AtMost(f"{policy}/{rule.name}", factors)
+    return AtMost(f"{policy}/{rule.name}", factors, rule.refused)
 
 
 def policy_config(spec: AlgorithmSpec, group: AlgorithmConfig, lanes: int, owner: str) -> AlgorithmConfig:

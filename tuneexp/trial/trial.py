@@ -11,7 +11,7 @@ import numpy as np
 
 from tuneexp.addresses import source_hash
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.fit import check_action_space, check_budget
+from tuneexp.algorithms.fit import check_action_space, check_trial
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.errors import CheckpointError, UserError
@@ -56,7 +56,7 @@ class Trial:
         )
         self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
         self.objective = Objective(config.objective, config.seeds)
-        check_budget(spec, self.cfg, config.budget_env_steps)
+        check_trial(spec, self.cfg, config.budget_env_steps)
         self._open()
 
     def _open(self) -> None:

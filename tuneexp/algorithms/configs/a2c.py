@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
-
-from pydantic import model_validator
+from typing import ClassVar
 
 from tuneexp.algorithms.configs.actor_critic import OnPolicyConfig
 from tuneexp.config import numeric, structural
@@ -25,12 +23,6 @@ class A2CConfig(OnPolicyConfig):
     normalize_advantage: bool = structural(False, "Scale advantages to mean 0, deviation 1 in each rollout.")
 
     n_epochs: ClassVar[int] = 1  # each rollout is used once, whole
-
-    @model_validator(mode="after")
-    def _two_rows(self) -> Self:
-        if self.rollout_rows() < 2:
-            raise ValueError("n_envs * n_steps is 1, one row a rollout; write n_steps=5 or n_envs=8: 2 rows at least")
-        return self
 
     def minibatch_rows(self) -> int:
         return self.in_sequences(self.rollout_rows())

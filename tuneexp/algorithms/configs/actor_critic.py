@@ -39,6 +39,12 @@ class OnPolicyConfig(AlgorithmConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _two_rows(self) -> Self:
+        if self.rollout_rows() < 2:
+            raise ValueError("n_envs * n_steps is 1, one row a rollout; write n_steps=20 or n_envs=8: 2 rows at least")
+        return self
+
     def sequence_steps(self) -> int | None:
         # A network of the user's own has no memory that is known here.
         recurrent = isinstance(self.model, ActorCriticConfig) and self.model.recurrent != "none"
@@ -54,3 +60,13 @@ class OnPolicyConfig(AlgorithmConfig):
         """How many sequences hold so many rows, at least one; the rows themselves without recurrence."""
         length = self.sequence_steps()
         return rows if length is None else max(1, rows // length)
+
+
+def batch_above_rollout(batch_size: int, rollout_rows: int) -> list[str]:
+    """The remark where a minibatch holds fewer rows than were asked for."""
+    if batch_size <= rollout_rows:
+        return []
+    return [
+        f"batch_size={batch_size} is more than the n_envs * n_steps={rollout_rows} rows of a rollout: each minibatch "
+        "is the whole rollout, as in Stable-Baselines3"
+    ]

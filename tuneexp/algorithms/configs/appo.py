@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from tuneexp.algorithms.configs.actor_critic import batch_above_rollout
 from tuneexp.algorithms.configs.off_policy_actor_critic import OffPolicyActorCriticConfig
 from tuneexp.config import AtMost, numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
@@ -20,7 +21,9 @@ class APPOConfig(OffPolicyActorCriticConfig):
     )
     gae_lambda: float = numeric(0.95, "Weight of longer returns in V-trace: 0 one step, 1 all.", ge=0.0, le=1.0)
     n_steps: int = structural(32, "Steps per environment in one rollout, over which V-trace looks ahead.", ge=1)
-    batch_size: int = structural(256, "Rows of one minibatch, which come in sequences; at most n_envs * n_steps.", ge=2)
+    batch_size: int = structural(
+        256, "Rows of one minibatch, which come in sequences; at most the n_envs * n_steps of a rollout.", ge=2
+    )
     n_epochs: int = structural(10, "Passes over each rollout.", ge=1)
     clip_range: PositiveScheduledFloat = numeric(0.2, "How far the probability ratio may move; number or linear:0.2.")
     clip_worker: float = numeric(
@@ -33,10 +36,13 @@ class APPOConfig(OffPolicyActorCriticConfig):
     max_grad_norm: float | None = numeric(0.5, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
     normalize_advantage: bool = structural(True, "Scale advantages to mean 0, deviation 1 in each minibatch.")
 
-    constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("n_envs", "n_steps")),)
+    constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("n_envs", "n_steps"), refused=False),)
 
     def minibatch_rows(self) -> int:
-        return self.in_sequences(self.batch_size)
+        return self.in_sequences(min(self.batch_size, self.rollout_rows()))
+
+    def remarks(self) -> list[str]:
+        return batch_above_rollout(self.batch_size, self.rollout_rows())
 
     def updates_per_rollout(self) -> int:
         return self.n_epochs * -(-self.in_sequences(self.rollout_rows()) // self.minibatch_rows())

@@ -35,11 +35,5 @@ class OffPolicyActorCriticConfig(OnPolicyConfig):
             )
         return self
 
-    @model_validator(mode="after")
-    def _two_rows(self) -> Self:
-        if self.rollout_rows() < 2:
-            raise ValueError("n_envs * n_steps is 1, one row a rollout; write n_steps=20 or n_envs=8: 2 rows at least")
-        return self
-
     def sequence_steps(self) -> int:
         return super().sequence_steps() or self.n_steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tuneexp.algorithms.configs.actor_critic import OnPolicyConfig
+from tuneexp.algorithms.configs.actor_critic import OnPolicyConfig, batch_above_rollout
 from tuneexp.config import AtMost, numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
@@ -13,7 +13,7 @@ class PPOConfig(OnPolicyConfig):
     """Defaults are those of Stable-Baselines3, for eight environments."""
 
     batch_size: int = structural(
-        64, "Rows of one minibatch, also where they come in sequences; at most n_envs * n_steps.", ge=2
+        64, "Rows of one minibatch, also where they come in sequences; at most the n_envs * n_steps of a rollout.", ge=2
     )
     n_epochs: int = structural(10, "Passes over each rollout.", ge=1)
     gae_lambda: float = numeric(0.95, "Weight of longer returns in the advantage: 0 one step, 1 all.", ge=0.0, le=1.0)
@@ -28,10 +28,13 @@ class PPOConfig(OnPolicyConfig):
     normalize_advantage: bool = structural(True, "Scale advantages to mean 0, deviation 1 in each minibatch.")
 
     # A search space keeps this rule too, by narrowing what it suggests.
-    constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("n_envs", "n_steps")),)
+    constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("n_envs", "n_steps"), refused=False),)
 
     def minibatch_rows(self) -> int:
-        return self.in_sequences(self.batch_size)
+        return self.in_sequences(min(self.batch_size, self.rollout_rows()))
+
+    def remarks(self) -> list[str]:
+        return batch_above_rollout(self.batch_size, self.rollout_rows())
 
     def updates_per_rollout(self) -> int:
         return self.n_epochs * -(-self.in_sequences(self.rollout_rows()) // self.minibatch_rows())

@@ -123,9 +123,11 @@ def check_constraints(
     dimensions: Iterable[Dimension], background: Mapping[str, Any], constraints: Iterable[AtMost]
 ) -> None:
     """UserError where no suggestion at all could keep a constraint."""
-    extents = extents_of(dimensions, background)
+    dimensions = list(dimensions)
+    extents, varied = extents_of(dimensions, background), {dimension.name for dimension in dimensions}
     for constraint in constraints:
-        if not all(name in extents for name in (constraint.name, *constraint.factors)):
+        names = {constraint.name, *constraint.factors}
+        if not names <= extents.keys() or not (constraint.refused or names & varied):
             continue
         best = {constraint.name: extents[constraint.name][0]} | {name: extents[name][1] for name in constraint.factors}
         if problem := constraint.problem(best):
