@@ -116,7 +116,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("dqn", {"frame_stack": 4}, "FrameStackObservation"),
     ("dqn", {"train_freq": "(1, 'episode')"}, "train_freq=1 gradient_steps=1"),
     ("td3", {"train_freq": [1, "episode"]}, "train_freq=1 gradient_steps=1"),
-    ("td3", {"noise_type": "ornstein-uhlenbeck", "noise_std": 0.5}, "noise_type=normal"),
+    ("td3", {"noise_type": "pink", "noise_std": 0.5}, "ornstein-uhlenbeck"),
     ("td3", {"action_noise": "NormalActionNoise(0, 0.1)"}, "noise_std=0.1"),
     ("sac", {"noise_type": "normal", "noise_std": 0.1}, "for td3 and ddpg"),
     ("sac", {"noise_std": 0.1}, "for td3 and ddpg"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,15 +17,22 @@ from tuneexp.learning.rules import Losses
 from tuneexp.models.continuous import DeterministicActorCritic
 from tuneexp.models.own import OwnDeterministicActorCritic
 from tuneexp.rl.distributions import action_head
+from tuneexp.rl.exploration import ornstein_uhlenbeck
 
 
 def networks(observation_space: Any, action_space: Any, cfg: CfgView, owner: str, n_critics: int) -> nn.Module:
     """The built-in networks or the user's own. owner: the algorithm's name."""
+    made: DeterministicActorCritic | OwnDeterministicActorCritic
     if isinstance(cfg.model, str):
-        return OwnDeterministicActorCritic(
+        made = OwnDeterministicActorCritic(
             cfg.model, observation_space, action_space, owner=owner, kwargs=cfg.model_kwargs, n_critics=n_critics
         )
-    return DeterministicActorCritic(observation_space, action_space, n_critics=n_critics, **cfg.model.model_dump())
+    else:
+        made = DeterministicActorCritic(observation_space, action_space, n_critics=n_critics, **cfg.model.model_dump())
+    if cfg.noise_type == "ornstein-uhlenbeck":
+        # The state of a policy is carried through episodes, zeroed at their starts and stored: so is the process.
+        made.state_size = math.prod(action_head(action_space).shape)
+    return made
 
 
 def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
@@ -36,9 +44,14 @@ def act(
     nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
 ) -> tuple[Tensor, dict[str, Tensor], Any]:
     """obs: [N, ...]. Uniform actions until learning starts, then the policy's with noise; `network_action` is what the
-    critics are asked about."""
+    critics are asked about. state: [N, numbers of an action], the Ornstein-Uhlenbeck process; None without one."""
     greedy = nets.online.act(obs)
-    noisy = (greedy + cfg.noise_std * noise["action"]).clamp(-1.0, 1.0)
+    if state is None:
+        perturbation = cfg.noise_std * noise["action"]
+    else:
+        state = ornstein_uhlenbeck(state, noise["action"].flatten(1), cfg.noise_std)
+        perturbation = state.view_as(greedy)
+    noisy = (greedy + perturbation).clamp(-1.0, 1.0)
     random = nets.online.random_action(noise["random"])
     explored = torch.where(cfg.env_steps < cfg.learning_starts, random, noisy)
     action = torch.where(explore, explored, greedy)

@@ -251,7 +251,9 @@ class DiscreteSoftActorCritic(Tempered, ChoiceActions, nn.Module):
 
 class DeterministicActorCritic(BoxActions, nn.Module):
     """DDPG (one critic) and TD3 (two). Parts: actor, critic. hidden_sizes: None: (400, 300), for images (256, 256), as
-    in Stable-Baselines3."""
+    in Stable-Baselines3. state_size: numbers that acting carries through an episode, such as those of its noise."""
+
+    state_size = 0
 
     def __init__(
         self,

@@ -191,6 +191,8 @@ class OwnDeterministicActorCritic(BoxActions, _Own):
     """Submodules `actor(obs) -> [B, action size]`, before the tanh, and `critic(obs, action) -> [n_critics, B]`, as
     `DeterministicActorCritic`."""
 
+    state_size = 0
+
     def __init__(
         self,
         model: Model,

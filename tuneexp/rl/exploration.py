@@ -24,3 +24,9 @@ def epsilon_greedy(greedy: Tensor, noise: Tensor, epsilon: Number, n_actions: in
 def uniform_choice(noise: Tensor, n_actions: int) -> Tensor:
     """noise: [...], uniform in [0, 1). Returns int64 [...], each of 0 to n_actions - 1 as likely."""
     return (noise * n_actions).long().clamp(max=n_actions - 1)  # rounding may reach n_actions
+
+
+def ornstein_uhlenbeck(previous: Tensor, noise: Tensor, std: Number, theta: float = 0.15, dt: float = 0.01) -> Tensor:
+    """The next value of a process that returns to 0, all [...]; noise: standard normal. Lillicrap et al. 2016, section
+    7; the constants are those of Stable-Baselines3."""
+    return previous - theta * dt * previous + std * dt**0.5 * noise

@@ -1,0 +1,99 @@
+"""Ornstein-Uhlenbeck noise of TD3 and DDPG: Stable-Baselines3's process, of each seed and environment, anew at each
+episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tests.algorithms.trials import trial_of
+from tuneexp.trial import Trial
+
+STD, N_STEPS = 0.5, 24
+# Episodes of 7 steps, so that several end within a fragment.
+SHORT: dict[str, Any] = {"wrappers": [{"TimeLimit": {"max_episode_steps": 7}}]}
+
+
+def noisy_trial(seeds: Sequence[int], algorithm: str = "td3", **changes: Any) -> Trial:
+    settings = {"noise_type": "ornstein-uhlenbeck", "noise_std": STD, "learning_starts": 0, "n_envs": 2, **SHORT}
+    return trial_of(algorithm, "Pendulum-v1", seeds, **{**settings, **changes})
+
+
+def sampled(trial: Trial) -> dict[str, Tensor]:
+    try:
+        return dict(trial.group.sample(N_STEPS))
+    finally:
+        trial.close()
+
+
+def stable_baselines3(draws: NDArray[Any], starts: NDArray[np.bool_]) -> NDArray[Any]:
+    """`OrnsteinUhlenbeckActionNoise` with sigma=STD, reset where `starts`: [T, S, N, 1] of standard normal draws."""
+    theta, dt, mean = 0.15, 1e-2, 0.0
+    process, previous = np.zeros_like(draws), np.zeros_like(draws[0])
+    for t, draw in enumerate(draws):
+        previous = np.where(starts[t][..., None], 0.0, previous)
+        previous = previous + theta * (mean - previous) * dt + STD * np.sqrt(dt) * draw
+        process[t] = previous
+    return process
+
+
+@pytest.mark.parametrize("algorithm", ["td3", "ddpg"])
+def test_the_noise_is_that_of_stable_baselines3_and_starts_anew_with_each_episode(algorithm: str) -> None:
+    trial = noisy_trial([3, 5], algorithm)
+    column = list(trial.shapes.act_noise).index(next(one for one in trial.shapes.act_noise if one[0] == "action"))
+    twins = [torch.Generator() for _ in trial.group.generators]
+    for twin, own in zip(twins, trial.group.generators, strict=True):
+        twin.set_state(own.get_state())
+    draws = trial.group.policy.draw_noise(N_STEPS, twins)[column].double().numpy()
+    nets, fragment = trial.learner.nets(), sampled(trial)
+    valid, starts = fragment["valid"], fragment["start"].numpy()
+    assert starts.sum() > 8
+    expected = torch.from_numpy(stable_baselines3(draws, starts)).float()
+    torch.testing.assert_close(fragment["next_state"][valid], expected[valid], rtol=0, atol=1e-6)
+    with torch.no_grad():
+        greedy = nets.online.act(fragment["obs"])
+    acted = (greedy + expected).clamp(-1.0, 1.0)
+    torch.testing.assert_close(fragment["network_action"][valid], acted[valid], rtol=0, atol=1e-5)
+
+
+def test_a_seed_explores_as_it_does_alone() -> None:
+    alone, beside = sampled(noisy_trial([5])), sampled(noisy_trial([3, 5]))
+    for name in ("next_state", "action"):
+        torch.testing.assert_close(alone[name][:, 0], beside[name][:, 1], rtol=0, atol=1e-6)
+
+
+def test_a_checkpoint_holds_the_process() -> None:
+    trial, again = noisy_trial([3, 5]), noisy_trial([3, 5])
+    trial.group.sample(5)
+    again.load_state_dict(trial.state_dict())
+    expected, restored = sampled(trial), sampled(again)
+    assert expected["state"][0].abs().min() > 0
+    for name, column in expected.items():
+        torch.testing.assert_close(restored[name], column, rtol=0, atol=1e-6, msg=name)
+
+
+def test_evaluation_is_without_noise() -> None:
+    trial = noisy_trial([3], noise_std=100.0)
+    quiet = noisy_trial([3], noise_type="normal", noise_std=0.0)
+    assert trial.evaluate(2, 7) == pytest.approx(quiet.evaluate(2, 7))
+    trial.close()
+    quiet.close()
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_runners_of_other_processes_carry_the_process_on() -> None:
+    def two(trial: Trial) -> list[dict[str, Tensor]]:
+        trial.group.sample(5)
+        return [sampled(trial)]
+
+    local = two(noisy_trial([3, 5]))
+    remote = two(noisy_trial([3, 5], num_env_runners=2, num_cpus_per_env_runner=0.1))
+    for mine, theirs in zip(local, remote, strict=True):
+        for name in ("state", "next_state", "action", "start"):
+            torch.testing.assert_close(theirs[name], mine[name], rtol=1e-5, atol=1e-5, msg=name)
