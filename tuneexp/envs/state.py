@@ -31,12 +31,13 @@ from gymnasium.wrappers import (
 from tuneexp.envs.backends import Built
 from tuneexp.envs.faults import NamedFaults
 from tuneexp.envs.wrappers import ActionMask
+from tuneexp.envs.zoo_wrappers import AreaResize, FrameSkip, MaskVelocityWrapper
 
 # Exactly these types: a subclass may hold more than the state that is known here.
 _CLASSIC = (AcrobotEnv, CartPoleEnv, Continuous_MountainCarEnv, MountainCarEnv, PendulumEnv)
 _STATELESS = (
-    ActionMask, ClipAction, ClipReward, DtypeObservation, FlattenObservation, RescaleAction, RescaleObservation,
-    ReshapeObservation,
+    ActionMask, AreaResize, ClipAction, ClipReward, DtypeObservation, FlattenObservation, FrameSkip,
+    MaskVelocityWrapper, RescaleAction, RescaleObservation, ReshapeObservation,
 )  # fmt: skip
 _WRAPPERS = (NamedFaults, OrderEnforcing, TimeLimit, *_STATELESS)
 

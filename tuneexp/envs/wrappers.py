@@ -1,4 +1,4 @@
-"""Wrappers by name, and the one of our own: an action mask that becomes part of the observation."""
+"""Wrappers by name, and an action mask that becomes part of the observation."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gymnasium.spaces import Dict, Discrete, MultiBinary, MultiDiscrete
 from numpy.typing import NDArray
 
 from tuneexp.addresses import is_address, load_class
+from tuneexp.envs.zoo_wrappers import ZOO_WRAPPERS
 from tuneexp.errors import UserError, reason_of, unknown_name
 
 WrapperLike = str | Mapping[str, Mapping[str, Any] | None]
@@ -81,16 +82,17 @@ def _parse(item: Any) -> NamedWrapper:
 
 
 def _find(name: str) -> Callable[..., Any]:
+    own: dict[str, Callable[..., Any]] = {ActionMask.__name__: ActionMask, **ZOO_WRAPPERS}
     if name in _INSTEAD:
         raise UserError(f"wrapper {name} is not for training here: {_INSTEAD[name]}")
     if is_address(name):
         return load_class(name, "wrapper", (Env,), "a class of gymnasium.Wrapper")
-    elif name == ActionMask.__name__:
-        return ActionMask
+    elif name in own:
+        return own[name]
     else:
         known = [one for one in gymnasium.wrappers.__all__ if one[0].isupper() and one not in _INSTEAD]
         if name not in known:
-            raise unknown_name("wrapper", name, [*known, ActionMask.__name__], "or module:Class, path/file.py:Class")
+            raise unknown_name("wrapper", name, [*known, *own], "or module:Class, path/file.py:Class")
         found = getattr(importlib.import_module("gymnasium.wrappers"), name)
     if not callable(found):
         raise UserError(f"wrapper {name!r} is a {type(found).__name__}; name a gymnasium.Wrapper or a function")
