@@ -73,7 +73,7 @@ def test_a_file_of_the_page_trains_and_is_not_what_it_was_made_of(page: Path, fi
     changes = {"reward_bound": 0.5} if name == "BoundedPPO" else {}
     result = trained(page, file, name, **changes)
     assert result["env_steps"] == 128
-    assert result["learn/updates"] > 0
+    assert result["update/updates"] > 0
     assert not result["failed_seeds"]
     original = load_spec("dqn" if "DQN" in name else "ppo")
     plain = trial_of(original, original.name)
@@ -101,7 +101,7 @@ def test_a_new_hyperparameter_changes_what_is_learned(
 
 
 def test_a_statistic_of_ones_own_becomes_a_metric(page: Path) -> None:
-    assert trained(page, "one_line.py", "MyPPO")["learn/value_size"] >= 0.0
+    assert trained(page, "one_line.py", "MyPPO")["update/value_size"] >= 0.0
 
 
 def test_a_delayed_part_sits_out_every_other_update(page: Path) -> None:

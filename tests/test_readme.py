@@ -52,7 +52,7 @@ def test_the_loss_of_your_own_trains() -> None:
     result = algo.train()
     assert result["env_steps"] >= 51
     # Advantages that nothing normalises: PPO's own loss would be near 0 after the first rollouts.
-    assert result["learn/policy_loss"] < -1.0
+    assert result["update/policy_loss"] < -1.0
     assert not result["failed_seeds"]
 
 
@@ -188,4 +188,4 @@ def test_the_custom_loss_changes_what_is_learned() -> None:
     settings: dict[str, Any] = {"env": "CartPole-v1", "seeds": [0], "budget_env_steps": 512, "n_steps": 32}
     mine = load_spec(f"{ROOT / 'experiments' / 'custom_loss.py'}:MyPPO").build(**settings, compile="off")
     original = PPO.build(**settings, compile="off")
-    assert mine.train()["learn/policy_loss"] != original.train()["learn/policy_loss"]
+    assert mine.train()["update/policy_loss"] != original.train()["update/policy_loss"]

@@ -185,12 +185,14 @@ def test_a_report_has_what_tune_and_mlflow_need() -> None:
     result = trainable(seeds=(3, 8)).train()
     for key in (
         "env_steps", "iteration", "objective", "return_mean", "train/return_mean", "train/episode_length_mean",
-        "train/episodes", "learn/policy_loss", "learn/value_loss", "learn/entropy", "learn/approx_kl",
-        "learn/clip_fraction", "learn/explained_variance", "learn/learning_rate", "seed/3/return_mean",
+        "train/episodes", "update/policy_loss", "update/value_loss", "update/entropy", "update/approx_kl",
+        "update/clip_fraction", "update/explained_variance", "update/learning_rate", "seed/3/return_mean",
         "seed/8/train_return_mean", "time/train_s", "time/env_steps_per_s",
     ):  # fmt: skip
         assert isinstance(result[key], int | float), key
         assert np.isfinite(result[key]), key
+    statistics = [key for key in result if key.startswith(("train/", "update/", "seed/"))]
+    assert all(key > "objective_low" for key in statistics)  # MLflow lists metrics by name
     assert result["failed_seeds"] == []
     assert result["compiled"] is False
     assert result["done"] is False
@@ -241,7 +243,7 @@ def test_a_checkpoint_may_go_on_under_other_numbers(tmp_path: Path) -> None:
     trial = small_trial(learning_rate=0.5, ent_coef=0.1)
     trial.load_state_dict(checkpoint.read(folder))
     assert same(parameters_of(trial), parameters_of(old))
-    assert trial.advance()["learn/learning_rate"] == 0.5
+    assert trial.advance()["update/learning_rate"] == 0.5
     assert trial.learner.optimizer.optimizer.param_groups[0]["lr"] == 0.5
     assert trial.env_steps == 128
 

@@ -75,7 +75,7 @@ def test_steps_of_sequences_that_do_not_count_change_nothing() -> None:
 
 def test_each_rollout_is_used_once_and_whole() -> None:
     trial = trial_of("a2c", "CartPole-v1", [0, 1], n_envs=2, n_steps=16)
-    assert trial.advance()["learn/updates"] == 128 // 32
+    assert trial.advance()["update/updates"] == 128 // 32
     assert trial.shapes.minibatch_rows == 32
 
 

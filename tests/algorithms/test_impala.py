@@ -93,7 +93,7 @@ def test_the_bounds_of_the_ratios_are_hyperparameters() -> None:
 
 def test_each_rollout_is_used_once_as_whole_fragments() -> None:
     trial = trial_of("impala", "CartPole-v1", [0, 1], n_envs=2, n_steps=40, budget_env_steps=160)
-    assert trial.advance()["learn/updates"] == 2
+    assert trial.advance()["update/updates"] == 2
     assert (trial.shapes.minibatch_rows, trial.shapes.sequence_length) == (2, 40)
 
 

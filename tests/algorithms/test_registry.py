@@ -43,7 +43,7 @@ def test_an_algorithm_of_a_module_is_known_by_its_module() -> None:
 def test_an_algorithm_of_ones_own_trains_by_its_own_loss() -> None:
     mine, plain = small_trial(spec=own.MyPPO), small_trial()
     metrics, _ = mine.advance(), plain.advance()
-    assert metrics["learn/mine"] == pytest.approx(2 * metrics["learn/entropy"])
+    assert metrics["update/mine"] == pytest.approx(2 * metrics["update/entropy"])
     assert not same(parameters_of(mine), parameters_of(plain))
 
 
@@ -51,7 +51,7 @@ LOADED = """
 import sys
 from tuneexp.trainable import trial_from_checkpoint
 trial = trial_from_checkpoint(sys.argv[1])
-print(trial.spec.name, trial.env_steps, "learn/mine" in trial.advance())
+print(trial.spec.name, trial.env_steps, "update/mine" in trial.advance())
 """
 
 

@@ -91,7 +91,7 @@ def test_the_lag_is_counted_in_updates_since_the_weights_were_handed_out() -> No
     for _ in range(4):
         group.sample(4)
         metrics = group.metrics()
-        lags.append((metrics["learn/policy_lag_mean"], metrics["learn/policy_lag_max"]))
+        lags.append((metrics["update/policy_lag_mean"], metrics["update/policy_lag_max"]))
         group.sync_weights(group.policy.named_parameters)
     # The first round had the first weights; then each fragment was asked for one step before it is learned from. Runner
     # 1 gives two in the third round, the second of which had just been asked for; those of runner 0 waited meanwhile.
@@ -109,7 +109,7 @@ def test_no_runner_rests_while_the_learner_learns_unless_it_is_asked_for_one_fra
 def test_without_remote_runners_nothing_lags() -> None:
     trial = trial_of("appo", "CartPole-v1", SEEDS, batch_size=32)
     metrics = trial.advance()
-    assert (metrics["learn/policy_lag_mean"], metrics["learn/policy_lag_max"]) == (0.0, 0.0)
+    assert (metrics["update/policy_lag_mean"], metrics["update/policy_lag_max"]) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -269,4 +269,4 @@ def test_a_restored_trial_drops_what_was_under_way_and_counts_whole_episodes(mak
         new = trial.group.episodes.total_episodes - before
         assert ((new >= 12) & (new <= 16)).all()
     metrics = trial.group.metrics()
-    assert 0.0 < metrics["learn/policy_lag_mean"] <= metrics["learn/policy_lag_max"]
+    assert 0.0 < metrics["update/policy_lag_mean"] <= metrics["update/policy_lag_max"]

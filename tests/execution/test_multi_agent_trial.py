@@ -174,7 +174,7 @@ def test_a_policy_that_is_not_trained_keeps_its_weights() -> None:
     assert torch.equal(before["blue"], after["blue"])
     assert not torch.equal(before["red"], after["red"])
     assert "policy/blue/return_mean" in result
-    assert "policy/blue/learn/updates" not in result
+    assert "policy/blue/update/updates" not in result
 
 
 def test_a_copy_takes_the_newest_weights_at_its_times_and_no_others() -> None:
@@ -281,10 +281,10 @@ def test_episodes_of_several_agents_that_are_stopped_are_partial() -> None:
 
 def test_what_every_policy_did_reaches_the_tracker_by_name() -> None:
     metrics, _ = metrics_of(trial_of(MIXED, steps=96).advance())
-    wanted = ("policy/{}/return_mean", "policy/{}/train_return_mean", "policy/{}/learn/learning_rate",
+    wanted = ("policy/{}/return_mean", "policy/{}/train_return_mean", "policy/{}/update/learning_rate",
               "seed/1/policy/{}/return_mean")  # fmt: skip
     assert {name.format(policy) for name in wanted for policy in ("red", "blue")} <= set(metrics)
-    assert {"policy/red/learn/entropy", "policy/blue/learn/q_mean", "objective", "return_mean"} <= set(metrics)
+    assert {"policy/red/update/entropy", "policy/blue/update/q_mean", "objective", "return_mean"} <= set(metrics)
 
 
 def test_an_evaluation_against_a_script_leaves_the_opponent_out() -> None:

@@ -64,9 +64,9 @@ def test_done_comes_with_the_budget_and_not_before() -> None:
 
 def test_schedules_span_the_full_budget_also_where_a_trial_is_stopped_early() -> None:
     stopped, whole = (small_trial(rollouts=8, learning_rate="linear:0.008") for _ in range(2))
-    rates = [stopped.advance()["learn/learning_rate"] for _ in range(3)]
+    rates = [stopped.advance()["update/learning_rate"] for _ in range(3)]
     assert rates == pytest.approx([0.008, 0.007, 0.006])
-    assert [report["learn/learning_rate"] for report in run(whole)][:3] == rates
+    assert [report["update/learning_rate"] for report in run(whole)][:3] == rates
 
 
 @pytest.mark.parametrize("period", [64, 128, 1000])
@@ -123,7 +123,7 @@ def test_a_seed_that_diverges_is_named_and_the_others_are_as_without_it() -> Non
         for key in ("seed/0/return_mean", "seed/2/return_mean", "seed/2/train_return_mean"):
             assert mine[key] == other[key]
         assert np.isfinite(mine["objective"])
-        assert np.isfinite(mine["learn/policy_loss"])
+        assert np.isfinite(mine["update/policy_loss"])
 
 
 def test_a_trial_whose_seeds_all_diverge_is_done_and_has_no_objective() -> None:
@@ -164,7 +164,7 @@ def test_whole_numbers_as_observations_may_be_normalised(fresh_programs: None, m
     trial = small_trial(env=Pixels, normalize_observation=True)
     fragment = trial.group.sample(20)
     assert fragment["obs"].dtype == built_for[0].example[2].dtype == torch.float32
-    assert np.isfinite(trial.advance()["learn/policy_loss"])
+    assert np.isfinite(trial.advance()["update/policy_loss"])
 
     small_trial(env=Pixels)
     assert built_for[2].example[2].dtype == torch.uint8

@@ -9,7 +9,7 @@ RESULT = {
     "objective": 187.44,
     "return_per_seed": [180.25, 194.5],
     "train/return_mean": 96.2,
-    "learn/policy_loss": -0.012345,
+    "update/policy_loss": -0.012345,
     "time/env_steps_per_s": 21300.4,
     "failed_seeds": [],
     "done": False,
@@ -23,7 +23,7 @@ def test_a_result_is_printed_in_groups(capsys: pytest.CaptureFixture[str]) -> No
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["env_steps", "20,000"]
     assert "return_per_seed  [180.2, 194.5]" in lines
-    assert lines[lines.index("learn:") + 1].split() == ["policy_loss", "-0.01235"]
+    assert lines[lines.index("update:") + 1].split() == ["policy_loss", "-0.01235"]
 
 
 def test_what_tune_adds_for_itself_is_left_out() -> None:

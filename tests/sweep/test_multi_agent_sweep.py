@@ -105,8 +105,8 @@ def test_a_sweep_searches_one_policy_and_mlflow_knows_both(tmp_path: Path) -> No
         logged = client.get_run(trial["mlflow_run_id"]).data
         assert float(logged.params["speaker/learning_rate"]) == rates[trial["trial_number"]]
         assert not [name for name in logged.params if name.startswith("listener")]
-        assert logged.metrics["policy/listener/learn/learning_rate"] == pytest.approx(3e-3)
-        assert logged.metrics["policy/speaker/learn/learning_rate"] == pytest.approx(rates[trial["trial_number"]])
+        assert logged.metrics["policy/listener/update/learning_rate"] == pytest.approx(3e-3)
+        assert logged.metrics["policy/speaker/update/learning_rate"] == pytest.approx(rates[trial["trial_number"]])
         assert {
             "policy/speaker/return_mean",
             "policy/listener/return_mean",

@@ -121,13 +121,15 @@ def test_nan_and_infinity_are_not_stored_but_told(tmp_path: Path, store: Store) 
     callback = make_callback(tmp_path)
     trial = make_trial(1)
     callback.on_trial_start(0, [], trial)
-    report(callback, trial, 500, **{"learn/loss": math.inf, "learn/kl": math.nan})
+    report(callback, trial, 500, **{"update/loss": math.inf, "update/kl": math.nan})
     callback.on_trial_complete(0, [], trial)
     finish(callback)
     run = store.trials()[1]
-    assert not {"learn/loss", "learn/kl"} & set(run.data.metrics)
+    assert not {"update/loss", "update/kl"} & set(run.data.metrics)
     assert run.data.metrics["nonfinite_values"] == 2
-    assert run.data.tags["nonfinite"] == "learn/kl, learn/loss" or run.data.tags["nonfinite"] == "learn/loss, learn/kl"
+    assert (
+        run.data.tags["nonfinite"] == "update/kl, update/loss" or run.data.tags["nonfinite"] == "update/loss, update/kl"
+    )
 
 
 def test_delivering_everything_a_second_time_changes_nothing(tmp_path: Path, store: Store) -> None:
@@ -364,14 +366,14 @@ def test_more_values_than_one_call_may_carry_arrive(tmp_path: Path, store: Store
     callback = make_callback(tmp_path, long="x" * 10_000, **constants)
     trial = make_trial(1)
     callback.on_trial_start(0, [], trial)
-    many = {f"learn/m{number}": float(number) for number in range(700)}
+    many = {f"update/m{number}": float(number) for number in range(700)}
     for steps in (200, 400, 600):
         callback.on_trial_result(0, [], trial, make_result(steps, **many))
     finish(callback)
     (parent,) = store.parents()
     assert len(parent.data.params) == 233
     run = store.trials()[1]
-    assert store.steps(run, "learn/m699") == [200, 400, 600]
+    assert store.steps(run, "update/m699") == [200, 400, 600]
 
 
 def test_a_full_disk_delays_the_delivery_and_ends_nothing(

@@ -18,7 +18,7 @@ def test_only_numbers_become_metrics() -> None:
         "iteration": 4,
         "time/train_s": 2.5,
         "objective": 3,
-        "learn": {"entropy": np.float32(0.5), "kl": torch.tensor(0.25)},
+        "update": {"entropy": np.float32(0.5), "kl": torch.tensor(0.25)},
         "seed/0/return_mean": np.int64(7),
         "return_per_seed": [1.0, 2.0],
         "failed_seeds": [3],
@@ -36,8 +36,8 @@ def test_only_numbers_become_metrics() -> None:
         "env_steps": 1000.0,
         "wall_s": 2.5,
         "objective": 3.0,
-        "learn/entropy": 0.5,
-        "learn/kl": 0.25,
+        "update/entropy": 0.5,
+        "update/kl": 0.25,
         "seed/0/return_mean": 7.0,
         "failed_seeds": 1.0,
     }
@@ -58,7 +58,7 @@ def test_nan_and_infinity_are_counted_and_named_instead_of_stored() -> None:
 @pytest.mark.parametrize(
     ("name", "accepted"),
     [
-        ("learn/kl", "learn/kl"),
+        ("update/kl", "update/kl"),
         ("a//b", "a/b"),
         ("/a", "a"),
         ("../a", "a"),

@@ -81,7 +81,7 @@ class AsynchronousGroup(EnvRunnerGroup):
         lags, self._lags = self._lags, []
         if not lags:
             return super().metrics()
-        of_lag = {"learn/policy_lag_mean": float(np.mean(lags)), "learn/policy_lag_max": float(max(lags))}
+        of_lag = {"update/policy_lag_mean": float(np.mean(lags)), "update/policy_lag_max": float(max(lags))}
         return super().metrics() | of_lag
 
     def state_dict(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _OF_TUNE = {"date", "timestamp", "pid", "hostname", "node_ip", "trial_id", "conf
 
 
 def pretty_print(result: Mapping[str, Any]) -> None:
-    """Print one result of `algo.train()` in groups: `train/`, `learn/`, `seed/`, `time/`."""
+    """Print one result of `algo.train()` in groups: `train/`, `update/`, `seed/`, `time/`."""
     print(pretty(result))  # noqa: T201
 
 

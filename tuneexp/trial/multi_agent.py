@@ -164,7 +164,7 @@ class MultiAgentTrial(Trial):
         metrics["train/return_mean"] = mean_of_known(np.stack([of.return_mean[alive] for of in judged]))
         metrics["train/episode_length_mean"] = mean_of_known(np.stack([of.length_mean[alive] for of in judged]))
         metrics["train/episodes"] = int(sum(of.new_episodes.sum() for of in judged))
-        metrics["learn/updates"] = sum(one.learner.n_updates for one in self.trained.values())
+        metrics["update/updates"] = sum(one.learner.n_updates for one in self.trained.values())
         for name, of in episodes.items():
             metrics |= {
                 f"policy/{name}/return_mean": mean_of_known(self._returns[name][alive]),
@@ -176,7 +176,7 @@ class MultiAgentTrial(Trial):
         for name, one in self.trained.items():
             own = {"learning_rate": one.learner.learning_rate, "updates": int(one.learner.n_updates)}
             own |= {key: mean_of_known(values.numpy()[alive]) for key, values in one.learner.log.summary().items()}
-            metrics |= {f"policy/{name}/learn/{key}": value for key, value in own.items()}
+            metrics |= {f"policy/{name}/update/{key}": value for key, value in own.items()}
         return metrics
 
     def state_dict(self) -> dict[str, Any]:

@@ -190,8 +190,8 @@ class Trial:
             "train/return_mean": mean_of_known(episodes.return_mean[alive]),
             "train/episode_length_mean": mean_of_known(episodes.length_mean[alive]),
             "train/episodes": int(episodes.new_episodes.sum()),
-            "learn/learning_rate": self.learner.learning_rate,
-            "learn/updates": int(self.learner.n_updates),
+            "update/learning_rate": self.learner.learning_rate,
+            "update/updates": int(self.learner.n_updates),
             **self.group.metrics(),
         }
         if self.learner.device != CPU:
@@ -201,7 +201,7 @@ class Trial:
         if self.cfg.num_env_runners:
             metrics["env_runner_restarts"] = self.group.runners.restarts
         for name, values in self.learner.log.summary().items():
-            metrics[f"learn/{name}"] = mean_of_known(values.numpy()[alive])
+            metrics[f"update/{name}"] = mean_of_known(values.numpy()[alive])
         for index, seed in enumerate(self.config.seeds):
             metrics[f"seed/{seed}/train_return_mean"] = float(episodes.return_mean[index])
         return metrics
