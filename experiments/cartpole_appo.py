@@ -14,7 +14,6 @@ tuneexp sweep --algorithm appo --env CartPole-v1 --space search_spaces/appo.yaml
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from tuneexp import Sweep, run_script, watch
@@ -41,7 +40,7 @@ def main(
         env_steps=env_steps,
         scheduler=scheduler,
         searcher=searcher,
-        name=name or time.strftime("cartpole-appo-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
     )
     watch(sweep)

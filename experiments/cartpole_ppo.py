@@ -6,7 +6,6 @@ python experiments/cartpole_ppo.py --trials 32 --env-steps 100000 --name long
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from tuneexp import Sweep, run_script, watch
@@ -33,7 +32,7 @@ def main(
         env_steps=env_steps,
         scheduler=scheduler,
         searcher=searcher,
-        name=name or time.strftime("cartpole-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
     )
     watch(sweep)

@@ -14,7 +14,6 @@ before any trial starts. docs/scaling.md goes on from here.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from tuneexp import Sweep, run_script, watch
@@ -45,7 +44,7 @@ def main(
         env_steps=env_steps,
         scheduler=scheduler,
         searcher=searcher,
-        name=name or time.strftime("acrobot-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
         address=address or None,  # or RAY_ADDRESS, or else this machine
         checkpoints=checkpoints or None,

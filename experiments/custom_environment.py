@@ -8,7 +8,6 @@ tuneexp sweep --algorithm ppo --env experiments/custom_environment.py:Parking --
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import gymnasium
@@ -58,7 +57,7 @@ def main(trials: int = 4, seeds: int = 4, env_steps: int = 50_000, name: str = "
         trials=trials,
         seeds=seeds,
         env_steps=env_steps,
-        name=name or time.strftime("parking-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
     )
     watch(sweep)

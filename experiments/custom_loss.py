@@ -7,7 +7,6 @@ tuneexp sweep --algorithm experiments/custom_loss.py:MyPPO --env CartPole-v1 --s
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -45,7 +44,7 @@ def main(trials: int = 4, seeds: int = 4, env_steps: int = 30_000, name: str = "
         trials=trials,
         seeds=seeds,
         env_steps=env_steps,
-        name=name or time.strftime("custom-loss-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
     )
     watch(sweep)

@@ -12,8 +12,6 @@ tuneexp sweep --algorithm sac --env HalfCheetah-v5 --space experiments/halfcheet
 
 from __future__ import annotations
 
-import time
-
 from tuneexp import Sweep, run_script, watch
 
 SPACE = {
@@ -44,7 +42,7 @@ def main(
         env_steps=env_steps,
         scheduler=scheduler,
         searcher=searcher,
-        name=name or time.strftime("halfcheetah-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
     )
     watch(sweep)

@@ -14,8 +14,6 @@ tuneexp sweep --algorithm dqn --env MountainCar-v0 --space experiments/mountainc
 
 from __future__ import annotations
 
-import time
-
 from tuneexp import Sweep, run_script, watch
 
 # What varies, and plain values: the same in every trial.
@@ -58,7 +56,7 @@ def main(
         env_steps=env_steps,
         scheduler=scheduler,
         searcher=searcher,
-        name=name or time.strftime("mountaincar-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
     )
     watch(sweep)

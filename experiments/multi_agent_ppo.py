@@ -11,7 +11,6 @@ tuneexp sweep --algorithm experiments/multi_agent_ppo.py:TELLING_PPO --env exper
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -85,7 +84,7 @@ def main(trials: int = 4, seeds: int = 4, env_steps: int = 30_000, name: str = "
         trials=trials,
         seeds=seeds,
         env_steps=env_steps,
-        name=name or time.strftime("telling-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
     )
     watch(sweep)

@@ -6,8 +6,6 @@ python experiments/pendulum_ppo.py --trials 2 --seeds 2 --env-steps 20000
 
 from __future__ import annotations
 
-import time
-
 from tuneexp import Sweep, run_script, watch
 
 # A space may be written in Python, too. What is not named keeps the value below in every trial.
@@ -41,7 +39,7 @@ def main(
         env_steps=env_steps,
         scheduler=scheduler,
         searcher=searcher,
-        name=name or time.strftime("pendulum-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
     )
     watch(sweep)

@@ -9,8 +9,6 @@ tuneexp sweep --algorithm sac --env Pendulum-v1 --space experiments/pendulum_sac
 
 from __future__ import annotations
 
-import time
-
 from tuneexp import Sweep, run_script, watch
 
 SPACE = {
@@ -41,7 +39,7 @@ def main(
         env_steps=env_steps,
         scheduler=scheduler,
         searcher=searcher,
-        name=name or time.strftime("pendulum-sac-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
     )
     watch(sweep)

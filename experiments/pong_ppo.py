@@ -13,8 +13,6 @@ tuneexp sweep --algorithm ppo --env PongNoFrameskip-v4 --space experiments/pong_
 
 from __future__ import annotations
 
-import time
-
 from tuneexp import Sweep, run_script, watch
 
 SPACE = {
@@ -49,7 +47,7 @@ def main(
         env_steps=env_steps,
         scheduler=scheduler,
         searcher=searcher,
-        name=name or time.strftime("pong-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
     )
     watch(sweep)

@@ -8,7 +8,6 @@ tuneexp train experiments/self_play.py:SELF_PLAY pettingzoo.classic.tictactoe_v3
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,7 +70,7 @@ def main(trials: int = 2, seeds: int = 4, env_steps: int = 60_000, name: str = "
         trials=trials,
         seeds=seeds,
         env_steps=env_steps,
-        name=name or time.strftime("self-play-%Y%m%d-%H%M%S"),
+        name=name or None,  # None: a new one is made
         storage=storage,
     )
     result = watch(sweep)

@@ -7,11 +7,14 @@ a new compilation, or *structural*, a Python value that shapes the program (size
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from tuneexp.errors import UserError, shortened, unknown_name
@@ -69,6 +72,35 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
+_COUNT = re.compile(r"([-+]?[0-9][0-9_]{0,20}(?:\.[0-9]{1,6})?(?:[eE][-+]?[0-9]{1,2})?)([kKmM]?)", re.ASCII)
+
+
+def whole_number(text: str) -> int:
+    """`"100_000"`, `"1e5"`, `"100k"`, `"2.5M"` -> int, exactly. ValueError for any other text, and for fractions."""
+    match = _COUNT.fullmatch(text.strip())
+    number = Decimal(match[1]) * _TIMES[match[2].lower()] if match else None
+    if number is None or number != int(number):
+        raise ValueError(f"{shortened(text)} is no whole number; write for example 100000, 1e5 or 100k")
+    return int(number)
+
+
+# A number of things: texts such as 100k are accepted.
+Count = Annotated[int, BeforeValidator(lambda value: whole_number(value) if isinstance(value, str) else value)]
+
+
+def without_suffixes(value: Any) -> Any:
+    """`value` with numbers for texts such as 100k and 2.5M, also inside lists and mappings."""
+    if isinstance(value, Mapping):
+        return {key: without_suffixes(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(without_suffixes, value))
+    if isinstance(value, str) and value[-1:] in "kKmM":
+        with suppress(ValueError):
+            return whole_number(value)
+    return value
 
 
 class Config(BaseModel):

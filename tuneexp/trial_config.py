@@ -9,14 +9,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from tuneexp.addresses import lasting_address, relocated
-from tuneexp.config import Config
+from tuneexp.config import Config, Count, without_suffixes
 from tuneexp.errors import UserError
 from tuneexp.stored import plain
 
 
 def _lasting(hyperparameters: dict[str, Any]) -> dict[str, Any]:
     """Also in the groups of several policies."""
-    lasting = {key: _lasting(value) if isinstance(value, dict) else value for key, value in hyperparameters.items()}
+    lasting = {
+        key: _lasting(value) if isinstance(value, dict) else without_suffixes(value)
+        for key, value in hyperparameters.items()
+    }
     model = hyperparameters.get("model")
     return {**lasting, "model": lasting_address(model, "model")} if isinstance(model, str | type) else lasting
 
@@ -104,10 +107,10 @@ def seed_list(seeds: int | Sequence[int]) -> list[int]:
 class EvaluationConfig(Config):
     """Separate environments, fixed seeds, the deterministic policy."""
 
-    episodes: int = Field(5, ge=1, description="Episodes per seed at every report.")
-    final_episodes: int = Field(20, ge=1, description="Episodes per seed at the end of the budget.")
-    seed: int = Field(10_000, ge=0, description="Seed of the evaluation environments; the same for every report.")
-    max_steps: int = Field(
+    episodes: Count = Field(5, ge=1, description="Episodes per seed at every report.")
+    final_episodes: Count = Field(20, ge=1, description="Episodes per seed at the end of the budget.")
+    seed: Count = Field(10_000, ge=0, description="Seed of the evaluation environments; the same for every report.")
+    max_steps: Count = Field(
         30_000,
         ge=1,
         description="Steps after which an episode is stopped; its return so far counts, marked as partial.",
@@ -139,8 +142,10 @@ class TrialConfig(Config):
     env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
     wrappers: list[Wrapper] = Field(default_factory=list, description=WRAPPERS_HELP)
     seeds: list[int] = Field([0], min_length=1, description="Training seeds; trained at once.")
-    budget_env_steps: int = Field(100_000, ge=1, description="Environment steps per seed.")
-    report_every_env_steps: int | None = Field(None, ge=1, description="Steps between reports; a tenth of the budget.")
+    budget_env_steps: Count = Field(100_000, ge=1, description="Environment steps per seed.")
+    report_every_env_steps: Count | None = Field(
+        None, ge=1, description="Steps between reports; a tenth of the budget."
+    )
     hyperparameters: Hyperparameters = Field(default_factory=dict, description="Of the algorithm.")
     evaluation: EvaluationConfig = Field(default_factory=lambda: EvaluationConfig.model_validate({}))
     objective: ObjectiveConfig = Field(default_factory=lambda: ObjectiveConfig.model_validate({}))

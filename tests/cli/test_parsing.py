@@ -16,17 +16,34 @@ from tuneexp.cli.parsing import (
     parse_wrappers,
     split_settings,
 )
+from tuneexp.config import whole_number
 from tuneexp.errors import UserError
+from tuneexp.sweep import SearchSpace, SweepConfig
+from tuneexp.trial_config import TrialConfig
+
+ASKED_FOR: dict[str, Any] = {
+    "name": "s",
+    "algorithm": "ppo",
+    "env": "CartPole-v1",
+    "space": {},
+    "trials": 1,
+    "seeds": [0],
+    "env_steps": 1,
+    "created_at_s": 0.0,
+}
 
 
 @pytest.mark.parametrize(
-    ("text", "seeds"), [("4", [0, 1, 2, 3]), ("1", [0]), ("3,5,8", [3, 5, 8]), (" 3, 5 ", [3, 5]), ("7,", [7])]
+    ("text", "seeds"),
+    [("4", [0, 1, 2, 3]), ("1", [0]), ("3,5,8", [3, 5, 8]), (" 3, 5 ", [3, 5]), ("7,", [7]), ("1e0", [0])],
 )
 def test_a_number_counts_seeds_and_a_list_names_them(text: str, seeds: list[int]) -> None:
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["0", "-3", "", "a", "1.5", "3,a", "3,3", "-1,2", "1e3", "20000", "4294967296,"])
+@pytest.mark.parametrize(
+    "text", ["0", "-3", "", "a", "1.5", "3,a", "3,3", "-1,2", "1e3,2", "1e5", "20000", "4294967296,"]
+)
 def test_what_is_no_list_of_seeds_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="seed"):
         parse_seeds(text)
@@ -113,3 +130,43 @@ def test_a_wrong_backend_is_answered_with_the_nearest() -> None:
         environment_settings("asynch", None)
     with pytest.raises(UserError, match="write --wrapper instead"):
         split_settings({"wrappers": ["ClipReward"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("7", 7), ("100_000", 100_000), ("1e5", 100_000), ("100k", 100_000), ("2.5M", 2_500_000), ("1.5e3", 1500)],
+)
+def test_a_count_is_written_with_an_exponent_or_a_suffix(text: str, number: int) -> None:
+    assert whole_number(text) == number
+    assert type(whole_number(text)) is int
+    assert SweepConfig.parse({**ASKED_FOR, "env_steps": text}, "a sweep").env_steps == number
+
+
+@pytest.mark.parametrize(
+    "text", ["", "k", "1.5", "1e-3.5", "1e-3", "100x", "1kk", "1 k", "0x10", "nan", "inf", "9" * 99]
+)
+def test_what_is_no_count_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(UserError, match="whole number") as refusal:
+        SweepConfig.parse({**ASKED_FOR, "trials": text}, "a sweep")
+    assert "\n" not in str(refusal.value)
+
+
+def test_hyperparameters_take_suffixes_wherever_they_are_written() -> None:
+    config = SweepConfig.parse(
+        {**ASKED_FOR, "fixed": {"n_steps": "2k", "model": {"hidden_sizes": ["1k", 64]}}}, "a sweep"
+    )
+    assert config.fixed == {"n_steps": 2000, "model": {"hidden_sizes": [1000, 64]}}
+    trial = TrialConfig.parse({"algorithm": "ppo", "env": "x", "hyperparameters": {"n_steps": "2k"}}, "a trial")
+    assert trial.hyperparameters == {"n_steps": 2000}
+    space = SearchSpace.of(
+        {"n_steps": {"choice": ["1k", "2k"]}, "buffer": {"logint": ["10k", "1M"]}, "batch_size": "1k"}
+    )
+    assert space.to_mapping() == {
+        "n_steps": {"choice": [1000, 2000]},
+        "buffer": {"logint": [10_000, 1_000_000]},
+        "batch_size": 1000,
+    }
+
+
+def test_texts_that_only_look_like_counts_stay_texts_outside_of_hyperparameters() -> None:
+    assert SweepConfig.parse({**ASKED_FOR, "env_kwargs": {"map": "8k"}}, "a sweep").env_kwargs == {"map": "8k"}

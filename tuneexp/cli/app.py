@@ -17,7 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples(
         "tuneexp train ppo CartPole-v1 --seeds 4",
-        "tuneexp sweep --algorithm ppo --env CartPole-v1 --space search_spaces/ppo.yaml --trials 8 --name first",
+        "tuneexp sweep ppo CartPole-v1 --trials 8 --name first",
         "tuneexp show first",
         "tuneexp ui",
     ),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tuneexp.cli.options import JsonOption, MovedOption, TrustOption, VerboseOption, examples
+from tuneexp.cli.options import JsonOption, MovedOption, TrustOption, VerboseOption, count, examples
 from tuneexp.cli.parsing import moved_addresses, positive
 from tuneexp.cli.terminal import terminal
 from tuneexp.errors import UserError
@@ -19,8 +19,10 @@ EPILOG = examples(
 
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint folder or URI, as train and show print it.")],
-    episodes: Annotated[int, typer.Option("--episodes", help="Episodes for each seed of the checkpoint.")] = 20,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the evaluation environments.")] = 10_000,
+    episodes: Annotated[
+        int, typer.Option("--episodes", parser=count, help="Episodes for each seed of the checkpoint.")
+    ] = 20,
+    seed: Annotated[int, typer.Option("--seed", parser=count, help="Seed of the evaluation environments.")] = 10_000,
     moved: MovedOption = None,
     trust: TrustOption = False,
     json: JsonOption = False,

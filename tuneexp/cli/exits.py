@@ -84,7 +84,7 @@ def _usage_error(error: typer.TyperException) -> int:
     kind, context = type(error).__name__, getattr(error, "ctx", None)
     if kind == "NoArgsIsHelpError":  # `tuneexp` alone: its help was already printed
         return BAD_INPUT
-    message = " ".join(error.format_message().split()).rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
     if kind == "NoSuchOption" and context is not None:
         options = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
         message = _unknown("option", getattr(error, "option_name", ""), [*options, "--help"])

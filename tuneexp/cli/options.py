@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tuneexp.sweep import defaults
+
 # Panels of --help, in the order in which a person decides.
 WHAT, HOW, WHERE, OUTPUT = "What", "How", "Where", "Output"
 
@@ -104,8 +106,15 @@ CompileOption = Annotated[
     ),
 ]
 
-DEFAULT_STORAGE = "runs"
+DEFAULT_STORAGE = defaults.STORAGE
 COMPILE_CHOICES = ("auto", "on", "off")
+
+
+def count(value: str | int) -> int:
+    """Parser of the options that are numbers of things: 100000, 100_000, 1e5 and 100k are the same."""
+    from tuneexp.config import whole_number
+
+    return whole_number(str(value))
 
 
 def examples(*lines: str) -> str:

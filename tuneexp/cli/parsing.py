@@ -19,17 +19,29 @@ MOST_NESTED_NAMES = 20
 
 def parse_seeds(text: str) -> list[int]:
     """`4` -> [0, 1, 2, 3]; `3,5,8` -> [3, 5, 8]; a single seed is named with a comma: `3,`."""
+    if "," not in text:
+        return list(range(_positive_count(_seed_count(text))))
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > 1 and parts[-1] == "":
         parts.pop()
     if not all(re.fullmatch(r"-?[0-9]{1,20}", part) for part in parts):
-        raise UserError(
-            f"--seeds {shortened(text)} is no number of seeds and no list of seeds; write --seeds 4 or --seeds 3,5,8"
-        )
-    numbers = [int(part) for part in parts]
-    if "," not in text:
-        return list(range(_positive_count(numbers[0])))
-    return _distinct_seeds(numbers)
+        raise _no_seeds(text)
+    return _distinct_seeds([int(part) for part in parts])
+
+
+def _seed_count(text: str) -> int:
+    from tuneexp.config import whole_number
+
+    try:
+        return whole_number(text)
+    except ValueError:
+        raise _no_seeds(text) from None
+
+
+def _no_seeds(text: str) -> UserError:
+    return UserError(
+        f"--seeds {shortened(text)} is no number of seeds and no list of seeds; write --seeds 4 or --seeds 3,5,8"
+    )
 
 
 def _positive_count(count: int) -> int:

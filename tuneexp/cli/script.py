@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from tuneexp.cli.exits import run_and_exit, run_app
+from tuneexp.cli.options import count
 from tuneexp.cli.sweep import watch_on
 from tuneexp.cli.terminal import terminal
 from tuneexp.sweep.stopping import stop_signals
@@ -30,5 +32,26 @@ def run_script(main: Callable[..., Any]) -> None:
     """Run `main` as a program: its typed arguments become options with `--help`, its docstring the help, and an
     error one or two lines and an exit code instead of a traceback."""
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    app.command()(main)
+    app.command()(_with_counts(main))
     run_and_exit(lambda: run_app(app, sys.argv[1:], Path(sys.argv[0]).name))
+
+
+def _with_counts(main: Callable[..., Any]) -> Callable[..., Any]:
+    """`main` whose whole numbers may be written 1e5 and 100k on the command line."""
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        return main(*args, **kwargs)
+
+    signature, hints = inspect.signature(main), get_type_hints(main, include_extras=True)
+    parsed = [_parsed(one, hints.get(name, one.annotation)) for name, one in signature.parameters.items()]
+    counting.__name__, counting.__doc__ = getattr(main, "__name__", "main"), main.__doc__
+    counting.__signature__ = signature.replace(parameters=parsed)  # type: ignore[attr-defined]
+    counting.__annotations__ = {one.name: one.annotation for one in parsed}
+    return counting
+
+
+def _parsed(one: inspect.Parameter, hint: Any) -> inspect.Parameter:
+    if hint not in (int, int | None):
+        return one.replace(annotation=hint)
+    kind = typer.Argument if one.default is one.empty else typer.Option
+    return one.replace(annotation=Annotated[hint, kind(parser=count)])

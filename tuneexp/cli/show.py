@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuneexp.cli.options import DEFAULT_STORAGE, JsonOption, StorageOption, VerboseOption, examples
+from tuneexp.cli.options import DEFAULT_STORAGE, JsonOption, StorageOption, VerboseOption, count, examples
 from tuneexp.cli.parsing import parse_value, positive
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.commands import command
@@ -49,7 +49,7 @@ def list_(storage: StorageOption = DEFAULT_STORAGE, json: JsonOption = False, ve
 
 def show(
     name: NameArgument,
-    top: Annotated[int | None, typer.Option("--top", help="Show only the best N trials.")] = None,
+    top: Annotated[int | None, typer.Option("--top", parser=count, help="Show only the best N trials.")] = None,
     plot: Annotated[
         Path | None,
         typer.Option(

@@ -24,6 +24,7 @@ from tuneexp.cli.options import (
     TrustOption,
     VerboseOption,
     WrapperOption,
+    count,
     examples,
     one_of,
 )
@@ -38,21 +39,21 @@ from tuneexp.cli.parsing import (
 from tuneexp.cli.show import NameArgument, show_result, varied_names
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.commands import command
-from tuneexp.errors import TuneexpError
+from tuneexp.errors import TuneexpError, UserError
+from tuneexp.sweep import defaults
 
 if TYPE_CHECKING:
     from tuneexp.sweep import SweepConfig, SweepResult
 
 SWEEP_EPILOG = examples(
-    "tuneexp sweep --algorithm ppo --env CartPole-v1 --space search_spaces/ppo.yaml --trials 8 --seeds 4 --name first",
-    "tuneexp sweep --env Pendulum-v1 --space search_spaces/ppo.yaml --env-steps 100000 --set n_envs=4 --name pendulum",
-    "tuneexp sweep --algorithm experiments/custom_loss.py:MyPPO --env CartPole-v1 --space SPACE.yaml --name mine",
+    "tuneexp sweep ppo CartPole-v1 --trials 8 --name first",
+    "tuneexp sweep sac Pendulum-v1 --env-steps 20k --seeds 3,5,8 --set batch_size=128",
+    "tuneexp sweep experiments/custom_loss.py:MyPPO CartPole-v1 --space search_spaces/ppo.yaml",
 )
 RESUME_EPILOG = examples(
     "tuneexp resume first", "tuneexp resume first --storage /data/runs --json", "tuneexp resume first --failed"
 )
 
-DEFAULT_SWEEP_SEEDS = "4"
 AddressOption = Annotated[
     str | None,
     typer.Option(
@@ -66,47 +67,73 @@ AddressOption = Annotated[
 
 
 def sweep(
-    name: Annotated[str, typer.Option("--name", help="Name of the sweep and of its folder.", rich_help_panel=WHAT)],
-    env: Annotated[str, typer.Option("--env", help="A gymnasium id or module:Class.", rich_help_panel=WHAT)],
+    algorithm: Annotated[
+        str | None,
+        typer.Argument(help="A name (tuneexp describe lists them) or an address: module:NAME, path/file.py:NAME."),
+    ] = None,
+    env: Annotated[str | None, typer.Argument(help="A gymnasium id (CartPole-v1) or module:Class.")] = None,
+    algorithm_option: Annotated[
+        str | None,
+        typer.Option("--algorithm", help="The same as the first argument.", rich_help_panel=WHAT),
+    ] = None,
+    env_option: Annotated[
+        str | None, typer.Option("--env", help="The same as the second argument.", rich_help_panel=WHAT)
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            help="Name of the sweep and of its folder; by default a new one, such as ppo-CartPole-v1-20261128-kqzt.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     space: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--space",
             metavar="FILE",
-            help="Search space: a YAML file, or path/file.py:FUNCTION.",
+            help="Search space: a YAML file, or path/file.py:FUNCTION; by default the algorithm's own, "
+            "search_spaces/ALGORITHM.yaml.",
             rich_help_panel=WHAT,
         ),
-    ],
-    algorithm: Annotated[
-        str, typer.Option("--algorithm", help="A name or an address (path/file.py:NAME).", rich_help_panel=WHAT)
-    ] = "ppo",
+    ] = None,
     settings: SetOption = None,
     wrappers: WrapperOption = None,
     env_backend: EnvBackendOption = None,
-    trials: Annotated[int, typer.Option("--trials", help="Number of trials.", rich_help_panel=HOW)] = 8,
+    trials: Annotated[
+        int, typer.Option("--trials", parser=count, help="Number of trials.", rich_help_panel=HOW)
+    ] = defaults.TRIALS,
     seeds: SeedsOption = None,
     env_steps: Annotated[
         int,
-        typer.Option("--env-steps", help="Budget of a trial: environment steps for each seed.", rich_help_panel=HOW),
-    ] = 50_000,
+        typer.Option(
+            "--env-steps",
+            parser=count,
+            help="Budget of a trial: environment steps for each seed.",
+            rich_help_panel=HOW,
+        ),
+    ] = defaults.ENV_STEPS,
     scheduler: Annotated[
         str,
         typer.Option("--scheduler", help="Who stops weak trials early: asha, or fifo (nobody).", rich_help_panel=HOW),
-    ] = "asha",
+    ] = defaults.SCHEDULER,
     searcher: Annotated[
         str,
         typer.Option(
             "--searcher", help="Who suggests values: tpe (learns from the trials) or random.", rich_help_panel=HOW
         ),
-    ] = "tpe",
+    ] = defaults.SEARCHER,
     searcher_seed: Annotated[
-        int, typer.Option("--searcher-seed", help="Seed of the searcher.", rich_help_panel=HOW)
-    ] = 0,
+        int, typer.Option("--searcher-seed", parser=count, help="Seed of the searcher.", rich_help_panel=HOW)
+    ] = defaults.SEARCHER_SEED,
     storage: StorageOption = DEFAULT_STORAGE,
     concurrency: Annotated[
         int | None,
         typer.Option(
-            "--concurrency", help="Trials at the same time; by default as many as fit.", rich_help_panel=WHERE
+            "--concurrency",
+            parser=count,
+            help="Trials at the same time; by default as many as fit.",
+            rich_help_panel=WHERE,
         ),
     ] = None,
     address: AddressOption = None,
@@ -120,7 +147,7 @@ def sweep(
             rich_help_panel=WHERE,
         ),
     ] = None,
-    compile: CompileOption = "auto",
+    compile: CompileOption = defaults.COMPILE,
     resume: Annotated[
         bool,
         typer.Option(
@@ -137,12 +164,12 @@ def sweep(
     one_of("--compile", compile, COMPILE_CHOICES)
     hyperparameters, of_trial = split_settings(parse_settings(settings or ()))
     asked: dict[str, Any] = {
-        "algorithm": algorithm,
-        "env": env,
+        "algorithm": _one("algorithm", algorithm, algorithm_option) or defaults.ALGORITHM,
+        "env": _needed_env(algorithm, _one("env", env, env_option)),
         "space": space,
         "name": name,
         "trials": positive("--trials", trials),
-        "seeds": parse_seeds(seeds or DEFAULT_SWEEP_SEEDS),
+        "seeds": parse_seeds(str(defaults.SEEDS) if seeds is None else seeds),
         "env_steps": positive("--env-steps", env_steps),
         "scheduler": scheduler,
         "searcher": searcher,
@@ -165,6 +192,20 @@ def sweep(
         new.check_writable()
         stop.check()
         watch_on(screen, new.fitted, new.space.names or None, new.run)
+
+
+def _one(name: str, argument: str | None, option: str | None) -> str | None:
+    """What was given as an argument or as the option `--NAME`. UserError where both were, and differ."""
+    if argument is not None and option is not None and argument != option:
+        raise UserError(f"the {name} is given twice, {argument!r} and --{name} {option!r}; keep one of them")
+    return argument if option is None else option
+
+
+def _needed_env(algorithm: str | None, env: str | None) -> str:
+    if env is None:
+        example = command("sweep", algorithm or defaults.ALGORITHM, "CartPole-v1")
+        raise UserError(f"sweep needs an environment; write for example: {example}")
+    return env
 
 
 def resume(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import time
 from collections.abc import Mapping
@@ -29,6 +28,7 @@ from tuneexp.cli.options import (
     TrustOption,
     VerboseOption,
     WrapperOption,
+    count,
     examples,
     one_of,
 )
@@ -65,7 +65,8 @@ def train(
     ] = None,
     env: Annotated[str | None, typer.Argument(help="A gymnasium id (CartPole-v1) or module:Class.")] = None,
     env_steps: Annotated[
-        int, typer.Option("--env-steps", rich_help_panel=HOW, help="Environment steps for each seed, in all.")
+        int,
+        typer.Option("--env-steps", parser=count, rich_help_panel=HOW, help="Environment steps for each seed, in all."),
     ] = 100_000,
     seeds: SeedsOption = None,
     settings: SetOption = None,
@@ -107,11 +108,10 @@ def train(
 def _new_folder(storage: str, job: Job) -> Path:
     """A folder that no other run uses; the storage is checked before any work, the folder made with a checkpoint."""
     from tuneexp.sweep.folder import writable_storage
+    from tuneexp.sweep.names import new_name
 
-    algorithm = job.algorithm.rpartition(":")[2]
-    env = job.env.replace("/", "-").replace(":", "-")
-    name = f"{algorithm}-{env}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    return writable_storage(storage) / "train" / name
+    runs = writable_storage(storage) / "train"
+    return runs / new_name(job.algorithm, job.env, runs)
 
 
 def _train(screen: Terminal, job: Job, compile: str, folder: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from tuneexp.commands import command
-from tuneexp.config import Config
+from tuneexp.config import Config, Count
 from tuneexp.errors import StorageFault, UserError, nearest
 from tuneexp.outages import advice_for
 from tuneexp.stored import DamagedFile, read_json
+from tuneexp.sweep import defaults
 from tuneexp.sweep.folder import SweepFolder, stored_folder, sync, write_json
 from tuneexp.trial_config import (
     DEVICE_HELP,
@@ -48,20 +49,22 @@ class SweepConfig(Config):
     wrappers: list[Wrapper] = Field(default_factory=list, description=WRAPPERS_HELP)
     space: dict[str, Any] = Field(description="search space, as SearchSpace.to_mapping gives it")
     fixed: Hyperparameters = Field(default_factory=dict, description="hyperparameters that every trial shares")
-    trials: int = Field(gt=0, description="number of trials")
+    trials: Count = Field(gt=0, description="number of trials")
     seeds: list[int] = Field(min_length=1, description="training seeds of every trial")
-    env_steps: int = Field(gt=0, description="budget of a trial, environment steps per seed")
-    report_every_env_steps: int | None = Field(None, gt=0, description="environment steps per seed between reports")
+    env_steps: Count = Field(gt=0, description="budget of a trial, environment steps per seed")
+    report_every_env_steps: Count | None = Field(None, gt=0, description="environment steps per seed between reports")
     evaluation: dict[str, Any] = Field(default_factory=dict, description="evaluation settings of a trial")
     objective: dict[str, Any] = Field(
         default_factory=dict, description="how a trial's score is made of its evaluations"
     )
     compile: Literal["auto", "on", "off"] = Field("auto", description="ahead-of-time compilation of training")
     device: Device = Field("cpu", description=DEVICE_HELP)
-    scheduler: str = Field("asha", description="who stops trials early")
-    searcher: str = Field("tpe", description="who suggests hyperparameters")
-    searcher_seed: int = Field(0, ge=0, le=2**32 - 1, description="seed of the searcher's random numbers")
-    concurrency: int | None = Field(
+    scheduler: str = Field(defaults.SCHEDULER, description="who stops trials early")
+    searcher: str = Field(defaults.SEARCHER, description="who suggests hyperparameters")
+    searcher_seed: Count = Field(
+        defaults.SEARCHER_SEED, ge=0, le=2**32 - 1, description="seed of the searcher's random numbers"
+    )
+    concurrency: Count | None = Field(
         None, gt=0, description="trials that run at the same time; None: as many as the cluster has room for"
     )
     address: str | None = Field(None, description="Ray cluster; None starts Ray on this machine")

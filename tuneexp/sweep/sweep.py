@@ -13,18 +13,28 @@ from tuneexp.errors import UserError
 from tuneexp.outages import patience_s
 from tuneexp.signatures import require_key
 from tuneexp.stored import plain
+from tuneexp.sweep import defaults
 from tuneexp.sweep.cluster import cluster_address, refuse_unreachable
 from tuneexp.sweep.config import SweepConfig, refuse_other_settings, save_config, trial_config
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
-from tuneexp.sweep.folder import SweepFolder, new_sweep_folder, refuse_existing, sweep_folder, writable_storage
+from tuneexp.sweep.folder import (
+    SweepFolder,
+    new_sweep_folder,
+    refuse_existing,
+    storage_folder,
+    sweep_folder,
+    writable_storage,
+)
 from tuneexp.sweep.guard import refuse_nested_sweep
 from tuneexp.sweep.mark import refuse_foreign, set_mark
+from tuneexp.sweep.names import new_name
 from tuneexp.sweep.place import lasting_place, place_of
 from tuneexp.sweep.registry import check_names
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.space.shipped import shipped_space
 from tuneexp.sweep.stopping import interruptible
 from tuneexp.tracking.store import check_store
 from tuneexp.trial_config import seed_list
@@ -43,7 +53,8 @@ SNAPSHOT_PERIOD_S, SNAPSHOT_S_PER_TRIAL = 0.5, 0.005
 class Sweep:
     """A sweep that is about to start. Everything is checked here and nothing is written; UserError says what to change.
 
-    `space`: a YAML path, a mapping (Tune's sample objects too), an address or a define-by-run function.
+    `space`: a YAML path, a mapping (Tune's sample objects too), an address or a define-by-run function; by default the
+    one that is shipped for the algorithm. `name`: by default one such as ppo-CartPole-v1-20261128-kqzt.
     `seeds`: a number N for seeds 0..N-1, or the seeds. `env_steps`: budget of a trial per seed.
     `fixed`: hyperparameters that all trials share. `callbacks`: Tune callbacks of your own (they must be picklable).
     `address`: a Ray cluster. `checkpoints`: a folder or URI (s3://...) that all nodes see, where `storage` is none.
@@ -51,19 +62,19 @@ class Sweep:
 
     def __init__(
         self,
-        algorithm: str | AlgorithmSpec = "ppo",
+        algorithm: str | AlgorithmSpec = defaults.ALGORITHM,
         env: str | Callable[..., Any] = "CartPole-v1",
         space: Any = None,
-        trials: int = 8,
-        seeds: int | Sequence[int] = 4,
-        env_steps: int = 50_000,
+        trials: int = defaults.TRIALS,
+        seeds: int | Sequence[int] = defaults.SEEDS,
+        env_steps: int = defaults.ENV_STEPS,
         *,
-        name: str,
-        storage: str | Path = "runs",
+        name: str | None = None,
+        storage: str | Path = defaults.STORAGE,
         fixed: Mapping[str, Any] | None = None,
-        scheduler: str = "asha",
-        searcher: str = "tpe",
-        searcher_seed: int = 0,
+        scheduler: str = defaults.SCHEDULER,
+        searcher: str = defaults.SEARCHER,
+        searcher_seed: int = defaults.SEARCHER_SEED,
         concurrency: int | None = None,
         env_kwargs: Mapping[str, Any] | None = None,
         env_backend: str = "auto",
@@ -71,7 +82,7 @@ class Sweep:
         report_every_env_steps: int | None = None,
         evaluation: Mapping[str, Any] | None = None,
         objective: Mapping[str, Any] | None = None,
-        compile: str = "auto",
+        compile: str = defaults.COMPILE,
         device: str = "cpu",
         address: str | None = None,
         checkpoints: str | Path | None = None,
@@ -82,11 +93,13 @@ class Sweep:
         from tuneexp.envs.registration import registration_of
 
         refuse_nested_sweep()
+        if name is None:
+            name = _made_name(algorithm, env, storage, resume)
         self.goes_on = resume and sweep_folder(name, storage).exists()
         self.folder = sweep_folder(name, storage) if self.goes_on else new_sweep_folder(name, storage)
         self.callbacks, self.verbose = callback_list(callbacks), verbose
         known_as = algorithm_address(algorithm)
-        parsed = SearchSpace.of(f"search_spaces/{known_as}.yaml" if space is None else space)
+        parsed = SearchSpace.of(shipped_space(known_as) if space is None else space)
         self.config = SweepConfig.parse(
             {
                 "name": name,
@@ -192,6 +205,12 @@ def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
         return address_of(algorithm)
     load_spec(algorithm)
     return lasting_address(algorithm, "algorithm")
+
+
+def _made_name(algorithm: str | AlgorithmSpec, env: str | Callable[..., Any], storage: str | Path, resume: bool) -> str:
+    if resume:
+        raise UserError("a sweep goes on by its name; add --name NAME (in Python: name=...)")
+    return new_name(algorithm_address(algorithm), lasting_address(env, "environment"), storage_folder(storage))
 
 
 def _plain_wrappers(wrappers: Any) -> Any:

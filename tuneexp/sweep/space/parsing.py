@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuneexp.config import is_number
+from tuneexp.config import is_number, without_suffixes
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.sweep.space.dimensions import INT_KINDS, KINDS, LOG_KINDS, Choice, Range, Values, complement, decimal, same
 
@@ -129,7 +129,7 @@ def _looks_like_kind(entry: Mapping[str, Any], others: list[Any]) -> bool:
 
 def plain_value(name: str, value: Any) -> Any:
     """`value` as JSON holds it; UserError where it can't."""
-    plain = list(value) if isinstance(value, tuple) else value
+    plain = without_suffixes(list(value) if isinstance(value, tuple) else value)
     try:
         json.dumps(plain, allow_nan=False)
     except (TypeError, ValueError):
@@ -214,6 +214,7 @@ def _fitted(values: Range) -> list[Any]:
 def _number(name: str, kind: str, value: Any) -> int | float:
     if hasattr(value, "item"):
         value = value.item()  # numpy numbers reach here through tune objects
+    value = without_suffixes(value)
     if not is_number(value) or not math.isfinite(value):
         raise UserError(f"{name}: {kind} takes {_HOW[kind]} of finite numbers, got {value!r}")
     if kind not in INT_KINDS:

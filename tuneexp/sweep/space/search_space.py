@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from tuneexp.addresses import is_address, load_address
-from tuneexp.config import Config
+from tuneexp.config import Config, without_suffixes
 from tuneexp.errors import UserError, nearest
 from tuneexp.sweep.space.binding import Binding, overlap, written_over
 from tuneexp.sweep.space.dimensions import Values
@@ -256,7 +256,7 @@ class SearchSpace:
 def _initial_points(points: Any) -> list[Mapping[str, Any]]:
     if not isinstance(points, list | tuple) or not all(isinstance(point, Mapping) for point in points):
         raise UserError("initial takes a list of points, as in  initial: [{gamma: 0.98}]")
-    return list(points)
+    return [without_suffixes(point) for point in points]
 
 
 def _flat_point(point: Mapping[str, Any], dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
