@@ -14,7 +14,7 @@ from tests.models import networks
 from tests.small import small_config
 from tuneexp.algorithms.fit import check_environment
 from tuneexp.algorithms.multi_agent import MultiAgentSpec, PolicySpec
-from tuneexp.algorithms.registry import load_algorithm, load_spec
+from tuneexp.algorithms.registry import load_algorithm
 from tuneexp.envs.sources import describe_env
 from tuneexp.errors import UserError
 from tuneexp.models.own import OwnActorCritic
@@ -134,9 +134,9 @@ def test_unbounded_actions_get_bounds_or_another_algorithm_as_told(mine: Path) -
 def test_algorithms_that_are_said_to_fit_do() -> None:
     for env, name in (("CartPole-v1", "td3"), ("Pendulum-v1", "dqn")):
         with pytest.raises(UserError) as told:
-            check_environment(load_algorithm(name), env, {}, [], "auto")
+            check_environment(name, env, {}, [], "auto")
         for fitting in str(told.value).rpartition("fit it: ")[2].split(", "):
-            check_environment(load_algorithm(fitting), env, {}, [], "auto")
+            check_environment(fitting, env, {}, [], "auto")
 
 
 # -- the advice of environments
@@ -167,13 +167,13 @@ def test_a_backend_that_does_not_fit_is_replaced_as_told() -> None:
 def test_environments_of_several_agents_are_trained_as_told(tmp_path: Path) -> None:
     env = "tests.envs.agents:Differ"
     with pytest.raises(UserError, match=re.escape(SHARED)):
-        check_environment(load_algorithm("ppo"), env, {}, [], "auto")
-    check_environment(load_spec(SHARED), env, {}, [], "auto")
+        check_environment("ppo", env, {}, [], "auto")
+    check_environment(SHARED, env, {}, [], "auto")
     with pytest.raises(UserError, match="give a function that wraps it"):
-        check_environment(load_spec(SHARED), env, {}, ["ClipReward"], "auto")
+        check_environment(SHARED, env, {}, ["ClipReward"], "auto")
     made = "from pettingzoo.utils import BaseParallelWrapper\nfrom tests.envs.agents import Differ\n"
     (tmp_path / "made.py").write_text(f"{made}def make():\n    return BaseParallelWrapper(Differ())")
-    check_environment(load_spec(SHARED), f"{tmp_path}/made.py:make", {}, [], "auto")
+    check_environment(SHARED, f"{tmp_path}/made.py:make", {}, [], "auto")
 
 
 def test_policies_are_named_and_mapped_as_told() -> None:

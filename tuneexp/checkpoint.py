@@ -1,7 +1,8 @@
 """Checkpoints: a folder with tensors in safetensors and everything else in one JSON file.
 
 Nothing is ever unpickled. A checkpoint is written under a temporary name and renamed, so a kill
-leaves either the whole of it or nothing.
+leaves either the whole of it or nothing. torch is imported where tensors are: a path that is no checkpoint is told
+without it.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ import tempfile
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from tuneexp.errors import CheckpointError
 from tuneexp.remote_folders import local_copy
 from tuneexp.stored import parse_json, plain
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT_VERSION, OLDEST_VERSION = 2, 2
 STATE_FILE = "state.json"
@@ -54,6 +55,8 @@ def write(folder: str | Path, tree: Mapping[str, Any]) -> Path:
 
 
 def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    from safetensors.torch import save_file
+
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     except SafetensorError as error:
@@ -140,6 +143,8 @@ def read(folder: str | Path) -> Tree:
 
 def _read(here: Path, folder: str | Path) -> Tree:
     state = _read_header(here, folder)
+    from safetensors.torch import load_file
+
     try:
         tensors = load_file(here / TENSOR_FILE)
     except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
@@ -163,7 +168,9 @@ def is_whole(folder: str | Path) -> bool:
 
 
 def _without_tensors(node: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    if isinstance(node, Tensor):
+    import torch
+
+    if isinstance(node, torch.Tensor):
         tensors[path] = node.detach().clone()
         return {"$tensor": path}
     if isinstance(node, np.ndarray):

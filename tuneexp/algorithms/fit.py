@@ -1,73 +1,101 @@
-"""Whether an algorithm fits what it is asked to do: told before anything starts, with what to write instead."""
+"""Whether an algorithm fits what it is asked to do: told before anything starts, with what to write instead.
+
+Of a built-in algorithm it needs no torch."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.multi_agent import MultiAgentSpec
-from tuneexp.algorithms.multi_agent_config import MultiAgentConfig
-from tuneexp.algorithms.registry import ALGORITHMS, load_algorithm
-from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
-from tuneexp.envs.multi_agent.envs import policy_spaces
-from tuneexp.envs.multi_agent.sources import resolve_multi_agent
+from tuneexp.algorithms.registry import ACTION_KINDS, load_spec
 from tuneexp.envs.sources import describe_env
 from tuneexp.errors import UserError
-from tuneexp.rl.distributions import action_head
+from tuneexp.rl.action_kind import ActionKind, action_kind
 from tuneexp.trial_config import EnvBackend
+
+if TYPE_CHECKING:
+    from tuneexp.algorithms.config import AlgorithmConfig
+    from tuneexp.algorithms.multi_agent import MultiAgentSpec
+    from tuneexp.algorithms.multi_agent_config import MultiAgentConfig
+    from tuneexp.algorithms.spec import TrainableSpec
 
 log = logging.getLogger(__name__)
 
 _TOLD: set[str] = set()
 
 
-def check_action_space(spec: AlgorithmSpec, space: Any, env: str) -> None:
-    """Raises `UserError` that names the algorithms that fit where `spec` can't act in `space`."""
-    kind = action_head(space).kind
-    if kind in spec.action_kinds:
+def check_action_space(algorithm: str, kinds: Sequence[ActionKind], space: Any, env: str) -> None:
+    """Raises `UserError` that names the algorithms that fit where one that acts in `kinds` can't act in `space`."""
+    kind = action_kind(space)
+    if kind in kinds:
         return
-    fitting = [name for name in ALGORITHMS if kind in load_algorithm(name).action_kinds]
-    wanted = " or ".join(one.replace("_", "-") for one in spec.action_kinds)
+    fitting = [name for name, own in ACTION_KINDS.items() if kind in own]
+    wanted = " or ".join(one.replace("_", "-") for one in kinds)
     raise UserError(
-        f"{spec.name} acts in {wanted} action spaces; {env} has a {kind.replace('_', '-')} one, {space}\n"
+        f"{algorithm} acts in {wanted} action spaces; {env} has a {kind.replace('_', '-')} one, {space}\n"
         f"algorithms that fit it: {', '.join(fitting)}"
     )
 
 
 def check_environment(
-    spec: TrainableSpec,
+    algorithm: str | TrainableSpec,
     env: Any,
     env_kwargs: Mapping[str, Any],
     wrappers: Sequence[Any],
     backend: EnvBackend,
     n_envs: int = 2,
 ) -> None:
-    """Raises `UserError` where `spec` can't act in the environment: builds one of it and steps nothing."""
-    if isinstance(spec, MultiAgentSpec):
-        source = resolve_multi_agent(env, env_kwargs, wrappers, backend)
-        agents = source.agents()
-        assignment = spec.assignment(list(agents), n_envs)
-        for policy, spaces in policy_spaces(source.name, agents, assignment, list(spec.policies), [0]).items():
-            if policy not in spec.scripts:
-                check_action_space(spec.spec_of(policy), spaces.action_space, f"policy {policy!r} in {source.name}")
-        return
-    assert isinstance(spec, AlgorithmSpec)
+    """Raises `UserError` where `algorithm`, a name, an address or a specification, can't act in the environment: builds
+    one of it and steps nothing."""
+    if isinstance(algorithm, str) and algorithm in ACTION_KINDS:
+        name, kinds = algorithm, ACTION_KINDS[algorithm]
+    else:
+        from tuneexp.algorithms.multi_agent import MultiAgentSpec
+        from tuneexp.algorithms.spec import AlgorithmSpec
+
+        spec = load_spec(algorithm) if isinstance(algorithm, str) else algorithm
+        if isinstance(spec, MultiAgentSpec):
+            _check_policies(spec, env, env_kwargs, wrappers, backend, n_envs)
+            return
+        assert isinstance(spec, AlgorithmSpec)
+        name, kinds = spec.name, spec.action_kinds
     _, action_space = describe_env(env, env_kwargs, wrappers, backend)
-    check_action_space(spec, action_space, env)
+    check_action_space(name, kinds, action_space, env)
 
 
-def check_trial(spec: TrainableSpec, cfg: AlgorithmConfig, budget_env_steps: int) -> None:
+def _check_policies(
+    spec: MultiAgentSpec,
+    env: Any,
+    env_kwargs: Mapping[str, Any],
+    wrappers: Sequence[Any],
+    backend: EnvBackend,
+    n_envs: int,
+) -> None:
+    from tuneexp.envs.multi_agent.envs import policy_spaces
+    from tuneexp.envs.multi_agent.sources import resolve_multi_agent
+
+    source = resolve_multi_agent(env, env_kwargs, wrappers, backend)
+    agents = source.agents()
+    assignment = spec.assignment(list(agents), n_envs)
+    for policy, spaces in policy_spaces(source.name, agents, assignment, list(spec.policies), [0]).items():
+        if policy not in spec.scripts:
+            kinds = spec.spec_of(policy).action_kinds
+            check_action_space(
+                spec.spec_of(policy).name, kinds, spaces.action_space, f"policy {policy!r} in {source.name}"
+            )
+
+
+def check_trial(algorithm: str, cfg: AlgorithmConfig, budget_env_steps: int) -> None:
     """`check_budget`; logs the remarks of the configuration, each once: a worker trains many trials."""
-    check_budget(spec, cfg, budget_env_steps)
+    check_budget(algorithm, cfg, budget_env_steps)
     for remark in cfg.remarks():
         if remark not in _TOLD:
             _TOLD.add(remark)
-            log.warning("%s: %s", spec.name, remark)
+            log.warning("%s: %s", algorithm, remark)
 
 
-def check_budget(spec: TrainableSpec, cfg: AlgorithmConfig | MultiAgentConfig, budget_env_steps: int) -> None:
+def check_budget(algorithm: str, cfg: AlgorithmConfig | MultiAgentConfig, budget_env_steps: int) -> None:
     """Raises `UserError` where nothing would be learned within so many environment steps per seed."""
     if problem := cfg.problem_with_budget(budget_env_steps):
-        raise UserError(f"{spec.name}: {problem}")
+        raise UserError(f"{algorithm}: {problem}")

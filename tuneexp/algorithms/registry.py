@@ -1,12 +1,23 @@
-"""Algorithms by name or address. A plain dict: nothing registers itself."""
+"""Algorithms by name or address. A plain dict: nothing registers itself.
+
+What is asked of a built-in algorithm before it trains (its configuration class, its action spaces, what it is) is
+answered without importing its file, which needs torch."""
 
 from __future__ import annotations
 
+import ast
+import importlib
 import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tuneexp.addresses import file_of, is_loaded_file, load_module
-from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
 from tuneexp.errors import UserError, nearest, unknown_name
+
+if TYPE_CHECKING:
+    from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
+    from tuneexp.rl.action_kind import ActionKind
 
 ALGORITHMS = {
     "ppo": "tuneexp.algorithms.ppo:PPO",
@@ -21,11 +32,46 @@ ALGORITHMS = {
     "tqc": "tuneexp.algorithms.tqc:TQC",
 }
 
+_ANY: tuple[ActionKind, ...] = ("discrete", "multi_discrete", "continuous")
+ACTION_KINDS: dict[str, tuple[ActionKind, ...]] = {
+    **dict.fromkeys(("ppo", "a2c", "impala", "appo"), _ANY),
+    **dict.fromkeys(("dqn", "qrdqn"), ("discrete",)),
+    **dict.fromkeys(("td3", "ddpg", "tqc"), ("continuous",)),
+    "sac": ("continuous", "discrete"),
+}
+"""As the specifications have them."""
+
 HOW_TO_ADDRESS = "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME"
+
+
+def config_class_of(algorithm: str) -> Any:
+    """Class of the configuration. Only an algorithm of the user's own is imported for it. Raises `UserError`."""
+    if algorithm not in ALGORITHMS:
+        return load_spec(algorithm).config_class
+    module, _, name = ALGORITHMS[algorithm].rpartition(":")
+    package, _, stem = module.rpartition(".")
+    return getattr(importlib.import_module(f"{package}.configs.{stem}"), f"{name}Config")
+
+
+def first_line_of(algorithm: str) -> str:
+    """First line of the docstring of an algorithm's file; empty where it has none."""
+    where = ALGORITHMS.get(algorithm, algorithm).rpartition(":")[0]
+    found = None if where.endswith(".py") else find_spec(where)
+    path = Path(where) if found is None else Path(found.origin or "")
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return (text or "").partition("\n")[0]
+
+
+def check_algorithm(algorithm: str) -> None:
+    """Raises `UserError` where `algorithm` is neither a built-in name nor an address of one."""
+    if algorithm not in ALGORITHMS:
+        load_spec(algorithm)
 
 
 def load_algorithm(algorithm: str | AlgorithmSpec) -> AlgorithmSpec:
     """As `load_spec`, of one policy; a specification is returned as it is. Raises `UserError` for one of several."""
+    from tuneexp.algorithms.spec import AlgorithmSpec
+
     spec = load_spec(algorithm) if isinstance(algorithm, str) else algorithm
     if not isinstance(spec, AlgorithmSpec):
         kind, name = type(spec).__name__, algorithm if isinstance(algorithm, str) else algorithm.name
@@ -40,6 +86,8 @@ def load_spec(name: str) -> TrainableSpec:
         raise unknown_name("algorithm", name, ALGORITHMS, see="or write module:NAME or path/file.py:NAME")
     where, attribute = address.rsplit(":", 1)
     module = load_module(address, "algorithm")
+    from tuneexp.algorithms.spec import TrainableSpec  # torch, which a wrong name does without
+
     spec = getattr(module, attribute, None)
     if isinstance(spec, TrainableSpec):
         return spec

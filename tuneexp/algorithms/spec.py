@@ -13,7 +13,8 @@ from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.rules import ActFn, BuildModel, LossFn, NoiseFn, OptimizerFn, PostprocessFn, no_noise
 from tuneexp.learning.target import TargetUpdate
-from tuneexp.rl.distributions import ActionKind, action_head
+from tuneexp.rl.action_kind import ActionKind
+from tuneexp.rl.distributions import action_head
 
 if TYPE_CHECKING:
     from tuneexp.trainable import AlgorithmTrainable

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,10 +33,10 @@ def describe(
 def _list_algorithms(screen: Terminal) -> None:
     from rich.table import Table
 
-    from tuneexp.algorithms.registry import ALGORITHMS, load_spec
+    from tuneexp.algorithms.registry import ALGORITHMS, first_line_of
     from tuneexp.report.text import cell
 
-    rows = [{"name": name, "meaning": _first_line(load_spec(name))} for name in sorted(ALGORITHMS)]
+    rows = [{"name": name, "meaning": first_line_of(name)} for name in sorted(ALGORITHMS)]
     if screen.json:
         screen.result({"algorithms": rows})
         return
@@ -48,24 +47,18 @@ def _list_algorithms(screen: Terminal) -> None:
     screen.note("every hyperparameter of one: tuneexp describe NAME")
 
 
-def _first_line(spec: Any) -> str:
-    """What the algorithm is: the first line of the file that defines its configuration."""
-    module = inspect.getmodule(spec.config_class)
-    return (getattr(module, "__doc__", None) or "").strip().partition("\n")[0]
-
-
 def _describe(screen: Terminal, algorithm: str) -> None:
-    from tuneexp.algorithms.registry import load_spec
+    from tuneexp.algorithms.registry import config_class_of, first_line_of
     from tuneexp.report.hyperparameters import hyperparameter_rows, hyperparameter_table
     from tuneexp.trial.resources import told
 
-    spec = load_spec(algorithm)
-    rows = hyperparameter_rows(spec.config_class)
+    config_class = config_class_of(algorithm)
+    rows = hyperparameter_rows(config_class)
     if screen.json:
         screen.result({"algorithm": algorithm, "hyperparameters": rows})
         return
-    screen.show_text(f"{spec.name}: {_first_line(spec)}\n")
+    screen.show_text(f"{algorithm}: {first_line_of(algorithm)}\n")
     screen.show(hyperparameter_table(rows))
-    screen.note(f"\n{told(spec.config_class.parse({}, spec.name))}")
+    screen.note(f"\n{told(config_class.parse({}, algorithm))}")
     example = next((row for row in rows if row["kind"] == "numeric"), rows[0])["name"]
     screen.note(f"\nfix one with --set {example}=VALUE; or let a space vary it, as search_spaces/ppo.yaml does")

@@ -10,6 +10,7 @@ from tuneexp.cli.options import JsonOption, MovedOption, TrustOption, VerboseOpt
 from tuneexp.cli.parsing import moved_addresses, positive
 from tuneexp.cli.terminal import terminal
 from tuneexp.errors import UserError
+from tuneexp.remote_folders import is_uri
 
 EPILOG = examples(
     "tuneexp evaluate runs/train/ppo-CartPole-v1-.../checkpoint_000000100000 --episodes 20",
@@ -33,6 +34,10 @@ def evaluate(
     if seed < 0:
         raise UserError(f"--seed is 0 or more, got {seed}")
     with terminal(json, verbose) as screen:
+        from tuneexp.checkpoint import read_header
+
+        if not is_uri(checkpoint):
+            read_header(checkpoint)  # what is no checkpoint is told without torch
         from tuneexp.trainable import evaluate_checkpoint
 
         result = evaluate_checkpoint(

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tuneexp.addresses import is_address
 from tuneexp.cli.parsing import TRIAL_SETTINGS
 from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.trust import Named, addresses_in, moved_options, remember, require_files, require_trusted, with_moved
+
+if TYPE_CHECKING:
+    from tuneexp.trial_config import TrialConfig
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,37 @@ def resumed_job(
     return job
 
 
-def _addresses_of(job: Job) -> list[Named]:
+def check_job(job: Job) -> None:
+    """Raise UserError for a name, value or environment that is wrong, before torch and Ray are imported.
+
+    Where that takes an import of torch, or an environment of the user's own has to be built, the trial itself tells."""
+    from tuneexp.algorithms.fit import check_budget, check_environment
+    from tuneexp.algorithms.registry import ALGORITHMS, check_algorithm, config_class_of
+    from tuneexp.envs.registration import register_again
+    from tuneexp.envs.sources import resolve
+
+    check_algorithm(job.algorithm)
+    if job.algorithm not in ALGORITHMS:
+        return
+    config = _trial_config(job, job.algorithm)
+    cfg = config_class_of(job.algorithm).parse(
+        config.hyperparameters, job.algorithm, see=f"tuneexp describe {job.algorithm}"
+    )
+    check_budget(job.algorithm, cfg, job.budget_env_steps)
+    register_again(config.env, config.env_registration)
+    asked = (config.env, config.env_kwargs, config.wrappers)
+    if is_address(job.env):
+        resolve(*asked, backend=config.env_backend)
+    else:
+        check_environment(job.algorithm, *asked, config.env_backend)
+
+
+def _trial_config(job: Job, owner: str) -> TrialConfig:
     from tuneexp.trial_config import TrialConfig
 
     fields = {key: getattr(job, key) for key in ("algorithm", "env", "seeds", "hyperparameters")}
-    return addresses_in(TrialConfig.parse({**fields, **job.settings}, f"the checkpoint {job.resume}").model_dump())
+    return TrialConfig.parse({**fields, **job.settings}, owner)
+
+
+def _addresses_of(job: Job) -> list[Named]:
+    return addresses_in(_trial_config(job, f"the checkpoint {job.resume}").model_dump())

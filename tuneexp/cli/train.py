@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuneexp.cli.exits import stoppable
-from tuneexp.cli.job import Job, new_job, resumed_job
+from tuneexp.cli.job import Job, check_job, new_job, resumed_job
 from tuneexp.cli.options import (
     COMPILE_CHOICES,
     DEFAULT_STORAGE,
@@ -102,6 +102,7 @@ def train(
             job = new_job(algorithm, env, seed_list or [0], env_steps, hyperparameters, of_trial)
         else:
             job = resumed_job(resume, algorithm, env, seed_list, env_steps, hyperparameters, of_trial, trust, places)
+        check_job(job)
         _train(screen, job, compile, _new_folder(storage, job))
 
 

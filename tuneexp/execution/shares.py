@@ -19,7 +19,6 @@ from tuneexp.learning.learner import Learner
 from tuneexp.learning.shared_rows import RowSums, normalised_columns, of_some_rows
 from tuneexp.rl.losses import normalize
 
-CPUS_PER_LEARNER = 1.0
 # Of a gradient's norm, between the whole and the mean of its parts: far above rounding, far below any real difference.
 PARTS_TOLERANCE = 1e-3
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.utils._pytree import register_pytree_node
 
 from tuneexp.errors import UserError
+from tuneexp.rl.action_kind import ActionKind, action_kind
 
 NoiseKind = Literal["uniform", "normal"]
-ActionKind = Literal["discrete", "multi_discrete", "continuous"]
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _LOG_2 = math.log(2.0)
@@ -273,19 +273,15 @@ def _unflatten(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
     return flat.reshape(flat.shape[:-1] + shape)
 
 
-def action_head(action_space: gym.Space) -> ActionHead:
+def action_head(action_space: Any) -> ActionHead:
     """The head for `action_space`; `UserError` for a space no policy here can act in.
 
     Discrete and MultiDiscrete choices count from 0, whatever the space's own `start`: environments add that.
     """
-    if isinstance(action_space, gym.spaces.Discrete):
-        return ActionHead("discrete", int(action_space.n), ())
-    if isinstance(action_space, gym.spaces.MultiDiscrete) and action_space.nvec.ndim == 1:
+    kind = action_kind(action_space)
+    if kind == "discrete":
+        return ActionHead(kind, int(action_space.n), ())
+    if kind == "multi_discrete":
         nvec = tuple(int(n) for n in action_space.nvec)
-        return ActionHead("multi_discrete", sum(nvec), (len(nvec),), nvec)
-    if isinstance(action_space, gym.spaces.Box) and np.issubdtype(action_space.dtype, np.floating):
-        return ActionHead("continuous", math.prod(action_space.shape), tuple(action_space.shape))
-    raise UserError(
-        f"actions of {action_space} are not supported; use an environment whose actions are Discrete, "
-        "a one-dimensional MultiDiscrete, or a Box of floats"
-    )
+        return ActionHead(kind, sum(nvec), (len(nvec),), nvec)
+    return ActionHead(kind, math.prod(action_space.shape), tuple(action_space.shape))

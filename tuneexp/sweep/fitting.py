@@ -15,7 +15,7 @@ from tuneexp.sweep.stopping import check_signals, stop_signals
 
 def trials_of(space: SearchSpace) -> list[Sequence[Resources]]:
     """What trials of the (validated) space may ask for, each once, as Tune will be told by the Trainable."""
-    from tuneexp.trial.resources import RESOURCE_FIELDS, bundles_of  # torch, which reading sweeps does without
+    from tuneexp.trial.resources import RESOURCE_FIELDS, bundles_of
 
     asked: list[Sequence[Resources]] = []
     for corner in space.corners_of(RESOURCE_FIELDS):

@@ -197,13 +197,13 @@ def callback_list(callbacks: Any) -> list[Callback]:
 
 def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
     """A name or address that a worker in any folder, and a resume next week, can load."""
-    from tuneexp.algorithms.registry import address_of, load_spec
+    from tuneexp.algorithms.registry import address_of, check_algorithm
 
     if not isinstance(algorithm, str):
         if not hasattr(algorithm, "functions"):
             raise UserError(f"the algorithm is a name, an address or a specification, got {algorithm!r}")
         return address_of(algorithm)
-    load_spec(algorithm)
+    check_algorithm(algorithm)
     return lasting_address(algorithm, "algorithm")
 
 
@@ -228,18 +228,17 @@ def _plain_wrappers(wrappers: Any) -> Any:
 def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     """`space` bound to the algorithm's config; everything a trial could refuse is refused here, before any starts."""
     from tuneexp.algorithms.fit import check_budget, check_environment
-    from tuneexp.algorithms.registry import load_spec
+    from tuneexp.algorithms.registry import config_class_of
     from tuneexp.envs.registration import register_again
     from tuneexp.trial_config import TrialConfig
 
     check_names(config.searcher, config.scheduler)
-    spec = load_spec(config.algorithm)
-    config_class: type[Config] = spec.config_class
+    config_class: type[Config] = config_class_of(config.algorithm)
     space.validate(config_class, config.fixed, config.algorithm)
     TrialConfig.parse(trial_config(config), f"sweep {config.name!r}")
     register_again(config.env, config.env_registration)
-    check_environment(spec, config.env, config.env_kwargs, config.wrappers, config.env_backend)
+    check_environment(config.algorithm, config.env, config.env_kwargs, config.wrappers, config.env_backend)
     for corner in space.corners():
-        check_budget(spec, corner, config.env_steps)
+        check_budget(config.algorithm, corner, config.env_steps)
     refuse_unreachable(cluster_address(config.address))
     return space

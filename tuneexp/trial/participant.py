@@ -59,7 +59,7 @@ class Participant:
             raise UserError(
                 f"policy {name!r}: {spec.name} samples by itself; beside other policies write ppo or dqn, say"
             )
-        check_action_space(spec, spaces.action_space, f"policy {name!r} in {spaces.name}")
+        check_action_space(spec.name, spec.action_kinds, spaces.action_space, f"policy {name!r} in {spaces.name}")
         seeds = [policy_seed(seed, name) for seed in config.seeds]
         self.learner = build_learner(spec, cfg, seeds, spaces.facts, CPU)
         self.normaliser = normaliser_of(spaces.facts, cfg, spaces.n_seeds)

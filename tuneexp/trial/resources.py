@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.execution.shares import CPUS_PER_LEARNER
+from tuneexp.execution.remote.settings import CPUS_PER_LEARNER
 
 TRIAL_CPUS = 1.0
 RESOURCE_FIELDS = ("num_env_runners", "num_cpus_per_env_runner", "num_learners", "num_gpus_per_learner")

@@ -56,7 +56,7 @@ class Trial:
         )
         self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
         self.objective = Objective(config.objective, config.seeds)
-        check_trial(spec, self.cfg, config.budget_env_steps)
+        check_trial(spec.name, self.cfg, config.budget_env_steps)
         self._open()
 
     def _open(self) -> None:
@@ -78,7 +78,7 @@ class Trial:
         spec, config, n_seeds = self.spec, self.config, len(self.config.seeds)
         self.env_name = facts.name
         make_room(self.cfg)
-        check_action_space(spec, facts.action_space, facts.name)
+        check_action_space(spec.name, spec.action_kinds, facts.action_space, facts.name)
         self.learner = build_learner(spec, self.cfg, config.seeds, facts, device_of(config.device))
         self.normaliser = normaliser_of(facts, self.cfg, n_seeds)
         self.shapes = shapes_of(spec, self.cfg, self.learner, facts)

@@ -25,8 +25,9 @@ from tuneexp.execution.learner_group import Outcome, Task, perform
 from tuneexp.execution.remote.deaths import death_of, tell_exits
 from tuneexp.execution.remote.placement import in_bundle
 from tuneexp.execution.remote.sending import pickled, unpickled
+from tuneexp.execution.remote.settings import CPUS_PER_LEARNER
 from tuneexp.execution.remote.sigterm import die_of_sigterm
-from tuneexp.execution.shares import CPUS_PER_LEARNER, Plan, Share
+from tuneexp.execution.shares import Plan, Share
 from tuneexp.learning.arithmetic import flush_denormals
 from tuneexp.learning.learner import Learner
 

@@ -1,5 +1,7 @@
 """What every Ray that starts for this library has in its environment. Imports no Ray: this is read before it loads."""
 
+CPUS_PER_LEARNER = 1.0
+
 # Workers of a Ray that starts here inherit them.
 WORKER_SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
