@@ -37,6 +37,9 @@ class Reflex:
     def draw_noise(self, n_steps: int, generators: Any) -> list[Tensor]:
         return []
 
+    def by_step(self, columns: list[Tensor], n_steps: int) -> list[list[Tensor]]:
+        return [[]] * n_steps
+
     def explore(self, obs: Tensor, state: Tensor | None, noise: Any) -> Acted:
         action = (obs[..., 0] * 7).long() % 3
         return Acted(action, None if state is None else state + 1.0, [obs[..., 0] + 0.5])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn, optim
 
-from tuneexp.algorithms.actor_critic import act, advantages, build_model, policy_and_value
+from tuneexp.algorithms.actor_critic import act, advantages, build_model, entropy_of, policy_and_value
 from tuneexp.algorithms.configs.a2c import A2CConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.learning.hyper import CfgView
@@ -25,9 +25,10 @@ def a2c_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
     counts = batch.get("mask")  # rows, or steps of sequences, that are neither resets nor padding; None: all count
     advantage = normalize(batch["advantage"], counts) if cfg.normalize_advantage else batch["advantage"]
 
-    policy_loss = policy_gradient(dist.log_prob(batch["action"]), advantage, counts)
+    log_prob = dist.log_prob(batch["action"])
+    policy_loss = policy_gradient(log_prob, advantage, counts)
     critic_loss = value_loss(value, batch["value_target"], mask=counts)
-    entropy = mean_over(dist.entropy(), counts)
+    entropy = mean_over(entropy_of(dist, log_prob), counts)
     loss = policy_loss + cfg.vf_coef * critic_loss - cfg.ent_coef * entropy
     return loss, {
         "policy_loss": policy_loss,

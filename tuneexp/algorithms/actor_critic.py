@@ -21,6 +21,7 @@ from tuneexp.models.own import OwnActorCritic
 from tuneexp.rl.distributions import Distribution
 from tuneexp.rl.packing import layout
 from tuneexp.rl.returns import gae
+from tuneexp.rl.state_dependent import RescaledGaussian
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
@@ -31,7 +32,8 @@ def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.M
             cfg.model, observation_space, action_space, owner="an actor-critic (ppo, a2c, impala, appo)",
             kwargs=cfg.model_kwargs, action_mask=cfg.action_mask,
         )  # fmt: skip
-    return ActorCritic(observation_space, action_space, action_mask=cfg.action_mask, **cfg.model.model_dump())
+    settings = {"action_mask": cfg.action_mask, "use_sde": cfg.use_sde}
+    return ActorCritic(observation_space, action_space, **settings, **cfg.model.model_dump())
 
 
 def _refuse_scaled_mask(observation_space: Any, name: str) -> None:
@@ -73,6 +75,12 @@ def advantages(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict
         cfg.gamma, cfg.gae_lambda, fragment["valid"],
     )  # fmt: skip
     return {**columns, "advantage": advantage, "value": value, "value_target": advantage + value}
+
+
+def entropy_of(dist: Distribution, log_prob: Tensor) -> Tensor:
+    """[...]; log_prob: [...], of the actions that were taken. Behind a tanh the entropy has no closed form and is
+    estimated by them, as in Stable-Baselines3."""
+    return -log_prob if isinstance(dist, RescaledGaussian) else dist.entropy()
 
 
 def policy_and_value(nets: Nets, batch: Mapping[str, Tensor]) -> tuple[Distribution, Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from tuneexp.algorithms.actor_critic import act, build_model, policy_and_value, policy_and_value_of
+from tuneexp.algorithms.actor_critic import act, build_model, entropy_of, policy_and_value, policy_and_value_of
 from tuneexp.algorithms.configs.appo import APPOConfig
 from tuneexp.algorithms.off_policy_actor_critic import corrected, transitions_in_time
 from tuneexp.algorithms.ppo import adam
@@ -35,7 +35,8 @@ def appo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Te
     dist, value = policy_and_value(nets, batch)
     target_dist, target_value = policy_and_value_of(nets.target, batch)
     counts = batch["mask"]
-    log_ratio = dist.log_prob(batch["action"]) - batch["log_prob"]  # to the policy that acted
+    log_prob = dist.log_prob(batch["action"])
+    log_ratio = log_prob - batch["log_prob"]  # to the policy that acted
     target_log_ratio = target_dist.log_prob(batch["action"]) - batch["log_prob"]
     trace = corrected(nets.target, target_log_ratio, target_value, batch, cfg)
     advantage = normalize(trace.advantage, counts) if cfg.normalize_advantage else trace.advantage
@@ -44,7 +45,7 @@ def appo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Te
     ratio = torch.where(behind > cfg.clip_worker, cfg.clip_worker, behind) * log_ratio.exp()
     policy_loss = clipped_surrogate(ratio, advantage, cfg.clip_range, counts)
     critic_loss = value_loss(value, trace.target, mask=counts)
-    entropy = mean_over(dist.entropy(), counts)
+    entropy = mean_over(entropy_of(dist, log_prob), counts)
     loss = policy_loss + cfg.vf_coef * critic_loss - cfg.ent_coef * entropy
     return loss, {
         "policy_loss": policy_loss,

@@ -5,13 +5,13 @@ Of a built-in algorithm it needs no torch."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.algorithms.registry import ACTION_KINDS, load_spec
 from tuneexp.envs.sources import describe_env
 from tuneexp.errors import UserError
-from tuneexp.rl.action_kind import ActionKind, action_kind
+from tuneexp.rl.action_kind import ActionKind, action_kind, require_continuous
 from tuneexp.trial_config import EnvBackend
 
 if TYPE_CHECKING:
@@ -45,9 +45,10 @@ def check_environment(
     wrappers: Sequence[Any],
     backend: EnvBackend,
     n_envs: int = 2,
+    configurations: Iterable[Any] = (),
 ) -> None:
-    """Raises `UserError` where `algorithm`, a name, an address or a specification, can't act in the environment: builds
-    one of it and steps nothing."""
+    """Raises `UserError` where `algorithm`, a name, an address or a specification, or one of its `configurations`, can't
+    act in the environment: builds one of it and steps nothing."""
     if isinstance(algorithm, str) and algorithm in ACTION_KINDS:
         name, kinds = algorithm, ACTION_KINDS[algorithm]
     else:
@@ -62,6 +63,8 @@ def check_environment(
         name, kinds = spec.name, spec.action_kinds
     _, action_space = describe_env(env, env_kwargs, wrappers, backend)
     check_action_space(name, kinds, action_space, env)
+    if any(getattr(cfg, "use_sde", False) for cfg in configurations):
+        require_continuous(action_space)
 
 
 def _check_policies(

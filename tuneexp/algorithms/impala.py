@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from tuneexp.algorithms.actor_critic import act, build_model, policy_and_value
+from tuneexp.algorithms.actor_critic import act, build_model, entropy_of, policy_and_value
 from tuneexp.algorithms.configs.impala import IMPALAConfig
 from tuneexp.algorithms.off_policy_actor_critic import corrected, transitions_in_time
 from tuneexp.algorithms.ppo import adam
@@ -28,7 +28,7 @@ def impala_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[
 
     policy_loss = policy_gradient(log_prob, trace.advantage, counts)
     critic_loss = value_loss(value, trace.target, mask=counts)
-    entropy = mean_over(dist.entropy(), counts)
+    entropy = mean_over(entropy_of(dist, log_prob), counts)
     loss = policy_loss + cfg.vf_coef * critic_loss - cfg.ent_coef * entropy
     return loss, {
         "policy_loss": policy_loss,

@@ -13,6 +13,14 @@ Images = Literal["auto", "nature", "impala"]
 Recurrent = Literal["none", "lstm", "gru"]
 
 
+def refuse_own_network(use_sde: bool, model: Config | str) -> None:
+    """Raises `ValueError` where state-dependent exploration is asked of a network whose hidden layers are unknown."""
+    if use_sde and isinstance(model, str):
+        raise ValueError(
+            "use_sde needs the last hidden layer of the built-in networks; leave out model=..., or write use_sde=false"
+        )
+
+
 class QNetworkConfig(Config):
     """The network of a value-based algorithm."""
 
@@ -44,6 +52,15 @@ class OffPolicyNetworksConfig(Config):
     )
 
 
+class SoftNetworksConfig(OffPolicyNetworksConfig):
+    """The networks of SAC and TQC. What follows matters with use_sde only; defaults are those of Stable-Baselines3."""
+
+    log_std_init: float = structural(-3.0, "With use_sde: first log standard deviation of the exploration weights.")
+    full_std: bool = structural(True, "With use_sde: a deviation for each pair of latent unit and action; else a unit.")
+    use_expln: bool = structural(False, "With use_sde: a deviation that grows slower than exp above 1.")
+    clip_mean: float = structural(2.0, "With use_sde: bound on the mean before the tanh; 0: none.", ge=0.0)
+
+
 class ActorCriticConfig(Config):
     """The networks of an actor and a critic."""
 
@@ -63,7 +80,12 @@ class ActorCriticConfig(Config):
     recurrent: Recurrent = structural("none", "A cell with memory after one trunk for policy and value.")
     recurrent_size: int = structural(64, "Units of that cell.", ge=1)
     ortho_init: bool = structural(True, "Orthogonal initial weights, with a small last policy layer.")
-    log_std_init: float = structural(0.0, "First log standard deviation of continuous actions.")
+    log_std_init: float = structural(
+        0.0, "First log standard deviation of continuous actions; with use_sde, of the exploration weights."
+    )
+    full_std: bool = structural(True, "With use_sde: a deviation for each pair of latent unit and action; else a unit.")
+    use_expln: bool = structural(False, "With use_sde: a deviation that grows slower than exp above 1.")
+    squash_output: bool = structural(False, "With use_sde: tanh of the actions, scaled to their bounds.")
 
     @model_validator(mode="after")
     def _one_trunk_one_size(self) -> Self:

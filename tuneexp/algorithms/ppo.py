@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn, optim
 
-from tuneexp.algorithms.actor_critic import act, advantages, build_model, policy_and_value
+from tuneexp.algorithms.actor_critic import act, advantages, build_model, entropy_of, policy_and_value
 from tuneexp.algorithms.configs.ppo import PPOConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.learning.hyper import CfgView
@@ -31,13 +31,14 @@ def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
     implementations."""
     dist, value = policy_and_value(nets, batch)
     counts = batch.get("mask")  # rows, or steps of sequences, that are neither resets nor padding; None: all count
-    log_ratio = dist.log_prob(batch["action"]) - batch["log_prob"]
+    log_prob = dist.log_prob(batch["action"])
+    log_ratio = log_prob - batch["log_prob"]
     ratio = log_ratio.exp()
     advantage = normalize(batch["advantage"], counts) if cfg.normalize_advantage else batch["advantage"]
 
     policy_loss = clipped_surrogate(ratio, advantage, cfg.clip_range, counts)
     critic_loss = value_loss(value, batch["value_target"], batch["value"], cfg.clip_range_vf, counts)
-    entropy = mean_over(dist.entropy(), counts)
+    entropy = mean_over(entropy_of(dist, log_prob), counts)
     loss = policy_loss + cfg.vf_coef * critic_loss - cfg.ent_coef * entropy
 
     kl = approx_kl(log_ratio, counts)

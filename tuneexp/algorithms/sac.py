@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tuneexp.algorithms.configs.sac import SACConfig
 from tuneexp.algorithms.off_policy import adam, weighted_mean
-from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.algorithms.spec import AlgorithmSpec, action_noise
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
@@ -20,22 +20,27 @@ from tuneexp.learning.rules import Losses
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.models.continuous import DiscreteSoftActorCritic, SoftActorCritic
 from tuneexp.models.own import OwnDiscreteSoftActorCritic, OwnSoftActorCritic
+from tuneexp.rl.action_kind import require_continuous
 from tuneexp.rl.distributions import action_head
 
 __all__ = ["SAC", "SACConfig"]
 
 SMALLEST_ALPHA = 1e-30
+EXPLORATION = ("log_std_init", "full_std", "use_expln", "clip_mean")
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
     if action_head(action_space).kind == "continuous":
         return continuous_network(observation_space, action_space, cfg, "sac")
+    if cfg.use_sde:
+        require_continuous(action_space)
     settings = {"n_critics": cfg.n_critics, "initial_alpha": cfg.initial_ent_coef}
     if isinstance(cfg.model, str):
         return OwnDiscreteSoftActorCritic(
             cfg.model, observation_space, action_space, owner="sac", kwargs=cfg.model_kwargs, **settings
         )
-    return DiscreteSoftActorCritic(observation_space, action_space, **settings, **cfg.model.model_dump())
+    network = {name: value for name, value in cfg.model.model_dump().items() if name not in EXPLORATION}
+    return DiscreteSoftActorCritic(observation_space, action_space, **settings, **network)
 
 
 def continuous_network(
@@ -47,19 +52,28 @@ def continuous_network(
         return OwnSoftActorCritic(
             cfg.model, observation_space, action_space, owner=owner, kwargs=cfg.model_kwargs, **settings
         )
-    return SoftActorCritic(observation_space, action_space, **settings, **cfg.model.model_dump())
+    network = cfg.model.model_dump()
+    exploration = {name: network.pop(name) for name in EXPLORATION}
+    settings["exploration"] = exploration if cfg.use_sde else None
+    return SoftActorCritic(observation_space, action_space, **settings, **network)
 
 
 def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
-    head = action_head(action_space)
-    return {"action": Noise(head.noise[0], head.shape), "random": Noise("uniform", head.shape)}
+    """With `use_sde_at_warmup` there is no `random`."""
+    action = action_noise(model, action_space, cfg)
+    if getattr(model, "exploration_shape", None) and cfg.use_sde_at_warmup:
+        return action
+    return {**action, "random": Noise("uniform", action_head(action_space).shape)}
 
 
 def loss_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
-    """For sampling; discrete actions are summed over instead."""
-    head = action_head(action_space)
+    """For sampling; discrete actions are summed over instead. With use_sde each gradient step draws exploration weights
+    for all of its rows, as in Stable-Baselines3."""
+    head, weights = action_head(action_space), getattr(model, "exploration_shape", None)
     if head.kind == "discrete":
         return {}
+    if weights is not None:
+        return {"weights": Noise("normal", weights, per="step")}
     return {"action_noise": Noise("normal", head.shape), "next_noise": Noise("normal", head.shape)}
 
 
@@ -69,9 +83,15 @@ def sac_act(
     """obs: [N, ...]. Uniform actions until learning starts; `network_action` is what the critics are asked about."""
     dist = nets.online.dist(obs)
     action = torch.where(explore, dist.sample(noise["action"]), dist.mode())
-    random = nets.online.random_action(noise["random"])
-    action = torch.where(explore & (cfg.env_steps < cfg.learning_starts), random, action)
+    if "random" in noise:
+        random = nets.online.random_action(noise["random"])
+        action = torch.where(explore & (cfg.env_steps < cfg.learning_starts), random, action)
     return nets.online.to_env(action), {"network_action": action}, state
+
+
+def drawn(batch: Mapping[str, Tensor], name: str) -> Tensor:
+    """What actions are sampled with: the column `name` of each row, or the exploration weights of all rows."""
+    return batch["weights"] if "weights" in batch else batch[name]
 
 
 def sac_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
@@ -97,12 +117,12 @@ def temperature_part(nets: Nets, entropy: Tensor, default_target: float, cfg: Cf
 
 def _continuous_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
     alpha = entropy_weight(nets, cfg)
-    next_action, next_log_prob = nets.frozen.dist(batch["next_obs"]).sample_and_log_prob(batch["next_noise"])
+    next_action, next_log_prob = nets.frozen.dist(batch["next_obs"]).sample_and_log_prob(drawn(batch, "next_noise"))
     next_value = nets.target.q(batch["next_obs"], next_action).amin(0) - alpha * next_log_prob
     target = batch["reward"] + batch["discount"] * next_value
     error = nets.online.q(batch["obs"], batch["action"]) - target  # [n_critics, B]
 
-    action, log_prob = nets.online.dist(batch["obs"]).sample_and_log_prob(batch["action_noise"])
+    action, log_prob = nets.online.dist(batch["obs"]).sample_and_log_prob(drawn(batch, "action_noise"))
     # The frozen critics: no gradient of theirs is computed on the way to the actor.
     actor_loss = (alpha * log_prob - nets.frozen.q(batch["obs"], action).amin(0)).mean()
     losses = {"critic": weighted_mean(0.5 * error.square().sum(0), batch), "actor": actor_loss}

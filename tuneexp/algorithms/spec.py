@@ -23,7 +23,11 @@ __all__ = ["AlgorithmSpec", "replace"]
 
 
 def action_noise(model: Any, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
-    """`noise["action"]`: what sampling an action from its distribution needs."""
+    """`noise["action"]`: what sampling an action from its distribution needs. For a model with `exploration_shape`, the
+    weights of state-dependent exploration, held for `sde_sample_freq` steps."""
+    weights = getattr(model, "exploration_shape", None)
+    if weights is not None:
+        return {"action": Noise("normal", weights, every=cfg.sde_sample_freq or -1)}
     kind, shape = action_head(action_space).noise
     return {"action": Noise(kind, tuple(shape))}
 

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from tuneexp.algorithms.configs.tqc import TQCConfig
 from tuneexp.algorithms.off_policy import adam, weighted_mean
-from tuneexp.algorithms.sac import act_noise, continuous_network, entropy_weight, loss_noise, sac_act, temperature_part
+from tuneexp.algorithms.sac import (
+    act_noise,
+    continuous_network,
+    drawn,
+    entropy_weight,
+    loss_noise,
+    sac_act,
+    temperature_part,
+)
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
@@ -32,13 +40,13 @@ def tqc_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Los
     """batch: columns [B, ...]. Eq. 11 to 15 of the paper. As in SAC, all parts are computed from the parameters before
     the step."""
     alpha = entropy_weight(nets, cfg)
-    next_action, next_log_prob = nets.frozen.dist(batch["next_obs"]).sample_and_log_prob(batch["next_noise"])
+    next_action, next_log_prob = nets.frozen.dist(batch["next_obs"]).sample_and_log_prob(drawn(batch, "next_noise"))
     kept = without_largest(nets.target.q(batch["next_obs"], next_action), cfg.top_quantiles_to_drop_per_net)
     target = batch["reward"][:, None] + batch["discount"][:, None] * (kept - alpha * next_log_prob[:, None])
     quantiles = nets.online.q(batch["obs"], batch["action"])  # [n_critics, B, n_quantiles]
     error = (quantile_huber(quantiles, target) / cfg.n_quantiles).sum(0)
 
-    action, log_prob = nets.online.dist(batch["obs"]).sample_and_log_prob(batch["action_noise"])
+    action, log_prob = nets.online.dist(batch["obs"]).sample_and_log_prob(drawn(batch, "action_noise"))
     # The frozen critics: no gradient of theirs is computed on the way to the actor. Their mean, nothing dropped: the
     # bound on optimism is in what they learn.
     value = nets.frozen.q(batch["obs"], action).mean((0, -1))

@@ -60,7 +60,9 @@ class EnvRunner:
         raw = _Observations(n_steps, self._raw)
         seen = raw if self.normaliser is None else _Observations(n_steps, self._seen(self._raw))
         fragment = _Fragment(n_steps, raw if self._keep_raw else seen)
-        for t, (draws, hyper) in enumerate(zip(by_step(noise, n_steps), self.policy.clock(n_steps), strict=True)):
+        for t, (draws, hyper) in enumerate(
+            zip(self.policy.by_step(noise, n_steps), self.policy.clock(n_steps), strict=True)
+        ):
             acted = self.policy.explore(seen.tensor[t], self._state, draws, hyper)
             step = self.envs.step(acted.action.numpy())
             fragment.add(t, acted, step)
@@ -119,11 +121,6 @@ class EnvRunner:
 
     def close(self) -> None:
         self.envs.close()
-
-
-def by_step(noise: Sequence[Tensor], n_steps: int) -> Sequence[list[Tensor]]:
-    """Columns [T, S, ...] -> for each step its draws [S, ...]."""
-    return [list(step) for step in zip(*(column.unbind(0) for column in noise), strict=True)] or [[]] * n_steps
 
 
 class _Observations:

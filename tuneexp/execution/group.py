@@ -25,7 +25,7 @@ SCORE = "score"
 
 
 class Request(NamedTuple):
-    """What one runner is asked for. noise: its columns [T, S, ...]; hyper: [H]; statistics: of the normaliser, of its
+    """What one runner is asked for. noise: its columns [D, S, ...]; hyper: [H]; statistics: of the normaliser, of its
     seeds."""
 
     n_steps: int
@@ -138,7 +138,7 @@ class EnvRunnerGroup:
         return self.scaled(batch)
 
     def request(self, n_steps: int, noise: Sequence[Tensor], shard: Shard) -> Request:
-        """noise: columns [T, S, ...] of the shard's seeds and environments."""
+        """noise: columns [D, S, ...] of the shard's seeds and environments."""
         statistics = None if self.normaliser is None else self.normaliser.state_dict(shard.seeds)
         return Request(n_steps, noise, self.policy.hyper.cpu(), statistics)
 

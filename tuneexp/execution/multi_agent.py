@@ -17,7 +17,6 @@ from tuneexp.envs.episode_stats import EpisodeTracker
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs, PolicySpaces, PolicyStep
 from tuneexp.envs.normalise import DiscountedReturns, Learned, RunningNormaliser, moments_of
 from tuneexp.errors import UserError
-from tuneexp.execution.env_runner import by_step
 from tuneexp.execution.lanes import LaneFragment
 from tuneexp.execution.policy import Policy
 from tuneexp.learning.randomness import generator
@@ -177,7 +176,7 @@ class JointRunner:
     def sample(self, n_steps: int) -> MultiAgentBatch:
         """`n_steps` steps in every environment. Returns the fragments of the policies whose rollout is complete."""
         noise = {
-            name: by_step(runner.policy.draw_noise(n_steps, runner.generators), n_steps)
+            name: runner.policy.by_step(runner.policy.draw_noise(n_steps, runner.generators), n_steps)
             for name, runner in self.runners.items()
         }
         for t in range(n_steps):

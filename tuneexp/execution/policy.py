@@ -13,7 +13,7 @@ from tuneexp.execution.shards import Shard
 from tuneexp.learning.act import Act
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.hyper import CLOCK
-from tuneexp.learning.noise import Noise, draw_all
+from tuneexp.learning.noise import Noise, by_step, draw_all
 from tuneexp.learning.program import Program
 
 
@@ -60,13 +60,17 @@ class Policy:
         self, n_steps: int, generators: Sequence[torch.Generator], n_envs: int | None = None
     ) -> list[Tensor]:
         """What `explore` needs for `n_steps` steps in `n_envs` environments a seed, all by default: columns
-        [T, S, N, ...], or [T, S, ...] of one draw a step."""
+        [D, S, N, ...], or [D, S, ...] of one draw for all environments. D: the steps, fewer where draws are held."""
         return draw_all(self._noise, n_steps, n_envs or self.n_envs, generators)
 
     def noise_of(self, columns: Sequence[Tensor], shard: Shard) -> list[Tensor]:
         """The part of the columns of `draw_noise` that a runner acts with."""
         kinds = self._noise.values()
         return [shard.of(column, kind.per == "row") for column, kind in zip(columns, kinds, strict=True)]
+
+    def by_step(self, columns: Sequence[Tensor], n_steps: int) -> list[list[Tensor]]:
+        """The columns of `draw_noise`, or a runner's part of them, as the draws of each step, [S, ...] each."""
+        return by_step(self._noise, columns, n_steps)
 
     def clock(self, n_steps: int) -> list[Tensor | None]:
         """`hyper` at each of the coming steps, where acting reads the clock: exploration falls with each step and not

@@ -18,19 +18,34 @@ from tuneexp.learning.devices import CPU
 @dataclass(frozen=True)
 class Noise:
     """One column: standard normal, or uniform in [0, 1). `shape` is that of one draw; there is one draw for each
-    row (an environment, a row of a minibatch), or one for the whole step (the factors of noisy networks)."""
+    row (an environment, a row of a minibatch), or one for the whole step (the factors of noisy networks).
+
+    every: steps that a draw is held for, counted from the start of the fragment; -1: all of it. Draws that are held
+    are stored and sent once. For acting only: each gradient step has draws of its own."""
 
     kind: Literal["normal", "uniform"]
     shape: tuple[int, ...] = ()
     per: Literal["row", "step"] = "row"
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        if self.every < 1 and self.every != -1:
+            raise UserError(f"Noise(every={self.every}): write a number of steps, or -1 for the whole fragment")
 
     def draw(self, n_steps: int, n_rows: int, generators: Sequence[torch.Generator]) -> Tensor:
-        """[T, S, n_rows, *shape], or [T, S, *shape] where `per` is "step"."""
+        """[D, S, n_rows, *shape], or [D, S, *shape] where `per` is "step"; D draws, one a step unless they are held."""
         sample = torch.rand if self.kind == "uniform" else torch.randn
-        size = self._size(n_steps, n_rows)
+        size = self._size(self._draws(n_steps), n_rows)
         if len(generators) == 1:
             return sample(size, generator=generators[0]).unsqueeze(1)
         return torch.stack([sample(size, generator=own) for own in generators], dim=1)
+
+    def at(self, step: int) -> int:
+        """The number of the draw that `step` of the fragment has."""
+        return 0 if self.every == -1 else step // self.every
+
+    def _draws(self, n_steps: int) -> int:
+        return 1 + self.at(n_steps - 1) if n_steps else 0
 
     def zeros(self, n_seeds: int, n_rows: int, device: torch.device = CPU) -> Tensor:
         """[S, n_rows, *shape] or [S, *shape]."""
@@ -54,5 +69,11 @@ def checked_noise(role: str, noises: Any) -> dict[str, Noise]:
 def draw_all(
     noises: Mapping[str, Noise], n_steps: int, n_rows: int, generators: Sequence[torch.Generator]
 ) -> list[Tensor]:
-    """One tensor [T, S, ...] a column, in the order of `noises`."""
+    """One tensor [D, S, ...] a column, in the order of `noises`."""
     return [noise.draw(n_steps, n_rows, generators) for noise in noises.values()]
+
+
+def by_step(noises: Mapping[str, Noise], columns: Sequence[Tensor], n_steps: int) -> list[list[Tensor]]:
+    """Columns [D, S, ...] of `draw_all` -> for each step its draws [S, ...], as views."""
+    draws = [(noise, column.unbind(0)) for noise, column in zip(noises.values(), columns, strict=True)]
+    return [[column[noise.at(step)] for noise, column in draws] for step in range(n_steps)]

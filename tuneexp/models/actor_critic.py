@@ -11,17 +11,21 @@ from torch import Tensor, nn
 
 from tuneexp.errors import UserError
 from tuneexp.models.encoder import Encoder, hidden_sizes_for
+from tuneexp.models.exploration import ExplorationWeights
 from tuneexp.models.masks import ActionMask
 from tuneexp.models.mlp import MLP
 from tuneexp.models.recurrent import Cell, cell_class
-from tuneexp.rl.distributions import Distribution, action_head
+from tuneexp.rl.action_kind import require_continuous
+from tuneexp.rl.distributions import ActionScale, Distribution, SquashedGaussian, action_head
+from tuneexp.rl.state_dependent import RescaledGaussian, squashing
 
 POLICY_GAIN = 0.01
 VALUE_GAIN = 1.0
 
 
 class ActorCriticOutput(NamedTuple):
-    """policy: [..., head.size]; log_std: [head.size], None unless actions are continuous; value: [...]."""
+    """policy: [..., head.size]; log_std: [head.size], None unless actions are continuous, with use_sde that of
+    the exploration weights; value: [...]."""
 
     policy: Tensor
     log_std: Tensor | None
@@ -39,7 +43,9 @@ class ActorCritic(nn.Module):
 
     Initialised as in Stable-Baselines3: orthogonal with gain sqrt(2) in hidden layers, 0.01 for the policy's output and
     1 for the value's, biases 0; `ortho_init=False` keeps torch's own scheme, which cells always have. `log_std` starts
-    at `log_std_init` and doesn't depend on the observation. Weights come from `generator` (None: torch's default one).
+    at `log_std_init` and doesn't depend on the observation; with `use_sde` it is that of `exploration` (gSDE), whose
+    options are full_std, use_expln and squash_output (a tanh, scaled to the bounds of the actions). Weights come from
+    `generator` (None: torch's default one).
     """
 
     def __init__(
@@ -59,6 +65,10 @@ class ActorCritic(nn.Module):
         action_mask: str | None = None,
         ortho_init: bool = True,
         log_std_init: float = 0.0,
+        use_sde: bool = False,
+        full_std: bool = True,
+        use_expln: bool = False,
+        squash_output: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -101,8 +111,22 @@ class ActorCritic(nn.Module):
         self.policy_net = mlp(features, pi_hidden, self.head.size, POLICY_GAIN)
         self.value_net = mlp(features, vf_hidden, 1, VALUE_GAIN)
         self.log_std: nn.Parameter | None = None
-        if self.head.has_log_std:
+        self.exploration: ExplorationWeights | None = None
+        self._scale: ActionScale | None = None
+        if use_sde:
+            require_continuous(action_space)
+            self._scale = squashing(action_space) if squash_output else None
+            latent = self.policy_net.latent_size
+            self.exploration = ExplorationWeights(
+                latent, self.head, log_std_init, full_std, use_expln, learn_features=False
+            )
+        elif self.head.has_log_std:
             self.log_std = nn.Parameter(torch.full((self.head.size,), float(log_std_init)))
+
+    @property
+    def exploration_shape(self) -> tuple[int, int] | None:
+        """Of the weights that state-dependent exploration draws; None without it."""
+        return None if self.exploration is None else self.exploration.shape
 
     @property
     def state_size(self) -> int:
@@ -111,7 +135,10 @@ class ActorCritic(nn.Module):
 
     def forward(self, obs: Tensor, state: Tensor | None = None) -> ActorCriticOutput:
         """obs: [..., *observation shape]; state: [..., state_size], with recurrence only."""
-        return self._output(self._features(obs, state)[0], obs)
+        features, log_std = self._features(obs, state)[0], self.log_std
+        if self.exploration is not None:
+            log_std = self.exploration.log_std
+        return ActorCriticOutput(self._policy(features, obs), log_std, self.value_net(features).squeeze(-1))
 
     def value(self, obs: Tensor, state: Tensor | None = None) -> Tensor:
         """obs: [..., *observation shape]; state: [..., state_size] before it, with recurrence only. The value alone,
@@ -120,19 +147,17 @@ class ActorCritic(nn.Module):
 
     def dist(self, obs: Tensor, state: Tensor | None = None) -> Distribution:
         """The action distribution alone: for acting. Arguments as of `value`."""
-        return self.head.dist(self._policy(self._features(obs, state)[0], obs), self.log_std)
+        return self._dist(self._features(obs, state)[0], obs)
 
     def dist_and_value(self, obs: Tensor, state: Tensor | None = None) -> tuple[Distribution, Tensor]:
         """The action distribution and the value [...]. Arguments as of `value`."""
-        output = self(obs, state)
-        return self.head.dist(output.policy, output.log_std), output.value
+        return self._both(self._features(obs, state)[0], obs)
 
     def step(self, obs: Tensor, state: Tensor | None) -> tuple[Distribution, Tensor, Tensor | None]:
         """obs: [..., *observation shape]; state: [..., state_size] before it. Returns the action distribution, the
         value [...] and the state after it. Without recurrence, the state is handed back as it came."""
         features, new_state = self._features(obs, state)
-        output = self._output(features, obs)
-        return self.head.dist(output.policy, output.log_std), output.value, new_state
+        return *self._both(features, obs), new_state
 
     def unroll(self, obs: Tensor, state: Tensor | None, start: Tensor) -> tuple[Distribution, Tensor]:
         """obs: [L, ..., *observation shape], L steps; state: [..., state_size] before the first; start: bool [L, ...],
@@ -140,8 +165,7 @@ class ActorCritic(nn.Module):
         [L, ...] and the values [L, ...]. Everything but the cell sees all steps at once."""
         if self.cell is None:
             return self.dist_and_value(obs)
-        output = self._output(self.cell.unroll(self._before_cell(obs), _given(state), start), obs)
-        return self.head.dist(output.policy, output.log_std), output.value
+        return self._both(self.cell.unroll(self._before_cell(obs), _given(state), start), obs)
 
     def _before_cell(self, obs: Tensor) -> Tensor:
         features = self.observation(obs)
@@ -156,8 +180,14 @@ class ActorCritic(nn.Module):
         logits = self.policy_net(features)
         return logits if self.mask is None else self.mask.apply(logits, obs)
 
-    def _output(self, features: Tensor, obs: Tensor) -> ActorCriticOutput:
-        return ActorCriticOutput(self._policy(features, obs), self.log_std, self.value_net(features).squeeze(-1))
+    def _dist(self, features: Tensor, obs: Tensor) -> Distribution:
+        if self.exploration is None:
+            return self.head.dist(self._policy(features, obs), self.log_std)
+        normal = self.exploration.dist(*self.policy_net.with_latent(features))
+        return normal if self._scale is None else RescaledGaussian(SquashedGaussian.of(normal), self._scale)
+
+    def _both(self, features: Tensor, obs: Tensor) -> tuple[Distribution, Tensor]:
+        return self._dist(features, obs), self.value_net(features).squeeze(-1)
 
 
 def _given(state: Tensor | None) -> Tensor:

@@ -7,7 +7,7 @@ Their submodules are the parts of a loss: `actor`, `critic`, `temperature`. Acti
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from tuneexp.errors import UserError
 from tuneexp.models.critics import Critics
 from tuneexp.models.encoder import Encoder, hidden_sizes_for
+from tuneexp.models.exploration import ExplorationWeights
 from tuneexp.models.mlp import MLP, linear
 from tuneexp.models.q_network import QNetwork, default_hidden_sizes
-from tuneexp.rl.distributions import ActionHead, ActionScale, Categorical, SquashedGaussian, action_head
+from tuneexp.rl.distributions import ActionHead, ActionScale, Categorical, DiagGaussian, SquashedGaussian, action_head
 from tuneexp.rl.exploration import uniform_choice
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
@@ -66,7 +67,9 @@ class _Trunk(nn.Module):
 
 
 class GaussianActor(nn.Module):
-    """SAC's policy: mean and log standard deviation of actions before the tanh (Haarnoja et al. 2018)."""
+    """SAC's policy: mean and log standard deviation of actions before the tanh (Haarnoja et al. 2018).
+
+    exploration: arguments of `ExplorationWeights`, for state-dependent exploration."""
 
     def __init__(
         self,
@@ -78,6 +81,7 @@ class GaussianActor(nn.Module):
         layer_norm: bool = False,
         cnn: str = "auto",
         cnn_features: int | None = None,
+        exploration: Mapping[str, Any] | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -85,17 +89,25 @@ class GaussianActor(nn.Module):
         self.trunk = _Trunk(observation_space, hidden_sizes, activation, layer_norm, cnn, cnn_features, generator)
         size = self.trunk.out_size
         self.mean = linear(size, self.head.size, orthogonal_gain=None, generator=generator)
-        self.log_std = linear(size, self.head.size, orthogonal_gain=None, generator=generator)
+        self.exploration = None if exploration is None else ExplorationWeights(size, self.head, **exploration)
+        if exploration is None:
+            self.log_std = linear(size, self.head.size, orthogonal_gain=None, generator=generator)
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log standard deviation, [..., *action shape] each; the latter in [-20, 2]."""
-        features = self.trunk(obs)
-        log_std = self.log_std(features).clamp(LOG_STD_MIN, LOG_STD_MAX)
-        return _shaped(self.mean(features), self.head), _shaped(log_std, self.head)
+        """Mean and log standard deviation before the tanh, [..., *action shape] each."""
+        normal = self._normal(obs)
+        return normal.mean, normal.log_std
+
+    def _normal(self, obs: Tensor) -> DiagGaussian:
+        latent = self.trunk(obs)
+        mean = self.mean(latent)
+        if self.exploration is not None:
+            return self.exploration.dist(mean, latent)
+        log_std = self.log_std(latent).clamp(LOG_STD_MIN, LOG_STD_MAX)
+        return DiagGaussian(_shaped(mean, self.head), _shaped(log_std, self.head), len(self.head.shape))
 
     def dist(self, obs: Tensor) -> SquashedGaussian:
-        mean, log_std = self(obs)
-        return SquashedGaussian(mean, log_std, event_dims=len(self.head.shape))
+        return SquashedGaussian.of(self._normal(obs))
 
 
 class DeterministicActor(nn.Module):
@@ -180,8 +192,8 @@ class Tempered:
 class SoftActorCritic(Tempered, BoxActions, nn.Module):
     """SAC on continuous actions; TQC with `n_quantiles` numbers a critic. Parts: actor, critic, temperature.
 
-    hidden_sizes: None: (256, 256). critic_hidden_sizes: None means those of the actor. `network`: activation,
-    layer_norm, cnn, cnn_features of all networks.
+    hidden_sizes: None: (256, 256). critic_hidden_sizes: None: those of the actor. exploration: of `GaussianActor`.
+    `network`: activation, layer_norm, cnn, cnn_features of all networks.
     """
 
     def __init__(
@@ -194,17 +206,25 @@ class SoftActorCritic(Tempered, BoxActions, nn.Module):
         n_critics: int = 2,
         n_quantiles: int = 1,
         initial_alpha: float = 1.0,
+        exploration: Mapping[str, Any] | None = None,
         **network: Any,
     ) -> None:
         super().__init__()
         hidden_sizes = (256, 256) if hidden_sizes is None else hidden_sizes
         sizes = hidden_sizes if critic_hidden_sizes is None else critic_hidden_sizes
-        self.actor = GaussianActor(observation_space, action_space, hidden_sizes=hidden_sizes, **network)
+        self.actor = GaussianActor(
+            observation_space, action_space, hidden_sizes=hidden_sizes, exploration=exploration, **network
+        )
         self.critic = Critics(
             observation_space, action_space, hidden_sizes=sizes, n_critics=n_critics, out_size=n_quantiles, **network
         )
         self.temperature = Temperature(initial_alpha)
         self.scale = ActionScale(action_space)
+
+    @property
+    def exploration_shape(self) -> tuple[int, int] | None:
+        """Of the weights that state-dependent exploration draws; None without it."""
+        return None if self.actor.exploration is None else self.actor.exploration.shape
 
     def dist(self, obs: Tensor) -> SquashedGaussian:
         """obs: [..., *observation shape]."""

@@ -90,3 +90,15 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
+
+    @property
+    def latent_size(self) -> int:
+        """Inputs of the last linear layer."""
+        return self.layers[-1].in_features  # type: ignore[return-value]
+
+    def with_latent(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The output and the last hidden layer, [..., latent_size] (`out_size` was given)."""
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = layer(x)
+        return last(x), x

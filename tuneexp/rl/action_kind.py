@@ -24,3 +24,9 @@ def action_kind(action_space: gym.Space) -> ActionKind:
         f"actions of {action_space} are not supported; use an environment whose actions are Discrete, "
         "a one-dimensional MultiDiscrete, or a Box of floats"
     )
+
+
+def require_continuous(space: gym.Space) -> None:
+    """Raises `UserError` where actions aren't the numbers that state-dependent exploration adds noise to."""
+    if action_kind(space) != "continuous":
+        raise UserError(f"use_sde explores in continuous action spaces; this is {space}: write use_sde=false")

@@ -139,6 +139,13 @@ class SquashedGaussian:
     def __init__(self, mean: Tensor, log_std: Tensor, event_dims: int = 1) -> None:
         self.normal = DiagGaussian(mean, log_std, event_dims)
 
+    @classmethod
+    def of(cls, normal: DiagGaussian) -> SquashedGaussian:
+        """The tanh of `normal`, whose noise may have another shape."""
+        squashed = cls.__new__(cls)
+        squashed.normal = normal
+        return squashed
+
     def raw(self, noise: Tensor) -> Tensor:
         """noise: [..., *event], standard normal. The sample before the tanh, differentiable in mean and log_std."""
         return self.normal.sample(noise)
@@ -177,7 +184,7 @@ register_pytree_node(
     lambda d: ([d.mean, d.log_std.expand_as(d.mean)], len(d._event)),
     lambda parts, event_dims: _gaussian(parts, event_dims),
 )
-register_pytree_node(SquashedGaussian, lambda d: ([d.normal], None), lambda parts, _: _squashed(*parts))
+register_pytree_node(SquashedGaussian, lambda d: ([d.normal], None), lambda parts, _: SquashedGaussian.of(*parts))
 
 
 def _independent(parts: Iterable[Categorical]) -> MultiCategorical:
@@ -189,10 +196,6 @@ def _independent(parts: Iterable[Categorical]) -> MultiCategorical:
 def _gaussian(parts: Iterable[Tensor], event_dims: int) -> DiagGaussian:
     mean, log_std = parts
     return DiagGaussian(mean, log_std, event_dims)
-
-
-def _squashed(normal: DiagGaussian) -> SquashedGaussian:
-    return SquashedGaussian(normal.mean, normal.log_std, len(normal._event))
 
 
 class ActionScale:

@@ -237,8 +237,10 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     space.validate(config_class, config.fixed, config.algorithm)
     TrialConfig.parse(trial_config(config), f"sweep {config.name!r}")
     register_again(config.env, config.env_registration)
-    check_environment(config.algorithm, config.env, config.env_kwargs, config.wrappers, config.env_backend)
-    for corner in space.corners():
+    corners = list(space.corners())
+    place = (config.env, config.env_kwargs, config.wrappers, config.env_backend)
+    check_environment(config.algorithm, *place, configurations=corners)
+    for corner in corners:
         check_budget(config.algorithm, corner, config.env_steps)
     refuse_unreachable(cluster_address(config.address))
     return space

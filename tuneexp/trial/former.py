@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneexp.algorithms.configs.deterministic import DeterministicNetworksConfig
-from tuneexp.algorithms.networks import ActorCriticConfig, OffPolicyNetworksConfig, QNetworkConfig
+from tuneexp.algorithms.networks import ActorCriticConfig, QNetworkConfig, SoftNetworksConfig
 from tuneexp.config import Config
 
 NETWORK_DEFAULTS = 2
@@ -15,7 +15,7 @@ NETWORK_DEFAULTS = 2
 _SIZES = {
     QNetworkConfig.__name__: (64, 64),
     ActorCriticConfig.__name__: (64, 64),
-    OffPolicyNetworksConfig.__name__: (256, 256),
+    SoftNetworksConfig.__name__: (256, 256),
     DeterministicNetworksConfig.__name__: (400, 300),
 }
 

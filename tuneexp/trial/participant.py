@@ -59,6 +59,9 @@ class Participant:
             raise UserError(
                 f"policy {name!r}: {spec.name} samples by itself; beside other policies write ppo or dqn, say"
             )
+        if getattr(cfg, "use_sde", False):
+            # A fragment here is what all policies sample together, which may be a part of one's rollout.
+            raise UserError(f"policy {name!r}: use_sde explores where one policy samples alone; write use_sde=false")
         check_action_space(spec.name, spec.action_kinds, spaces.action_space, f"policy {name!r} in {spaces.name}")
         seeds = [policy_seed(seed, name) for seed in config.seeds]
         self.learner = build_learner(spec, cfg, seeds, spaces.facts, CPU)

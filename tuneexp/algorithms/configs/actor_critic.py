@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import model_validator
 
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.networks import ActorCriticConfig
+from tuneexp.algorithms.networks import ActorCriticConfig, refuse_own_network
 from tuneexp.config import structural
 
 # Gradients fade, and time grows, with the steps that are unrolled.
@@ -25,7 +25,18 @@ class OnPolicyConfig(AlgorithmConfig):
     action_mask: str | None = structural(
         None, "Part of Dict observations that says which actions are allowed (0: forbidden); None: all are."
     )
+    use_sde: bool = structural(False, "State-dependent exploration (gSDE) of continuous actions.")
+    sde_sample_freq: int = structural(
+        -1, "With use_sde: steps between new exploration weights; -1: once a rollout.", ge=-1
+    )
     model: ActorCriticConfig = structural(ActorCriticConfig(), "The networks.")
+
+    @model_validator(mode="after")
+    def _exploration_fits(self) -> Self:
+        refuse_own_network(self.use_sde, self.model)
+        if isinstance(self.model, ActorCriticConfig) and self.model.squash_output and not self.use_sde:
+            raise ValueError("model/squash_output=true belongs to use_sde; write use_sde=true, or leave it out")
+        return self
 
     @model_validator(mode="after")
     def _whole_sequences(self) -> Self:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+from pydantic import model_validator
+
 from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
-from tuneexp.algorithms.networks import OffPolicyNetworksConfig
+from tuneexp.algorithms.networks import SoftNetworksConfig, refuse_own_network
 from tuneexp.config import numeric, structural
 
 
@@ -18,7 +22,19 @@ class SoftConfig(OffPolicyConfig):
         None, "Entropy that a learned weight aims at; None: -dim(A), or 0.98 log(A) for discrete actions."
     )
     n_critics: int = structural(2, "Critics, of which the most pessimistic counts.", ge=1)
-    model: OffPolicyNetworksConfig = structural(OffPolicyNetworksConfig(), "The networks.")
+    use_sde: bool = structural(False, "State-dependent exploration (gSDE) of continuous actions.")
+    sde_sample_freq: int = structural(
+        -1, "With use_sde: steps between new exploration weights; -1: once every train_freq steps.", ge=-1
+    )
+    use_sde_at_warmup: bool = structural(
+        False, "With use_sde: explore by it instead of uniformly before learning starts."
+    )
+    model: SoftNetworksConfig = structural(SoftNetworksConfig(), "The networks.")
+
+    @model_validator(mode="after")
+    def _exploration_fits(self) -> Self:
+        refuse_own_network(self.use_sde, self.model)
+        return self
 
 
 class SACConfig(SoftConfig):

@@ -1,0 +1,35 @@
+"""The learned part of state-dependent exploration (gSDE): how far its weights deviate from zero."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tuneexp.rl.distributions import ActionHead
+from tuneexp.rl.state_dependent import StateDependentGaussian, expln
+
+
+class ExplorationWeights(nn.Module):
+    """Standard deviations of the weights between `latent_size` hidden units and the numbers of an action.
+
+    log_std: [L, A], or [L, 1] without `full_std`: one for each unit. use_expln: see `expln`. learn_features: gradients
+    go through the noise into the hidden layer (SAC, TQC), else they don't (PPO, A2C), as in Stable-Baselines3.
+    clip_mean: bound on the mean; 0: none."""
+
+    def __init__(
+        self, latent_size: int, head: ActionHead, log_std_init: float, full_std: bool, use_expln: bool,
+        clip_mean: float = 0.0, learn_features: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.shape = (latent_size, head.size)
+        self._event_dims, self._event = len(head.shape), head.shape
+        self._use_expln, self._learn_features, self._clip_mean = use_expln, learn_features, clip_mean
+        self.log_std = nn.Parameter(torch.full((latent_size, head.size if full_std else 1), float(log_std_init)))
+
+    def dist(self, mean: Tensor, latent: Tensor) -> StateDependentGaussian:
+        """mean: [..., A], flat; latent: [..., L]. Over actions [..., *action shape], before a tanh if there is one."""
+        std = expln(self.log_std) if self._use_expln else self.log_std.exp()
+        latent = latent if self._learn_features else latent.detach()
+        mean = mean.clamp(-self._clip_mean, self._clip_mean) if self._clip_mean else mean
+        shaped = mean.reshape(*mean.shape[:-1], *self._event)
+        return StateDependentGaussian(shaped, latent, std.expand(self.shape), self._event_dims)
