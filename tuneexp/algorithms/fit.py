@@ -47,7 +47,7 @@ def check_environment(
     n_envs: int = 2,
     configurations: Iterable[Any] = (),
 ) -> None:
-    """Raises `UserError` where `algorithm`, a name, an address or a specification, or one of its `configurations`, can't
+    """Raises `UserError` where `algorithm`, a name, an address or a specification, or one of `configurations`, can't
     act in the environment: builds one of it and steps nothing."""
     if isinstance(algorithm, str) and algorithm in ACTION_KINDS:
         name, kinds = algorithm, ACTION_KINDS[algorithm]

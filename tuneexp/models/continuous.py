@@ -53,13 +53,9 @@ class _Trunk(nn.Module):
             observation_space, cnn=cnn, cnn_features=cnn_features, ortho_init=False, generator=generator
         )
         self.mlp = MLP(
-            self.encoder.size,
-            hidden_sizes,
-            activation=activation,
-            ortho_init=False,
-            layer_norm=layer_norm,
+            self.encoder.size, hidden_sizes, activation=activation, ortho_init=False, layer_norm=layer_norm,
             generator=generator,
-        )
+        )  # fmt: skip
         self.out_size = self.mlp.out_size
 
     def forward(self, obs: Tensor) -> Tensor:
