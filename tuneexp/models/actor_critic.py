@@ -89,15 +89,9 @@ class ActorCritic(nn.Module):
 
         def mlp(in_size: int, hidden: Sequence[int], out_size: int | None, out_gain: float = 1.0) -> MLP:
             return MLP(
-                in_size,
-                hidden,
-                out_size,
-                activation=activation,
-                ortho_init=ortho_init,
-                out_gain=out_gain,
-                layer_norm=layer_norm,
-                generator=generator,
-            )
+                in_size, hidden, out_size, activation=activation, ortho_init=ortho_init, out_gain=out_gain,
+                layer_norm=layer_norm, generator=generator,
+            )  # fmt: skip
 
         size = self.observation.size
         self.trunk: MLP | None = mlp(size, hidden_sizes, None) if shared else None
@@ -116,10 +110,8 @@ class ActorCritic(nn.Module):
         if use_sde:
             require_continuous(action_space)
             self._scale = squashing(action_space) if squash_output else None
-            latent = self.policy_net.latent_size
-            self.exploration = ExplorationWeights(
-                latent, self.head, log_std_init, full_std, use_expln, learn_features=False
-            )
+            of_weights = (self.policy_net.latent_size, self.head, log_std_init, full_std, use_expln)
+            self.exploration = ExplorationWeights(*of_weights, learn_features=False)
         elif self.head.has_log_std:
             self.log_std = nn.Parameter(torch.full((self.head.size,), float(log_std_init)))
 
