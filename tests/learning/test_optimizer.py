@@ -14,6 +14,7 @@ from tuneexp.algorithms.spec import replace
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.optimizer import StackedOptimizer
+from tuneexp.learning.optimizers import RMSpropTFLike
 from tuneexp.learning.stack import FlatStack
 
 CFG = CfgView({"learning_rate": 0.01})
@@ -43,6 +44,7 @@ OPTIMIZERS = {
     "adamw": lambda named, cfg: optim.AdamW(named.values(), lr=cfg.learning_rate, amsgrad=True),
     "rmsprop": lambda named, cfg: optim.RMSprop(named.values(), lr=cfg.learning_rate, centered=True),
     "sgd": lambda named, cfg: optim.SGD(named.values(), lr=cfg.learning_rate, momentum=0.9),
+    "rmsprop, as TensorFlow": lambda named, cfg: RMSpropTFLike(named.values(), lr=cfg.learning_rate, momentum=0.9),
     "adam, named": lambda named, cfg: optim.Adam(named.items(), lr=cfg.learning_rate),
     "two groups": two_groups,
 }

@@ -11,6 +11,7 @@ from tuneexp.algorithms.configs.a2c import A2CConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
+from tuneexp.learning.optimizers import optimizer_of
 from tuneexp.rl.losses import explained_variance, mean_over, normalize, policy_gradient, value_loss
 
 __all__ = ["A2C", "A2CConfig"]
@@ -40,8 +41,8 @@ def a2c_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
 
 def optimizer(named_parameters: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
     if cfg.use_rms_prop:
-        return optim.RMSprop(named_parameters.values(), lr=cfg.learning_rate, alpha=0.99, eps=cfg.rms_prop_eps)
-    return optim.Adam(named_parameters.values(), lr=cfg.learning_rate, eps=ADAM_EPS, fused=True)
+        return optimizer_of(named_parameters, cfg, "RMSprop", alpha=0.99, eps=cfg.rms_prop_eps)
+    return optimizer_of(named_parameters, cfg, eps=ADAM_EPS)
 
 
 A2C = AlgorithmSpec(

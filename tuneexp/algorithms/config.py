@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
     SerializerFunctionWrapHandler,
@@ -16,6 +16,8 @@ from tuneexp.addresses import is_address, lasting_address
 from tuneexp.algorithms.rl_zoo import from_rl_zoo
 from tuneexp.config import Config, numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
+
+OptimizerName = Literal["Adam", "AdamW", "RMSprop", "RMSpropTFLike", "SGD"]
 
 
 class AlgorithmConfig(Config):
@@ -48,6 +50,12 @@ class AlgorithmConfig(Config):
     )
 
     model_kwargs: dict[str, Any] = structural({}, "Arguments of a network of your own (model=path/file.py:MyNet).")
+    optimizer_class: OptimizerName | None = structural(
+        None, "Optimizer by name, as in policy_kwargs of Stable-Baselines3; None: the algorithm's own."
+    )
+    optimizer_kwargs: dict[str, Any] = structural(
+        {}, "All arguments of the optimizer but its learning rate, such as {eps: 1e-5}; empty: the algorithm's own."
+    )
 
     @field_validator("model", mode="wrap", check_fields=False)
     @classmethod

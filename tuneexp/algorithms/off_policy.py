@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn, optim
 
 from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.optimizers import optimizer_of
 
 
 def weighted_mean(error: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
@@ -16,4 +17,4 @@ def weighted_mean(error: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def adam(named_parameters: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
-    return optim.Adam(named_parameters.values(), lr=cfg.learning_rate, fused=True)
+    return optimizer_of(named_parameters, cfg)

@@ -11,6 +11,7 @@ from tuneexp.algorithms.configs.ppo import PPOConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
+from tuneexp.learning.optimizers import optimizer_of
 from tuneexp.rl.losses import (
     approx_kl,
     clip_fraction,
@@ -57,7 +58,7 @@ def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
 
 
 def adam(named_parameters: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
-    return optim.Adam(named_parameters.values(), lr=cfg.learning_rate, eps=ADAM_EPS, fused=True)
+    return optimizer_of(named_parameters, cfg, eps=ADAM_EPS)
 
 
 PPO = AlgorithmSpec(

@@ -14,6 +14,7 @@ from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
+from tuneexp.learning.optimizers import optimizer_of
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.rl.distributional import quantile_huber
 
@@ -47,7 +48,7 @@ def qrdqn_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[T
 
 def optimizer(named_parameters: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
     """Section 5.1 of the paper: Adam with eps = 0.01 / batch size."""
-    return optim.Adam(named_parameters.values(), lr=cfg.learning_rate, eps=0.01 / cfg.batch_size, fused=True)
+    return optimizer_of(named_parameters, cfg, eps=0.01 / cfg.batch_size)
 
 
 QRDQN = AlgorithmSpec(

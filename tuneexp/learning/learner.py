@@ -18,6 +18,7 @@ from tuneexp.learning.nets import Nets
 from tuneexp.learning.networks import SeedNetworks
 from tuneexp.learning.noise import Noise, checked_noise, draw_all
 from tuneexp.learning.optimizer import StackedOptimizer
+from tuneexp.learning.optimizers import require_chosen
 from tuneexp.learning.parts import UpdatePeriods
 from tuneexp.learning.program import Program
 from tuneexp.learning.randomness import generator
@@ -60,7 +61,9 @@ class Learner(SeedNetworks):
         self.log = UpdateLog()
         periods = {part: int(value_of(period, view)) for part, period in (update_period or {}).items()}
         self.periods = UpdatePeriods(periods)
-        self.optimizer = StackedOptimizer(self.stack, optimizer_fn, self.hyper.view(), tuple(periods))
+        read: set[str] = set()
+        self.optimizer = StackedOptimizer(self.stack, optimizer_fn, self.hyper.view(read), tuple(periods))
+        require_chosen(cfg, read, optimizer_fn)
         self.target = None if target is None else TargetNetworks(self.stack, target, self.hyper.view())
         self.noise = checked_noise("loss_noise", loss_noise(self.model, view)) if loss_noise else {}
         self.require_rows(self._everyone)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -75,8 +75,12 @@ class StackedOptimizer:
                 chosen = everyone[block.span]
                 block.parameter.copy_(torch.where(chosen, block.parameter, old_values))
                 for key, value in self._moments(block.parameter).items():
-                    old = old_moments.get(key, torch.zeros_like(value))
+                    old = old_moments.get(key, torch.full_like(value, self._first(key)))
                     value.copy_(torch.where(chosen, value, old))
+
+    def _first(self, moment: str) -> float:
+        """What a moment is before the first step: 0, unless the optimizer says otherwise."""
+        return getattr(self.optimizer, "first_moments", {}).get(moment, 0.0)
 
     def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
         state: dict[str, Any] = self.optimizer.state.get(parameter, {})
@@ -106,7 +110,7 @@ class StackedOptimizer:
         for number, block in enumerate(self._blocks):
             key = str(number)
             if held := [(state[key], own[block.span]) for state, own in pairs if key in state]:
-                joined["state"][key] = _joined(held)
+                joined["state"][key] = _joined(held, self._first)
         return joined
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -128,13 +132,13 @@ def _per_element(value: Any, n_elements: int) -> bool:
     return isinstance(value, Tensor) and value.shape == (n_elements,)
 
 
-def _joined(held: Sequence[tuple[Mapping[str, Any], Tensor]]) -> dict[str, Any]:
+def _joined(held: Sequence[tuple[Mapping[str, Any], Tensor]], first: Callable[[str], float]) -> dict[str, Any]:
     """held: what is kept of one block for some seeds, and which numbers of the block theirs are, [n] bool."""
     leader, leaders = max(held, key=lambda pair: float(pair[0].get("step", 0)))
     joined = dict(leader)
     for name, value in leader.items():
         if _per_element(value, int(leaders.sum())):
-            joined[name] = value.new_zeros(leaders.shape)
+            joined[name] = value.new_full(leaders.shape, first(name))
             for own, numbers in held:
                 joined[name][numbers] = own[name]
     return joined

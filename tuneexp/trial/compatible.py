@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # What shapes the environments, their statistics and the stored experience.
-FIXED = ("n_envs", "normalize_observation", "normalize_reward", "buffer_size", "n_step", "prioritized")
+FIXED = ("n_envs", "normalize_observation", "normalize_reward", "buffer_size", "n_step", "prioritized",
+         "optimizer_class", "use_rms_prop")  # fmt: skip
 
 
 def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
