@@ -58,6 +58,7 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"noise_type": "normal", "noise_std": 0.1, "gradient_steps": -1, "train_freq": [1, "step"]},
         {"gradient_steps": -1, "train_freq": 1},
     ),
+    "sac, after each episode": ("sac", {"train_freq": "(1, 'episode')"}, {"train_freq": (1, "episode")}),
     "sac Pendulum": ("sac", {"policy": "MlpPolicy", "learning_rate": 1e-3, "ent_coef": "auto"}, {"ent_coef": None}),
     "sac LunarLander": (
         "sac",
@@ -114,8 +115,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("dqn", {"policy": "MyPolicy"}, "model/..."),
     ("dqn", {"env_wrapper": ["stable_baselines3.common.atari_wrappers.AtariWrapper"]}, "--wrapper NAME"),
     ("dqn", {"frame_stack": 4}, "FrameStackObservation"),
-    ("dqn", {"train_freq": "(1, 'episode')"}, "train_freq=1 gradient_steps=1"),
-    ("td3", {"train_freq": [1, "episode"]}, "train_freq=1 gradient_steps=1"),
+    ("dqn", {"train_freq": "(1, 'week')"}, "episode"),
+    ("td3", {"train_freq": [0, "episode"]}, "train_freq"),
     ("td3", {"noise_type": "pink", "noise_std": 0.5}, "ornstein-uhlenbeck"),
     ("td3", {"action_noise": "NormalActionNoise(0, 0.1)"}, "noise_std=0.1"),
     ("sac", {"noise_type": "normal", "noise_std": 0.1}, "for td3 and ddpg"),

@@ -11,6 +11,7 @@ from torch import Tensor
 from tuneexp.data.replay import ReplayBuffer, Rows
 from tuneexp.data.sample_batch import CONTINUES, FRAGMENT_AXES, SampleBatch, concat_samples
 from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.execution.phases import EpisodePhases
 from tuneexp.learning.devices import CPU
 
 # One gather for many minibatches, but no more than stays in a cache.
@@ -22,7 +23,8 @@ class Experience:
 
     row_bytes: of one row when it is drawn. learning_starts: environment steps per seed to collect before anything is
     learned. n_step: rewards that one row sums up. A row is stored once its window is complete, so the newest
-    n_step - 1 rows of every environment wait. device: of minibatches; rows are stored in the memory of the CPU."""
+    n_step - 1 rows of every environment wait. device: of minibatches; rows are stored in the memory of the CPU.
+    phases: of learning, where they are counted in episodes."""
 
     def __init__(
         self,
@@ -33,10 +35,12 @@ class Experience:
         normaliser: RunningNormaliser | None = None,
         save_buffer: bool = True,
         device: torch.device = CPU,
+        phases: EpisodePhases | None = None,
     ) -> None:
         self.buffer, self._normaliser, self._save_buffer, self._device = buffer, normaliser, save_buffer, device
         self._row_bytes = row_bytes
         self._learning_starts, self._n_step = learning_starts, n_step
+        self.phases = phases
         self._open: SampleBatch | None = None
         self._collected = 0
 
@@ -99,7 +103,8 @@ class Experience:
         if not self._save_buffer:
             return None
         waiting = None if self._open is None else {name: column.clone() for name, column in self._open.items()}
-        return {"buffer": self.buffer.state_dict(), "open": waiting, "collected": self._collected}
+        phases = None if self.phases is None else self.phases.state_dict()
+        return {"buffer": self.buffer.state_dict(), "open": waiting, "collected": self._collected, "phases": phases}
 
     def load_state_dict(self, state: Mapping[str, Any] | None, same_episodes: bool) -> None:
         """Without a stored buffer, collecting starts again. same_episodes: whether the environments go on where they
@@ -108,5 +113,7 @@ class Experience:
             return
         self.buffer.load_state_dict(state["buffer"])
         self._collected = int(state["collected"])
+        if self.phases is not None and state.get("phases") is not None:
+            self.phases.load_state_dict(state["phases"])
         waiting = state["open"]
         self._open = SampleBatch(waiting, FRAGMENT_AXES) if waiting is not None and same_episodes else None

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tuneexp.data.prioritized import PrioritizedReplay
 from tuneexp.execution.experience import Experience
+from tuneexp.execution.phases import unmoved
 from tuneexp.execution.training_ops import Training, postprocess, synchronous_parallel_sample
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
@@ -16,13 +17,19 @@ from tuneexp.rl.returns import n_step_transitions
 
 
 def off_policy_step(training: Training) -> None:
-    """DQN, SAC and their kin: collect `train_freq` steps in every environment, then learn from what is remembered."""
+    """DQN, SAC and their kin: collect `train_freq` steps in every environment, then learn from what is remembered.
+
+    Where phases are counted in episodes, one step is collected, after which the seeds learn whose episodes are over."""
     cfg, learner, experience = training.cfg, training.learner, training.experience
     assert experience is not None, "an off-policy algorithm's configuration is an OffPolicyConfig"
-    fragment = synchronous_parallel_sample(training.group, cfg.train_freq)
+    fragment = synchronous_parallel_sample(training.group, cfg.fragment_steps())
     windows, view = experience.windows(fragment), training.view
     experience.add(windows, postprocess(training.postprocess_fn, learner, windows, view))
-    if experience.ready:
+    if experience.phases is not None:
+        due = experience.phases.updates_after(fragment, cfg.gradient_steps)
+        if experience.ready:
+            episodic_updates(learner, experience, due, cfg.batch_size, view)
+    elif experience.ready:
         replay_updates(learner, experience, cfg.updates_per_rollout(), cfg.batch_size, view)
     training.group.sync_weights(learner.parameters)
 
@@ -47,11 +54,23 @@ def transitions(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dic
     }
 
 
-def replay_updates(learner: Learner, experience: Experience, n_updates: int, batch_size: int, view: CfgView) -> None:
+def episodic_updates(learner: Learner, experience: Experience, due: Tensor, batch_size: int, view: CfgView) -> None:
+    """due: int64 [S], how many updates each seed takes; it sits out the others'."""
+    for update in range(int(due.max())):
+        learns = due > update
+        with unmoved(learner.generators, ~learns):
+            replay_updates(learner, experience, 1, batch_size, view, learns)
+
+
+def replay_updates(
+    learner: Learner, experience: Experience, n_updates: int, batch_size: int, view: CfgView,
+    learns: Tensor | None = None,
+) -> None:  # fmt: skip
     """`n_updates` gradient steps of `batch_size` rows, drawn with replacement: fewer that are stored are drawn several
-    times, as in Stable-Baselines3. A seed without any sits out."""
+    times, as in Stable-Baselines3. A seed without any sits out, and so do those that don't learn now; learns: [S] bool,
+    None: all do."""
     buffer = experience.buffer
-    learner.require_rows(buffer.size > 0)
+    learner.require_rows(buffer.size > 0 if learns is None else (buffer.size > 0) & learns)
     if not n_updates:
         return
     # All are drawn before any is used, each seed from its own generator and also where all seeds rest: what a seed

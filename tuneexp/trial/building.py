@@ -18,6 +18,7 @@ from tuneexp.data.replay import Entry, ReplayBuffer
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.execution.experience import Experience
+from tuneexp.execution.phases import EpisodePhases
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import TrialPrograms, programs_for
 from tuneexp.execution.shapes import TrialShapes
@@ -124,7 +125,11 @@ def build_experience(
     log.info("the replay buffer takes %.2f GB when it is full", buffer.bytes_needed / 1e9)
     row_bytes = sum(row.numel() * row.element_size() for row in columns.values())
     device = next(iter(columns.values())).device
-    return Experience(buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer, device)
+    episodes = cfg.phase_episodes()
+    phases = None if episodes is None else EpisodePhases(n_seeds, episodes)
+    return Experience(
+        buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer, device, phases
+    )
 
 
 def _frames(cfg: OffPolicyConfig, shapes: TrialShapes, n_seeds: int) -> FrameStore | None:

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
+from tuneexp.algorithms.configs.off_policy import TRAIN_FREQ, OffPolicyConfig, TrainFreq
 from tuneexp.algorithms.networks import QNetworkConfig
 from tuneexp.config import numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
@@ -17,7 +17,7 @@ class QLearningConfig(OffPolicyConfig):
 
     learning_rate: PositiveScheduledFloat = numeric(1e-4, "Step size of the optimizer; a number or linear:0.001.")
     batch_size: int = structural(32, "Rows of one minibatch.", ge=2)
-    train_freq: int = structural(4, "Steps in each environment between phases of learning.", ge=1)
+    train_freq: TrainFreq = structural(4, TRAIN_FREQ)
     tau: float = numeric(1.0, "Share of the way that the target network moves; 1: a copy.", gt=0.0, le=1.0)
     target_update_interval: int = structural(
         10_000,

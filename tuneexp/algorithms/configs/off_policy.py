@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import PositiveInt, field_validator, model_validator
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.config import AtMost, numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
+
+TrainFreq = PositiveInt | tuple[PositiveInt, Literal["episode"]]
+TRAIN_FREQ = (
+    'Steps in each environment between phases of learning; [1, "episode"]: a seed learns when it has ended an episode.'
+)
 
 
 class OffPolicyConfig(AlgorithmConfig):
@@ -22,7 +27,7 @@ class OffPolicyConfig(AlgorithmConfig):
         100, "Environment steps of random actions before anything is learned; may be fewer than a minibatch.", ge=0
     )
     batch_size: int = structural(256, "Rows of one minibatch.", ge=2)
-    train_freq: int = structural(1, "Steps in each environment between phases of learning.", ge=1)
+    train_freq: TrainFreq = structural(1, TRAIN_FREQ)
     gradient_steps: int = structural(1, "Updates in each phase of learning; -1: one for each environment step.", ge=-1)
     n_step: int = structural(1, "Rewards summed up before the value is asked (n-step returns).", ge=1)
     prioritized: bool = structural(False, "Draw rows by their last error (Schaul et al. 2016) instead of uniformly.")
@@ -44,8 +49,25 @@ class OffPolicyConfig(AlgorithmConfig):
             )
         return self
 
+    @field_validator("train_freq", mode="before")
+    @classmethod
+    def _steps_alone(cls, value: Any) -> Any:
+        """[4, "step"] is 4."""
+        in_steps = isinstance(value, list | tuple) and len(value) == 2 and value[1] == "step"
+        if isinstance(value, list | tuple) and not in_steps and (len(value) != 2 or value[1] != "episode"):
+            raise ValueError('write a number of steps, or [1, "episode"]')
+        return value[0] if in_steps else value
+
+    def fragment_steps(self) -> int:
+        """Steps in each environment that one training step collects. Episodes may end at each."""
+        return self.train_freq if isinstance(self.train_freq, int) else 1
+
+    def phase_episodes(self) -> int | None:
+        """Episodes between phases of learning; None where phases are counted in steps."""
+        return None if isinstance(self.train_freq, int) else self.train_freq[0]
+
     def rollout_env_steps(self) -> int:
-        return self.train_freq * self.n_envs
+        return self.fragment_steps() * self.n_envs
 
     def updates_per_rollout(self) -> int:
         return self.rollout_env_steps() if self.gradient_steps == -1 else self.gradient_steps

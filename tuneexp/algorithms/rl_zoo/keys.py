@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tuneexp.algorithms.rl_zoo.literals import Symbol, read_dict
+from tuneexp.algorithms.rl_zoo.literals import Symbol, read_dict, read_text
 from tuneexp.algorithms.rl_zoo.policy_kwargs import Fields, Values, put_networks
 from tuneexp.errors import shortened
 
@@ -119,13 +119,8 @@ def _normalisation(own: Values) -> None:
 
 def _replay(own: Values) -> None:
     freq = own.get("train_freq")
-    if isinstance(freq, list | tuple) and len(freq) == 2 and freq[1] == "step":
-        own["train_freq"] = freq[0]
-    elif isinstance(freq, list | tuple) or "episode" in str(freq):
-        raise ValueError(
-            f"train_freq {freq!r} is not supported: it counts steps in each environment, not episodes; write "
-            "train_freq=1 gradient_steps=1, or larger numbers of both"
-        )
+    if isinstance(freq, str):
+        own["train_freq"] = read_text("train_freq", freq)
 
 
 def _buffer(own: Values) -> None:

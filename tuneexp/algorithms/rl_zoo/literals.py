@@ -27,13 +27,14 @@ def read_dict(key: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if isinstance(value, str):
-        value = _read_text(key, value)
+        value = read_text(key, value)
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise ValueError(f"{key} is a mapping, or the text of one such as 'dict(name=value)', got {shortened(value)}")
     return dict(value)
 
 
-def _read_text(key: str, text: str) -> Any:
+def read_text(key: str, text: str) -> Any:
+    """As `read_dict`, of any plain value."""
     if len(text) > LONGEST:
         raise ValueError(f"{key} is a text of {len(text)} characters; at most {LONGEST} are read")
     try:
