@@ -30,6 +30,7 @@ _LAZY = {
     "UserError": "tuneexp.errors",
     "concat_samples": "tuneexp.data.sample_batch",
     "pretty_print": "tuneexp.report.pretty",
+    "rl_zoo_row": "tuneexp.sweep.rl_zoo",
     "run_script": "tuneexp.cli.script",
     "watch": "tuneexp.cli.script",
 }

@@ -15,7 +15,7 @@ from ray.tune import Checkpoint, PlacementGroupFactory, Trainable
 from tuneexp import checkpoint, outages
 from tuneexp.addresses import changed_sources, lasting_address, refuse_while_importing, relocated
 from tuneexp.algorithms.registry import address_of, load_spec
-from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
+from tuneexp.algorithms.rl_zoo.rows import RL_ZOO_KEYS, placed
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
 from tuneexp.envs.registration import registration_where_stored
 from tuneexp.errors import TuneexpError, UserError, sentence_of, unknown_name
@@ -208,6 +208,7 @@ def build_trainable(
         address = NO_ADDRESS  # trains, but its checkpoints load only through the spec itself
     given = of_trial.pop("hyperparameters", {})
     hyperparameters = {**given, **hyperparameters} if isinstance(given, Mapping) else given  # refused below
+    of_trial, hyperparameters = placed(of_trial, hyperparameters, env, spec)
     config = TrialConfig.parse(
         {
             "algorithm": address,

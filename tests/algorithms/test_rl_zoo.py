@@ -114,7 +114,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("dqn", {"n_timesteps": 5e4}, "--env-steps"),
     ("dqn", {"policy": "MyPolicy"}, "model/..."),
     ("dqn", {"env_wrapper": ["stable_baselines3.common.atari_wrappers.AtariWrapper"]}, "--wrapper NAME"),
-    ("dqn", {"frame_stack": 4}, "FrameStackObservation"),
+    ("dqn", {"frame_stack": 4}, "FrameStack="),
     ("dqn", {"train_freq": "(1, 'week')"}, "episode"),
     ("td3", {"train_freq": [0, "episode"]}, "train_freq"),
     ("td3", {"noise_type": "pink", "noise_std": 0.5}, "ornstein-uhlenbeck"),

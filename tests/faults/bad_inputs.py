@@ -64,6 +64,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
             "--wrapper": (*TEXTS, "ClipAction=", "ClipAction=[1]", 'ClipAction={"a": 1}', "math:pi", "os.path:join"),
             "--env-backend": TEXTS,
             "--compile": TEXTS,
+            "--zoo": (*TEXTS, "ROOT/space.yaml", "ROOT/space.yaml:x"),
             "--resume": TEXTS,
             "--storage": ("ROOT/space.yaml", "ROOT/space.yaml/x", "x" * 5000, "\x1b[31m/\udcff"),
         },

@@ -48,6 +48,32 @@ def new_job(
     return Job(algorithm, env, seeds, env_steps, hyperparameters, settings=settings)
 
 
+def job_of_row(
+    zoo: str,
+    algorithm: str | None,
+    env: str | None,
+    seeds: list[int],
+    env_steps: int | None,
+    hyperparameters: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    trust: bool = False,
+) -> tuple[Job, list[str]]:
+    """The row of `env` in RL Zoo's file `zoo`, with what was typed over it; and remarks about it, a line each."""
+    from tuneexp.config import merged
+    from tuneexp.sweep.rl_zoo import read_row
+
+    if algorithm is None or env is None:
+        example = command("train", algorithm or "ppo", "CartPole-v1", "--zoo", zoo)
+        raise UserError(f"--zoo takes the row of an algorithm and an environment; write for example: {example}")
+    row = read_row(zoo, env, algorithm, ("train", algorithm, env, "--zoo", zoo), trust)
+    of_row = dict(row.settings)
+    own = merged(of_row.pop("hyperparameters"), hyperparameters)
+    steps = of_row.pop("budget_env_steps")
+    return Job(
+        algorithm, of_row.pop("env"), seeds, env_steps or steps, own, settings={**of_row, **settings}
+    ), row.remarks
+
+
 def resumed_job(
     checkpoint: Path,
     algorithm: str | None,

@@ -59,6 +59,16 @@ SetOption = Annotated[
         "Names: tuneexp describe ALGORITHM.",
     ),
 ]
+ZooOption = Annotated[
+    str | None,
+    typer.Option(
+        "--zoo",
+        metavar="FILE",
+        rich_help_panel=WHAT,
+        help="Take the environment's row of a file of RL Zoo's (ppo.yml), with its steps and wrappers; FILE:ROW takes "
+        "that row. --env-steps, --set and --wrapper change it.",
+    ),
+]
 WrapperOption = Annotated[
     list[str] | None,
     typer.Option(

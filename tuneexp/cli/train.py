@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuneexp.cli.exits import stoppable
-from tuneexp.cli.job import Job, check_job, new_job, resumed_job
+from tuneexp.cli.job import Job, check_job, job_of_row, new_job, resumed_job
 from tuneexp.cli.options import (
     COMPILE_CHOICES,
     DEFAULT_STORAGE,
@@ -28,6 +28,7 @@ from tuneexp.cli.options import (
     TrustOption,
     VerboseOption,
     WrapperOption,
+    ZooOption,
     count,
     examples,
     one_of,
@@ -54,8 +55,11 @@ EPILOG = examples(
     "tuneexp train ppo CartPole-v1 --env-steps 100000 --seeds 4",
     "tuneexp train ppo Pendulum-v1 --seeds 3,5,8 --set gamma=0.9 --set learning_rate=linear:0.001",
     "tuneexp train experiments/custom_loss.py:MyPPO CartPole-v1",
+    "tuneexp train ppo LunarLander-v3 --zoo rl-baselines3-zoo/hyperparams/ppo.yml",
     "tuneexp train --resume runs/train/ppo-CartPole-v1-.../checkpoint_000000100000 --env-steps 200000",
 )
+
+DEFAULT_ENV_STEPS = 100_000
 
 
 def train(
@@ -65,10 +69,16 @@ def train(
     ] = None,
     env: Annotated[str | None, typer.Argument(help="A gymnasium id (CartPole-v1) or module:Class.")] = None,
     env_steps: Annotated[
-        int,
-        typer.Option("--env-steps", parser=count, rich_help_panel=HOW, help="Environment steps for each seed, in all."),
-    ] = 100_000,
+        int | None,
+        typer.Option(
+            "--env-steps",
+            parser=count,
+            rich_help_panel=HOW,
+            help="Environment steps for each seed, in all; by default 100000, with --zoo those of its row.",
+        ),
+    ] = None,
     seeds: SeedsOption = None,
+    zoo: ZooOption = None,
     settings: SetOption = None,
     wrappers: WrapperOption = None,
     env_backend: EnvBackendOption = None,
@@ -90,18 +100,26 @@ def train(
 ) -> None:
     """Train one configuration on several seeds at once, and keep its checkpoint."""
     one_of("--compile", compile, COMPILE_CHOICES)
-    positive("--env-steps", env_steps)
+    steps = DEFAULT_ENV_STEPS if env_steps is None else positive("--env-steps", env_steps)
     hyperparameters, of_trial = split_settings(parse_settings(settings or ()))
     of_trial |= environment_settings(env_backend, wrappers)
     seed_list = None if seeds is None else parse_seeds(seeds)
     places = moved_addresses(moved or ())
     if places and resume is None:
         raise UserError("--moved goes with --resume CHECKPOINT; name the new place itself to train from the start")
+    if zoo is not None and resume is not None:
+        raise UserError("--zoo starts a training; one that is resumed has its own configuration: leave --zoo out")
     with terminal(json, verbose) as screen, stoppable():
-        if resume is None:
-            job = new_job(algorithm, env, seed_list or [0], env_steps, hyperparameters, of_trial)
+        if zoo is not None:
+            job, remarks = job_of_row(
+                zoo, algorithm, env, seed_list or [0], env_steps, hyperparameters, of_trial, trust
+            )
+            for remark in remarks:
+                screen.note(remark)
+        elif resume is None:
+            job = new_job(algorithm, env, seed_list or [0], steps, hyperparameters, of_trial)
         else:
-            job = resumed_job(resume, algorithm, env, seed_list, env_steps, hyperparameters, of_trial, trust, places)
+            job = resumed_job(resume, algorithm, env, seed_list, steps, hyperparameters, of_trial, trust, places)
         check_job(job)
         _train(screen, job, compile, _new_folder(storage, job))
 

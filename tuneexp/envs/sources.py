@@ -221,13 +221,13 @@ def _unknown(env_id: str, module: str = "") -> UserError:
 def _nearest_id(env_id: str) -> str | None:
     by_lower: dict[str, str] = {}
     for known, spec in gymnasium.registry.items():
-        if _can_be_there(spec):
+        if can_be_there(spec):
             by_lower[known.lower()] = known  # later versions of one name overwrite earlier ones
     match = nearest(env_id.lower(), by_lower)
     return by_lower[match] if match else None
 
 
-def _can_be_there(spec: EnvSpec) -> bool:
+def can_be_there(spec: EnvSpec) -> bool:
     """False for gymnasium's ids that only raise, as their environments have moved, and those of a package not here."""
     entry = spec.entry_point
     if callable(entry):

@@ -22,7 +22,7 @@ INSTEAD = {
     "Atari has its standard preprocessing without one",
     "vec_env_wrapper": "vec_env_wrapper belongs to the environment; write --wrapper NAME (wrappers=[...] in Python)",
     "frame_stack": "frame_stack belongs to the environment; Atari stacks 4 frames by itself, for another one write "
-    "--wrapper 'FrameStackObservation={\"stack_size\": 4}'",
+    "--wrapper 'FrameStack={\"n_stack\": 4}'",
     "action_noise": "action_noise is Python code, which is never evaluated; write noise_std=0.1 with td3 or ddpg",
     "seed": "seed is no hyperparameter here; write --seeds (seeds=[0, 1, 2] in Python) instead",
     "callback": NO_CALLBACK,

@@ -17,14 +17,15 @@ _INT = r"[-+]?[0-9][0-9_]*"
 _FLOAT = r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 
 
-def load_yaml_mapping(path: str | Path) -> dict[str, Any]:
-    """The mapping in `path`. UserError of one line for a missing file, other YAML, a duplicate key or a Python tag."""
+def load_yaml_mapping(
+    path: str | Path, example: str = "a search space is a YAML file such as search_spaces/ppo.yaml"
+) -> dict[str, Any]:
+    """The mapping in `path`. UserError of one line for a missing file, other YAML, a duplicate key or a Python tag.
+    example: of such a file, for the message."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(
-            f"there is no file {path}; a search space is a YAML file such as search_spaces/ppo.yaml"
-        ) from None
+        raise UserError(f"there is no file {path}; {example}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} can't be read: {error}") from None
     try:
@@ -66,6 +67,7 @@ def _written_out(value: Any, known: dict[int, int]) -> int:
     return known[id(value)]
 
 
+_MERGE = "tag:yaml.org,2002:merge"
 _CORE = [f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")]
 
 
@@ -78,12 +80,20 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:str":
-                raise _refusal(key, "a key is no name; keys are words such as gamma")
+            if key.tag == _MERGE:  # <<: *other, whose values this mapping may write anew
+                continue
+            _require_name(key)
             if key.value in seen:
                 raise _refusal(key, f"the key {key.value!r} stands twice; keep one of them")
             seen.add(key.value)
         return super().construct_mapping(node, deep=True)  # deep: a mapping that contains itself is refused
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        for key, _ in node.value:
+            _require_name(key)
+        # The last one counts. Once each: merges of merges would grow without bound.
+        node.value = list({key.value: (key, value) for key, value in node.value}.values())
 
     def construct_number(self, node: yaml.ScalarNode) -> int | float:
         text = node.value.replace("_", "")
@@ -96,6 +106,11 @@ class _StrictLoader(yaml.SafeLoader):
         raise _refusal(node, f"the tag {node.tag!r} is not accepted; write plain values")
 
 
+def _require_name(key: yaml.Node) -> None:
+    if key.tag != "tag:yaml.org,2002:str":
+        raise _refusal(key, "a key is no name; keys are words such as gamma")
+
+
 def _refusal(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
     return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
@@ -105,6 +120,7 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_n
 _StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_number)
 for _tag, _pattern, _first in (
     ("bool", "true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("merge", "<<", ["<"]),
     ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("int", _INT, [*"-+0123456789"]),
     ("float", _FLOAT, [*"-+0123456789."]),

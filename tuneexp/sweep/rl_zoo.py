@@ -1,0 +1,109 @@
+"""RL Zoo's files (hyperparams/ppo.yml and its kin): a row of one as settings of a trial or of a sweep."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuneexp.algorithms.registry import ALGORITHMS, config_class_of
+from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
+from tuneexp.algorithms.rl_zoo.environment import KEYS as OF_THE_ENVIRONMENT
+from tuneexp.algorithms.rl_zoo.rows import Row, present_env, row_for, row_settings
+from tuneexp.errors import UserError, unknown_name
+from tuneexp.sweep.space.yaml import load_yaml_mapping
+from tuneexp.trust import addresses_in, require_trusted
+
+if TYPE_CHECKING:
+    from tuneexp.algorithms.spec import AlgorithmSpec
+
+log = logging.getLogger(__name__)
+
+# Files of the package that are for algorithms here, by their names, and for others.
+FILES = {**{name: name for name in ALGORITHMS if name not in ("impala", "appo")}, "ppo_lstm": "ppo"}
+OTHERS = ("ars", "crossq", "her", "trpo")
+
+
+def rl_zoo_row(
+    file: str | Path, env: str, algorithm: str | AlgorithmSpec | None = None, *, trust: bool = False
+) -> dict[str, Any]:
+    """The row of `env` in a file of RL Zoo's, as `PPO.build(**rl_zoo_row("ppo.yml", "Pendulum-v1"))` takes it: `env`,
+    `budget_env_steps`, `hyperparameters`, and where the row has them `wrappers` and `env_kwargs`.
+
+    file: its path; "ppo.yml:CartPole-v1" takes that row for whatever `env` is. algorithm: the name or specification
+    that the row is for; None: as the file is named. trust: the wrappers that the row names by address may be imported,
+    now and later. What is otherwise than in Stable-Baselines3 is logged. Raises `UserError` where there is no such
+    row, or it has what can't be had here."""
+    again = ("train", algorithm if isinstance(algorithm, str) else "ppo", env, "--zoo", file)
+    row = read_row(file, env, algorithm, again, trust)
+    for remark in row.remarks:
+        log.warning("%s", remark)
+    return row.settings
+
+
+def read_row(
+    file: str | Path, env: str, algorithm: str | AlgorithmSpec | None, again: tuple[object, ...], trust: bool = False
+) -> Row:
+    """As `rl_zoo_row`. again: words of the command that --trust is added to, for the message."""
+    path, named = _parts(file)
+    rows = load_yaml_mapping(path, "RL Zoo's files are those of its folder hyperparams, such as hyperparams/ppo.yml")
+    algorithm = _algorithm_of(path, algorithm)
+    present = present_env(env)
+    name, remark = _row_name(rows, env, present.settings["env"], named, path)
+    where = f"{path}, {name}"
+    config_class = config_class_of(algorithm) if isinstance(algorithm, str) else algorithm.config_class
+    fields = config_class.model_fields
+    _refuse_other_keys(rows[name], fields, algorithm if isinstance(algorithm, str) else algorithm.name, where)
+    row = row_settings(rows[name], present.settings["env"], fields, where)
+    wrappers = [*present.settings.get("wrappers", []), *row.settings.get("wrappers", [])]
+    settings = {**row.settings, "env": present.settings["env"], **({"wrappers": wrappers} if wrappers else {})}
+    require_trusted(addresses_in({"wrappers": wrappers}), f"the row {name} of {path}", again, trust)
+    return Row(settings, [*present.remarks, *([remark] if remark else []), *row.remarks])
+
+
+def _parts(file: str | Path) -> tuple[Path, str | None]:
+    """(file, row) of "ppo.yml:CartPole-v1"."""
+    where, colon, name = str(file).rpartition(":")
+    return (Path(where), name) if colon and where and not Path(file).exists() else (Path(file), None)
+
+
+def _algorithm_of(path: Path, algorithm: str | AlgorithmSpec | None) -> str | AlgorithmSpec:
+    if path.stem in OTHERS and (algorithm is None or algorithm in ALGORITHMS):
+        raise UserError(f"{path} is of an algorithm that is not here, {path.stem}; {_our_files()}")
+    own = FILES.get(path.stem)
+    if algorithm is None and own is None:
+        raise UserError(f"{path} doesn't tell by its name which algorithm its rows are for; name one: algorithm='ppo'")
+    if algorithm in ALGORITHMS and own is not None and own != algorithm:
+        file = f"{algorithm}.yml" if algorithm in FILES else "a file of rows for it"
+        raise UserError(f"{path} has rows of {own}, not of {algorithm}; write {own} instead, or --zoo {file}")
+    return algorithm or own or ""
+
+
+def _our_files() -> str:
+    return f"rows are taken from {', '.join(f'{name}.yml' for name in FILES)}"
+
+
+def _row_name(rows: Mapping[str, Any], env: str, present: str, named: str | None, path: Path) -> tuple[str, str | None]:
+    if named is not None:
+        if not isinstance(rows.get(named), Mapping):
+            raise unknown_name(f"row of {path}", named, rows)
+        return named, None
+    return row_for(rows, env if env in rows else present, str(path))
+
+
+def _refuse_other_keys(row: Mapping[str, Any], fields: Mapping[str, Any], algorithm: str, where: str) -> None:
+    """UserError where the row has hyperparameters that the algorithm lacks, with the algorithms that have all."""
+    known = {*fields, *RL_ZOO_KEYS, *OF_THE_ENVIRONMENT}
+    unknown = [key for key in row if key not in known]
+    if missing := next((key for key in ("n_timesteps", "policy") if key not in row), None):
+        raise UserError(f"{where} is no whole row: it has no {missing}; give its values by --set NAME=VALUE")
+    if not unknown:
+        return
+    fitting = [name for name in ALGORITHMS if set(unknown) <= {*config_class_of(name).model_fields}]
+    if fitting:
+        raise UserError(
+            f"{where} is a row of another algorithm: {algorithm} has no {', '.join(unknown)}; "
+            f"{' and '.join(fitting)} {'have' if len(fitting) > 1 else 'has'}"
+        )
+    raise UserError(f"{where}: {unknown_name('hyperparameter', unknown[0], known, f'tuneexp describe {algorithm}')}")
