@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from tuneexp.errors import UserError, shortened, unknown_name
 
@@ -119,7 +120,7 @@ class Config(BaseModel):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], owner: str, see: str = "") -> Self:
-        """Validate `values`; raises `UserError` of one line that names the key and what it accepts.
+        """Validate `values`; raises `UserError` with a line for each wrong key and what it accepts.
 
         `owner` is what the keys belong to, for the message ("ppo", "the sweep")."""
         if not isinstance(values, Mapping):
@@ -127,25 +128,56 @@ class Config(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise _one_line(cls, error, owner, see) from None
+            raise UserError(told([one.text for one in _problems(cls, error, owner, see)])) from None
+
+    @classmethod
+    def problems(cls, values: Mapping[str, Any]) -> list[Problem]:
+        """All that `parse` would refuse, without the name of an owner; empty where it refuses nothing."""
+        try:
+            cls.model_validate(dict(values))
+        except ValidationError as error:
+            return _problems(cls, error, "", "")
+        except UserError as error:  # from a check of an address
+            return [Problem((), str(error))]
+        return []
 
 
-def _one_line(cls: type[BaseModel], error: ValidationError, owner: str, see: str) -> UserError:
-    problem = error.errors()[0]
+class Problem(NamedTuple):
+    """What is wrong in a configuration. path: the names that lead to it."""
+
+    path: tuple[str, ...]
+    text: str
+
+
+def told(lines: Sequence[str], most: int = 6) -> str:
+    """One line for each, up to `most`."""
+    more = len(lines) - most
+    return "\n".join([*lines[:most], *([f"and {more} more"] if more > 0 else [])])
+
+
+def _problems(cls: type[BaseModel], error: ValidationError, owner: str, see: str) -> list[Problem]:
+    """One for each key: pydantic tells each branch of a union."""
+    found = [_problem(cls, details, owner, see) for details in error.errors()]
+    return list({one.path or one.text: one for one in reversed(found)}.values())[::-1]
+
+
+def _problem(cls: type[BaseModel], problem: ErrorDetails, owner: str, see: str) -> Problem:
     path = [str(part) for part in problem["loc"]]
     if problem["type"] == "extra_forbidden":
         known = _fields_at(cls, path[:-1])
         key, prefix = "/".join(path), "/".join(path[:-1])
         names = [f"{prefix}/{name}" if prefix else name for name in known]
-        return unknown_name("hyperparameter" if see else "setting", key, names, see or f"of {owner}")
-    key = "/".join(_without_union_branches(cls, path))
+        kind, of = "hyperparameter" if see else "setting", f"of {owner}" if owner else ""
+        return Problem(tuple(path), str(unknown_name(kind, key, names, see or of)))
+    kept = _without_union_branches(cls, path)
+    key = "/".join(kept)
     message = problem["msg"].removeprefix("Value error, ")
     got = problem.get("input")
     shown = f", got {shortened(got)}" if not isinstance(got, dict) and repr(got) not in message else ""
     if problem["type"] == "list_type" and isinstance(got, str):
         shown += f"; write [{got!r}]"
-    where = f"{owner}: {key}: " if key else f"{owner}: "
-    return UserError(f"{where}{message[:1].lower()}{message[1:]}{shown}{f' ({see})' if see else ''}")
+    where = "".join(f"{part}: " for part in (owner, key) if part)
+    return Problem(tuple(kept), f"{where}{message[:1].lower()}{message[1:]}{shown}{f' ({see})' if see else ''}")
 
 
 def _without_union_branches(cls: type[BaseModel], path: list[str]) -> list[str]:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import typer
@@ -16,6 +18,11 @@ from tests.cli.conftest import Done, assert_refused, command
 from tuneexp.cli import exits
 from tuneexp.cli.app import app
 from tuneexp.errors import TuneexpError, UserError
+
+
+def accept() -> NoReturn:
+    raise UserError("accepted")
+
 
 COMMANDS = ("train", "sweep", "resume", "list", "show", "evaluate", "describe", "ui")
 Cli = Callable[..., Done]
@@ -157,3 +164,47 @@ def test_logging_of_others_is_restored_after_a_command(tuneexp: Cli) -> None:
     before = list(logging.getLogger("tuneexp").handlers)
     tuneexp("ui", "--storage", "nothing-here")
     assert logging.getLogger("tuneexp").handlers == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("x.yaml", "- a", "no mapping, it holds a list"),
+        ("x.yaml", "", "no mapping, it holds nothing"),
+        ("x.yaml", "env: [1", "x.yaml, line 1: "),
+        ("x.yaml", "env: a\nenv: b", "x.yaml, line 2: the key 'env' stands twice"),
+        ("x.yaml", "gamma: {uniform: [0.9, 0.99]}", "sweep ppo CartPole-v1 --space x.yaml"),
+        ("x.json", '{"format_version": 1, "created_at_s": 0}', "write tuneexp sweep experiment.yaml"),
+        ("x.json", '{"env": "CartPole-v1", "trails": 1}', "did you mean 'trials'?"),
+        ("x.yaml", "trials: 3", "names no environment"),
+        ("y.yaml", "env: CartPole-v1", "there is no file x.yaml; did you mean 'y.yaml'?"),
+        ("x.yaml/experiment.yaml", "env: CartPole-v1", "is a folder; write tuneexp sweep x.yaml/experiment.yaml"),
+    ],
+)
+def test_a_file_that_is_no_experiment_is_named_with_what_to_write(
+    tuneexp: Cli, tmp_path: Path, name: str, text: str, says: str
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    assert_refused(tuneexp("sweep", "x.json" if name == "x.json" else "x.yaml"), says)
+
+
+def test_an_experiment_is_no_search_space(tuneexp: Cli, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("env: CartPole-v1\nspace: {}\n")
+    assert_refused(tuneexp("sweep", "ppo", "CartPole-v1", "--space", "x.yaml"), "write tuneexp sweep x.yaml")
+
+
+def test_options_take_the_place_of_what_an_experiment_says(
+    tuneexp: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr("tuneexp.sweep.Sweep.from_file", lambda path, **given: asked.append(given) or accept())
+    (tmp_path / "x.yaml").write_text("env: CartPole-v1\n")
+    tuneexp("sweep", "x.yaml")
+    tuneexp("sweep", "x.yaml", "--trials", "8", "--set", "gamma=0.9", "--algorithm", "a2c", "--seeds", "2")
+    monkeypatch.setenv("TUNEEXP_STORAGE", "elsewhere")
+    tuneexp("sweep", "x.yaml", "Pendulum-v1")
+    common = {"trust": False, "verbose": False, "resume": False}
+    assert asked[0] == common
+    assert asked[1] == {**common, "trials": 8, "fixed": {"gamma": 0.9}, "algorithm": "a2c", "seeds": [0, 1]}
+    assert asked[2] == {**common, "env": "Pendulum-v1", "storage": "elsewhere"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep
 from tuneexp.sweep.config import ASKED, SweepConfig
+from tuneexp.sweep.experiment.reading import read_experiment
 from tuneexp.sweep.experiment.writing import experiment_text
 from tuneexp.sweep.space.yaml import parse_yaml, yaml_text
+from tuneexp.trial_config import seed_list
 
 SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
 
@@ -33,6 +37,53 @@ values = st.recursive(
 
 def asked(tmp_path: Path, **changes: Any) -> Sweep:
     return Sweep(**{"space": SPACE, "name": "s", "storage": tmp_path / "runs", "seeds": 1, **changes})
+
+
+configs = st.fixed_dictionaries(
+    {
+        "algorithm": st.sampled_from(["ppo", "module:NAME", "/a b/loss.py:MyPPO"]),
+        "env": st.sampled_from(["CartPole-v1", "ALE/Pong-v5", "1e5", "on"]),
+        "space": st.dictionaries(texts.filter(bool), values, max_size=3),
+        "trials": st.integers(1, 10**9),
+        "seeds": st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4, unique=True) | st.just([0, 1, 2]),
+        "env_steps": st.integers(1, 10**15),
+    },
+    optional={
+        "env_kwargs": st.dictionaries(texts, values, max_size=2),
+        "env_registration": st.none() | st.just({"entry_point": "/a/own.py:Env", "kwargs": {}, "max_episode_steps": 9}),
+        "env_backend": st.sampled_from(["auto", "sync"]),
+        "wrappers": st.lists(st.sampled_from(["ClipAction", {"TimeLimit": {"max_episode_steps": 9}}]), max_size=2),
+        "report_every_env_steps": st.none() | st.integers(1, 10**9),
+        "evaluation": st.just({"episodes": 3}),
+        "objective": st.just({"kind": "auc"}),
+        "compile": st.sampled_from(["auto", "on", "off"]),
+        "device": st.sampled_from(["cpu", "cuda:1"]),
+        "scheduler": st.sampled_from(["asha", "fifo"]),
+        "searcher_seed": st.integers(0, 2**32 - 1),
+        "concurrency": st.none() | st.integers(1, 99),
+        "address": st.sampled_from([None, "auto", "1.2.3.4:6379"]),
+        "checkpoints": st.sampled_from([None, "big", "/shared/x", "s3://bucket/x"]),
+        "fixed": st.dictionaries(st.sampled_from(["gamma", "n_steps"]), numbers)
+        | st.just({"model": {"activation": "relu", "hidden_sizes": [64, 64]}}),
+    },
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(configs)
+def test_an_experiment_file_asks_for_exactly_the_same(given: dict[str, Any]) -> None:
+    config = SweepConfig.parse({"name": "s", "created_at_s": 0.0, **given}, "the sweep")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "runs", "s", "experiment.yaml")
+        path.parent.mkdir(parents=True)
+        path.write_text(experiment_text(config))
+        read = dict(read_experiment(path).settings)
+    if config.checkpoints == "big":
+        assert Path(read.pop("checkpoints")).resolve() == path.parents[1].resolve() / "big"
+        read["checkpoints"] = "big"
+    read["seeds"] = seed_list(read["seeds"])
+    again = SweepConfig.parse({"name": "s", "created_at_s": 0.0, **read}, "the file")
+    assert repr(again) == repr(config)
 
 
 @settings(max_examples=200, deadline=None)
@@ -84,3 +135,113 @@ def test_checkpoints_are_named_as_seen_from_the_file(tmp_path: Path, place: str,
     assert parse_yaml(experiment_text(asked(tmp_path, checkpoints=place).config))["checkpoints"] == written
     inside = asked(tmp_path, checkpoints=tmp_path / "runs" / "big").config
     assert parse_yaml(experiment_text(inside))["checkpoints"] == "../big"
+
+
+GOOD = """
+env: CartPole-v1
+trials: 2
+seeds: 2
+env_steps: 2k
+fixed: {n_steps: 32, model/activation: relu}
+evaluation: {episodes: 2}
+space: {learning_rate: {loguniform: [1e-4, 1e-2]}}
+"""
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    return tmp_path / "good.yaml"
+
+
+def test_a_file_holds_a_whole_sweep_and_changes_go_over_it(good: Path, tmp_path: Path) -> None:
+    sweep = Sweep.from_file(good, storage=tmp_path / "runs", trials=3, fixed={"gamma": 0.9}, evaluation={"seed": 1})
+    config = sweep.config
+    assert (config.algorithm, config.env, config.trials, config.seeds) == ("ppo", "CartPole-v1", 3, [0, 1])
+    assert config.env_steps == 2000
+    assert config.fixed == {"n_steps": 32, "model": {"activation": "relu"}, "gamma": 0.9}
+    assert config.evaluation == {"episodes": 2, "seed": 1}
+    assert config.name.startswith("ppo-CartPole-v1-")
+
+
+def test_the_file_of_a_sweep_gives_the_same_sweep(good: Path, tmp_path: Path) -> None:
+    first = Sweep.from_file(good, storage=tmp_path / "runs", checkpoints=tmp_path / "runs" / "big", name="first")
+    first.folder.path.mkdir(parents=True)
+    first.folder.experiment_file.write_text(experiment_text(first.config))
+    again = Sweep.from_file(first.folder.experiment_file, storage=tmp_path / "runs")
+    assert [getattr(again.config, name) for name in ASKED] == [getattr(first.config, name) for name in ASKED]
+    assert again.config.name != "first"
+
+
+def test_all_problems_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(
+        "algoritm: ppo\nenv: CartPol-v1\ntrials: 1.5\nseeds: [1, 1]\nenv_steps: 100x\nsampler: tpe\n"
+        "learning_rate: 0.001\nfixed:\n  n_step: 32\n  gamma: 3\n  model/activatio: relu\n"
+        "evaluation: {episode: 2}\nspace:\n  learning_rate: {logunifrm: [1e-4, 1e-2]}\n"
+        "  gamm: {uniform: [0.9, 0.99]}\ncompile: of\n"
+    )
+    with pytest.raises(UserError) as refusal:
+        Sweep.from_file(path, storage=tmp_path / "runs")
+    lines = str(refusal.value).splitlines()
+    says = {
+        1: "'algorithm'?",
+        2: "'CartPole-v1'?",
+        3: "fractional",
+        4: "twice",
+        5: "whole number",
+        6: "'searcher'?",
+        7: "under  fixed:",
+        9: "'n_steps'?",
+        10: "gamma",
+        11: "'model/activation'?",
+        12: "'episodes'?",
+        14: "'loguniform'?",
+        15: "'gamma'?",
+        16: "'auto'",
+    }
+    assert len(lines) == len(says)
+    for line, (number, says_it) in zip(lines, says.items(), strict=True):
+        assert line.startswith(f"{path}, line {number}: ")
+        assert says_it in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_algorithm_given_beside_the_file_has_to_fit_its_hyperparameters(good: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="line 6: unknown hyperparameter 'n_steps'"):
+        Sweep.from_file(good, storage=tmp_path, algorithm="dqn")
+
+
+def test_paths_are_seen_from_the_folder_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    monkeypatch.chdir(tmp_path)
+    (there / "space.yaml").write_text("gamma: {uniform: [0.9, 0.99]}")
+    (there / "own.py").write_text(
+        "from gymnasium.envs.classic_control import CartPoleEnv\nclass Own(CartPoleEnv): pass"
+    )
+    (there / "e.yaml").write_text("env: own.py:Own\nspace: space.yaml\nstorage: ../runs\nenv_kwargs: {x: own.py:Own}")
+    with pytest.raises(UserError, match=r"own.py:Own'\n.*tuneexp sweep .*e.yaml --trust"):
+        Sweep.from_file(there / "e.yaml", env_kwargs={})
+    read = read_experiment(there / "e.yaml").settings
+    assert read["env"] == f"{there}/own.py:Own"
+    assert read["env_kwargs"] == {"x": "own.py:Own"}
+    (there / "e.yaml").write_text("env: own.py:Own\nspace: space.yaml\nstorage: ../runs\n")
+    sweep = Sweep.from_file(there / "e.yaml", trust=True)
+    assert sweep.folder.storage.resolve() == tmp_path / "runs"
+    assert (sweep.config.env, sweep.space.names) == (f"{there}/own.py:Own", ["gamma"])
+    (there / "space.yaml").rename(tmp_path / "space.yaml")
+    with pytest.raises(UserError, match=r"seen from the folder of e\.yaml"):
+        Sweep.from_file(there / "e.yaml")
+
+
+def test_an_id_that_a_script_registered_is_registered_by_the_file(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from gymnasium.envs.classic_control import CartPoleEnv\nclass Own(CartPoleEnv): pass"
+    )
+    registration = {"entry_point": f"{tmp_path}/own.py:Own", "vector_entry_point": None, "kwargs": {}}
+    registration |= {"max_episode_steps": 9, "reward_threshold": None, "nondeterministic": False, "order_enforce": True}
+    path = tmp_path / "e.yaml"
+    path.write_text(yaml_text({"env": "Registered-v7", "env_registration": registration, "space": SPACE}))
+    sweep = Sweep.from_file(path, storage=tmp_path / "runs", trust=True)
+    assert sweep.config.env_registration == registration

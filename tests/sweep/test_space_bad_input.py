@@ -29,7 +29,7 @@ def refusal(mapping: dict[str, Any], **fixed: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- gamma", "is no mapping; write"),
+        ("- gamma", "is no mapping.*; write"),
         ("", "is no mapping"),
         ("just words", "is no mapping"),
         ("gamma: {uniform: [0.9, 0.99]}\ngamma: 0.9", "line 2: the key 'gamma' stands twice"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuneexp.cli.asked import experiment_file, one_of_both, sweep_of
 from tuneexp.cli.exits import stoppable
 from tuneexp.cli.options import (
     COMPILE_CHOICES,
@@ -39,7 +40,7 @@ from tuneexp.cli.parsing import (
 from tuneexp.cli.show import NameArgument, show_result, varied_names
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.commands import command
-from tuneexp.errors import TuneexpError, UserError
+from tuneexp.errors import TuneexpError
 from tuneexp.sweep import defaults
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ SWEEP_EPILOG = examples(
     "tuneexp sweep ppo CartPole-v1 --trials 8 --name first",
     "tuneexp sweep sac Pendulum-v1 --env-steps 20k --seeds 3,5,8 --set batch_size=128",
     "tuneexp sweep experiments/custom_loss.py:MyPPO CartPole-v1 --space search_spaces/ppo.yaml",
+    "tuneexp sweep runs/first/experiment.yaml --trials 16",
 )
 RESUME_EPILOG = examples(
     "tuneexp resume first", "tuneexp resume first --storage /data/runs --json", "tuneexp resume first --failed"
@@ -67,9 +69,14 @@ AddressOption = Annotated[
 
 
 def sweep(
+    ctx: typer.Context,
     algorithm: Annotated[
         str | None,
-        typer.Argument(help="A name (tuneexp describe lists them) or an address: module:NAME, path/file.py:NAME."),
+        typer.Argument(
+            metavar="[ALGORITHM or FILE]",
+            help="A name (tuneexp describe lists them) or an address: module:NAME, path/file.py:NAME. Or an experiment "
+            "file, which holds all of it; options take the place of what it says.",
+        ),
     ] = None,
     env: Annotated[str | None, typer.Argument(help="A gymnasium id (CartPole-v1) or module:Class.")] = None,
     algorithm_option: Annotated[
@@ -157,19 +164,21 @@ def sweep(
             rich_help_panel=WHERE,
         ),
     ] = False,
+    trust: TrustOption = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Tune an algorithm: many trials, each on several seeds, under one searcher and one scheduler."""
     one_of("--compile", compile, COMPILE_CHOICES)
     hyperparameters, of_trial = split_settings(parse_settings(settings or ()))
+    file = experiment_file(algorithm)
     asked: dict[str, Any] = {
-        "algorithm": _one("algorithm", algorithm, algorithm_option) or defaults.ALGORITHM,
-        "env": _needed_env(algorithm, _one("env", env, env_option)),
+        "algorithm": one_of_both("algorithm", None if file else algorithm, algorithm_option),
+        "env": one_of_both("env", env, env_option),
         "space": space,
         "name": name,
         "trials": positive("--trials", trials),
-        "seeds": parse_seeds(str(defaults.SEEDS) if seeds is None else seeds),
+        "seeds": None if seeds is None else parse_seeds(seeds),
         "env_steps": positive("--env-steps", env_steps),
         "scheduler": scheduler,
         "searcher": searcher,
@@ -185,27 +194,11 @@ def sweep(
     }
     with terminal(json, verbose) as screen, stoppable() as stop:
         stop.starting()
-        from tuneexp.sweep import Sweep
-
-        new = Sweep(**asked, verbose=verbose, resume=resume)
+        new = sweep_of(ctx, file, trust, asked, verbose, resume)
         stop.check()
         new.check_writable()
         stop.check()
         watch_on(screen, new.fitted, new.space.names or None, new.run)
-
-
-def _one(name: str, argument: str | None, option: str | None) -> str | None:
-    """What was given as an argument or as the option `--NAME`. UserError where both were, and differ."""
-    if argument is not None and option is not None and argument != option:
-        raise UserError(f"the {name} is given twice, {argument!r} and --{name} {option!r}; keep one of them")
-    return argument if option is None else option
-
-
-def _needed_env(algorithm: str | None, env: str | None) -> str:
-    if env is None:
-        example = command("sweep", algorithm or defaults.ALGORITHM, "CartPole-v1")
-        raise UserError(f"sweep needs an environment; write for example: {example}")
-    return env
 
 
 def resume(

@@ -136,6 +136,16 @@ class Sweep:
         self.config = self.config.model_copy(update=known)
         self.fitted = fitted_here(self.config, self.space)  # never stored: a resume may find more cores
 
+    @classmethod
+    def from_file(cls, path: str | Path, *, trust: bool = False, **changes: Any) -> Sweep:
+        """The sweep that an experiment file asks for, such as the `experiment.yaml` of another one.
+
+        `changes`: arguments of `Sweep` that take the place of what the file says. `trust`: run the code that the file
+        names, whoever wrote it. UserError lists all that is wrong in the file."""
+        from tuneexp.sweep.experiment.checking import asked_in
+
+        return cls(**asked_in(path, changes, trust))
+
     def check_writable(self) -> None:
         """UserError where what the sweep is to store can't be written."""
         if not self.goes_on:  # else by `resume`, which knows what is stored

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from tuneexp.addresses import is_address, load_address
+from tuneexp.commands import command
 from tuneexp.config import Config, without_suffixes
 from tuneexp.errors import UserError, nearest
 from tuneexp.sweep.space.binding import Binding, overlap, written_over
@@ -74,6 +75,8 @@ class SearchSpace:
     def load(cls, path: str | Path) -> SearchSpace:
         """From a YAML file; UserError of one line that names the file."""
         mapping = load_yaml_mapping(path)
+        if len({"algorithm", "env", "space", "trials", "env_steps"} & set(mapping)) > 1:
+            raise UserError(f"{path} is an experiment, no search space; write {command('sweep', path)}")
         try:
             return cls.from_mapping(mapping)
         except UserError as error:

@@ -13,8 +13,12 @@ from tuneexp.errors import UserError, shortened
 from tuneexp.stored import too_deep
 
 MOST_PARTS = 100_000
+_NAMES = {list: "list", str: "text", bool: "switch"}
 _INT = r"[-+]?[0-9][0-9_]*"
 _FLOAT = r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+
+
+Lines = dict[tuple[str, ...], int]  # of the keys and list entries that these names lead to
 
 
 def load_yaml_mapping(
@@ -22,28 +26,35 @@ def load_yaml_mapping(
 ) -> dict[str, Any]:
     """The mapping in `path`. UserError of one line for a missing file, other YAML, a duplicate key or a Python tag.
     example: of such a file, for the message."""
+    return load_with_lines(path, example, "write one hyperparameter a line, as in  gamma: {uniform: [0.9, 0.999]}")[0]
+
+
+def load_with_lines(path: str | Path, missing: str, no_mapping: str) -> tuple[dict[str, Any], Lines]:
+    """The mapping in `path`, and where its keys stand. missing, no_mapping: what to write instead."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"there is no file {path}; {example}") from None
-    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"there is no file {path}; {missing}") from None
+    except (OSError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path} can't be read: {error}") from None
+    lines: Lines = {}
     try:
-        loaded = parse_yaml(text)
+        loaded = parse_yaml(text, lines)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: {_one_line(error.problem)}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path} is no YAML: {_one_line(str(error))}") from None
     if not isinstance(loaded, dict):
-        raise UserError(
-            f"{path} is no mapping; write one hyperparameter a line, as in  gamma: {{uniform: [0.9, 0.999]}}"
-        )
-    return loaded
+        found = "nothing" if loaded is None else f"a {_NAMES.get(type(loaded), 'number')}"
+        raise UserError(f"{path} is no mapping, it holds {found}; {no_mapping}")
+    return loaded, lines
 
 
-def parse_yaml(text: str) -> Any:
-    """The plain data of one YAML document. YAMLError for anything else, and for what is too large to work with."""
+def parse_yaml(text: str, lines: Lines | None = None) -> Any:
+    """The plain data of one YAML document. YAMLError for anything else, and for what is too large to work with.
+
+    lines: is filled with the line of each key."""
     loader = _StrictLoader(text)
     try:
         node = loader.get_single_node()
@@ -56,7 +67,20 @@ def parse_yaml(text: str) -> Any:
         raise yaml.YAMLError("it is nested too deeply")
     if _written_out(value, {}) > MOST_PARTS:
         raise yaml.YAMLError(f"its aliases stand for more than {MOST_PARTS} values")
+    if lines is not None:
+        _note_lines(node, (), lines)
     return value
+
+
+def _note_lines(node: yaml.Node | None, path: tuple[str, ...], lines: Lines) -> None:
+    parts: list[tuple[str, yaml.Node, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        parts = [(key.value, key, value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        parts = [(str(index), value, value) for index, value in enumerate(node.value)]
+    for name, key, value in parts:
+        lines[*path, name] = key.start_mark.line + 1
+        _note_lines(value, (*path, name), lines)
 
 
 def _written_out(value: Any, known: dict[int, int]) -> int:

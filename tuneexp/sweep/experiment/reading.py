@@ -1,0 +1,129 @@
+"""Experiment files, read: `tuneexp sweep FILE` and `Sweep.from_file`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneexp.addresses import is_address
+from tuneexp.commands import command
+from tuneexp.config import merged
+from tuneexp.errors import UserError, nearest
+from tuneexp.remote_folders import is_uri
+from tuneexp.sweep.config import ASKED
+from tuneexp.sweep.space.dimensions import KINDS
+from tuneexp.sweep.space.parsing import flat, nested
+from tuneexp.sweep.space.yaml import Lines, load_with_lines, load_yaml_mapping
+
+EXAMPLE = "write one setting a line, as in  env: CartPole-v1"
+KEYS = ("name", "storage", *ASKED)
+# Keys of a group each, which a command line or a script changes one by one.
+GROUPS = ("env_kwargs", "evaluation", "objective", "fixed")
+_OWN_FILE = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a file asks for, as keyword arguments of `Sweep`. lines: where its keys stand."""
+
+    path: Path
+    settings: Mapping[str, Any]
+    lines: Lines
+
+    def with_changes(self, changes: Mapping[str, Any]) -> Experiment:
+        """`changes` take the place of what the file says; in groups such as `fixed`, of single names."""
+        settings = {**self.settings, **changes}
+        for name in GROUPS:
+            before, now = self.settings.get(name), changes.get(name)
+            if isinstance(before, Mapping) and isinstance(now, Mapping):
+                settings[name] = merged(before, now)
+        kept = {path: line for path, line in self.lines.items() if not _is_changed(path, changes)}
+        return Experiment(self.path, settings, kept)
+
+    def line_of(self, path: tuple[str, ...]) -> int | None:
+        """The line of the innermost key of `path` that stands in the file."""
+        places = (path[:depth] for depth in range(len(path), 0, -1))
+        return next((self.lines[place] for place in places if place in self.lines), None)
+
+
+def read_experiment(path: str | Path) -> Experiment:
+    """Raises UserError for what is no experiment file: it says what the file is, and the command for it. Relative paths
+    in the file are seen from its folder."""
+    path = Path(path)
+    if path.is_dir():
+        inside = path / "experiment.yaml"
+        advice = command("sweep", inside) if inside.is_file() else "a YAML file that says what to run"
+        raise UserError(f"{path} is a folder; write {advice}")
+    values, lines = load_with_lines(path, _nearest_file(path), EXAMPLE)
+    if kind := _other_kind(path, values):
+        raise UserError(f"{path} is {kind}")
+    try:
+        return Experiment(path, *_nested_names(_from_its_folder(path, values), lines))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _nearest_file(path: Path) -> str:
+    beside = [one.name for one in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    match = nearest(path.name, beside)
+    return f"did you mean {str(path.parent / match)!r}?" if match else "every sweep writes one: NAME/experiment.yaml"
+
+
+def _other_kind(path: Path, values: Mapping[str, Any]) -> str | None:
+    """The kind of a file that is no experiment, with the command that takes it."""
+    if "format_version" in values and "created_at_s" in values:
+        return f"the record of a sweep; write {command('sweep', path.parent / 'experiment.yaml')}"
+    if set(values) & set(KEYS):
+        return None
+    if "initial" in values or any(isinstance(value, Mapping) and set(KINDS) & set(value) for value in values.values()):
+        return f"a search space; write {command('sweep', 'ppo', 'CartPole-v1', '--space', path)}"
+    return None
+
+
+def _from_its_folder(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    folder = path.resolve().parent
+    settings = {
+        name: value if name in ("name", "env_kwargs") else _own_files_from(folder, value)
+        for name, value in values.items()
+    }
+    for name in ("storage", "checkpoints"):
+        if isinstance(place := settings.get(name), str) and not is_uri(place):
+            settings[name] = str(folder / Path(place).expanduser())
+    space = settings.get("space")
+    if isinstance(space, str):
+        settings["space"] = {"function": space} if is_address(space) else _space_file(folder, space, path)
+    return settings
+
+
+def _own_files_from(folder: Path, value: Any) -> Any:
+    """Addresses in files of the user's own, which a file names as seen from its folder."""
+    if isinstance(value, Mapping):
+        return {_own_files_from(folder, key): _own_files_from(folder, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_own_files_from(folder, inner) for inner in value]
+    return str(folder / value) if isinstance(value, str) and _OWN_FILE.fullmatch(value) else value
+
+
+def _space_file(folder: Path, named: str, path: Path) -> dict[str, Any]:
+    found = folder / Path(named).expanduser()
+    if not found.is_file() and Path(named).is_file():
+        raise UserError(f"space: there is no file {found}; paths are seen from the folder of {path.name}")
+    return load_yaml_mapping(found)
+
+
+def _nested_names(settings: dict[str, Any], lines: Lines) -> tuple[dict[str, Any], Lines]:
+    """The same with `model/activation` under `fixed` as nested names; lines of both spellings are found."""
+    fixed = settings.get("fixed")
+    settings = {**settings, "fixed": nested(flat(fixed))} if isinstance(fixed, Mapping) else settings
+    return settings, {tuple(part for name in path for part in name.split("/")): line for path, line in lines.items()}
+
+
+def _is_changed(path: tuple[str, ...], changes: Mapping[str, Any]) -> bool:
+    """Whether `changes` take the place of what stands at `path` in the file."""
+    inner = changes.get(path[0])
+    if path[0] in GROUPS and isinstance(inner, Mapping):
+        return len(path) > 1 and path[1] in inner
+    return path[0] in changes
