@@ -56,6 +56,14 @@ def test_default_networks_are_the_published_ones(
     assert tuple(count(algorithm, space, action) for space in SPACES.values()) == theirs
 
 
+@pytest.mark.parametrize(
+    ("enable_critic_lstm", "theirs"), [(True, (578_247, 3_262_887)), (False, (311_239, 2_605_735))]
+)
+def test_recurrent_networks_are_those_of_sb3_contrib(enable_critic_lstm: bool, theirs: tuple[int, int]) -> None:
+    model = {"recurrent": "lstm", "recurrent_size": 256, "enable_critic_lstm": enable_critic_lstm}
+    assert tuple(count("ppo", SPACES[name], CHOICE, model=model) for name in ("mlp", "image")) == theirs
+
+
 def linear(*sizes: int) -> int:
     return sum((one + 1) * other for one, other in pairwise(sizes))
 

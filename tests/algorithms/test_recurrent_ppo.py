@@ -28,9 +28,11 @@ AUTORESET = pytest.mark.parametrize("autoreset", ["next_step", "same_step"])
 CELL = pytest.mark.parametrize("cell", ["lstm", "gru"])
 
 
-def recurrent_trial(seeds: list[int], cell: str = "lstm", env: Any = RandomLengths, **changes: Any) -> Trial:
+def recurrent_trial(
+    seeds: list[int], cell: str = "lstm", env: Any = RandomLengths, critic: bool | None = None, **changes: Any
+) -> Trial:
     """The memory and the outputs are made large, so that a wrong state can't pass for rounding."""
-    model = {"hidden_sizes": [8], "recurrent": cell, "recurrent_size": 6}
+    model = {"hidden_sizes": [8], "recurrent": cell, "recurrent_size": 6, "enable_critic_lstm": critic}
     trial = small_trial(seeds, env=env, model=model, **{"sequence_length": 8, **changes})
     for name, leaf in trial.learner.parameters.items():
         if "policy_net" in name:
@@ -62,10 +64,10 @@ def unrolled(trial: Trial, sequences: SampleBatch, seed: int) -> tuple[Tensor, T
 
 
 @AUTORESET
-@CELL
-def test_unrolling_gives_what_acting_gave(cell: str, autoreset: Autoreset) -> None:
+@pytest.mark.parametrize(("cell", "critic"), [("lstm", None), ("gru", None), ("lstm", True), ("lstm", False)])
+def test_unrolling_gives_what_acting_gave(cell: str, critic: bool | None, autoreset: Autoreset) -> None:
     """Over fragments, ends of episodes and every autoreset mode the ratio is exactly that of an unchanged policy."""
-    trial = recurrent_trial([0, 1], cell)
+    trial = recurrent_trial([0, 1], cell, critic=critic)
     runner = runner_of(trial, autoreset)
     for _ in range(3):
         fragment = runner.sample(32)

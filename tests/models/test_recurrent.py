@@ -15,8 +15,12 @@ from tuneexp.models.recurrent import GRUCell, LSTMCell
 CELLS = pytest.mark.parametrize("cell", ["lstm", "gru"])
 
 
-def network(cell: str, action: gym.Space = CHOICE) -> ActorCritic:
-    sizes = {"hidden_sizes": (8,), "recurrent_size": 5}
+# None: one trunk and cell for both; else hidden layers behind the cell, and for the value a cell or a linear layer.
+CRITICS = pytest.mark.parametrize("critic", [None, True, False])
+
+
+def network(cell: str, action: gym.Space = CHOICE, critic: bool | None = None) -> ActorCritic:
+    sizes = {"hidden_sizes": (8,), "recurrent_size": 5, "enable_critic_lstm": critic}
     return ActorCritic(VECTOR, action, recurrent=cell, ortho_init=False, generator=seeded(), **sizes)
 
 
@@ -59,9 +63,10 @@ def stepped(net: ActorCritic, obs: Tensor, state: Tensor, start: Tensor) -> tupl
     return torch.stack(values), torch.stack(entropies)
 
 
+@CRITICS
 @CELLS
-def test_unrolling_equals_stepping_with_resets_at_starts(cell: str) -> None:
-    net = network(cell)
+def test_unrolling_equals_stepping_with_resets_at_starts(cell: str, critic: bool | None) -> None:
+    net = network(cell, critic=critic)
     obs, state = observe(VECTOR, 7, 3), randn(3, net.state_size)
     start = torch.zeros(7, 3, dtype=torch.bool)
     start[0, 1] = start[3, 0] = start[4, 0] = start[6, 2] = True
@@ -127,6 +132,44 @@ def test_without_recurrence_there_is_no_state() -> None:
 def test_an_unknown_cell_is_told() -> None:
     with pytest.raises(UserError, match="did you mean 'lstm'"):
         network("lstmm")
+
+
+@pytest.mark.parametrize("critic", [True, False])
+def test_policy_and_value_apart_are_sb3_contribs(critic: bool) -> None:
+    """`RecurrentActorCriticPolicy`: features -> cell (or, for the value, a linear layer) -> hidden layers -> head."""
+    net = ActorCritic(
+        VECTOR, CHOICE, recurrent="lstm", recurrent_size=5, hidden_sizes=(8,), vf_hidden_sizes=(3,),
+        enable_critic_lstm=critic, generator=seeded(),
+    )  # fmt: skip
+    assert net.state_size == (20 if critic else 10)
+    obs, state = observe(VECTOR, 4), randn(4, net.state_size)
+    dist, value, after = net.step(obs, state)
+    assert after is not None
+    assert net.cell is not None
+
+    def of_torch(own: LSTMCell, before: Tensor) -> Tensor:
+        theirs = nn.LSTMCell(own.in_size, own.size)
+        theirs.load_state_dict(own.state_dict())
+        return torch.cat(theirs(obs, (before[:, :5], before[:, 5:])), dim=-1)
+
+    policy = of_torch(net.cell, state[:, :10])  # type: ignore[arg-type]
+    torch.testing.assert_close(after[:, :10], policy)
+    logits = net.policy_net(policy[:, :5])
+    torch.testing.assert_close(dist.entropy(), torch.distributions.Categorical(logits=logits).entropy())
+    if isinstance(net.critic_cell, LSTMCell):
+        critics = of_torch(net.critic_cell, state[:, 10:])
+        torch.testing.assert_close(after[:, 10:], critics)
+        torch.testing.assert_close(value, net.value_net(critics[:, :5]).squeeze(-1))
+    else:
+        assert isinstance(net.critic_cell, nn.Linear)
+        torch.testing.assert_close(value, net.value_net(net.critic_cell(obs)).squeeze(-1))
+    value.sum().backward()
+    assert all(leaf.grad is None for leaf in net.cell.parameters()), "the value leaves the policy's cell alone"
+
+
+def test_a_critic_of_its_own_needs_a_memory() -> None:
+    with pytest.raises(UserError, match="recurrent=lstm"):
+        ActorCritic(VECTOR, CHOICE, enable_critic_lstm=True)
 
 
 def test_a_recurrent_network_refuses_sizes_of_its_own_for_the_value() -> None:

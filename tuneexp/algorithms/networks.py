@@ -79,6 +79,10 @@ class ActorCriticConfig(Config):
     shared: bool = structural(False, "One trunk for policy and value instead of two separate networks.")
     recurrent: Recurrent = structural("none", "A cell with memory after one trunk for policy and value.")
     recurrent_size: int = structural(64, "Units of that cell.", ge=1)
+    enable_critic_lstm: bool | None = structural(
+        None,
+        "With recurrent, hidden layers behind the cell, and for the value a cell (true) or a linear layer (false).",
+    )
     ortho_init: bool = structural(True, "Orthogonal initial weights, with a small last policy layer.")
     log_std_init: float = structural(
         0.0, "First log standard deviation of continuous actions; with use_sde, of the exploration weights."
@@ -89,7 +93,10 @@ class ActorCriticConfig(Config):
 
     @model_validator(mode="after")
     def _one_trunk_one_size(self) -> Self:
-        options = [name for name, on in (("shared", self.shared), ("recurrent", self.recurrent != "none")) if on]
+        recurrent, apart = self.recurrent != "none", self.enable_critic_lstm is not None
+        if apart and (self.shared or not recurrent):
+            raise ValueError("enable_critic_lstm is for a recurrent network that isn't shared; write recurrent=lstm")
+        options = [name for name, on in (("shared", self.shared), ("recurrent", recurrent and not apart)) if on]
         if options and self.vf_hidden_sizes not in (None, self.hidden_sizes):
             option = " and ".join(options)
             raise ValueError(f"a {option} network has one list of hidden sizes; leave out vf_hidden_sizes, or {option}")

@@ -13,7 +13,7 @@ from tuneexp.errors import UserError
 from tuneexp.models.encoder import Encoder, hidden_sizes_for
 from tuneexp.models.exploration import ExplorationWeights
 from tuneexp.models.masks import ActionMask
-from tuneexp.models.mlp import MLP
+from tuneexp.models.mlp import MLP, linear
 from tuneexp.models.recurrent import Cell, cell_class
 from tuneexp.rl.action_kind import require_continuous
 from tuneexp.rl.distributions import ActionScale, Distribution, SquashedGaussian, action_head
@@ -32,14 +32,23 @@ class ActorCriticOutput(NamedTuple):
     value: Tensor
 
 
+class _Features(NamedTuple):
+    """What the two heads see, [..., size] each: the same tensor where they share everything below."""
+
+    policy: Tensor
+    value: Tensor
+
+
 class ActorCritic(nn.Module):
     """Policy and value networks behind one encoder: separate (default), on a shared trunk, or on a recurrent cell.
 
     hidden_sizes: of the policy, and of the value function unless `vf_hidden_sizes` differs (separate networks only);
     None: (64, 64), for images none: policy and value are then linear in the hidden layer of the CNN.
     recurrent: "lstm" or "gru" puts a cell of `recurrent_size` units after a trunk of `hidden_sizes`; policy and value
-    are then linear in its output. action_mask: the leaf of a Dict observation that forbids actions (`models/masks.py`);
-    it is no feature. cnn, cnn_features: see `Encoder`, which policy and value share, as in Stable-Baselines3.
+    are then linear in its output. enable_critic_lstm: the cell comes before the hidden layers instead, as in
+    sb3_contrib, and the value function has a cell of its own (True) or a linear layer (False).
+    action_mask: the leaf of a Dict observation that forbids actions (`models/masks.py`); it is no feature.
+    cnn, cnn_features: see `Encoder`, which policy and value share, as in Stable-Baselines3.
 
     Initialised as in Stable-Baselines3: orthogonal with gain sqrt(2) in hidden layers, 0.01 for the policy's output and
     1 for the value's, biases 0; `ortho_init=False` keeps torch's own scheme, which cells always have. `log_std` starts
@@ -62,6 +71,7 @@ class ActorCritic(nn.Module):
         shared: bool = False,
         recurrent: str = "none",
         recurrent_size: int = 64,
+        enable_critic_lstm: bool | None = None,
         action_mask: str | None = None,
         ortho_init: bool = True,
         log_std_init: float = 0.0,
@@ -74,12 +84,11 @@ class ActorCritic(nn.Module):
         super().__init__()
         hidden_sizes = hidden_sizes_for(observation_space, hidden_sizes, (64, 64), images=())
         cell = cell_class(recurrent)
-        shared = shared or cell is not None
-        if shared and vf_hidden_sizes is not None and list(vf_hidden_sizes) != list(hidden_sizes):
-            raise UserError(
-                "a shared or recurrent network has one list of hidden sizes; leave out the value function's, or shared "
-                "and recurrent"
-            )
+        if enable_critic_lstm is not None and cell is None:
+            raise UserError("enable_critic_lstm belongs to a recurrent network; write recurrent=lstm, or leave it out")
+        shared = shared or (cell is not None and enable_critic_lstm is None)
+        if shared:
+            _require_one_size(hidden_sizes, vf_hidden_sizes)
         self.head = action_head(action_space)
         self.mask = None if action_mask is None else ActionMask(action_mask, observation_space, self.head)
         self.observation = Encoder(
@@ -97,8 +106,10 @@ class ActorCritic(nn.Module):
         self.trunk: MLP | None = mlp(size, hidden_sizes, None) if shared else None
         features = self.trunk.out_size if self.trunk is not None else size
         self.cell: Cell | None = None
+        self.critic_cell: Cell | nn.Linear | None = None
         if cell is not None:
             self.cell = cell(features, recurrent_size, generator=generator)
+            self.critic_cell = _critic_cell(cell, enable_critic_lstm, features, recurrent_size, generator)
             features = recurrent_size
         pi_hidden = () if shared else hidden_sizes
         vf_hidden = () if shared else (hidden_sizes if vf_hidden_sizes is None else vf_hidden_sizes)
@@ -123,23 +134,24 @@ class ActorCritic(nn.Module):
     @property
     def state_size(self) -> int:
         """Numbers of recurrent state a row has; 0 without recurrence."""
-        return 0 if self.cell is None else self.cell.state_size
+        return sum(cell.state_size for cell in (self.cell, self.critic_cell) if isinstance(cell, Cell))
 
     def forward(self, obs: Tensor, state: Tensor | None = None) -> ActorCriticOutput:
         """obs: [..., *observation shape]; state: [..., state_size], with recurrence only."""
         features, log_std = self._features(obs, state)[0], self.log_std
         if self.exploration is not None:
             log_std = self.exploration.log_std
-        return ActorCriticOutput(self._policy(features, obs), log_std, self.value_net(features).squeeze(-1))
+        value = self.value_net(features.value).squeeze(-1)
+        return ActorCriticOutput(self._policy(features.policy, obs), log_std, value)
 
     def value(self, obs: Tensor, state: Tensor | None = None) -> Tensor:
         """obs: [..., *observation shape]; state: [..., state_size] before it, with recurrence only. The value alone,
         [...]: for bootstraps."""
-        return self.value_net(self._features(obs, state)[0]).squeeze(-1)
+        return self.value_net(self._features(obs, state)[0].value).squeeze(-1)
 
     def dist(self, obs: Tensor, state: Tensor | None = None) -> Distribution:
         """The action distribution alone: for acting. Arguments as of `value`."""
-        return self._dist(self._features(obs, state)[0], obs)
+        return self._dist(self._features(obs, state)[0].policy, obs)
 
     def dist_and_value(self, obs: Tensor, state: Tensor | None = None) -> tuple[Distribution, Tensor]:
         """The action distribution and the value [...]. Arguments as of `value`."""
@@ -157,16 +169,35 @@ class ActorCritic(nn.Module):
         [L, ...] and the values [L, ...]. Everything but the cell sees all steps at once."""
         if self.cell is None:
             return self.dist_and_value(obs)
-        return self._both(self.cell.unroll(self._before_cell(obs), _given(state), start), obs)
+        own, of_critic = self._states(self.cell, state)
+        features = self._before_cell(obs)
+        policy = value = self.cell.unroll(features, own, start)
+        if isinstance(self.critic_cell, Cell):
+            value = self.critic_cell.unroll(features, of_critic, start)
+        elif self.critic_cell is not None:
+            value = self.critic_cell(features)
+        return self._both(_Features(policy, value), obs)
 
     def _before_cell(self, obs: Tensor) -> Tensor:
         features = self.observation(obs)
         return features if self.trunk is None else self.trunk(features)
 
-    def _features(self, obs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _features(self, obs: Tensor, state: Tensor | None) -> tuple[_Features, Tensor | None]:
         """What the heads see, and the state after it."""
         features = self._before_cell(obs)
-        return (features, state) if self.cell is None else self.cell(features, _given(state))
+        if self.cell is None:
+            return _Features(features, features), state
+        own, of_critic = self._states(self.cell, state)
+        policy, own = self.cell(features, own)
+        if isinstance(self.critic_cell, Cell):
+            value, of_critic = self.critic_cell(features, of_critic)
+            return _Features(policy, value), torch.cat([own, of_critic], dim=-1)
+        return _Features(policy, policy if self.critic_cell is None else self.critic_cell(features)), own
+
+    def _states(self, cell: Cell, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Of the policy's cell and, where it has one of its own, the value function's."""
+        given = _given(state)
+        return given[..., : cell.state_size], given[..., cell.state_size :]
 
     def _policy(self, features: Tensor, obs: Tensor) -> Tensor:
         logits = self.policy_net(features)
@@ -178,8 +209,27 @@ class ActorCritic(nn.Module):
         normal = self.exploration.dist(*self.policy_net.with_latent(features))
         return normal if self._scale is None else RescaledGaussian(SquashedGaussian.of(normal), self._scale)
 
-    def _both(self, features: Tensor, obs: Tensor) -> tuple[Distribution, Tensor]:
-        return self._dist(features, obs), self.value_net(features).squeeze(-1)
+    def _both(self, features: _Features, obs: Tensor) -> tuple[Distribution, Tensor]:
+        return self._dist(features.policy, obs), self.value_net(features.value).squeeze(-1)
+
+
+def _require_one_size(hidden_sizes: Sequence[int], vf_hidden_sizes: Sequence[int] | None) -> None:
+    if vf_hidden_sizes is not None and list(vf_hidden_sizes) != list(hidden_sizes):
+        raise UserError(
+            "a shared or recurrent network has one list of hidden sizes; leave out the value function's, or shared and "
+            "recurrent"
+        )
+
+
+def _critic_cell(
+    cell: type[Cell], enable: bool | None, in_size: int, size: int, generator: torch.Generator | None
+) -> Cell | nn.Linear | None:
+    """What the value function has in place of the policy's cell; None: that cell."""
+    if enable is None:
+        return None
+    if enable:
+        return cell(in_size, size, generator=generator)
+    return linear(in_size, size, orthogonal_gain=None, generator=generator)
 
 
 def _given(state: Tensor | None) -> Tensor:
