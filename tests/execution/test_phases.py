@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -119,10 +120,12 @@ def test_what_a_seed_learns_is_what_it_learns_alone() -> None:
         torch.testing.assert_close(theirs[name][1], leaf[0], rtol=1e-4, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize("prioritized", [False, True])
-def test_a_checkpoint_within_an_episode_goes_on(prioritized: bool) -> None:
-    settings = {"env": "Pendulum-v1", "wrappers": [{"TimeLimit": {"max_episode_steps": 7}}], "prioritized": prioritized}
-    trial, again = episodic([3, 5], "td3", **settings), episodic([3, 5], "td3", **settings)
+@pytest.mark.parametrize(
+    ("algorithm", "changes"), [("td3", {"prioritized": True}), ("sac", {"use_sde": True, "sde_sample_freq": 4})]
+)
+def test_a_checkpoint_within_an_episode_goes_on(algorithm: str, changes: dict[str, Any]) -> None:
+    settings = {"env": "Pendulum-v1", "wrappers": [{"TimeLimit": {"max_episode_steps": 7}}], **changes}
+    trial, again = episodic([3, 5], algorithm, **settings), episodic([3, 5], algorithm, **settings)
     updates_in(trial, 11)
     again.load_state_dict(trial.state_dict())
     assert updates_in(trial, 12) == updates_in(again, 12)
@@ -130,6 +133,34 @@ def test_a_checkpoint_within_an_episode_goes_on(prioritized: bool) -> None:
         torch.testing.assert_close(parameters_of(again)[name], leaf, rtol=0, atol=0, msg=name)
     trial.close()
     again.close()
+
+
+@pytest.mark.parametrize("freq", [2, -1])
+def test_exploration_weights_are_held_from_the_start_of_a_seeds_phase(freq: int) -> None:
+    """As in Stable-Baselines3: drawn where collecting starts, and every `sde_sample_freq` steps after."""
+    trial = episodic([3, 5], use_sde=True, sde_sample_freq=freq)
+    place = list(trial.group.policy.noise_kinds).index("action")
+    sample, seen = trial.group.runners.sample, []
+
+    def noted(requests: Any) -> Any:
+        fragments = sample(requests)
+        batch = fragments[0].sampled.batch
+        ends = (batch["terminated"] | batch["truncated"])[0, :, 0]
+        seen.append((requests[0].noise[place][0].clone(), batch["valid"][0, :, 0], ends))
+        return fragments
+
+    trial.group.runners.sample = noted  # type: ignore[method-assign]
+    updates_in(trial, 40)
+    trial.close()
+    for seed in range(2):
+        own = [(weights[seed], bool(ends[seed])) for weights, valid, ends in seen if valid[seed]]
+        in_phase, changes = 0, []
+        for (weights, ended), (following, _) in itertools.pairwise(own):
+            in_phase = 0 if ended else in_phase + 1
+            due = in_phase == 0 or (freq > 0 and in_phase % freq == 0)
+            changes.append((not torch.equal(weights, following), due))
+        assert all(changed == due for changed, due in changes)
+        assert {due for _, due in changes} == {True, False}
 
 
 @pytest.mark.parametrize("written", [[4, "step"], 4])

@@ -14,6 +14,7 @@ from tuneexp.data.sample_batch import CONTINUES, SampleBatch, concat_samples
 from tuneexp.envs.episode_stats import EpisodeTracker
 from tuneexp.envs.normalise import Learned, Moments, RunningNormaliser
 from tuneexp.execution.env_runner import EnvRunner, Sampled
+from tuneexp.execution.phases import HeldNoise
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.shards import Shard
 from tuneexp.learning.randomness import generator
@@ -104,7 +105,7 @@ class EnvRunnerGroup:
 
     policy: what evaluation acts with, over all seeds. keep_raw: fragments hold rewards as the environments gave them,
     else scaled where the normaliser says so. env_steps (per seed) and transitions (of all seeds, without those that
-    only reset) count what was sampled."""
+    only reset) count what was sampled. held: draws the noise where it is held over fragments, of one step each."""
 
     def __init__(
         self,
@@ -113,7 +114,9 @@ class EnvRunnerGroup:
         seeds: Sequence[int],
         normaliser: RunningNormaliser | None = None,
         keep_raw: bool = False,
+        held: HeldNoise | None = None,
     ) -> None:
+        self._held = held
         self.policy, self.runners, self.normaliser, self._keep_raw = policy, runners, normaliser, keep_raw
         self.generators = [generator(seed, "runner") for seed in seeds]
         self.n_envs = max(shard.end_env for shard in runners.shards)
@@ -122,10 +125,19 @@ class EnvRunnerGroup:
 
     def sample(self, n_steps: int) -> SampleBatch:
         """A fragment, columns [T, S, N, ...], of `n_steps` steps in every environment."""
-        noise = self.policy.draw_noise(n_steps, self.generators)
+        noise = self._drawn(n_steps)
         shares = [(shard, self.policy.noise_of(noise, shard)) for shard in self.runners.shards]
         fragments = self.runners.sample([self.request(n_steps, own, shard) for shard, own in shares])
-        return self.taken(n_steps, fragments)
+        batch = self.taken(n_steps, fragments)
+        if self._held is not None:
+            self._held.follow(batch)
+        return batch
+
+    def _drawn(self, n_steps: int) -> list[Tensor]:
+        """The noise of all actions of a fragment."""
+        if self._held is None:
+            return self.policy.draw_noise(n_steps, self.generators)
+        return self._held.draw(self.policy.noise_kinds, self.n_envs, self.generators)
 
     def taken(self, n_steps: int, fragments: Sequence[Fragment]) -> SampleBatch:
         """The fragments as one, [T, S, N, ...], counted and learned from by the statistics."""
@@ -188,6 +200,7 @@ class EnvRunnerGroup:
             "episodes": self.episodes.state_dict(),
             "generators": [own.get_state() for own in self.generators],
             "normaliser": None if self.normaliser is None else self.normaliser.state_dict(),
+            "held": None if self._held is None else self._held.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> bool:
@@ -198,6 +211,8 @@ class EnvRunnerGroup:
         self.episodes.load_state_dict(state["episodes"])
         if self.normaliser is not None:
             self.normaliser.load_state_dict(state["normaliser"])
+        if self._held is not None and state.get("held") is not None:
+            self._held.load_state_dict(state["held"])
         self._times_restored = int(state["times_restored"])
         saved = state["runners"]
         known = all(one["envs"] is not None for one in saved)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tuneexp.data.sample_batch import SampleBatch
+from tuneexp.learning.noise import Noise
 
 
 class EpisodePhases:
@@ -40,6 +42,47 @@ class EpisodePhases:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         self._ended.copy_(state["ended"])
         self._steps.copy_(state["steps"])
+
+
+class HeldNoise:
+    """The noise of acting where a phase spans many fragments of one step: what is to be held is held from the start of
+    a seed's phase on, for `Noise.every` of its steps, or (-1) until the phase ends. As state-dependent exploration does
+    in Stable-Baselines3, which draws anew where collecting starts."""
+
+    def __init__(self, n_seeds: int, episodes: int) -> None:
+        self._phases = EpisodePhases(n_seeds, episodes)
+        self._steps = torch.zeros(n_seeds, dtype=torch.int64)
+        self._held: dict[str, Tensor] = {}
+
+    def draw(self, noises: Mapping[str, Noise], n_rows: int, generators: Sequence[torch.Generator]) -> list[Tensor]:
+        """One draw for the next step, [1, S, ...] a column."""
+        return [
+            noise.draw(1, n_rows, generators) if noise.every == 1 else self._of(name, noise, n_rows, generators)
+            for name, noise in noises.items()
+        ]
+
+    def _of(self, name: str, noise: Noise, n_rows: int, generators: Sequence[torch.Generator]) -> Tensor:
+        if name not in self._held:
+            self._held[name] = noise.zeros(len(generators), n_rows)[None]
+        column = self._held[name] = self._held[name].clone()  # the one of before may be under way
+        for seed, step in enumerate(self._steps.tolist()):
+            if step == 0 or (noise.every > 0 and step % noise.every == 0):
+                column[:, seed] = noise.draw(1, n_rows, [generators[seed]])[:, 0]
+        return column
+
+    def follow(self, fragment: SampleBatch) -> None:
+        """The step that was drawn for. One that only resets all environments of a seed doesn't count."""
+        self._steps += fragment["valid"].any(2).any(0)
+        self._steps.masked_fill_(self._phases.updates_after(fragment, 1) > 0, 0)
+
+    def state_dict(self) -> dict[str, Any]:
+        held = {name: column.clone() for name, column in self._held.items()}
+        return {"phases": self._phases.state_dict(), "steps": self._steps.clone(), "held": held}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._phases.load_state_dict(state["phases"])
+        self._steps.copy_(state["steps"])
+        self._held = {name: column.clone() for name, column in state["held"].items()}
 
 
 @contextmanager

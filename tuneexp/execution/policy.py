@@ -63,6 +63,11 @@ class Policy:
         [D, S, N, ...], or [D, S, ...] of one draw for all environments. D: the steps, fewer where draws are held."""
         return draw_all(self._noise, n_steps, n_envs or self.n_envs, generators)
 
+    @property
+    def noise_kinds(self) -> Mapping[str, Noise]:
+        """What the columns of `draw_noise` are of."""
+        return self._noise
+
     def noise_of(self, columns: Sequence[Tensor], shard: Shard) -> list[Tensor]:
         """The part of the columns of `draw_noise` that a runner acts with."""
         kinds = self._noise.values()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.algorithms.registry import load_algorithm, sendable
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
@@ -16,6 +17,7 @@ from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.execution.asynchronous import AsynchronousGroup, Pipeline
 from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.group import EnvRunnerGroup, LocalRunners, Runners
+from tuneexp.execution.phases import HeldNoise
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import acting_program
 from tuneexp.execution.shapes import TrialShapes
@@ -55,7 +57,9 @@ def group_of(
     normaliser: RunningNormaliser | None, keep_raw: bool,
 ) -> EnvRunnerGroup:  # fmt: skip
     if not spec.asynchronous:
-        return EnvRunnerGroup(policy, runners, seeds, normaliser, keep_raw)
+        episodes = cfg.phase_episodes() if isinstance(cfg, OffPolicyConfig) else None
+        held = None if episodes is None else HeldNoise(len(seeds), episodes)
+        return EnvRunnerGroup(policy, runners, seeds, normaliser, keep_raw, held)
     pipeline: Pipeline | None = None
     if cfg.num_env_runners:
         from tuneexp.execution.remote.pipeline import RequestPipeline  # Ray, only where it is asked for
