@@ -49,7 +49,7 @@ def test_the_commands_of_show_can_be_run(kept: Path, tuneexp: Cli, monkeypatch: 
     shown = tuneexp("show", "kept", "--storage", str(kept))
     assert shown.code == 0, shown.err
     assert tuneexp(*printed(shown.out, "evaluate"), "--episodes", "1").code == 0
-    assert printed(shown.out, "ui") == ["ui", "--storage", STORAGE]
+    assert printed(shown.out, "ui") == ["ui", "kept", "--storage", STORAGE]
     assert printed(shown.err, "resume") == ["resume", "kept", "--storage", STORAGE]
     jobs: list[Job] = []
     monkeypatch.setattr("tuneexp.cli.train._train", lambda screen, job, *rest: jobs.append(job))

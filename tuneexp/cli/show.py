@@ -130,9 +130,22 @@ def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
         lines.append(f"evaluate    {command('evaluate', short_path(best['checkpoint']))}")
     if retrain := _retrain_command(result, best):
         lines.append(f"retrain     {retrain}")
-    if result.mlflow.get("parent_run_id"):
-        lines.append(f"compare     {command('ui', storage=short_path(result.storage))}")
+    if link := result.mlflow.get("link"):
+        lines += _compare_words(result, link)
     return "\n".join(lines)
+
+
+def _compare_words(result: SweepResult, link: str) -> list[str]:
+    """The page of the sweep in MLflow. Where no server of the person's has it, the command that serves it."""
+    from tuneexp.report.text import short_path
+    from tuneexp.tracking.links import is_server
+
+    if is_server(result.mlflow["tracking_uri"]):
+        return [f"compare     {link}"]
+    return [
+        f"compare     {command('ui', result.name, storage=short_path(result.storage))}",
+        f"            opens {link}",
+    ]
 
 
 def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""`tuneexp ui`: the MLflow UI on the right store, reachable from this machine only."""
+"""`tuneexp ui`: a sweep's page in MLflow, on a server that only this machine can reach."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
+import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -18,9 +21,9 @@ import typer
 from tuneexp.cli.options import DEFAULT_STORAGE, StorageOption, VerboseOption, examples
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.commands import command as command_line
-from tuneexp.errors import TuneexpError, UserError
+from tuneexp.errors import TuneexpError, UserError, reason_of
 
-EPILOG = examples("tuneexp ui", "tuneexp ui --storage /data/runs --port 5001")
+EPILOG = examples("tuneexp ui", "tuneexp ui first", "tuneexp ui --storage /data/runs --port 5001")
 
 HOST = "127.0.0.1"
 START_LIMIT_S = 90.0
@@ -28,17 +31,41 @@ STOP_LIMIT_S = 10.0
 
 
 def ui(
+    name: Annotated[str | None, typer.Argument(help="Name of a sweep; without it, the newest one.")] = None,
     storage: StorageOption = DEFAULT_STORAGE,
     port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = 5000,
     verbose: VerboseOption = False,
 ) -> None:
-    """Open the MLflow UI on what the sweeps stored. Only this machine can reach it; Ctrl-C ends it."""
+    """Open a sweep in the MLflow UI: its charts and its trials. Only this machine can reach it; Ctrl-C ends it."""
     if not 1 <= port <= 65535:
         raise UserError(f"--port is from 1 to 65535, got {port}")
     with terminal(json=False, verbose=verbose) as screen:
+        from tuneexp.tracking.links import is_server
+        from tuneexp.tracking.store import check_store, tracking_uri
+
+        check_store()
+        sweep = _sweep(name, storage)
+        if is_server(tracking_uri(storage)):
+            _store_views(screen, sweep)
+            _show_pages(screen, sweep, storage, port)
+            return
         command, environment = _command(storage, port)
         _refuse_taken_port(port, storage)
-        _serve(screen, command, environment, port, verbose)
+        _serve(screen, command, environment, sweep, storage, port, verbose)
+
+
+def _sweep(name: str | None, storage: str) -> Path | None:
+    """The folder of the sweep to open. UserError for a name that is none, with the nearest one."""
+    from tuneexp.sweep import list_sweeps
+    from tuneexp.sweep.config import read_config
+    from tuneexp.sweep.folder import stored_folder
+
+    if name is None:
+        known = [row["name"] for row in list_sweeps(storage) if row["state"] != "unreadable"]
+        return stored_folder(known[-1], storage).path.resolve() if known else None
+    folder = stored_folder(name, storage)
+    read_config(folder)
+    return folder.path.resolve()
 
 
 def _command(storage: str, port: int) -> tuple[list[str], dict[str, str]]:
@@ -62,7 +89,15 @@ def _refuse_taken_port(port: int, storage: str) -> None:
             raise UserError(f"port {port} can't be used ({error.strerror}); choose another: {other}") from None
 
 
-def _serve(screen: Terminal, command: list[str], environment: dict[str, str], port: int, verbose: bool) -> None:
+def _serve(
+    screen: Terminal,
+    command: list[str],
+    environment: dict[str, str],
+    sweep: Path | None,
+    storage: str,
+    port: int,
+    verbose: bool,
+) -> None:
     output = None if verbose else subprocess.DEVNULL
     for sign in (signal.SIGTERM, signal.SIGHUP):  # however we are ended, the server ends with us
         if signal.getsignal(sign) != signal.SIG_IGN:  # but `nohup` means that the terminal's end doesn't end us
@@ -71,14 +106,60 @@ def _serve(screen: Terminal, command: list[str], environment: dict[str, str], po
     server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
     try:
         screen.note("starting the MLflow UI")
+        _store_views(screen, sweep)  # while it starts
         _wait_until_up(server, port)
         screen.note(f"MLflow UI on http://{HOST}:{port} (Ctrl-C ends it)")
+        _show_pages(screen, sweep, storage, port)
         server.wait()
         raise TuneexpError(f"the MLflow UI ended by itself with code {server.returncode}; see why with: tuneexp ui -v")
     except KeyboardInterrupt:
         screen.note("stopped")
     finally:
         _stop(server)
+
+
+def _store_views(screen: Terminal, sweep: Path | None) -> None:
+    """The page needs the sweep's saved view. One of an earlier version has none."""
+    from tuneexp.tracking.drain import SHORT_PATIENCE, mlflow_ids
+    from tuneexp.tracking.view_store import store_views
+
+    if sweep is None or not mlflow_ids(sweep).is_there:
+        return
+    for setting, value in SHORT_PATIENCE.items():
+        os.environ.setdefault(setting, value)
+    try:
+        store_views(sweep, screen.note)
+    except Exception as error:  # the pages are worth opening without it
+        screen.note(f"the saved view can't be brought up to date: {reason_of(error)}")
+
+
+def _show_pages(screen: Terminal, sweep: Path | None, storage: str, port: int) -> None:
+    """Print the links, and open the first one."""
+    from tuneexp.tracking.links import all_sweeps_link, experiments_link, sweep_link
+
+    link = sweep_link(sweep, port) if sweep is not None else None
+    if sweep is None or link is None:
+        if sweep is not None:
+            deliver = command_line("resume", sweep.name, storage=sweep.parent)
+            screen.note(f"nothing of {sweep.name} has reached MLflow yet; to deliver what is kept, write: {deliver}")
+        link = experiments_link(storage, port)
+        screen.show_text(link)
+    else:
+        screen.show_text(
+            f"{sweep.name}: charts  {link}\n{sweep.name}: table   {sweep_link(sweep, port, charts=False)}\n"
+            f"all sweeps of its problem  {all_sweeps_link(sweep, port)}"
+        )
+    if _has_display():
+        with suppress(webbrowser.Error):
+            webbrowser.open(link)
+
+
+def _has_display() -> bool:
+    """True where a browser can open a window for the person. Browsers for text would take over the terminal."""
+    if not sys.stderr.isatty():
+        return False
+    named = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    return named or sys.platform in ("darwin", "win32")
 
 
 def _stop_serving(number: int, frame: FrameType | None) -> NoReturn:

@@ -17,6 +17,7 @@ from tuneexp.sweep.config import SweepConfig, read_config
 from tuneexp.sweep.folder import SweepFolder, storage_folder, stored_folder
 from tuneexp.sweep.place import Place, place_of
 from tuneexp.tracking.drain import mlflow_ids
+from tuneexp.tracking.links import sweep_link
 from tuneexp.tracking.outcome import FAILURES
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class SweepResult:
     state: str  # finished, failed (every trial, before its first report), running, interrupted
     best: dict[str, Any] | None  # trial_id, trial_number, objective, config, checkpoint
     trials: list[dict[str, Any]]  # trial_id, trial_number, outcome, reason, objective, env_steps, config, ...
-    mlflow: dict[str, Any] = field(default_factory=dict)  # tracking_uri, experiment_id, parent_run_id
+    mlflow: dict[str, Any] = field(default_factory=dict)  # tracking_uri, experiment_id, parent_run_id, link
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -177,5 +178,6 @@ def _mlflow_ids(folder: SweepFolder) -> tuple[dict[int, str], dict[str, Any]]:
         "tracking_uri": ids.tracking_uri,
         "experiment_id": ids.experiment_id or None,
         "parent_run_id": ids.parent_run_id or None,
+        "link": sweep_link(folder.path),
     }
     return ids.run_ids, place

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 # For the delivering process only, and only where the user has not set them: its own retries, seconds apart, take the
 # place of MLflow's, which would hold one call for minutes at a dead address.
-_ENVIRONMENT = {
+SHORT_PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -47,7 +47,7 @@ class DeliveringProcess(subprocess.Popen[str]):
         with (path / "delivery.log").open("w") as log:  # of this process only: an older reason may be mended
             super().__init__(
                 [*_command(), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                env=without_proxy_on_loopback({**_ENVIRONMENT, **os.environ}), text=True,
+                env=without_proxy_on_loopback({**SHORT_PATIENCE, **os.environ}), text=True,
             )  # fmt: skip
         self.ready = threading.Event()
         self.is_finishing = False
@@ -123,12 +123,15 @@ def _reports(count: int) -> str:
 
 @dataclass(frozen=True)
 class MLflowIds:
-    """Where a sweep is found in MLflow, as far as it was delivered. `run_ids`: trial number -> run id."""
+    """Where a sweep is found in MLflow, as far as it was delivered. `run_ids`: trial number -> run id. `is_there`:
+    in the store that is set now."""
 
     tracking_uri: str
     experiment_id: str
     parent_run_id: str
     run_ids: dict[int, str]
+    sweep_id: str
+    is_there: bool
 
 
 def start_delivery(sweep_folder: Path | str) -> None:
@@ -193,7 +196,8 @@ def mlflow_ids(sweep_folder: Path | str) -> MLflowIds:
                    for trial, draw in [key.split(".")])  # fmt: skip
     run_ids = {trial: run_id for trial, _, run_id in keyed}
     uri = masked(tracking_uri(folder.parent))
-    return MLflowIds(uri, position.experiment_id, position.parent_run_id, run_ids)
+    is_there = bool(position.experiment_id) and position.store == uri
+    return MLflowIds(uri, position.experiment_id, position.parent_run_id, run_ids, position.sweep_id, is_there)
 
 
 def wait_until_delivered(sweep_folder: Path | str, timeout_s: float) -> bool:

@@ -32,8 +32,10 @@ from tuneexp.tracking.records import (
     TRIAL_STARTED,
     run_key,
 )
+from tuneexp.tracking.store import tracking_uri
 from tuneexp.tracking.summary import write_summary
 from tuneexp.tracking.values import flat_params, tag_values
+from tuneexp.tracking.view_store import Views
 
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # limits of MLflow's log_batch
 
@@ -62,6 +64,7 @@ class Runs(KnownRuns):
         self.sweep_folder = sweep_folder
         self.artifact_root = artifact_root
         self.pending: dict[str, Batch] = defaultdict(Batch)
+        self.views = Views(client, sweep_folder, tracking_uri(sweep_folder.parent), tell)
 
     def apply(self, records: list[Record]) -> None:
         """Apply `records` in order; consecutive reports of a run travel together. Raises what MLflow raises."""
@@ -84,6 +87,7 @@ class Runs(KnownRuns):
                 handler(record)
         for key in list(self.pending):
             self.send(key)
+        self.views.follow(self.position, records)
 
     # The sweep.
 

@@ -18,6 +18,7 @@ from tuneexp.locks import locked
 from tuneexp.masking import masked
 from tuneexp.processes import SAFE_PATH, without_proxy_on_loopback
 from tuneexp.tracking.moved import follow_folder
+from tuneexp.tracking.page import NAME as PAGE
 from tuneexp.tracking.trouble import check_sqlite, reason
 
 _DATABASE = re.compile(r"^(sqlite|postgresql|mysql|mssql)(\+\w+)?:")
@@ -83,7 +84,9 @@ def ui_command(storage: Path | str, port: int = 5000) -> tuple[list[str], dict[s
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": root,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    flags = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    # Missing where the code is newer than its installation: then MLflow's pages are as they come.
+    known = PAGE in {plugin.name for plugin in entry_points(group="mlflow.app")}
+    flags = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", *(["--app-name", PAGE] if known else [])]
     return [sys.executable, "-P", "-m", "mlflow", "server", *flags], environment
 
 

@@ -1,0 +1,142 @@
+"""What a person sees in the browser after `tuneexp ui NAME`: two real sweeps, the real command, no click.
+
+MLflow's saved views have a format that is not documented: here a change of it is noticed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.pages import (
+    CHROMIUM,
+    DRIVER,
+    axes_of,
+    drawn_bars,
+    drawn_lines,
+    drawn_pixels,
+    open_browser,
+    rows_of,
+    text_of,
+    until,
+    visit,
+)
+from tuneexp import Sweep, SweepResult
+
+if not (CHROMIUM and DRIVER):
+    pytest.skip("no Chromium with chromedriver here (Debian: apt-get install chromium chromium-driver)",
+                allow_module_level=True)  # fmt: skip
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+VARIED = ("learning_rate", "n_steps", "gamma")
+SPACE = {
+    "learning_rate": {"loguniform": [1e-4, 1e-2]},
+    "n_steps": {"choice": [16, 32]},
+    "gamma": {"uniform": [0.9, 0.999]},
+}
+SETTINGS: dict[str, Any] = {"trials": 3, "seeds": 2, "env_steps": 512, "searcher_seed": 1, "compile": "off"}
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def sweeps(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[SweepResult, SweepResult]:
+    """Two sweeps of one problem."""
+    storage = tmp_path_factory.mktemp("storage")
+    made = [
+        Sweep("ppo", "CartPole-v1", space=SPACE, name=name, storage=storage, scheduler="fifo", **SETTINGS).run()
+        for name in ("second", "first")
+    ]
+    return made[1], made[0]
+
+
+@pytest.fixture(scope="module")
+def printed(sweeps: tuple[SweepResult, SweepResult]) -> Iterator[list[str]]:
+    """The links that `tuneexp ui first` prints, while it serves: charts, table, all sweeps."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arguments = ["ui", "first", "--storage", sweeps[0].storage, "--port", str(port)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tuneexp", *arguments], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        assert process.stdout is not None
+        yield [re.findall(r"http\S+", process.stdout.readline())[0] for _ in range(3)]
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    opened = open_browser()
+    yield opened
+    opened.quit()
+
+
+def test_the_first_screen_shows_the_objective_and_the_varied_hyperparameters_of_all_trials(
+    sweeps: tuple[SweepResult, SweepResult], printed: list[str], browser: Any
+) -> None:
+    visit(browser, printed[0])
+    until(browser, lambda: len(rows_of(browser)) == len(sweeps[0].trials), "list of all trials")
+    until(browser, lambda: sorted(axes_of(browser)) == sorted([*VARIED, "objective"]), "axis for each hyperparameter")
+    until(browser, lambda: drawn_pixels(browser) > 0, "line in the parallel coordinates")
+    # The objective, and the return with the two ends of its interval over seeds.
+    until(browser, lambda: drawn_lines(browser) == 4 * len(sweeps[0].trials), "curve of each trial")
+    below = browser.execute_script(
+        "return document.querySelector('.parcoords').getBoundingClientRect().bottom - window.innerHeight"
+    )
+    assert below <= 0  # nothing to scroll
+    text = text_of(browser)
+    assert "MLflow Assistant" not in text
+    assert "Judges" not in text  # of the pages for language models
+
+
+def test_the_table_holds_the_numbers_of_all_trials_the_best_on_top(
+    sweeps: tuple[SweepResult, SweepResult], printed: list[str], browser: Any
+) -> None:
+    visit(browser, printed[1])
+    columns = ["metrics.`objective`", "metrics.`objective_low`", "metrics.`objective_high`", "tags.`outcome`",
+               "metrics.`env_steps`", "metrics.`wall_s`", *(f"params.`{name}`" for name in VARIED)]  # fmt: skip
+    rows = until(
+        browser,
+        lambda: [row for row in rows_of(browser) if all(row.get(column) for column in columns)],
+        "row with every column",
+    )
+    objectives = [float(row["metrics.`objective`"]) for row in rows]
+    assert objectives == sorted((trial["objective"] for trial in sweeps[0].trials), reverse=True)
+    rates = {float(row["params.`learning_rate`"]) for row in rows}
+    assert rates == {trial["config"]["learning_rate"] for trial in sweeps[0].trials}
+
+
+def test_the_best_checkpoint_is_reached_from_the_sweeps_run_and_its_children_are(
+    sweeps: tuple[SweepResult, SweepResult], printed: list[str], browser: Any
+) -> None:
+    mlflow, best = sweeps[0].mlflow, sweeps[0].best
+    assert best is not None
+    root = printed[0].partition("#")[0]
+    visit(browser, f"{root}#/experiments/{mlflow['experiment_id']}/runs/{mlflow['parent_run_id']}")
+    until(browser, lambda: "first-best" in text_of(browser), "model of the best checkpoint")
+    link = until(browser, lambda: browser.find_elements("partial link text", "first-best"), "link to it")[0]
+    link.click()
+    until(browser, lambda: "Artifacts" in text_of(browser), "page of the model")
+
+
+def test_sweeps_of_one_problem_stand_side_by_side(
+    sweeps: tuple[SweepResult, SweepResult], printed: list[str], browser: Any
+) -> None:
+    visit(browser, printed[2])
+    until(browser, lambda: drawn_bars(browser) == 3 * len(sweeps), "bar of each sweep in each chart")
+    names = [next(iter(row.values()), "") for row in rows_of(browser)]
+    assert "Group: first" in text_of(browser), names
+    assert "Group: second" in text_of(browser), names

@@ -1,0 +1,42 @@
+"""Addresses of a sweep's pages in MLflow, without importing it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tuneexp.tracking.drain import mlflow_ids
+from tuneexp.tracking.store import tracking_uri
+from tuneexp.tracking.views import ALL_SWEEPS, experiment_address, experiments_address, sweep_key
+
+HOST, PORT = "127.0.0.1", 5000  # of `tuneexp ui`
+
+
+def root_of(storage: Path | str, port: int = PORT) -> str:
+    """Where MLflow's pages are: at the server that MLFLOW_TRACKING_URI names, without its password, or `tuneexp ui`."""
+    uri = tracking_uri(storage)
+    return re.sub(r"(?<=://)[^/@]*@", "", uri) if is_server(uri) else f"http://{HOST}:{port}"
+
+
+def is_server(uri: str) -> bool:
+    return uri.lower().startswith(("http://", "https://"))
+
+
+def sweep_link(sweep_folder: Path, port: int = PORT, charts: bool = True) -> str | None:
+    """The page of one sweep; None where nothing of it has reached this store."""
+    ids = mlflow_ids(sweep_folder)
+    if not ids.is_there:
+        return None
+    return experiment_address(root_of(sweep_folder.parent, port), ids.experiment_id, sweep_key(ids.sweep_id), charts)
+
+
+def all_sweeps_link(sweep_folder: Path, port: int = PORT) -> str | None:
+    """The page that compares the sweeps of the same problem."""
+    ids = mlflow_ids(sweep_folder)
+    return (
+        experiment_address(root_of(sweep_folder.parent, port), ids.experiment_id, ALL_SWEEPS) if ids.is_there else None
+    )
+
+
+def experiments_link(storage: Path | str, port: int = PORT) -> str:
+    return experiments_address(root_of(storage, port))

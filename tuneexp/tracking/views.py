@@ -1,0 +1,194 @@
+"""Saved views of MLflow's runs page: which runs, columns and charts a link opens. Pure; no MLflow is imported.
+
+MLflow keeps a view as an experiment tag, in a format of its own that is not documented: the browser test
+(`tests/browser`) guards it. Columns and filters are written as in MLflow's search: `metrics.`objective``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlencode
+
+from tuneexp.tracking.values import entity_name, important_first
+
+TAG_PREFIX = "mlflow.sharedViewState."
+ALL_SWEEPS = "tuneexp-sweeps"  # key of the view across the sweeps of an experiment
+MODEL_TRAINING = {"workflowType": "machine_learning"}  # the other mode of MLflow's pages is for language models
+
+_INTERVAL = ("objective_low", "objective_high")
+_AXES = 10  # of parallel coordinates: with more, names and lines can't be told apart
+# Pixels: a window of 1,920 shows the table with ten hyperparameters, and both rows of charts.
+_FIXED_WIDTHS = {"attributes.`Run Name`": 150, "runDateAndNestInfo": 64, "duration": 64}
+_NARROWEST, _WIDEST, _LETTER, _MARGIN = 64, 113, 7, 22
+_CURVES_HEIGHT, _PARALLEL_HEIGHT = 240, 250
+# MLflow adds a chart for each other metric, in sections named after what is in front of the slash.
+_CLOSED = ("Model metrics", "train", "update", "time")
+
+
+def sweep_key(sweep_id: str) -> str:
+    return f"tuneexp-{sweep_id}"
+
+
+def sweep_view(sweep_id: str, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The trials of one sweep, the best on top. points: the varied values of each trial by flat name."""
+    varied = varying(points)
+    params = [_quoted("params", name) for name in varied]
+    columns = [
+        _quoted("metrics", "objective"),
+        *(_quoted("metrics", name) for name in _INTERVAL),
+        _quoted("tags", "outcome"),
+        _quoted("metrics", "env_steps"),
+        _quoted("metrics", "wall_s"),
+        *params,
+    ]
+    curves, settings = "curves", "settings"
+    sections = [
+        _section(curves, "Over environment steps of each seed", 2, _CURVES_HEIGHT),
+        _section(settings, "Hyperparameters", 1, _PARALLEL_HEIGHT),
+    ]
+    charts = [
+        _lines(curves, "objective", ["objective"]),
+        _lines(curves, "return_mean", ["return_mean", *_INTERVAL]),
+        *_parallel(settings, varied),
+    ]
+    return _state(f"tags.`tuneexp.sweep_id` = '{sweep_id}' AND {_TRIALS}", columns, sections, charts)
+
+
+def sweeps_view() -> dict[str, Any]:
+    """All sweeps of an experiment side by side: each is a group of its trials, and stands for its best one."""
+    columns = [_quoted("metrics", name) for name in ("objective", *_INTERVAL, "env_steps", "wall_s")]
+    best = "best"
+    sections = [_section(best, "Highest value of any trial of each sweep", 3, _CURVES_HEIGHT)]
+    # Bars: trials of several algorithms report at other steps, and MLflow joins the curves of a group step by step.
+    charts = [_bars(best, metric) for metric in ("objective", "env_steps", "wall_s")]
+    best_of_each = {
+        "groupBy": {"aggregateFunction": "max", "groupByKeys": [{"mode": "tag", "groupByData": "tuneexp.sweep"}]},
+        "useGroupedValuesInCharts": True,
+    }
+    return _state(_TRIALS, columns, sections, charts) | best_of_each
+
+
+def varying(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the hyperparameters that differ between trials, the most important first; all of a single trial."""
+    names = dict.fromkeys(name for point in points for name in point)
+    if len(points) < 2:
+        return list(names)
+    return [name for name in important_first(names, points) if _values(points, name) > 1]
+
+
+def envelope(name: str, state: Mapping[str, Any], now_ms: int) -> str:
+    """The view as MLflow's tag holds it. `tuneexp` marks that it is as it was written here: MLflow drops that field
+    where a person saves the view anew."""
+    packed = _packed(state)
+    return json.dumps(
+        {"name": name, "createdAt": now_ms, "updatedAt": now_ms, "state": packed, "tuneexp": _mark(packed)}
+    )
+
+
+def is_own(value: str) -> bool:
+    """Whether a tag's value is as `envelope` made it, and not changed by a person since."""
+    stored = _parsed(value)
+    return isinstance(stored.get("state"), str) and stored.get("tuneexp") == _mark(stored["state"])
+
+
+def is_same(value: str, name: str, state: Mapping[str, Any]) -> bool:
+    stored = _parsed(value)
+    return stored.get("state") == _packed(state) and stored.get("name") == name
+
+
+def experiment_address(root: str, experiment_id: str, view: str | None, charts: bool = True) -> str:
+    """The page of an experiment's runs on the MLflow server at `root`. view: the key of the one to open."""
+    shown = {"compareRunsMode": "CHART" if charts else "TABLE", **({"viewStateShareKey": view} if view else {})}
+    return f"{root.rstrip('/')}/#/experiments/{experiment_id}/runs?{urlencode({**MODEL_TRAINING, **shown})}"
+
+
+def experiments_address(root: str) -> str:
+    """The list of experiments, in the mode for training."""
+    return f"{root.rstrip('/')}/#/experiments?{urlencode(MODEL_TRAINING)}"
+
+
+_TRIALS = "tags.`tuneexp.kind` = 'trial'"
+
+
+def _state(search: str, columns: list[str], sections: list[Any], charts: list[Any]) -> dict[str, Any]:
+    ordered = ["attributes.`Run Name`", "runDateAndNestInfo", *columns, "duration"]
+    return {
+        "searchFilter": search,
+        "orderByKey": _quoted("metrics", "objective"),
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": columns,
+        "columnOrder": ordered,
+        "columnWidths": {name: _width(name) for name in ordered},
+        "runsHiddenMode": "FIRST_20_RUNS",  # lines of more can't be told apart; the table has all
+        "compareRunSections": [*sections, *(_section(name, name, 3, _CURVES_HEIGHT, shown=False) for name in _CLOSED)],
+        "compareRunCharts": charts,
+        "isAccordionReordered": True,  # else MLflow sorts the sections, and adds one for each kind of metric
+        "hideEmptyCharts": True,
+        "autoRefreshEnabled": True,
+    }
+
+
+def _width(column: str) -> int:
+    """Pixels that a column's name needs, within limits."""
+    name = column.partition(".")[2].strip("`")
+    return _FIXED_WIDTHS.get(column) or min(max(_LETTER * len(name) + _MARGIN, _NARROWEST), _WIDEST)
+
+
+def _section(uuid: str, name: str, columns: int, height: int, shown: bool = True) -> dict[str, Any]:
+    shape = {"columns": columns, "cardHeight": height, "display": shown}
+    return {"uuid": uuid, "name": name, "isReordered": True, "isGenerated": False, "deleted": False, **shape}
+
+
+def _card(kind: str, section: str, uuid: str, **more: Any) -> dict[str, Any]:
+    card = {"type": kind, "uuid": f"{section}-{uuid}", "metricSectionId": section}
+    return {**card, "isGenerated": False, "deleted": False, **more}
+
+
+def _lines(section: str, uuid: str, metrics: list[str]) -> dict[str, Any]:
+    axes = {"xAxisKey": "step", "xAxisScaleType": "linear", "scaleType": "linear", "lineSmoothness": 0}
+    return _card("LINE", section, f"lines-{uuid}", metricKey=metrics[0], selectedMetricKeys=metrics, **axes)
+
+
+def _bars(section: str, metric: str) -> dict[str, Any]:
+    return _card("BAR", section, f"bars-{metric}", metricKey=metric)
+
+
+def _parallel(section: str, varied: list[str]) -> list[dict[str, Any]]:
+    """None where nothing varies yet: the chart would have one axis."""
+    if not varied:
+        return []
+    axes = {"selectedParams": [entity_name(name) for name in varied[:_AXES]], "selectedMetrics": ["objective"]}
+    return [_card("PARALLEL", section, "parallel", showAllRuns=True, **axes)]
+
+
+def _quoted(kind: str, name: str) -> str:
+    return f"{kind}.`{entity_name(name)}`"
+
+
+def _values(points: Iterable[Mapping[str, Any]], name: str) -> int:
+    return len({json.dumps(point.get(name), sort_keys=True) for point in points})
+
+
+def _packed(state: Mapping[str, Any]) -> str:
+    return "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+
+
+def _mark(packed: str) -> str:
+    return sha256(packed.encode()).hexdigest()[:16]
+
+
+def _parsed(value: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
