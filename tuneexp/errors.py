@@ -66,6 +66,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name closest to `name`, or None where nothing is close. `lr` means `learning_rate`."""
     names = list(known)
     matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    matches = matches or [other for other in names if other.lower() == name.lower()]
     if not matches:
         matches = [other for other in names if "".join(word[0] for word in other.split("_") if word) == name]
     return matches[0] if matches else None

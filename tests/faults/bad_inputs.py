@@ -15,6 +15,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from tests.cli.slips import NEAR_MISSES, NO_NEAR_MISSES
+
 SEED = 20260101
 
 Damage = Callable[[Path], None]
@@ -124,6 +126,18 @@ def options() -> Iterator[Case]:
         ("list", "x"),
     ):
         yield Case("options", repr(args), args)
+
+
+def near_misses() -> Iterator[Case]:
+    """Command lines in the words of other tools, and their words in any order."""
+    typed = [*NEAR_MISSES, *(line for line in NO_NEAR_MISSES if line)]
+    words, chance = sorted({word for line in typed for word in line.split()}), random.Random(f"{SEED} words")
+    for line in typed:
+        yield Case("near misses", line, (*line.split(),))
+    for number in range(80):
+        drawn = chance.sample(words, chance.randint(1, 6))
+        args = ("sweep" if number % 2 else "train", *drawn, *chance.choice([(), ("--compile", "off")]))
+        yield Case("near misses", " ".join(args), args)
 
 
 # ---- --set
@@ -474,4 +488,4 @@ def _loop(path: Path) -> None:
 
 
 def all_cases(root: Path) -> list[Case]:
-    return [*options(), *settings(), *spaces(), *checkpoints(root), *sweeps(root)]
+    return [*options(), *near_misses(), *settings(), *spaces(), *checkpoints(root), *sweeps(root)]

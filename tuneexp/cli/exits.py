@@ -26,7 +26,7 @@ def run(args: Sequence[str]) -> int:
     """Run one command line of `tuneexp` and return its exit code."""
     from tuneexp.cli.app import app
 
-    return run_app(app, args, "tuneexp")
+    return run_app(app, args, "tuneexp", near_misses=True)
 
 
 def run_and_exit(app_run: Callable[[], int]) -> NoReturn:
@@ -36,17 +36,23 @@ def run_and_exit(app_run: Callable[[], int]) -> NoReturn:
         end_process(code)
 
 
-def run_app(app: typer.Typer, args: Sequence[str], prog_name: str) -> int:
-    """Run one command line of `app`; nothing escapes but what says "stop" to Python."""
+def run_app(app: typer.Typer, args: Sequence[str], prog_name: str, near_misses: bool = False) -> int:
+    """Run one command line of `app`; nothing escapes but what says "stop" to Python.
+
+    near_misses: one that is refused is answered with the line to write, where it is near to one."""
     command = typer.main.get_command(app)
     _open_closed_streams()
     try:
         code = command.main(args=list(args), prog_name=prog_name, standalone_mode=False)
         sys.stdout.flush()
     except TuneexpError as error:
-        return _say("\n".join([str(error), *_notes(error)]), error.exit_code)
+        lines = [str(error), *_notes(error)]
+        if near_misses and error.exit_code == BAD_INPUT and (instead := _line_instead(command, args)):
+            lines.append(f"write: {instead[1]}")
+        return _say("\n".join(lines), error.exit_code)
     except typer.TyperException as error:
-        return _usage_error(error)
+        instead = _line_instead(command, args) if near_misses else None
+        return _say(f"{instead[0]}\nwrite: {instead[1]}", BAD_INPUT) if instead else _usage_error(error)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
@@ -77,6 +83,12 @@ def _say(message: str, code: int) -> int:
     with contextlib.suppress(OSError):  # standard error is full: the exit code says the rest
         typer.echo(visible(f"tuneexp: {masked(message)}"), err=True)
     return code
+
+
+def _line_instead(command: object, args: Sequence[str]) -> tuple[str, str] | None:
+    from tuneexp.cli.slips import line_instead
+
+    return line_instead(command, args)
 
 
 def _usage_error(error: typer.TyperException) -> int:

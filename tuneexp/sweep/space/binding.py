@@ -41,7 +41,7 @@ class Binding:
             if not _has_field(self.config_class, name.split("/")):
                 if name in INSTEAD:
                     raise UserError(f"{self.owner}: {INSTEAD[name]}")
-                raise unknown_name("hyperparameter", name, _names(self.config_class), self.see)
+                raise unknown_name("hyperparameter", name, hyperparameter_names(self.config_class), self.see)
 
     def check_not_fixed(self, names: Iterable[str]) -> None:
         """UserError where one of `names`, which the space varies, is fixed, too."""
@@ -101,11 +101,12 @@ def _has_field(config_class: type[BaseModel], path: list[str]) -> bool:
     return _has_field(model, path[1:]) if model else field.annotation is dict or "dict[" in str(field.annotation)
 
 
-def _names(config_class: type[BaseModel], prefix: str = "") -> list[str]:
+def hyperparameter_names(config_class: type[BaseModel], prefix: str = "") -> list[str]:
+    """Of the leaves; a nested one is written with `/`."""
     names = []
     for key, field in config_class.model_fields.items():
         model = _model_of(field)
-        names += _names(model, f"{prefix}{key}/") if model else [f"{prefix}{key}"]
+        names += hyperparameter_names(model, f"{prefix}{key}/") if model else [f"{prefix}{key}"]
     return names
 
 

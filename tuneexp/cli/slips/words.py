@@ -1,0 +1,66 @@
+"""Names of Stable-Baselines3, RL Zoo, Ray Tune and Optuna, and those that people guess, with the names here."""
+
+from __future__ import annotations
+
+import re
+
+COMMANDS = {
+    **dict.fromkeys(("tune", "optimize", "optimise", "search", "hpo", "study"), "sweep"),
+    **dict.fromkeys(("run", "learn", "fit", "start"), "train"),
+    **dict.fromkeys(("enjoy", "eval", "test", "play", "predict"), "evaluate"),
+    **dict.fromkeys(("sweeps", "ls", "studies", "runs"), "list"),
+    **dict.fromkeys(("status", "best", "results", "leaderboard", "best-trial"), "show"),
+    **dict.fromkeys(("continue", "restore", "restart"), "resume"),
+    **dict.fromkeys(("mlflow", "dashboard", "compare", "tensorboard", "optuna-dashboard"), "ui"),
+    **dict.fromkeys(("algorithms", "algos", "hyperparameters", "params"), "describe"),
+}
+"""Commands of other tools, and what people guess."""
+
+OPTIONS = {
+    **dict.fromkeys(("steps", "timesteps", "total-timesteps", "n-timesteps", "num-steps", "budget"), ("--env-steps",)),
+    "n": ("--env-steps", "--episodes"),
+    **dict.fromkeys(("num-samples", "samples", "n-trials", "trial", "num-trials", "max-total-trials"), ("--trials",)),
+    **dict.fromkeys(("n-jobs", "jobs", "j", "max-concurrent-trials", "max-concurrent", "workers"), ("--concurrency",)),
+    **dict.fromkeys(("sampler", "search-alg", "search-algorithm"), ("--searcher",)),
+    **dict.fromkeys(("pruner",), ("--scheduler",)),
+    **dict.fromkeys(("study-name", "study", "exp-name", "experiment-name", "sweep-name"), ("--name",)),
+    **dict.fromkeys(
+        ("log-folder", "log-dir", "logdir", "save-path", "storage-path", "output", "out", "f"), ("--storage",)
+    ),
+    **dict.fromkeys(("trained-agent", "checkpoint", "i", "load", "restore"), ("--resume",)),
+    **dict.fromkeys(("search-space", "param-space"), ("--space",)),
+    **dict.fromkeys(("n-episodes", "n-eval-episodes", "num-episodes"), ("--episodes",)),
+    **dict.fromkeys(("env-wrapper", "wrappers"), ("--wrapper",)),
+    **dict.fromkeys(("ray-address",), ("--address",)),
+    **dict.fromkeys(("num-seeds", "n-seeds"), ("--seeds",)),
+}
+"""Option of another tool, without dashes -> options here, of which the first is meant that the command has."""
+
+SETTINGS = {
+    "device": "device",
+    "n-eval-episodes": "evaluation/episodes",
+    "eval-episodes": "evaluation/episodes",
+    "eval-freq": "report_every_env_steps",
+    "num-env-runners": "num_env_runners",
+    "num-workers": "num_env_runners",
+    "net-arch": "model/hidden_sizes",
+    "hidden-sizes": "model/hidden_sizes",
+}
+"""The same for what --set fixes."""
+
+VALUES = {
+    "--searcher": {**dict.fromkeys(("optuna", "tpesampler", "hyperopt"), "tpe"), "randomsampler": "random"},
+    "--scheduler": {
+        **dict.fromkeys(("ashascheduler", "successivehalvingpruner", "sha", "halving"), "asha"),
+        **dict.fromkeys(("none", "noppruner", "nop", "fifoscheduler"), "fifo"),
+    },
+}
+
+TUNE_FLAGS = ("optimize", "optimize-hyperparameters")
+# What train does not have, but sweep.
+OF_SWEEPS = ("--trials", "--space", "--searcher", "--scheduler")
+ALGORITHM, ENV = ("algo", "algorithm", "a"), ("env", "environment", "env-id")
+SETS = ("hyperparams", "params", "hyperparameters", "env-kwargs", "set")
+# Always done here, or by MLflow.
+NEEDLESS = ("track", "progress", "p", "no-render", "save-freq", "tensorboard-log", "wandb-project-name", "policy")
+GROUPED = re.compile(r"\d{1,3}([,._' ]\d{3})+")
