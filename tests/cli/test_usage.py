@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from tests.cli.conftest import Done, assert_refused, command
-from tuneexp.cli import exits
+from tuneexp import cli
 from tuneexp.cli.app import app
 from tuneexp.errors import TuneexpError, UserError
 
@@ -33,7 +33,7 @@ Cli = Callable[..., Done]
     [
         (["sweeep"], "unknown command 'sweeep'; did you mean 'sweep'?"),
         (["xyzzy"], "known: train, sweep"),
-        (["sweep", "--trails", "3"], "unknown option '--trails'; did you mean '--trials'? (see tuneexp sweep --help)"),
+        (["sweep", "--trails", "3"], "did you mean '--trials'?\nwrite: tuneexp sweep --trials 3"),
         (["train", "--seeds"], "'--seeds' requires an argument"),
         (["sweep"], "tuneexp sweep ppo CartPole-v1"),
         (["sweep", "dqn"], "tuneexp sweep dqn CartPole-v1"),
@@ -128,7 +128,7 @@ def test_every_exception_has_an_exit_code_and_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, says: str
 ) -> None:
     monkeypatch.setattr("tuneexp.cli.app.app", failing(error))
-    assert exits.run(["work"]) == code
+    assert cli.run(["work"]) == code
     captured = capsys.readouterr()
     assert captured.out == ""
     assert says in captured.err
@@ -139,7 +139,7 @@ def test_verbose_shows_where_an_internal_error_came_from(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tuneexp.cli.app.app", failing(ZeroDivisionError("boom")))
-    assert exits.run(["work", "-v"]) == 1
+    assert cli.run(["work", "-v"]) == 1
     assert "Traceback" in capsys.readouterr().err
 
 

@@ -67,7 +67,9 @@ def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
         signal.signal(signal.SIGHUP, before)
 
 
-def test_work_that_can_end_in_order_does_until_a_second_signal() -> None:
+def test_work_that_can_end_in_order_does_until_a_second_signal_which_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     asked: list[bool] = []
 
     def end() -> bool:
@@ -81,6 +83,7 @@ def test_work_that_can_end_in_order_does_until_a_second_signal() -> None:
         with pytest.raises(Interrupted) as raised:
             signal.raise_signal(signal.SIGINT)
         assert (raised.value.exit_code, stop.at_once, asked) == (143, True, [True])  # of the first one
+    assert [record.getMessage().partition(" ")[2][:7] for record in caplog.records] == ["saving ", "at once"]
 
 
 def test_work_that_has_not_begun_is_ended_by_the_first_signal() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tuneexp.cli.exits import stoppable
 from tuneexp.cli.options import JsonOption, MovedOption, TrustOption, VerboseOption, count, examples
 from tuneexp.cli.parsing import moved_addresses, positive
 from tuneexp.cli.terminal import terminal
@@ -33,7 +34,7 @@ def evaluate(
     positive("--episodes", episodes)
     if seed < 0:
         raise UserError(f"--seed is 0 or more, got {seed}")
-    with terminal(json, verbose) as screen:
+    with terminal(json, verbose) as screen, stoppable(saves=False):
         from tuneexp.checkpoint import read_header
 
         if not is_uri(checkpoint):

@@ -22,13 +22,6 @@ from tuneexp.sweep.stopping import Stop, refuse_unsignalled, stop_signals
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
-def run(args: Sequence[str]) -> int:
-    """Run one command line of `tuneexp` and return its exit code."""
-    from tuneexp.cli.app import app
-
-    return run_app(app, args, "tuneexp", near_misses=True)
-
-
 def run_and_exit(app_run: Callable[[], int]) -> NoReturn:
     """Run a command as all that this process does, and end the process with its exit code."""
     with until_the_process_ends():
@@ -54,7 +47,7 @@ def run_app(app: typer.Typer, args: Sequence[str], prog_name: str, near_misses: 
         instead = _line_instead(command, args) if near_misses else None
         return _say(f"{instead[0]}\nwrite: {instead[1]}", BAD_INPUT) if instead else _usage_error(error)
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:
         return _drop_output()
     except OSError as error:  # of the machine, not of this program: a full disk, say
@@ -69,9 +62,12 @@ def run_app(app: typer.Typer, args: Sequence[str], prog_name: str, near_misses: 
 
 
 @contextmanager
-def stoppable() -> Iterator[Stop]:
-    """A command that Ctrl-C, SIGTERM and SIGHUP end in order, with the exit code of the signal."""
+def stoppable(saves: bool = True) -> Iterator[Stop]:
+    """A command that Ctrl-C, SIGTERM and SIGHUP end in order, with the exit code of the signal.
+
+    saves: False for one that has nothing to save."""
     with stop_signals() as stop:
+        stop.saves = saves
         try:
             yield stop
         except KeyboardInterrupt as error:

@@ -53,6 +53,7 @@ class Stop:
     def __init__(self) -> None:
         self.number: int | None = None
         self.at_once = False  # a second one came
+        self.saves = True  # what was done until then
         self.words: Callable[[], str] | None = None  # said where the process has to be ended
         self._in_order: Callable[[], bool] | None = None
         self._marks_only = False
@@ -130,9 +131,8 @@ class Stop:
         self.number = number
         if self._marks_only:
             self._end_within(START_LIMIT_S)
-        with suppress(OSError, RuntimeError):  # the terminal is gone, or was just being written to
-            what = "" if self._marks_only and self._in_order is None else ", saving what was reported"
-            logger.warning("stopping%s ... (a second Ctrl-C stops at once)", what)
+        saves = self.saves and (not self._marks_only or self._in_order is not None)
+        _tell(f"stopping{', saving what was reported' if saves else ''} ... (a second Ctrl-C stops at once)")
         if self._in_order is not None and self._in_order():
             self._limit = None
         elif not self._marks_only:
@@ -141,6 +141,7 @@ class Stop:
     def _take_second(self, first: int) -> None:
         starting = self._marks_only and self._in_order is None
         if not self.at_once:  # a third one does not put it off
+            _tell(f"stopping at once{': what was not saved yet is lost' if self.saves and not starting else ''} ...")
             self._end_within(AT_ONCE_WHILE_STARTING_S if starting else AT_ONCE_LIMIT_S)
         self.at_once = True
         if not starting:
@@ -161,6 +162,11 @@ class Stop:
         show_cursor()
         if self.words is not None:
             logger.warning("%s", self.words())
+
+
+def _tell(words: str) -> None:
+    with suppress(OSError, RuntimeError):  # the terminal is gone, or was just being written to
+        logger.warning("%s", words)
 
 
 def _by_default(number: int) -> None:

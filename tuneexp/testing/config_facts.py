@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from torch import Tensor
 
-from tuneexp.cli.exits import run
+from tuneexp.cli import run
 from tuneexp.cli.parsing import parse_settings, split_settings
 from tuneexp.config import is_numeric
 from tuneexp.errors import UserError
