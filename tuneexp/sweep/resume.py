@@ -78,12 +78,8 @@ def resume(
             remove(leftover)
         snapshot.check_signatures(folder, trust)
         recover(folder, place_of(folder, config.checkpoints))
-        if moved:
-            save_config(folder, _with_moved(read_config(folder), moved))
-        if checkpoints is not None:
-            save_config(folder, read_config(folder).model_copy(update={"checkpoints": config.checkpoints}))
-        if moved or checkpoints is not None or not folder.experiment_file.exists():
-            write_experiment(folder, read_config(folder), callbacks)
+        if moved or checkpoints is not None:
+            _keep_changes(folder, moved or {}, config.checkpoints, callbacks)
         failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
         if all_trials_ended(config, folder) and not failed:
             return _finished(config, folder, stop)
@@ -96,6 +92,8 @@ def resume(
 
             fitted = fitted_to_cluster(config, folder, space, ray)
             set_mark(config, folder, place_of(folder, config.checkpoints))
+            if not folder.experiment_file.exists():  # of a version that wrote none
+                write_experiment(folder, read_config(folder), callbacks)
             folder.study_file.unlink(missing_ok=True)  # it says that all is done
             return run_to_the_end(fitted, folder, space, callbacks, on_event, ray, failed)
 
@@ -128,6 +126,15 @@ def _checked_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
         return checked_space(config, SearchSpace.of(config.space))
     except UserError as error:
         raise UserError(f"{folder.config_file}: {error}") from None
+
+
+def _keep_changes(
+    folder: SweepFolder, moved: Mapping[str, str], checkpoints: str | None, callbacks: Sequence[Callback]
+) -> None:
+    """Store new addresses and a new place of the checkpoints with the sweep."""
+    config = _with_moved(read_config(folder), moved) if moved else read_config(folder)
+    save_config(folder, config.model_copy(update={"checkpoints": checkpoints}))
+    write_experiment(folder, read_config(folder), callbacks)
 
 
 def _with_moved(config: SweepConfig, moved: Mapping[str, str]) -> SweepConfig:
