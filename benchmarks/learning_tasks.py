@@ -96,7 +96,16 @@ _STEADY_CARTPOLE: dict[str, Any] = {
 }  # fmt: skip
 _STEADY = "a learning rate that falls to 0, n-step returns and smaller networks than published: steadier"
 _SMALL = "networks of 64x64 instead of the published, larger ones: as good here at a tenth of the time"
-_NO_SDE = "without state-dependent exploration, which the published configuration switches on"
+_MOUNTAIN_CAR: dict[str, Any] = {
+    "learning_rate": 3e-4, "buffer_size": 50_000, "batch_size": 512, "ent_coef": 0.1, "train_freq": 32,
+    "gradient_steps": 32, "gamma": 0.9999, "tau": 0.01, "learning_starts": 0, "use_sde": True,
+    "model": {"hidden_sizes": [64, 64], "log_std_init": -3.67, "use_expln": True},
+}  # fmt: skip
+_A2C_CONTINUOUS: dict[str, Any] = {
+    "n_steps": 8, "gae_lambda": 0.9, "vf_coef": 0.4, "learning_rate": "linear:0.0007", "normalize_observation": True,
+    "normalize_reward": True, "use_sde": True, "model": {"log_std_init": -2.0, "ortho_init": False},
+}  # fmt: skip
+_SDE = "state-dependent exploration, as published"
 
 
 def _row(algorithm: str, env: str, env_steps: int, note: str = "", **hyperparameters: Any) -> Task:
@@ -105,14 +114,18 @@ def _row(algorithm: str, env: str, env_steps: int, note: str = "", **hyperparame
 
 _WITH_A_ROW = [
     _row("ppo", "CartPole-v1", 100_000, **_PPO_CARTPOLE),
-    _row("ppo", "Pendulum-v1", 100_000, _NO_SDE, n_envs=4, n_steps=1024, batch_size=64, n_epochs=10, gamma=0.9,
-         gae_lambda=0.95, learning_rate=1e-3, clip_range=0.2),
+    _row("ppo", "Pendulum-v1", 100_000, _SDE, n_envs=4, n_steps=1024, batch_size=64, n_epochs=10, gamma=0.9,
+         gae_lambda=0.95, learning_rate=1e-3, clip_range=0.2, use_sde=True, sde_sample_freq=4),
+    _row("ppo", "MountainCarContinuous-v0", 20_000, f"{_SDE}; each minibatch is the rollout, which is the smaller",
+         n_envs=1, n_steps=8, batch_size=256, n_epochs=10, gamma=0.9999, gae_lambda=0.9, learning_rate=7.77e-5,
+         clip_range=0.1, ent_coef=0.00429, vf_coef=0.19, max_grad_norm=5.0, normalize_observation=True,
+         normalize_reward=True, use_sde=True, model={"log_std_init": -3.29, "ortho_init": False}),
     _row("ppo", "Acrobot-v1", 1_000_000, n_envs=16, n_steps=256, batch_size=64, n_epochs=4, gamma=0.99,
          gae_lambda=0.94, normalize_observation=True, normalize_reward=True),
     _row("a2c", "CartPole-v1", 500_000, "a learning rate that falls to 0", n_envs=8, learning_rate="linear:0.0007"),
-    _row("a2c", "Pendulum-v1", 1_000_000, f"{_NO_SDE}: so with more first noise and a larger learning rate",
-         n_envs=8, n_steps=8, gamma=0.9, gae_lambda=0.9, vf_coef=0.4, learning_rate="linear:0.002",
-         normalize_observation=True, normalize_reward=True),
+    _row("a2c", "Pendulum-v1", 1_000_000, _SDE, **_A2C_CONTINUOUS, n_envs=8, gamma=0.9),
+    _row("a2c", "MountainCarContinuous-v0", 100_000, _SDE, n_envs=4, n_steps=100, normalize_observation=True,
+         normalize_reward=True, use_sde=True, sde_sample_freq=16, model={"log_std_init": 0.0, "ortho_init": False}),
     _row("dqn", "CartPole-v1", 50_000, _STEADY, **_STEADY_CARTPOLE, n_step=5),
     _row("dqn", "MountainCar-v0", 120_000, learning_rate=4e-3, batch_size=128, buffer_size=10_000,
          learning_starts=1000, gamma=0.98, target_update_interval=600, train_freq=16, gradient_steps=8,
@@ -121,6 +134,8 @@ _WITH_A_ROW = [
     _row("ddpg", "Pendulum-v1", 20_000, _SMALL, **_DETERMINISTIC_PENDULUM),
     _row("td3", "Pendulum-v1", 20_000, _SMALL, **_DETERMINISTIC_PENDULUM),
     _row("sac", "Pendulum-v1", 20_000, _SMALL, learning_rate=1e-3, model={"hidden_sizes": [64, 64]}),
+    _row("sac", "MountainCarContinuous-v0", 50_000, _SDE, **_MOUNTAIN_CAR),
+    _row("tqc", "MountainCarContinuous-v0", 50_000, _SDE, **_MOUNTAIN_CAR),
 ]  # fmt: skip
 _WITHOUT_A_ROW = [
     Task("appo_CartPole-v1", "appo", "CartPole-v1", 200_000, {}, "the defaults; sampled in step"),
@@ -129,6 +144,9 @@ _WITHOUT_A_ROW = [
         "max_grad_norm": 0.5,
     }, "sampled in step; fragments as short as A2C's"),
     Task("tqc_Pendulum-v1", "tqc", "Pendulum-v1", 20_000, {"learning_rate": 1e-3, "model": {"hidden_sizes": [64, 64]}}),
+    Task("a2c_LunarLanderContinuous-v3", "a2c", "LunarLanderContinuous-v3", 5_000_000,
+         {**_A2C_CONTINUOUS, "n_envs": 4},
+         f"{_SDE}, there for v2, which gymnasium no longer has: 84.2 ± 145.9 after as many steps"),
     Task("rainbow_CartPole-v1", "dqn", "CartPole-v1", 50_000, {
         **_STEADY_CARTPOLE, "learning_rate": "linear:0.001", "double": True, "dueling": True, "n_step": 5,
         "prioritized": True, "noisy": True, "distributional": True, "v_min": 0.0, "v_max": 100.0,

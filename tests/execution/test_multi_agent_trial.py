@@ -102,6 +102,11 @@ def test_one_policy_for_both_cannot_differ() -> None:
     assert result["train/return_mean"] > 0.5  # by chance only, while it explores
 
 
+def test_noise_that_is_held_over_steps_is_for_policies_that_sample_alone() -> None:
+    with pytest.raises(UserError, match="policy 'shared': use_sde"):
+        trial_of(MultiAgentSpec("one", {"shared": PolicySpec("ppo", {**PPO, "use_sde": True})}))
+
+
 def test_policies_of_one_seed_start_from_different_networks() -> None:
     own = weights(trial_of(BOTH_PPO))
     assert own["red"].shape == own["blue"].shape

@@ -133,6 +133,14 @@ def test_any_number_of_runners_samples_the_same(n_runners: int, changes: dict[st
         torch.testing.assert_close(remote["parameters"][name], leaf, rtol=1e-3, atol=1e-5)
 
 
+def test_runners_hold_the_exploration_of_their_seeds_and_environments() -> None:
+    changes = {"env": "Pendulum-v1", "use_sde": True, "sde_sample_freq": 5}
+    local, remote = (two_fragments(remote_trial(n, **changes)) for n in (0, 4))
+    for mine, theirs in zip(local["columns"], remote["columns"], strict=True):
+        for name, column in mine.items():
+            torch.testing.assert_close(theirs[name], column, rtol=1e-4, atol=1e-4, msg=name)
+
+
 def test_a_killed_and_a_hung_runner_are_replaced_while_the_trial_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
