@@ -89,7 +89,7 @@ def _check_policies(
             )
 
 
-def check_trial(algorithm: str, cfg: AlgorithmConfig, budget_env_steps: int) -> None:
+def check_trial(algorithm: str, cfg: AlgorithmConfig | MultiAgentConfig, budget_env_steps: int) -> None:
     """`check_budget`; logs the remarks of the configuration, each once: a worker trains many trials."""
     check_budget(algorithm, cfg, budget_env_steps)
     for remark in cfg.remarks():

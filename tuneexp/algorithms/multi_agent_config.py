@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from pydantic import create_model, model_validator
@@ -34,11 +34,19 @@ class MultiAgentConfig(Config):
 
     def problem_with_budget(self, budget_env_steps: int) -> str | None:
         """Why some policy would learn nothing within so many environment steps per seed."""
-        for name in type(self).model_fields:
-            group = getattr(self, name)
-            if isinstance(group, AlgorithmConfig) and (problem := group.problem_with_budget(budget_env_steps)):
+        for name, group in self._groups():
+            if problem := group.problem_with_budget(budget_env_steps):
                 return f"policy {name}: {problem}"
         return None
+
+    def remarks(self) -> list[str]:
+        """Of the configurations of its policies."""
+        return [f"policy {name}: {remark}" for name, group in self._groups() for remark in group.remarks()]
+
+    def _groups(self) -> Iterator[tuple[str, AlgorithmConfig]]:
+        for name in type(self).model_fields:
+            if isinstance(group := getattr(self, name), AlgorithmConfig):
+                yield name, group
 
 
 Described = Mapping[str, tuple[AlgorithmSpec, Mapping[str, Any]]]
