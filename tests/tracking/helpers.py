@@ -15,6 +15,8 @@ from typing import Any
 
 from tuneexp.tracking import drain
 from tuneexp.tracking.callback import MLflowCallback
+from tuneexp.tracking.notes import About
+from tuneexp.tracking.words import Words
 
 BUDGET_ENV_STEPS = 1000
 
@@ -56,7 +58,20 @@ def make_result(env_steps: int, objective: float = 1.0, **more: Any) -> dict[str
 def make_callback(storage: Path, name: str = "first", **constants: Any) -> MLflowCallback:
     constants = {"gamma": 0.99, "budget_env_steps": BUDGET_ENV_STEPS, **constants}
     tags = {"algorithm": "ppo", "searcher": "tpe", "scheduler": "asha"}
-    return MLflowCallback(name, storage / name, storage, "CartPole-v1", constants, ["learning_rate"], tags)
+    words = Words(["learning_rate"], make_about(name), {"mlflow.user": "ada", "mlflow.source.name": "tuneexp sweep"})
+    return MLflowCallback(
+        name, storage / name, storage, "CartPole-v1", constants, ["learning_rate"], tags, None, words,
+        {"search_space.yaml": "learning_rate: {uniform: [0, 1]}\n"},
+    )  # fmt: skip
+
+
+def make_about(name: str = "first") -> About:
+    return About(
+        algorithm="ppo", env="CartPole-v1", seeds=(0, 1), env_steps=BUDGET_ENV_STEPS, trials=8,
+        how="tpe suggests configurations, asha stops trials early",
+        repeat=f"tuneexp sweep runs/{name}/experiment.yaml", resume=f"tuneexp resume {name}",
+        show=f"tuneexp show {name}",
+    )  # fmt: skip
 
 
 def report(callback: MLflowCallback, trial: FakeTrial, *env_steps: int, **more: Any) -> None:

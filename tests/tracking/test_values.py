@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from tuneexp.tracking.reports import metrics_of, tags_of
-from tuneexp.tracking.values import entity_name, flat_params, important_first, short_names, varied_values
+from tuneexp.tracking.values import (
+    constant_params,
+    entity_name,
+    flat_params,
+    important_first,
+    short_names,
+    varied_values,
+)
 
 
 def test_only_numbers_become_metrics() -> None:
@@ -96,6 +103,8 @@ def test_constants_are_flat_texts() -> None:
         "empty": "{}",
         "no": "null",
     }
+    assert "empty" not in constant_params(values)
+    assert "no" in constant_params(values)
 
 
 def test_the_order_of_the_space_says_which_hyperparameters_matter_most() -> None:

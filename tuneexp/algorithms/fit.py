@@ -46,9 +46,9 @@ def check_environment(
     backend: EnvBackend,
     n_envs: int = 2,
     configurations: Iterable[Any] = (),
-) -> None:
-    """Raises `UserError` where `algorithm`, a name, an address or a specification, or one of `configurations`, can't
-    act in the environment: builds one of it and steps nothing."""
+) -> dict[str, Any]:
+    """The spaces in words, by policy where there are several. Raises `UserError` where `algorithm`, a name, an address
+    or a specification, or one of `configurations`, can't act in the environment: builds one of it and steps nothing."""
     if isinstance(algorithm, str) and algorithm in ACTION_KINDS:
         name, kinds = algorithm, ACTION_KINDS[algorithm]
     else:
@@ -57,14 +57,18 @@ def check_environment(
 
         spec = load_spec(algorithm) if isinstance(algorithm, str) else algorithm
         if isinstance(spec, MultiAgentSpec):
-            _check_policies(spec, env, env_kwargs, wrappers, backend, n_envs)
-            return
+            return _check_policies(spec, env, env_kwargs, wrappers, backend, n_envs)
         assert isinstance(spec, AlgorithmSpec)
         name, kinds = spec.name, spec.action_kinds
-    _, action_space = describe_env(env, env_kwargs, wrappers, backend)
+    observation_space, action_space = describe_env(env, env_kwargs, wrappers, backend)
     check_action_space(name, kinds, action_space, env)
     if any(getattr(cfg, "use_sde", False) for cfg in configurations):
         require_continuous(action_space)
+    return _words(observation_space, action_space)
+
+
+def _words(observation_space: Any, action_space: Any) -> dict[str, str]:
+    return {"observation_space": str(observation_space), "action_space": str(action_space)}
 
 
 def _check_policies(
@@ -74,19 +78,21 @@ def _check_policies(
     wrappers: Sequence[Any],
     backend: EnvBackend,
     n_envs: int,
-) -> None:
+) -> dict[str, Any]:
     from tuneexp.envs.multi_agent.envs import policy_spaces
     from tuneexp.envs.multi_agent.sources import resolve_multi_agent
 
     source = resolve_multi_agent(env, env_kwargs, wrappers, backend)
     agents = source.agents()
     assignment = spec.assignment(list(agents), n_envs)
-    for policy, spaces in policy_spaces(source.name, agents, assignment, list(spec.policies), [0]).items():
+    found = policy_spaces(source.name, agents, assignment, list(spec.policies), [0])
+    for policy, spaces in found.items():
         if policy not in spec.scripts:
             kinds = spec.spec_of(policy).action_kinds
             check_action_space(
                 spec.spec_of(policy).name, kinds, spaces.action_space, f"policy {policy!r} in {source.name}"
             )
+    return {policy: _words(of.observation_space, of.action_space) for policy, of in found.items()}
 
 
 def check_trial(algorithm: str, cfg: AlgorithmConfig | MultiAgentConfig, budget_env_steps: int) -> None:

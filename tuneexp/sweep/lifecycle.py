@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Sequence
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 from ray.tune import Callback
 
-import tuneexp
 from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError
 from tuneexp.outages import no_room_in, of_the_storage, retried, storage_fault_in
@@ -26,6 +23,7 @@ from tuneexp.sweep.results import SweepResult, all_trials_ended, result_of, stud
 from tuneexp.sweep.searchers import export_study
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.stopping import SweepInterrupted, how_to_go_on, refuse_unsignalled, stop_signals
+from tuneexp.sweep.tracked import mlflow_callback
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.drain import Undelivered, drain_now
 
@@ -146,42 +144,3 @@ def _summary_row(trial: dict[str, Any]) -> dict[str, Any]:
 def _warn(left: Undelivered | None) -> None:
     if left is not None:
         logger.warning("%s", left)
-
-
-def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace) -> MLflowCallback:
-    """Writes the sweep's outbox; experiment = the problem, the constants of all trials as params of the parent run."""
-    constants = {
-        "algorithm": config.algorithm,
-        "env": config.env,
-        "env_kwargs": config.env_kwargs,
-        "env_backend": config.env_backend,
-        "wrappers": config.wrappers,
-        "env_steps": config.env_steps,
-        "seeds": config.seeds,
-        "trials": config.trials,
-        "scheduler": config.scheduler,
-        "searcher": config.searcher,
-        "searcher_seed": config.searcher_seed,
-        "fixed": config.fixed,
-        "evaluation": config.evaluation,
-        "objective": config.objective,
-    }
-    tags = {
-        "algorithm": config.algorithm,
-        "concurrency": config.concurrency or "as many as fit",
-        "compile": config.compile,
-        "device": config.device,
-        "source_hash": config.sources.get(config.algorithm, ""),
-        "versions": _versions(),
-    }
-    return MLflowCallback(
-        config.name, folder.path, folder.storage, config.env, constants, space.names, tags, config.checkpoints
-    )
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "tuneexp": tuneexp.__version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "ray", "optuna", "gymnasium")},
-    }

@@ -110,7 +110,8 @@ def _require_trusted(
 def _finished(config: SweepConfig, folder: SweepFolder, stop: Stop) -> SweepResult:
     """Nothing is left to train; what a kill kept from being written about it, or delivered, is done now."""
     stop.started()
-    from tuneexp.sweep.lifecycle import deliver_rest, mlflow_callback, write_summary
+    from tuneexp.sweep.lifecycle import deliver_rest, write_summary
+    from tuneexp.sweep.tracked import mlflow_callback
 
     if folder.study_file.exists():  # written last
         deliver_rest(folder)

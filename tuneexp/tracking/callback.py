@@ -15,8 +15,9 @@ from tuneexp.tracking.drain import MLflowIds, Undelivered, finish_delivery, mlfl
 from tuneexp.tracking.outbox import Outbox, Record
 from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
 from tuneexp.tracking.records import RunState, SweepLog, reconcile, record
-from tuneexp.tracking.reports import metrics_of, tags_of
-from tuneexp.tracking.values import entity_name, flat_params, plain, stored_path, table_row, varied_values
+from tuneexp.tracking.reports import OBJECTIVES, metrics_of, tags_of
+from tuneexp.tracking.values import constant_params, entity_name, plain, stored_path, table_row, varied_values
+from tuneexp.tracking.words import Words
 
 
 class MLflowCallback(Callback):
@@ -25,7 +26,8 @@ class MLflowCallback(Callback):
     Every hook costs well under a millisecond. The outbox file is the truth; this object is rebuilt from it, so a
     pickled copy, a restored one and a new one all go on from the same state. `constants`: everything that all trials
     share, params of the parent run. `tags`: of the parent run (algorithm, versions). `checkpoints`: the folder or URI
-    of all sweeps' checkpoints where it isn't the storage."""
+    of all sweeps' checkpoints where it isn't the storage. `artifacts`: texts of the parent run by file name; the
+    sweep's `experiment.yaml` is added."""
 
     def __init__(
         self,
@@ -37,13 +39,16 @@ class MLflowCallback(Callback):
         varied: Iterable[str],
         tags: Mapping[str, Any],
         checkpoints: str | None = None,
+        words: Words | None = None,
+        artifacts: Mapping[str, str] | None = None,
     ) -> None:
         self.sweep_name = sweep_name
         self.sweep_folder = Path(sweep_folder).resolve()
         self.storage = Path(storage).resolve()
         self.experiment_name = experiment_name
-        self.constants = flat_params(constants)
+        self.constants = constant_params(constants)
         self.varied, self.tags, self.checkpoints = list(varied), dict(tags), checkpoints
+        self.words, self.artifacts = words or Words(self.varied), dict(artifacts or {})
         self._restored: dict[str, Any] = {}
         self._forget()
 
@@ -75,8 +80,13 @@ class MLflowCallback(Callback):
         # A param of MLflow can't change; what a resume changes (more trials, say) is told by a tag.
         changed = {f"now.{name}": value for name, value in self.constants.items()
                    if self._log.params.get(name, value) != value}  # fmt: skip
+        tags = {name: value for name, value in plain({**self.tags, **changed}).items() if value != ""}
         self._write(records.SWEEP_STARTED, sweep_id=sweep_id, sweep=self.sweep_name, experiment=self.experiment_name,
-                    params=new, tags=plain({**self.tags, **changed}))  # fmt: skip
+                    params=new, tags=tags, artifacts=self._artifacts(), **self.words.sweep_started())  # fmt: skip
+
+    def _artifacts(self) -> dict[str, str]:
+        file = self.sweep_folder / "experiment.yaml"
+        return {**self.artifacts, **({file.name: file.read_text()} if file.is_file() else {})}
 
     def finish(
         self,
@@ -93,20 +103,24 @@ class MLflowCallback(Callback):
             self._write(records.TRIAL_DISCARDED, trial=run.trial, draw=run.draw)
         self._end_by(summary_rows)
         outcomes = Counter(run.outcome for run in self._log.runs.values() if run.ended)
-        best = self._best(best_trial_number, best_checkpoint)
+        path = stored_path(best_checkpoint, self.sweep_folder) if best_checkpoint else ""
+        best = self._log.best(best_trial_number, path, _model_name(self.sweep_name))
         metrics = {f"trials/{outcome}": float(count) for outcome, count in outcomes.items()}
-        if best and "objective" in best["metrics"]:
-            metrics["best_objective"] = best["metrics"]["objective"]
+        scored = best["metrics"] if best else {}
+        metrics |= {f"best_{name}": scored[name] for name in OBJECTIVES if name in scored}
+        words = self.words.sweep_ended(best, outcomes)
         step, metrics = self._log.next_summary(sum(outcomes.values()), metrics)
         self._write(records.SWEEP_ENDED, step=step, rows=[table_row(row) for row in summary_rows], best=best, tags={},
                     status="FINISHED" if outcomes[COMPLETED] + outcomes[PRUNED] else "FAILED",
-                    metrics=metrics)  # fmt: skip
+                    metrics=metrics, artifacts=self._artifacts(), **words)  # fmt: skip
         return self._close(timeout_s)
 
     def interrupt(self, timeout_s: float) -> Undelivered | None:
         """After Ctrl-C: mark what was running as stopped (a resume reopens it), deliver, end the delivery."""
         self._reread()
-        self._write(records.INTERRUPTED, open=[(run.trial, run.draw) for run in self._log.unfinished()])
+        running = list(self._log.unfinished())
+        self._write(records.INTERRUPTED, open=[(run.trial, run.draw) for run in running],
+                    **self.words.interrupted(running, self.sweep_folder))  # fmt: skip
         return self._close(timeout_s)
 
     def ids(self) -> MLflowIds:
@@ -141,7 +155,7 @@ class MLflowCallback(Callback):
             draw = self._log.next_draw.get(number, 0)
             self._start_run(number, draw, params=params, from_step=self._restored_step(number))
         elif run.ended or run.interrupted or run.orphan:
-            self._start_run(number, run.draw, params={}, again=True)
+            self._start_run(number, run.draw, params={}, again=True, started_with=run.params[0])
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -212,8 +226,9 @@ class MLflowCallback(Callback):
         self._forget()
         return left
 
-    def _start_run(self, number: int, draw: int, **fields: Any) -> None:
-        self._write(records.TRIAL_STARTED, trial=number, draw=draw, sweep=self.sweep_name, **fields)
+    def _start_run(self, number: int, draw: int, started_with: Mapping[str, Any] | None = None, **fields: Any) -> None:
+        words = self.words.trial_started(number, started_with or fields["params"])
+        self._write(records.TRIAL_STARTED, trial=number, draw=draw, sweep=self.sweep_name, **fields, **words)
 
     def _restored_step(self, number: int) -> int:
         return int(self._restored.get("steps", {}).get(number, -1))
@@ -242,9 +257,13 @@ class MLflowCallback(Callback):
         step = int(result.get("env_steps", 0))
         if step < run.last_step:
             run = self._redraw_up_to(run, step)
-        outcome = outcome_of(trial, result)
-        self._write(records.TRIAL_ENDED, trial=run.trial, draw=run.draw, step=step, outcome=outcome,
-                    reason=reason_of(trial, result))  # fmt: skip
+        self._write_end(run, step, outcome_of(trial, result), reason_of(trial, result))
+
+    def _write_end(self, run: RunState, step: int, outcome: str, reason: str | None) -> None:
+        # An empty reason takes the place of the one that the run got when it ended before.
+        kept = reason or ("" if run.reason else None)
+        self._write(records.TRIAL_ENDED, step=step, reason=kept,
+                    **self.words.trial_ended(run, self.sweep_folder, outcome, reason))  # fmt: skip
 
     def _redraw_up_to(self, run: RunState, step: int) -> RunState:
         """A trial that was set back by a kill and then ended earlier than the first time: metrics of MLflow can't be
@@ -263,23 +282,16 @@ class MLflowCallback(Callback):
         for row in rows:
             run = self._log.runs.get(row.get("trial_number", -1))
             if run is not None and not run.ended and row.get("outcome") in OUTCOMES:
-                self._write(records.TRIAL_ENDED, trial=run.trial, draw=run.draw, outcome=row["outcome"],
-                            step=int(row.get("env_steps", run.last_step)), reason=row.get("reason"))  # fmt: skip
-
-    def _best(self, number: int | None, checkpoint: str | None) -> Record | None:
-        run = None if number is None else self._log.runs.get(number)
-        if run is None:
-            return None
-        path = stored_path(checkpoint, self.sweep_folder) if checkpoint else run.checkpoint
-        return {"trial": run.trial, "draw": run.draw, "step": run.last_step, "at_ms": run.last_at_ms,
-                "metrics": run.last_metrics, "params": run.params[0], "checkpoint": path,
-                "name": f"{entity_name(self.sweep_name)}-best".replace("/", "-").replace(":", "-").replace(".", "-"),
-                }  # fmt: skip
+                self._write_end(run, int(row.get("env_steps", run.last_step)), row["outcome"], row.get("reason"))
 
 
 def _number(trial: Any) -> int | None:
     number = trial.config.get("trial_number")
     return None if number is None else int(number)
+
+
+def _model_name(sweep: str) -> str:
+    return f"{entity_name(sweep)}-best".translate(str.maketrans("/:.", "---"))
 
 
 def _belongs(entry: Record, run: RunState) -> bool:

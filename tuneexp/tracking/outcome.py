@@ -12,6 +12,8 @@ from tuneexp.faults import plain
 
 COMPLETED, PRUNED, DIVERGED = "completed", "pruned", "diverged"
 ERROR, OUT_OF_MEMORY, TIMEOUT = "error", "out_of_memory", "timeout"
+# Of a run's tag only: the trial has not ended.
+RUNNING, INTERRUPTED = "running", "interrupted"
 FAILURES = (ERROR, OUT_OF_MEMORY, TIMEOUT)
 # In a trial's error.txt, after what Tune writes: the cause in plain words (sweep/causes.py).
 REASON = "Reason: "

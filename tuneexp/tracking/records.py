@@ -14,15 +14,15 @@ from typing import Any
 
 from tuneexp.tracking.outbox import Outbox, Record
 
-SWEEP_STARTED = "sweep_started"  # sweep_id, sweep, experiment, params, tags
-TRIAL_STARTED = "trial_started"  # trial, draw, sweep, params, from_step; `again`: it goes on after its end
+SWEEP_STARTED = "sweep_started"  # sweep_id, sweep, experiment, params, tags, artifacts; what `Words` says
+TRIAL_STARTED = "trial_started"  # trial, draw, sweep, params, from_step, words; `again`: it goes on after its end
 REPORTED = "reported"  # trial, draw, step, metrics, tags, sets (of a value that changed while the trial ran)
 CHECKPOINTED = "checkpointed"  # trial, draw, step, path
-TRIAL_ENDED = "trial_ended"  # trial, draw, step, outcome, reason
+TRIAL_ENDED = "trial_ended"  # trial, draw, step, outcome, reason, words
 TRIAL_DISCARDED = "trial_discarded"  # trial, draw
 RECONCILED = "reconciled"  # known: the trial numbers of Tune's snapshot
-INTERRUPTED = "interrupted"  # open runs are KILLED until a resume
-SWEEP_ENDED = "sweep_ended"  # rows, metrics, best
+INTERRUPTED = "interrupted"  # open runs are KILLED until a resume; words
+SWEEP_ENDED = "sweep_ended"  # rows, metrics, best, artifacts, words
 
 PARENT = "parent"  # key of the sweep's own run
 
@@ -51,6 +51,7 @@ class RunState:
     ended: bool = False
     interrupted: bool = False
     outcome: str = ""
+    reason: str = ""  # of its latest end
     orphan: bool = False  # beyond Tune's snapshot: kept only if the same values are drawn again
 
     @property
@@ -110,6 +111,15 @@ class SweepLog:
     def orphans(self) -> Iterable[RunState]:
         return [run for run in self.runs.values() if run.orphan]
 
+    def best(self, number: int | None, checkpoint: str, name: str) -> Record | None:
+        """What the end of a sweep says of its best trial; checkpoint: where it isn't the latest one."""
+        run = None if number is None else self.runs.get(number)
+        if run is None:
+            return None
+        return {"trial": run.trial, "draw": run.draw, "step": run.last_step, "at_ms": run.last_at_ms, "name": name,
+                "metrics": run.last_metrics, "params": run.params[0], "checkpoint": checkpoint or run.checkpoint,
+                }  # fmt: skip
+
     def _reconcile(self, known: set[int]) -> None:
         for run in self.runs.values():
             run.orphan = run.trial not in known
@@ -133,7 +143,7 @@ class SweepLog:
         elif kind == CHECKPOINTED:
             run.checkpoint, run.checkpoint_step = entry["path"], entry["step"]
         elif kind == TRIAL_ENDED:
-            run.ended, run.outcome = True, entry["outcome"]
+            run.ended, run.outcome, run.reason = True, entry["outcome"], entry.get("reason") or ""
         elif kind == TRIAL_DISCARDED:
             del self.runs[run.trial]
             self.next_draw[run.trial] = run.draw + 1

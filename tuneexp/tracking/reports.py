@@ -10,6 +10,7 @@ from ray.tune.result import AUTO_RESULT_KEYS
 
 from tuneexp.tracking.values import entity_name, leaves
 
+OBJECTIVES = ("objective", "objective_low", "objective_high")
 # What Tune adds to every result, and the number of the report, which the step of a metric makes superfluous.
 _NOT_METRICS = {*AUTO_RESULT_KEYS, "iteration", "trial_id", "experiment_tag", "warmup_time"}
 # Result keys that have another name in MLflow, where they are columns of a table.

@@ -17,12 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.remote_folders import is_uri
+from tuneexp.tracking import records as records_of
+from tuneexp.tracking.described import (
+    describe,
+    describe_experiment,
+    interrupted_trials,
+    try_to_log_artifacts,
+    words_of_a_new_run,
+)
 from tuneexp.tracking.lookup import KnownRuns
 from tuneexp.tracking.outbox import Position, Record
-from tuneexp.tracking.outcome import MLFLOW_STATUS
+from tuneexp.tracking.outcome import INTERRUPTED, MLFLOW_STATUS, RUNNING
 from tuneexp.tracking.records import (
     CHECKPOINTED,
-    INTERRUPTED,
     PARENT,
     REPORTED,
     SWEEP_ENDED,
@@ -76,7 +83,7 @@ class Runs(KnownRuns):
             CHECKPOINTED: self._checkpointed,
             TRIAL_ENDED: self._trial_ended,
             TRIAL_DISCARDED: self._discard,
-            INTERRUPTED: self._interrupted,
+            records_of.INTERRUPTED: self._interrupted,
             SWEEP_ENDED: lambda record: write_summary(self, record),
         }
         if self.position.experiment_id:
@@ -97,14 +104,18 @@ class Runs(KnownRuns):
         self.position.experiment_id = self.position.experiment_id or self._experiment(record["experiment"])
         self.loaded = False
         self.load()
-        name = record["sweep"]
-        tags = {"tuneexp.kind": "sweep", "tuneexp.sweep": name, "mlflow.runName": name}
+        tags = {"tuneexp.kind": "sweep", "tuneexp.sweep": record["sweep"], **words_of_a_new_run(self, record)}
+        is_new = PARENT not in self.found
         run_id = self._ensure(PARENT, tags, record["at_ms"])
         self.position.parent_run_id = run_id
+        if not is_new:
+            describe(self, PARENT, record)
         self.client.update_run(run_id, status="RUNNING")
         self.pending[PARENT].params |= record["params"]
         self.pending[PARENT].tags |= tag_values(record["tags"])
         self.send(PARENT)
+        describe_experiment(self, record)
+        try_to_log_artifacts(self, record)
 
     def _experiment(self, name: str) -> str:
         """The experiment of that name; one that a person deleted stays deleted, and the next name is taken."""
@@ -131,11 +142,16 @@ class Runs(KnownRuns):
 
     def _interrupted(self, record: Record) -> None:
         """Nothing runs any more: no run may look as if it did, until a resume starts it again."""
+        trials = interrupted_trials(record)
         for key in [PARENT, *(run_key(trial, draw) for trial, draw in record["open"])]:
-            self.send(key)
             run_id = self.found.get(key)
-            if run_id:
-                self.client.set_terminated(run_id, "KILLED", record["at_ms"])
+            if run_id is None:
+                continue
+            describe(self, key, trials.get(key, record if key == PARENT else {}), INTERRUPTED)
+            if key != PARENT:
+                self.pending[key].tags["outcome"] = INTERRUPTED
+            self.send(key)
+            self.client.set_terminated(run_id, "KILLED", record["at_ms"])
 
     # A trial.
 
@@ -147,11 +163,13 @@ class Runs(KnownRuns):
             "tuneexp.trial_number": str(record["trial"]),
             "tuneexp.draw": str(record["draw"]),
             "mlflow.parentRunId": self.position.parent_run_id,
-            "mlflow.runName": f"trial-{record['trial']:03d}",
+            **words_of_a_new_run(self, record),
         }
         self._ensure(key, tags, record["at_ms"])
         self.pending[key].tags["mlflow.parentRunId"] = self.position.parent_run_id  # which may have been made anew
+        self.pending[key].tags["outcome"] = RUNNING
         if record.get("again"):
+            describe(self, key, record)
             self.send(key)
             self.client.update_run(self.found[key], status="RUNNING")
         self.pending[key].params |= flat_params(record["params"])
@@ -167,8 +185,9 @@ class Runs(KnownRuns):
 
     def _trial_ended(self, record: Record) -> None:
         key = self.key(record)
-        tags = {"outcome": record["outcome"], "env_steps": record["step"], "reason": record.get("reason") or ""}
-        self.pending[key].tags |= tag_values(tags)
+        reason = {} if record.get("reason") is None else {"reason": record["reason"]}
+        self.pending[key].tags |= tag_values({"outcome": record["outcome"], "env_steps": record["step"], **reason})
+        describe(self, key, record, record["outcome"])
         self.send(key)
         self.client.set_terminated(self.found[key], MLFLOW_STATUS[record["outcome"]], record["at_ms"])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.remote_folders import is_uri, local_copy
+from tuneexp.tracking.described import describe, describe_experiment, log_artifacts
 from tuneexp.tracking.outbox import Record
 from tuneexp.tracking.records import PARENT, run_key
 from tuneexp.tracking.values import flat_params, tag_values
@@ -28,7 +29,10 @@ def write_summary(runs: Runs, record: Record) -> None:
     _log_table(runs, record["rows"])
     if record.get("best"):
         runs.pending[PARENT].tags |= _log_best(runs, record["best"])
+    log_artifacts(runs, record)
+    describe(runs, PARENT, record)
     runs.send(PARENT)
+    describe_experiment(runs, record)
     runs.client.set_terminated(runs.position.parent_run_id, record["status"], record["at_ms"])
 
 
@@ -78,7 +82,9 @@ def _log_model(runs: Runs, best: Record, run_id: str, checkpoint: str) -> str:
     if str(model.status) != "READY":
         with local_copy(checkpoint) as folder:
             client.log_model_artifacts(model.model_id, str(folder))
-        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=best["step"])])
+        # Of the parent, too: its page is where a person looks for what a sweep gave.
+        for source in (run_id, runs.position.parent_run_id):
+            client.log_outputs(source, [LoggedModelOutput(model.model_id, step=best["step"])])
         client.finalize_logged_model(model.model_id, "READY")
     batch = runs.pending[run_key(best["trial"], best["draw"])]
     batch.metrics += [runs.metric(name, value, best, model.model_id) for name, value in best["metrics"].items()]

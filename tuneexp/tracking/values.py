@@ -71,6 +71,11 @@ def flat_params(values: Mapping[str, Any]) -> dict[str, str]:
     return {entity_name(name): _text(value) for name, value in leaves(values)}
 
 
+def constant_params(values: Mapping[str, Any]) -> dict[str, str]:
+    """`flat_params` without those that hold nothing: an empty list or mapping says that there are none."""
+    return {name: text for name, text in flat_params(values).items() if text not in ("", "{}", "[]")}
+
+
 def tag_values(tags: Mapping[str, Any]) -> dict[str, str]:
     return {entity_name(name): _text(value)[:_MAX_TAG] for name, value in tags.items()}
 

@@ -1,0 +1,155 @@
+"""Descriptions of the runs and the experiment, in markdown. MLflow shows three lines before "Show more"."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tuneexp.tracking.naming import brief
+from tuneexp.tracking.outcome import COMPLETED, INTERRUPTED, PRUNED
+
+LONGEST = 8000  # characters, MLflow's limit
+NOTE = "mlflow.note.content"
+DIGESTS = "tuneexp.note"  # of the descriptions that were written here; another one is a person's
+_RUN_LINK = re.compile(r"\[([^\]]*)\]\(run:([\w.]+)\)")
+_MORE = "\n\n..."
+
+
+@dataclass(frozen=True)
+class About:
+    """A sweep in words. `repeat`, `resume`, `show`: commands; `how`: searcher and scheduler."""
+
+    algorithm: str
+    env: str
+    seeds: tuple[int, ...]
+    env_steps: int
+    trials: int
+    how: str
+    repeat: str
+    resume: str
+    show: str
+
+    @property
+    def what(self) -> str:
+        return f"**{_text(self.algorithm)} on {_text(self.env)}**"
+
+    @property
+    def budget(self) -> str:
+        seeds = f"{len(self.seeds)} seeds" if len(self.seeds) > 1 else f"seed {self.seeds[0]}"
+        return f"{seeds}, {self.env_steps:,} environment steps{' each' if len(self.seeds) > 1 else ''}"
+
+
+def sweep_note(about: About, varied: Iterable[str], result: str = "") -> str:
+    """result: the first line, once there is one."""
+    how = [f"{about.what}: {about.trials} trials, {about.budget}. {_text(about.how)}."]
+    names = ", ".join(code(name) for name in varied)
+    space = f"Varied: {names} (`search_space.yaml` under Artifacts)." if names else ""
+    commands = f"Repeat it: {code(about.repeat)}; its leaderboard: {code(about.show)}"
+    return limited("\n\n".join(part for part in (result, *how, commands, space) if part))
+
+
+def sweep_result(best: Mapping[str, Any] | None, outcomes: Mapping[str, int]) -> str:
+    """best: `trial`, `draw` and `metrics` of the best trial's last report."""
+    counts = ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in sorted(outcomes.items()))
+    if best is None:
+        return f"**No trial has a result.** {counts}"
+    link = f"[trial {best['trial']}](run:{best['trial']}.{best['draw']})"
+    return f"**Best objective {_scored(best['metrics'])}: {link}.** {counts}"
+
+
+def interrupted_note(about: About, varied: Iterable[str]) -> str:
+    return sweep_note(about, varied, f"**Interrupted.** It goes on with {code(about.resume)}")
+
+
+def trial_note(
+    about: About,
+    number: int,
+    values: Mapping[str, Any],
+    outcome: str = "",
+    reason: str | None = None,
+    metrics: Mapping[str, float] | None = None,
+    checkpoint: str = "",
+) -> str:
+    """metrics: of the last report; checkpoint: where the latest one lies."""
+    settings = ", ".join(f"{code(f'{name}={brief(value)}')}" for name, value in values.items())
+    what = f"Trial {number} of [this sweep](run:parent): {about.what}, {about.budget}. {settings}"
+    last = _trial_result(about, outcome, reason, metrics or {}) if outcome else ""
+    lies = f"Latest checkpoint: {code(checkpoint)}" if outcome and checkpoint else ""
+    use = f"Evaluate it: {code(f'tuneexp evaluate {checkpoint}')}" if lies and outcome == COMPLETED else ""
+    return limited("\n\n".join(part for part in (last, what, use or lies) if part))
+
+
+def _trial_result(about: About, outcome: str, reason: str | None, metrics: Mapping[str, float]) -> str:
+    scored = f"Objective {_scored(metrics)}" if "objective" in metrics else ""
+    steps = f"{metrics.get('env_steps', 0):,.0f}"
+    if outcome == COMPLETED:
+        return f"**{scored}** after {steps} environment steps per seed in {metrics.get('wall_s', 0):,.0f} s."
+    if outcome in (PRUNED, INTERRUPTED):
+        word = "Pruned by the scheduler" if outcome == PRUNED else "Interrupted"
+        return f"**{word}** after {steps} of {about.env_steps:,} environment steps. {scored}".strip()
+    word = outcome.replace("_", " ").capitalize()
+    return f"**{word}** after {steps} environment steps: {code(reason or 'no reason is known')} {scored}".strip()
+
+
+def experiment_note(env: str, rows: Iterable[Mapping[str, Any]]) -> str:
+    """rows: the ended sweeps, newest first, each with `key` (of its run), `name`, `algorithm`, `best`, `trials`."""
+    head = (
+        f"Sweeps on **{_text(env)}**, one run each, with their trials nested below: a trial is one configuration, "
+        "trained on several seeds.\n\n`objective` is what trials are judged by, higher is better; `objective_low` and "
+        "`objective_high` are its 95 % bootstrap interval over seeds. The step of every metric is environment steps "
+        "per seed."
+    )
+    lines = [
+        f"| [{_text(row['name'])}](run:{row['key']}) | {_text(row['algorithm'])} | {row['best']} | {row['trials']} |"
+        for row in rows
+    ]
+    table = ["\n\n| sweep | algorithm | best objective | trials |", "|---|---|---|---|", *lines] if lines else []
+    return limited(head + "\n".join(table))
+
+
+def linked(text: str, run_ids: Mapping[str, str], experiment_id: str) -> str:
+    """`text` with the links to runs as addresses of MLflow's pages; a run that is not there has its words only."""
+
+    def address(match: re.Match[str]) -> str:
+        run_id = run_ids.get(match[2])
+        return f"[{match[1]}](#/experiments/{experiment_id}/runs/{run_id})" if run_id else match[1]
+
+    return limited(_RUN_LINK.sub(address, text))
+
+
+def note_tags(tags: Mapping[str, str], text: str) -> dict[str, str]:
+    """Tags that set the description `text`; none where a person wrote, changed or removed the one that is there."""
+    shown, known = tags.get(NOTE), tags.get(DIGESTS)
+    ours = known is None if shown is None else _digest(shown) in (known or "").split()
+    if not ours or shown == text:
+        return {}
+    # The digest of the one before, too: tags of an experiment are set one after another, and a kill may come between.
+    digests = [_digest(text), *([] if shown is None else [_digest(shown)])]
+    return {DIGESTS: " ".join(digests), NOTE: text}
+
+
+def limited(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - len(_MORE)].rpartition("\n")[0] + _MORE
+
+
+def code(text: str) -> str:
+    """One line as it is, whatever characters it has."""
+    return "`" + " ".join(text.replace("`", "'").split()) + "`"
+
+
+def _scored(metrics: Mapping[str, float]) -> str:
+    low, high = metrics.get("objective_low"), metrics.get("objective_high")
+    interval = "" if low is None or high is None else f" (95 % interval over seeds {low:.1f} to {high:.1f})"
+    return f"{metrics.get('objective', float('nan')):.1f}{interval}"
+
+
+def _text(text: str) -> str:
+    """Words without a meaning in markdown or HTML."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(str(text).split()))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

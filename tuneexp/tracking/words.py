@@ -1,0 +1,55 @@
+"""What the outbox's records say of a sweep and its trials in words: names, descriptions, source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tuneexp.remote_folders import is_uri
+from tuneexp.tracking.naming import label_of
+from tuneexp.tracking.notes import About, interrupted_note, sweep_note, sweep_result, trial_note
+from tuneexp.tracking.outcome import INTERRUPTED
+from tuneexp.tracking.records import RunState
+
+
+@dataclass(frozen=True)
+class Words:
+    """Fields for records. `origin`: tags of user, source and git state; without `about` nothing is described."""
+
+    varied: Sequence[str] = ()
+    about: About | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    def sweep_started(self) -> dict[str, Any]:
+        note = {} if self.about is None else {"note": sweep_note(self.about, self.varied), "env": self.about.env}
+        return {"origin": dict(self.origin), **note}
+
+    def sweep_ended(self, best: Mapping[str, Any] | None, outcomes: Mapping[str, int]) -> dict[str, Any]:
+        if self.about is None:
+            return {}
+        return {"note": sweep_note(self.about, self.varied, sweep_result(best, outcomes)), "env": self.about.env}
+
+    def interrupted(self, runs: Sequence[RunState], folder: Path) -> dict[str, Any]:
+        """Of the sweep, and of each trial that was running."""
+        note = {} if self.about is None else {"note": interrupted_note(self.about, self.varied)}
+        return {**note, "trials": [self._of(run, folder, INTERRUPTED) for run in runs]}
+
+    def trial_started(self, number: int, values: Mapping[str, Any]) -> dict[str, Any]:
+        """values: those that the trial started with."""
+        note = {} if self.about is None else {"note": trial_note(self.about, number, values)}
+        return {"origin": dict(self.origin), "label": label_of(values, self.varied), **note}
+
+    def trial_ended(self, run: RunState, folder: Path, outcome: str, reason: str | None) -> dict[str, Any]:
+        return self._of(run, folder, outcome, reason)
+
+    def _of(self, run: RunState, folder: Path, outcome: str, reason: str | None = None) -> dict[str, Any]:
+        values = run.params[0]
+        named = {"trial": run.trial, "draw": run.draw, "outcome": outcome, "label": label_of(values, self.varied)}
+        if self.about is None:
+            return named
+        path = run.checkpoint
+        lies = path if not path or is_uri(path) else str(folder / path)
+        note = trial_note(self.about, run.trial, values, outcome, reason, run.last_metrics, lies)
+        return {**named, "note": note}
