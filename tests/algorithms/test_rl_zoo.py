@@ -58,6 +58,10 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"noise_type": "normal", "noise_std": 0.1, "gradient_steps": -1, "train_freq": [1, "step"]},
         {"gradient_steps": -1, "train_freq": 1},
     ),
+    "ppo with bounds": (
+        "ppo", {"normalize": "{'norm_reward': False, 'clip_obs': 5, 'clip_reward': 2.0}"},
+        {"normalize_observation": True, "normalize_reward": False, "clip_obs": 5.0, "clip_reward": 2.0},
+    ),
     "sac, after each episode": ("sac", {"train_freq": "(1, 'episode')"}, {"train_freq": (1, "episode")}),
     "sac Pendulum": ("sac", {"policy": "MlpPolicy", "learning_rate": 1e-3, "ent_coef": "auto"}, {"ent_coef": None}),
     "sac LunarLander": (
@@ -130,7 +134,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("sac", {"policy": "MlpLstmPolicy"}, "model/recurrent=lstm"),
     ("sac", {"ent_coef": "automatic"}, "initial_ent_coef|ent_coef"),
     ("sac", {"ent_coef": "auto_0"}, "initial_ent_coef"),
-    ("sac", {"normalize": "{'clip_obs': 5}"}, "normalize_observation"),
+    ("sac", {"normalize": "{'epsilon': 5}"}, "normalize_observation"),
     ("tqc", {"top_quantiles_to_drop_per_net": 25}, "write 24 or less"),
     ("a2c", {"n_envs": 1, "n_steps": 1}, "2 rows at least"),
     ("a2c", {"seed": 1}, "--seeds"),

@@ -162,6 +162,12 @@ def test_observations_are_centred_scaled_and_clipped() -> None:
     assert normaliser.normalise(np.full((1, 1, 3), -1e5)).tolist() == [[[-10.0] * 3]]
 
 
+def test_observations_and_rewards_have_bounds_of_their_own() -> None:
+    normaliser = RunningNormaliser(1, SPACE, clip_obs=3.0, clip_reward=0.5)
+    assert normaliser.normalise(np.full((1, 1, 3), -1e5)).tolist() == [[[-3.0] * 3]]
+    assert normaliser.scale_rewards(np.array([[1e5]])).tolist() == [[0.5]]
+
+
 def test_normalise_changes_no_statistics_and_takes_any_batch_axes() -> None:
     normaliser = RunningNormaliser(2, SPACE)
     normaliser.learn(Learned(everything(np.random.default_rng(0).normal(size=(1, 2, 4, 3))), None))

@@ -107,7 +107,7 @@ def test_actions_follow_the_policys_probabilities() -> None:
 
 
 def test_normalised_observations_are_learned_from_and_frozen_in_evaluation() -> None:
-    trial = small_trial(normalize_observation=True, normalize_reward=True)
+    trial = small_trial(normalize_observation=True, normalize_reward=True, clip_obs=1.5, clip_reward=0.0625)
     trial.group.sample(200)
     normaliser = trial.normaliser
     assert normaliser is not None
@@ -117,6 +117,7 @@ def test_normalised_observations_are_learned_from_and_frozen_in_evaluation() -> 
     assert all((before[name] == after[name]).all() for name in before)
     fragment = trial.group.sample(200)
     assert fragment["obs"].mean(dim=(0, 1, 2)).abs().max() < 1.0
+    assert (fragment["obs"].abs().max(), fragment["reward"].abs().max()) == (1.5, 0.0625), "bounds of the configuration"
     assert (normaliser.state_dict()["obs_count"] > before["obs_count"]).all()
     assert not (normaliser.state_dict()["obs_mean"][0] == normaliser.state_dict()["obs_mean"][1]).all(), "per seed"
 

@@ -32,6 +32,8 @@ class AlgorithmConfig(Config):
     n_envs: int = structural(8, "Parallel environments per seed.", ge=1)
     normalize_observation: bool = structural(False, "Scale observations by running mean and deviation, per seed.")
     normalize_reward: bool = structural(False, "Scale rewards by the deviation of the discounted return, per seed.")
+    clip_obs: float = structural(10.0, "Bound on observations that normalize_observation has scaled.", gt=0.0)
+    clip_reward: float = structural(10.0, "Bound on rewards that normalize_reward has scaled.", gt=0.0)
     num_learners: int = structural(
         0, "Processes that share the seeds, or the rows of minibatches, when learning; 0: the trial's own learns.", ge=0
     )

@@ -126,8 +126,10 @@ class RunningNormaliser:
     Raises `UserError` for observations that have no mean (Discrete) and for images, which networks scale."""
 
     def __init__(
-        self, n_seeds: int, observation_space: Space[Any], norm_obs: bool = True, norm_reward: bool = True
-    ) -> None:
+        self, n_seeds: int, observation_space: Space[Any], norm_obs: bool = True, norm_reward: bool = True,
+        clip_obs: float = CLIP, clip_reward: float = CLIP,
+    ) -> None:  # fmt: skip
+        self._clip_obs, self._clip_reward = clip_obs, clip_reward
         self.norm_obs, self.norm_reward = norm_obs, norm_reward
         # None: all numbers of an observation. Else the columns of a packed dictionary that are scaled.
         self._columns = _scaled_columns(observation_space) if norm_obs else None
@@ -165,14 +167,14 @@ class RunningNormaliser:
         between = (1,) * (values.ndim - self._obs.mean.ndim)
         shape = (values.shape[0], *between, *self._obs.mean.shape[1:])
         scaled = (values - self._obs.mean.reshape(shape)) * self._inverse_std.reshape(shape)
-        return np.minimum(np.maximum(scaled, -CLIP), CLIP).astype(np.float32)
+        return np.minimum(np.maximum(scaled, -self._clip_obs), self._clip_obs).astype(np.float32)
 
     def scale_rewards(self, reward: NDArray[Any]) -> NDArray[Any]:
         """reward: [S, ...] -> the same shape, scaled by the statistics of now. Changes nothing here."""
         if not self.norm_reward:
             return reward
         scaled = reward / np.sqrt(self._return.var + EPSILON).reshape(-1, *(1,) * (reward.ndim - 1))
-        return np.minimum(np.maximum(scaled, -CLIP), CLIP).astype(np.float32)
+        return np.minimum(np.maximum(scaled, -self._clip_reward), self._clip_reward).astype(np.float32)
 
     def _refresh(self) -> None:
         self._inverse_std = 1.0 / np.sqrt(self._obs.var + EPSILON)

@@ -43,7 +43,9 @@ def facts_of(config: TrialConfig, cfg: AlgorithmConfig) -> EnvFacts:
 def normaliser_of(facts: EnvFacts, cfg: AlgorithmConfig, n_seeds: int) -> RunningNormaliser | None:
     if not (cfg.normalize_observation or cfg.normalize_reward):
         return None
-    return RunningNormaliser(n_seeds, facts.observation_space, cfg.normalize_observation, cfg.normalize_reward)
+    return RunningNormaliser(
+        n_seeds, facts.observation_space, cfg.normalize_observation, cfg.normalize_reward, cfg.clip_obs, cfg.clip_reward
+    )
 
 
 def local_runners(

@@ -37,7 +37,7 @@ RL_ZOO_KEYS = (*INSTEAD, "policy", "policy_kwargs", "normalize", "use_sde", "sde
 _UNUSED = ("optimize_memory_usage", "verbose", "tensorboard_log", "stats_window_size")
 _NORMALISED = {"norm_obs": "normalize_observation", "norm_reward": "normalize_reward"}
 # Other settings of VecNormalize, as they are here.
-_NORMALISATION = {"clip_obs": 10.0, "clip_reward": 10.0, "epsilon": 1e-8, "training": True}
+_NORMALISATION = {"epsilon": 1e-8, "training": True}
 
 
 def from_rl_zoo(values: Values, fields: Fields) -> Values:
@@ -106,6 +106,9 @@ def _normalisation(own: Values) -> None:
         given = dict.fromkeys(_NORMALISED, normalize)
     else:
         given = {"norm_obs": True, "norm_reward": True, **read_dict("normalize", normalize)}
+    for name in ("clip_obs", "clip_reward"):
+        if name in given:
+            own.setdefault(name, given.pop(name))
     gamma = own.get("gamma", given.get("gamma"))  # RL Zoo takes the algorithm's there, too
     for name, value in given.items():
         if name not in _NORMALISED and value != {**_NORMALISATION, "gamma": gamma}.get(name, value is None):
