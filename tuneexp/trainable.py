@@ -21,7 +21,7 @@ from tuneexp.envs.registration import registration_where_stored
 from tuneexp.errors import TuneexpError, UserError, sentence_of, unknown_name
 from tuneexp.execution.remote.deaths import tell_exits
 from tuneexp.execution.remote.sigterm import die_of_sigterm
-from tuneexp.execution.remote.worker_logs import answer_where, in_worker
+from tuneexp.execution.remote.worker_logs import answer_where, in_worker, quiet_tune
 from tuneexp.faults import ends_process, travels
 from tuneexp.remote_folders import is_uri
 from tuneexp.stored import plain
@@ -33,8 +33,6 @@ from tuneexp.trial_config import TrialConfig, seed_list
 from tuneexp.trust import addresses_in, moved_options, remember, require_files, require_trusted, sources_of, with_moved
 
 log = logging.getLogger(__name__)
-
-NO_ADDRESS = ""
 
 
 class AlgorithmTrainable(Trainable):
@@ -59,6 +57,7 @@ class AlgorithmTrainable(Trainable):
             super()._setup_logdir()
 
     def setup(self, config: dict[str, Any]) -> None:
+        quiet_tune()
         tell_exits()
         answer_where()
         with faults_that_travel():
@@ -205,7 +204,7 @@ def build_trainable(
     try:
         address = address_of(spec)
     except UserError:
-        address = NO_ADDRESS  # trains, but its checkpoints load only through the spec itself
+        address = ""  # trains, but its checkpoints load only through the spec itself
     given = of_trial.pop("hyperparameters", {})
     hyperparameters = {**given, **hyperparameters} if isinstance(given, Mapping) else given  # refused below
     of_trial, hyperparameters = placed(of_trial, hyperparameters, env, spec)
@@ -216,6 +215,7 @@ def build_trainable(
             "env_registration": of_trial.pop("env_registration", None) or registration_where_stored(env),
             "seeds": seed_list(seeds),
             "hyperparameters": plain(hyperparameters, "hyperparameters", classes=True),
+            "compile": "auto" if "budget_env_steps" in of_trial else "later",  # what compiling gains is unknown
             **of_trial,
         },
         spec.name,

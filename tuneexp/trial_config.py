@@ -63,6 +63,10 @@ WRAPPERS_HELP = (
 )
 
 
+COMPILE_HELP = (
+    "Compile what acts and learns: auto (where it repays), on, off, or later (eagerly up to a first report, at most "
+    "2,000 environment steps, then as auto)."
+)
 REGISTRATION_HELP = "How the user's program registered the environment's id, where no other process knows it."
 SOURCES_HELP = "Hashes of the files of its addresses, when it was started."
 
@@ -149,7 +153,7 @@ class TrialConfig(Config):
     hyperparameters: Hyperparameters = Field(default_factory=dict, description="Of the algorithm.")
     evaluation: EvaluationConfig = Field(default_factory=lambda: EvaluationConfig.model_validate({}))
     objective: ObjectiveConfig = Field(default_factory=lambda: ObjectiveConfig.model_validate({}))
-    compile: Literal["auto", "on", "off"] = Field("auto", description="Compile the gradient step.")
+    compile: Literal["auto", "on", "off", "later"] = Field("auto", description=COMPILE_HELP)
     device: Device = Field("cpu", description=DEVICE_HELP)
     expected_trials: int = Field(1, ge=1, description="Trials that will share the compiled programs of one worker.")
     trial_number: int | None = Field(None, description="Number of the searcher's suggestion.")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tests.faults.process_tree import descendants, is_alive
-from tests.small import parameters_of, same, small_config, small_trial
+from tests.small import HYPERPARAMETERS, parameters_of, same, small_config, small_trial
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
@@ -28,7 +28,7 @@ from tuneexp.trial import Trial
 
 @pytest.mark.timeout(600)
 def test_compiled_training_equals_eager_training_and_is_compiled_once(
-    fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In a folder with a file named as a module of Python, which the compiler must not import."""
     (tmp_path / "random.py").write_text("raise RuntimeError('imported from the working folder')")
@@ -47,6 +47,7 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
         torch.testing.assert_close(values, eager_stats[name], rtol=1e-2, atol=1e-4)
 
     assert Counter.compiled == 2, "one to act and one to learn"
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == ["compiling 2 programs"]
     for number in range(20):
         share = 0.5 + number / 50
         values = {
@@ -69,6 +70,31 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
     resumed.advance()
     assert same(parameters_of(resumed), parameters_of(eager))
     assert Counter.compiled == 2
+
+
+@pytest.mark.slow
+def test_compiled_programs_take_over_after_the_first_report_also_in_a_trial_that_goes_on(
+    fresh_programs: None, tmp_path: Path
+) -> None:
+    """In the shapes of the test above, whose programs are on the disk by now."""
+    settings = {**HYPERPARAMETERS, "seeds": [0, 1], "normalize_observation": True, "target_kl": 0.5}
+    algo = PPO.build("CartPole-v1", **settings)
+    stages, parameters = [], []
+    for number in range(3):
+        result = algo.train()
+        stages.append((result["env_steps"], result["compiled"]))
+        parameters.append(parameters_of(algo.trial))
+        algo.save(str(tmp_path / str(number)))
+    assert stages == [(2048, False), (10048, True), (20032, True)]
+
+    # From both sides of the switch, in a trial that is compiled already and in one that isn't.
+    for number, other in enumerate([algo, PPO.build("CartPole-v1", **settings)]):
+        other.restore(tmp_path / str(number))
+        assert (other.trial.compiled, other.trial.eager_start.to_come) == (bool(number), not number)
+        other.train()
+        assert other.trial.compiled
+        assert same(parameters_of(other.trial), parameters[number + 1])
+        other.stop()
 
 
 # `auto` compiles for as many trials as this.

@@ -144,3 +144,9 @@ _STATE = {
 def _columns(rows: NDArray[Any], steps: int) -> NDArray[Any]:
     """[T, S, N] or [S, N] -> [S * N * T], time running fastest."""
     return rows.reshape(steps, -1).T.reshape(-1)
+
+
+def mean_of_known(values: NDArray[np.float64]) -> float:
+    """NaN where there is nothing to average: no episode has ended yet."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

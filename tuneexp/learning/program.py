@@ -159,7 +159,8 @@ def _compile_elsewhere(
     graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]], keys: Sequence[str]
 ) -> None:
     """In a process of its own, because the compiler would add some 300 MB to every worker that used it once."""
-    log.info("compiling %d program(s); kept in the cache for the next time", len(keys))
+    # At this level, also a script without any configuration of logging shows why it waits.
+    log.warning("compiling %d program%s, once for this machine ...", len(keys), "s" if len(keys) > 1 else "")
     with temporary_folder(cache_folder()) as work:
         files = []
         for graph, example, key in zip(graphs, examples, keys, strict=True):

@@ -20,6 +20,7 @@ from tuneexp.learning.compilation import CompileMode, Workload
 from tuneexp.learning.devices import device_of
 from tuneexp.learning.learner import Learner
 from tuneexp.trial.building import build_learner
+from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial_config import TrialConfig
 
 
@@ -36,7 +37,7 @@ def learner_group(
     plan = plan_of(len(config.seeds), shapes.minibatch_rows, cfg.num_learners, cfg.num_gpus_per_learner)
     recipe = LearnerRecipe(
         sendable(spec), config.hyperparameters, tuple(config.seeds), facts, shapes,
-        {name: row.cpu() for name, row in columns.items()}, config.compile, workload, plan.by_rows,
+        {name: row.cpu() for name, row in columns.items()}, first_mode(config), workload, plan.by_rows,
         "cuda" if cfg.num_gpus_per_learner else "cpu",
     )  # fmt: skip
     return LearnerGroup(plan, RemoteLearners(recipe, plan, cfg.num_gpus_per_learner, 1 + cfg.num_env_runners))

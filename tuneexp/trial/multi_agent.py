@@ -11,6 +11,7 @@ import torch
 
 from tuneexp.algorithms.multi_agent import MultiAgentSpec
 from tuneexp.algorithms.multi_agent_config import MultiAgentConfig, policy_config
+from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
 from tuneexp.envs.multi_agent.sources import resolve_multi_agent
 from tuneexp.errors import UserError, unknown_name
@@ -20,7 +21,7 @@ from tuneexp.learning.compilation import CompileMode
 from tuneexp.trial.compatible import check_same_networks, check_same_run
 from tuneexp.trial.participant import Participant
 from tuneexp.trial.runners import env_settings
-from tuneexp.trial.trial import Trial, mean_of_known
+from tuneexp.trial.trial import Trial
 from tuneexp.trial_config import TrialConfig
 
 

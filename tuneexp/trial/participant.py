@@ -33,6 +33,7 @@ from tuneexp.trial.building import (
     workload_of,
 )
 from tuneexp.trial.compatible import own_model_of
+from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial.runners import normaliser_of
 from tuneexp.trial_config import TrialConfig
 
@@ -67,7 +68,7 @@ class Participant:
         self.learner = build_learner(spec, cfg, seeds, spaces.facts, CPU)
         self.normaliser = normaliser_of(spaces.facts, cfg, spaces.n_seeds)
         self.shapes = shapes_of(spec, cfg, self.learner, spaces.facts)
-        self.programs = self._programs(config.compile)
+        self.programs = self._programs(first_mode(config))
         self.learner.use_programs(self.programs.steps)
         policy = build_policy(self.learner, self.programs, self.shapes)
         trained = policy_spec.trained

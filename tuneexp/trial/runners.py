@@ -23,6 +23,7 @@ from tuneexp.execution.programs import acting_program
 from tuneexp.execution.shapes import TrialShapes
 from tuneexp.execution.shards import Shard, shards_of
 from tuneexp.learning.networks import SeedNetworks
+from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial_config import TrialConfig
 
 
@@ -107,7 +108,9 @@ class RunnerRecipe:
         build = partial(spec.build_model, envs.observation_space, envs.action_space)
         networks = SeedNetworks(build, cfg, seeds)
         shapes = replace(self.shapes, n_envs=shard.n_envs)
-        act, program = acting_program(networks, spec.act_fn, shapes, self.config.compile if self.compiled else "off")
+        act, program = acting_program(
+            networks, spec.act_fn, shapes, first_mode(self.config) if self.compiled else "off"
+        )
         policy = Policy(
             act, program, networks.hyper.tensor, networks.parameters, dict(shapes.act_noise), shard.n_envs,
             shapes.state_size, networks.hyper.clock_step(cfg.n_envs, self.config.budget_env_steps),

@@ -13,6 +13,7 @@ from tuneexp.addresses import source_hash
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.fit import check_action_space, check_trial
 from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.execution.evaluation import evaluate
@@ -22,7 +23,7 @@ from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import TrialPrograms
 from tuneexp.execution.training_ops import Training
 from tuneexp.learning.arithmetic import flush_denormals
-from tuneexp.learning.compilation import CompileMode, Workload
+from tuneexp.learning.compilation import CompileMode
 from tuneexp.learning.devices import CPU, device_of
 from tuneexp.learning.faults import name_of
 from tuneexp.stored import plain
@@ -35,6 +36,7 @@ from tuneexp.trial.building import (
     workload_of,
 )
 from tuneexp.trial.compatible import check_compatible, own_model_of
+from tuneexp.trial.eager_start import EagerStart, first_mode, settled
 from tuneexp.trial.former import NETWORK_DEFAULTS
 from tuneexp.trial.learners import learner_group
 from tuneexp.trial.resources import make_room
@@ -50,13 +52,14 @@ class Trial:
 
     def __init__(self, spec: AlgorithmSpec, config: TrialConfig) -> None:
         flush_denormals()
-        self.spec, self.config = spec, config
+        self.spec, self.env_steps, self.iteration, self.train_s = spec, 0, 0, 0.0
         self.cfg: AlgorithmConfig = spec.config_class.parse(
             config.hyperparameters, spec.name, see=f"tuneexp describe {config.algorithm or spec.name}"
         )
-        self.env_steps, self.iteration, self.train_s = 0, 0, 0.0
+        self.config = config = settled(config, self.cfg)
         self.objective = Objective(config.objective, config.seeds)
         check_trial(spec.name, self.cfg, config.budget_env_steps)
+        self.eager_start = EagerStart(config, self.cfg)
         self._open()
 
     def _open(self) -> None:
@@ -82,7 +85,7 @@ class Trial:
         self.learner = build_learner(spec, self.cfg, config.seeds, facts, device_of(config.device))
         self.normaliser = normaliser_of(facts, self.cfg, n_seeds)
         self.shapes = shapes_of(spec, self.cfg, self.learner, facts)
-        self.programs = self._programs(config.compile)
+        self.programs = self._programs(first_mode(config))
         self.learner.use_programs(self.programs.steps)
         self.experience = build_experience(self.cfg, self.shapes, self.programs.columns, n_seeds, self.normaliser)
         policy, keep_raw = self._policy(), self.shapes.keep_raw
@@ -94,7 +97,7 @@ class Trial:
         self.group.sync_weights(self.learner.parameters)
         try:
             self.learners = learner_group(
-                spec, config, self.cfg, facts, self.shapes, self.programs.columns, self._workload()
+                spec, config, self.cfg, facts, self.shapes, self.programs.columns, workload_of(self.cfg, config)
             )
         except BaseException:
             self.group.close()
@@ -104,13 +107,10 @@ class Trial:
         )
 
     def _programs(self, mode: CompileMode) -> TrialPrograms:
-        workload = self._workload()
+        workload = workload_of(self.cfg, self.config)
         if self.cfg.num_learners:
             workload = replace(workload, updates=0)  # which learners make
         return build_programs_of(self.spec, self.learner, self.shapes, mode, workload)
-
-    def _workload(self) -> Workload:
-        return workload_of(self.cfg, self.config)
 
     def _policy(self) -> Policy:
         return build_policy(self.learner, self.programs, self.shapes, self.config.budget_env_steps)
@@ -137,9 +137,9 @@ class Trial:
     def advance(self) -> dict[str, Any]:
         """Sample, learn and sync until the next report is due; then evaluate. Returns the metrics."""
         started, transitions_before = time.perf_counter(), self.group.transitions
-        period = self.config.report_period
-        due = min((self.env_steps // period + 1) * period, self.config.budget_env_steps)
+        due = self.eager_start.next_report(self.env_steps)
         while True:
+            started += self._end_eager_start()  # which is no training
             self._training_step()
             if self.env_steps >= due or self.done:
                 break
@@ -149,6 +149,14 @@ class Trial:
         self.train_s += seconds
         # The clock counts every call of `step`, the same for all seeds; the rate leaves out those that only reset.
         return self._metrics(returns, (self.group.transitions - transitions_before) / seconds)
+
+    def _end_eager_start(self) -> float:
+        """Where it is over, compiled programs take over. Returns the seconds that they took to build."""
+        started = time.perf_counter()
+        if self.eager_start.is_over(self.env_steps):
+            self._build_programs("auto")
+            self.eager_start.to_come = False
+        return time.perf_counter() - started
 
     def _training_step(self) -> None:
         rollout_env_steps = self.cfg.rollout_env_steps()
@@ -246,6 +254,7 @@ class Trial:
             "iteration": self.iteration,
             "train_s": self.train_s,
             "compiled": self.compiled,
+            "eager_start": self.eager_start.to_come,
             "network_defaults": NETWORK_DEFAULTS,
             # A callable without an address is stored by its name alone: it loads only into a trial that has it.
             "config": {**plain(self.config.model_dump(exclude={"env"}), "config"), "env": self.env_name},
@@ -275,12 +284,9 @@ class Trial:
             self.experience.load_state_dict(state["experience"], same_episodes)
 
     def _compute_as_in(self, state: Mapping[str, Any]) -> None:
-        """Compiled and eager arithmetic differ in the last digits: a trial that goes on within its budget keeps
-        to its own, whatever the cache holds by now."""
-        same_budget = state["config"]["budget_env_steps"] == self.config.budget_env_steps
-        if self.config.compile != "auto" or not same_budget or state["compiled"] == self.compiled or self.learners:
-            return
-        self._build_programs("on" if state["compiled"] else "off")
+        mode = self.eager_start.goes_on_from(state, self.compiled)
+        if mode is not None and not self.learners:
+            self._build_programs(mode)
 
     def _build_programs(self, mode: CompileMode) -> None:
         """Anew, in place of those that there are."""
@@ -292,9 +298,3 @@ class Trial:
         self.group.close()
         if self.learners is not None:
             self.learners.close()
-
-
-def mean_of_known(values: np.ndarray) -> float:
-    """NaN where there is nothing to average: no episode has ended yet."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import logging
 import os
 import re
 import signal
@@ -33,6 +34,13 @@ def answer_where() -> None:
     """From now on this worker writes its stack to its log when it is asked by `_ASK`, also where it hangs in C."""
     if in_worker():
         faulthandler.register(_ASK, file=sys.__stderr__ or 2, all_threads=False)
+
+
+def quiet_tune() -> None:
+    """Leave out Tune's remarks on every trainable, such as how long its setup took; a level that is set stays."""
+    logger = logging.getLogger("ray.tune.trainable.trainable")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
 
 
 def frames_in(stack: str) -> list[Frame]:
