@@ -112,6 +112,29 @@ def test_what_is_wrong_is_told_before_torch_is_imported(folder: Path) -> None:
     assert not found, "\n".join(found)
 
 
+SCRIPT = """
+import json, runpy, sys, time
+sys.argv = sys.argv[2:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as end:
+    loaded = [name for name in json.loads(HEAVY) if name in sys.modules]
+    print(json.dumps([end.code, loaded, time.process_time()]))
+"""
+
+
+@pytest.mark.parametrize("args", [["--scheduler", "ashaa"], ["--trails", "3"]])
+def test_a_script_tells_before_torch_is_imported(folder: Path, args: list[str]) -> None:
+    script = str(Path(__file__).parents[2] / "experiments" / "cartpole_ppo.py")
+    program = SCRIPT.replace("HEAVY", repr(json.dumps(HEAVY)))
+    done = subprocess.run(
+        [sys.executable, "-c", program, "-", script, *args], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    code, loaded, cpu_s = json.loads(done.stdout)
+    assert (code, loaded) == (2, []), done.stderr
+    assert cpu_s < MOST_CPU_S
+
+
 def test_descriptions_and_stored_sweeps_are_shown_without_torch(folder: Path) -> None:
     asked = [["describe"], ["describe", "ppo"], ["list", "--storage", "runs"], ["show", "kept", "--storage", "runs"]]
     for args, (code, text, loaded, cpu_s) in zip(asked, answers(folder, asked), strict=True):
