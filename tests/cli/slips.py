@@ -79,6 +79,7 @@ NEAR_MISSES = {
     # how things are typed
     "train ppo CartPole-v1 --env-steps 100,000": "train ppo CartPole-v1 --env-steps 100000",
     "train ppo CartPole-v1 --env-steps 100.000": "train ppo CartPole-v1 --env-steps 100000",
+    "train ppo \"CartPole-v1\" --env-steps '1000'": "train ppo CartPole-v1 --env-steps 1000",
     "train ppo CartPole-v1 -seeds 4": "train ppo CartPole-v1 --seeds 4",
     "train ppo CartPole-v1 \u2013seeds 4": "train ppo CartPole-v1 --seeds 4",
     "train ppo CartPole-v1 \u2014seeds 4": "train ppo CartPole-v1 --seeds 4",

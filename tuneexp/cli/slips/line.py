@@ -50,9 +50,12 @@ def line_instead(group: Any, args: Sequence[str]) -> tuple[str, str] | None:
     """Reason and command line to write instead of `args`; None where no near miss is seen.
 
     group: the typer command with all commands."""
-    words = [word.translate(TYPESET) for word in args]
+    unquoted = [re.sub(r"""(["'])(.+)\1""", r"\2", word) if word[:1] in "\"'" else word for word in args]
+    words = [word.translate(TYPESET) for word in unquoted]
     line = _Line()
-    if words != list(args):
+    if unquoted != list(args):
+        line.because("a word is in quotes twice")
+    elif words != unquoted:
         line.because("typographic quotes and dashes are none of a command line")
     if words[:1] in (["help"], ["version"]):
         return f"there is no command {words[0]!r}", _help(words, group.commands)
