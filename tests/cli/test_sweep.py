@@ -105,7 +105,19 @@ def test_the_retrain_command_names_the_exact_configuration_and_fresh_seeds(
 def test_json_of_show_and_resume_is_that_of_the_sweep(first: dict[str, Any], storage: Path, tuneexp: Cli) -> None:
     runs = ("--storage", str(storage / "runs"), "--json")
     assert json.loads(tuneexp("show", "first", *runs).out) == first
+    assert json.loads(tuneexp("show", str(storage / "runs" / "first"), "--json").out) == first
     assert json.loads(tuneexp("resume", "first", *runs).out) == first
+
+
+def test_resume_of_a_finished_sweep_says_so_and_how_to_train_more(
+    first: dict[str, Any], storage: Path, tuneexp: Cli
+) -> None:
+    done = tuneexp("resume", str(storage / "runs" / "first"))
+    assert done.code == 0
+    assert "first is finished, nothing is left to train" in done.err.splitlines()[0]
+    assert f"tuneexp sweep {storage}/runs/first/experiment.yaml --trials N" in done.err
+    assert f"show        tuneexp show first --plot curves.png --storage {storage}/runs" in done.out
+    assert f"evaluate    tuneexp evaluate first --storage {storage}/runs" in done.out
 
 
 def test_sweep_with_resume_goes_on_with_the_same_settings_only(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuneexp.cli import describe, evaluate, show, sweep, train, ui
+from tuneexp.cli import describe, evaluate, resume, show, sweep, train, ui
 from tuneexp.cli.options import examples
 
 app = typer.Typer(
@@ -43,8 +43,8 @@ def root(
 
 _WORK, _LOOK = "Work", "Look at it"
 app.command("train", epilog=train.EPILOG, rich_help_panel=_WORK)(train.train)
-app.command("sweep", epilog=sweep.SWEEP_EPILOG, rich_help_panel=_WORK)(sweep.sweep)
-app.command("resume", epilog=sweep.RESUME_EPILOG, rich_help_panel=_WORK)(sweep.resume)
+app.command("sweep", epilog=sweep.EPILOG, rich_help_panel=_WORK)(sweep.sweep)
+app.command("resume", epilog=resume.EPILOG, rich_help_panel=_WORK)(resume.resume)
 app.command("evaluate", epilog=evaluate.EPILOG, rich_help_panel=_WORK)(evaluate.evaluate)
 app.command("list", epilog=show.LIST_EPILOG, rich_help_panel=_LOOK)(show.list_)
 app.command("show", epilog=show.SHOW_EPILOG, rich_help_panel=_LOOK)(show.show)

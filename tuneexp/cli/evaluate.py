@@ -6,25 +6,46 @@ from typing import Annotated, Any
 
 import typer
 
+from tuneexp.cli.checkpoints import find_checkpoint
 from tuneexp.cli.exits import stoppable
-from tuneexp.cli.options import JsonOption, MovedOption, TrustOption, VerboseOption, count, examples
+from tuneexp.cli.options import (
+    DEFAULT_STORAGE,
+    JsonOption,
+    MovedOption,
+    StorageOption,
+    TrustOption,
+    VerboseOption,
+    count,
+    examples,
+)
 from tuneexp.cli.parsing import moved_addresses, positive
 from tuneexp.cli.terminal import terminal
 from tuneexp.errors import UserError
 from tuneexp.remote_folders import is_uri
 
 EPILOG = examples(
-    "tuneexp evaluate runs/train/ppo-CartPole-v1-.../checkpoint_000000100000 --episodes 20",
-    "tuneexp evaluate CHECKPOINT --episodes 100 --seed 7 --json",
+    "tuneexp evaluate first",
+    "tuneexp evaluate first --trial 3 --episodes 100",
+    "tuneexp evaluate runs/train/ppo-CartPole-v1-.../checkpoint_000000100000 --seed 7 --json",
 )
 
 
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint folder or URI, as train and show print it.")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT or NAME",
+            help="A checkpoint folder or URI, as train prints it; or a sweep: the last checkpoint of its best trial.",
+        ),
+    ],
+    trial: Annotated[
+        int | None, typer.Option("--trial", help="Number of the trial of a sweep, instead of the best.")
+    ] = None,
     episodes: Annotated[
         int, typer.Option("--episodes", parser=count, help="Episodes for each seed of the checkpoint.")
     ] = 20,
     seed: Annotated[int, typer.Option("--seed", parser=count, help="Seed of the evaluation environments.")] = 10_000,
+    storage: StorageOption = DEFAULT_STORAGE,
     moved: MovedOption = None,
     trust: TrustOption = False,
     json: JsonOption = False,
@@ -36,13 +57,17 @@ def evaluate(
         raise UserError(f"--seed is 0 or more, got {seed}")
     with terminal(json, verbose) as screen, stoppable(saves=False):
         from tuneexp.checkpoint import read_header
+        from tuneexp.report.text import short_path
 
-        if not is_uri(checkpoint):
-            read_header(checkpoint)  # what is no checkpoint is told without torch
+        found = find_checkpoint(checkpoint, storage, trial)
+        if found.sweep is not None:
+            screen.note(f"trial {found.trial} of sweep {found.sweep}: {short_path(found.path)}")
+        if not is_uri(found.path):
+            read_header(found.path)  # what is no checkpoint is told without torch
         from tuneexp.trainable import evaluate_checkpoint
 
         result = evaluate_checkpoint(
-            checkpoint, episodes=episodes, seed=seed, trust=trust, moved=moved_addresses(moved or ())
+            found.path, episodes=episodes, seed=seed, trust=trust, moved=moved_addresses(moved or ())
         )
         if screen.json:
             screen.result(result)

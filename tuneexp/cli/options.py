@@ -115,6 +115,16 @@ CompileOption = Annotated[
         help="Compile the gradient step: auto does where the number of updates repays it.",
     ),
 ]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="A Ray cluster to run on, auto for the one of this node; by default RAY_ADDRESS, else this machine "
+        "(a resume: where the sweep began).",
+        rich_help_panel=WHERE,
+    ),
+]
 
 DEFAULT_STORAGE = defaults.STORAGE
 COMPILE_CHOICES = ("auto", "on", "off")

@@ -12,8 +12,8 @@ import typer
 
 from tuneexp.cli.exits import run_and_exit, run_app
 from tuneexp.cli.options import count
-from tuneexp.cli.sweep import watch_on
 from tuneexp.cli.terminal import terminal
+from tuneexp.cli.watching import watch_on
 from tuneexp.sweep.stopping import stop_signals
 
 if TYPE_CHECKING:

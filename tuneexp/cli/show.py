@@ -25,7 +25,7 @@ SHOW_EPILOG = examples("tuneexp show first", "tuneexp show first --plot curves.p
 FIGURE_FORMATS = (".png", ".pdf", ".svg")
 PLOTTED_TRIALS = 5
 
-NameArgument = Annotated[str, typer.Argument(help="Name of a sweep (tuneexp list shows them).")]
+NameArgument = Annotated[str, typer.Argument(help="Name of a sweep (tuneexp list shows them), or its folder.")]
 
 
 def list_(storage: StorageOption = DEFAULT_STORAGE, json: JsonOption = False, verbose: VerboseOption = False) -> None:
@@ -127,7 +127,7 @@ def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
         spread = f" (95% interval {score(bounds[0])} to {score(bounds[1])})" if bounds else ""
         lines.append("per seed    " + ", ".join(f"{seed}: {score(value)}" for seed, value in returns.items()) + spread)
     if best["checkpoint"]:
-        lines.append(f"evaluate    {command('evaluate', short_path(best['checkpoint']))}")
+        lines.append(f"evaluate    {command('evaluate', result.name, storage=short_path(result.storage))}")
     if retrain := _retrain_command(result, best):
         lines.append(f"retrain     {retrain}")
     if link := result.mlflow.get("link"):

@@ -1,9 +1,8 @@
-"""`tuneexp sweep` and `tuneexp resume`: many trials, with a live leaderboard."""
+"""`tuneexp sweep`: many trials, with a live leaderboard."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,10 +14,10 @@ from tuneexp.cli.options import (
     HOW,
     WHAT,
     WHERE,
+    AddressOption,
     CompileOption,
     EnvBackendOption,
     JsonOption,
-    MovedOption,
     SeedsOption,
     SetOption,
     StorageOption,
@@ -31,41 +30,21 @@ from tuneexp.cli.options import (
 )
 from tuneexp.cli.parsing import (
     environment_settings,
-    moved_addresses,
     parse_seeds,
     parse_settings,
     positive,
     split_settings,
 )
-from tuneexp.cli.show import NameArgument, show_result, varied_names
-from tuneexp.cli.terminal import Terminal, terminal
-from tuneexp.commands import command
-from tuneexp.errors import TuneexpError
+from tuneexp.cli.terminal import terminal
+from tuneexp.cli.watching import watch_on
 from tuneexp.sweep import defaults
 
-if TYPE_CHECKING:
-    from tuneexp.sweep import SweepConfig, SweepResult
-
-SWEEP_EPILOG = examples(
+EPILOG = examples(
     "tuneexp sweep ppo CartPole-v1 --trials 8 --name first",
     "tuneexp sweep sac Pendulum-v1 --env-steps 20k --seeds 3,5,8 --set batch_size=128",
     "tuneexp sweep experiments/custom_loss.py:MyPPO CartPole-v1 --space search_spaces/ppo.yaml",
     "tuneexp sweep runs/first/experiment.yaml --trials 16",
 )
-RESUME_EPILOG = examples(
-    "tuneexp resume first", "tuneexp resume first --storage /data/runs --json", "tuneexp resume first --failed"
-)
-
-AddressOption = Annotated[
-    str | None,
-    typer.Option(
-        "--address",
-        metavar="HOST:PORT",
-        help="A Ray cluster to run on, auto for the one of this node; by default RAY_ADDRESS, else this machine "
-        "(a resume: where the sweep began).",
-        rich_help_panel=WHERE,
-    ),
-]
 
 
 def sweep(
@@ -199,86 +178,3 @@ def sweep(
         new.check_writable()
         stop.check()
         watch_on(screen, new.fitted, new.space.names or None, new.run)
-
-
-def resume(
-    name: NameArgument,
-    storage: StorageOption = DEFAULT_STORAGE,
-    address: AddressOption = None,
-    failed: Annotated[
-        bool,
-        typer.Option("--failed", help="Train failed trials again, too, from their last checkpoints."),
-    ] = False,
-    checkpoints: Annotated[
-        str | None,
-        typer.Option(
-            "--checkpoints",
-            metavar="FOLDER or URI",
-            help="Where the sweep's checkpoints lie now, if they have moved.",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
-    moved: MovedOption = None,
-    trust: TrustOption = False,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Go on with a sweep that was interrupted or killed: finished trials stay, the others continue."""
-    with terminal(json, verbose) as screen, stoppable() as stop:
-        stop.starting()
-        from tuneexp.sweep import load_config
-        from tuneexp.sweep import resume as resume_sweep
-        from tuneexp.sweep.config import relocated_config
-
-        places = moved_addresses(moved or ())
-        config = relocated_config(load_config(name, storage), places)
-        watch_on(
-            screen,
-            config,
-            varied_names(config),
-            lambda on_event: resume_sweep(
-                name,
-                storage,
-                on_event,
-                moved=places,
-                verbose=verbose,
-                address=address,
-                trust=trust,
-                failed=failed,
-                checkpoints=checkpoints,
-            ),
-        )
-
-
-def watch_on(
-    screen: Terminal, config: SweepConfig, varied: list[str] | None, run: Callable[..., SweepResult]
-) -> SweepResult:
-    """Run with the view that fits the screen, then show what was found."""
-    from tuneexp.report.live import SweepProgress, sweep_view
-    from tuneexp.report.text import seeds
-
-    trials = f"{config.trials} trial{'s' if config.trials > 1 else ''}"
-    at_once = f"{config.concurrency} at a time" if config.concurrency else "as many at a time as fit"
-    title = (
-        f"sweep {config.name}: {config.algorithm} on {config.env}, {trials}, "
-        f"seeds {seeds(config.seeds)}, {config.env_steps:,} env steps a seed, {at_once}"
-    )
-    with sweep_view(screen.err, SweepProgress(config.trials, config.env_steps, varied), title) as view:
-        result = run(on_event=view.on_event)
-    if screen.json:
-        screen.result(result.as_json())
-    else:
-        show_result(screen, result)
-    if result.best is None:
-        raise TuneexpError(_none_finished(result))
-    return result
-
-
-def _none_finished(result: SweepResult) -> str:
-    if result.state != "failed":
-        return f"no trial finished; what went wrong: {command('show', result.name, storage=result.storage)}"
-    first = result.trials[0]
-    return (
-        f"no trial ran; trial {first['trial_number']}: {first['reason']}\n"
-        f"once that is mended: {command('resume', result.name, storage=result.storage)}"
-    )

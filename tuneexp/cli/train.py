@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuneexp.cli.checkpoints import checkpoint_to_resume
 from tuneexp.cli.exits import stoppable
 from tuneexp.cli.job import Job, check_job, job_of_row, new_job, resumed_job
 from tuneexp.cli.options import (
@@ -88,7 +89,7 @@ def train(
             "--resume",
             metavar="CHECKPOINT",
             rich_help_panel=WHAT,
-            help="Go on from this checkpoint, up to --env-steps.",
+            help="Go on from this checkpoint, or the last one of this training, up to --env-steps.",
         ),
     ] = None,
     moved: MovedOption = None,
@@ -119,6 +120,7 @@ def train(
         elif resume is None:
             job = new_job(algorithm, env, seed_list or [0], steps, hyperparameters, of_trial)
         else:
+            resume = checkpoint_to_resume(resume, storage)
             job = resumed_job(resume, algorithm, env, seed_list, steps, hyperparameters, of_trial, trust, places)
         check_job(job)
         _train(screen, job, compile, _new_folder(storage, job))

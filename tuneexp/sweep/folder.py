@@ -103,10 +103,21 @@ def sweep_folder(name: str, storage: str | Path) -> SweepFolder:
 
 
 def stored_folder(name: str, storage: str | Path) -> SweepFolder:
-    """The folder of a sweep to look at: a folder that was renamed by hand may have any name."""
-    if isinstance(name, str) and _is_stored(name, storage):
-        return SweepFolder(storage_folder(storage) / name)
-    return sweep_folder(name, storage)
+    """The folder of a sweep to look at: a folder that was renamed by hand may have any name. name: or its path."""
+    return stored_at(name, storage) or sweep_folder(name, storage)
+
+
+def stored_at(named: str, storage: str | Path) -> SweepFolder | None:
+    """The sweep of this name in the storage; or at this path, which may be that of its experiment.yaml."""
+    if isinstance(named, str) and _is_stored(named, storage):
+        return SweepFolder(storage_folder(storage) / named)
+    try:
+        folder = SweepFolder(Path(os.path.abspath(os.path.expanduser(str(named)))))
+    except FileNotFoundError:  # the working folder was deleted
+        return None
+    if folder.path.name in (folder.experiment_file.name, folder.config_file.name):
+        folder = SweepFolder(folder.storage)
+    return folder if os.path.isfile(folder.config_file) else None
 
 
 def _is_stored(name: str, storage: str | Path) -> bool:

@@ -15,7 +15,7 @@ from tuneexp.sweep.config import SweepConfig, read_config, relocated_config, sav
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
-from tuneexp.sweep.folder import SweepFolder, remove, sweep_folder
+from tuneexp.sweep.folder import SweepFolder, remove, stored_at, sweep_folder
 from tuneexp.sweep.guard import refuse_nested_sweep
 from tuneexp.sweep.mark import set_mark
 from tuneexp.sweep.place import lasting_place, place_of
@@ -53,7 +53,9 @@ def resume(
     checkpoints: str | Path | None = None,
     moved: Mapping[str, str] | None = None,
 ) -> SweepResult:
-    """Finished trials stay as they are, interrupted ones go on from their last checkpoint, the missing ones are run.
+    """Go on with a sweep, given by its name or the path of its folder.
+
+    Finished trials stay as they are, interrupted ones go on from their last checkpoint, the missing ones are run.
 
     `address`: another cluster than the sweep began on ("local": this machine); it must see the checkpoints.
     `checkpoints`: where the sweep's checkpoints lie now, if they have moved; it is kept.
@@ -63,7 +65,7 @@ def resume(
     A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there is no such
     sweep, where another process runs it, or where it holds what is not trusted."""
     refuse_nested_sweep()
-    callbacks, folder = callback_list(callbacks), sweep_folder(name, storage)
+    callbacks, folder = callback_list(callbacks), _folder_of(name, storage)
     config = read_config(folder)  # first: a name that does not exist must not leave a folder
     if moved:
         config = _with_moved(config, moved)
@@ -96,6 +98,12 @@ def resume(
                 write_experiment(folder, read_config(folder), callbacks)
             folder.study_file.unlink(missing_ok=True)  # it says that all is done
             return run_to_the_end(fitted, folder, space, callbacks, on_event, ray, failed)
+
+
+def _folder_of(name: str, storage: str | Path) -> SweepFolder:
+    """By name or path; UserError for a name that a sweep can't run under."""
+    found = stored_at(name, storage)
+    return sweep_folder(name, storage) if found is None else sweep_folder(found.name, found.storage)
 
 
 def _require_trusted(

@@ -1,0 +1,103 @@
+"""The checkpoint that a person means by a path, a folder of checkpoints, a training or a sweep."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneexp.commands import command
+from tuneexp.errors import UserError, nearest, shortened
+from tuneexp.remote_folders import is_uri
+from tuneexp.report.text import short_path
+
+
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint. trial: its number, where a sweep was named."""
+
+    path: str
+    sweep: str | None = None
+    trial: int | None = None
+
+
+def find_checkpoint(named: str, storage: str, trial: int | None = None) -> Found:
+    """Of a sweep, the last checkpoint of its best trial, or of trial number `trial`; of the folder of a training or a
+    trial, the last one. What is none of these is left as it is. Raises UserError for a trial that there is not."""
+    from tuneexp.sweep.folder import stored_at
+
+    if not is_uri(named) and not _is_checkpoint(named):
+        if (folder := stored_at(named, storage)) is not None:
+            return _of_sweep(folder.name, short_path(str(folder.storage)), trial)
+        if trial is None and (last := _last_in(named) or _last_in(os.path.join(storage, "train", named))):
+            return Found(last)
+        if trial is None and "/" not in named:
+            raise _nothing(named, storage)
+    if trial is not None:
+        raise UserError("--trial goes with the name of a sweep, such as tuneexp evaluate first --trial 3")
+    return Found(named)
+
+
+def checkpoint_to_resume(named: Path, storage: str) -> Path:
+    """Of a checkpoint, or of the folder or name of a training. Raises UserError for a sweep, with its own command."""
+    from tuneexp.sweep.folder import stored_at
+
+    if is_uri(str(named)) or _is_checkpoint(str(named)):
+        return named
+    if (folder := stored_at(str(named), storage)) is None:
+        return Path(find_checkpoint(str(named), storage).path)
+    further, place = "", short_path(str(folder.storage))
+    try:
+        best = _of_sweep(folder.name, place, None)
+        further = (
+            f"\nor train its best trial on: {command('train', '--resume', short_path(best.path), '--env-steps', 'N')}"
+        )
+    except UserError:  # no trial has completed, or a file is damaged: it can still go on
+        pass
+    again = command("resume", folder.name, storage=place)
+    raise UserError(f"{folder.name!r} is a sweep; go on with it: {again}{further}")
+
+
+def _is_checkpoint(path: str) -> bool:
+    from tuneexp.checkpoint import STATE_FILE
+
+    return os.path.lexists(os.path.join(path, STATE_FILE)) if "\0" not in path else False
+
+
+def _last_in(folder: str) -> str | None:
+    """The newest checkpoint in a folder: their names hold the steps, with leading zeros."""
+    if "\0" in folder or not os.path.isdir(folder):
+        return None
+    return max((str(path) for path in Path(folder).glob("checkpoint_*") if _is_checkpoint(str(path))), default=None)
+
+
+def _of_sweep(name: str, storage: str, number: int | None) -> Found:
+    from tuneexp.sweep import load_sweep
+
+    result = load_sweep(name, storage)
+    if number is None:
+        if result.best is None:
+            raise UserError(
+                f"no trial of sweep {name!r} has completed; name one with --trial N: "
+                f"{command('show', name, storage=storage)}"
+            )
+        trial: dict[str, Any] | None = result.best
+    else:
+        trial = next((one for one in result.trials if one["trial_number"] == number), None)
+    if trial is None:
+        raise UserError(f"sweep {name!r} has no trial {number}; see: {command('show', name, storage=storage)}")
+    if not trial["checkpoint"]:
+        raise UserError(f"trial {trial['trial_number']} of sweep {name!r} has no checkpoint yet")
+    return Found(trial["checkpoint"], name, trial["trial_number"])
+
+
+def _nothing(named: str, storage: str) -> UserError:
+    from tuneexp.sweep.folder import storage_folder
+
+    folder = storage_folder(storage)
+    known = [path.parent.name for path in folder.glob("*/sweep.json")]
+    known += [path.name for path in (folder / "train").glob("*")]
+    match = nearest(named, known)
+    advice = f"did you mean {match!r}?" if match else f"see: {command('list', storage=storage)}"
+    return UserError(f"{shortened(named)} is no checkpoint, and no sweep or training in {storage}; {advice}")

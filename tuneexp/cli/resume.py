@@ -1,0 +1,100 @@
+"""`tuneexp resume`: a sweep goes on where it stood."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tuneexp.cli.exits import stoppable
+from tuneexp.cli.options import (
+    DEFAULT_STORAGE,
+    WHERE,
+    AddressOption,
+    JsonOption,
+    MovedOption,
+    StorageOption,
+    TrustOption,
+    VerboseOption,
+    examples,
+)
+from tuneexp.cli.parsing import moved_addresses
+from tuneexp.cli.show import NameArgument, varied_names
+from tuneexp.cli.terminal import terminal
+from tuneexp.cli.watching import watch_on
+from tuneexp.commands import command
+from tuneexp.errors import UserError
+from tuneexp.report.text import short_path
+
+EPILOG = examples(
+    "tuneexp resume first",
+    "tuneexp resume runs/first",
+    "tuneexp resume first --storage /data/runs --json",
+    "tuneexp resume first --failed",
+)
+
+
+def resume(
+    name: NameArgument,
+    storage: StorageOption = DEFAULT_STORAGE,
+    address: AddressOption = None,
+    failed: Annotated[
+        bool,
+        typer.Option("--failed", help="Train failed trials again, too, from their last checkpoints."),
+    ] = False,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoints",
+            metavar="FOLDER or URI",
+            help="Where the sweep's checkpoints lie now, if they have moved.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    moved: MovedOption = None,
+    trust: TrustOption = False,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Go on with a sweep that was interrupted or killed: finished trials stay, the others continue."""
+    with terminal(json, verbose) as screen, stoppable() as stop:
+        stop.starting()
+        from tuneexp.sweep import load_config
+        from tuneexp.sweep import resume as resume_sweep
+        from tuneexp.sweep.config import relocated_config
+
+        places = moved_addresses(moved or ())
+        config = relocated_config(load_config(name, storage), places)
+        ended = _has_ended(name, storage, failed)
+        result = watch_on(
+            screen,
+            config,
+            varied_names(config),
+            lambda on_event: resume_sweep(
+                name,
+                storage,
+                on_event,
+                moved=places,
+                verbose=verbose,
+                address=address,
+                trust=trust,
+                failed=failed,
+                checkpoints=checkpoints,
+            ),
+            f"sweep {config.name} is finished, nothing is left to train" if ended else None,
+        )
+        if ended:
+            more = command("sweep", short_path(f"{result.storage}/{result.name}/experiment.yaml"), "--trials", "N")
+            screen.note(f"a finished sweep is not extended; another one of the same settings: {more}")
+
+
+def _has_ended(name: str, storage: str, failed: bool) -> bool:
+    """Whether a resume trains nothing. False, too, for what only the resume can mend."""
+    from tuneexp.sweep import load_sweep
+    from tuneexp.tracking.outcome import FAILURES
+
+    try:
+        result = load_sweep(name, storage)
+    except UserError:
+        return False
+    return result.state == "finished" and not (failed and any(one["outcome"] in FAILURES for one in result.trials))

@@ -1,0 +1,69 @@
+"""A sweep on the screen: while it runs, and what is found and can be done next at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tuneexp.cli.show import show_result
+from tuneexp.cli.terminal import Terminal
+from tuneexp.commands import command
+from tuneexp.errors import TuneexpError
+from tuneexp.report.text import short_path
+
+if TYPE_CHECKING:
+    from tuneexp.sweep import SweepConfig, SweepResult
+
+
+def watch_on(
+    screen: Terminal,
+    config: SweepConfig,
+    varied: list[str] | None,
+    run: Callable[..., SweepResult],
+    title: str | None = None,
+) -> SweepResult:
+    """Run with the view that fits the screen, under the title, then show what was found."""
+    from tuneexp.report.live import SweepProgress, sweep_view
+
+    title = title or _title(config)
+    with sweep_view(screen.err, SweepProgress(config.trials, config.env_steps, varied), title) as view:
+        result = run(on_event=view.on_event)
+    if screen.json:
+        screen.result(result.as_json())
+    else:
+        show_result(screen, result)
+    if result.best is None:
+        raise TuneexpError(_none_finished(result))
+    if not screen.json:
+        screen.show_text(_next_commands(result))
+    return result
+
+
+def _next_commands(result: SweepResult) -> str:
+    """What `show` can't say of itself."""
+    storage = short_path(result.storage)
+    return (
+        f"show        {command('show', result.name, '--plot', 'curves.png', storage=storage)}\n"
+        f"repeat      {command('sweep', short_path(f'{result.storage}/{result.name}/experiment.yaml'))}"
+    )
+
+
+def _title(config: SweepConfig) -> str:
+    from tuneexp.report.text import seeds
+
+    trials = f"{config.trials} trial{'s' if config.trials > 1 else ''}"
+    at_once = f"{config.concurrency} at a time" if config.concurrency else "as many at a time as fit"
+    return (
+        f"sweep {config.name}: {config.algorithm} on {config.env}, {trials}, "
+        f"seeds {seeds(config.seeds)}, {config.env_steps:,} env steps a seed, {at_once}"
+    )
+
+
+def _none_finished(result: SweepResult) -> str:
+    if result.state != "failed":
+        return f"no trial finished; what went wrong: {command('show', result.name, storage=result.storage)}"
+    first = result.trials[0]
+    return (
+        f"no trial ran; trial {first['trial_number']}: {first['reason']}\n"
+        f"once that is mended: {command('resume', result.name, storage=result.storage)}"
+    )
