@@ -142,7 +142,7 @@ def check_job(job: Job) -> None:
     if is_address(job.env):
         resolve(*asked, backend=config.env_backend)
     else:
-        check_environment(job.algorithm, *asked, config.env_backend)
+        check_environment(job.algorithm, *asked, config.env_backend, configurations=[cfg])
 
 
 def _trial_config(job: Job, owner: str) -> TrialConfig:
