@@ -53,7 +53,9 @@ def test_the_first_line_of_a_trial_is_how_it_ended() -> None:
     assert "Pruned" in pruned
     assert "200 of 1,000" in pruned
     failed = first_line(trial_note(ABOUT, 3, VALUES, "error", "ValueError: `x` <b>\nbroke", {}))
-    assert "`ValueError: 'x' <b> broke`" in failed
+    assert "Failed" in failed
+    assert "`ValueError: 'x' <b> broke`." in failed
+    assert "487.2" in first_line(trial_note(ABOUT, 3, VALUES, "error", "ValueError", METRICS))
     assert "Trial 3" in first_line(trial_note(ABOUT, 3, VALUES))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneexp.tracking.naming import brief
-from tuneexp.tracking.outcome import COMPLETED, INTERRUPTED, PRUNED
+from tuneexp.tracking.outcome import COMPLETED, ERROR, INTERRUPTED, PRUNED
 
 LONGEST = 8000  # characters, MLflow's limit
 NOTE = "mlflow.note.content"
@@ -90,8 +90,9 @@ def _trial_result(about: About, outcome: str, reason: str | None, metrics: Mappi
     if outcome in (PRUNED, INTERRUPTED):
         word = "Pruned by the scheduler" if outcome == PRUNED else "Interrupted"
         return f"**{word}** after {steps} of {about.env_steps:,} environment steps. {scored}".strip()
-    word = outcome.replace("_", " ").capitalize()
-    return f"**{word}** after {steps} environment steps: {code(reason or 'no reason is known')} {scored}".strip()
+    word = "Failed" if outcome == ERROR else outcome.replace("_", " ").capitalize()
+    told = f"**{word}** after {steps} environment steps: {code(reason or 'no reason is known')}."
+    return f"{told} {scored} before that." if scored else told
 
 
 def experiment_note(env: str, rows: Iterable[Mapping[str, Any]]) -> str:
