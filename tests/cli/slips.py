@@ -93,6 +93,7 @@ NO_NEAR_MISSES = (
     "train ppo CartPole-v1 --set normalize=true --set evaluation/episodes=0",
     "train my.py:PPO CartPole-v1 --env-steps 1",
     "sweep experiment.yaml",
+    "sweep --env CartPole-v1 --space none.yaml",
     "train ppo CartPole-v1 --nonsense 3",
     "xyzzy",
     "show",

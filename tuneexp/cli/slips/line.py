@@ -273,7 +273,8 @@ class _Reader:
             given.append(line.env)
         named = [word for word in given if word.lower() in ALGORITHMS]
         if not named and len(given) == 1 and not given[0].endswith((".yaml", ".yml")) and ":" not in given[0]:
-            line.because("an algorithm is missing, such as ppo")
+            if self.name == "train" or not line.env:  # sweep --env ID tunes ppo
+                line.because("an algorithm is missing, such as ppo")
             return ["ppo", *given]
         if named and given[0] != named[0] and len(given) == 2:
             line.because("the algorithm comes first")
