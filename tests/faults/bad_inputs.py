@@ -330,6 +330,66 @@ def _space(label: str, data: bytes) -> Case:
     return Case("space grammar", label, SWEEP, lambda root: _write(root / "space.yaml", data))
 
 
+# ---- experiment files
+
+WHOLE: dict[str, Any] = {
+    "algorithm": "ppo",
+    "env": "CartPole-v1",
+    "trials": 2,
+    "seeds": 2,
+    "env_steps": 512,
+    "scheduler": "asha",
+    "searcher_seed": 0,
+    "evaluation": {"episodes": 1},
+    "wrappers": [{"TimeLimit": {"max_episode_steps": 9}}],
+    "fixed": {"n_steps": 32, "model": {"activation": "relu"}},
+    "space": {"learning_rate": {"loguniform": [1e-4, 1e-2]}},
+}
+FILE = ("sweep", "ROOT/experiment.yaml", "--storage", "ROOT/new", "--name", "new", "--compile", "off")
+WRONG_FILES = (
+    *(
+        "",
+        "[]",
+        "3",
+        "x",
+        "- a",
+        "a",
+        "{",
+        "env: [",
+        "env: a\nenv: b",
+        "1: 2",
+        "\tenv: x",
+        "env: *x",
+        "env: &a {b: *a}",
+    ),
+    *("env: !!python/name:os.system", "env: x\n---\nenv: y", "\x00", "\x1b[31m: 1", "[/x]: 3", "env: " + "[" * 3000),
+    *("env: m:f", "env: none.py:Env", "space: none.yaml", "space: none.py:f", "space: .", "env: a.b", "env_kwargs: 3"),
+    *(
+        "hyperparameters: {}",
+        "learning_rate: 1",
+        "name: ../up",
+        "storage: 3",
+        "checkpoints: 's4://x'",
+        "address: '://'",
+    ),
+    *("env: CartPole-v1\nfixed: {model: x.py:Net}", "env: CartPole-v1\nenv_registration: {entry_point: 'os:system'}"),
+)
+
+
+def experiments() -> Iterator[Case]:
+    """Experiment files that are no mapping, name what there is not, or hold values of wrong kinds."""
+    for text in WRONG_FILES:
+        yield _experiment(repr(text[:40]), text.encode())
+    for data in TEARS:
+        yield _experiment(repr(data), data)
+    for label, value in _reshaped_values(WHOLE, 60, "experiment.yaml"):
+        yield _experiment(label, json.dumps(value).encode())
+
+
+def _experiment(label: str, data: bytes) -> Case:
+    return Case("experiments", label, FILE, lambda root: _write(root / "experiment.yaml", data))
+
+
 # ---- damaged files
 
 
@@ -488,4 +548,4 @@ def _loop(path: Path) -> None:
 
 
 def all_cases(root: Path) -> list[Case]:
-    return [*options(), *near_misses(), *settings(), *spaces(), *checkpoints(root), *sweeps(root)]
+    return [*options(), *near_misses(), *settings(), *spaces(), *experiments(), *checkpoints(root), *sweeps(root)]

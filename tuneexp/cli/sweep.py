@@ -52,7 +52,7 @@ def sweep(
     algorithm: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ALGORITHM or FILE]",
+            metavar="ALGORITHM or FILE",
             help="A name (tuneexp describe lists them) or an address: module:NAME, path/file.py:NAME. Or an experiment "
             "file, which holds all of it; options take the place of what it says.",
         ),
