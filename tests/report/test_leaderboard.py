@@ -3,10 +3,18 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 from rich.table import Table
 
-from tuneexp.report.leaderboard import differing, hidden_parameters, leaderboard_rows, render_leaderboard, sweep_table
+from tuneexp.report.leaderboard import (
+    differing,
+    hidden_parameters,
+    leaderboard_rows,
+    render_leaderboard,
+    sweep_table,
+    trial_names,
+)
 
 
 def trial(number: int, outcome: str | None, objective: float | None, **settings: Any) -> dict[str, Any]:
@@ -119,3 +127,44 @@ def test_the_list_of_sweeps_shows_an_unreadable_one_too() -> None:
     lines = text_of(sweep_table(sweeps)).splitlines()
     assert lines[1].split() == ["first", "finished", "ppo", "CartPole-v1", "8/8", "500.0"]
     assert lines[2].split() == ["broken", "unreadable", "-", "-", "-", "-"]
+
+
+VARIED = ["learning_rate", "n_steps", "batch_size", "gae_lambda", "model/activation"]
+
+
+@pytest.mark.parametrize(("width", "shown"), [(60, 1), (80, 3), (100, 4), (120, 5), (200, 5)])
+def test_the_most_important_hyperparameters_are_shown_whole_at_every_width(width: int, shown: int) -> None:
+    trials = [
+        trial(
+            number, outcome, -1_234_567.5, learning_rate=0.00012345 * number, n_steps=32 * number,
+            batch_size=64 * number, gae_lambda=0.9 + number / 100, model={"activation": ["tanh", "relu"][number - 1]},
+        )
+        for number, outcome in ((1, "out_of_memory"), (2, "interrupted"))
+    ]  # fmt: skip
+    rows = leaderboard_rows(trials, VARIED)
+    text = text_of(render_leaderboard(rows, width=width), width)
+    assert "…" not in text
+    assert "out_of_memory" in text
+    assert [
+        name for name in ("learning_rate", "n_steps", "batch_size", "gae_lambda", "activation") if name in text
+    ] == [name.rpartition("/")[2] for name in VARIED[:shown]]
+    assert len(hidden_parameters(rows, width)) == len(VARIED) - shown
+
+
+def test_what_is_the_same_in_all_trials_gives_way_to_what_differs() -> None:
+    rows = leaderboard_rows([trial(0, "completed", 1.0, n_steps=32), trial(1, "completed", 2.0, n_steps=64)],
+                            ["gamma", "n_steps"])  # fmt: skip
+    assert list(rows[0]["parameters"]) == ["n_steps", "gamma"]
+
+
+def test_trials_are_named_by_the_two_most_important_values_that_differ() -> None:
+    trials = [
+        trial(0, "completed", 2.0, learning_rate=0.00123456, n_steps=32, model={"activation": "tanh"}),
+        trial(1, "pruned", 1.0, learning_rate=0.01, n_steps=32, model={"activation": "relu"}),
+    ]
+    rows = leaderboard_rows(trials, ["learning_rate", "n_steps", "model/activation"])
+    assert trial_names(rows) == {
+        0: "learning_rate 0.001235, activation tanh (trial 0)",
+        1: "learning_rate 0.01, activation relu (trial 1)",
+    }
+    assert trial_names(leaderboard_rows([trial(3, "completed", 1.0)])) == {3: "trial 3"}

@@ -5,7 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuneexp.report.seeds import final_returns, interval, mean_curve, save_seed_plot, seed_curves, stored_curves
+from tuneexp.report.seeds import (
+    final_returns,
+    interval,
+    mean_curve,
+    plot_seed_curves,
+    save_seed_plot,
+    seed_curves,
+    stored_curves,
+)
 from tuneexp.tracking.outbox import Outbox
 
 REPORTS = [
@@ -73,3 +81,12 @@ def test_the_figure_is_written(tmp_path: Path, ending: str) -> None:
     save_seed_plot({"trial 0": seed_curves(REPORTS), "trial 1": []}, path, "title")
     start = path.read_bytes()[:200]
     assert start.startswith(b"\x89PNG") if ending == "png" else b"<?xml" in start
+
+
+@pytest.mark.parametrize(("steps", "marker"), [([10], "o"), ([10, 20], "None")])
+def test_a_trial_with_one_report_is_a_point_and_others_are_lines(steps: list[int], marker: str) -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    plot_seed_curves([{"env_steps": step, "seed": 0, "return_mean": 1.0} for step in steps], axes)
+    assert [line.get_marker() for line in axes.lines] == [marker, marker]

@@ -224,12 +224,13 @@ def _reads_as_itself(text: str) -> bool:
 
 
 def _plot(screen: Terminal, result: SweepResult, path: Path) -> None:
-    from tuneexp.report.leaderboard import leaderboard_rows
+    from tuneexp.report.leaderboard import leaderboard_rows, trial_names
     from tuneexp.report.seeds import save_seed_plot, stored_curves
+    from tuneexp.sweep import load_config
 
-    numbers = [row["trial"] for row in leaderboard_rows(result.trials)[:PLOTTED_TRIALS]]
+    rows = leaderboard_rows(result.trials, varied_names(load_config(result.name, result.storage)))[:PLOTTED_TRIALS]
     curves = stored_curves(Path(result.storage) / result.name)
-    drawn = {f"trial {number}": curves[number] for number in numbers if number in curves}
+    drawn = {name: curves[trial] for trial, name in trial_names(rows).items() if trial in curves}
     if not drawn:
         raise UserError(f"sweep {result.name!r} has no reports yet, so there is nothing to draw")
     try:

@@ -10,10 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tuneexp.report.text import cell, count, flat, number, score
+from tuneexp.tracking.values import important_first, short_names
 
 # A pruned trial's objective was reached on a smaller budget: it stands below every trial that ran its full one.
 _ORDER = {"completed": 0, "running": 1, "interrupted": 1, "pruned": 2, "waiting": 4}
 _FAILED_ORDER = 3
+_GAP = 2  # between two columns
 _STYLES = {"completed": "green", "running": "cyan", "interrupted": "cyan", "pruned": "yellow", "waiting": "dim"}
 
 
@@ -24,7 +26,7 @@ def leaderboard_rows(trials: Iterable[Mapping[str, Any]], varied: Sequence[str] 
     `parameters` holds the hyperparameters in `varied` (default: those that differ between the trials)."""
     given = list(trials)
     configs = [flat(trial.get("config") or {}) for trial in given]
-    names = list(varied) if varied is not None else differing(configs)
+    names = important_first(varied if varied is not None else differing(configs), configs)
     rows = [_row(trial, config, names) for trial, config in zip(given, configs, strict=True)]
     rows.sort(key=_place)
     for rank, row in enumerate(rows, start=1):
@@ -59,6 +61,17 @@ def _place(row: Mapping[str, Any]) -> tuple[int, float, str]:
     return (_ORDER.get(row["outcome"], _FAILED_ORDER), math.inf if objective is None else -objective, str(row["trial"]))
 
 
+def trial_names(rows: Sequence[Mapping[str, Any]], most: int = 2) -> dict[Any, str]:
+    """Trial -> `learning_rate 0.0012, n_steps 64 (trial 3)`: the most important parameters that differ in `rows`."""
+    points = [row["parameters"] for row in rows]
+    names = important_first(dict.fromkeys(name for point in points for name in point), points)[:most]
+    short, named = short_names(names), {}
+    for row in rows:
+        values = [f"{short[name]} {number(row['parameters'][name])}" for name in names if name in row["parameters"]]
+        named[row["trial"]] = f"{', '.join(values)} (trial {row['trial']})" if values else f"trial {row['trial']}"
+    return named
+
+
 def render_leaderboard(
     rows: Sequence[Mapping[str, Any]],
     title: str | Text | None = None,
@@ -72,8 +85,9 @@ def render_leaderboard(
     table.add_column("outcome", no_wrap=True)
     shown = list(rows if limit is None else rows[:limit])
     names = _columns_with_room(shown, width)
+    short = short_names(dict.fromkeys(name for row in shown for name in row["parameters"]))
     for name in names:
-        table.add_column(cell(_heading(name, names)), justify="right", no_wrap=True)
+        table.add_column(cell(short[name]), justify="right", no_wrap=True)
     for row in shown:
         facts = [row["trial"], score(row["objective"]), count(row["env_steps"])]
         outcome = cell(row["outcome"], _STYLES.get(row["outcome"], "red"))
@@ -88,27 +102,28 @@ def hidden_parameters(rows: Sequence[Mapping[str, Any]], width: int) -> list[str
     return [name for name in dict.fromkeys(name for row in rows for name in row["parameters"]) if name not in shown]
 
 
-def _heading(name: str, names: Sequence[str]) -> str:
-    """`model/activation` is shown as `activation` where that is clear."""
-    leaf = name.rpartition("/")[2]
-    return leaf if sum(other.rpartition("/")[2] == leaf for other in names) == 1 else name
-
-
 def _columns_with_room(rows: Sequence[Mapping[str, Any]], width: int | None) -> list[str]:
+    """The most important parameters that a table of `width` columns shows whole, with their values."""
     names = list(dict.fromkeys(name for row in rows for name in row["parameters"]))
-    room = (
-        math.inf
-        if width is None
-        else width - sum(len(word) + 2 for word in ("trial", "objective", "env steps", "completed"))
-    )
+    room = math.inf if width is None else width + _GAP - sum(_fixed_widths(rows))
     kept = []
+    short = short_names(names)
     for name in names:
         values = [number(row["parameters"].get(name)) for row in rows]
-        room -= max(len(_heading(name, names)), *(len(value) for value in values)) + 2
+        room -= max(len(short[name]), *(len(value) for value in values)) + _GAP
         if room < 0:
             break
         kept.append(name)
     return kept
+
+
+def _fixed_widths(rows: Sequence[Mapping[str, Any]]) -> Iterable[int]:
+    """Of the columns that every table has, each with the gap behind it."""
+    for heading, key, shown in (
+        ("trial", "trial", str), ("objective", "objective", score), ("env steps", "env_steps", count),
+        ("outcome", "outcome", str),
+    ):  # fmt: skip
+        yield max([len(heading), *(len(shown(row[key])) for row in rows)]) + _GAP
 
 
 def sweep_table(sweeps: Iterable[Mapping[str, Any]]) -> Table:

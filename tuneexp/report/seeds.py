@@ -60,10 +60,15 @@ def plot_seed_curves(rows: Sequence[Mapping[str, Any]], axes: Any, label: str = 
     colour: str | None = None
     for seed in seeds:
         line = [(row["env_steps"], row["return_mean"]) for row in rows if row["seed"] == seed]
-        (drawn,) = axes.plot(*zip(*line, strict=True), color=colour, alpha=0.35, linewidth=1)
+        (drawn,) = axes.plot(*zip(*line, strict=True), _marker(line), color=colour, alpha=0.35, linewidth=1)
         colour = drawn.get_color()
     steps, means = mean_curve(rows)
-    axes.plot(steps, means, color=colour, linewidth=2, label=label)
+    axes.plot(steps, means, _marker(steps), color=colour, linewidth=2, label=label)
+
+
+def _marker(points: Sequence[Any]) -> str:
+    """matplotlib's format of a curve: a line through one point can't be seen."""
+    return "-" if len(points) > 1 else "o"
 
 
 def mean_curve(rows: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[float]]:
