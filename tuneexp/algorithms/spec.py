@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.wellformed import check_spec
+from tuneexp.execution.quiet import quiet_imports
 from tuneexp.execution.training_ops import TrainingStep, on_policy_step
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.noise import Noise
@@ -48,7 +49,8 @@ class TrainableSpec:
         seeds: a number N for seeds 0 to N-1, or the seeds.
         settings: hyperparameters (`learning_rate=1e-3`) and settings of the trial
         (`budget_env_steps=100_000`, `report_every_env_steps=...`, `compile="off"`)."""
-        from tuneexp.trainable import build_trainable  # the one import upwards, at the point of use
+        with quiet_imports():
+            from tuneexp.trainable import build_trainable  # the one import upwards, at the point of use
 
         return build_trainable(self, env=env, seeds=seeds, settings=settings)
 
