@@ -81,12 +81,13 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "a2c with RMSprop": (
         "a2c", {"policy_kwargs": "dict(optimizer_class=RMSpropTFLike, optimizer_kwargs=dict(eps=1e-6))"},
-        {"use_rms_prop": True, "rms_prop_eps": 1e-6},
+        {"optimizer_class": "RMSpropTFLike", "optimizer_kwargs": {"eps": 1e-6}},
     ),
     "ppo with a memory": (
         "ppo",
         {"policy": "MlpLstmPolicy", "policy_kwargs": "dict(lstm_hidden_size=64, net_arch=dict(pi=[32], vf=[32]))"},
-        {"model": ActorCriticConfig(recurrent="lstm", recurrent_size=64, hidden_sizes=(32,))},
+        {"model": ActorCriticConfig(recurrent="lstm", recurrent_size=64, enable_critic_lstm=True, hidden_sizes=(32,),
+                                    vf_hidden_sizes=(32,))},
     ),
     "qrdqn with its quantiles": (
         "qrdqn", {"policy_kwargs": "dict(net_arch=[32], n_quantiles=10)"},
@@ -113,7 +114,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("dqn", {"policy_kwargs": "dict(net_arch=[64], net_arch_=1)"}, "did you mean 'net_arch'"),
     ("dqn", {"policy_kwargs": "dict(n_quantiles=5)"}, "no counterpart"),
     ("ppo", {"policy_kwargs": "dict(activation_fn=my.ReLU)"}, "write tanh, relu"),
-    ("ppo", {"policy_kwargs": "dict(optimizer_class=th.optim.SGD)"}, "optimizer_fn"),
+    ("ppo", {"policy_kwargs": "dict(optimizer_class=th.optim.Lion)"}, "'Adam'"),
+    ("ppo", {"policy_kwargs": "dict(optimizer_class=my.Adam)"}, "th.optim.Adam"),
     ("ppo", {"policy_kwargs": "dict(net_arch=[64])", "model": "mine.py:Net"}, "keep one"),
     ("dqn", {"n_timesteps": 5e4}, "--env-steps"),
     ("dqn", {"policy": "MyPolicy"}, "model/..."),

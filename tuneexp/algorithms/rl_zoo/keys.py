@@ -13,7 +13,8 @@ from tuneexp.errors import shortened
 # The observations decide about the encoder; RL Zoo's names for that are accepted and say nothing.
 POLICIES = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy")
 WITH_MEMORY = ("MlpLstmPolicy", "CnnLstmPolicy", "MultiInputLstmPolicy")
-LSTM_SIZE = 256  # of sb3_contrib's policies, unless policy_kwargs says otherwise
+# Of sb3_contrib's policies, unless policy_kwargs says otherwise.
+LSTM = {"recurrent": "lstm", "recurrent_size": 256, "enable_critic_lstm": True}
 
 NO_CALLBACK = "callback is Python code, which is never evaluated; leave it out"
 INSTEAD = {
@@ -75,7 +76,7 @@ def _policy(own: Values, fields: Fields) -> None:
         model = model.model_dump(exclude_unset=True)
     if not isinstance(model, dict):
         raise ValueError(f"policy {policy!r} is a built-in network, model={model} is one of your own; leave one out")
-    own["model"] = {"recurrent": "lstm", "recurrent_size": LSTM_SIZE, **model}
+    own["model"] = {**LSTM, **model}
 
 
 def _exploration(own: Values, fields: Fields) -> None:

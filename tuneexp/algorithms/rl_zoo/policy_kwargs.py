@@ -23,6 +23,7 @@ _MODEL = {
     "squash_output": "squash_output",
     "clip_mean": "clip_mean",
     "lstm_hidden_size": "recurrent_size",
+    "enable_critic_lstm": "enable_critic_lstm",
 }
 # Top-level hyperparameters of an algorithm here.
 _OF_THE_ALGORITHM = ("n_critics", "n_quantiles")
@@ -35,14 +36,13 @@ _AS_HERE: dict[str, tuple[Any, ...]] = {
     "n_lstm_layers": (1,),
     "share_features_extractor": (True,),
     "features_extractor_class": ("FlattenExtractor", "CombinedExtractor", "NatureCNN"),
-    # One cell serves policy and value in any case (`rows.remarks` tells it).
-    "enable_critic_lstm": (True, False),
-    "shared_lstm": (True, False),
+    "shared_lstm": (False,),
 }
 # Without use_sde, Stable-Baselines3's sac and tqc leave them unused.
 _OF_SDE = ("log_std_init", "use_expln", "full_std", "clip_mean")
-_NETWORKS = ("net_arch", "activation_fn", "features_extractor_kwargs", "optimizer_class", "optimizer_kwargs")
-KNOWN = (*_MODEL, *_OF_THE_ALGORITHM, *_AS_HERE, *_NETWORKS)
+_NETWORKS = ("net_arch", "activation_fn", "features_extractor_kwargs")
+_OPTIMIZER = ("optimizer_class", "optimizer_kwargs")
+KNOWN = (*_MODEL, *_OF_THE_ALGORITHM, *_AS_HERE, *_NETWORKS, *_OPTIMIZER)
 _IN_TORCH = ("nn.", "th.nn.", "torch.nn.")
 _OPTIMIZERS = ("", "optim.", "th.optim.", "torch.optim.")
 
@@ -82,9 +82,6 @@ def _translated(given: Values, own: Values, fields: Fields) -> tuple[Values, Val
             networks[_MODEL[name]] = _plain(name, value)
         elif not (_says_nothing(name, value) or (name in _OF_SDE and not own.get("use_sde"))):
             raise ValueError(f"policy_kwargs {name}={_shown(value)} has no counterpart here; leave it out")
-    has_memory = str(own.get("policy")).endswith("LstmPolicy")
-    if has_memory and networks.get("vf_hidden_sizes") == networks.get("hidden_sizes"):
-        networks.pop("vf_hidden_sizes", None)  # one trunk serves both
     return top, networks
 
 
@@ -94,8 +91,8 @@ def _model_fields(fields: Fields) -> Fields:
 
 
 def _says_nothing(name: str, value: Any) -> bool:
-    if name in _NETWORKS:
-        return True  # the optimizer's, read before
+    if name in _OPTIMIZER:
+        return True  # read before
     return name in _AS_HERE and (value.last if isinstance(value, Symbol) else value) in _AS_HERE[name]
 
 
@@ -154,17 +151,13 @@ _TRANSLATED: dict[str, Callable[[Any, Fields], Values]] = {
 
 
 def _optimizer(given: Values, fields: Fields) -> Values:
-    """RMSprop for a2c, Adam for what else there is, as they are here."""
-    if "optimizer_class" not in given and not given.get("optimizer_kwargs"):
-        return {}
-    name, kwargs = given.get("optimizer_class", Symbol("Adam")), given.get("optimizer_kwargs", {})
-    kind = name.last if isinstance(name, Symbol) and name.removesuffix(name.last) in _OPTIMIZERS else ""
-    as_here = set(kwargs) <= {"eps", "alpha"} and kwargs.get("alpha", 0.99) == 0.99
-    if kind in ("RMSprop", "RMSpropTFLike") and "use_rms_prop" in fields and as_here:
-        return {"use_rms_prop": True} | ({"rms_prop_eps": kwargs["eps"]} if "eps" in kwargs else {})
-    if kind == "Adam" and kwargs in ({}, {"eps": 1e-5} if "gae_lambda" in fields else {}):
-        return {"use_rms_prop": False} if "use_rms_prop" in fields else {}
-    raise ValueError(
-        f"policy_kwargs optimizer_class={_shown(name)} with {shortened(kwargs)} is not known here; leave it out, or "
-        "replace optimizer_fn of the algorithm (docs/customising.md)"
-    )
+    """`th.optim.Adam` by its last name; an unknown one is refused by the field."""
+    chosen = {name: given[name] for name in _OPTIMIZER if given.get(name)}
+    if chosen and not fields.keys() >= set(_OPTIMIZER):
+        raise ValueError(f"policy_kwargs {', '.join(chosen)}: the optimizer can't be chosen here; leave it out")
+    if "optimizer_class" in chosen:
+        name = Symbol(chosen["optimizer_class"])
+        if name.removesuffix(name.last) not in _OPTIMIZERS:
+            raise ValueError(f"policy_kwargs optimizer_class={name} is not known here; write th.optim.Adam")
+        chosen["optimizer_class"] = name.last
+    return chosen

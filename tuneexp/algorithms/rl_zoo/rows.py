@@ -12,7 +12,6 @@ import gymnasium
 from tuneexp.algorithms.rl_zoo.environment import KEYS as OF_THE_ENVIRONMENT
 from tuneexp.algorithms.rl_zoo.environment import environment_of, present_id, without_velocities
 from tuneexp.algorithms.rl_zoo.keys import RL_ZOO_KEYS, WITH_MEMORY, from_rl_zoo
-from tuneexp.algorithms.rl_zoo.literals import read_dict
 from tuneexp.algorithms.rl_zoo.policy_kwargs import Fields
 from tuneexp.envs.atari import is_atari
 from tuneexp.envs.sources import can_be_there
@@ -27,8 +26,8 @@ __all__ = ["RL_ZOO_KEYS", "Row", "is_row", "placed", "present_env", "row_for", "
 
 # Rows for more than one environment.
 ATARI, DEFAULT = "atari", "default"
-_ONE_CELL = (
-    "one LSTM behind the hidden layers serves policy and value here; in sb3_contrib it stands before them, one for each"
+_SEQUENCES = (
+    "gradients go back through sequence_length steps here, 16 by default; in sb3_contrib through whole episodes"
 )
 
 
@@ -97,9 +96,7 @@ def _defaults(row: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
 
 
 def _remarks(row: Mapping[str, Any]) -> list[str]:
-    remarks = [_ONE_CELL] if row.get("policy") in WITH_MEMORY else []
-    if str(read_dict("policy_kwargs", row.get("policy_kwargs")).get("optimizer_class")) == "RMSpropTFLike":
-        remarks.append("RMSpropTFLike is torch's RMSprop here, which adds eps to the root, not below it")
+    remarks = [_SEQUENCES] if row.get("policy") in WITH_MEMORY else []
     if row.get("callback"):
         remarks.append(f"callback {shortened(row['callback'])} is left out: Stable-Baselines3's have no place here")
     return remarks
