@@ -83,6 +83,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
             "--seeds": ("0", "", "a", "1e3", BIG),
             "--scheduler": TEXTS,
             "--searcher": TEXTS,
+            "--zoo": ("", "x", "ROOT/space.yaml", "ROOT/space.yaml:x"),
             "--searcher-seed": (*NUMBERS[:4], "9" * 30),
             "--concurrency": NUMBERS[1:],
             "--checkpoints": ("s4://x", "://", "s3://k:s@b/x", "ROOT/space.yaml/x", "file://["),

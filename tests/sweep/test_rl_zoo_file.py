@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tuneexp import PPO, UserError, rl_zoo_row
-from tuneexp.sweep.rl_zoo import read_row
+from tuneexp import PPO, SearchSpace, UserError, rl_zoo_row
+from tuneexp.sweep.rl_zoo import read_row, sweep_of_row
 from tuneexp.trust import list_file
 
 PPO_FILE = """
@@ -189,6 +189,25 @@ def test_a_whole_row_pasted_as_hyperparameters_is_placed() -> None:
             algo.stop()
     with pytest.raises(UserError, match="--env-steps"):
         PPO.build("CartPole-v1", compile="off", n_timesteps=1e5)
+
+
+def test_a_sweep_around_a_row_fixes_what_the_space_does_not_vary(file: Path) -> None:
+    space = SearchSpace.from_mapping({"learning_rate": {"loguniform": [1e-5, 0.01]}, "gamma": {"uniform": [0.9, 1.0]}})
+    row = read_row(file, "CartPole-v1", None, ("sweep",))
+    asked, remarks = sweep_of_row(row, space, {"fixed": {"n_envs": 2}, "trials": 3}, PPO.config_class)
+    assert (asked["env"], asked["env_steps"], asked["trials"]) == ("CartPole-v1", 100_000, 3)
+    assert (asked["fixed"]["n_envs"], asked["fixed"]["n_steps"]) == (2, 2048)
+    assert not {"learning_rate", "gamma"} & set(asked["fixed"])
+    assert asked["space"].initial == [{"learning_rate": 0.001, "gamma": 0.99}]
+    assert any("lin_0.001" in remark for remark in remarks)
+    asked["space"].validate(PPO.config_class, asked["fixed"])
+
+
+def test_a_row_outside_of_the_space_is_told_and_not_tried_first(file: Path) -> None:
+    space = SearchSpace.from_mapping({"gamma": {"uniform": [0.5, 0.6]}})
+    asked, remarks = sweep_of_row(read_row(file, "CartPole-v1", None, ("sweep",)), space, {}, PPO.config_class)
+    assert asked["space"].initial == []
+    assert any("gamma=0.99" in remark for remark in remarks)
 
 
 def test_merges_of_merges_do_not_grow(tmp_path: Path) -> None:

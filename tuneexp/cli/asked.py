@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -30,19 +30,48 @@ def experiment_file(named: str | None) -> str | None:
 
 
 def sweep_of(
-    ctx: typer.Context, file: str | None, trust: bool, asked: Mapping[str, Any], verbose: bool, resume: bool
+    ctx: typer.Context,
+    file: str | None,
+    trust: bool,
+    asked: Mapping[str, Any],
+    verbose: bool,
+    resume: bool,
+    zoo: str | None = None,
+    tell: Callable[[str], None] = print,
 ) -> Sweep:
-    """The sweep, checked. asked: arguments of `Sweep`, also those that are as by default."""
+    """The sweep, checked. asked: arguments of `Sweep`, also those that are as by default. zoo: the file of RL
+    Zoo's whose row it is around. tell: is given remarks about that row."""
     from tuneexp.sweep import Sweep
 
     if file is not None:
+        if zoo is not None:
+            raise UserError(f"{file} says all of it; leave out --zoo {zoo}, or the file")
         return Sweep.from_file(file, trust=trust, **_given(ctx, asked), verbose=verbose, resume=resume)
-    if trust:
-        raise UserError("--trust goes with an experiment FILE; what you name yourself is trusted")
+    if trust and zoo is None:
+        raise UserError("--trust goes with an experiment FILE or --zoo FILE; what you name yourself is trusted")
     if asked["env"] is None:
         example = command("sweep", asked["algorithm"] or defaults.ALGORITHM, "CartPole-v1")
         raise UserError(f"sweep needs an environment; write for example: {example}")
+    if zoo is not None:
+        asked = {**asked, **_around_row(zoo, asked, _given(ctx, asked), trust, tell)}
     return Sweep(**{key: value for key, value in asked.items() if value is not None}, verbose=verbose, resume=resume)
+
+
+def _around_row(
+    zoo: str, asked: Mapping[str, Any], given: Mapping[str, Any], trust: bool, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    from tuneexp.algorithms.registry import config_class_of
+    from tuneexp.sweep.rl_zoo import read_row, sweep_of_row
+    from tuneexp.sweep.space import SearchSpace
+    from tuneexp.sweep.space.shipped import shipped_space
+
+    algorithm = asked["algorithm"] or defaults.ALGORITHM
+    row = read_row(zoo, asked["env"], algorithm, ("sweep", algorithm, asked["env"], "--zoo", zoo), trust)
+    space = SearchSpace.of(asked["space"] or shipped_space(algorithm))
+    settings, remarks = sweep_of_row(row, space, given, config_class_of(algorithm))
+    for remark in remarks:
+        tell(remark)
+    return settings
 
 
 def _given(ctx: typer.Context, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tuneexp.cli.options import (
     TrustOption,
     VerboseOption,
     WrapperOption,
+    ZooOption,
     count,
     examples,
     one_of,
@@ -83,6 +84,7 @@ def sweep(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    zoo: ZooOption = None,
     settings: SetOption = None,
     wrappers: WrapperOption = None,
     env_backend: EnvBackendOption = None,
@@ -173,7 +175,7 @@ def sweep(
     }
     with terminal(json, verbose) as screen, stoppable() as stop:
         stop.starting()
-        new = sweep_of(ctx, file, trust, asked, verbose, resume)
+        new = sweep_of(ctx, file, trust, asked, verbose, resume, zoo, screen.note)
         stop.check()
         new.check_writable()
         stop.check()

@@ -11,7 +11,12 @@ from tuneexp.algorithms.registry import ALGORITHMS, config_class_of
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
 from tuneexp.algorithms.rl_zoo.environment import KEYS as OF_THE_ENVIRONMENT
 from tuneexp.algorithms.rl_zoo.rows import Row, present_env, row_for, row_settings
+from tuneexp.config import Config
 from tuneexp.errors import UserError, unknown_name
+from tuneexp.rl.schedules import parse_schedule
+from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.space.binding import overlap, written_over
+from tuneexp.sweep.space.parsing import flat, nested
 from tuneexp.sweep.space.yaml import load_yaml_mapping
 from tuneexp.trust import addresses_in, require_trusted
 
@@ -48,6 +53,19 @@ def read_row(
     """As `rl_zoo_row`. again: words of the command that --trust is added to, for the message."""
     path, named = _parts(file)
     rows = load_yaml_mapping(path, "RL Zoo's files are those of its folder hyperparams, such as hyperparams/ppo.yml")
+    return row_of(rows, path, named, env, algorithm, again, trust)
+
+
+def row_of(
+    rows: Mapping[str, Any],
+    path: Path,
+    named: str | None,
+    env: str,
+    algorithm: str | AlgorithmSpec | None,
+    again: tuple[object, ...],
+    trust: bool = False,
+) -> Row:
+    """The same of a file that was read. named: the row, None for that of `env`."""
     algorithm = _algorithm_of(path, algorithm)
     present = present_env(env)
     name, remark = _row_name(rows, env, present.settings["env"], named, path)
@@ -107,3 +125,45 @@ def _refuse_other_keys(row: Mapping[str, Any], fields: Mapping[str, Any], algori
             f"{' and '.join(fitting)} {'have' if len(fitting) > 1 else 'has'}"
         )
     raise UserError(f"{where}: {unknown_name('hyperparameter', unknown[0], known, f'tuneexp describe {algorithm}')}")
+
+
+def sweep_of_row(
+    row: Row, space: SearchSpace, settings: Mapping[str, Any], config_class: type[Config]
+) -> tuple[dict[str, Any], list[str]]:
+    """Arguments of `Sweep` around a row: what `space` doesn't vary is fixed as the row has it, and the first trial has
+    the row's own values of what it varies, where they lie in its ranges. settings: arguments of `Sweep` that win over
+    the row. And remarks, a line each."""
+    if not space.names:
+        raise UserError("--zoo fixes what a space doesn't vary, which a function tells only while it runs; write YAML")
+    own, of_trial = row.settings["hyperparameters"], dict(row.settings)
+    fixed = {name: value for name, value in flat(own).items() if not any(overlap(name, one) for one in space.names)}
+    point, remarks = _first_trial(space, flat(config_class.parse(own, "the row").model_dump(mode="json")))
+    asked = {
+        "env_steps": of_trial.pop("budget_env_steps"),
+        **{name: value for name, value in of_trial.items() if name != "hyperparameters"},
+        **settings,
+        "env": of_trial["env"],
+        "space": space if point is None else _tried_first(space, point),
+        "fixed": nested(written_over(fixed, flat(settings.get("fixed") or {}))),
+    }
+    return asked, [*row.remarks, *remarks]
+
+
+def _first_trial(space: SearchSpace, values: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[str]]:
+    """The point of the row's `values`, None where there is none within the ranges of `space`; and remarks."""
+    point = {name: values.get(name) for name in space.names}
+    falling = [name for name, value in point.items() if isinstance(value, str) and value.startswith("lin")]
+    point |= {name: parse_schedule(values[name]).initial for name in falling}
+    remarks = [f"{name} falls in the row ({values[name]}); trials of a range keep theirs" for name in falling]
+    dimensions = space.dimensions
+    outside = [
+        name for name, value in point.items() if dimensions[name].when or not dimensions[name].values.contains(value)
+    ]
+    if outside:
+        listed = ", ".join(f"{name}={point[name]}" for name in outside)
+        return None, [*remarks, f"the row itself is not tried first, as the space has no {listed}"]
+    return point, remarks
+
+
+def _tried_first(space: SearchSpace, point: Mapping[str, Any]) -> SearchSpace:
+    return SearchSpace.from_mapping({**space.to_mapping(), "initial": [nested(point), *space.initial]})
