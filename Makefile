@@ -8,7 +8,7 @@ PEERS  := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 SOURCES := tuneexp tests experiments benchmarks
 # Tests run in two halves side by side: those that start sweeps, which mostly wait, and those that compute.
-SWEEPS  := tests/faults tests/sweep tests/cli tests/tracking
+SWEEPS  := tests/faults tests/sweep tests/cli tests/tracking tests/browser
 HALVES  := $(MAKE) --no-print-directory -j3 test-sweeps test-others
 # `make check test` has the static checks beside them, and the fast tests once: `test` contains them.
 BOTH    := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))
@@ -19,7 +19,11 @@ export OMP_NUM_THREADS := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling zoo learn ui format install clean
+=======
+.PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling learn screenshots ui format install clean
+>>>>>>> d7cbfa4 (A browser test of MLflow's pages; CI installs Chromium for it; pictures for the docs are taken by a script)
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -67,6 +71,9 @@ zoo: $(STAMP) ## train every row of RL Zoo's files for 2,000 steps, on stand-ins
 
 learn: $(STAMP) ## train every algorithm, 5 seeds at once (hours); writes docs/learning.md. LEARN='--only NAME --jobs 2'
 	$(BIN)/python -m benchmarks learn $(LEARN)
+
+screenshots: $(STAMP) ## the pictures of MLflow's pages in docs/img; needs Chromium (apt-get install chromium chromium-driver)
+	$(BIN)/python -m benchmarks.screenshots
 
 ui: $(STAMP) ## the MLflow UI on what your sweeps stored, on this machine only
 	$(BIN)/tuneexp ui

@@ -29,7 +29,8 @@ from tests.browser.pages import (
     until,
     visit,
 )
-from tuneexp import Sweep, SweepResult
+from tuneexp import Sweep
+from tuneexp.sweep import SweepResult
 
 if not (CHROMIUM and DRIVER):
     pytest.skip("no Chromium with chromedriver here (Debian: apt-get install chromium chromium-driver)",
@@ -119,17 +120,20 @@ def test_the_table_holds_the_numbers_of_all_trials_the_best_on_top(
     assert rates == {trial["config"]["learning_rate"] for trial in sweeps[0].trials}
 
 
-def test_the_best_checkpoint_is_reached_from_the_sweeps_run_and_its_children_are(
+def test_the_sweeps_run_opens_its_trials_and_the_best_one_its_checkpoint(
     sweeps: tuple[SweepResult, SweepResult], printed: list[str], browser: Any
 ) -> None:
     mlflow, best = sweeps[0].mlflow, sweeps[0].best
     assert best is not None
-    root = printed[0].partition("#")[0]
-    visit(browser, f"{root}#/experiments/{mlflow['experiment_id']}/runs/{mlflow['parent_run_id']}")
-    until(browser, lambda: "first-best" in text_of(browser), "model of the best checkpoint")
-    link = until(browser, lambda: browser.find_elements("partial link text", "first-best"), "link to it")[0]
-    link.click()
-    until(browser, lambda: "Artifacts" in text_of(browser), "page of the model")
+    run_id = next(trial["mlflow_run_id"] for trial in sweeps[0].trials if trial["trial_number"] == best["trial_number"])
+    visit(
+        browser, f"{printed[0].partition('#')[0]}#/experiments/{mlflow['experiment_id']}/runs/{mlflow['parent_run_id']}"
+    )
+    for address, shown in ((f"/runs/{run_id}", "first-best"), ("/models/m-", "Artifacts")):
+        link = f"a[href*='{address}']"
+        until(browser, lambda link=link: browser.find_elements("css selector", link), f"link to {address}")[0].click()
+        until(browser, lambda shown=shown: shown in text_of(browser), shown)
+    assert "/models/m-" in browser.current_url
 
 
 def test_sweeps_of_one_problem_stand_side_by_side(

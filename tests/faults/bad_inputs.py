@@ -106,6 +106,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
     "evaluate of": (("evaluate",), {"": (*TEXTS, "ROOT", "ROOT/space.yaml", "s4://x/y", "://", "file:///none/at/all")}),
     "describe": (("describe",), {"": (*TEXTS, "x:y", "math:pi", "none.py:f", "ROOT/space.yaml:f", ":")}),
     "ui": (("ui", "--storage", "ROOT/none"), {"--port": NUMBERS}),
+    "ui of": (("ui", *STORED), {"": TEXTS}),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -74,6 +75,10 @@ def test_a_sweep_has_its_view_while_it_runs_and_persons_views_stay(tmp_path: Pat
     assert json.loads(tags_of(store)[own])["name"] == "first"
     assert sweep_key(position.sweep_id) in str(sweep_link(tmp_path / "first"))
     assert ALL_SWEEPS in str(all_sweeps_link(tmp_path / "first"))
+    (tmp_path / "moved").mkdir()
+    for kept in ("first", "mlflow.db"):
+        (shutil.copytree if kept == "first" else shutil.copy)(tmp_path / kept, tmp_path / "moved" / kept)
+    assert sweep_link(tmp_path / "moved" / "first") == sweep_link(tmp_path / "first")
 
     changed = json.dumps({**json.loads(tags_of(store)[own]), "state": "deflate;of a person", "tuneexp": None})
     for key in (own, f"{TAG_PREFIX}a-persons-own"):

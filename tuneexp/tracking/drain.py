@@ -16,7 +16,7 @@ from tuneexp.commands import command
 from tuneexp.masking import masked
 from tuneexp.processes import python_command, without_proxy_on_loopback
 from tuneexp.tracking.outbox import Outbox, load_position, outbox_folder
-from tuneexp.tracking.store import tracking_uri
+from tuneexp.tracking.store import default_store_has, tracking_uri
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +196,9 @@ def mlflow_ids(sweep_folder: Path | str) -> MLflowIds:
                    for trial, draw in [key.split(".")])  # fmt: skip
     run_ids = {trial: run_id for trial, _, run_id in keyed}
     uri = masked(tracking_uri(folder.parent))
-    is_there = bool(position.experiment_id) and position.store == uri
+    is_there = bool(position.parent_run_id) and (
+        position.store == uri or default_store_has(folder.parent, position.parent_run_id)
+    )
     return MLflowIds(uri, position.experiment_id, position.parent_run_id, run_ids, position.sweep_id, is_there)
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import sys
+from contextlib import closing
 from importlib.metadata import entry_points
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,6 +89,18 @@ def ui_command(storage: Path | str, port: int = 5000) -> tuple[list[str], dict[s
     known = PAGE in {plugin.name for plugin in entry_points(group="mlflow.app")}
     flags = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", *(["--app-name", PAGE] if known else [])]
     return [sys.executable, "-P", "-m", "mlflow", "server", *flags], environment
+
+
+def default_store_has(storage: Path | str, run_id: str) -> bool:
+    """Whether the runs are in the storage's own database, and this one is among them: also after it was moved."""
+    database = _database(storage)
+    if tracking_uri(storage) != _sqlite_uri(database) or not database.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as store:
+            return store.execute("SELECT 1 FROM runs WHERE run_uuid = ?", [run_id]).fetchone() is not None
+    except sqlite3.Error:
+        return False
 
 
 def open_client(storage: Path | str) -> Any:

@@ -1,0 +1,88 @@
+"""Pictures of MLflow's pages for the documentation: what `tuneexp ui` opens after the sweep of `make demo`.
+
+python -m benchmarks.screenshots                                    # runs the sweeps first, some minutes
+python -m benchmarks.screenshots --storage runs --name first        # of a sweep that is stored already
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.browser.pages import drawn_bars, drawn_lines, drawn_pixels, open_browser, rows_of, until, visit
+
+IMAGES = Path(__file__).parents[1] / "docs" / "img"
+NAME, PORT = "first", "5099"
+SWEEPS = (
+    ["ppo", "CartPole-v1", "--space", "search_spaces/ppo.yaml", "--name", NAME],
+    ["a2c", "CartPole-v1", "--space", "search_spaces/a2c.yaml", "--name", "a2c"],
+)
+BUDGET = ["--trials", "8", "--seeds", "4", "--env-steps", "50000", "--scheduler", "asha"]
+_SETTLED_S = 3.0  # MLflow's charts appear with a movement
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--storage", help="a folder that holds the sweep; without it, sweeps are run")
+    parser.add_argument("--name", default=NAME, help="of the sweep")
+    arguments = parser.parse_args()
+    if arguments.storage:
+        take_all(arguments.storage, arguments.name)
+        return
+    with TemporaryDirectory() as storage:
+        for sweep in SWEEPS:
+            subprocess.run([*_tuneexp("sweep"), *sweep, *BUDGET, "--storage", storage], check=True)
+        take_all(storage, NAME)
+
+
+def take_all(storage: str, name: str) -> None:
+    with _served(storage, name) as (charts, table, all_sweeps):
+        browser = open_browser()
+        try:
+            take(browser, charts, "mlflow.png", 1600, lambda: drawn_lines(browser) > 3 and drawn_pixels(browser) > 0)
+            take(browser, table, "mlflow-table.png", 1920, lambda: len(rows_of(browser)) > 1)
+            take(browser, all_sweeps, "mlflow-sweeps.png", 1600, lambda: drawn_bars(browser) > 1)
+        finally:
+            browser.quit()
+
+
+def take(browser: Any, address: str, file: str, width: int, drawn: Callable[[], bool]) -> None:
+    """One picture of a whole window, once everything in it is drawn."""
+    browser.set_window_size(width, 1087)
+    visit(browser, address)
+    until(browser, drawn, "content")
+    time.sleep(_SETTLED_S)
+    # The buttons of a chart appear under a mouse; a browser without one shows them always.
+    browser.execute_script("document.querySelectorAll('.modebar').forEach(bar => bar.remove())")
+    browser.save_screenshot(str(IMAGES / file))
+    print(f"wrote docs/img/{file}")
+
+
+@contextmanager
+def _served(storage: str, name: str) -> Iterator[list[str]]:
+    """The links that `tuneexp ui` prints, while it serves."""
+    command = [*_tuneexp("ui"), name, "--storage", storage, "--port", PORT]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield [re.findall(r"http\S+", process.stdout.readline())[0] for _ in range(3)]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def _tuneexp(command: str) -> list[str]:
+    return [sys.executable, "-m", "tuneexp", command]
+
+
+if __name__ == "__main__":
+    main()
