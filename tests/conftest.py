@@ -69,6 +69,14 @@ def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Counter, "compiled", 0)
 
 
+@pytest.fixture
+def untraced(fresh_programs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs run as they are written, without the second or more that tracing takes for each new algorithm."""
+    from tuneexp.learning import compilation, program
+
+    monkeypatch.setattr(compilation, "_eager", lambda request, graph=None: program.eager(request.fn))
+
+
 @pytest.fixture(scope="session")
 def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file with MLflow's tables and nothing in them: making them takes seconds, copying does not."""

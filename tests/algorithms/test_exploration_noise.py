@@ -15,6 +15,7 @@ from torch import Tensor
 from tests.algorithms.trials import trial_of
 from tuneexp.trial import Trial
 
+pytestmark = pytest.mark.usefixtures("untraced")
 STD, N_STEPS = 0.5, 24
 # Episodes of 7 steps, so that several end within a fragment.
 SHORT: dict[str, Any] = {"wrappers": [{"TimeLimit": {"max_episode_steps": 7}}]}

@@ -18,6 +18,8 @@ from tuneexp.algorithms.configs.sac import SACConfig
 from tuneexp.errors import UserError
 from tuneexp.trial import Trial
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 class Lengths(gymnasium.Env[Any, Any]):
     """Episodes of 3 to 9 steps, as the environment's own generator says; the reward is the action."""

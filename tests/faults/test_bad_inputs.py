@@ -57,7 +57,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_starts(untraced: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """No Ray, no training, no delivery to MLflow."""
     monkeypatch.setattr("tuneexp.sweep.fitting.RayForSweep", accept)
     monkeypatch.setattr("ray.init", accept)
@@ -84,17 +84,24 @@ def contents(root: Path) -> Files:
     return files
 
 
-@contextlib.contextmanager
-def damaged(case: Case, root: Path, whole: Files) -> Iterator[None]:
+def restore(root: Path, whole: Files) -> None:
+    shutil.rmtree(root)
+    root.mkdir()
+    for path, data in whole.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(exist_ok=True) if data is None else path.write_bytes(data)
+
+
+def faults(case: Case, root: Path, whole: Files) -> list[str]:
+    """Faults in the answer to `case`. `root` is as in `whole` before and after."""
     if case.damage is not None:
         case.damage(root)
-    yield
-    if contents(root) != whole:
-        shutil.rmtree(root)
-        root.mkdir()
-        for path, data in whole.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir(exist_ok=True) if data is None else path.write_bytes(data)
+    before = whole if case.damage is None else contents(root)
+    got = answer(case, root)
+    after = contents(root)
+    if after != whole:
+        restore(root, whole)
+    return list(faults_of(case, got, changed_files(before, after, got, root), root))
 
 
 def faults_of(case: Case, got: Answer, changed: set[Path], root: Path) -> Iterator[str]:
@@ -128,12 +135,8 @@ def test_no_bad_input_ends_in_an_internal_error_or_changes_a_stored_file(
     found: list[str] = []
     cases = all_cases(stored)
     for case in cases:
-        with damaged(case, stored, whole):
-            before = contents(stored)
-            got = answer(case, stored)
-            faults = list(faults_of(case, got, changed_files(before, contents(stored), got, stored), stored))
-        if faults:
-            found.append(f"{case.area}: {case.label}\n    {'; '.join(faults)[:500]}")
+        if said := faults(case, stored, whole):
+            found.append(f"{case.area}: {case.label}\n    {'; '.join(said)[:500]}")
     assert not found, f"{len(found)} of {len(cases)} inputs (seed {SEED}):\n" + "\n".join(found)
     assert counts_in(PAGE.read_text()) == Counter(case.area for case in cases)
 
