@@ -39,12 +39,10 @@ def test_defaults_are_those_of_stable_baselines3() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"policy_kwargs": "dict(net_arch=[256, 256])"}, "model/hidden_sizes"),
     ({"policy_kwargs": "dict(__import__('os').system('false'))"}, "never evaluated"),
-    ({"use_sde": True}, "use_sde=false"),
     ({"n_timesteps": 1e5}, "--env-steps"),
     ({"policy": "MyPolicy"}, "model/..."),
-    ({"normalize": "dict(norm_obs=True)"}, "true or false"),
+    ({"normalize": "sometimes"}, "mapping"),
     ({"lr": 1e-3}, "did you mean|known"),
     ({"learning_rte": 1e-3}, "'learning_rate'"),
     ({"model": {"hidden_size": [64]}}, "hidden_sizes"),
