@@ -30,11 +30,10 @@ TAKEN: list[tuple[dict[str, Any], tuple[str, ...], str, dict[str, Any]]] = [
     ({"action_noise": "NormalActionNoise"}, ("td3", "ddpg"), "noise_std=0.1", {"noise_std": 0.1}),
     ({"replay_buffer_class": "MyBuffer"}, ("dqn", "sac", "td3"), "prioritized=true", {"prioritized": True}),
     ({"policy": "CnnLstmPolicy"}, ("sac",), "use ppo, a2c, appo or impala with model/recurrent=lstm", {}),
-    ({"train_freq": [1, "episode"]}, OFF_POLICY, "train_freq=1 gradient_steps=1",
-     {"train_freq": 1, "gradient_steps": 1}),
-    ({"normalize": "dict(clip_obs=5)"}, EVERY, "normalize_observation and normalize_reward",
+    ({"train_freq": [1, "rollout"]}, OFF_POLICY, '[1, "episode"]', {"train_freq": [1, "episode"]}),
+    ({"normalize": "dict(clip=5)"}, EVERY, "normalize_observation and normalize_reward",
      {"normalize_observation": True, "normalize_reward": True}),
-    ({"use_sde": True}, EVERY, "use_sde=false", {"use_sde": False}),
+    ({"use_sde": True}, ("dqn", "qrdqn", "td3", "ddpg"), "use_sde=false", {"use_sde": False}),
 ]  # fmt: skip
 
 
@@ -51,7 +50,7 @@ def test_what_a_pasted_hyperparameter_is_told_to_be_is_accepted(
 
 def test_no_advice_names_a_setting_that_an_algorithm_lacks() -> None:
     with pytest.raises(UserError) as told:
-        load_algorithm("sac").config_class.parse({"model": {"log_std_init": -2}}, "sac")
+        load_algorithm("dqn").config_class.parse({"model": {"log_std_init": -2}}, "dqn")
     assert "did you mean" not in str(told.value)
 
 
