@@ -10,8 +10,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import gymnasium
 import pytest
 import typer
+
+from tuneexp.algorithms.registry import ALGORITHMS
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "slurm.md").read_text()
@@ -26,8 +29,9 @@ def test_the_command_of_the_script_is_known() -> None:
     name, *options = shlex.split(command[1])
     group = typer.main.get_command(app)
     parsed = group.commands[name].make_context(name, options).params  # type: ignore[attr-defined]
-    assert parsed["resume"]
-    assert (ROOT / parsed["space"]).is_file()
+    assert (parsed["resume"], parsed["name"]) == (True, "first"), "queued again, it finds the sweep by its name"
+    assert parsed["algorithm"] in ALGORITHMS
+    assert parsed["env"] in gymnasium.registry
 
 
 TOOLS = {
