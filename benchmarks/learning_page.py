@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.learning import stored
-from benchmarks.learning_tasks import SEEDS, TASKS, TOO_LONG, Published, Task, TooLong, source
+from benchmarks.learning_tasks import LONG_RUN, SEEDS, TASKS, TOO_LONG, Published, Task, TooLong, source
+from benchmarks.long_run import stored as long_run_stored
 from benchmarks.report import load, machine_words, table
 from benchmarks.running import ROOT
 from tuneexp.execution.evaluation import aggregate
@@ -60,13 +62,17 @@ def plot_curve(rows: list[dict[str, float]], published: Published | None, axes: 
 
 
 def save_figure(task: Task, measured: dict[str, Any]) -> Path:
+    return _saved(task, lambda axes: plot_curve(curve_table(measured["curve"]), task.published, axes))
+
+
+def _saved(task: Task, draw: Callable[[Any], None]) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2, 2.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    plot_curve(curve_table(measured["curve"]), task.published, axes)
+    draw(axes)
     axes.set_title(title_of(task), fontsize="medium")
     FIGURES.mkdir(parents=True, exist_ok=True)
     path = FIGURES / f"{task.name}.png"
@@ -95,6 +101,8 @@ def write_page() -> Path:
     if measured:
         parts.append(_results(measured))
     parts.append(_not_run(measured))
+    if (long_run := long_run_stored()) is not None:
+        parts.append(_long_run(long_run))
     parts += ["## Each run, with its hyperparameters", *(_details(TASKS[name], measured[name]) for name in measured)]
     PAGE.write_text("\n\n".join(parts) + "\n")
     return PAGE
@@ -184,6 +192,28 @@ def _details(task: Task, measured: dict[str, Any]) -> str:
         f"### {title_of(task)}\n\n![{title_of(task)}]({figure})\n\n{words}. Seeds {SEEDS}: {scores}; {how}.{failed}\n\n"
         f"`{hyperparameters}`"
     )
+
+
+def _long_run(measured: dict[str, Any]) -> str:
+    reports, published = measured["reports"], LONG_RUN.published
+    last = reports[-1]
+    figure = _save_long_run(reports, published).relative_to(PAGE.parent)
+    at_the_end = f"; the dashed line is the published {published.mean_return:g}, after all steps" if published else ""
+    return (
+        f"## A long run: {title_of(LONG_RUN)}\n\n![{title_of(LONG_RUN)}]({figure})\n\n"
+        f"One seed with the published network and configuration, stopped after {last['env_steps']:,} of "
+        f"{LONG_RUN.env_steps:,} environment steps: its return is {last['return_mean']:.1f} (5 games without "
+        f"exploration; the lowest is -21){at_the_end}. {machine_words(measured['machine'])} "
+        "`python -m benchmarks.long_run --hours 2` goes on from its checkpoint, where there is one.\n\n"
+        f"`{json.dumps(LONG_RUN.hyperparameters)}`"
+    )
+
+
+def _save_long_run(reports: list[dict[str, Any]], published: Published | None) -> Path:
+    steps = [report["env_steps"] for report in reports]
+    returns = [report["return_mean"] for report in reports]
+    rows = [{"env_steps": at, "iqm": score, "low": score, "high": score} for at, score in zip(steps, returns)]
+    return _saved(LONG_RUN, lambda axes: plot_curve(rows, published, axes))
 
 
 def _anchor(task: Task) -> str:

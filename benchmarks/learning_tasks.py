@@ -167,6 +167,11 @@ TASKS = {task.name: task for task in [*_WITH_A_ROW, *_WITHOUT_A_ROW]}
 
 _V3 = "gymnasium no longer has v3, and a return on v5, which is another environment, could be held against no row"
 _PONG = "hours of image learning"
+# One seed, for as long as somebody waits: `python -m benchmarks.long_run`.
+LONG_RUN = Task("ppo_PongNoFrameskip-v4", "ppo", "PongNoFrameskip-v4", 10_000_000, {
+    "n_envs": 8, "n_steps": 128, "n_epochs": 4, "batch_size": 256, "learning_rate": "linear:0.00025",
+    "clip_range": "linear:0.1", "ent_coef": 0.01, "vf_coef": 0.5,
+})  # fmt: skip
 TOO_LONG = [
     TooLong("sac", "HalfCheetah-v3", _V3),
     TooLong("td3", "HalfCheetah-v3", _V3),
@@ -174,5 +179,10 @@ TOO_LONG = [
     TooLong("tqc", "HalfCheetah-v3", _V3),
     # One update of 32 rows every 4 steps; 4 epochs over every step, in minibatches of 256.
     TooLong("dqn", "PongNoFrameskip-v4", _PONG, image_updates=10_000_000 // 4),
-    TooLong("ppo", "PongNoFrameskip-v4", _PONG, image_updates=10_000_000 * 4 // 32),
+    TooLong(
+        "ppo",
+        "PongNoFrameskip-v4",
+        f"{_PONG}; one seed, for a part of the steps, stands below",
+        image_updates=10_000_000 * 4 // 32,
+    ),
 ]
