@@ -209,7 +209,7 @@ def test_a_wrong_space_is_refused_before_any_trial(tuneexp: Cli, tmp_path: Path,
         (["--set", "learning_rate=0.1"], "'learning_rate' is fixed, and varied by the space"),
         (["--set", "lr=0.1"], "did you mean 'learning_rate'?"),
         (["--set", "gamma=1.5"], "gamma"),
-        (["--set", "batch_size=100000"], "batch_size"),
+        (["--algorithm", "dqn", "--set", "buffer_size=31"], "batch_size=32 is more than buffer_size=31"),
         (["--name", "../escape"], "sweep name"),
         (["--address", "127.0.0.1:1"], "no Ray cluster at '127.0.0.1:1'"),
         (["--address", "ray://127.0.0.1:99999"], "tuneexp sweep --address auto"),
@@ -303,7 +303,9 @@ def test_show_holds_the_link_that_ui_opens(first: dict[str, Any], storage: Path,
     link = json.loads(tuneexp("show", "first", "--json", "--storage", str(storage / "runs")).out)["mlflow"]["link"]
     assert link.startswith(f"http://127.0.0.1:5000/#/experiments/{first['mlflow']['experiment_id']}/runs?")
     assert "workflowType=machine_learning" in link
-    assert link in tuneexp("show", "first", "--storage", str(storage / "runs")).out
+    out = tuneexp("show", "first", "--storage", str(storage / "runs")).out
+    assert link in out
+    assert f"tuneexp ui first --storage {storage / 'runs'}" in out
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def asked(tmp_path: Path, **changes: Any) -> Sweep:
         ({"env": "CartPol-v1"}, "unknown environment 'CartPol-v1'; did you mean 'CartPole-v1'"),
         ({"fixed": {"n_epoch": 3}}, "'n_epoch'.*did you mean 'n_epochs'"),
         ({"fixed": {"learning_rate": 0.1}}, "'learning_rate' is fixed, and varied"),
-        ({"fixed": {"n_envs": 2, "n_steps": 4, "batch_size": 64}}, "batch_size"),
+        ({"algorithm": "dqn", "fixed": {"buffer_size": 31}}, "batch_size=32 is more than buffer_size=31"),
         ({"space": {"learning_rate": {"loguniform": [0, 1]}}}, "learning_rate"),
         ({"space": {"gamma": {"uniform": [0.9, 1.5]}}}, "gamma"),
         ({"compile": "maybe"}, "compile"),
