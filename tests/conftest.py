@@ -19,7 +19,12 @@ os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 _CONFIG_HOME = tempfile.TemporaryDirectory(prefix="tx-config-")
 os.environ["XDG_CONFIG_HOME"] = _CONFIG_HOME.name
 
+import hypothesis
 import pytest
+
+# A machine that is busy with other work draws examples slowly, which is no failure.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 # The settings a person may have in the shell: none of them may change what a test does.
 _SETTINGS = ("MLFLOW_", "TUNEEXP_", "RAY_ADDRESS", "TUNE_")
