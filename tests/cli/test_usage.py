@@ -166,6 +166,11 @@ def test_logging_of_others_is_restored_after_a_command(tuneexp: Cli) -> None:
     assert logging.getLogger("tuneexp").handlers == before
 
 
+RL_ZOO = """None-v0: {n_timesteps: 1000, policy: MlpPolicy}
+Pendulum-v1: {n_timesteps: 1000, policy: MlpPolicy}
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
@@ -177,6 +182,9 @@ def test_logging_of_others_is_restored_after_a_command(tuneexp: Cli) -> None:
         ("x.json", '{"format_version": 1, "created_at_s": 0}', "write tuneexp sweep experiment.yaml"),
         ("x.json", '{"env": "CartPole-v1", "trails": 1}', "did you mean 'trials'?"),
         ("x.yaml", "trials: 3", "names no environment"),
+        ("x.yaml", "env: CartPole-v1\nset: {n_envs: 2}", "did you mean 'fixed'?"),
+        ("x.yaml", "Env: CartPole-v1", "tuneexp: x.yaml, line 1: unknown setting 'Env'; did you mean 'env'?"),
+        ("x.yaml", RL_ZOO, "a file of RL Zoo's; write tuneexp sweep ppo Pendulum-v1 --zoo x.yaml"),
         ("y.yaml", "env: CartPole-v1", "there is no file x.yaml; did you mean 'y.yaml'?"),
         ("x.yaml/experiment.yaml", "env: CartPole-v1", "is a folder; write tuneexp sweep x.yaml/experiment.yaml"),
     ],

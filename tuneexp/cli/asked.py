@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tuneexp.commands import command
-from tuneexp.errors import UserError
+from tuneexp.errors import UserError, nearest
 from tuneexp.sweep import defaults
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def sweep_of(
     if trust and zoo is None:
         raise UserError("--trust goes with an experiment FILE or --zoo FILE; what you name yourself is trusted")
     if asked["env"] is None:
-        example = command("sweep", asked["algorithm"] or defaults.ALGORITHM, "CartPole-v1")
-        raise UserError(f"sweep needs an environment; write for example: {example}")
+        raise with_example(UserError("sweep needs an environment"), "sweep", asked["algorithm"], zoo)
     if zoo is not None:
         asked = {**asked, **_around_row(zoo, asked, _given(ctx, asked), trust, tell)}
     return Sweep(**{key: value for key, value in asked.items() if value is not None}, verbose=verbose, resume=resume)
@@ -79,6 +78,19 @@ def _given(ctx: typer.Context, asked: Mapping[str, Any]) -> dict[str, Any]:
     sources = {key: ctx.get_parameter_source(key) for key in asked}
     defaulted = {key for key, source in sources.items() if source is not None and source.name == "DEFAULT"}
     return {key: value for key, value in asked.items() if key not in defaulted and value not in (None, {})}
+
+
+def with_example(error: UserError, name: str, algorithm: str | None, zoo: str | None = None) -> UserError:
+    """The same with a line to write: the command with the algorithm that is meant and an environment that fits it."""
+    from tuneexp.algorithms.registry import ACTION_KINDS, ALGORITHMS
+    from tuneexp.algorithms.rl_zoo.files import algorithm_of
+
+    meant = algorithm or (zoo and algorithm_of(zoo)) or defaults.ALGORITHM
+    if ":" not in meant:
+        meant = nearest(meant, ALGORITHMS) or defaults.ALGORITHM
+    env = "Pendulum-v1" if ACTION_KINDS.get(meant, ("",))[0] == "continuous" else "CartPole-v1"
+    error.add_note(f"write for example: {command(name, meant, env, *(('--zoo', zoo) if zoo else ()))}")
+    return error
 
 
 def one_of_both(name: str, argument: str | None, option: str | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tuneexp.cli.checkpoints import find_checkpoint
-from tuneexp.cli.exits import stoppable
+from tuneexp.cli.exits import checks_only, stoppable
 from tuneexp.cli.options import (
     DEFAULT_STORAGE,
     JsonOption,
@@ -31,6 +31,7 @@ EPILOG = examples(
 
 
 def evaluate(
+    ctx: typer.Context,
     checkpoint: Annotated[
         str,
         typer.Argument(
@@ -64,6 +65,8 @@ def evaluate(
             screen.note(f"trial {found.trial} of sweep {found.sweep}: {short_path(found.path)}")
         if not is_uri(found.path):
             read_header(found.path)  # what is no checkpoint is told without torch
+        if checks_only(ctx):
+            return
         from tuneexp.trainable import evaluate_checkpoint
 
         result = evaluate_checkpoint(

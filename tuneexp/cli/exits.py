@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -19,7 +21,12 @@ from tuneexp.report.text import visible
 from tuneexp.sweep.ending import end_process, until_the_process_ends
 from tuneexp.sweep.stopping import Stop, refuse_unsignalled, stop_signals
 
+# What a context of typer holds where a command ends after its checks.
+CHECKS_ONLY = "checks only"
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+WRITE, _OURS = "write: ", "tuneexp: "
+# Commands that look at `checks_only`.
+_CHECK_FIRST = ("train", "sweep", "resume", "evaluate", "show")
 
 
 def run_and_exit(app_run: Callable[[], int]) -> NoReturn:
@@ -33,19 +40,26 @@ def run_app(app: typer.Typer, args: Sequence[str], prog_name: str, near_misses: 
     """Run one command line of `app`; nothing escapes but what says "stop" to Python.
 
     near_misses: one that is refused is answered with the line to write, where it is near to one."""
-    command = typer.main.get_command(app)
     _open_closed_streams()
+    return _run(typer.main.get_command(app), args, prog_name, near_misses)
+
+
+def checks_only(ctx: typer.Context) -> bool:
+    """True for a line that is about to be advised: the command ends after its checks."""
+    return ctx.obj == CHECKS_ONLY
+
+
+def _run(command: Any, args: Sequence[str], prog_name: str, near_misses: bool = False, obj: str | None = None) -> int:
     try:
-        code = command.main(args=list(args), prog_name=prog_name, standalone_mode=False)
+        code = command.main(args=list(args), prog_name=prog_name, standalone_mode=False, obj=obj)
         sys.stdout.flush()
     except TuneexpError as error:
-        lines = [str(error), *_notes(error)]
-        if near_misses and error.exit_code == BAD_INPUT and (instead := _line_instead(command, args)):
-            lines.append(f"write: {instead[1]}")
-        return _say("\n".join(lines), error.exit_code)
+        instead = _line_instead(command, args) if near_misses and error.exit_code == BAD_INPUT else None
+        lines = [instead[1]] if instead and instead[1].startswith(WRITE) else _notes(error)
+        return _say("\n".join([str(error), *lines]), error.exit_code)
     except typer.TyperException as error:
         instead = _line_instead(command, args) if near_misses else None
-        return _say(f"{instead[0]}\nwrite: {instead[1]}", BAD_INPUT) if instead else _usage_error(error)
+        return _say("\n".join(filter(None, instead)), BAD_INPUT) if instead else _usage_error(error)
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:
@@ -77,14 +91,29 @@ def stoppable(saves: bool = True) -> Iterator[Stop]:
 
 def _say(message: str, code: int) -> int:
     with contextlib.suppress(OSError):  # standard error is full: the exit code says the rest
-        typer.echo(visible(f"tuneexp: {masked(message)}"), err=True)
+        typer.echo(visible(f"{_OURS}{masked(message)}"), err=True)
     return code
 
 
-def _line_instead(command: object, args: Sequence[str]) -> tuple[str, str] | None:
-    from tuneexp.cli.slips import line_instead
+def _line_instead(command: Any, args: Sequence[str]) -> tuple[str, str] | None:
+    """Why the line is a near miss, and `write: LINE`, or what the command refuses in that line, or nothing."""
+    from tuneexp.cli.slips import near_miss
 
-    return line_instead(command, args)
+    if (miss := near_miss(command, args)) is None:
+        return None
+    why, new = miss
+    return why, (refusal_of(command, new) or f"{WRITE}{shlex.join(['tuneexp', *new])}") if new else ""
+
+
+def refusal_of(command: Any, args: Sequence[str]) -> str | None:
+    """The first line of why the command refuses these arguments, None where it does not. Nothing is started."""
+    if args[0] not in _CHECK_FIRST:
+        return None
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+        code = _run(command, args, "tuneexp", obj=CHECKS_ONLY)
+    lines = said.getvalue().splitlines()
+    # What it noted before stands above.
+    return next((line.removeprefix(_OURS) for line in lines if line.startswith(_OURS)), "") if code else None
 
 
 def _usage_error(error: typer.TyperException) -> int:

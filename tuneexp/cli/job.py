@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.addresses import is_address
+from tuneexp.cli.asked import with_example
 from tuneexp.cli.parsing import TRIAL_SETTINGS
-from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.trust import Named, addresses_in, moved_options, remember, require_files, require_trusted, with_moved
 
@@ -42,9 +42,7 @@ def new_job(
 ) -> Job:
     if algorithm is None or env is None:
         missing = "an algorithm and an environment" if algorithm is None else "an environment"
-        raise UserError(
-            f"train needs {missing}; write for example: {command('train', algorithm or 'ppo', 'CartPole-v1')}"
-        )
+        raise with_example(UserError(f"train needs {missing}"), "train", algorithm)
     return Job(algorithm, env, seeds, env_steps, hyperparameters, settings=settings)
 
 
@@ -63,8 +61,8 @@ def job_of_row(
     from tuneexp.sweep.rl_zoo import read_row
 
     if algorithm is None or env is None:
-        example = command("train", algorithm or "ppo", "CartPole-v1", "--zoo", zoo)
-        raise UserError(f"--zoo takes the row of an algorithm and an environment; write for example: {example}")
+        told = UserError("--zoo takes the row of an algorithm and an environment")
+        raise with_example(told, "train", algorithm, zoo)
     row = read_row(zoo, env, algorithm, ("train", algorithm, env, "--zoo", zoo), trust)
     of_row = dict(row.settings)
     own = merged(of_row.pop("hyperparameters"), hyperparameters)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuneexp.cli.exits import stoppable
+from tuneexp.cli.exits import checks_only, stoppable
 from tuneexp.cli.options import (
     DEFAULT_STORAGE,
     WHERE,
@@ -35,6 +35,7 @@ EPILOG = examples(
 
 
 def resume(
+    ctx: typer.Context,
     name: NameArgument,
     storage: StorageOption = DEFAULT_STORAGE,
     address: AddressOption = None,
@@ -65,6 +66,8 @@ def resume(
 
         places = moved_addresses(moved or ())
         config = relocated_config(load_config(name, storage), places)
+        if checks_only(ctx):
+            return
         ended = _has_ended(name, storage, failed)
         result = watch_on(
             screen,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuneexp.cli.exits import checks_only
 from tuneexp.cli.options import DEFAULT_STORAGE, JsonOption, StorageOption, VerboseOption, count, examples
 from tuneexp.cli.parsing import parse_value, positive
 from tuneexp.cli.terminal import Terminal, terminal
@@ -48,6 +49,7 @@ def list_(storage: StorageOption = DEFAULT_STORAGE, json: JsonOption = False, ve
 
 
 def show(
+    ctx: typer.Context,
     name: NameArgument,
     top: Annotated[int | None, typer.Option("--top", parser=count, help="Show only the best N trials.")] = None,
     plot: Annotated[
@@ -69,6 +71,8 @@ def show(
         from tuneexp.sweep import load_sweep
 
         result = load_sweep(name, storage)
+        if checks_only(ctx):
+            return
         if screen.json:
             screen.result(result.as_json())
         else:

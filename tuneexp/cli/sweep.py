@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tuneexp.cli.asked import experiment_file, one_of_both, sweep_of
-from tuneexp.cli.exits import stoppable
+from tuneexp.cli.exits import checks_only, stoppable
 from tuneexp.cli.options import (
     COMPILE_CHOICES,
     DEFAULT_STORAGE,
@@ -177,6 +177,8 @@ def sweep(
         stop.starting()
         new = sweep_of(ctx, file, trust, asked, verbose, resume, zoo, screen.note)
         stop.check()
+        if checks_only(ctx):
+            return
         new.check_writable()
         stop.check()
         watch_on(screen, new.fitted, new.space.names or None, new.run)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuneexp.cli.checkpoints import checkpoint_to_resume
-from tuneexp.cli.exits import stoppable
+from tuneexp.cli.exits import checks_only, stoppable
 from tuneexp.cli.job import Job, check_job, job_of_row, new_job, resumed_job
 from tuneexp.cli.options import (
     COMPILE_CHOICES,
@@ -64,6 +64,7 @@ DEFAULT_ENV_STEPS = 100_000
 
 
 def train(
+    ctx: typer.Context,
     algorithm: Annotated[
         str | None,
         typer.Argument(help="A name (tuneexp describe lists them) or an address: module:NAME, path/file.py:NAME."),
@@ -123,6 +124,8 @@ def train(
             resume = checkpoint_to_resume(resume, storage)
             job = resumed_job(resume, algorithm, env, seed_list, steps, hyperparameters, of_trial, trust, places)
         check_job(job)
+        if checks_only(ctx):
+            return
         _train(screen, job, compile, _new_folder(storage, job))
 
 

@@ -26,6 +26,7 @@ class Patience(Callback):
     def __init__(self, bundles: Sequence[Resources]) -> None:
         self._bundles = bundles
         self._waiting_since_s: float | None = None
+        self._told_after_s = PATIENCE_S
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         lost = lost_process()
@@ -36,16 +37,16 @@ class Patience(Callback):
             return
         now_s = time.monotonic()
         if self._waiting_since_s is None:
-            self._waiting_since_s = now_s
-        elif now_s - self._waiting_since_s >= PATIENCE_S:
-            self._waiting_since_s = now_s
+            self._waiting_since_s, self._told_after_s = now_s, PATIENCE_S
+        elif (waited_s := now_s - self._waiting_since_s) >= self._told_after_s:
+            self._told_after_s = 2 * waited_s  # told less and less often
             if one_has_its_room():
-                logger.warning("no trial runs yet: one has been importing and compiling for %.0f s", PATIENCE_S)
+                logger.warning("no trial runs yet: one has been importing and compiling for %.0f s", waited_s)
                 return
             logger.warning(
                 "no trial has run for %.0f s: a trial wants %s, the cluster has %s, of which %s are free; "
                 "the sweep goes on once a node has room, and Ctrl-C keeps what is done",
-                PATIENCE_S,
+                waited_s,
                 total_words(self._bundles),
                 total_words([ray.cluster_resources()]),
                 total_words([ray.available_resources()]),

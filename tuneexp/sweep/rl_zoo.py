@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuneexp.algorithms.registry import ALGORITHMS, config_class_of
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
 from tuneexp.algorithms.rl_zoo.environment import KEYS as OF_THE_ENVIRONMENT
+from tuneexp.algorithms.rl_zoo.files import FILES, OTHERS, algorithm_of
 from tuneexp.algorithms.rl_zoo.rows import Row, present_env, row_for, row_settings
 from tuneexp.config import Config
 from tuneexp.errors import UserError, unknown_name
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from tuneexp.algorithms.spec import AlgorithmSpec
 
 log = logging.getLogger(__name__)
-
-# Files of the package that are for algorithms here, by their names, and for others.
-FILES = {**{name: name for name in ALGORITHMS if name not in ("impala", "appo")}, "ppo_lstm": "ppo"}
-OTHERS = ("ars", "crossq", "her", "trpo")
 
 
 def rl_zoo_row(
@@ -52,6 +49,9 @@ def read_row(
 ) -> Row:
     """As `rl_zoo_row`. again: words of the command that --trust is added to, for the message."""
     path, named = _parts(file)
+    if path.is_dir():
+        own = path / f"{algorithm if isinstance(algorithm, str) else 'ppo'}.yml"
+        raise UserError(f"{path} is a folder; write {f'--zoo {own}' if own.is_file() else 'the file of an algorithm'}")
     rows = load_yaml_mapping(path, "RL Zoo's files are those of its folder hyperparams, such as hyperparams/ppo.yml")
     return row_of(rows, path, named, env, algorithm, again, trust)
 
@@ -89,7 +89,7 @@ def _parts(file: str | Path) -> tuple[Path, str | None]:
 def _algorithm_of(path: Path, algorithm: str | AlgorithmSpec | None) -> str | AlgorithmSpec:
     if path.stem in OTHERS and (algorithm is None or algorithm in ALGORITHMS):
         raise UserError(f"{path} is of an algorithm that is not here, {path.stem}; {_our_files()}")
-    own = FILES.get(path.stem)
+    own = algorithm_of(path)
     if algorithm is None and own is None:
         raise UserError(f"{path} doesn't tell by its name which algorithm its rows are for; name one: algorithm='ppo'")
     if algorithm in ALGORITHMS and own is not None and own != algorithm:

@@ -1,5 +1,5 @@
-"""Near misses of command lines, and the line to write instead."""
+"""Near misses of command lines, and what to write instead."""
 
-from tuneexp.cli.slips.line import line_instead
+from tuneexp.cli.slips.line import near_miss
 
-__all__ = ["line_instead"]
+__all__ = ["near_miss"]

@@ -24,9 +24,7 @@ OPTIONS = {
     **dict.fromkeys(("sampler", "search-alg", "search-algorithm"), ("--searcher",)),
     **dict.fromkeys(("pruner",), ("--scheduler",)),
     **dict.fromkeys(("study-name", "study", "exp-name", "experiment-name", "sweep-name"), ("--name",)),
-    **dict.fromkeys(
-        ("log-folder", "log-dir", "logdir", "save-path", "storage-path", "output", "out", "f"), ("--storage",)
-    ),
+    **dict.fromkeys(("log-folder", "log-dir", "logdir", "save-path", "storage-path", "output", "out"), ("--storage",)),
     **dict.fromkeys(("trained-agent", "checkpoint", "i", "load", "restore"), ("--resume",)),
     **dict.fromkeys(("search-space", "param-space"), ("--space",)),
     **dict.fromkeys(("n-episodes", "n-eval-episodes", "num-episodes"), ("--episodes",)),
@@ -56,6 +54,7 @@ VALUES = {
     },
 }
 
+EXPERIMENTS = ("f", "c", "file", "config", "conf", "cfg", "config-file", "conf-file", "experiment", "yaml")
 TUNE_FLAGS = ("optimize", "optimize-hyperparameters")
 # What train does not have, but sweep.
 OF_SWEEPS = ("--trials", "--space", "--searcher", "--scheduler")

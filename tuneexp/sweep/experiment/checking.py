@@ -22,7 +22,7 @@ from tuneexp.trust import addresses_in, require_trusted
 
 # What other tools call the same thing.
 _OTHER_NAMES = {
-    **dict.fromkeys(("hyperparameters", "hyperparams", "parameters", "config"), "fixed"),
+    **dict.fromkeys(("set", "settings", "hyperparameters", "hyperparams", "parameters", "config"), "fixed"),
     **dict.fromkeys(("sampler", "search_alg", "search_algorithm"), "searcher"),
     **dict.fromkeys(("environment", "env_id", "game"), "env"),
     **dict.fromkeys(
@@ -82,7 +82,7 @@ def _shape_problems(settings: Mapping[str, Any], built_in: str | None, has_env: 
     for key in settings:
         if key not in KEYS:
             yield Problem((key,), _unknown_key(key, built_in))
-    if not has_env:
+    if not has_env and not any(_meant(key) == "env" for key in settings):
         yield Problem((), "it names no environment; add  env: CartPole-v1")
     known = {key: value for key, value in settings.items() if key in SweepConfig.model_fields}
     yield from SweepConfig.problems({**_PLACEHOLDERS, **known, "seeds": [0], "name": "x"})
@@ -101,6 +101,10 @@ _PLACEHOLDERS = {
     "env_steps": 1,
     "created_at_s": 0.0,
 }
+
+
+def _meant(key: str) -> str | None:
+    return _OTHER_NAMES.get(key) or nearest(key, KEYS)
 
 
 def _unknown_key(key: str, built_in: str | None) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tuneexp.addresses import is_address
+from tuneexp.algorithms.rl_zoo.files import algorithm_of, has_rows
 from tuneexp.commands import command
 from tuneexp.config import merged
+from tuneexp.envs.sources import resolve
 from tuneexp.errors import UserError, nearest
 from tuneexp.remote_folders import is_uri
+from tuneexp.sweep import defaults
 from tuneexp.sweep.config import ASKED
 from tuneexp.sweep.space.dimensions import KINDS
 from tuneexp.sweep.space.parsing import flat, nested
@@ -22,6 +26,7 @@ EXAMPLE = "write one setting a line, as in  env: CartPole-v1"
 KEYS = ("name", "storage", *ASKED)
 # Keys of a group each, which a command line or a script changes one by one.
 GROUPS = ("env_kwargs", "evaluation", "objective", "fixed")
+MOST_ROWS_TRIED = 8
 _OWN_FILE = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
 
 
@@ -78,9 +83,24 @@ def _other_kind(path: Path, values: Mapping[str, Any]) -> str | None:
         return f"the record of a sweep; write {command('sweep', path.parent / 'experiment.yaml')}"
     if set(values) & set(KEYS):
         return None
+    if has_rows(values):
+        return f"a file of RL Zoo's{_command_for_rows(path, values)}"
     if "initial" in values or any(isinstance(value, Mapping) and set(KINDS) & set(value) for value in values.values()):
         return f"a search space; write {command('sweep', 'ppo', 'CartPole-v1', '--space', path)}"
     return None
+
+
+def _command_for_rows(path: Path, rows: Mapping[str, Any]) -> str:
+    """The command for a row that can be trained here: of CartPole-v1, else the first one."""
+    from tuneexp.sweep.rl_zoo import read_row
+
+    algorithm = algorithm_of(path) or defaults.ALGORITHM
+    for env in sorted(rows, key=lambda name: name != "CartPole-v1")[:MOST_ROWS_TRIED]:
+        with suppress(UserError):
+            words = ("sweep", algorithm, env, "--zoo", path)
+            resolve(read_row(path, env, algorithm, words).settings["env"])
+            return f"; write {command(*words)}"
+    return ""
 
 
 def _from_its_folder(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
