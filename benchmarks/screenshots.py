@@ -26,7 +26,7 @@ SWEEPS = (
     ["ppo", "CartPole-v1", "--space", "search_spaces/ppo.yaml", "--name", NAME],
     ["a2c", "CartPole-v1", "--space", "search_spaces/a2c.yaml", "--name", "a2c"],
 )
-BUDGET = ["--trials", "8", "--seeds", "4", "--env-steps", "50000", "--scheduler", "asha"]
+BUDGET = ["--trials", "8", "--seeds", "3", "--env-steps", "20000", "--scheduler", "asha"]
 _SETTLED_S = 3.0  # MLflow's charts appear with a movement
 
 
@@ -48,7 +48,9 @@ def take_all(storage: str, name: str) -> None:
     with _served(storage, name) as (charts, table, all_sweeps):
         browser = open_browser()
         try:
-            take(browser, charts, "mlflow.png", 1600, lambda: drawn_lines(browser) > 3 and drawn_pixels(browser) > 0)
+            take(
+                browser, charts, "mlflow.png", 1600, lambda: len(drawn_lines(browser)) > 1 and drawn_pixels(browser) > 0
+            )
             take(browser, table, "mlflow-table.png", 1920, lambda: len(rows_of(browser)) > 1)
             take(browser, all_sweeps, "mlflow-sweeps.png", 1600, lambda: drawn_bars(browser) > 1)
         finally:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PATIENCE_S = 120.0
+PATIENCE_S = 180.0
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 SIZE = (1920, 1087)  # of the window, on a screen of 1920 x 1080
@@ -23,7 +23,9 @@ def open_browser() -> Any:
     for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars"):
         options.add_argument(flag)
     options.add_argument(f"--window-size={SIZE[0]},{SIZE[1]}")
-    return Chrome(options=options, service=Service(DRIVER))
+    browser = Chrome(options=options, service=Service(DRIVER))
+    browser.set_script_timeout(PATIENCE_S)  # a page that is drawn on a busy machine answers late
+    return browser
 
 
 def until(browser: Any, found: Callable[[], Any], what: str) -> Any:
@@ -65,10 +67,13 @@ def axes_of(browser: Any) -> list[str]:
     return list(browser.execute_script(labels))
 
 
-def drawn_lines(browser: Any) -> int:
-    """Lines in the charts of curves."""
-    return int(
-        browser.execute_script("return document.querySelectorAll('.js-plotly-plot .scatterlayer .trace').length")
+def drawn_lines(browser: Any) -> list[int]:
+    """Lines in each chart of curves, from top to bottom."""
+    return list(
+        browser.execute_script(
+            "return [...document.querySelectorAll('.js-plotly-plot')]"
+            ".map(chart => chart.querySelectorAll('.scatterlayer .trace').length).filter(lines => lines)"
+        )
     )
 
 

@@ -162,7 +162,7 @@ class Server:
                 [sys.executable, "-m", "mlflow", "server", *flags],
                 stdout=log, stderr=log, env=environment, start_new_session=True,
             )  # fmt: skip
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180  # on a busy machine
         while time.monotonic() < deadline:
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=1):

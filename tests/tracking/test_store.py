@@ -52,7 +52,7 @@ def test_many_processes_may_create_a_fresh_store_at_once(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_kill_while_the_store_is_made_leaves_none_and_the_next_one_makes_it(tmp_path: Path) -> None:
     code = "import sys; from tuneexp.tracking.store import open_client; open_client(sys.argv[1])"
     for pause_s in (0.0, 0.2, 0.5):  # of MLflow's migrations, which take a second
@@ -60,13 +60,15 @@ def test_a_kill_while_the_store_is_made_leaves_none_and_the_next_one_makes_it(tm
         started = set(tmp_path.glob(".mlflow-*/mlflow.db"))
         while set(tmp_path.glob(".mlflow-*/mlflow.db")) == started:
             assert creator.poll() is None
+            time.sleep(0.01)  # or the creator has half a core less
         time.sleep(pause_s)
         creator.kill()
         creator.wait()
         assert not (tmp_path / "mlflow.db").exists()
     callback = make_callback(tmp_path)
     run_trial(callback, 1, 500)
-    assert callback.finish([], None, None, PATIENCE_S) is None
+    # The delivering process yields to all others, and makes the whole store: minutes on a busy machine.
+    assert callback.finish([], None, None, 4 * PATIENCE_S) is None
     assert set(Store(tracking_uri(tmp_path)).trials()) == {1}
     assert not list(tmp_path.glob(".mlflow-*"))
 

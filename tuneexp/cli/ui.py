@@ -46,8 +46,7 @@ def ui(
         check_store()
         sweep = _sweep(name, storage)
         if is_server(tracking_uri(storage)):
-            _store_views(screen, sweep)
-            _show_pages(screen, sweep, storage, port)
+            _show_pages(screen, sweep, storage, port, _store_views(screen, sweep))
             return
         command, environment = _command(storage, port)
         _refuse_taken_port(port, storage)
@@ -106,10 +105,10 @@ def _serve(
     server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
     try:
         screen.note("starting the MLflow UI")
-        _store_views(screen, sweep)  # while it starts
+        has_view = _store_views(screen, sweep)  # while it starts
         _wait_until_up(server, port)
         screen.note(f"MLflow UI on http://{HOST}:{port} (Ctrl-C ends it)")
-        _show_pages(screen, sweep, storage, port)
+        _show_pages(screen, sweep, storage, port, has_view)
         server.wait()
         raise TuneexpError(f"the MLflow UI ended by itself with code {server.returncode}; see why with: tuneexp ui -v")
     except KeyboardInterrupt:
@@ -118,26 +117,27 @@ def _serve(
         _stop(server)
 
 
-def _store_views(screen: Terminal, sweep: Path | None) -> None:
-    """The page needs the sweep's saved view. One of an earlier version has none."""
+def _store_views(screen: Terminal, sweep: Path | None) -> bool:
+    """The page needs the sweep's saved view. One of an earlier version has none. Returns whether it is there."""
     from tuneexp.tracking.drain import SHORT_PATIENCE, mlflow_ids
     from tuneexp.tracking.view_store import store_views
 
     if sweep is None or not mlflow_ids(sweep).is_there:
-        return
+        return False
     for setting, value in SHORT_PATIENCE.items():
         os.environ.setdefault(setting, value)
     try:
-        store_views(sweep, screen.note)
+        return store_views(sweep, screen.note)
     except Exception as error:  # the pages are worth opening without it
         screen.note(f"the saved view can't be brought up to date: {reason_of(error)}")
+        return mlflow_ids(sweep).has_view
 
 
-def _show_pages(screen: Terminal, sweep: Path | None, storage: str, port: int) -> None:
+def _show_pages(screen: Terminal, sweep: Path | None, storage: str, port: int, has_view: bool) -> None:
     """Print the links, and open the first one."""
-    from tuneexp.tracking.links import all_sweeps_link, experiments_link, sweep_link
+    from tuneexp.tracking.links import experiments_link, sweep_link
 
-    link = sweep_link(sweep, port) if sweep is not None else None
+    link = sweep_link(sweep, port, has_view=has_view) if sweep is not None else None
     if sweep is None or link is None:
         if sweep is not None:
             deliver = command_line("resume", sweep.name, storage=sweep.parent)
@@ -145,13 +145,20 @@ def _show_pages(screen: Terminal, sweep: Path | None, storage: str, port: int) -
         link = experiments_link(storage, port)
         screen.show_text(link)
     else:
-        screen.show_text(
-            f"{sweep.name}: charts  {link}\n{sweep.name}: table   {sweep_link(sweep, port, charts=False)}\n"
-            f"all sweeps of its problem  {all_sweeps_link(sweep, port)}"
-        )
+        screen.show_text(_links(sweep, port) if has_view else f"all runs of its problem  {link}")
     if _has_display():
         with suppress(webbrowser.Error):
             webbrowser.open(link)
+
+
+def _links(sweep: Path, port: int) -> str:
+    from tuneexp.tracking.links import all_sweeps_link, sweep_link
+
+    charts, table = (sweep_link(sweep, port, charts=charts, has_view=True) for charts in (True, False))
+    return (
+        f"{sweep.name}: charts  {charts}\n{sweep.name}: table   {table}\n"
+        f"all sweeps of its problem  {all_sweeps_link(sweep, port)}"
+    )
 
 
 def _has_display() -> bool:

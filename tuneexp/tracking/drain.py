@@ -124,7 +124,7 @@ def _reports(count: int) -> str:
 @dataclass(frozen=True)
 class MLflowIds:
     """Where a sweep is found in MLflow, as far as it was delivered. `run_ids`: trial number -> run id. `is_there`:
-    in the store that is set now."""
+    in the store that is set now. `has_view`: as far as is known."""
 
     tracking_uri: str
     experiment_id: str
@@ -132,6 +132,7 @@ class MLflowIds:
     run_ids: dict[int, str]
     sweep_id: str
     is_there: bool
+    has_view: bool
 
 
 def start_delivery(sweep_folder: Path | str) -> None:
@@ -199,7 +200,9 @@ def mlflow_ids(sweep_folder: Path | str) -> MLflowIds:
     is_there = bool(position.parent_run_id) and (
         position.store == uri or default_store_has(folder.parent, position.parent_run_id)
     )
-    return MLflowIds(uri, position.experiment_id, position.parent_run_id, run_ids, position.sweep_id, is_there)
+    return MLflowIds(
+        uri, position.experiment_id, position.parent_run_id, run_ids, position.sweep_id, is_there, position.has_view
+    )
 
 
 def wait_until_delivered(sweep_folder: Path | str, timeout_s: float) -> bool:

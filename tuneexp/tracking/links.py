@@ -22,12 +22,14 @@ def is_server(uri: str) -> bool:
     return uri.lower().startswith(("http://", "https://"))
 
 
-def sweep_link(sweep_folder: Path, port: int = PORT, charts: bool = True) -> str | None:
-    """The page of one sweep; None where nothing of it has reached this store."""
+def sweep_link(sweep_folder: Path, port: int = PORT, charts: bool = True, has_view: bool | None = None) -> str | None:
+    """The page of one sweep; None where nothing of it has reached this store. has_view: whether the store keeps its
+    saved view, where that is known better than it was at the last delivery; without one, the page shows all runs."""
     ids = mlflow_ids(sweep_folder)
     if not ids.is_there:
         return None
-    return experiment_address(root_of(sweep_folder.parent, port), ids.experiment_id, sweep_key(ids.sweep_id), charts)
+    key = sweep_key(ids.sweep_id) if (ids.has_view if has_view is None else has_view) else None
+    return experiment_address(root_of(sweep_folder.parent, port), ids.experiment_id, key, charts)
 
 
 def all_sweeps_link(sweep_folder: Path, port: int = PORT) -> str | None:

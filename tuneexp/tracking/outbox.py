@@ -48,6 +48,7 @@ class Position:
     run_ids: dict[RunKey, str] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)  # keys of runs that a person deleted: they stay deleted
     last_error: str = ""
+    has_view: bool = True  # False where the store refused to keep the sweep's saved view
 
 
 _POSITION = TypeAdapter(Position)

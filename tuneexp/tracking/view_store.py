@@ -50,7 +50,10 @@ class Views:
             if not _is_refusal(error):
                 raise
             self._refused = True
+            position.has_view = False
             self.tell(f"the saved view of this sweep can't be stored ({reason(error, self.store)}); its runs are there")
+        else:
+            position.has_view = True
         self._written = wanted
 
     def _followed(self, records: Iterable[Record]) -> dict[str, dict[str, Any]]:
@@ -72,11 +75,12 @@ class Views:
         self.client.set_experiment_tag(experiment_id, tag, envelope(name, state, int(time.time() * 1000)))
 
 
-def store_views(sweep_folder: Path, tell: Callable[[str], None]) -> None:
+def store_views(sweep_folder: Path, tell: Callable[[str], None]) -> bool:
     """Write the views of a sweep that MLflow has, where they are missing: those of a version before there were any, or
-    that a person deleted. Imports MLflow."""
-    store = tracking_uri(sweep_folder.parent)
-    Views(open_client(sweep_folder.parent), sweep_folder, store, tell).follow(load_position(sweep_folder))
+    that a person deleted. Returns whether they are there. Imports MLflow."""
+    store, position = tracking_uri(sweep_folder.parent), load_position(sweep_folder)
+    Views(open_client(sweep_folder.parent), sweep_folder, store, tell).follow(position)
+    return position.has_view
 
 
 def _is_refusal(error: Exception) -> bool:

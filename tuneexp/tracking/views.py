@@ -22,10 +22,11 @@ MODEL_TRAINING = {"workflowType": "machine_learning"}  # the other mode of MLflo
 
 _INTERVAL = ("objective_low", "objective_high")
 _AXES = 10  # of parallel coordinates: with more, names and lines can't be told apart
-# Pixels: a window of 1,920 shows the table with ten hyperparameters, and both rows of charts.
-_FIXED_WIDTHS = {"attributes.`Run Name`": 150, "runDateAndNestInfo": 64, "duration": 64}
-_NARROWEST, _WIDEST, _LETTER, _MARGIN = 64, 113, 7, 22
-_CURVES_HEIGHT, _PARALLEL_HEIGHT = 240, 250
+# Pixels: a window of 1,920 shows the table with ten hyperparameters, and both rows of charts. A run's name is shown up
+# to its outcome, since the values behind it have columns; of its date, the sign of its status.
+_FIXED_WIDTHS = {"attributes.`Run Name`": 130, "runDateAndNestInfo": 40, "duration": 64, "tags.`outcome`": 100}
+_NARROWEST, _WIDEST, _LETTER, _MARGIN = 72, 113, 7, 22
+_CURVES_HEIGHT, _PARALLEL_HEIGHT, _NUMBERS_HEIGHT = 250, 210, 580
 # MLflow adds a chart for each other metric, in sections named after what is in front of the slash.
 _CLOSED = ("Model metrics", "train", "update", "time")
 
@@ -46,15 +47,18 @@ def sweep_view(sweep_id: str, points: Sequence[Mapping[str, Any]]) -> dict[str, 
         _quoted("metrics", "wall_s"),
         *params,
     ]
-    curves, settings = "curves", "settings"
+    curves, settings, numbers = "curves", "settings", "numbers"
     sections = [
-        _section(curves, "Over environment steps of each seed", 2, _CURVES_HEIGHT),
+        # On top: a window of 1,366 x 768 has room for this one without scrolling.
         _section(settings, "Hyperparameters", 1, _PARALLEL_HEIGHT),
+        _section(curves, "Over environment steps of each seed", 2, _CURVES_HEIGHT),
+        _section(numbers, "Numbers, the best trial first", 1, _NUMBERS_HEIGHT),
     ]
     charts = [
+        *_parallel(settings, varied),
         _lines(curves, "objective", ["objective"]),
         _lines(curves, "return_mean", ["return_mean", *_INTERVAL]),
-        *_parallel(settings, varied),
+        _numbers(numbers),
     ]
     return _state(f"tags.`tuneexp.sweep_id` = '{sweep_id}' AND {_TRIALS}", columns, sections, charts)
 
@@ -168,6 +172,13 @@ def _parallel(section: str, varied: list[str]) -> list[dict[str, Any]]:
         return []
     axes = {"selectedParams": [entity_name(name) for name in varied[:_AXES]], "selectedMetrics": ["objective"]}
     return [_card("PARALLEL", section, "parallel", showAllRuns=True, **axes)]
+
+
+def _numbers(section: str) -> dict[str, Any]:
+    """A table beside the charts, where MLflow's list of runs has no columns: a column for each run, the best first."""
+    shape = {"showChangeFromBaseline": False, "showDifferencesOnly": True, "baselineColumnUuid": ""}
+    groups = ["Parameters", "Model metrics"]
+    return _card("DIFFERENCE", section, "table", chartName="What differs between trials", compareGroups=groups, **shape)
 
 
 def _quoted(kind: str, name: str) -> str:
