@@ -406,7 +406,8 @@ def checkpoints(root: Path) -> Iterator[Case]:
             yield Case("checkpoints", label, evaluate, damage)
     for number, (label, damage) in enumerate(_reshaped("checkpoint/state.json", root, 60)):
         args = go_on if number % 2 else evaluate
-        yield Case("checkpoints", f"{args[0]}: {label}", args, damage)
+        if number % 4 < 2:  # a trial is built for each: half of them, of both commands
+            yield Case("checkpoints", f"{args[0]}: {label}", args, damage)
 
 
 READERS = (
@@ -428,10 +429,10 @@ def sweeps(root: Path) -> Iterator[Case]:
         *_reshaped_lines(kept + "outbox/records.jsonl", root, 15),
     ]
     damages += [*_reshaped_lines(kept + "suggestions.jsonl", root, 8)]
+    # The readers in turn: a damage is found by what reads the file, whichever command that is for.
     for number, (label, damage) in enumerate(damages):
-        readers = READERS if number % 4 == 0 else (READERS[number % 4], READERS[0])
-        for args in readers:
-            yield Case("stored sweeps", f"{' '.join(args[:3])}: {label}", args, damage)
+        args = READERS[number % len(READERS)]
+        yield Case("stored sweeps", f"{' '.join(args[:3])}: {label}", args, damage)
 
 
 def _torn(name: str, root: Path, flips: int) -> Iterator[tuple[str, Damage]]:
