@@ -126,7 +126,7 @@ def changed_files(before: Files, after: Files, got: Answer, root: Path) -> set[P
     return {path for path in differ if not (accepted and path.is_relative_to(root / NEW))}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)  # of a machine that is shared
 def test_no_bad_input_ends_in_an_internal_error_or_changes_a_stored_file(
     stored: Path, tmp_path: Path, nothing_starts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
