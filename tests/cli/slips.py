@@ -32,6 +32,7 @@ NEAR_MISSES = {
     "sweep --config=hand.yaml --trials 3": "sweep hand.yaml --trials 3",
     "sweep hand": "sweep hand.yaml",
     "train hand.yaml": "sweep hand.yaml",
+    "sweep stored": "sweep runs/stored/experiment.yaml",
     "train ppo --env CartPole-v1": "train ppo CartPole-v1",
     "train --algorithm ppo --env CartPole-v1": "train ppo CartPole-v1",
     "ppo CartPole-v1": "train ppo CartPole-v1",

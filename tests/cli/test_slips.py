@@ -26,7 +26,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that the lines name."""
     monkeypatch.chdir(tmp_path)
     Path("x.yaml").write_text("learning_rate: {loguniform: [1e-4, 1e-2]}\n")
-    Path("hand.yaml").write_text("env: CartPole-v1\n")
+    Path("runs/stored").mkdir(parents=True)
+    for file in ("hand.yaml", "runs/stored/experiment.yaml"):
+        Path(file).write_text("env: CartPole-v1\n")
 
 
 @pytest.mark.parametrize("typed", NEAR_MISSES)

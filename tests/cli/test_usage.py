@@ -197,6 +197,16 @@ def test_a_file_that_is_no_experiment_is_named_with_what_to_write(
     assert_refused(tuneexp("sweep", "x.json" if name == "x.json" else "x.yaml"), says)
 
 
+def test_a_row_of_a_zoo_file_is_told_all_its_unknown_names_and_a_folder_its_file(tuneexp: Cli, tmp_path: Path) -> None:
+    (tmp_path / "zoo").mkdir()
+    row = "{n_timesteps: 1000, policy: MlpPolicy, n_stps: 3, gamme: 0.9}"
+    (tmp_path / "zoo/ppo.yml").write_text(f"CartPole-v1: {row}")
+    done = tuneexp("train", "ppo", "CartPole-v1", "--zoo", "zoo/ppo.yml")
+    assert_refused(done, "did you mean 'n_steps'")
+    assert_refused(done, "did you mean 'gamma'")
+    assert_refused(tuneexp("train", "ppo", "CartPole-v1", "--zoo", "zoo"), "write --zoo zoo/ppo.yml")
+
+
 def test_an_experiment_is_no_search_space(tuneexp: Cli, tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("env: CartPole-v1\nspace: {}\n")
     assert_refused(tuneexp("sweep", "ppo", "CartPole-v1", "--space", "x.yaml"), "write tuneexp sweep x.yaml")

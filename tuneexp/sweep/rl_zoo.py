@@ -124,7 +124,8 @@ def _refuse_other_keys(row: Mapping[str, Any], fields: Mapping[str, Any], algori
             f"{where} is a row of another algorithm: {algorithm} has no {', '.join(unknown)}; "
             f"{' and '.join(fitting)} {'have' if len(fitting) > 1 else 'has'}"
         )
-    raise UserError(f"{where}: {unknown_name('hyperparameter', unknown[0], known, f'tuneexp describe {algorithm}')}")
+    see = f"tuneexp describe {algorithm}"
+    raise UserError("\n".join(f"{where}: {unknown_name('hyperparameter', key, known, see)}" for key in unknown))
 
 
 def sweep_of_row(

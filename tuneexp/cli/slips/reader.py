@@ -21,6 +21,7 @@ from tuneexp.cli.slips.words import (
     VALUES,
 )
 from tuneexp.errors import nearest
+from tuneexp.sweep import defaults
 
 
 @dataclass
@@ -47,8 +48,11 @@ def is_experiment(word: str) -> bool:
     return word.endswith((".yaml", ".yml", ".json"))
 
 
-def _file_without_suffix(word: str) -> str | None:
-    files = (word + suffix for suffix in (".yaml", ".yml") if not is_experiment(word))
+def _file_of(word: str) -> str | None:
+    """The experiment file of this name without its suffix, or of the sweep of this name."""
+    if is_experiment(word):
+        return None
+    files = (f"{word}.yaml", f"{word}.yml", os.path.join(defaults.STORAGE, word, "experiment.yaml"))
     return next((file for file in files if os.path.isfile(file)), None)
 
 
@@ -218,7 +222,7 @@ class Reader:
             line.because("the name of a sweep is given with --name")
             self._put("--name", given.pop())
         named = [word for word in given if word.lower() in ALGORITHMS]
-        if not named and len(given) == 1 and (file := _file_without_suffix(given[0])) and self.name == "sweep":
+        if not named and len(given) == 1 and (file := _file_of(given[0])) and self.name == "sweep":
             line.because(f"there is no algorithm {given[0]!r}, but a file {file}")
             return [file]
         if not named and len(given) == 1 and not is_experiment(given[0]) and ":" not in given[0]:
