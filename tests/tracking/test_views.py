@@ -100,11 +100,11 @@ class _NoTags(BaseHTTPRequestHandler):
     refused = 0
 
     def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
         if "set-experiment-tag" in self.path:
-            type(self).refused += 1
+            type(self).refused += TAG_PREFIX.encode() in (body or b"")  # a description is refused, too
             self._answer(403, b"Permission denied")
             return
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
         kind = {"Content-Type": self.headers.get("Content-Type", "application/json")}
         request = urllib.request.Request(f"{self.target}{self.path}", body, kind, method=self.command)
         try:
