@@ -1,7 +1,7 @@
 """Tune PPO on Pong from pixels. Needs the extra `atari`: pip install -e '.[atari]'.
 
 The first trial is the published configuration (RL Zoo), 10 million steps: some 14 hours of one core
-at 200 steps per second. docs/learning.md has the curve of its first 1.2 million steps. A taste: the second line.
+at 200 steps per second. docs/learning.md has the curve of its first 1.4 million steps. A taste: the second line.
 
 python experiments/pong_ppo.py
 python experiments/pong_ppo.py --trials 1 --seeds 1 --env-steps 1000000

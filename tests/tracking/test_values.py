@@ -53,7 +53,8 @@ def test_only_numbers_become_metrics() -> None:
 
 
 def test_no_metric_says_that_no_seed_has_failed() -> None:
-    assert metrics_of({"objective": 1.0, "failed_seeds": []})[0] == {"objective": 1.0}
+    assert metrics_of({"objective": 1.0, "failed_seeds": [], "partial_episodes": 0})[0] == {"objective": 1.0}
+    assert metrics_of({"partial_episodes": 2})[0] == {"partial_episodes": 2.0}
 
 
 def test_nan_and_infinity_are_counted_and_named_instead_of_stored() -> None:

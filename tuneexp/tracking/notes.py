@@ -100,8 +100,8 @@ def experiment_note(env: str, rows: Iterable[Mapping[str, Any]]) -> str:
     head = (
         f"Sweeps on **{_text(env)}**, one run each, with their trials nested below: a trial is one configuration, "
         "trained on several seeds.\n\n`objective` is what trials are judged by, higher is better; `objective_low` and "
-        "`objective_high` are its 95 % bootstrap interval over seeds. The step of every metric is environment steps "
-        "per seed."
+        "`objective_high` are its 95 % bootstrap interval over seeds (of two seeds, their range). The step of every "
+        "metric is environment steps per seed."
     )
     lines = [
         f"| [{_text(row['name'])}](run:{row['key']}) | {_text(row['algorithm'])} | {row['best']} | {row['trials']} |"
@@ -143,7 +143,7 @@ def code(text: str) -> str:
 
 def _scored(metrics: Mapping[str, float]) -> str:
     low, high = metrics.get("objective_low"), metrics.get("objective_high")
-    interval = "" if low is None or high is None else f" (95 % interval over seeds {low:.1f} to {high:.1f})"
+    interval = "" if low is None or high is None else f" ({low:.1f} to {high:.1f} over seeds)"
     return f"{metrics.get('objective', float('nan')):.1f}{interval}"
 
 

@@ -13,6 +13,7 @@ from tuneexp.tracking.values import entity_name, leaves
 OBJECTIVES = ("objective", "objective_low", "objective_high")
 # What Tune adds to every result, and the number of the report, which the step of a metric makes superfluous.
 _NOT_METRICS = {*AUTO_RESULT_KEYS, "iteration", "trial_id", "experiment_tag", "warmup_time"}
+_FAULTS = ("failed_seeds", "partial_episodes")  # a column of zeros tells nobody anything
 # Result keys that have another name in MLflow, where they are columns of a table.
 _RENAMED = {"time/train_s": "wall_s"}
 
@@ -21,11 +22,12 @@ def metrics_of(result: Mapping[str, Any]) -> tuple[dict[str, float], list[str]]:
     """The finite numbers of a report, by name, and the names of those that were NaN or infinite.
 
     Those are left out because MLflow can't hold them truthfully: SQLite stores infinity as 1.8e308 and NaN as 0 with a
-    flag. Booleans, lists and texts are no metrics; of `failed_seeds` the number is, where there are any."""
+    flag. Booleans, lists and texts are no metrics; the numbers of `failed_seeds` and `partial_episodes` are, where
+    there are any."""
     metrics: dict[str, float] = {}
     nonfinite: list[str] = []
     for name, value in leaves(result, skip=_NOT_METRICS):
-        number = _number((len(value) or None) if name == "failed_seeds" else value)
+        number = _number(_count(value) or None if name in _FAULTS else value)
         if number is None:
             continue
         known_as = entity_name(_RENAMED.get(name, name))
@@ -46,6 +48,10 @@ def tags_of(result: Mapping[str, Any], nonfinite: list[str]) -> dict[str, str]:
     if "compiled" in result:
         tags["compiled"] = str(bool(result["compiled"])).lower()
     return tags
+
+
+def _count(value: Any) -> int:
+    return len(value) if isinstance(value, list) else int(value)
 
 
 def _number(value: Any) -> float | None:
