@@ -256,7 +256,8 @@ def trial_from_checkpoint(
     report_changed_source(config)
     spec = load_spec(config.algorithm)
     if isinstance(spec, AlgorithmSpec):
-        meant = model_written_out(state, spec.config_class)
+        with _named(folder):
+            meant = model_written_out(state, spec.config_class)
         config = config.model_copy(update={"hyperparameters": {**config.hyperparameters, **meant}})
     if not learns:
         alone = {name: 0 for name in ("num_learners", "num_env_runners") if name in spec.config_class.model_fields}

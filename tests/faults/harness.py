@@ -235,7 +235,7 @@ def assert_mlflow(sweep: Sweep, result: dict[str, Any]) -> None:
     for row in result["trials"]:
         run = client.get_run(row["mlflow_run_id"])
         assert run.data.tags["outcome"] == row["outcome"]
-        for metric in ("objective", "time/train_s"):
+        for metric in ("objective", "wall_s"):
             steps = [point.step for point in client.get_metric_history(row["mlflow_run_id"], metric)]
             assert len(steps) == len(set(steps)), f"trial {row['trial_number']} has a step twice in {metric}"
             assert max(steps) == row["env_steps"]

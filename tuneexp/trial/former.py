@@ -8,6 +8,7 @@ from typing import Any
 from tuneexp.algorithms.configs.deterministic import DeterministicNetworksConfig
 from tuneexp.algorithms.networks import ActorCriticConfig, QNetworkConfig, SoftNetworksConfig
 from tuneexp.config import Config
+from tuneexp.errors import CheckpointError
 
 NETWORK_DEFAULTS = 2
 """Stored in checkpoints. 1, or nothing: networks behind a CNN had the hidden sizes of those for vectors."""
@@ -25,7 +26,7 @@ def model_written_out(state: Mapping[str, Any], config_class: type[Config]) -> d
     model = state["config"]["hyperparameters"].get("model") or {}
     field = config_class.model_fields.get("model")
     sizes = _SIZES.get(type(field.default).__name__) if field is not None else None
-    if state.get("network_defaults", 1) >= NETWORK_DEFAULTS or sizes is None or not isinstance(model, Mapping):
+    if _defaults_of(state) >= NETWORK_DEFAULTS or sizes is None or not isinstance(model, Mapping):
         return {}
     parameters = state["learner"]["parameters"]
     kernels = {leaf.shape[-1] for leaf in parameters.values() if leaf.dim() == 5}  # [S, filters, channels, k, k]
@@ -36,3 +37,10 @@ def model_written_out(state: Mapping[str, Any], config_class: type[Config]) -> d
     left_out = hidden and any("advantage" in name for name in parameters)
     features = 0 if left_out else 512 if 8 in kernels else 256
     return {"model": {**model, "hidden_sizes": list(hidden), "cnn_features": features}}
+
+
+def _defaults_of(state: Mapping[str, Any]) -> int:
+    defaults = state.get("network_defaults", 1)
+    if not isinstance(defaults, int):
+        raise CheckpointError("the checkpoint is damaged: network_defaults is no number")
+    return defaults
