@@ -33,7 +33,7 @@ Cli = Callable[..., Done]
     [
         (["sweeep"], "unknown command 'sweeep'; did you mean 'sweep'?"),
         (["xyzzy"], "known: train, sweep"),
-        (["sweep", "--trails", "3"], "did you mean '--trials'?\nwrite: tuneexp sweep --trials 3"),
+        (["sweep", "--trails", "3"], "did you mean '--trials'?\nsweep needs an environment"),
         (["train", "--seeds"], "'--seeds' requires an argument"),
         (["sweep"], "tuneexp sweep ppo CartPole-v1"),
         (["sweep", "dqn"], "tuneexp sweep dqn CartPole-v1"),
