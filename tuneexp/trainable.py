@@ -255,10 +255,9 @@ def trial_from_checkpoint(
     require_files(addresses_in(config.model_dump()), f"the checkpoint {folder}")
     report_changed_source(config)
     spec = load_spec(config.algorithm)
-    if isinstance(spec, AlgorithmSpec):
-        with _named(folder):
-            meant = model_written_out(state, spec.config_class)
-        config = config.model_copy(update={"hyperparameters": {**config.hyperparameters, **meant}})
+    with _named(folder):
+        meant = model_written_out(state, spec.config_class) if isinstance(spec, AlgorithmSpec) else {}
+    config = config.model_copy(update={"hyperparameters": {**config.hyperparameters, **meant}})
     if not learns:
         alone = {name: 0 for name in ("num_learners", "num_env_runners") if name in spec.config_class.model_fields}
         here = {"compile": "off", "device": "cpu", "hyperparameters": {**config.hyperparameters, **alone}}
