@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -160,3 +161,10 @@ def test_functions_fit_on_a_screen() -> None:
         and (length := (node.end_lineno or 0) - node.body[0].lineno + 1) > 45
     ]
     assert not long
+
+
+@pytest.mark.parametrize("package", ["tuneexp", "tuneexp.sweep"])
+def test_no_public_name_is_that_of_a_module_which_would_take_its_place(package: str) -> None:
+    public = importlib.import_module(package)
+    modules = {path.stem for path in Path(str(public.__file__)).parent.iterdir()}
+    assert not modules & set(public.__all__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from tests.cli.conftest import Done, assert_refused
 from tests.faults.stored import store_checkpoint, store_sweep
 from tuneexp.cli.checkpoints import checkpoint_to_resume, find_checkpoint
 from tuneexp.errors import UserError
+from tuneexp.sweep import resuming
 
 Cli = Callable[..., Done]
 BEST, OTHER = "trial_00000_id0/checkpoint_000000", "trial_00001_id1/checkpoint_000000"
@@ -71,8 +71,7 @@ def test_a_sweep_is_resumed_by_the_path_of_its_folder(
     runs: Path, tuneexp: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(runs / "kept")
-    # The package's attribute of this name is the function.
-    monkeypatch.setattr(importlib.import_module("tuneexp.sweep.resume"), "check_writable", refuse)
+    monkeypatch.setattr(resuming, "check_writable", refuse)
     for path in (str(runs / "kept"), ".", "experiment.yaml"):
         done = tuneexp("resume", path)
         assert re.search("accepted kept", done.err), done.err

@@ -12,7 +12,7 @@ from tuneexp.addresses import source_hash
 from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep, load_config, resume
 from tuneexp.sweep.config import refuse_other_settings, save_config, trial_config
-from tuneexp.sweep.resume import _with_moved, refuse_changed_space, report_changed_sources
+from tuneexp.sweep.resuming import _with_moved, refuse_changed_space, report_changed_sources
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.trial_config import TrialConfig
 from tuneexp.trust import addresses_in, require_trusted

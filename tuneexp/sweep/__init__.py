@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tuneexp.sweep.config import SweepConfig, load_config
     from tuneexp.sweep.events import SweepEvent
     from tuneexp.sweep.results import SweepResult, list_sweeps, load_study, load_sweep
-    from tuneexp.sweep.resume import resume
+    from tuneexp.sweep.resuming import resume
     from tuneexp.sweep.space import SearchSpace
     from tuneexp.sweep.stopping import SweepInterrupted
     from tuneexp.sweep.sweep import Sweep
@@ -26,7 +26,7 @@ _LAZY = {
     "load_config": "tuneexp.sweep.config",
     "load_study": "tuneexp.sweep.results",
     "load_sweep": "tuneexp.sweep.results",
-    "resume": "tuneexp.sweep.resume",
+    "resume": "tuneexp.sweep.resuming",
 }
 
 __all__ = [
@@ -48,5 +48,5 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'tuneexp.sweep' has no attribute {name!r}")
     value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value  # `resume` is also the name of its module
+    globals()[name] = value
     return value

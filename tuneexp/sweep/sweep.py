@@ -170,7 +170,7 @@ class Sweep:
                 return run_to_the_end(fitted, self.folder, self.space, self.callbacks, on_event, ray)
 
     def _go_on(self, on_event: Watcher | None) -> SweepResult:
-        from tuneexp.sweep.resume import resume
+        from tuneexp.sweep.resuming import resume
 
         remember(addresses_in(self.config.model_dump()))
         config, storage = self.config, self.folder.storage
