@@ -68,7 +68,7 @@ def test_json_of_a_sweep_is_what_the_manual_says(first: dict[str, Any], storage:
         assert {"trial_id", "outcome", "objective", "env_steps", "config", "mlflow_run_id"} <= set(trial)
         assert (trial["outcome"], trial["env_steps"], trial["config"]["n_envs"]) == ("completed", 128, 2)
         assert re.fullmatch("[0-9a-f]{32}", trial["mlflow_run_id"])
-    assert set(first["mlflow"]) == {"tracking_uri", "experiment_id", "parent_run_id"}
+    assert set(first["mlflow"]) == {"tracking_uri", "experiment_id", "parent_run_id", "link"}
     assert first["best"]["objective"] == max(trial["objective"] for trial in first["trials"])
 
 
