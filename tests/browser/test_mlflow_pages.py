@@ -78,8 +78,9 @@ def printed(sweeps: tuple[SweepResult, SweepResult]) -> Iterator[list[str]]:
         assert process.wait(60) == 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def browser() -> Iterator[Any]:
+    """A new one for each test: a page that a click left in the background draws no charts."""
     opened = open_browser()
     yield opened
     opened.quit()

@@ -58,7 +58,8 @@ def test_two_processes_split_rows_as_one_learns_also_where_one_is_killed(
     monkeypatch.setattr(learners, "MOST_RESTARTS", 1)
     killer.append(actors_of(several)[0])
     with pytest.raises(LearnerLost, match="died more than 1 times"):
-        several._training_step()
+        for _ in range(10):  # one that had its answer ready before it was killed is missed by the next step
+            several._training_step()
     several.close()
 
 
