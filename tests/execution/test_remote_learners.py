@@ -36,6 +36,12 @@ def killer(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return victims
 
 
+def train_for_some_steps(trial: Trial) -> None:
+    """A learner that had its answer ready before it was killed is missed by the next step."""
+    for _ in range(10):
+        trial._training_step()
+
+
 def actors_of(trial: Trial) -> list[Any]:
     assert trial.learners is not None
     return trial.learners.processes._actors  # type: ignore[attr-defined]
@@ -58,8 +64,7 @@ def test_two_processes_split_rows_as_one_learns_also_where_one_is_killed(
     monkeypatch.setattr(learners, "MOST_RESTARTS", 1)
     killer.append(actors_of(several)[0])
     with pytest.raises(LearnerLost, match="died more than 1 times"):
-        for _ in range(10):  # one that had its answer ready before it was killed is missed by the next step
-            several._training_step()
+        train_for_some_steps(several)
     several.close()
 
 
