@@ -133,7 +133,7 @@ at once, in one process with one thread. The score of a seed is the mean return 
 20 episodes in environments with fixed seeds that training never saw; the score of a run is the interquartile mean (IQM)
 of the seeds' scores with its 95 % bootstrap interval. Wall-clock time holds everything: building, compiling where the
 cache had nothing, training and evaluations. Up to two runs were side by side, and
-Acrobot beside other work with pauses of several minutes, so no speed is claimed here.
+Acrobot and those of 2026-11-28 beside other work, with pauses of many minutes, so no speed is claimed here.
 
 The reference is `benchmarks/reference_returns.csv`: "{source}" A row is **matched** when the IQM is at least the
 reference minus the larger of its standard deviation and 2 % of its size, in no more environment steps than the row
