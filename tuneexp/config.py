@@ -143,7 +143,7 @@ class Config(BaseModel):
 
 
 class Problem(NamedTuple):
-    """What is wrong in a configuration. path: the names that lead to it."""
+    """A problem in a configuration. path: the names that lead to it."""
 
     path: tuple[str, ...]
     text: str

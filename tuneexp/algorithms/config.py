@@ -107,7 +107,7 @@ class AlgorithmConfig(Config):
         return None
 
     def remarks(self) -> list[str]:
-        """What is taken otherwise than as written, a line each: logged when training starts."""
+        """Remarks on settings that are not taken as written, one line each; logged when training starts."""
         return []
 
     def problem_with_budget(self, budget_env_steps: int) -> str | None:

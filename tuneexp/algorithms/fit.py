@@ -1,4 +1,4 @@
-"""Whether an algorithm fits what it is asked to do: told before anything starts, with what to write instead.
+"""Preflight check that an algorithm fits its actions and its budget; errors name what to write instead.
 
 Of a built-in algorithm it needs no torch."""
 

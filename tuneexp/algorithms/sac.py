@@ -90,7 +90,7 @@ def sac_act(
 
 
 def drawn(batch: Mapping[str, Tensor], name: str) -> Tensor:
-    """What actions are sampled with: the column `name` of each row, or the exploration weights of all rows."""
+    """Noise to sample actions with: the column `name` of each row, or the exploration weights of all rows."""
     return batch["weights"] if "weights" in batch else batch[name]
 
 

@@ -1,4 +1,4 @@
-"""What `tuneexp sweep` is asked for: by its arguments and options, or by an experiment file with options over it."""
+"""The settings of `tuneexp sweep`: its arguments and options, or an experiment file overridden by options."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _around_row(
 
 
 def _given(ctx: typer.Context, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What was written on the command line, or in an environment variable of an option."""
+    """The options set on the command line or by an environment variable."""
     sources = {key: ctx.get_parameter_source(key) for key in asked}
     defaulted = {key for key, source in sources.items() if source is not None and source.name == "DEFAULT"}
     return {key: value for key, value in asked.items() if key not in defaulted and value not in (None, {})}
@@ -94,7 +94,7 @@ def with_example(error: UserError, name: str, algorithm: str | None, zoo: str | 
 
 
 def one_of_both(name: str, argument: str | None, option: str | None) -> str | None:
-    """What was given as an argument or as the option `--NAME`. UserError where both were, and differ."""
+    """The value of an argument or of the option `--NAME`. UserError where both are given and differ."""
     if argument is not None and option is not None and argument != option:
         raise UserError(f"the {name} is given twice, {argument!r} and --{name} {option!r}; keep one of them")
     return argument if option is None else option

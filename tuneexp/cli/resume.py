@@ -92,7 +92,7 @@ def resume(
 
 
 def _has_ended(name: str, storage: str, failed: bool) -> bool:
-    """Whether a resume trains nothing. False, too, for what only the resume can mend."""
+    """True if a resume trains nothing. False, too, for a state that only the resume can mend."""
     from tuneexp.sweep import load_sweep
     from tuneexp.tracking.outcome import FAILURES
 

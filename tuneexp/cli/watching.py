@@ -40,7 +40,7 @@ def watch_on(
 
 
 def _next_commands(result: SweepResult) -> str:
-    """What `show` can't say of itself."""
+    """The lines that follow the leaderboard of `show`."""
     storage = short_path(result.storage)
     return (
         f"show        {command('show', result.name, '--plot', 'curves.png', storage=storage)}\n"

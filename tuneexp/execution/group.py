@@ -26,7 +26,7 @@ SCORE = "score"
 
 
 class Request(NamedTuple):
-    """What one runner is asked for. noise: its columns [D, S, ...]; hyper: [H]; statistics: of the normaliser, of its
+    """Request to one runner. noise: its columns [D, S, ...]; hyper: [H]; statistics: of the normaliser, of its
     seeds."""
 
     n_steps: int

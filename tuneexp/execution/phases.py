@@ -14,7 +14,7 @@ from tuneexp.learning.noise import Noise
 
 
 class EpisodePhases:
-    """How many episodes of a seed have ended, and how many steps it took, since it learned last.
+    """Count of a seed's ended episodes and of its steps since its last update.
 
     Seeds end their episodes at steps of their own, so each learns at steps of its own. With several environments the
     episodes of all of them count, and those that are under way go on by the new policy."""

@@ -65,7 +65,7 @@ class Policy:
 
     @property
     def noise_kinds(self) -> Mapping[str, Noise]:
-        """What the columns of `draw_noise` are of."""
+        """Specifications of the columns of `draw_noise`."""
         return self._noise
 
     def noise_of(self, columns: Sequence[Tensor], shard: Shard) -> list[Tensor]:

@@ -79,7 +79,7 @@ class StackedOptimizer:
                     value.copy_(torch.where(chosen, value, old))
 
     def _first(self, moment: str) -> float:
-        """What a moment is before the first step: 0, unless the optimizer says otherwise."""
+        """Initial value of a moment: 0, or the optimizer's own."""
         return getattr(self.optimizer, "first_moments", {}).get(moment, 0.0)
 
     def _moments(self, parameter: Tensor) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ class ActorCriticOutput(NamedTuple):
 
 
 class _Features(NamedTuple):
-    """What the two heads see, [..., size] each: the same tensor where they share everything below."""
+    """Inputs of the two heads, [..., size] each; one tensor where the heads share all layers below."""
 
     policy: Tensor
     value: Tensor
@@ -224,7 +224,7 @@ def _require_one_size(hidden_sizes: Sequence[int], vf_hidden_sizes: Sequence[int
 def _critic_cell(
     cell: type[Cell], enable: bool | None, in_size: int, size: int, generator: torch.Generator | None
 ) -> Cell | nn.Linear | None:
-    """What the value function has in place of the policy's cell; None: that cell."""
+    """The value function's layer in place of the policy's recurrent cell; None: it uses that cell."""
     if enable is None:
         return None
     if enable:

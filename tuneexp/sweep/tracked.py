@@ -1,4 +1,4 @@
-"""What MLflow is told of a sweep: constants, words, source, and the texts that are stored beside it."""
+"""Contents of a sweep's MLflow run: constants, descriptions, source, and text artifacts."""
 
 from __future__ import annotations
 

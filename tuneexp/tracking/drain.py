@@ -123,7 +123,7 @@ def _reports(count: int) -> str:
 
 @dataclass(frozen=True)
 class MLflowIds:
-    """Where a sweep is found in MLflow, as far as it was delivered. `run_ids`: trial number -> run id. `is_there`:
+    """Ids of a sweep in MLflow, as far as it was delivered. `run_ids`: trial number -> run id. `is_there`:
     in the store that is set now. `has_view`: as far as is known."""
 
     tracking_uri: str

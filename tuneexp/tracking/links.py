@@ -13,7 +13,7 @@ HOST, PORT = "127.0.0.1", 5000  # of `tuneexp ui`
 
 
 def root_of(storage: Path | str, port: int = PORT) -> str:
-    """Where MLflow's pages are: at the server that MLFLOW_TRACKING_URI names, without its password, or `tuneexp ui`."""
+    """Root address of MLflow's pages: the server in MLFLOW_TRACKING_URI without its password, or `tuneexp ui`."""
     uri = tracking_uri(storage)
     return re.sub(r"(?<=://)[^/@]*@", "", uri) if is_server(uri) else f"http://{HOST}:{port}"
 

@@ -112,7 +112,7 @@ class SweepLog:
         return [run for run in self.runs.values() if run.orphan]
 
     def best(self, number: int | None, checkpoint: str, name: str) -> Record | None:
-        """What the end of a sweep says of its best trial; checkpoint: where it isn't the latest one."""
+        """Fields of the record of a sweep's end about its best trial; checkpoint: if not the latest one."""
         run = None if number is None else self.runs.get(number)
         if run is None:
             return None

@@ -92,7 +92,7 @@ def ui_command(storage: Path | str, port: int = 5000) -> tuple[list[str], dict[s
 
 
 def default_store_has(storage: Path | str, run_id: str) -> bool:
-    """Whether the runs are in the storage's own database, and this one is among them: also after it was moved."""
+    """True if the storage's own database holds this run, also after the storage was moved."""
     database = _database(storage)
     if tracking_uri(storage) != _sqlite_uri(database) or not database.is_file():
         return False

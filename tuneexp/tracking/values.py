@@ -58,7 +58,7 @@ def important_first(varied: Iterable[str], points: Iterable[Mapping[str, Any]] =
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """What to call each hyperparameter where there is little room: `model/activation` is `activation` where no other
+    """Short names of hyperparameters: `model/activation` is `activation` where no other
     name ends like it."""
     given = list(names)
     leaf = {name: name.rpartition("/")[2] for name in given}

@@ -84,7 +84,7 @@ def store_views(sweep_folder: Path, tell: Callable[[str], None]) -> bool:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether the store answered, and would answer the same again."""
+    """True for an error that a retry would repeat: the store answered."""
     from mlflow.exceptions import MlflowException
 
     if not isinstance(error, MlflowException) or error.error_code == "TEMPORARILY_UNAVAILABLE":

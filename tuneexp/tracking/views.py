@@ -95,7 +95,7 @@ def envelope(name: str, state: Mapping[str, Any], now_ms: int) -> str:
 
 
 def is_own(value: str) -> bool:
-    """Whether a tag's value is as `envelope` made it, and not changed by a person since."""
+    """True if a tag's value is as `envelope` made it, unchanged by a person."""
     stored = _parsed(value)
     return isinstance(stored.get("state"), str) and stored.get("tuneexp") == _mark(stored["state"])
 

@@ -1,4 +1,4 @@
-"""What the outbox's records say of a sweep and its trials in words: names, descriptions, source."""
+"""Texts of the outbox's records about a sweep and its trials: names, descriptions, source."""
 
 from __future__ import annotations
 

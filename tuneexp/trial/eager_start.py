@@ -25,7 +25,7 @@ def settled(config: TrialConfig, cfg: Any) -> TrialConfig:
 
 
 def first_mode(config: TrialConfig) -> CompileMode:
-    """How the first programs are built."""
+    """Compilation mode of the first programs."""
     return "off" if config.compile == "later" else config.compile
 
 
@@ -54,11 +54,11 @@ class EagerStart:
         return min(due, self._env_steps) if early else due
 
     def is_over(self, env_steps: int) -> bool:
-        """Whether compiled programs are to take over now."""
+        """True once compiled programs should take over."""
         return self.to_come and env_steps >= self._env_steps
 
     def goes_on_from(self, state: Mapping[str, Any], compiled: bool) -> CompileMode | None:
-        """How to build programs anew for a checkpoint; None: those that there are will do.
+        """Compilation mode to rebuild programs with for a checkpoint; None: the present programs stay.
 
         Compiled and eager arithmetic differ in the last digits: a trial that goes on within its budget keeps to its
         own, whatever the cache holds by now. compiled: of the programs that there are."""

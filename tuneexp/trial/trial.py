@@ -151,7 +151,7 @@ class Trial:
         return self._metrics(returns, (self.group.transitions - transitions_before) / seconds)
 
     def _end_eager_start(self) -> float:
-        """Where it is over, compiled programs take over. Returns the seconds that they took to build."""
+        """Switch to compiled programs once the eager start is over. Returns the seconds of building them."""
         started = time.perf_counter()
         if self.eager_start.is_over(self.env_steps):
             self._build_programs("auto")

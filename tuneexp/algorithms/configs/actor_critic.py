@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import model_validator
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.networks import ActorCriticConfig, refuse_own_network
-from tuneexp.config import structural
+from tuneexp.config import AtMost, structural
 
 # Gradients fade, and time grows, with the steps that are unrolled.
 LONGEST_SEQUENCE = 32
@@ -68,16 +68,35 @@ class OnPolicyConfig(AlgorithmConfig):
         return self.rollout_rows()
 
     def in_sequences(self, rows: int) -> int:
-        """How many sequences hold so many rows, at least one; the rows themselves without recurrence."""
+        """Number of sequences that hold so many rows, at least one; without recurrence the number of rows."""
         length = self.sequence_steps()
         return rows if length is None else max(1, rows // length)
 
 
-def batch_above_rollout(batch_size: int, rollout_rows: int) -> list[str]:
-    """The remark where a minibatch holds fewer rows than were asked for."""
-    if batch_size <= rollout_rows:
-        return []
-    return [
-        f"batch_size={batch_size} is more than the n_envs * n_steps={rollout_rows} rows of a rollout: each minibatch "
-        "is the whole rollout, as in Stable-Baselines3"
-    ]
+class Minibatches:
+    """Minibatches of several passes over each rollout. A mixin of PPO and APPO, which declare the fields."""
+
+    if TYPE_CHECKING:
+        batch_size: int
+        n_epochs: int
+
+        def in_sequences(self, rows: int) -> int: ...
+        def rollout_rows(self) -> int: ...
+
+    # A search space keeps this rule too, by narrowing what it suggests.
+    constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("n_envs", "n_steps"), refused=False),)
+
+    def minibatch_rows(self) -> int:
+        return self.in_sequences(min(self.batch_size, self.rollout_rows()))
+
+    def updates_per_rollout(self) -> int:
+        return self.n_epochs * -(-self.in_sequences(self.rollout_rows()) // self.minibatch_rows())
+
+    def remarks(self) -> list[str]:
+        rows = self.rollout_rows()
+        if self.batch_size <= rows:
+            return []
+        return [
+            f"batch_size={self.batch_size} is more than the n_envs * n_steps={rows} rows of a rollout: each minibatch "
+            "is the whole rollout, as in Stable-Baselines3"
+        ]

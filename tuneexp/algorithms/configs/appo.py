@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from tuneexp.algorithms.configs.actor_critic import batch_above_rollout
+from tuneexp.algorithms.configs.actor_critic import Minibatches
 from tuneexp.algorithms.configs.off_policy_actor_critic import OffPolicyActorCriticConfig
-from tuneexp.config import AtMost, numeric, structural
+from tuneexp.config import numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 
-class APPOConfig(OffPolicyActorCriticConfig):
+class APPOConfig(Minibatches, OffPolicyActorCriticConfig):
     """Rollouts and step sizes are PPO's published ones for CartPole (RL Zoo), clipping is their first value, and the
     entropy bonus is RLlib's.
 
@@ -35,14 +33,3 @@ class APPOConfig(OffPolicyActorCriticConfig):
     )
     max_grad_norm: float | None = numeric(0.5, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
     normalize_advantage: bool = structural(True, "Scale advantages to mean 0, deviation 1 in each minibatch.")
-
-    constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("n_envs", "n_steps"), refused=False),)
-
-    def minibatch_rows(self) -> int:
-        return self.in_sequences(min(self.batch_size, self.rollout_rows()))
-
-    def remarks(self) -> list[str]:
-        return batch_above_rollout(self.batch_size, self.rollout_rows())
-
-    def updates_per_rollout(self) -> int:
-        return self.n_epochs * -(-self.in_sequences(self.rollout_rows()) // self.minibatch_rows())

@@ -13,7 +13,7 @@ from tuneexp.rl.schedules import PositiveScheduledFloat
 
 
 class QLearningConfig(OffPolicyConfig):
-    """What DQN and its kin share. Defaults are those of Stable-Baselines3."""
+    """Hyperparameters that DQN and QR-DQN share. Defaults are those of Stable-Baselines3."""
 
     learning_rate: PositiveScheduledFloat = numeric(1e-4, "Step size of the optimizer; a number or linear:0.001.")
     batch_size: int = structural(32, "Rows of one minibatch.", ge=2)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from tuneexp.algorithms.configs.actor_critic import OnPolicyConfig, batch_above_rollout
-from tuneexp.config import AtMost, numeric, structural
+from tuneexp.algorithms.configs.actor_critic import Minibatches, OnPolicyConfig
+from tuneexp.config import numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 
-class PPOConfig(OnPolicyConfig):
+class PPOConfig(Minibatches, OnPolicyConfig):
     """Defaults are those of Stable-Baselines3, for eight environments."""
 
     batch_size: int = structural(
@@ -26,15 +24,3 @@ class PPOConfig(OnPolicyConfig):
     max_grad_norm: float | None = numeric(0.5, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
     target_kl: float | None = numeric(None, "Stop a rollout's updates beyond 1.5 times this divergence.", gt=0.0)
     normalize_advantage: bool = structural(True, "Scale advantages to mean 0, deviation 1 in each minibatch.")
-
-    # A search space keeps this rule too, by narrowing what it suggests.
-    constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("n_envs", "n_steps"), refused=False),)
-
-    def minibatch_rows(self) -> int:
-        return self.in_sequences(min(self.batch_size, self.rollout_rows()))
-
-    def remarks(self) -> list[str]:
-        return batch_above_rollout(self.batch_size, self.rollout_rows())
-
-    def updates_per_rollout(self) -> int:
-        return self.n_epochs * -(-self.in_sequences(self.rollout_rows()) // self.minibatch_rows())

@@ -12,7 +12,7 @@ from tuneexp.config import numeric, structural
 
 
 class SoftConfig(OffPolicyConfig):
-    """What SAC and TQC share. Defaults are those of Stable-Baselines3."""
+    """Hyperparameters that SAC and TQC share. Defaults are those of Stable-Baselines3."""
 
     tau: float = numeric(0.005, "Share of the way that the target critics move at each update.", gt=0.0, le=1.0)
     target_update_interval: int = structural(1, "Updates between moves of the target critics.", ge=1)

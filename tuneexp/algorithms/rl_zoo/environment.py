@@ -1,4 +1,4 @@
-"""What a row of RL Zoo says of its environment: wrappers, stacked frames and arguments, and ids that have new names."""
+"""Translation of the environment of an RL Zoo row: wrappers, stacked frames, arguments, ids with new names."""
 
 from __future__ import annotations
 

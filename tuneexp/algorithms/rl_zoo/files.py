@@ -19,5 +19,5 @@ def algorithm_of(file: str | Path) -> str | None:
 
 
 def has_rows(values: Mapping[str, Any]) -> bool:
-    """Whether the mapping of a file is one from environments to rows."""
+    """True for a mapping from environments to rows."""
     return any(isinstance(row, Mapping) and {"n_timesteps", "policy"} <= {*row} for row in values.values())

@@ -40,7 +40,7 @@ class Row:
 
 
 def is_row(values: Mapping[str, Any]) -> bool:
-    """Whether `values` is a whole row, as it stands in a file: it says how long to train, and by which policy."""
+    """True for a whole row of a file: one with its number of steps and its policy."""
     return "n_timesteps" in values and "policy" in values
 
 

@@ -130,7 +130,7 @@ def _name_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _hyperparameter_problems(settings: Mapping[str, Any], algorithm: str) -> Iterator[Problem]:
-    """What is fixed and varied, against the configuration of the algorithm."""
+    """Problems of the fixed and varied hyperparameters, by the algorithm's configuration."""
     config_class: type[Config] = config_class_of(algorithm)
     fixed, space = settings.get("fixed"), settings.get("space")
     values = flat(fixed) if isinstance(fixed, Mapping) else {}

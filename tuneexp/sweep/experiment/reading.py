@@ -32,7 +32,7 @@ _OWN_FILE = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a file asks for, as keyword arguments of `Sweep`. lines: where its keys stand."""
+    """Settings of an experiment file, as keyword arguments of `Sweep`. lines: line numbers of its keys."""
 
     path: Path
     settings: Mapping[str, Any]
@@ -142,7 +142,7 @@ def _nested_names(settings: dict[str, Any], lines: Lines) -> tuple[dict[str, Any
 
 
 def _is_changed(path: tuple[str, ...], changes: Mapping[str, Any]) -> bool:
-    """Whether `changes` take the place of what stands at `path` in the file."""
+    """True if `changes` replace the value at `path` in the file."""
     inner = changes.get(path[0])
     if path[0] in GROUPS and isinstance(inner, Mapping):
         return len(path) > 1 and path[1] in inner

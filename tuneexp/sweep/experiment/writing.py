@@ -36,7 +36,7 @@ def experiment_text(config: SweepConfig, callbacks: Sequence[str] = ()) -> str:
 
 
 def asked_values(config: SweepConfig) -> dict[str, Any]:
-    """What was asked for, without what is as by default. Plain JSON, in the order of `ASKED`."""
+    """The settings that differ from their defaults. Plain JSON, in the order of `ASKED`."""
     values = config.model_dump(mode="json")
     fields = SweepConfig.model_fields
     return {
