@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
     {"learning"},
     {"models", "data", "envs", "checkpoint"},
     {"rl"},
+    {"spaces"},
     {
         "addresses",
         "commands",

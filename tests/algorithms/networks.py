@@ -8,7 +8,7 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete
 from torch import Tensor, nn
 
-from tuneexp.rl.packing import packed_size
+from tuneexp.spaces.packing import packed_size
 
 
 class Wide(nn.Module):

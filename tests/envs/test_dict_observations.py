@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tuneexp.envs import SeedEnvs, describe_env
 from tuneexp.envs.normalise import Learned, RunningNormaliser
 from tuneexp.errors import EnvironmentFault, UserError
-from tuneexp.rl.packing import layout
+from tuneexp.spaces.packing import layout
 
 MODES = ("next_step", "same_step", "disabled")
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from tuneexp.rl.packing import layout, packed_dtype
+from tuneexp.spaces.packing import layout, packed_dtype
 
 VECTOR = gym.spaces.Box(-1.0, 1.0, (4,))
 ATARI = gym.spaces.Box(0, 255, (2, 36, 40), dtype=np.uint8)

@@ -12,9 +12,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from tuneexp.errors import UserError
 from tuneexp.models.exploration import ExplorationWeights
-from tuneexp.rl.action_kind import require_continuous
 from tuneexp.rl.distributions import ActionScale, SquashedGaussian, action_head
 from tuneexp.rl.state_dependent import RescaledGaussian, StateDependentGaussian, squashing
+from tuneexp.spaces.kinds import require_continuous
 
 ROWS, LATENT, ACTIONS = 7, 5, 3
 HEAD = action_head(gym.spaces.Box(-1.0, 1.0, (ACTIONS,)))

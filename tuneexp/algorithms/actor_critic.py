@@ -19,9 +19,9 @@ from tuneexp.learning.nets import Nets
 from tuneexp.models.actor_critic import ActorCritic
 from tuneexp.models.own import OwnActorCritic
 from tuneexp.rl.distributions import Distribution
-from tuneexp.rl.packing import layout
 from tuneexp.rl.returns import gae
 from tuneexp.rl.state_dependent import RescaledGaussian
+from tuneexp.spaces.packing import layout
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:

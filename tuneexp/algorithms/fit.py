@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tuneexp.algorithms.registry import ACTION_KINDS, load_spec
 from tuneexp.envs.sources import describe_env
 from tuneexp.errors import UserError
-from tuneexp.rl.action_kind import ActionKind, action_kind, require_continuous
+from tuneexp.spaces.kinds import ActionKind, action_kind, require_continuous
 from tuneexp.trial_config import EnvBackend
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from tuneexp.errors import UserError, nearest, unknown_name
 
 if TYPE_CHECKING:
     from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
-    from tuneexp.rl.action_kind import ActionKind
+    from tuneexp.spaces.kinds import ActionKind
 
 ALGORITHMS = {
     "ppo": "tuneexp.algorithms.ppo:PPO",

@@ -20,8 +20,8 @@ from tuneexp.learning.rules import Losses
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.models.continuous import DiscreteSoftActorCritic, SoftActorCritic
 from tuneexp.models.own import OwnDiscreteSoftActorCritic, OwnSoftActorCritic
-from tuneexp.rl.action_kind import require_continuous
 from tuneexp.rl.distributions import action_head
+from tuneexp.spaces.kinds import require_continuous
 
 __all__ = ["SAC", "SACConfig"]
 

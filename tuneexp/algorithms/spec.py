@@ -14,8 +14,8 @@ from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.rules import ActFn, BuildModel, LossFn, NoiseFn, OptimizerFn, PostprocessFn, no_noise
 from tuneexp.learning.target import TargetUpdate
-from tuneexp.rl.action_kind import ActionKind
 from tuneexp.rl.distributions import action_head
+from tuneexp.spaces.kinds import ActionKind
 
 if TYPE_CHECKING:
     from tuneexp.trainable import AlgorithmTrainable

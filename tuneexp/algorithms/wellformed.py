@@ -12,7 +12,7 @@ from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.errors import UserError, nearest
 from tuneexp.learning.faults import CALLED, called_as, name_of
 from tuneexp.learning.target import TargetUpdate
-from tuneexp.rl.action_kind import ActionKind
+from tuneexp.spaces.kinds import ActionKind
 
 if TYPE_CHECKING:
     from tuneexp.algorithms.spec import AlgorithmSpec

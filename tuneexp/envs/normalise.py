@@ -14,7 +14,8 @@ from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
 from tuneexp.errors import UserError
-from tuneexp.rl.packing import layout
+from tuneexp.spaces.kinds import is_image
+from tuneexp.spaces.packing import layout
 
 Floats = NDArray[np.float64]
 
@@ -200,7 +201,7 @@ class RunningNormaliser:
 
 def _scaled_columns(space: Space[Any]) -> NDArray[np.int64] | None:
     """Which columns of a packed dictionary are scaled; None for a Box, all of which is. Raises `UserError`."""
-    if isinstance(space, Box) and not (space.dtype == np.uint8 and len(space.shape) == 3):
+    if isinstance(space, Box) and not is_image(space):
         return None
     leaves = layout(space) if isinstance(space, Dict) else []
     columns = [

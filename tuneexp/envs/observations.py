@@ -10,8 +10,8 @@ from gymnasium import Space
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
-from tuneexp.envs.spaces import plain, start_of
-from tuneexp.rl.packing import layout, packed_dtype
+from tuneexp.spaces.packing import layout, packed_dtype
+from tuneexp.spaces.zero_based import start_of, zero_based
 
 
 class ObsReader:
@@ -19,12 +19,12 @@ class ObsReader:
 
     space: in plain form (discrete values count from 0); a Dict stays a Dict, so that models can split what is packed.
     shape, dtype: of one environment's array. Floating point becomes float32, other types are kept; a Dict gives
-    [D], its leaves as `rl/packing.py` lays them out, uint8 where everything in it fits a byte, else float32. With
+    [D], its leaves as `spaces/packing.py` lays them out, uint8 where everything in it fits a byte, else float32. With
     `exact`, float64 stays float64, for what is normalised: a large mean must be subtracted before digits are lost.
     floating: whether values may be NaN or infinite."""
 
     def __init__(self, space: Space[Any], exact: bool = False) -> None:
-        self._raw, self.space = space, plain(space)
+        self._raw, self.space = space, zero_based(space)
         self._start = start_of(space)
         if isinstance(space, Dict):
             self._leaves = layout(space)

@@ -16,9 +16,10 @@ from tuneexp.envs.backends import build, close
 from tuneexp.envs.faults import fault, raised
 from tuneexp.envs.observations import ObsReader
 from tuneexp.envs.sources import EnvLike, resolve
-from tuneexp.envs.spaces import action_conversion, check_spaces, plain
 from tuneexp.envs.wrappers import WrapperLike
 from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
+from tuneexp.spaces.supported import check_spaces
+from tuneexp.spaces.zero_based import action_conversion, zero_based
 from tuneexp.trial_config import EnvBackend
 
 
@@ -99,7 +100,7 @@ class SeedEnvs:
         self._reader = ObsReader(raw_obs, exact)
         self.observation_space: Space[Any] = self._reader.space
         self.obs_shape, self.obs_dtype = self._reader.shape, self._reader.dtype
-        self.action_space: Space[Any] = plain(raw_action)
+        self.action_space: Space[Any] = zero_based(raw_action)
         self.autoreset: AutoresetMode = self._built.autoreset
         self._signs_only = source.clip_reward
         self._lead = (self.n_seeds, n_envs)

@@ -17,9 +17,10 @@ from tuneexp.addresses import import_named, is_address, load_address, load_class
 from tuneexp.envs import atari
 from tuneexp.envs.multi_agent.sources import is_multi_agent
 from tuneexp.envs.pool import Pool, pool
-from tuneexp.envs.spaces import check_spaces, plain
 from tuneexp.envs.wrappers import NamedWrapper, WrapperLike, parse_wrappers
 from tuneexp.errors import UserError, nearest, reason_of, unknown_name
+from tuneexp.spaces.supported import check_spaces
+from tuneexp.spaces.zero_based import zero_based
 from tuneexp.trial_config import EnvBackend
 
 EnvLike = str | Callable[..., Env[Any, Any]]
@@ -171,7 +172,7 @@ def describe_env(
         spaces = made.observation_space, made.action_space
         made.close()
     check_spaces(*spaces, source.name)
-    return plain(spaces[0]), plain(spaces[1])
+    return zero_based(spaces[0]), zero_based(spaces[1])
 
 
 def _from_address(address: str, kwargs: dict[str, Any]) -> EnvSource:

@@ -15,9 +15,9 @@ from tuneexp.models.exploration import ExplorationWeights
 from tuneexp.models.masks import ActionMask
 from tuneexp.models.mlp import MLP, linear
 from tuneexp.models.recurrent import Cell, cell_class
-from tuneexp.rl.action_kind import require_continuous
 from tuneexp.rl.distributions import ActionScale, Distribution, SquashedGaussian, action_head
 from tuneexp.rl.state_dependent import RescaledGaussian, squashing
+from tuneexp.spaces.kinds import require_continuous
 
 POLICY_GAIN = 0.01
 VALUE_GAIN = 1.0

@@ -7,24 +7,20 @@ from collections.abc import Collection, Sequence
 from typing import Any, Literal, cast
 
 import gymnasium as gym
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.models.cnn import IMPALA_FEATURES, NATURE_FEATURES, NATURE_SMALLEST, ImpalaResNet, NatureCNN
-from tuneexp.rl.packing import Leaf, layout
+from tuneexp.spaces.kinds import is_image
+from tuneexp.spaces.packing import Leaf, layout
+from tuneexp.spaces.zero_based import zero_based
 
 CnnName = Literal["auto", "nature", "impala"]
 CNNS: dict[str, type[NatureCNN] | type[ImpalaResNet]] = {"nature": NatureCNN, "impala": ImpalaResNet}
 CNN_FEATURES = {"nature": NATURE_FEATURES, "impala": IMPALA_FEATURES}
 # Of each image in a dictionary, as in Stable-Baselines3's CombinedExtractor.
 DICT_IMAGE_FEATURES = 256
-
-
-def is_image(space: gym.Space[Any]) -> bool:
-    """A Box of bytes with three axes. Anything else with numbers in it is a vector."""
-    return isinstance(space, gym.spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
 
 
 def channels_first(shape: Sequence[int]) -> bool:
@@ -64,7 +60,7 @@ class Encoder(nn.Module):
     """Observations [..., *shape] -> features float32 [..., size].
 
     A Box is flattened, a Discrete is one-hot, an image (a Box of bytes with three axes, channels first or last) goes
-    through a CNN, scaled to [0, 1]. A Dict comes packed into one flat axis (`rl/packing.py`): each of its leaves is
+    through a CNN, scaled to [0, 1]. A Dict comes packed into one flat axis (`spaces/packing.py`): each of its leaves is
     treated so, and the results lie side by side in the order of the leaves, but for those named in `leave_out`.
 
     cnn: "nature" (Mnih et al. 2015), "impala" (Espeholt et al. 2018), or "auto": the first where images are large
@@ -97,7 +93,7 @@ class Encoder(nn.Module):
         self.leaves: list[Leaf] | None = None
         if isinstance(observation_space, gym.spaces.Dict):
             self.leaves = [leaf for leaf in layout(observation_space) if leaf.name not in leave_out]
-            self.parts = nn.ModuleList([part(_as_packed(leaf.space)) for leaf in self.leaves])
+            self.parts = nn.ModuleList([part(zero_based(leaf.space)) for leaf in self.leaves])
         else:
             self.parts = nn.ModuleList([part(observation_space)])
         self.size = sum(cast(int, part.size) for part in self.parts)
@@ -109,11 +105,6 @@ class Encoder(nn.Module):
             return self.parts[0](obs)
         features = [part(_leaf_of(obs, leaf)) for leaf, part in zip(self.leaves, self.parts, strict=True)]
         return torch.cat(features, dim=-1)
-
-
-def _as_packed(space: gym.Space[Any]) -> gym.Space[Any]:
-    """Packed choices count from 0."""
-    return gym.spaces.Discrete(int(space.n)) if isinstance(space, gym.spaces.Discrete) else space
 
 
 def _leaf_of(packed: Tensor, leaf: Leaf) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tuneexp.addresses import load_class
 from tuneexp.errors import UserError, nearest, reason_of
 from tuneexp.rl.distributions import action_head
-from tuneexp.rl.packing import packed_dtype, packed_size
+from tuneexp.spaces.packing import packed_dtype, packed_size
 
 _BATCH = 2
 
@@ -105,7 +105,7 @@ def _require_trainable(module: nn.Module, name: str) -> None:
 
 
 def example_observation(space: gym.Space[Any]) -> Tensor:
-    """One observation as networks see it, zeros: without a batch axis, a Dict packed (`rl/packing.py`)."""
+    """One observation as networks see it, zeros: without a batch axis, a Dict packed (`spaces/packing.py`)."""
     if isinstance(space, gym.spaces.Dict):
         dtype = torch.uint8 if packed_dtype(space) is np.uint8 else torch.float32
         return torch.zeros(packed_size(space), dtype=dtype)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tuneexp.errors import UserError
 from tuneexp.rl.distributions import ActionHead
-from tuneexp.rl.packing import Leaf, layout
+from tuneexp.spaces.packing import Leaf, layout
 
 # Finite: where a mask allows nothing, as some environments say after the end, the choice is uniform instead of NaN. Far
 # enough down that exp gives exactly 0, and not so far that a sum of several overflows.

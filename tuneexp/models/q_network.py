@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.errors import UserError
-from tuneexp.models.encoder import CNN_FEATURES, Encoder, cnn_for, hidden_sizes_for, is_image
+from tuneexp.models.encoder import CNN_FEATURES, Encoder, cnn_for, hidden_sizes_for
 from tuneexp.models.mlp import activation_class, linear
 from tuneexp.models.noisy import NoisyLinear
 from tuneexp.rl.distributions import action_head
+from tuneexp.spaces.kinds import is_image
 
 
 class QNetwork(nn.Module):

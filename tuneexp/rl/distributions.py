@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils._pytree import register_pytree_node
 
 from tuneexp.errors import UserError
-from tuneexp.rl.action_kind import ActionKind, action_kind
+from tuneexp.spaces.kinds import ActionKind, action_kind
 
 NoiseKind = Literal["uniform", "normal"]
 

@@ -17,8 +17,8 @@ from tuneexp.envs.multi_agent.sources import MultiAgentSource, Spaces
 from tuneexp.envs.observations import ObsReader
 from tuneexp.envs.randomness import env_seed, env_seeds
 from tuneexp.envs.seed_envs import EnvFacts
-from tuneexp.envs.spaces import action_conversion, plain
 from tuneexp.errors import CheckpointError, UserError
+from tuneexp.spaces.zero_based import action_conversion, zero_based
 
 # A scripted policy: the agent's observation as the environment gives it, and a generator of (seed, index) -> action.
 Scripted = Callable[[Any, np.random.Generator], Any]
@@ -69,7 +69,7 @@ class PolicySpaces:
         self.reader = ObsReader(raw_obs, exact)
         self.observation_space: Space[Any] = self.reader.space
         self.obs_shape, self.obs_dtype = self.reader.shape, self.reader.dtype
-        self.action_space: Space[Any] = plain(raw_action)
+        self.action_space: Space[Any] = zero_based(raw_action)
         self._to_env, self._action_shape = action_conversion(raw_action), tuple(raw_action.shape or ())
 
     @property

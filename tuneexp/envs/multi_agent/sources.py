@@ -11,8 +11,8 @@ from gymnasium import Space
 
 from tuneexp.addresses import import_named, is_address, is_module_name, load_address, load_class
 from tuneexp.envs.multi_agent.drivers import Driver, ParallelDriver, TurnBasedDriver
-from tuneexp.envs.spaces import check_spaces
 from tuneexp.errors import UserError, reason_of
+from tuneexp.spaces.supported import check_spaces
 
 HOW = (
     "give a PettingZoo module (pettingzoo.classic.tictactoe_v3), module:function, path/file.py:Class or a callable "

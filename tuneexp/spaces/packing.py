@@ -1,9 +1,8 @@
-"""Dictionary observations as one flat array: which numbers belong to which leaf.
+"""Layout of dictionary observations as one flat array.
 
-Environments pack, models split again; both ask here, so that they can't disagree. Leaves come in the order of
-`gymnasium.spaces.Dict` (sorted keys), nested dictionaries in place, with the keys of a path joined by "/". Each leaf is
-flattened row by row (C order). Pure functions of the space; nothing here knows torch.
-"""
+Environments pack, models split again; both use this module. Leaves come in the order of `gymnasium.spaces.Dict` (sorted
+keys), nested dictionaries in place, with the keys of a path joined by "/". Each leaf is flattened row by row (C order).
+Pure functions of the space; no torch."""
 
 from __future__ import annotations
 
@@ -36,7 +35,11 @@ class Leaf:
 
 
 def layout(space: gym.spaces.Dict) -> list[Leaf]:
-    """The leaves of a packed observation, in order, without gaps. `UserError` for a leaf that can't be packed."""
+    """Return the leaves of a packed observation, in order, without gaps.
+
+    Raises:
+        UserError: a leaf can't be packed, or there is no number in the space.
+    """
     leaves: list[Leaf] = []
     start = 0
     for name, leaf in _leaves(space, ""):
@@ -49,12 +52,14 @@ def layout(space: gym.spaces.Dict) -> list[Leaf]:
 
 
 def packed_size(space: gym.spaces.Dict) -> int:
+    """Return the length of the flat array."""
     return sum(leaf.size for leaf in layout(space))
 
 
 def packed_dtype(space: gym.spaces.Dict) -> type[np.generic]:
-    """uint8 where every number of every leaf is whole and in 0..255, so that images stay as small as they are; else
-    float32."""
+    """Return the type of the flat array: uint8 if every leaf holds whole numbers in 0..255 only, else float32.
+
+    Images keep their size that way."""
     return np.uint8 if all(_fits_a_byte(leaf.space) for leaf in layout(space)) else np.float32
 
 

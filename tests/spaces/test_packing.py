@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tuneexp.errors import UserError
-from tuneexp.rl.packing import layout, packed_dtype, packed_size
+from tuneexp.spaces.packing import layout, packed_dtype, packed_size
 
 IMAGE = gym.spaces.Box(0, 255, (2, 3, 1), dtype=np.uint8)
 

@@ -1,0 +1,1 @@
+"""Gymnasium spaces: supported spaces, zero-based form, kinds of actions, layout of packed observations."""
