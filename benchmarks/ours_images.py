@@ -17,8 +17,8 @@ import torch
 from gymnasium.spaces import Box, Discrete
 
 from tuneexp.algorithms.dqn import DQN
+from tuneexp.learning.compile.program import Program, compile_graphs, trace, traced_eager
 from tuneexp.learning.learner import Learner
-from tuneexp.learning.program import Program, compile_graphs, trace, traced_eager
 
 SEEDS, ROWS, ACTIONS, FRAMES = 4, 32, 6, (4, 84, 84)
 CALLS, ROUNDS = 10, 5

@@ -67,7 +67,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has built no program yet, with its counters at 0."""
     from tuneexp.execution import programs
-    from tuneexp.learning.program import Counter
+    from tuneexp.learning.compile.program import Counter
 
     monkeypatch.setattr(programs, "_BUILT", OrderedDict())
     monkeypatch.setattr(Counter, "traced", 0)
@@ -77,9 +77,9 @@ def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def untraced(fresh_programs: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs run as they are written, without the second or more that tracing takes for each new algorithm."""
-    from tuneexp.learning import compilation, program
+    from tuneexp.learning.compile import build, program
 
-    monkeypatch.setattr(compilation, "_eager", lambda request, graph=None: program.eager(request.fn))
+    monkeypatch.setattr(build, "_eager", lambda request, graph=None: program.eager(request.fn))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ from torch.optim import optimizer
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map
 
-from tuneexp.learning import compilation, program, stack
+from tuneexp.learning import flat_parameters
+from tuneexp.learning.compile import build, program
 from tuneexp.trial import trial
 
 DEVICE = torch.device("meta")
@@ -78,15 +79,15 @@ class _Factories(TorchDispatchMode):
 @pytest.fixture
 def second_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     """Trials of this test learn on it, whatever their setting says."""
-    build, fused = stack._seeded, optimizer._get_fused_kernels_supported_devices
+    seeded, fused = flat_parameters._seeded, optimizer._get_fused_kernels_supported_devices
 
     def on_the_cpu(*args: Any) -> Any:
         with _disable_current_modes():  # torch itself uses `meta` to make layers without initialising them
-            return build(*args)
+            return seeded(*args)
 
-    monkeypatch.setattr(stack, "_seeded", on_the_cpu)
+    monkeypatch.setattr(flat_parameters, "_seeded", on_the_cpu)
     monkeypatch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: [*fused(), DEVICE.type])
     monkeypatch.setattr(trial, "device_of", lambda setting: DEVICE)
-    monkeypatch.setattr(compilation, "_eager", lambda request, graph=None: program.eager(request.fn))  # mapped by vmap
+    monkeypatch.setattr(build, "_eager", lambda request, graph=None: program.eager(request.fn))  # mapped by vmap
     with _Factories():
         yield DEVICE

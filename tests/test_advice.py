@@ -12,8 +12,8 @@ from gymnasium import spaces
 
 from tests.models import networks
 from tests.small import small_config
-from tuneexp.algorithms.fit import check_environment
 from tuneexp.algorithms.multi_agent import MultiAgentSpec, PolicySpec
+from tuneexp.algorithms.preflight import check_environment
 from tuneexp.algorithms.registry import load_algorithm
 from tuneexp.envs.sources import describe_env
 from tuneexp.errors import UserError

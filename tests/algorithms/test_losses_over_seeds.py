@@ -36,13 +36,13 @@ def outputs(trial: Trial, **settings: Any) -> dict[frozenset[str], list[Tensor]]
     minibatch = minibatch_of(trial)
     inputs = trial.learner.step_inputs(list(minibatch.values()))
     steps = trial.programs.steps.items()
-    return {resting: replace(step, **settings)(inputs) for resting, (step, _) in steps}
+    return {omitted: replace(step, **settings)(inputs) for omitted, (step, _) in steps}
 
 
 def assert_the_same(given: Any, expected: Any) -> None:
     assert given.keys() == expected.keys()
-    for resting in expected:
-        for one, other in zip(given[resting], expected[resting], strict=True):
+    for omitted in expected:
+        for one, other in zip(given[omitted], expected[omitted], strict=True):
             torch.testing.assert_close(one, other, rtol=2e-4, atol=2e-5)
 
 
@@ -61,9 +61,9 @@ def test_seeds_at_once_give_what_each_gives_alone(case: str) -> None:
     together = trial_of(algorithm, env, [4, 5, 6], **changes)
     at_once = outputs(together)
     assert_the_same(outputs(together, in_turn=True), at_once)
-    for resting, given in at_once.items():
+    for omitted, given in at_once.items():
         for index, single in enumerate(alone):
-            expected = by_seed(single, outputs(single)[resting], 0)
+            expected = by_seed(single, outputs(single)[omitted], 0)
             own = by_seed(together, given, index)
             for name, value in expected.items():
                 torch.testing.assert_close(

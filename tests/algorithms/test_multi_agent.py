@@ -13,9 +13,9 @@ from gymnasium.spaces import Box, Discrete
 pytest.importorskip("pettingzoo")
 
 from tests.envs.agents import Differ
-from tuneexp.algorithms.fit import check_environment
 from tuneexp.algorithms.multi_agent import SHARED_DQN, SHARED_PPO, MultiAgentSpec, PolicySpec
 from tuneexp.algorithms.multi_agent_config import policy_config
+from tuneexp.algorithms.preflight import check_environment
 from tuneexp.algorithms.registry import address_of, load_algorithm, load_spec
 from tuneexp.envs.sources import describe_env
 from tuneexp.errors import EnvironmentFault, UserError

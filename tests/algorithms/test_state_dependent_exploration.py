@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.algorithms.trials import trial_of
-from tuneexp.algorithms.fit import check_environment
+from tuneexp.algorithms.preflight import check_environment
 from tuneexp.algorithms.registry import load_algorithm
 from tuneexp.errors import UserError
 from tuneexp.testing import saving_facts, seed_facts

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tuneexp.envs.env_rng import env_seed
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
 from tuneexp.envs.multi_agent.sources import MultiAgentSource
-from tuneexp.envs.randomness import env_seed
 from tuneexp.execution.lanes import LaneFragment
 from tuneexp.execution.multi_agent import JointRunner, LaneRunner
 from tuneexp.execution.policy import Acted

@@ -116,7 +116,7 @@ def test_what_a_seed_draws_does_not_depend_on_who_learns_beside_it(prioritized: 
             own = single.learner.generators[0].get_state()
             assert torch.equal(together.learner.generators[index].get_state(), own)
     assert together.learner.failed.tolist() == [False, True, False]
-    assert alone[1].learner.resting
+    assert alone[1].learner.all_skipped
 
 
 def reading_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Tensor]]:

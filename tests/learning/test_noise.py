@@ -7,7 +7,7 @@ import torch
 
 from tuneexp.errors import UserError
 from tuneexp.learning.noise import Noise, by_step, draw_all
-from tuneexp.learning.randomness import generator
+from tuneexp.learning.rng_streams import generator
 
 STEPS = 10
 

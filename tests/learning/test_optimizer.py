@@ -12,10 +12,10 @@ from tests.small import parameters_of, same, small_trial
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import CheckpointError, UserError
+from tuneexp.learning.flat_parameters import FlatStack
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.optimizer import StackedOptimizer
 from tuneexp.learning.optimizers import RMSpropTFLike
-from tuneexp.learning.stack import FlatStack
 
 CFG = CfgView({"learning_rate": 0.01})
 

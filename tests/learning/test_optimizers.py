@@ -13,10 +13,10 @@ from tests.small import small_trial, training_steps
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import CheckpointError, UserError
+from tuneexp.learning.flat_parameters import FlatStack
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.optimizer import StackedOptimizer
 from tuneexp.learning.optimizers import RMSpropTFLike
-from tuneexp.learning.stack import FlatStack
 
 
 def optimizer_in(algorithm: str, **changes: Any) -> optim.Optimizer:

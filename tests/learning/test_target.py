@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
+from tuneexp.learning.flat_parameters import FlatStack
 from tuneexp.learning.hyper import Hyper
-from tuneexp.learning.stack import FlatStack
 from tuneexp.learning.target import TargetNetworks, TargetUpdate
 
 ALL = torch.tensor([True, True, True])

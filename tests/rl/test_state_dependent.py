@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from tuneexp.errors import UserError
-from tuneexp.models.exploration import ExplorationWeights
+from tuneexp.models.gsde import ExplorationWeights
 from tuneexp.rl.distributions import ActionScale, SquashedGaussian, action_head
 from tuneexp.rl.state_dependent import RescaledGaussian, StateDependentGaussian, squashing
 from tuneexp.spaces.kinds import require_continuous

@@ -16,7 +16,7 @@ import torch
 from tests.rl_zoo.published import Published, folder, of_other_packages, rows
 from tests.rl_zoo.stand_in import spaces_of
 from tuneexp import UserError, rl_zoo_row
-from tuneexp.algorithms.fit import check_action_space
+from tuneexp.algorithms.preflight import check_action_space
 from tuneexp.algorithms.registry import load_algorithm
 from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.envs.sources import describe_env

@@ -16,7 +16,7 @@ from typing import Any
 from tuneexp.tracking import drain
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.notes import About
-from tuneexp.tracking.words import Words
+from tuneexp.tracking.record_texts import Words
 
 BUDGET_ENV_STEPS = 1000
 

@@ -13,8 +13,8 @@ from tuneexp.algorithms.off_policy import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.rules import Losses
 from tuneexp.learning.target import TargetUpdate
 
 __all__ = ["DDPG", "DDPGConfig"]

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from tuneexp.algorithms.off_policy import weighted_mean
 from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
-from tuneexp.learning.rules import Losses
 from tuneexp.models.continuous import DeterministicActorCritic
 from tuneexp.models.own import OwnDeterministicActorCritic
 from tuneexp.rl.distributions import action_head

@@ -14,9 +14,9 @@ from tuneexp.algorithms.off_policy import adam, weighted_mean
 from tuneexp.algorithms.spec import AlgorithmSpec, action_noise
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
-from tuneexp.learning.rules import Losses
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.models.continuous import DiscreteSoftActorCritic, SoftActorCritic
 from tuneexp.models.own import OwnDiscreteSoftActorCritic, OwnSoftActorCritic

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.wellformed import check_spec
+from tuneexp.algorithms.spec_validation import check_spec
 from tuneexp.execution.quiet import quiet_imports
 from tuneexp.execution.training_ops import TrainingStep, on_policy_step
 from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.interfaces import ActFn, BuildModel, LossFn, NoiseFn, OptimizerFn, PostprocessFn, no_noise
 from tuneexp.learning.noise import Noise
-from tuneexp.learning.rules import ActFn, BuildModel, LossFn, NoiseFn, OptimizerFn, PostprocessFn, no_noise
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.rl.distributions import action_head
 from tuneexp.spaces.kinds import ActionKind
@@ -60,7 +60,7 @@ class AlgorithmSpec(TrainableSpec):
     """Customise by replacing one piece: `MyPPO = replace(PPO, name="my_ppo", loss_fn=my_loss)`.
 
     The new spec is known by its address, `module:NAME` or `path/file.py:NAME`, wherever the name of a
-    built-in algorithm is accepted. Signatures of the functions: `tuneexp.learning.rules`.
+    built-in algorithm is accepted. Signatures of the functions: `tuneexp.learning.interfaces`.
 
     action_kinds: what it can act in. act_noise, loss_noise: the columns of random numbers that acting and one gradient
     step need. update_period: part of the loss -> every how many updates it is due (a number or the name of a field).

@@ -15,9 +15,9 @@ from tuneexp.algorithms.off_policy import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
-from tuneexp.learning.rules import Losses
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.rl.distributions import action_head
 

@@ -122,7 +122,7 @@ def check_job(job: Job) -> None:
     """Raise UserError for a name, value or environment that is wrong, before torch and Ray are imported.
 
     Where that takes an import of torch, or an environment of the user's own has to be built, the trial itself tells."""
-    from tuneexp.algorithms.fit import check_budget, check_environment
+    from tuneexp.algorithms.preflight import check_budget, check_environment
     from tuneexp.algorithms.registry import ALGORITHMS, check_algorithm, config_class_of
     from tuneexp.envs.registration import register_again
     from tuneexp.envs.sources import resolve

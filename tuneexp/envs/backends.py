@@ -14,9 +14,9 @@ from gymnasium.spaces import MultiDiscrete
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tuneexp.envs.atari import AtariVec
-from tuneexp.envs.faults import NamedFaults
-from tuneexp.envs.pool import PoolVec
-from tuneexp.envs.randomness import UniformPerEnv, env_seed, env_seeds
+from tuneexp.envs.env_faults import NamedFaults
+from tuneexp.envs.env_rng import UniformPerEnv, env_seed, env_seeds
+from tuneexp.envs.envpool import PoolVec
 from tuneexp.envs.sources import EnvSource
 from tuneexp.envs.stacked import StackedVectorEnv
 from tuneexp.errors import UserError, unknown_name

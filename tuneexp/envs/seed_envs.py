@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tuneexp.envs import state
 from tuneexp.envs.backends import build, close
-from tuneexp.envs.faults import fault, raised
+from tuneexp.envs.env_faults import fault, raised
 from tuneexp.envs.observations import ObsReader
 from tuneexp.envs.sources import EnvLike, resolve
 from tuneexp.envs.wrappers import WrapperLike

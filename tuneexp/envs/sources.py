@@ -15,8 +15,8 @@ from gymnasium.vector import VectorEnv
 
 from tuneexp.addresses import import_named, is_address, load_address, load_class
 from tuneexp.envs import atari
+from tuneexp.envs.envpool import Pool, pool
 from tuneexp.envs.multi_agent.sources import is_multi_agent
-from tuneexp.envs.pool import Pool, pool
 from tuneexp.envs.wrappers import NamedWrapper, WrapperLike, parse_wrappers
 from tuneexp.errors import UserError, nearest, reason_of, unknown_name
 from tuneexp.spaces.supported import check_spaces

@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from tuneexp.envs.faults import raised
+from tuneexp.envs.env_faults import raised
 from tuneexp.envs.observations import join, some_rows
 
 Infos = dict[str, Any]

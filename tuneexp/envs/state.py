@@ -29,7 +29,7 @@ from gymnasium.wrappers import (
 )
 
 from tuneexp.envs.backends import Built
-from tuneexp.envs.faults import NamedFaults
+from tuneexp.envs.env_faults import NamedFaults
 from tuneexp.envs.wrappers import ActionMask
 from tuneexp.envs.zoo_wrappers import AreaResize, FrameSkip, MaskVelocityWrapper
 

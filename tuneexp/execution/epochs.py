@@ -50,7 +50,7 @@ def learn_epochs(learner: Learner, epochs: Epochs) -> None:
     learner.require_rows(epochs.enough)
     update = 0
     for rows in epochs.rows:
-        if update and learner.resting:
+        if update and learner.all_skipped:
             break
         for minibatch in gather_minibatches(epochs.columns, rows):
             learner.learn_on(minibatch, epochs.of_update, update)

@@ -17,7 +17,7 @@ from tuneexp.execution.env_runner import EnvRunner, Sampled
 from tuneexp.execution.phases import HeldNoise
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.shards import Shard
-from tuneexp.learning.randomness import generator
+from tuneexp.learning.rng_streams import generator
 
 log = logging.getLogger(__name__)
 

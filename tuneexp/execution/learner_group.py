@@ -10,7 +10,7 @@ from tuneexp.execution.epochs import Epochs, learn_epochs
 from tuneexp.execution.shares import Plan, require_means_over_rows, shared_epochs
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.seed_state import join_states, join_updates, load_state, state_of_seeds
-from tuneexp.learning.statistics import Update
+from tuneexp.learning.update_log import Update
 
 
 @dataclass(frozen=True)

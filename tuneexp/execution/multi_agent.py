@@ -19,7 +19,7 @@ from tuneexp.envs.normalise import DiscountedReturns, Learned, RunningNormaliser
 from tuneexp.errors import UserError
 from tuneexp.execution.lanes import LaneFragment
 from tuneexp.execution.policy import Policy
-from tuneexp.learning.randomness import generator
+from tuneexp.learning.rng_streams import generator
 
 log = logging.getLogger(__name__)
 

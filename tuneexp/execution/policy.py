@@ -11,10 +11,10 @@ from torch import Tensor
 
 from tuneexp.execution.shards import Shard
 from tuneexp.learning.act import Act
+from tuneexp.learning.compile.program import Program
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.hyper import CLOCK
 from tuneexp.learning.noise import Noise, by_step, draw_all
-from tuneexp.learning.program import Program
 
 
 class Acted(NamedTuple):

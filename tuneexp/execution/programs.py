@@ -11,15 +11,15 @@ from torch import Tensor
 
 from tuneexp.execution.shapes import TrialShapes, check_rows
 from tuneexp.learning.act import Act
-from tuneexp.learning.compilation import CompileMode, Request, Workload, build_programs
-from tuneexp.learning.faults import blamed
+from tuneexp.learning.compile.build import CompileMode, ProgramSpec, Workload, build_programs
+from tuneexp.learning.compile.program import Program
 from tuneexp.learning.gradient import GradientStep
+from tuneexp.learning.interfaces import ActFn, BuildModel, PostprocessFn
 from tuneexp.learning.learner import Learner, Steps
-from tuneexp.learning.networks import SeedNetworks
-from tuneexp.learning.parts import check_parts
-from tuneexp.learning.program import Program
-from tuneexp.learning.rules import ActFn, BuildModel, PostprocessFn
+from tuneexp.learning.loss_parts import check_parts
+from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.learning.shared_rows import combined, of_some_rows
+from tuneexp.learning.user_functions import wrap_errors
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def programs_for(
         build_model, act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.hyper.names, shapes,
         tuple(type(module) for module in learner.model.modules()),
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
-        tuple(learner.periods.all_resting()), learner.target is None, mode, workload.repays_compiling(), learner.device,
+        tuple(learner.periods.all_omitted()), learner.target is None, mode, workload.repays_compiling(), learner.device,
     )  # fmt: skip
     built = _BUILT.setdefault(key, [])
     _BUILT.move_to_end(key)
@@ -81,31 +81,31 @@ def _build(
 ) -> TrialPrograms:  # fmt: skip
     hyper, n_seeds = learner.hyper, len(learner.seeds)
     act, inputs = _act(learner, act_fn, shapes)
-    with blamed("act_fn", act_fn, act.noise_names):
+    with wrap_errors("act_fn", act_fn, act.noise_names):
         action, *acted = act(inputs)
     kept = dict(zip(act.column_names, acted[int(act.recurrent) :], strict=True))
     check_rows("act_fn", {"action": action, **kept}, (n_seeds, shapes.n_envs), "[N, ...] for each seed")
     fragment = shapes.fragment(n_seeds, EXAMPLE_STEPS, action, kept)
-    with blamed("postprocess_fn", postprocess_fn, list(fragment)):
+    with wrap_errors("postprocess_fn", postprocess_fn, list(fragment)):
         columns = shapes.training_columns(learner, postprocess_fn, fragment, hyper.view(act.reads))
     steps, example = _gradient_steps(learner, shapes, columns)
     _try_eagerly(learner, steps, example)
     act_program, *step_programs = _programs(act, inputs, steps, example, mode, workload)
     reads = learner.model_reads | act.reads | set().union(*(step.reads for step in steps))
     read = {name: hyper.static[name] for name in reads if name in hyper.static}
-    by_resting = {step.resting: (step, program) for step, program in zip(steps, step_programs, strict=True)}
-    return TrialPrograms(act, act_program, by_resting, columns, read, shapes.spaces)
+    by_omitted = {step.omitted: (step, program) for step, program in zip(steps, step_programs, strict=True)}
+    return TrialPrograms(act, act_program, by_omitted, columns, read, shapes.spaces)
 
 
 def _gradient_steps(
     learner: Learner, shapes: TrialShapes, columns: Mapping[str, Tensor]
 ) -> tuple[list[GradientStep], list[Tensor]]:
-    """One for each set of resting parts, and what they are called with, of zeros."""
+    """One for each set of omitted parts, and what they are called with, of zeros."""
     batch = shapes.minibatch(len(learner.seeds), columns)
     in_time = frozenset([*columns, "mask"]) if shapes.sequence_length else frozenset()
     steps = [
-        learner.gradient_step(list(batch), resting=resting, time_major=in_time)
-        for resting in learner.periods.all_resting()
+        learner.gradient_step(list(batch), omitted=omitted, time_major=in_time)
+        for omitted in learner.periods.all_omitted()
     ]
     return steps, learner.step_inputs(list(batch.values()))
 
@@ -126,7 +126,7 @@ def learner_programs(
             combined(step, program, learner.stack, shapes.minibatch_rows)
             for step, program in zip(steps, programs, strict=True)
         ]
-    return {step.resting: (step, program) for step, program in zip(steps, programs, strict=True)}
+    return {step.omitted: (step, program) for step, program in zip(steps, programs, strict=True)}
 
 
 def _act(networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes) -> tuple[Act, list[Tensor]]:
@@ -145,7 +145,7 @@ def acting_program(
     """For a runner of its own process, in the shapes of its share. mode: `auto` compiles, whatever the work."""
     act, inputs = _act(networks, act_fn, shapes)
     act(inputs)
-    request = Request(act, inputs, trace_when_eager=len(networks.seeds) > 1)
+    request = ProgramSpec(act, inputs, trace_when_eager=len(networks.seeds) > 1)
     (program,) = build_programs([request], mode, Workload(len(networks.seeds), updates=0, acts=10**9))
     return act, program
 
@@ -160,11 +160,11 @@ def _programs(
 ) -> list[Program]:  # fmt: skip
     # At one seed an ordinary step beats its own trace, and nothing of the compiler need be loaded.
     trace = act_inputs[2].shape[0] > 1
-    return build_programs([Request(act, act_inputs, trace), *_requests(steps, step_inputs, trace)], mode, workload)
+    return build_programs([ProgramSpec(act, act_inputs, trace), *_requests(steps, step_inputs, trace)], mode, workload)
 
 
-def _requests(steps: list[GradientStep], inputs: list[Tensor], trace: bool) -> list[Request]:
-    return [Request(step, inputs, trace, untraceable=replace(step, in_turn=True)) for step in steps]
+def _requests(steps: list[GradientStep], inputs: list[Tensor], trace: bool) -> list[ProgramSpec]:
+    return [ProgramSpec(step, inputs, trace, untraceable=replace(step, in_turn=True)) for step in steps]
 
 
 def _try_eagerly(learner: Learner, steps: list[GradientStep], inputs: list[Tensor]) -> None:
@@ -172,6 +172,6 @@ def _try_eagerly(learner: Learner, steps: list[GradientStep], inputs: list[Tenso
     reads and names is known also where no trace goes through. Raises `UserError`."""
     first = [inputs[0], *(tensor[:1] for tensor in inputs[1:])]
     for step in steps:
-        with blamed("loss_fn", step.loss_fn, step.column_names):
+        with wrap_errors("loss_fn", step.loss_fn, step.column_names):
             replace(step, in_turn=True)(first)
     check_parts({name for step in steps for name in step.part_names}, learner.periods.parts, learner.parameters)

@@ -80,7 +80,7 @@ def replay_updates(
         _prioritized_updates(learner, experience, buffer, n_updates, batch_size, noise, view)
     else:
         rows = buffer.draw(n_updates, batch_size, learner.generators)
-        for update, minibatch in enumerate(() if learner.resting else experience.minibatches(rows)):
+        for update, minibatch in enumerate(() if learner.all_skipped else experience.minibatches(rows)):
             learner.learn_on(minibatch, noise, update)
     learner.freeze_non_finite()
 
@@ -93,7 +93,7 @@ def _prioritized_updates(
     buffer.alpha = view.prioritized_alpha
     for update in range(n_updates):
         rows = buffer.draw(1, batch_size, learner.generators)
-        if learner.resting:
+        if learner.all_skipped:
             continue
         (minibatch,) = experience.minibatches(rows)
         minibatch["weight"] = buffer.weights(rows[0], view.prioritized_beta).to(learner.device)

@@ -12,12 +12,12 @@ from torch import Tensor
 from tuneexp.data.minibatches import MASK
 from tuneexp.data.sequences import FIRST_ONLY
 from tuneexp.errors import UserError
-from tuneexp.learning.faults import require_result
 from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.interfaces import PostprocessFn
 from tuneexp.learning.learner import Learner
-from tuneexp.learning.networks import SeedNetworks
 from tuneexp.learning.noise import Noise
-from tuneexp.learning.rules import PostprocessFn
+from tuneexp.learning.seed_networks import SeedNetworks
+from tuneexp.learning.user_functions import require_result
 
 
 @dataclass(frozen=True)

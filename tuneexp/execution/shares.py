@@ -13,10 +13,10 @@ from torch.func import vmap
 from tuneexp.data.minibatches import MASK, gather_minibatches
 from tuneexp.errors import UserError
 from tuneexp.execution.epochs import Epochs
-from tuneexp.learning.faults import name_of
 from tuneexp.learning.gradient import clip_per_seed
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.shared_rows import RowSums, normalised_columns, of_some_rows
+from tuneexp.learning.user_functions import name_of
 from tuneexp.rl.losses import normalize
 
 # Of a gradient's norm, between the whole and the mean of its parts: far above rounding, far below any real difference.

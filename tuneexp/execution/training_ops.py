@@ -14,8 +14,8 @@ from tuneexp.data.sequences import to_sequences
 from tuneexp.execution.epochs import drawn_epochs, learn_epochs
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.interfaces import PostprocessFn
 from tuneexp.learning.learner import Learner
-from tuneexp.learning.rules import PostprocessFn
 
 if TYPE_CHECKING:
     from tuneexp.execution.experience import Experience

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from tuneexp.learning.faults import require_result
 from tuneexp.learning.hyper import view_of_tensor
+from tuneexp.learning.interfaces import ActFn
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.rules import ActFn
+from tuneexp.learning.user_functions import require_result
 
 
 @dataclass

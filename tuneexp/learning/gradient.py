@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from tuneexp.errors import UserError
-from tuneexp.learning.faults import name_of, require_result
 from tuneexp.learning.hyper import CfgView, view_of_tensor
+from tuneexp.learning.interfaces import Losses, LossFn
+from tuneexp.learning.loss_parts import WHOLE, named_losses, part_of
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.parts import WHOLE, named_losses, part_of
-from tuneexp.learning.rules import Losses, LossFn
+from tuneexp.learning.user_functions import name_of, require_result
 
 
 class SeedLosses(NamedTuple):
@@ -39,7 +39,7 @@ class GradientStep:
     `judged` does for the whole.
 
     The lists of names are filled by the first call (or trace), and so is `columns_read`: those that the loss asked for.
-    `resting`: parts of the loss that are not computed.
+    `omitted`: parts of the loss that are not computed.
     `in_turn` calls the loss for each seed in turn instead of mapping it: for a loss that `vmap` can't map (one
     that reads values), and for most convolutions, which are slower when mapped. `time_major`: columns of sequences,
     which come as [S, B, L, ...] and which the loss sees as [L, B, ...]."""
@@ -51,7 +51,7 @@ class GradientStep:
     numeric: tuple[str, ...]
     static: Mapping[str, Any]
     has_target: bool = False
-    resting: frozenset[str] = frozenset()
+    omitted: frozenset[str] = frozenset()
     in_turn: bool = False
     time_major: frozenset[str] = frozenset()
     partial: bool = False
@@ -144,7 +144,7 @@ class GradientStep:
             turned = ((name, c.movedim(1, 0) if name in self.time_major else c) for name, c in batch.items())
             batch = Noted(self.columns_read, turned)
         losses, statistics = self._called(nets, batch, cfg)
-        parts = named_losses(losses, self.resting)
+        parts = named_losses(losses, self.omitted)
         total = torch.stack(list(parts.values())).sum()
         named = {name if name == WHOLE else f"{name}_loss": part for name, part in parts.items()}
         named |= {name: _number(name, value) for name, value in statistics.items()}

@@ -11,20 +11,20 @@ from torch import Tensor, nn
 
 from tuneexp.config import Config
 from tuneexp.data.minibatches import MASK
+from tuneexp.learning.compile.program import Program
 from tuneexp.learning.devices import CPU, stored
 from tuneexp.learning.gradient import GradientStep
 from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.interfaces import LossFn, OptimizerFn
+from tuneexp.learning.loss_parts import UpdatePeriods
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.networks import SeedNetworks
 from tuneexp.learning.noise import Noise, checked_noise, draw_all
 from tuneexp.learning.optimizer import StackedOptimizer
 from tuneexp.learning.optimizers import require_chosen
-from tuneexp.learning.parts import UpdatePeriods
-from tuneexp.learning.program import Program
-from tuneexp.learning.randomness import generator
-from tuneexp.learning.rules import LossFn, OptimizerFn
-from tuneexp.learning.statistics import UpdateLog
+from tuneexp.learning.rng_streams import generator
+from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.learning.target import TargetNetworks, TargetUpdate, value_of
+from tuneexp.learning.update_log import UpdateLog
 
 Steps = Mapping[frozenset[str], tuple[GradientStep, Program]]
 """Resting parts -> the gradient step that leaves them out, and its program."""
@@ -78,7 +78,7 @@ class Learner(SeedNetworks):
         return Nets.of_all_seeds(self.model, self.parameters, None if self.target is None else self.target.leaves)
 
     def gradient_step(self, column_names: Sequence[str], **settings: Any) -> GradientStep:
-        """The function that a program is built from. settings: `resting` parts, `time_major`."""
+        """The function that a program is built from. settings: `omitted` parts, `time_major`."""
         return GradientStep(
             self.model, self.loss_fn, tuple(self.parameters), tuple(column_names), self.hyper.names, self.hyper.static,
             has_target=self.target is not None, in_turn=self.in_turn, **settings,
@@ -110,10 +110,10 @@ class Learner(SeedNetworks):
         self.optimizer.set_learning_rate_factor(self.learning_rate / first if first else 1.0)
 
     def require_rows(self, enough: Tensor) -> None:
-        """enough: [S] bool. Seeds without enough valid rows sit out the coming updates; `resting`: all seeds do."""
+        """enough: [S] bool. Seeds without enough valid rows sit out the coming updates; `all_skipped`: all seeds do."""
         self._enough = enough
         sits_out = self.failed | self.skipped | ~enough
-        self._nobody_sits_out, self.resting = not sits_out.any(), bool(sits_out.all())
+        self._nobody_sits_out, self.all_skipped = not sits_out.any(), bool(sits_out.all())
 
     def draw_noise(self, n_updates: int, n_rows: int) -> dict[str, Tensor]:
         """name -> [U, S, ...]: what the losses of the coming updates need, from each seed's own generator: one of the
@@ -136,22 +136,22 @@ class Learner(SeedNetworks):
     @property
     def next_step(self) -> GradientStep:
         """The gradient step of the next update."""
-        return self._steps[self.periods.resting(self.n_updates + 1)][0]
+        return self._steps[self.periods.omitted(self.n_updates + 1)][0]
 
     def learn_on_batch(self, columns: Sequence[Tensor]) -> dict[str, Tensor]:
         """columns: [S, B, ...] in the order of the program's columns. One step for every seed that may take one.
         Returns the row outputs of the loss, name -> [S, B]."""
         self.n_updates += 1
-        resting = self.periods.resting(self.n_updates)
-        step, program = self._steps[resting]
+        omitted = self.periods.omitted(self.n_updates)
+        step, program = self._steps[omitted]
         gradient, statistics, skip, finite, clean, *rows = program.run(self.step_inputs(columns))
         if self._nobody_sits_out and clean.item():
             proceed = None
-            self.optimizer.step(gradient, None, resting)
+            self.optimizer.step(gradient, None, omitted)
         else:
             proceed = self._select(skip.cpu(), finite.cpu())
             if proceed.any():
-                self.optimizer.step(gradient, proceed, resting)
+                self.optimizer.step(gradient, proceed, omitted)
         self.log.add(step.statistics_names, statistics, self._everyone if proceed is None else proceed)
         if self.target is not None:
             self.target.after_update(self.n_updates, proceed)

@@ -14,11 +14,11 @@ from torch.utils._pytree import tree_map
 
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.learning.devices import stored
-from tuneexp.learning.faults import blamed, require_result
+from tuneexp.learning.flat_parameters import FlatStack
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.parts import part_of
-from tuneexp.learning.rules import OptimizerFn
-from tuneexp.learning.stack import FlatStack
+from tuneexp.learning.interfaces import OptimizerFn
+from tuneexp.learning.loss_parts import part_of
+from tuneexp.learning.user_functions import require_result, wrap_errors
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class StackedOptimizer:
     def __init__(self, stack: FlatStack, optimizer_fn: OptimizerFn, cfg: CfgView, parts: Collection[str] = ()) -> None:
         self._stack = stack
         leaves = {name: nn.Parameter(leaf, requires_grad=True) for name, leaf in stack.leaves.items()}
-        with blamed("optimizer_fn", optimizer_fn):
+        with wrap_errors("optimizer_fn", optimizer_fn):
             self.optimizer = optimizer_fn(leaves, cfg)
         require_result(isinstance(self.optimizer, optim.Optimizer), "optimizer_fn", optimizer_fn, self.optimizer)
         _refuse_unfit(self.optimizer)
@@ -53,17 +53,17 @@ class StackedOptimizer:
             group["lr"] = group["initial_lr"] * factor
 
     def step(
-        self, flat_gradient: Tensor, proceed: Tensor | None = None, resting: Collection[str] = frozenset()
+        self, flat_gradient: Tensor, proceed: Tensor | None = None, omitted: Collection[str] = frozenset()
     ) -> None:
         """flat_gradient: [P]. proceed: [S] bool; None means every seed. A zero gradient would still
         move weights under Adam, so seeds that don't proceed get their old parameters and moments back.
-        resting: parts that sit out this update; an optimizer leaves parameters without a gradient alone."""
+        omitted: parts that sit out this update; an optimizer leaves parameters without a gradient alone."""
         for block in self._blocks:
-            block.parameter.grad = None if block.part in resting else flat_gradient[block.span]
+            block.parameter.grad = None if block.part in omitted else flat_gradient[block.span]
         if proceed is None:
             self.optimizer.step()
         else:
-            self._step_selected(proceed, [block for block in self._blocks if block.part not in resting])
+            self._step_selected(proceed, [block for block in self._blocks if block.part not in omitted])
 
     def _step_selected(self, proceed: Tensor, blocks: Sequence[_Block]) -> None:
         before = [block.parameter.detach().clone() for block in blocks]

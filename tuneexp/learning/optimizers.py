@@ -11,9 +11,9 @@ from torch import Tensor, nn, optim
 
 from tuneexp.config import Config
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.learning.faults import name_of
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.rules import OptimizerFn
+from tuneexp.learning.interfaces import OptimizerFn
+from tuneexp.learning.user_functions import name_of
 
 
 class RMSpropTFLike(optim.Optimizer):

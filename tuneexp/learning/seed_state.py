@@ -9,7 +9,7 @@ import torch
 
 from tuneexp.learning.devices import stored
 from tuneexp.learning.learner import Learner
-from tuneexp.learning.statistics import Update
+from tuneexp.learning.update_log import Update
 
 
 def state_of_seeds(learner: Learner, seeds: slice) -> dict[str, Any]:

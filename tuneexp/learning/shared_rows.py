@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from tuneexp.learning.compile.program import Program
+from tuneexp.learning.flat_parameters import FlatStack
 from tuneexp.learning.gradient import GradientStep, SeedLosses
 from tuneexp.learning.hyper import view_of_tensor
-from tuneexp.learning.program import Program
-from tuneexp.learning.stack import FlatStack
 
 NORMALISED = {"normalize_advantage": "advantage"}
 """Switches of configurations, and the column that each of them has normalised within every minibatch."""

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tuneexp.learning.flat_parameters import FlatStack
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.stack import FlatStack
 
 
 @dataclass(frozen=True)

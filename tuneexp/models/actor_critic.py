@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tuneexp.errors import UserError
 from tuneexp.models.encoder import Encoder, hidden_sizes_for
-from tuneexp.models.exploration import ExplorationWeights
+from tuneexp.models.gsde import ExplorationWeights
 from tuneexp.models.masks import ActionMask
 from tuneexp.models.mlp import MLP, linear
 from tuneexp.models.recurrent import Cell, cell_class

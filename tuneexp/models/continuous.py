@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tuneexp.errors import UserError
 from tuneexp.models.critics import Critics
 from tuneexp.models.encoder import Encoder, hidden_sizes_for
-from tuneexp.models.exploration import ExplorationWeights
+from tuneexp.models.gsde import ExplorationWeights
 from tuneexp.models.mlp import MLP, linear
 from tuneexp.models.q_network import QNetwork, default_hidden_sizes
 from tuneexp.rl.distributions import ActionHead, ActionScale, Categorical, DiagGaussian, SquashedGaussian, action_head

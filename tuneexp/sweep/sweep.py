@@ -237,7 +237,7 @@ def _plain_wrappers(wrappers: Any) -> Any:
 
 def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     """`space` bound to the algorithm's config; everything a trial could refuse is refused here, before any starts."""
-    from tuneexp.algorithms.fit import check_budget, check_environment
+    from tuneexp.algorithms.preflight import check_budget, check_environment
     from tuneexp.algorithms.registry import config_class_of
     from tuneexp.envs.registration import register_again
     from tuneexp.trial_config import TrialConfig

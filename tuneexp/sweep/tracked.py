@@ -13,7 +13,7 @@ from tuneexp.sweep.space.yaml import yaml_text
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.notes import About
 from tuneexp.tracking.origin import origin_tags, version_tags
-from tuneexp.tracking.words import Words
+from tuneexp.tracking.record_texts import Words
 
 
 def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace) -> MLflowCallback:
@@ -93,7 +93,7 @@ def _artifacts(config: SweepConfig) -> dict[str, str]:
 
 
 def _environment(config: SweepConfig) -> dict[str, Any]:
-    from tuneexp.algorithms.fit import check_environment
+    from tuneexp.algorithms.preflight import check_environment
 
     spaces = check_environment(config.algorithm, config.env, config.env_kwargs, config.wrappers, config.env_backend)
     return {

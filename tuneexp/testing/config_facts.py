@@ -17,7 +17,7 @@ from tuneexp.cli import run
 from tuneexp.cli.parsing import parse_settings, split_settings
 from tuneexp.config import is_numeric
 from tuneexp.errors import UserError
-from tuneexp.learning.program import key_of, trace
+from tuneexp.learning.compile.program import key_of, trace
 from tuneexp.report.hyperparameters import hyperparameter_rows
 from tuneexp.testing.subject import Subject, first_of, require
 from tuneexp.trial import Trial
@@ -119,13 +119,13 @@ def _example(trial: Trial) -> list[Tensor]:
 
 
 def _keys(*trials: Trial) -> Iterator[tuple[frozenset[str], list[str]]]:
-    for resting in trials[0].programs.steps:
+    for omitted in trials[0].programs.steps:
         keys = []
         for trial in trials:
-            step, example = trial.programs.steps[resting][0], _example(trial)
-            fresh = trial.learner.gradient_step(step.column_names, resting=resting, time_major=step.time_major)
+            step, example = trial.programs.steps[omitted][0], _example(trial)
+            fresh = trial.learner.gradient_step(step.column_names, omitted=omitted, time_major=step.time_major)
             keys.append(key_of(trace(fresh, example), example))
-        yield resting, keys
+        yield omitted, keys
 
 
 def traced_equals_eager(subject: Subject) -> None:
@@ -133,14 +133,14 @@ def traced_equals_eager(subject: Subject) -> None:
     trial = subject.short_trial((0, 1))
     try:
         example = _example(trial)
-        for resting, (step, _) in trial.programs.steps.items():
+        for omitted, (step, _) in trial.programs.steps.items():
             graph = trace(step, example)
             with torch.no_grad():
                 traced = graph(*example)
             for got, expected in zip(traced, step(example), strict=True):
                 torch.testing.assert_close(
                     got, expected, rtol=1e-4, atol=1e-5, equal_nan=True,
-                    msg=lambda text: f"traced and eager differ (parts that rest: {sorted(resting)}): {text}",  # noqa: B023
+                    msg=lambda text: f"traced and eager differ (parts that rest: {sorted(omitted)}): {text}",  # noqa: B023
                 )  # fmt: skip
     finally:
         trial.close()

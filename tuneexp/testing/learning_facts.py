@@ -10,7 +10,7 @@ from torch import Tensor
 from tuneexp.learning.nets import Nets
 from tuneexp.testing.probes import PROBES, Probe
 from tuneexp.testing.subject import Subject, require, training_steps
-from tuneexp.testing.values import values_of
+from tuneexp.testing.value_estimates import values_of
 from tuneexp.trial import Trial
 
 EVALUATION = {"episodes": 12, "seed": 5}

@@ -117,7 +117,7 @@ def reset_rows_count_for_nothing(subject: Subject) -> None:
 
 
 def _world(subject: Subject) -> str:
-    return "tuneexp.testing.worlds:Overflow" + ("" if "discrete" in subject.kinds else "Continuous")
+    return "tuneexp.testing.failing_envs:Overflow" + ("" if "discrete" in subject.kinds else "Continuous")
 
 
 def huge_rewards_stay_with_their_seed(subject: Subject) -> None:

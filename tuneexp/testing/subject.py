@@ -13,7 +13,7 @@ from torch import Tensor
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.testing.values import ValueFn
+from tuneexp.testing.value_estimates import ValueFn
 from tuneexp.trial import Trial
 from tuneexp.trial_config import TrialConfig
 

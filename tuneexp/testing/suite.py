@@ -10,7 +10,7 @@ from tuneexp.algorithms.registry import address_of, load_algorithm
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.testing import config_facts, learning_facts, saving_facts, seed_facts
 from tuneexp.testing.subject import Subject
-from tuneexp.testing.values import ValueFn, greedy_values
+from tuneexp.testing.value_estimates import ValueFn, greedy_values
 
 Fact = Callable[[Subject], None]
 
@@ -67,9 +67,10 @@ def contract(algorithm: str | AlgorithmSpec, hyperparameters: Mapping[str, Any] 
 
     hyperparameters: with which it solves every probe within `budget_env_steps` (3072) environment steps per seed.
     action_kinds: "discrete", "continuous", where these hyperparameters serve only one of those that it acts in.
-    values: what an observation is worth, read off the networks (`tuneexp.testing.values.ValueFn`), where the model has
-    no `value` and no `q`. tolerance: of the probes' values, which lie between -1 and 1. env: for the facts about seeds
-    and checkpoints. Nothing is trained before the tests run; an algorithm that doesn't exist is told at once."""
+    values: what an observation is worth, read off the networks (`tuneexp.testing.value_estimates.ValueFn`), where the
+    model has no `value` and no `q`. tolerance: of the probes' values, which lie between -1 and 1. env: for the facts
+    about seeds and checkpoints. Nothing is trained before the tests run; an algorithm that doesn't exist is refused
+    at once."""
     subject = subject_of(algorithm, hyperparameters, **settings)
     tests = {f"test_{name}": _test(fact, subject) for name, fact in facts_for(subject).items()}
     documented = f"The contract of {subject.address}."

@@ -14,10 +14,10 @@ from tuneexp.tracking import records
 from tuneexp.tracking.drain import MLflowIds, Undelivered, finish_delivery, mlflow_ids, start_delivery
 from tuneexp.tracking.outbox import Outbox, Record
 from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
+from tuneexp.tracking.record_texts import Words
 from tuneexp.tracking.records import RunState, SweepLog, reconcile, record
 from tuneexp.tracking.reports import OBJECTIVES, metrics_of, tags_of
 from tuneexp.tracking.values import constant_params, entity_name, plain, stored_path, table_row, varied_values
-from tuneexp.tracking.words import Words
 
 
 class MLflowCallback(Callback):

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from tuneexp.stored import DamagedFile, checked, parse_json, read_json
-from tuneexp.tracking.shapes import problem_of
+from tuneexp.tracking.record_schema import problem_of
 
 log = logging.getLogger(__name__)
 

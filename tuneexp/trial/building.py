@@ -22,11 +22,11 @@ from tuneexp.execution.phases import EpisodePhases
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import TrialPrograms, programs_for
 from tuneexp.execution.shapes import TrialShapes
-from tuneexp.learning.compilation import CompileMode, Workload
-from tuneexp.learning.faults import blamed
+from tuneexp.learning.compile.build import CompileMode, Workload
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.noise import checked_noise
+from tuneexp.learning.user_functions import wrap_errors
 from tuneexp.trial_config import TrialConfig
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def build_learner(
     spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], facts: EnvFacts, device: torch.device
 ) -> Learner:
     def model(view: CfgView) -> nn.Module:
-        with blamed("build_model", spec.build_model):
+        with wrap_errors("build_model", spec.build_model):
             return spec.build_model(facts.observation_space, facts.action_space, view)
 
     return Learner(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.learning.compilation import CompileMode
+from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.devices import CPU, device_of
 from tuneexp.trial_config import TrialConfig
 

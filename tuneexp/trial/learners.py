@@ -16,7 +16,7 @@ from tuneexp.execution.learner_group import LearnerGroup
 from tuneexp.execution.programs import learner_programs
 from tuneexp.execution.shapes import TrialShapes
 from tuneexp.execution.shares import Share, plan_of
-from tuneexp.learning.compilation import CompileMode, Workload
+from tuneexp.learning.compile.build import CompileMode, Workload
 from tuneexp.learning.devices import device_of
 from tuneexp.learning.learner import Learner
 from tuneexp.trial.building import build_learner

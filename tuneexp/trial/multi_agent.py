@@ -17,7 +17,7 @@ from tuneexp.envs.multi_agent.sources import resolve_multi_agent
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.execution.joint_evaluation import Returns, evaluate_jointly
 from tuneexp.execution.multi_agent import JointRunner
-from tuneexp.learning.compilation import CompileMode
+from tuneexp.learning.compile.build import CompileMode
 from tuneexp.trial.compatible import check_same_networks, check_same_run
 from tuneexp.trial.participant import Participant
 from tuneexp.trial.runners import env_settings

@@ -10,8 +10,8 @@ from torch import Tensor
 from tuneexp import checkpoint
 from tuneexp.addresses import source_hash
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.fit import check_action_space
 from tuneexp.algorithms.multi_agent import PolicySpec
+from tuneexp.algorithms.preflight import check_action_space
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.envs.multi_agent.envs import PolicySpaces
@@ -20,10 +20,10 @@ from tuneexp.execution.lanes import LaneFragment
 from tuneexp.execution.multi_agent import LaneRunner, PolicyGroup
 from tuneexp.execution.programs import TrialPrograms
 from tuneexp.execution.training_ops import Training
-from tuneexp.learning.compilation import CompileMode
+from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.devices import CPU
-from tuneexp.learning.faults import name_of
-from tuneexp.learning.randomness import policy_seed
+from tuneexp.learning.rng_streams import policy_seed
+from tuneexp.learning.user_functions import name_of
 from tuneexp.trial.building import (
     build_experience,
     build_learner,

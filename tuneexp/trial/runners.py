@@ -22,7 +22,7 @@ from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import acting_program
 from tuneexp.execution.shapes import TrialShapes
 from tuneexp.execution.shards import Shard, shards_of
-from tuneexp.learning.networks import SeedNetworks
+from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial_config import TrialConfig
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tuneexp.addresses import source_hash
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.fit import check_action_space, check_trial
+from tuneexp.algorithms.preflight import check_action_space, check_trial
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
@@ -22,10 +22,10 @@ from tuneexp.execution.objective import Objective
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import TrialPrograms
 from tuneexp.execution.training_ops import Training
-from tuneexp.learning.arithmetic import flush_denormals
-from tuneexp.learning.compilation import CompileMode
+from tuneexp.learning.compile.build import CompileMode
+from tuneexp.learning.denormals import flush_denormals
 from tuneexp.learning.devices import CPU, device_of
-from tuneexp.learning.faults import name_of
+from tuneexp.learning.user_functions import name_of
 from tuneexp.stored import plain
 from tuneexp.trial.building import (
     build_experience,

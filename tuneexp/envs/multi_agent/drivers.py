@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tuneexp.envs.faults import fault, raised
+from tuneexp.envs.env_faults import fault, raised
 from tuneexp.errors import EnvironmentFault
 
 

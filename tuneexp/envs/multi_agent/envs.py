@@ -11,11 +11,11 @@ import numpy as np
 from gymnasium import Space
 from numpy.typing import NDArray
 
-from tuneexp.envs.faults import raised
+from tuneexp.envs.env_faults import raised
+from tuneexp.envs.env_rng import env_seed, env_seeds
 from tuneexp.envs.multi_agent.drivers import Driver, Turn
 from tuneexp.envs.multi_agent.sources import MultiAgentSource, Spaces
 from tuneexp.envs.observations import ObsReader
-from tuneexp.envs.randomness import env_seed, env_seeds
 from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.spaces.zero_based import action_conversion, zero_based

@@ -28,7 +28,7 @@ from tuneexp.execution.remote.sending import pickled, unpickled
 from tuneexp.execution.remote.settings import CPUS_PER_LEARNER
 from tuneexp.execution.remote.sigterm import die_of_sigterm
 from tuneexp.execution.shares import Plan, Share
-from tuneexp.learning.arithmetic import flush_denormals
+from tuneexp.learning.denormals import flush_denormals
 from tuneexp.learning.learner import Learner
 
 log = logging.getLogger(__name__)

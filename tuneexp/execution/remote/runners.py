@@ -25,7 +25,7 @@ from tuneexp.execution.remote.placement import in_bundle
 from tuneexp.execution.remote.sending import pickled, unpickled
 from tuneexp.execution.remote.sigterm import die_of_sigterm
 from tuneexp.execution.shards import Shard
-from tuneexp.learning.arithmetic import flush_denormals
+from tuneexp.learning.denormals import flush_denormals
 
 log = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ def name_of(function: Any) -> str:
 
 
 @contextmanager
-def blamed(role: str, function: Any, known: Iterable[str] = ()) -> Iterator[None]:
+def wrap_errors(role: str, function: Any, known: Iterable[str] = ()) -> Iterator[None]:
     """Around a call of a user's function. Raises `UserError` for whatever it raises; one of its own it may raise, too.
 
     known: the names that it can ask for, of which the nearest is offered for one that isn't there."""

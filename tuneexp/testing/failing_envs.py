@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete, Space
 
-from tuneexp.envs.randomness import env_seed
+from tuneexp.envs.env_rng import env_seed
 
 MOST_ENVS = 256
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from tuneexp.config import Config
 from tuneexp.learning.devices import CPU
+from tuneexp.learning.flat_parameters import initial_stack
 from tuneexp.learning.hyper import CfgView, Hyper
-from tuneexp.learning.stack import initial_stack
 from tuneexp.models.cnn import faster_in_turn
 
 

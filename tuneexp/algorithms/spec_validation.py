@@ -10,8 +10,8 @@ from pydantic.fields import FieldInfo
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.errors import UserError, nearest
-from tuneexp.learning.faults import CALLED, called_as, name_of
 from tuneexp.learning.target import TargetUpdate
+from tuneexp.learning.user_functions import CALLED, called_as, name_of
 from tuneexp.spaces.kinds import ActionKind
 
 if TYPE_CHECKING:

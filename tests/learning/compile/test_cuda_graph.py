@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tuneexp.learning import compilation
-from tuneexp.learning.compilation import Request
-from tuneexp.learning.cuda_graph import Replay, captured
-from tuneexp.learning.program import trace
+from tuneexp.learning.compile import build
+from tuneexp.learning.compile.build import ProgramSpec
+from tuneexp.learning.compile.cuda_graph import Replay, captured
+from tuneexp.learning.compile.program import trace
 
 
 def on_the_cpu(call: Callable[[], list[Tensor]], device: torch.device) -> tuple[Replay, list[Tensor]]:
@@ -73,10 +73,10 @@ def test_what_can_not_be_captured_runs_eagerly_and_says_why(
     def fails(call: Callable[[], list[Tensor]], device: torch.device) -> tuple[Replay, list[Tensor]]:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(compilation, "_TOLD", set())
+    monkeypatch.setattr(build, "_TOLD", set())
     chosen = reading if reads_a_value else function
     with caplog.at_level(logging.WARNING):
-        program = compilation._captured(Request(chosen, inputs(0)), "auto", on_the_cpu if reads_a_value else fails)
+        program = build._captured(ProgramSpec(chosen, inputs(0)), "auto", on_the_cpu if reads_a_value else fails)
     assert not program.captured
     assert torch.equal(program.run(inputs(1))[0], chosen(inputs(1))[0])
     told = "reads a value" if reads_a_value else "not permitted when stream is capturing"

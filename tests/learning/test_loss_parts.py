@@ -11,9 +11,9 @@ from torch import Tensor, nn, optim
 
 from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.errors import UserError
+from tuneexp.learning.compile.program import eager
 from tuneexp.learning.learner import Learner
-from tuneexp.learning.parts import WHOLE, UpdatePeriods, named_losses, part_of
-from tuneexp.learning.program import eager
+from tuneexp.learning.loss_parts import WHOLE, UpdatePeriods, named_losses, part_of
 from tuneexp.learning.target import TargetUpdate
 
 
@@ -41,7 +41,7 @@ def test_a_loss_of_many_numbers_is_refused_with_its_shape() -> None:
 
 def test_periods_count_updates_from_one() -> None:
     periods = UpdatePeriods({"actor": 2, "temperature": 3, "critic": 1})
-    due = [sorted({"actor", "temperature", "critic"} - periods.resting(update)) for update in range(1, 7)]
+    due = [sorted({"actor", "temperature", "critic"} - periods.omitted(update)) for update in range(1, 7)]
     assert due == [
         ["critic"], ["actor", "critic"], ["critic", "temperature"], ["actor", "critic"], ["critic"],
         ["actor", "critic", "temperature"],
@@ -49,16 +49,16 @@ def test_periods_count_updates_from_one() -> None:
 
 
 def test_there_is_a_program_for_each_set_of_parts_that_rest_at_once_and_for_no_other() -> None:
-    assert UpdatePeriods({"actor": 2, "temperature": 4}).all_resting() == [
+    assert UpdatePeriods({"actor": 2, "temperature": 4}).all_omitted() == [
         frozenset(), frozenset({"actor", "temperature"}), frozenset({"temperature"}),
     ]  # fmt: skip
-    assert UpdatePeriods({}).all_resting() == [frozenset()]
+    assert UpdatePeriods({}).all_omitted() == [frozenset()]
 
 
 @pytest.mark.parametrize("periods", [{"actor": 0}, {"actor": 101, "critic": 103}])
 def test_periods_that_make_no_sense_are_refused(periods: dict[str, int]) -> None:
     with pytest.raises(UserError, match="actor"):
-        UpdatePeriods(periods).all_resting()
+        UpdatePeriods(periods).all_omitted()
 
 
 class Model(nn.Module):
@@ -90,9 +90,9 @@ def learner(max_grad_norm: float | None = None, **settings: Any) -> Learner:
     cfg = OffPolicyConfig(max_grad_norm=max_grad_norm)
     made = Learner(lambda view: Model(), losses, adam, cfg, [0, 1], {"actor": 2}, **settings)
     steps = {}
-    for resting in made.periods.all_resting():
-        step = made.gradient_step(["obs", "gain"], resting=resting)
-        steps[resting] = (step, eager(step))
+    for omitted in made.periods.all_omitted():
+        step = made.gradient_step(["obs", "gain"], omitted=omitted)
+        steps[omitted] = (step, eager(step))
     made.use_programs(steps)
     return made
 

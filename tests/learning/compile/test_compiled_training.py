@@ -20,9 +20,9 @@ from tests.small import HYPERPARAMETERS, parameters_of, same, small_config, smal
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
-from tuneexp.learning import compilation, program
-from tuneexp.learning.compilation import Workload
-from tuneexp.learning.program import CannotCompile, Counter
+from tuneexp.learning.compile import build, program
+from tuneexp.learning.compile.build import Workload
+from tuneexp.learning.compile.program import CannotCompile, Counter
 from tuneexp.trial import Trial
 
 
@@ -106,7 +106,7 @@ def test_without_a_compiler_auto_trains_eagerly_and_says_so_once_and_on_is_an_er
 ) -> None:
     monkeypatch.setenv("TUNEEXP_CACHE", str(tmp_path / "empty"))
     monkeypatch.setenv("CXX", "/nowhere/c++")
-    monkeypatch.setattr(compilation, "_TOLD", set())
+    monkeypatch.setattr(build, "_TOLD", set())
     with caplog.at_level(logging.WARNING, "tuneexp"):
         for n_epochs in (1, 2):
             trial = small_trial(**REPAYS, n_epochs=n_epochs, clip_range_vf=None if n_epochs == 1 else 0.2)
@@ -142,7 +142,7 @@ def reading_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tens
 def test_a_loss_that_reads_values_trains_eagerly_with_one_clear_line(
     mode: str, seeds: list[int], fresh_programs: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(compilation, "_TOLD", set())
+    monkeypatch.setattr(build, "_TOLD", set())
     trial = small_trial(seeds, spec=replace(PPO, name="reading", loss_fn=reading_loss), **{**REPAYS, "compile": mode})
     trial._training_step()
     assert not trial.programs.compiled

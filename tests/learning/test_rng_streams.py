@@ -8,7 +8,7 @@ from typing import get_args
 import torch
 
 from tests.small import small_trial
-from tuneexp.learning.randomness import Stream, generator
+from tuneexp.learning.rng_streams import Stream, generator
 
 
 def test_streams_of_a_seed_and_of_neighbouring_seeds_differ() -> None:

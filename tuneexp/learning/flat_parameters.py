@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from tuneexp.errors import UserError
 from tuneexp.learning.devices import CPU
-from tuneexp.learning.faults import called_as
-from tuneexp.learning.randomness import stream_seed
+from tuneexp.learning.rng_streams import stream_seed
+from tuneexp.learning.user_functions import called_as
 
 
 class FlatStack:

@@ -173,7 +173,10 @@ def _compile_elsewhere(
 
 def compiler_command(files: Sequence[str]) -> list[str]:
     """files: GRAPH PACKAGE [GRAPH PACKAGE ...], all compiled side by side."""
-    return [*python_command("from tuneexp.learning.compiler import main; sys.exit(main(*sys.argv[1:]))"), *files]
+    return [
+        *python_command("from tuneexp.learning.compile.compiler import main; sys.exit(main(*sys.argv[1:]))"),
+        *files,
+    ]
 
 
 def _run_compiler(files: Sequence[str]) -> None:

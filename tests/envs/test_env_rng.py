@@ -9,7 +9,7 @@ import pytest
 
 from tests.envs.counting import NATIVE, RandomLength
 from tuneexp.envs import SeedEnvs
-from tuneexp.envs.randomness import env_seed
+from tuneexp.envs.env_rng import env_seed
 
 SETUPS: list[tuple[Any, str]] = [
     ("CartPole-v1", "native"),

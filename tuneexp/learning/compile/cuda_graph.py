@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, fx
 
-from tuneexp.learning.program import Program
+from tuneexp.learning.compile.program import Program
 
 Replay = Callable[[], None]
 Record = Callable[[Callable[[], list[Tensor]], torch.device], tuple[Replay, list[Tensor]]]

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from tuneexp.errors import UserError
-from tuneexp.learning import program
-from tuneexp.learning.cuda_graph import Record, captured, on_gpu
-from tuneexp.learning.program import CannotCompile, Program, TensorFn
+from tuneexp.learning.compile import program
+from tuneexp.learning.compile.cuda_graph import Record, captured, on_gpu
+from tuneexp.learning.compile.program import CannotCompile, Program, TensorFn
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Workload:
 
 
 @dataclass(frozen=True)
-class Request:
+class ProgramSpec:
     """A function to build for the shapes of `example`. `trace_when_eager` False: at one seed an ordinary
     autograd step beats its own trace. `untraceable` stands in where `fn` can't be traced."""
 
@@ -61,7 +61,7 @@ class Request:
     untraceable: TensorFn | None = None
 
 
-def build_programs(requests: Sequence[Request], mode: CompileMode, workload: Workload) -> list[Program]:
+def build_programs(requests: Sequence[ProgramSpec], mode: CompileMode, workload: Workload) -> list[Program]:
     """All of them compiled, or none. `auto` compiles where the work repays it or the disk has it already, and runs
     eagerly what can't be compiled, for which `on` raises `UserError`. On a GPU they are captured as CUDA graphs
     instead, which takes no compiler."""
@@ -83,7 +83,7 @@ def build_programs(requests: Sequence[Request], mode: CompileMode, workload: Wor
     return [_eager(*traced) for traced in zip_longest(requests, graphs)]
 
 
-def _captured(request: Request, mode: CompileMode, record: Record = on_gpu) -> Program:
+def _captured(request: ProgramSpec, mode: CompileMode, record: Record = on_gpu) -> Program:
     try:
         return captured(program.trace(request.fn, request.example), request.example, record)
     except Exception as error:
@@ -98,7 +98,7 @@ def _go_on_eagerly(mode: CompileMode, what: str, reason: str) -> None:
     _warn_once(f"not {what}, running eagerly: {reason}")
 
 
-def _eager(request: Request, graph: GraphModule | None = None) -> Program:
+def _eager(request: ProgramSpec, graph: GraphModule | None = None) -> Program:
     """`graph`: the trace of the request, where there is one already."""
     if not request.trace_when_eager:
         return program.eager(request.fn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tuneexp.learning.statistics import MOST_UPDATES, UpdateLog
+from tuneexp.learning.update_log import MOST_UPDATES, UpdateLog
 
 BOTH, FIRST, NOBODY = torch.tensor([True, True]), torch.tensor([True, False]), torch.tensor([False, False])
 

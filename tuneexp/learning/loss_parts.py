@@ -19,10 +19,10 @@ def part_of(parameter: str, parts: Iterable[str]) -> str | None:
     return next((part for part in parts if parameter == part or parameter.startswith(f"{part}.")), None)
 
 
-def named_losses(losses: Any, resting: frozenset[str] = frozenset()) -> dict[str, Tensor]:
+def named_losses(losses: Any, omitted: frozenset[str] = frozenset()) -> dict[str, Tensor]:
     """The parts that are due, computed. Raises `UserError` where one is no number."""
     parts: Mapping[str, Tensor | Callable[[], Tensor]] = losses if isinstance(losses, Mapping) else {WHOLE: losses}
-    called = {name: part() if callable(part) else part for name, part in parts.items() if name not in resting}
+    called = {name: part() if callable(part) else part for name, part in parts.items() if name not in omitted}
     for name, part in called.items():
         if not isinstance(part, Tensor):
             raise UserError(f"loss_fn returned {name!r} as {type(part).__name__}; return a 0-d tensor")
@@ -56,16 +56,16 @@ class UpdatePeriods:
         self.parts = tuple(periods)
         self._periods = {part: period for part, period in periods.items() if period > 1}
 
-    def resting(self, update: int) -> frozenset[str]:
+    def omitted(self, update: int) -> frozenset[str]:
         """update: counted from 1. The parts that sit this one out."""
         return frozenset(part for part, period in self._periods.items() if update % period)
 
-    def all_resting(self) -> list[frozenset[str]]:
-        """Every set of resting parts that occurs: one program for each."""
+    def all_omitted(self) -> list[frozenset[str]]:
+        """Every set of omitted parts that occurs: one program for each."""
         cycle = math.lcm(*self._periods.values())
         if cycle > MOST_CYCLES:
             raise UserError(f"the update periods {self._periods} repeat only after {cycle} updates; choose multiples")
-        return sorted({self.resting(update) for update in range(1, cycle + 1)}, key=sorted)
+        return sorted({self.omitted(update) for update in range(1, cycle + 1)}, key=sorted)
 
 
 MOST_CYCLES = 10_000
