@@ -38,6 +38,11 @@ from tuneexp.sweep.watchdog import Watchdog
 
 RETRIES_OF_A_LOST_WORKER = 2
 
+# (Trial) -> name. Tune pickles it into each trial of a snapshot: a method of `str` names no module of ours there.
+trial_name = "trial_{0.config[trial_number]:05d}_{0.trial_id}".format
+# Snapshots of earlier versions name this module and this function, and nothing else of ours. Both must stay.
+_trial_name = trial_name
+
 
 def run_trials(
     config: SweepConfig,
@@ -128,8 +133,8 @@ def _new_tuner(
             scheduler=scheduler,
             num_samples=config.trials,
             reuse_actors=True,
-            trial_name_creator=_trial_name,
-            trial_dirname_creator=_trial_name,
+            trial_name_creator=trial_name,
+            trial_dirname_creator=trial_name,
         ),
         run_config=tune.RunConfig(
             name=config.name,
@@ -148,10 +153,6 @@ def _new_tuner(
             verbose=0,
         ),
     )
-
-
-def _trial_name(trial: Trial) -> str:
-    return f"trial_{trial.config['trial_number']:05d}_{trial.trial_id}"
 
 
 def start_over(place: Place) -> None:
