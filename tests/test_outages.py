@@ -48,7 +48,7 @@ def test_a_full_disk_is_waited_for_and_keeps_no_half_checkpoint(
 ) -> None:
     taken = fill(small_disk)
     monkeypatch.setenv(PATIENCE, "0")
-    with pytest.raises(StorageFault, match=r"can't be saved in .*No space left"):
+    with pytest.raises(StorageFault, match="No space left"):
         trainable.save()
     assert not list(small_disk.glob("sweep/trial_0/*"))
     assert not list(temporary.iterdir())

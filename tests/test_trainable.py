@@ -231,7 +231,7 @@ def test_a_checkpoint_of_something_else_is_refused(what: str, tmp_path: Path, mo
 def test_a_checkpoint_of_another_algorithm_is_refused(tmp_path: Path) -> None:
     folder = checkpoint.write(tmp_path / "one", small_trial().state_dict())
     trial = small_trial(spec=replace(PPO, name="other"))
-    with pytest.raises(CheckpointError, match="algorithm 'ppo'"):
+    with pytest.raises(CheckpointError, match="'ppo'"):
         trial.load_state_dict(checkpoint.read(folder))
 
 
@@ -305,7 +305,7 @@ class Faulty(Unknown):
 
 
 def test_an_environment_that_raises_fails_the_trial_with_its_reason() -> None:
-    with pytest.raises(EnvironmentFault, match="lost its licence"):
+    with pytest.raises(EnvironmentFault, match="licence"):
         trainable(env=f"{__file__}:Faulty").train()
 
 

@@ -84,9 +84,9 @@ def test_an_own_network_obeys_the_mask_too() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"env": "CartPole-v1", "wrappers": []}, "action_mask 'action_mask' names a part of Dict observations"),
-        ({"action_mask": "mask"}, "'mask' is no part of the observations; there are 'action_mask' of 8"),
-        ({"env": "Pendulum-v1", "wrappers": []}, "only Discrete and MultiDiscrete actions can be masked"),
+        ({"env": "CartPole-v1", "wrappers": []}, "'action_mask'.* Dict"),
+        ({"action_mask": "mask"}, "'mask'.* 'action_mask' of 8"),
+        ({"env": "Pendulum-v1", "wrappers": []}, "Discrete and MultiDiscrete"),
     ],
 )
 def test_a_mask_that_is_not_there_is_refused(changes: dict[str, Any], told: str) -> None:
@@ -98,5 +98,5 @@ def test_a_mask_that_is_not_there_is_refused(changes: dict[str, Any], told: str)
 def test_a_mask_that_normalisation_would_scale_is_refused() -> None:
     space = Dict({"allowed": Box(0.0, 1.0, (2,)), "x": Box(-1.0, 1.0, (3,))})
     cfg = CfgView({**PPOConfig().model_dump(), "action_mask": "allowed", "normalize_observation": True})
-    with pytest.raises(UserError, match=r"'allowed' is a Box of floats.*make it MultiBinary"):
+    with pytest.raises(UserError, match=r"'allowed' .*MultiBinary"):
         build_model(space, Discrete(2), cfg)

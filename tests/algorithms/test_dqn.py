@@ -138,5 +138,5 @@ def test_defaults_are_those_of_stable_baselines3() -> None:
 
 
 def test_a_range_of_returns_that_is_none_is_refused() -> None:
-    with pytest.raises(UserError, match="v_min=5 is not below v_max=5"):
+    with pytest.raises(UserError, match=r"v_min=5 .*v_max=5"):
         DQNConfig.parse({"v_min": 5.0, "v_max": 5.0}, DQN.name)

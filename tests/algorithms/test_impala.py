@@ -108,7 +108,7 @@ def test_a_network_with_memory_learns_from_its_sequences() -> None:
 
 
 def test_one_row_a_rollout_is_refused() -> None:
-    with pytest.raises(UserError, match="write n_steps=20"):
+    with pytest.raises(UserError, match="n_steps=20"):
         IMPALAConfig.parse({"n_envs": 1, "n_steps": 1}, "impala")
 
 

@@ -80,11 +80,11 @@ def test_each_policy_has_its_own_group_over_its_own_defaults() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"red": {"learnin_rate": 1}}, "unknown hyperparameter 'red/learnin_rate'; did you mean 'red/learning_rate'"),
-        ({"rde": {}}, "unknown hyperparameter 'rde'; did you mean 'red'"),
-        ({"red": {"n_envs": 4}}, "unknown hyperparameter 'red/n_envs'"),
-        ({"red": {"num_env_runners": 4}}, "unknown hyperparameter 'red/num_env_runners'"),
-        ({"red": {"gamma": 2}}, "pair: red/gamma: input should be less than or equal to 1, got 2"),
+        ({"red": {"learnin_rate": 1}}, "'red/learnin_rate'.* 'red/learning_rate'"),
+        ({"rde": {}}, "'rde'.* 'red'"),
+        ({"red": {"n_envs": 4}}, "'red/n_envs'"),
+        ({"red": {"num_env_runners": 4}}, "'red/num_env_runners'"),
+        ({"red": {"gamma": 2}}, "pair: red/gamma: .*got 2"),
     ],
 )
 def test_a_wrong_hyperparameter_is_told_with_its_policy(values: dict[str, Any], said: str) -> None:
@@ -113,7 +113,7 @@ def test_a_space_searches_one_policy_and_keeps_its_rules() -> None:
         values = space.suggest(trial)
         assert values["red"]["batch_size"] <= 2 * values["red"]["n_steps"]
         assert set(values) == {"red", "n_envs"}
-    with pytest.raises(UserError, match="unknown hyperparameter 'red/clip_rang'; did you mean 'red/clip_range'"):
+    with pytest.raises(UserError, match=r"'red/clip_rang'.* 'red/clip_range'"):
         SearchSpace.from_mapping({"red": {"clip_rang": {"uniform": [0.1, 0.2]}}}).validate(
             PAIR.config_class, {}, "pair"
         )
@@ -128,9 +128,9 @@ def test_a_specification_is_known_by_its_address(tmp_path: Path) -> None:
     mine = load_spec(f"{tmp_path / 'mine.py'}:MINE")
     assert mine.name == "mine"
     assert address_of(mine) == f"{tmp_path / 'mine.py'}:MINE"
-    with pytest.raises(UserError, match=r"did you mean .*:MINE"):
+    with pytest.raises(UserError, match=":MINE"):
         load_spec(f"{tmp_path / 'mine.py'}:MIEN")
-    with pytest.raises(UserError, match="an algorithm of one policy is needed here"):
+    with pytest.raises(UserError, match="one policy"):
         load_algorithm(f"{tmp_path / 'mine.py'}:MINE")
 
 
@@ -153,13 +153,13 @@ TWO = policies(a="ppo", b="ppo")
 @pytest.mark.parametrize(
     ("mapping", "said"),
     [
-        ({"red": "a", "blue": "c"}, "policy_mapping gives agent 'blue' the policy 'c'"),
-        (lambda agent: "aa", "gives agent 'red' the policy 'aa'; did you mean 'a'"),
-        ({"red": "a"}, "agent 'blue' has no policy; name it in policy_mapping, which has red"),
-        ({"red": "a", "blue": "b", "redd": "a"}, "unknown agent 'redd'; did you mean 'red'"),
-        ({"red": "a", "blue": "a"}, "policy 'b' has no agent in .*Differ .red, blue."),
-        ("shared", "'shared' is for one"),
-        ("per_agnet", "unknown policy_mapping 'per_agnet'; did you mean 'per_agent'"),
+        ({"red": "a", "blue": "c"}, "'blue' .*'c'"),
+        (lambda agent: "aa", "'red' .*'aa'.* 'a'"),
+        ({"red": "a"}, "'blue' .*policy_mapping"),
+        ({"red": "a", "blue": "b", "redd": "a"}, "'redd'.* 'red'"),
+        ({"red": "a", "blue": "a"}, "'b' .*Differ .red, blue."),
+        ("shared", "'shared'"),
+        ("per_agnet", "'per_agnet'.* 'per_agent'"),
     ],
 )
 def test_a_mapping_that_does_not_fit_is_told_in_a_line(mapping: Any, said: str) -> None:
@@ -174,14 +174,14 @@ def test_a_mapping_that_does_not_fit_is_told_in_a_line(mapping: Any, said: str) 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"policies": {"a": PolicySpec("ppo", trained=False)}}, "no policy is trained"),
-        ({"policies": {"a b": PolicySpec("ppo")}}, "the policy 'a b' is no name"),
-        ({"policies": {**TWO, "c": PolicySpec(trained=False)}}, "needs one of an algorithm"),
-        ({"policies": {**TWO, "c": PolicySpec(script="x:y")}}, "has no algorithm to be trained by"),
-        ({"policies": {**TWO, "c": PolicySpec.copy_of("d", 5)}}, "copies 'd', which has no algorithm"),
-        ({"policies": {**TWO, "c": PolicySpec.copy_of("a", 0)}}, "is copied every 1 or more env steps"),
-        ({"policies": TWO, "objective_policy": "red"}, "unknown policy 'red'"),
-        ({"policies": TWO, "evaluated_against": {"red": print}}, "unknown policy 'red'"),
+        ({"policies": {"a": PolicySpec("ppo", trained=False)}}, "no policy"),
+        ({"policies": {"a b": PolicySpec("ppo")}}, "'a b'"),
+        ({"policies": {**TWO, "c": PolicySpec(trained=False)}}, "algorithm"),
+        ({"policies": {**TWO, "c": PolicySpec(script="x:y")}}, "no algorithm"),
+        ({"policies": {**TWO, "c": PolicySpec.copy_of("d", 5)}}, "'d'.* no algorithm"),
+        ({"policies": {**TWO, "c": PolicySpec.copy_of("a", 0)}}, "every 1 or more"),
+        ({"policies": TWO, "objective_policy": "red"}, "'red'"),
+        ({"policies": TWO, "evaluated_against": {"red": print}}, "'red'"),
     ],
 )
 def test_a_specification_that_means_nothing_is_refused(settings: dict[str, Any], said: str) -> None:
@@ -190,50 +190,46 @@ def test_a_specification_that_means_nothing_is_refused(settings: dict[str, Any],
 
 
 def test_a_policy_may_not_be_named_as_a_setting() -> None:
-    with pytest.raises(UserError, match="a policy can't be named 'seeds'"):
+    with pytest.raises(UserError, match="'seeds'"):
         _ = MultiAgentSpec("t", policies(seeds="ppo")).config_class
-    with pytest.raises(UserError, match="unknown algorithm 'poo'; did you mean 'ppo'"):
+    with pytest.raises(UserError, match=r"'poo'.* 'ppo'"):
         _ = MultiAgentSpec("t", policies(a="poo")).config_class
 
 
 def test_an_algorithm_that_does_not_fit_the_actions_of_its_agents_is_refused() -> None:
     spec = MultiAgentSpec("t", policies(red="sac", blue="dqn"), "per_agent")
-    with pytest.raises(
-        UserError, match=r"dqn acts in discrete action spaces; policy 'blue' in .*Odd has a continuous one"
-    ):
+    with pytest.raises(UserError, match=r"dqn .*discrete .*'blue' .*Odd .*continuous"):
         built(spec, Odd)
-    with pytest.raises(UserError, match=r"policy 'blue' in .*Odd has a continuous one"):
+    with pytest.raises(UserError, match=r"policy 'blue' .*Odd .*continuous"):
         check_environment(spec, Odd, {}, (), "auto")
 
 
 def test_agents_of_one_policy_need_the_same_spaces() -> None:
-    with pytest.raises(
-        UserError, match="agents red and blue share the policy 'shared', but their action spaces differ"
-    ):
+    with pytest.raises(UserError, match=r"red and blue .*'shared'.* action spaces"):
         built(SHARED_PPO, Odd)
 
 
 def test_an_asynchronous_algorithm_and_a_gpu_are_refused() -> None:
-    with pytest.raises(UserError, match="policy 'shared': appo samples by itself"):
+    with pytest.raises(UserError, match="'shared': appo"):
         built(MultiAgentSpec("t", policies(shared="appo")))
-    with pytest.raises(UserError, match="several policies learn on the CPU"):
+    with pytest.raises(UserError, match="CPU"):
         built(PAIR, device="cuda")
 
 
 def test_settings_of_single_agent_environments_are_refused() -> None:
-    with pytest.raises(UserError, match="wrappers are for gymnasium environments"):
+    with pytest.raises(UserError, match="wrappers"):
         built(PAIR, wrappers=["ClipAction"])
-    with pytest.raises(UserError, match="env_backend async is for gymnasium environments"):
+    with pytest.raises(UserError, match="env_backend async"):
         built(PAIR, env_backend="async")
 
 
 @pytest.mark.parametrize(
     ("env", "said"),
     [
-        ("CartPole-v1", "'CartPole-v1' is no module for several agents; give a PettingZoo module"),
-        ("math", "the module has no parallel_env and no env"),
-        (dict, "gave a dict, no PettingZoo environment"),
-        ("tests.envs.agents:Difer", "did you mean tests.envs.agents:Differ"),
+        ("CartPole-v1", "'CartPole-v1'.* PettingZoo"),
+        ("math", "parallel_env"),
+        (dict, "dict.* PettingZoo"),
+        ("tests.envs.agents:Difer", "tests.envs.agents:Differ"),
     ],
 )
 def test_what_is_no_environment_of_several_agents_is_told(env: Any, said: str) -> None:
@@ -243,25 +239,23 @@ def test_what_is_no_environment_of_several_agents_is_told(env: Any, said: str) -
 
 @pytest.mark.parametrize("env", ["pettingzoo.classic.rps_v2", "tests.envs.agents:Differ", Differ])
 def test_an_algorithm_of_one_policy_says_what_trains_several_agents(env: Any) -> None:
-    with pytest.raises(
-        UserError, match=r"is for several agents; train it with tuneexp.algorithms.multi_agent:SHARED_PPO"
-    ):
+    with pytest.raises(UserError, match=r"tuneexp.algorithms.multi_agent:SHARED_PPO"):
         describe_env(env)
 
 
 def test_without_pettingzoo_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pettingzoo", None)
-    with pytest.raises(UserError, match=r"pip install 'tuneexp\[multiagent\]'"):
+    with pytest.raises(UserError, match=r"tuneexp\[multiagent\]"):
         built(PAIR)
 
 
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("raises", "seed 7, index 0, agent red, blue: step raised RuntimeError: the board is lost"),
-        ("nan", "seed 7, index 0, agent blue: the reward is not finite: nan"),
-        ("leaves", "seed 7, index 0, agent blue: it left without a termination or truncation"),
-        ("unseen", "seed 7, index 0, agent red: step gave no observation of it"),
+        ("raises", "seed 7, index 0, agent red, blue: .*RuntimeError: the board is lost"),
+        ("nan", "seed 7, index 0, agent blue: .*reward .*nan"),
+        ("leaves", "seed 7, index 0, agent blue: .*termination or truncation"),
+        ("unseen", "seed 7, index 0, agent red: .*no observation"),
     ],
 )
 def test_an_environment_that_breaks_is_told_with_seed_index_and_agent(
@@ -280,5 +274,5 @@ def test_a_script_that_raises_is_told_with_its_agent() -> None:
 
     own = PolicySpec("ppo", {**OWN, "n_steps": 8, "batch_size": 8})
     spec = MultiAgentSpec("p", {"red": own, "blue": PolicySpec.scripted(loses)}, "per_agent")
-    with pytest.raises(EnvironmentFault, match="agent blue: the scripted policy 'blue' raised LookupError: no idea"):
+    with pytest.raises(EnvironmentFault, match=r"agent blue: .*LookupError: no idea"):
         built(spec).advance()

@@ -84,24 +84,24 @@ def test_a_class_without_an_address_is_refused_with_what_to_write() -> None:
     class Local(Wide):
         pass
 
-    with pytest.raises(UserError, match=r"(?s)model .*Local.* has no address.*as a class at the top level of a file"):
+    with pytest.raises(UserError, match=r"(?s)model .*Local.* no address"):
         small_trial(model=Local)
 
 
 def test_missing_heads_are_named_with_their_shapes() -> None:
-    with pytest.raises(UserError, match=r"(?s)Headless lacks .*'values' as 'value'.*policy\(obs\) -> \[B, 2\]"):
+    with pytest.raises(UserError, match=r"(?s)Headless .*'values' as 'value'.*policy\(obs\) -> \[B, 2\]"):
         small_trial(model=Headless)
 
 
 @pytest.mark.parametrize(
     ("hyperparameters", "told"),
     [
-        ({"model": "wide"}, "'wide' names no network; write module:NAME"),
-        ({"model": f"{FILE}:Wiede"}, "did you mean .*networks.py:Wide"),
-        ({"model": "tests/no_such.py:Net"}, "there is no file"),
-        ({"model": WIDE, "model_kwargs": {"height": 3}}, "unexpected keyword argument 'height'"),
-        ({"model_kwargs": {"width": 3}}, "model_kwargs .width. are for a network of your own"),
-        ({"model": 3}, "ppo: model: input should be"),
+        ({"model": "wide"}, "'wide' .*module:NAME"),
+        ({"model": f"{FILE}:Wiede"}, "networks.py:Wide"),
+        ({"model": "tests/no_such.py:Net"}, "no file"),
+        ({"model": WIDE, "model_kwargs": {"height": 3}}, "'height'"),
+        ({"model_kwargs": {"width": 3}}, "model_kwargs .width."),
+        ({"model": 3}, "ppo: model: "),
     ],
 )  # fmt: skip
 def test_what_names_no_network_is_told(hyperparameters: dict[str, Any], told: str) -> None:
@@ -114,7 +114,7 @@ def test_a_space_varies_the_arguments_and_the_network_itself() -> None:
     space.validate(PPOConfig, {"model": WIDE, "model_kwargs": {"depth": 1}}, "ppo")
     either = SearchSpace.from_mapping({"model": {"choice": [WIDE, f"{FILE}:Wide"]}})
     either.validate(PPOConfig, {}, "ppo")
-    with pytest.raises(UserError, match="'model' is fixed, and 'model/activation', varied"):
+    with pytest.raises(UserError, match=r"'model' is fixed.*'model/activation'"):
         SearchSpace.from_mapping({"model/activation": {"choice": ["relu", "tanh"]}}).validate(
             PPOConfig, {"model": WIDE}, "ppo"
         )

@@ -19,7 +19,7 @@ def trial(algorithm: str, env: str, budget: int = 1000, **hyperparameters: Any) 
 
 
 def test_an_algorithm_that_cannot_act_there_is_told_with_those_that_can() -> None:
-    with pytest.raises(UserError, match=r"dqn acts in discrete .* Pendulum-v1 has a continuous") as told:
+    with pytest.raises(UserError, match=r"dqn .*discrete .*Pendulum-v1 .*continuous") as told:
         trial("dqn", "Pendulum-v1")
     fitting = str(told.value).splitlines()[-1]
     assert {"ppo", "sac"} <= set(fitting.partition(": ")[2].split(", "))
@@ -33,9 +33,9 @@ def test_sac_acts_in_discrete_spaces_too() -> None:
 @pytest.mark.parametrize(
     ("hyperparameters", "said"),
     [
-        ({"learning_starts": 1000}, "learning_starts=1000 leaves nothing of the budget of 1000"),
-        ({"buffer_size": 16}, "batch_size=32 is more than buffer_size=16; write batch_size=16"),
-        ({"buffer_size": 10**12}, "needs 48000.00 GB"),
+        ({"learning_starts": 1000}, "learning_starts=1000 .* 1000"),
+        ({"buffer_size": 16}, "batch_size=32 .*buffer_size=16; .*batch_size=16"),
+        ({"buffer_size": 10**12}, "48000.00 GB"),
     ],
 )
 def test_numbers_that_cannot_work_are_told_before_anything_runs(hyperparameters: dict[str, Any], said: str) -> None:
@@ -46,9 +46,9 @@ def test_numbers_that_cannot_work_are_told_before_anything_runs(hyperparameters:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"env": "Pendulum-v1"}, "dqn acts in discrete"),
-        ({"fixed": {"learning_starts": 5000}}, "learning_starts=5000 leaves nothing"),
-        ({"space": {"learning_starts": {"choice": [100, 20000]}}}, "learning_starts=20000 leaves nothing"),
+        ({"env": "Pendulum-v1"}, "dqn .*discrete"),
+        ({"fixed": {"learning_starts": 5000}}, "learning_starts=5000"),
+        ({"space": {"learning_starts": {"choice": [100, 20000]}}}, "learning_starts=20000"),
     ],
 )
 def test_a_sweep_is_refused_before_it_starts(changes: dict[str, Any], said: str, tmp_path: Any) -> None:

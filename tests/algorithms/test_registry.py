@@ -125,7 +125,7 @@ def test_what_has_no_address_trains_but_its_checkpoint_says_why_it_can_not_be_lo
     algo.train()
     path = algo.save(str(tmp_path / "one")).checkpoint.path
     assert checkpoint.read_header(path)["algorithm"] == "local"
-    with pytest.raises(UserError, match="without an address"):
+    with pytest.raises(UserError, match="address"):
         trial_from_checkpoint(path)
     again = local.build(env="CartPole-v1", budget_env_steps=256, compile="off", **HYPERPARAMETERS)
     again.restore(path)

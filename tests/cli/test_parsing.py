@@ -121,14 +121,14 @@ def test_wrappers_are_names_or_names_with_a_json_object() -> None:
 
 @pytest.mark.parametrize("text", ["ClipReward=3", "ClipReward={a: 1}", "=", "ClipReward=[1]"])
 def test_arguments_of_a_wrapper_that_are_no_json_object_are_refused(text: str) -> None:
-    with pytest.raises(UserError, match="arguments are a JSON object"):
+    with pytest.raises(UserError, match="JSON object"):
         parse_wrappers([text])
 
 
 def test_a_wrong_backend_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UserError, match="did you mean 'async'"):
+    with pytest.raises(UserError, match="'async'"):
         environment_settings("asynch", None)
-    with pytest.raises(UserError, match="write --wrapper instead"):
+    with pytest.raises(UserError, match="--wrapper"):
         split_settings({"wrappers": ["ClipReward"]})
 
 

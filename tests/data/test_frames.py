@@ -198,7 +198,7 @@ def test_rings_that_grew_stay_as_they_are() -> None:
 def test_memory_that_is_short_when_rings_grow_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     envs, buffer = Stacking(1, 1, "SAME_STEP", longest=2), ReplayBuffer(ENTRIES, 1, 50, store(1, 1, 50))
     monkeypatch.setattr(memory, "available_bytes", lambda: 100)
-    with pytest.raises(UserError, match="episodes are short"):
+    with pytest.raises(UserError, match="short"):
         add_fragments(buffer, envs, 10)
 
 
@@ -242,7 +242,7 @@ def test_rows_drawn_too_early_are_not_gathered_wrongly() -> None:
     add(buffer, envs.fragment(10))
     rows = buffer.draw(1, 32, generators([0]))
     buffer.frames.put(*(envs.fragment(40)[name] for name in ("obs", "next_obs", "valid")))  # without its buffer
-    with pytest.raises(RuntimeError, match="gather before the next fragment"):
+    with pytest.raises(RuntimeError, match="gather"):
         buffer.gather(rows)
 
 
@@ -270,10 +270,10 @@ def test_a_stored_buffer_with_frames_goes_on_as_if_never_stored(kind: type[Repla
 
 def test_a_store_of_another_number_of_environments_is_refused() -> None:
     state = ReplayBuffer(ENTRIES, 2, 50, store(2, 2, 50)).state_dict()
-    with pytest.raises(CheckpointError, match="of 4 environments; this store is for 2"):
+    with pytest.raises(CheckpointError, match=r"4 environments.* 2"):
         ReplayBuffer(ENTRIES, 2, 50, store(2, 1, 50)).load_state_dict(state)
     whole = ReplayBuffer(ENTRIES, 2, 50).state_dict()
-    with pytest.raises(CheckpointError, match="holds whole observations"):
+    with pytest.raises(CheckpointError, match="whole observations"):
         ReplayBuffer(ENTRIES, 2, 50, store(2, 2, 50)).load_state_dict(whole)
 
 
@@ -315,5 +315,5 @@ def test_a_million_atari_rows_take_7_gb_a_seed_and_not_56() -> None:
 def test_the_refusal_counts_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 4_000_000_000)
     frames = FrameStore(ATARI.shape, ATARI.dtype, 1, 1, 1_000_000)
-    with pytest.raises(UserError, match=r"needs 7\.30 GB .* 4\.00 GB are available; a capacity of 54\d{4} rows"):
+    with pytest.raises(UserError, match=r"7\.30 GB .* 4\.00 GB .* 54\d{4} rows"):
         ReplayBuffer(ATARI_ROW, 1, 1_000_000, frames)

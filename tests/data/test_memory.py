@@ -72,7 +72,5 @@ def test_where_the_system_says_nothing_nothing_is_refused(monkeypatch: pytest.Mo
 def test_what_just_fits_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 2_000_000_000)
     memory.require("a test", 2_000_000_000, 8)
-    with pytest.raises(
-        UserError, match=r"a test needs 2\.01 GB of memory and 2\.00 GB are available; .* 250000000 rows"
-    ):
+    with pytest.raises(UserError, match=r"2\.01 GB .*2\.00 GB .* 250000000 rows"):
         memory.require("a test", 2_010_000_000, 8)

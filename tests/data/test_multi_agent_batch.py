@@ -36,7 +36,7 @@ def test_batches_are_joined_policy_by_policy_in_time() -> None:
 
 
 def test_only_fragments_that_say_what_is_valid_are_taken() -> None:
-    with pytest.raises(UserError, match="that of 'red' has"):
+    with pytest.raises(UserError, match="'red'"):
         MultiAgentBatch({"red": SampleBatch({"valid": torch.ones(3)})}, 1)
-    with pytest.raises(UserError, match="a column valid"):
+    with pytest.raises(UserError, match="valid"):
         MultiAgentBatch({"red": fragment([[True]]).drop("valid")}, 1)

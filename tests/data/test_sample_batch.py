@@ -48,7 +48,7 @@ def test_columns_of_unequal_length_are_refused_with_both_shapes() -> None:
 
 
 def test_a_column_without_all_leading_axes_is_refused() -> None:
-    with pytest.raises(UserError, match=r"'gamma' has shape \[4\]; it needs the leading axes \('seed', 'row'\)"):
+    with pytest.raises(UserError, match=r"'gamma' .*\[4\].*\('seed', 'row'\)"):
         SampleBatch({"obs": torch.zeros(4, 2), "gamma": torch.zeros(4)}, SEED_ROW_AXES)
 
 
@@ -56,12 +56,12 @@ def test_a_column_without_all_leading_axes_is_refused() -> None:
 def test_a_batch_without_columns_or_with_unclear_axes_is_refused(
     columns: dict[str, Any], axes: tuple[str, ...]
 ) -> None:
-    with pytest.raises(UserError, match="a SampleBatch needs"):
+    with pytest.raises(UserError, match="SampleBatch"):
         SampleBatch(columns, axes)
 
 
 def test_an_unknown_column_is_a_key_error_that_names_the_columns() -> None:
-    with pytest.raises(KeyError, match="no column 'rewards'; there are obs, action"):
+    with pytest.raises(KeyError, match=r"'rewards'.* obs, action"):
         rows()["rewards"]
 
 
@@ -105,13 +105,13 @@ def test_columns_are_selected_dropped_replaced_and_mapped() -> None:
 
 
 def test_a_column_of_another_length_cannot_be_added() -> None:
-    with pytest.raises(UserError, match="equal lengths"):
+    with pytest.raises(UserError, match="lengths"):
         rows(5).with_columns({"reward": torch.ones(4)})
 
 
 def test_an_unknown_column_is_refused_with_the_nearest_name() -> None:
     for operation in (rows().select, rows().drop):
-        with pytest.raises(UserError, match="unknown column 'actions'; did you mean 'action'"):
+        with pytest.raises(UserError, match=r"'actions'.* 'action'"):
             operation("actions")
 
 
@@ -129,9 +129,9 @@ def test_slices_and_numbers_pick_rows_of_the_named_axis() -> None:
 
 
 def test_a_batch_of_several_axes_asks_which_one_is_meant() -> None:
-    with pytest.raises(UserError, match=r"axes \('time', 'seed', 'env'\); say which one"):
+    with pytest.raises(UserError, match=r"\('time', 'seed', 'env'\)"):
         fragment().slice(0, 1)
-    with pytest.raises(UserError, match="unknown axis 'envs'; did you mean 'env'"):
+    with pytest.raises(UserError, match=r"'envs'.* 'env'"):
         fragment().slice(0, 1, axis="envs")
 
 
@@ -189,7 +189,7 @@ def test_sequences_are_cut_over_environments_and_keep_their_time() -> None:
 
 
 def test_an_empty_minibatch_is_refused() -> None:
-    with pytest.raises(UserError, match="at least one row, got size 0"):
+    with pytest.raises(UserError, match="at least one row"):
         next(rows().minibatches(0, torch.Generator()))
 
 
@@ -243,7 +243,7 @@ def test_a_fragment_is_cut_environment_by_environment_seed_by_seed() -> None:
 
 
 def test_splitting_needs_both_kinds_of_end() -> None:
-    with pytest.raises(UserError, match="truncated is missing"):
+    with pytest.raises(UserError, match="truncated"):
         rows(3).with_columns({"terminated": flags(3)}).episodes()
 
 
@@ -251,7 +251,7 @@ def test_splitting_flat_rows_of_several_seeds_asks_for_the_time_axis() -> None:
     batch = fragment(
         terminated=torch.zeros(4, 2, 3, dtype=torch.bool), truncated=torch.zeros(4, 2, 3, dtype=torch.bool)
     )
-    with pytest.raises(UserError, match="say which one"):
+    with pytest.raises(UserError, match="which one"):
         batch.to_rows().episodes()
 
 
@@ -273,7 +273,7 @@ def test_episodes_joined_again_are_the_batch() -> None:
 def test_fragments_are_joined_along_the_axis_that_is_named() -> None:
     assert concat_samples([fragment(), fragment()], axis="time").sizes == (8, 2, 3)
     assert concat_samples([fragment(n_envs=1), fragment(n_envs=2)], axis="env").sizes == (4, 2, 3)
-    with pytest.raises(UserError, match="say which one"):
+    with pytest.raises(UserError, match="which one"):
         concat_samples([fragment(), fragment()])
 
 
@@ -284,11 +284,11 @@ def other_axes() -> SampleBatch:
 @pytest.mark.parametrize(
     ("other", "complaint"),
     [
-        (rows().drop("obs"), "batch 0 and batch 1 differ in obs"),
-        (rows().with_columns({"reward": torch.ones(5)}), "batch 0 and batch 1 differ in reward"),
-        (rows().with_columns({"action": torch.ones(5)}), "'action' is torch.int64 in batch 0 and torch.float32"),
-        (rows().with_columns({"obs": torch.ones(5, 3)}), r"'obs' can't be joined: \[5, 2\] in batch 0, \[5, 3\] in"),
-        (other_axes(), r"batch 0 has \('row',\), batch 1 \('time',\)"),
+        (rows().drop("obs"), "differ in obs"),
+        (rows().with_columns({"reward": torch.ones(5)}), "differ in reward"),
+        (rows().with_columns({"action": torch.ones(5)}), "'action' .*torch.int64 .*torch.float32"),
+        (rows().with_columns({"obs": torch.ones(5, 3)}), r"'obs' .*\[5, 2\] .*\[5, 3\]"),
+        (other_axes(), r"\('row',\).* \('time',\)"),
     ],
 )
 def test_batches_that_differ_are_refused_with_the_difference(other: SampleBatch, complaint: str) -> None:

@@ -109,11 +109,11 @@ def test_preprocessing_is_set_by_env_kwargs_and_wrappers_go_around_it() -> None:
     assert describe_env("ALE/Pong-v5", {"img_height": 42, "img_width": 42, "stack_num": 2})[0].shape == (2, 42, 42)
     flat = SeedEnvs("ALE/Pong-v5", [0], 1, wrappers=[{"ReshapeObservation": {"shape": [4 * 84, 84]}}])
     assert flat.reset().shape == (1, 1, 336, 84)
-    with pytest.raises(UserError, match=r"unknown argument of ALE/Pong-v5 'frame_skip'; did you mean 'frameskip'\?"):
+    with pytest.raises(UserError, match=r"'frame_skip'.* 'frameskip'"):
         describe_env("ALE/Pong-v5", {"frame_skip": 2})
-    with pytest.raises(UserError, match="did you mean 'ALE/Pong-v5'"):
+    with pytest.raises(UserError, match="'ALE/Pong-v5'"):
         describe_env("ALE/Pongg-v5")
-    with pytest.raises(UserError, match="did you mean 'PongNoFrameskip-v4'"):
+    with pytest.raises(UserError, match="'PongNoFrameskip-v4'"):
         describe_env("PonggNoFrameskip-v4")
 
 

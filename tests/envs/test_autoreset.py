@@ -125,7 +125,7 @@ def test_observations_once_given_are_never_overwritten() -> None:
 
 
 def test_a_mode_that_the_native_environment_lacks_is_refused() -> None:
-    with pytest.raises(UserError, match="next_step only"):
+    with pytest.raises(UserError, match="next_step"):
         SeedEnvs("CartPole-v1", [0], 2, autoreset="same_step")
-    with pytest.raises(UserError, match="did you mean 'same_step'"):
+    with pytest.raises(UserError, match="'same_step'"):
         SeedEnvs("Pendulum-v1", [0], 2, autoreset="samestep")  # type: ignore[arg-type]

@@ -134,7 +134,7 @@ def test_a_nan_in_a_leaf_is_a_fault_of_its_environment() -> None:
     envs = SeedEnvs(partial(Robot, broken_at=2), [7], 1)
     envs.reset()
     envs.step(np.zeros((1, 1), np.int64))
-    with pytest.raises(EnvironmentFault, match="seed 7, index 0: the observation is not finite"):
+    with pytest.raises(EnvironmentFault, match=r"seed 7, index 0.*not finite"):
         envs.step(np.zeros((1, 1), np.int64))
 
 
@@ -149,9 +149,9 @@ def test_only_floating_point_leaves_are_normalised() -> None:
     episodes = np.repeat(np.arange(7), 5)[:31]  # what arm/force was at the 31 observations
     assert scaled[0, 0, 0] == pytest.approx((episodes[-1] - episodes.mean()) / episodes.std(), abs=1e-3)
     assert normaliser.normalise(obs[:, None]).shape == (2, 1, 4, 17)
-    with pytest.raises(UserError, match="observations of Dict can't be normalised"):
+    with pytest.raises(UserError, match="Dict can't"):
         RunningNormaliser(1, SeedEnvs(Bytes, [0], 1).observation_space)
-    with pytest.raises(UserError, match="observations of images can't be normalised"):
+    with pytest.raises(UserError, match="images can't"):
         RunningNormaliser(1, Box(0, 255, (4, 84, 84), np.uint8))
 
 
@@ -161,5 +161,5 @@ def test_a_leaf_that_cannot_be_packed_is_named() -> None:
             super().__init__()
             self.observation_space = Dict({"said": gymnasium.spaces.Text(3)})
 
-    with pytest.raises(UserError, match="Talks: observation 'said'"):
+    with pytest.raises(UserError, match="'said'"):
         SeedEnvs(Talks, [0], 1)

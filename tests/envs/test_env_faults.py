@@ -63,7 +63,7 @@ def test_a_worker_process_that_dies_is_a_fault_and_closing_does_not_hang() -> No
             os._exit(3)
 
     envs = SeedEnvs(Dies, [0, 1], 1, backend="async")
-    with pytest.raises(EnvironmentFault, match="Dies, seeds 0, 1: step raised"):
+    with pytest.raises(EnvironmentFault, match="Dies, seeds 0, 1"):
         run(envs)
     envs.close()
     envs.close()
@@ -77,7 +77,7 @@ def test_a_fault_in_a_final_observation_is_seen_in_every_mode(mode: str) -> None
             obs, *rest = super().step(action)
             return (np.full_like(obs, np.nan) if self.step_in_episode == 3 else obs), *rest
 
-    with pytest.raises(EnvironmentFault, match="observation is not finite"):
+    with pytest.raises(EnvironmentFault, match="not finite"):
         run(SeedEnvs(NanAtTheEnd, [0], 1, autoreset=mode))  # type: ignore[arg-type]
 
 
@@ -88,7 +88,7 @@ def test_a_native_environment_that_raises_is_named_with_its_seed() -> None:
 
     gymnasium.register("tuneexp-test/Breaks-v0", SharedGeneratorSingle, vector_entry_point=Breaks)
     try:
-        with pytest.raises(EnvironmentFault, match=r"Breaks-v0, seed 2: step raised RuntimeError: no contact"):
+        with pytest.raises(EnvironmentFault, match=r"seed 2: .*RuntimeError: no contact"):
             run(SeedEnvs("tuneexp-test/Breaks-v0", [2, 3], 2))
     finally:
         del gymnasium.registry["tuneexp-test/Breaks-v0"]
@@ -99,7 +99,7 @@ def test_an_environment_that_fails_to_reset_is_a_fault() -> None:
         def reset(self, **kwargs: Any) -> Any:
             raise OSError("port in use")
 
-    with pytest.raises(EnvironmentFault, match=r"Stuck, seed 0, index 0: reset raised OSError: port in use"):
+    with pytest.raises(EnvironmentFault, match=r"index 0: .*OSError: port in use"):
         run(SeedEnvs(Stuck, [0], 1))
 
 
@@ -108,7 +108,7 @@ def test_a_policy_gone_nan_is_not_blamed_on_the_environment() -> None:
     envs.reset()
     action = np.zeros((2, 1, 1), np.float32)
     action[1] = np.nan
-    with pytest.raises(EnvironmentFault, match=r"seed 6, index 0: .*after the policy chose a non-finite action"):
+    with pytest.raises(EnvironmentFault, match=r"seed 6, index 0: .*non-finite action"):
         envs.step(action)
 
 

@@ -66,7 +66,7 @@ def test_wrappers_take_the_place_of_a_native_environment() -> None:
     wrapped = SeedEnvs("CartPole-v1", [3], 2, wrappers=[{"TimeLimit": {"max_episode_steps": 2}}])
     wrapped.reset()
     assert [wrapped.step(np.zeros((1, 2), np.int64)).truncated.all() for _ in range(2)] == [False, True]
-    with pytest.raises(UserError, match="wrappers go around single environments"):
+    with pytest.raises(UserError, match="wrappers"):
         SeedEnvs("CartPole-v1", [3], 2, backend="native", wrappers=[{"TimeLimit": {"max_episode_steps": 2}}])
 
 
@@ -155,15 +155,15 @@ def test_multi_discrete_masks_lie_one_after_another() -> None:
 
 
 def test_an_environment_without_a_sound_mask_is_told() -> None:
-    with pytest.raises(EnvironmentFault, match=r"no action mask: neither info\['action_mask'\] nor a method"):
+    with pytest.raises(EnvironmentFault, match=r"info\['action_mask'\]"):
         SeedEnvs(Counting, [0], 1, wrappers=["ActionMask"]).reset()
-    with pytest.raises(EnvironmentFault, match="allows no action at all"):
+    with pytest.raises(EnvironmentFault, match="no action"):
         SeedEnvs(MaskByMethod, [0], 1, {"allow_nothing": True}, wrappers=["ActionMask"]).reset()
-    with pytest.raises(UserError, match="ActionMask needs Discrete or MultiDiscrete actions"):
+    with pytest.raises(UserError, match="Discrete or MultiDiscrete"):
         SeedEnvs("Pendulum-v1", [0], 1, wrappers=["ActionMask"])
     wrong = SeedEnvs(MaskByMethod, [0], 1, {"actions": Discrete(3)}, wrappers=["ActionMask"])
     wrong._vec.envs[0].unwrapped.mask = lambda: np.ones(2)  # type: ignore[attr-defined]
-    with pytest.raises(EnvironmentFault, match="has 2 entries; the action space has 3 choices"):
+    with pytest.raises(EnvironmentFault, match=r"2 entries.* 3 "):
         wrong.reset()
 
 

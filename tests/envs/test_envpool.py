@@ -16,7 +16,7 @@ from tuneexp.errors import UserError
 def test_envpool_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "envpool", None)  # the import fails, installed or not
     for build in (describe_env, lambda env, **more: SeedEnvs(env, [0], 1, **more)):
-        with pytest.raises(UserError, match=r"pip install 'tuneexp\[envpool\]'"):
+        with pytest.raises(UserError, match=r"tuneexp\[envpool\]"):
             build("CartPole-v1", backend="envpool")
 
 
@@ -92,13 +92,13 @@ def test_fresh_episodes_after_a_restore_are_new_and_repeatable() -> None:
 
 @needs_envpool
 def test_what_envpool_does_not_know_is_told() -> None:
-    with pytest.raises(UserError, match="unknown EnvPool environment 'ALE/Pong-v5'; did you mean 'Pong-v5'"):
+    with pytest.raises(UserError, match=r"'ALE/Pong-v5'.* 'Pong-v5'"):
         describe_env("ALE/Pong-v5", backend="envpool")
-    with pytest.raises(UserError, match="did you mean 'max_episode_steps'"):
+    with pytest.raises(UserError, match="'max_episode_steps'"):
         pooled("CartPole-v1", [0], 1, env_kwargs={"max_steps": 3})
-    with pytest.raises(UserError, match="wrappers go around single environments"):
+    with pytest.raises(UserError, match="wrappers"):
         pooled("CartPole-v1", [0], 1, wrappers=["ClipReward"])
-    with pytest.raises(UserError, match="takes one of EnvPool's ids"):
+    with pytest.raises(UserError, match="EnvPool's ids"):
         pooled(CartPoleEnv, [0], 1)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="next_step only"):
+    with pytest.raises(UserError, match="next_step"):
         pooled("CartPole-v1", [0], 1, autoreset="same_step")

@@ -124,7 +124,7 @@ def test_a_restored_tracker_goes_on_in_the_middle_of_episodes() -> None:
             tracker.update(step.reward, step.terminated, step.truncated, step.valid)
     for a, b in zip(trackers[0].summary(), trackers[1].summary(), strict=True):
         assert np.array_equal(a, b)
-    with pytest.raises(ValueError, match="returns has shape"):
+    with pytest.raises(ValueError, match="returns"):
         EpisodeTracker(2, 3, window=5).load_state_dict(trackers[0].state_dict())
 
 

@@ -188,7 +188,7 @@ def test_what_is_switched_off_passes_untouched() -> None:
 
 
 def test_discrete_observations_cannot_be_normalised() -> None:
-    with pytest.raises(UserError, match="only Box observations can"):
+    with pytest.raises(UserError, match="Box"):
         RunningNormaliser(1, Discrete(3))
 
 
@@ -203,7 +203,7 @@ def test_restored_statistics_are_the_same_bit_for_bit() -> None:
             one.learn(Learned(one.moments(obs, valid), moments_of(gain, valid)))
         for scale, values in (("normalise", obs[0]), ("scale_rewards", gain[0])):
             assert t < 17 or np.array_equal(getattr(first, scale)(values), getattr(second, scale)(values))
-    with pytest.raises(ValueError, match="obs_mean has shape"):
+    with pytest.raises(ValueError, match="obs_mean"):
         RunningNormaliser(3, SPACE).load_state_dict(first.state_dict())
 
 

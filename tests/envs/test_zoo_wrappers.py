@@ -117,12 +117,12 @@ def test_images_shrink_by_the_share_that_old_pixels_have_in_new_ones() -> None:
 @pytest.mark.parametrize(
     ("env", "wrapper", "message"),
     [
-        (Counting, {"HistoryWrapper": {"horizon": 2}}, "needs Box actions"),
-        (Line, "MaskVelocityWrapper", "knows the velocities of CartPole"),
-        (Picture, "TimeFeatureWrapper", "needs Box observations with 1 axis"),
-        (Line, {"AreaResize": {"shape": [4, 4]}}, "makes images of bytes smaller"),
+        (Counting, {"HistoryWrapper": {"horizon": 2}}, "Box actions"),
+        (Line, "MaskVelocityWrapper", "velocities"),
+        (Picture, "TimeFeatureWrapper", "Box observations .* 1 axis"),
+        (Line, {"AreaResize": {"shape": [4, 4]}}, "images of bytes"),
         (Line, {"FrameSkip": {"skip": 0}}, "from 1"),
-        (Line, {"FrameStacks": {"n_stack": 2}}, "did you mean 'FrameStack'"),
+        (Line, {"FrameStacks": {"n_stack": 2}}, "'FrameStack'"),
     ],
 )
 def test_what_a_wrapper_cannot_wrap_is_told(env: Any, wrapper: Any, message: str) -> None:

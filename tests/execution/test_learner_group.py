@@ -185,7 +185,7 @@ def test_a_loss_that_looks_at_its_rows_together_is_refused() -> None:
         return total + nets.online.value(batch["obs"]).std(), statistics
 
     spec = replace(PPO, name="together", loss_fn=loss)
-    with pytest.raises(UserError, match=r"no mean over the rows.*\nwrite num_learners=1 or less"):
+    with pytest.raises(UserError, match=r"mean over the rows.*\n.*num_learners=1"):
         trained([0], 2, spec=spec)
     trained([0, 1], 2, spec=spec, rollouts=1)
 
@@ -199,7 +199,7 @@ def test_sequences_of_impala_are_split_and_advantages_that_a_loss_normalises_its
     for name, leaf in parameters_of(one).items():
         torch.testing.assert_close(several.learner.parameters[name], leaf, rtol=1e-4, atol=1e-6)
     appo = {**changes, "num_learners": 2, "batch_size": 32, "n_epochs": 1}
-    with pytest.raises(UserError, match=r"write num_learners=1 or less.*, or normalize_advantage=false"):
+    with pytest.raises(UserError, match=r"num_learners=1 .*normalize_advantage=false"):
         trial_of("appo", "CartPole-v1", [0], **appo)._training_step()
     trial_of("appo", "CartPole-v1", [0], normalize_advantage=False, **appo)._training_step()
 
@@ -210,23 +210,23 @@ def test_a_training_step_that_leaves_its_learners_idle_is_refused() -> None:
         batch = postprocess(training.postprocess_fn, training.learner, fragment, training.view)
         train_one_step(training.learner, batch.to_rows(), 1, 16)
 
-    with pytest.raises(UserError, match="leaves num_learners=2 idle\ncall multi_gpu_train_one_step"):
+    with pytest.raises(UserError, match=r"num_learners=2 .*\n.*multi_gpu_train_one_step"):
         trained([0], 2, spec=replace(PPO, name="idle", training_step=step))
 
 
 def test_a_replay_algorithm_is_refused_before_anything_starts() -> None:
-    with pytest.raises(UserError, match="num_learners=2 is for algorithms that use each rollout once"):
+    with pytest.raises(UserError, match="num_learners=2"):
         load_spec("dqn").config_class.parse({"num_learners": 2}, "dqn")
 
 
 def test_parts_of_a_gpu_are_refused_where_gradients_are_exchanged() -> None:
-    with pytest.raises(UserError, match=r"a whole GPU for each; write num_gpus_per_learner=1, or num_learners=2"):
+    with pytest.raises(UserError, match="num_gpus_per_learner=1, or num_learners=2"):
         plan_of(2, 64, 3, n_gpus=0.5)
     assert not plan_of(3, 64, 3, n_gpus=0.5).by_rows
 
 
 def test_minibatches_smaller_than_the_learners_are_refused_with_the_numbers() -> None:
-    with pytest.raises(UserError, match=r"2 rows .* can't be split over num_learners=3; write num_learners=2 or less"):
+    with pytest.raises(UserError, match=r"2 rows .*num_learners=3; .*num_learners=2"):
         small_trial([0, 1], num_learners=3, batch_size=2)
 
 

@@ -209,10 +209,10 @@ def test_a_policy_starts_from_a_checkpoint(tmp_path: Path) -> None:
     trial = trial_of(MultiAgentSpec("after", policies, "per_agent"))
     assert torch.equal(weights(trial)["red"], weights(trained)["red"])
     policies["red"] = PolicySpec("ppo", PPO, checkpoint=str(tmp_path / "ready"), checkpoint_policy="yellow")
-    with pytest.raises(checkpoint.CheckpointError, match="no policy 'yellow'; write checkpoint_policy='red' or 'blue'"):
+    with pytest.raises(checkpoint.CheckpointError, match=r"'yellow'.* 'red' or 'blue'"):
         trial_of(MultiAgentSpec("after", policies, "per_agent"))
     policies["red"] = PolicySpec("ppo", PPO | {"model": {"hidden_sizes": [8]}}, checkpoint=str(tmp_path / "ready"))
-    with pytest.raises(checkpoint.CheckpointError, match="same networks"):
+    with pytest.raises(checkpoint.CheckpointError, match="networks"):
         trial_of(MultiAgentSpec("after", policies, "per_agent"))
 
 
@@ -258,10 +258,10 @@ def test_an_objective_counts_the_episodes_in_which_its_policy_plays() -> None:
     result = trial.advance()
     assert result["objective"] == result["policy/other/return_mean"]
     assert np.isnan(trial.evaluate(4, 0)).tolist() == [[True, False, True, False]] * 2
-    with pytest.raises(UserError, match="larger number of episodes"):
+    with pytest.raises(UserError, match="episodes"):
         trial.evaluate(1, 0)
     config = trial.config.model_copy(update={"evaluation": EvaluationConfig(episodes=1, final_episodes=4)})
-    with pytest.raises(UserError, match=r"other, whose returns .* first 1 environment.*\n.*larger evaluation episodes"):
+    with pytest.raises(UserError, match=r"other, .* first 1 environment.*\n.*evaluation episodes"):
         MultiAgentTrial(spec, config)
 
 

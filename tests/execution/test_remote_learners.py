@@ -63,7 +63,7 @@ def test_two_processes_split_rows_as_one_learns_also_where_one_is_killed(
 
     monkeypatch.setattr(learners, "MOST_RESTARTS", 1)
     killer.append(actors_of(several)[0])
-    with pytest.raises(LearnerLost, match="died more than 1 times"):
+    with pytest.raises(LearnerLost, match="more than 1 times"):
         train_for_some_steps(several)
     several.close()
 
@@ -76,9 +76,9 @@ def test_two_processes_share_three_seeds_as_one_learns() -> None:
 
 
 def test_more_learners_than_the_cluster_has_room_for_are_refused_at_once() -> None:
-    with pytest.raises(UserError, match=r"want 3 CPUs, the Ray here has 2; write a smaller .* num_learners"):
+    with pytest.raises(UserError, match=r"3 CPUs.* 2; .*num_learners"):
         small_trial([0, 1, 2], num_learners=3)
-    with pytest.raises(UserError, match="want 1 GPUs, the Ray here has 0; write a smaller num_learners"):
+    with pytest.raises(UserError, match=r"1 GPUs.* 0; .*num_learners"):
         small_trial([0], num_learners=1, num_gpus_per_learner=1)
 
 
@@ -91,5 +91,5 @@ def test_what_a_learner_raises_is_told_as_it_is() -> None:
     def wrong() -> None:
         raise UserError("loss_fn mine failed at mine.py:3")
 
-    with pytest.raises(UserError, match="loss_fn mine failed"):
+    with pytest.raises(UserError, match="loss_fn mine"):
         _collected([wrong.remote()])

@@ -202,7 +202,7 @@ def test_a_training_whose_runners_are_killed_again_and_again_ends_with_the_right
 
 def test_a_runner_that_dies_again_and_again_ends_the_trial_with_a_reason() -> None:
     trial = remote_trial(1, env=f"{__file__}:Suicidal", max_env_runner_restarts=1)
-    with pytest.raises(RunnerLost, match=r"died more than 1 times \(max_env_runner_restarts\)"):
+    with pytest.raises(RunnerLost, match=r"more than 1 times .*max_env_runner_restarts"):
         trial.group.sample(4)
     trial.close()
 
@@ -306,10 +306,10 @@ def test_an_environment_that_can_not_be_sent_is_refused_in_a_line() -> None:
         with lock:
             return Clockwork()
 
-    with pytest.raises(UserError, match=r"can't be sent to another process .*\nname it by its id"):
+    with pytest.raises(UserError, match=r"another process .*\n.* id"):
         remote_trial(2, env=made)
 
 
 def test_runners_that_have_no_room_are_refused_with_the_numbers() -> None:
-    with pytest.raises(UserError, match="want 8 CPUs, the Ray here has 2; write a smaller num_env_runners"):
+    with pytest.raises(UserError, match=r"8 CPUs.* 2; .*num_env_runners"):
         remote_trial(4, num_cpus_per_env_runner=2.0)

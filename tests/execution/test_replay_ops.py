@@ -175,9 +175,9 @@ def test_importance_weights_are_those_of_the_rows_drawn() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"learning_starts": 400}, "learning_starts=400 .* budget of 400 .* learning_starts=40 or less"),
-        ({"batch_size": 600}, "batch_size=600 is more than buffer_size=500"),
-        ({"env": "Pendulum-v1"}, "algorithms that fit it: .*sac"),
+        ({"learning_starts": 400}, "learning_starts=400 .* 400 .*learning_starts=40"),
+        ({"batch_size": 600}, "batch_size=600 .*buffer_size=500"),
+        ({"env": "Pendulum-v1"}, "sac"),
         ({"n_step": 0}, "n_step"),
         ({"gradient_steps": -2}, "gradient_steps"),
         ({"train_freq": 0}, "train_freq"),
@@ -190,7 +190,7 @@ def test_what_can_not_work_is_refused_with_the_numbers(changes: dict[str, Any], 
 
 
 def test_an_algorithm_of_continuous_actions_is_refused_on_discrete_ones_with_those_that_fit() -> None:
-    with pytest.raises(UserError, match=r"(?s)CartPole-v1.*algorithms that fit it: .*dqn") as caught:
+    with pytest.raises(UserError, match=r"(?s)CartPole-v1.*dqn") as caught:
         replay_trial(spec=load_spec("td3"))
     fitting = str(caught.value).splitlines()[-1]
     assert "td3" not in fitting

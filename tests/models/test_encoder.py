@@ -68,7 +68,7 @@ def test_images_are_scaled_and_channels_may_come_last() -> None:
 
 @pytest.mark.parametrize("shape", [(4, 4, 4), (84, 3, 84)])
 def test_images_without_a_channel_axis_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match="neither the first nor the last"):
+    with pytest.raises(UserError, match="neither"):
         Encoder(image(*shape))
 
 
@@ -76,9 +76,9 @@ def test_auto_takes_the_nature_cnn_where_it_fits() -> None:
     assert isinstance(cnn_of(Encoder(ATARI)), NatureCNN)
     assert isinstance(cnn_of(Encoder(GRID)), ImpalaResNet)
     assert isinstance(cnn_of(Encoder(ATARI, cnn="impala")), ImpalaResNet)
-    with pytest.raises(UserError, match=r"7x7 are too small for the Nature CNN, which needs 36x36"):
+    with pytest.raises(UserError, match=r"7x7 .*36x36"):
         Encoder(GRID, cnn="nature")
-    with pytest.raises(UserError, match="did you mean 'nature'"):
+    with pytest.raises(UserError, match="'nature'"):
         Encoder(ATARI, cnn="natur")
 
 
@@ -131,7 +131,7 @@ def test_cnns_start_orthogonal_from_the_generator_alone(network: type) -> None:
 
 
 def test_observations_of_nothing_are_refused() -> None:
-    with pytest.raises(UserError, match="nothing to learn from"):
+    with pytest.raises(UserError, match="nothing to learn"):
         Encoder(gym.spaces.Dict({"mask": gym.spaces.MultiBinary(2)}), leave_out=("mask",))
 
 

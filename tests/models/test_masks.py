@@ -71,11 +71,11 @@ def test_the_mask_is_no_feature() -> None:
 @pytest.mark.parametrize(
     ("space", "action", "key", "message"),
     [
-        (space_of(4), gym.spaces.Discrete(4), "maks", r"no part of the observations; there are 'mask' of 4, 'x' of 4"),
-        (space_of(3), gym.spaces.Discrete(4), "mask", r"holds 3 number\(s\), .* needs 4; make it MultiBinary\(4\)"),
-        (space_of(2), MANY, "mask", r"needs 5"),
+        (space_of(4), gym.spaces.Discrete(4), "maks", "'mask' of 4, 'x' of 4"),
+        (space_of(3), gym.spaces.Discrete(4), "mask", r"3 .* 4; .*MultiBinary\(4\)"),
+        (space_of(2), MANY, "mask", " 5"),
         (VECTOR, gym.spaces.Discrete(4), "mask", r"Dict observations"),
-        (space_of(2), TORQUE, "mask", r"only Discrete and MultiDiscrete"),
+        (space_of(2), TORQUE, "mask", "Discrete and MultiDiscrete"),
     ],
 )
 def test_wrong_masks_are_told(space: gym.Space, action: gym.Space, key: str, message: str) -> None:

@@ -67,5 +67,5 @@ def test_weights_depend_on_the_generator_alone(ortho_init: bool) -> None:
 
 
 def test_an_unknown_activation_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(UserError, match="unknown activation 'than'; did you mean 'tanh'"):
+    with pytest.raises(UserError, match=r"'than'.* 'tanh'"):
         MLP(4, (8,), 2, activation="than")

@@ -128,7 +128,7 @@ def test_a_new_address_is_kept_and_reaches_the_trials(sweep: Sweep, tmp_path: Pa
     # A restored trial has the addresses of its start.
     restored = {**trial_config(config), "env": f"{old}:It"}
     assert TrialConfig.parse(restored, "the trial").env == f"{new}:It"
-    with pytest.raises(UserError, match="no address in"):
+    with pytest.raises(UserError, match="no address"):
         _with_moved(config, {"/elsewhere.py": str(new)})
 
 

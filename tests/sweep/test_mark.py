@@ -48,7 +48,7 @@ def test_a_second_sweep_of_that_name_is_refused_and_touches_nothing(tmp_path: Pa
     first, place = begun(tmp_path / "one", far, marked)
     second = asked(tmp_path / "two", far)
     for use in (second.check_writable, second.run):
-        with pytest.raises(UserError, match="belongs to another sweep" if marked else "something else"):
+        with pytest.raises(UserError, match="another sweep" if marked else "something else"):
             use()
     assert (tmp_path / "far" / "s" / CHECKPOINT / "state.json").exists()
     assert not second.folder.exists()
@@ -60,7 +60,7 @@ def test_the_place_of_a_sweep_of_an_earlier_version_is_known_by_its_checkpoints(
     refuse_foreign(sweep.config, sweep.folder, place)
     set_mark(sweep.config, sweep.folder, place)
     assert read_mark(place) is not None
-    with pytest.raises(UserError, match="belongs to another sweep"):
+    with pytest.raises(UserError, match="another sweep"):
         asked(tmp_path / "two", far).check_writable()
 
 
@@ -68,9 +68,9 @@ def test_a_place_that_is_not_mounted_is_refused_at_a_resume_and_not_made_anew(tm
     sweep, _ = begun(tmp_path / "one", str(tmp_path / "far"))
     (tmp_path / "far").rename(tmp_path / "elsewhere")
     stored = sweep.folder.config_file.read_bytes()
-    with pytest.raises(UserError, match=r"is it mounted\?\n.*--checkpoints PLACE"):
+    with pytest.raises(UserError, match=r"mounted.*\n.*--checkpoints"):
         resume("s", tmp_path / "one")
-    with pytest.raises(UserError, match="is it mounted"):
+    with pytest.raises(UserError, match="mounted"):
         resume("s", tmp_path / "one", checkpoints=tmp_path / "wrong")
     assert sweep.folder.config_file.read_bytes() == stored
     assert not (tmp_path / "far" / "s").exists()

@@ -102,7 +102,7 @@ def test_an_object_store_that_does_not_answer_is_told_in_time(monkeypatch: pytes
         mute.listen()
         server = f"127.0.0.1:{mute.getsockname()[1]}"
         uri = f"s3://bucket/x?scheme=http&endpoint_override={server}&region=us-east-1"
-        with pytest.raises(UserError, match="no answer in 1 s\ncheck its name, and the credentials"):
+        with pytest.raises(UserError, match=r"1 s\n.*credentials"):
             Place(uri, "s").check_writable()
 
 
@@ -110,5 +110,5 @@ def test_a_folder_that_cannot_be_written_is_refused_by_its_option(tmp_path: Path
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="--checkpoints"):
         Place(str(tmp_path / "file"), "s").check_writable()
-    with pytest.raises(UserError, match="write s3://bucket/folder"):
+    with pytest.raises(UserError, match="s3://bucket/folder"):
         Place("s4://bucket", "s").check_writable()

@@ -19,19 +19,19 @@ ONE, FIVE = [{"CPU": 1.0}], [{"CPU": 1.0}] * 5
 
 
 def test_more_than_the_cluster_has_is_refused_with_both_numbers() -> None:
-    with pytest.raises(UserError, match=r"this trial wants 5 CPUs, the cluster has 2\n.*num_env_runners"):
+    with pytest.raises(UserError, match=r"5 CPUs.* 2\n.*num_env_runners"):
         refuse_unmeetable(FIVE, [{"CPU": 1.0}, {"CPU": 1.0}])
-    with pytest.raises(UserError, match="this trial wants 1 GPU, the cluster has 0"):
+    with pytest.raises(UserError, match=r"1 GPU,.* 0"):
         refuse_unmeetable([{"CPU": 1.0, "GPU": 1.0}], [{"CPU": 8.0}])
 
 
 def test_a_bundle_must_fit_on_one_node() -> None:
     wide = [{"CPU": 1.0}, {"CPU": 4.0}]
-    with pytest.raises(UserError, match="wants 4 CPUs on one node, the largest of the cluster has 3"):
+    with pytest.raises(UserError, match=r"4 CPUs on one node.* 3"):
         refuse_unmeetable(wide, [{"CPU": 3.0}, {"CPU": 3.0}])
     refuse_unmeetable(wide, [{"CPU": 1.0}, {"CPU": 4.0}])
     # Each fits somewhere and the sum is there, but no two of them share a node.
-    with pytest.raises(UserError, match="each on one node"):
+    with pytest.raises(UserError, match="one node"):
         refuse_unmeetable([{"CPU": 2.0}] * 3, [{"CPU": 3.0}, {"CPU": 3.0}])
 
 
@@ -66,7 +66,7 @@ def asked(tmp_path: Path, **changes: Any) -> Sweep:
 
 
 def test_a_sweep_of_trials_that_this_machine_can_never_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"wants {cores() + 1} CPUs, this machine has {cores()}\n"):
+    with pytest.raises(UserError, match=f"{cores() + 1} CPUs.* {cores()}\n"):
         asked(tmp_path, fixed={"num_env_runners": cores()})
     # A space that reaches such a trial is refused as well.
     space = {"num_env_runners": {"choice": [0, cores()]}}
@@ -108,7 +108,7 @@ def test_what_is_checked_is_what_tune_is_asked_for(tmp_path: Path) -> None:
 def test_searched_runners_and_learners_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tuneexp.sweep.fitting.cores", lambda: 4)
     space = {"num_env_runners": {"choice": [0, 2]}, "num_learners": {"choice": [0, 2]}}
-    with pytest.raises(UserError, match="wants 5 CPUs, this machine has 4"):
+    with pytest.raises(UserError, match=r"5 CPUs, this machine .* 4"):
         asked(tmp_path, space=space)
     monkeypatch.setattr("tuneexp.sweep.fitting.cores", lambda: 5)
     assert sorted(map(len, trials_of(asked(tmp_path, space=space).space))) == [1, 3, 5]
@@ -201,7 +201,7 @@ def test_a_trial_with_gpu_learners_is_measured_against_this_machines_gpus(
 ) -> None:
     gpu = {"num_learners": 1, "num_gpus_per_learner": 1.0}
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    with pytest.raises(UserError, match="wants 1 GPU, this machine has 0"):
+    with pytest.raises(UserError, match=r"1 GPU, this machine .* 0"):
         asked(tmp_path, fixed=gpu)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     assert asked(tmp_path, trials=100, fixed=gpu).fitted.concurrency == 1

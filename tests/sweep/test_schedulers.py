@@ -123,5 +123,5 @@ def test_every_scheduler_takes_the_smallest_budget(name: str) -> None:
 
 
 def test_an_unknown_scheduler_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(UserError, match="unknown scheduler 'ashaa'; did you mean 'asha'"):
+    with pytest.raises(UserError, match=r"'ashaa'.* 'asha'"):
         check_names("tpe", "ashaa")

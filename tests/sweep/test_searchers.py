@@ -164,7 +164,7 @@ def test_a_space_without_a_feasible_point_is_refused_and_not_asked_for_ever(tmp_
         def suggest(self, trial: Any) -> dict[str, Any]:
             raise InfeasiblePoint("never")
 
-    with pytest.raises(UserError, match="narrow the search space"):
+    with pytest.raises(UserError, match="search space"):
         searcher(tmp_path, space=Impossible(list(SearchSpace.of(SPACE).dimensions.values()))).suggest("t")
 
 
@@ -195,7 +195,7 @@ def test_the_study_can_be_opened_with_optunas_own_tools(tmp_path: Path) -> None:
 
 
 def test_an_unknown_searcher_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(UserError, match="unknown searcher 'tpee'; did you mean 'tpe'"):
+    with pytest.raises(UserError, match=r"'tpee'.* 'tpe'"):
         check_names("tpee", "asha")
 
 

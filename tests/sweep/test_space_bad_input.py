@@ -29,24 +29,24 @@ def refusal(mapping: dict[str, Any], **fixed: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- gamma", "is no mapping.*; write"),
-        ("", "is no mapping"),
-        ("just words", "is no mapping"),
-        ("gamma: {uniform: [0.9, 0.99]}\ngamma: 0.9", "line 2: the key 'gamma' stands twice"),
-        ("model: {shared: true, shared: false}", "line 1: the key 'shared' stands twice"),
+        ("- gamma", "no mapping.*; write"),
+        ("", "no mapping"),
+        ("just words", "no mapping"),
+        ("gamma: {uniform: [0.9, 0.99]}\ngamma: 0.9", "line 2: .*'gamma' .*twice"),
+        ("model: {shared: true, shared: false}", "line 1: .*'shared' .*twice"),
         (
             "gamma: !!python/object/apply:os.system [touch hacked]",
-            "line 1: the tag .*python/object/apply:os.system.* is not",
+            "line 1: .*python/object/apply:os.system",
         ),
-        ("gamma: !!python/name:os.system ''", "the tag .* is not accepted; write plain values"),
-        ("gamma: !!set {a, b}", "the tag .* is not accepted"),
+        ("gamma: !!python/name:os.system ''", "tag .*plain values"),
+        ("gamma: !!set {a, b}", "tag "),
         ("gamma: [0.9,", "line 1: "),
-        ("gamma: &x {choice: [*x]}", "unconstructable recursive"),
-        ("1: {uniform: [0, 1]}", "line 1: a key is no name; keys are words"),
-        ("? [gamma]\n: 1", "line 1: a key is no name; keys are words"),
-        ("gamma: \x00", "is no YAML"),
-        ("gamma: !!int abc", "'abc' is no number"),
-        ("gamma: {uniform: [0.99, 0.9]}", r"space.yaml: gamma: the range is upside down; write uniform: \[0.9, 0.99\]"),
+        ("gamma: &x {choice: [*x]}", "recursive"),
+        ("1: {uniform: [0, 1]}", "line 1: .*key"),
+        ("? [gamma]\n: 1", "line 1: .*key"),
+        ("gamma: \x00", "YAML"),
+        ("gamma: !!int abc", "'abc'"),
+        ("gamma: {uniform: [0.99, 0.9]}", r"space.yaml: gamma: .*uniform: \[0.9, 0.99\]"),
     ],
 )
 def test_a_file_that_is_no_space_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -58,7 +58,7 @@ def test_a_file_that_is_no_space_is_refused_in_one_line(tmp_path: Path, text: st
 
 
 def test_a_missing_file_a_folder_and_bytes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no file"):
+    with pytest.raises(UserError, match="no file"):
         SearchSpace.load(tmp_path / "missing.yaml")
     with pytest.raises(UserError, match="can't be read"):
         SearchSpace.load(tmp_path)
@@ -97,36 +97,36 @@ def test_log_ranges_of_whole_numbers_and_complements_may_not_touch_0_either() ->
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"uniform": 0.5}, r"uniform takes \[low, high\], got 0.5"),
-        ({"uniform": [0.5]}, r"uniform takes \[low, high\], got \[0.5\]"),
-        ({"uniform": [0.1, 0.2, 0.1]}, r"uniform takes \[low, high\]"),
-        ({"uniform": ["a", 1]}, "of finite numbers, got 'a'"),
-        ({"uniform": [True, 2]}, "of finite numbers, got True"),
-        ({"uniform": [0, float("inf")]}, "of finite numbers, got inf"),
-        ({"uniform": [float("nan"), 1]}, "of finite numbers, got nan"),
-        ({"uniform": [0.5, 0.5]}, "the range is the single value 0.5; write gamma: 0.5"),
-        ({"quniform": [0.1, 0.5]}, r"quniform takes \[low, high, step\]"),
+        ({"uniform": 0.5}, r"\[low, high\], got 0.5"),
+        ({"uniform": [0.5]}, r"\[low, high\], got \[0.5\]"),
+        ({"uniform": [0.1, 0.2, 0.1]}, r"uniform .*\[low, high\]"),
+        ({"uniform": ["a", 1]}, "finite .*'a'"),
+        ({"uniform": [True, 2]}, "finite .*True"),
+        ({"uniform": [0, float("inf")]}, "finite .*inf"),
+        ({"uniform": [float("nan"), 1]}, "finite .*nan"),
+        ({"uniform": [0.5, 0.5]}, "0.5; .*gamma: 0.5"),
+        ({"quniform": [0.1, 0.5]}, r"\[low, high, step\]"),
         (
             {"quniform": [0.1, 0.5, 0.3]},
-            r"no whole number of steps of 0.3 above 0.1; write quniform: \[0.1, 0.4, 0.3\]",
+            r"steps of 0.3 .*quniform: \[0.1, 0.4, 0.3\]",
         ),
-        ({"quniform": [0.1, 0.5, 0.0]}, "no whole number of steps of 0.0"),
-        ({"quniform": [0.1, 0.5, 9]}, r"write quniform: \[0.1, 0.5, 0.4\]"),
-        ({"int": [1.5, 3]}, "int takes whole numbers, got 1.5"),
-        ({"logint": [1, 8, 2]}, r"logint takes \[low, high\]"),
-        ({"choice": []}, "the choice is empty"),
-        ({"choice": "tanh"}, "choice takes a list of options, got 'tanh'"),
-        ({"choice": [64, 64]}, "the choice holds 64 twice"),
-        ({"choice": [1, True]}, "the choice holds True twice"),
-        ({"choice": [float("nan")]}, "is no plain value"),
-        ({"choice": [{"choice": [1, 2]}]}, "an option of a choice is a value or a range"),
-        ({"choice": [{"uniform": [0.1, 0.2]}, {"uniform": [0.3, 0.4]}]}, "holds 'uniform' twice"),
-        ({"logunifrom": [0.1, 0.2]}, "unknown kind of range for gamma: 'logunifrom'; did you mean 'loguniform'"),
-        ({"uniform": [0.1, 0.2], "choice": [1]}, "write one kind"),
-        ({"uniform": [0.1, 0.2], "step": 0.1}, "write one kind"),
+        ({"quniform": [0.1, 0.5, 0.0]}, "steps of 0.0"),
+        ({"quniform": [0.1, 0.5, 9]}, r"quniform: \[0.1, 0.5, 0.4\]"),
+        ({"int": [1.5, 3]}, "whole numbers.* 1.5"),
+        ({"logint": [1, 8, 2]}, r"logint .*\[low, high\]"),
+        ({"choice": []}, "empty"),
+        ({"choice": "tanh"}, "list .*'tanh'"),
+        ({"choice": [64, 64]}, "64 twice"),
+        ({"choice": [1, True]}, "True twice"),
+        ({"choice": [float("nan")]}, "plain value"),
+        ({"choice": [{"choice": [1, 2]}]}, "option"),
+        ({"choice": [{"uniform": [0.1, 0.2]}, {"uniform": [0.3, 0.4]}]}, "'uniform' twice"),
+        ({"logunifrom": [0.1, 0.2]}, "gamma: 'logunifrom'.* 'loguniform'"),
+        ({"uniform": [0.1, 0.2], "choice": [1]}, "one kind"),
+        ({"uniform": [0.1, 0.2], "step": 0.1}, "one kind"),
         ({"grid_search": [0.1, 0.2]}, "grid_search"),
-        ({"uniform": [0.1, 0.2], "when": True}, "when takes a mapping"),
-        ({"when": {"a": 1}}, "unknown kind of range"),
+        ({"uniform": [0.1, 0.2], "when": True}, "when .*mapping"),
+        ({"when": {"a": 1}}, "kind of range"),
     ],
 )
 def test_a_malformed_range_is_refused_with_its_form(entry: dict[str, Any], message: str) -> None:
@@ -195,24 +195,24 @@ def test_a_name_both_fixed_and_varied_is_refused() -> None:
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ({}, "the space varies nothing"),
-        ({"n_epochs": 3}, "the space varies nothing"),
-        ({"model": {"shared": {"choice": [True]}}, "model/shared": True}, "name the same thing"),
-        ({"model": {"choice": [{}]}, "model/shared": {"choice": [True]}}, "name the same thing"),
-        ({"model": {"shared": {"choice": [True]}}, "model.shared": True}, "name the same thing"),
-        ({3: {"uniform": [0, 1]}}, "the key 3 of the space is no name"),
+        ({}, "varies nothing"),
+        ({"n_epochs": 3}, "varies nothing"),
+        ({"model": {"shared": {"choice": [True]}}, "model/shared": True}, "the same"),
+        ({"model": {"choice": [{}]}, "model/shared": {"choice": [True]}}, "the same"),
+        ({"model": {"shared": {"choice": [True]}}, "model.shared": True}, "the same"),
+        ({3: {"uniform": [0, 1]}}, "key 3"),
         (
             {"gamma": {"uniform": [0.9, 0.99], "when": {"n_steps": 3}}, "n_steps": {"choice": [1, 2]}},
-            "is 3 never holds",
+            "never",
         ),
         (
             {
                 "gamma": {"uniform": [0.9, 0.99], "when": {"n_steps": 1}},
                 "n_steps": {"choice": [1], "when": {"gamma": 0.9}},
             },
-            "gamma, n_steps depend on each other in a circle",
+            "gamma, n_steps .*circle",
         ),
-        (FINE | {"n_epochs": object()}, "is no plain value"),
+        (FINE | {"n_epochs": object()}, "plain value"),
     ],
 )
 def test_a_space_that_makes_no_sense_is_refused(mapping: dict[Any, Any], message: str) -> None:
@@ -223,13 +223,13 @@ def test_a_space_that_makes_no_sense_is_refused(mapping: dict[Any, Any], message
 @pytest.mark.parametrize(
     ("initial", "message"),
     [
-        ([{"gamma": 0.5}], r"initial point 1: gamma=0.5 lies outside of \{'uniform': \[0.9, 0.99\]\}"),
-        ([{"gamma": 0.95}, {"gamma": 2}], "initial point 2: gamma=2 lies outside"),
-        ([{"gamma": True}], "initial point 1: gamma=True lies outside"),
-        ([{"gamma": 0.95, "gama": 1}], "initial point 1: 'gama' is not varied; did you mean 'gamma'?"),
-        ([{"n_epochs": 3}], "'n_epochs' is not varied; write it as a constant of the space, or fix it with --set"),
-        ({"gamma": 0.95}, "initial takes a list of points"),
-        ([3], "initial takes a list of points"),
+        ([{"gamma": 0.5}], r"initial point 1: gamma=0.5 .*\{'uniform': \[0.9, 0.99\]\}"),
+        ([{"gamma": 0.95}, {"gamma": 2}], "initial point 2: gamma=2 "),
+        ([{"gamma": True}], "initial point 1: gamma=True "),
+        ([{"gamma": 0.95, "gama": 1}], "initial point 1: 'gama' .*'gamma'"),
+        ([{"n_epochs": 3}], "'n_epochs' .*--set"),
+        ({"gamma": 0.95}, "initial .*list"),
+        ([3], "initial .*list"),
     ],
 )
 def test_an_initial_point_outside_of_the_space_is_refused(initial: Any, message: str) -> None:

@@ -94,7 +94,7 @@ def test_a_constant_of_the_space_counts_unless_a_fixed_value_replaces_it() -> No
     ],
 )
 def test_a_batch_that_no_suggestion_can_fit_is_refused(mapping: dict[str, Any], fixed: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"batch_size=\d+ is more than n_envs=8 \* n_steps=\d+, that is \d+; write"):
+    with pytest.raises(UserError, match=r"batch_size=\d+ .*n_envs=8 \* n_steps=\d+"):
         bound(mapping, **fixed)
 
 
@@ -106,7 +106,7 @@ def test_a_fixed_batch_larger_than_its_rollout_is_taken_as_the_rollout() -> None
 
 def test_an_initial_point_with_a_batch_that_does_not_fit_is_refused() -> None:
     mapping = {"batch_size": {"choice": [64, 512]}, "n_steps": {"choice": [32, 64]}}
-    with pytest.raises(UserError, match=r"initial point 1: batch_size=512 is outside of what fits the rest"):
+    with pytest.raises(UserError, match="initial point 1: batch_size=512"):
         bound(mapping | {"initial": [{"batch_size": 512, "n_steps": 32}]})
     fits = bound(mapping | {"initial": [{"batch_size": 64, "n_steps": 32}]})
     assert fits.initial_params() == [{"n_steps": 32, "batch_size in [64]": 64}]
@@ -140,13 +140,13 @@ def test_a_chain_of_constraints_is_kept_and_an_undeclared_rule_makes_a_point_inf
         else:
             assert values["a"] <= values["b"] <= values["c"]
     assert {params["a"] + params["b"] for params in infeasible} == {13}
-    with pytest.raises(InfeasiblePoint, match=r"a \+ b is 13; write another b"):
+    with pytest.raises(InfeasiblePoint, match=r"a \+ b is 13"):
         space.suggest(FixedTrial(infeasible[0]))
 
 
 def test_a_space_without_one_valid_point_is_refused_with_the_reason() -> None:
     space = SearchSpace.from_mapping({"a": {"choice": [6]}, "c": {"int": [7, 12]}, "b": 7})
-    with pytest.raises(UserError, match=r"none of 64 random points of the space is valid; the first: .*a \+ b is 13"):
+    with pytest.raises(UserError, match=r"64 random points.*a \+ b is 13"):
         space.validate(RuledConfig, {}, "ruled")
 
 
@@ -154,5 +154,5 @@ def test_upper_bounds_that_wait_for_each_other_are_refused() -> None:
     space = SearchSpace.from_mapping(
         {"batch_size": {"choice": [64, 128]}, "n_steps": {"int": [8, 64], "when": {"batch_size": 64}}}
     )
-    with pytest.raises(UserError, match="batch_size, n_steps depend on each other in a circle"):
+    with pytest.raises(UserError, match=r"batch_size, n_steps .*circle"):
         space.validate(PPOConfig, {}, "ppo")

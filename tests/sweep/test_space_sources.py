@@ -54,14 +54,14 @@ def test_tunes_sample_objects_mean_what_they_mean_in_tune() -> None:
 @pytest.mark.parametrize(
     ("domain", "message"),
     [
-        (tune.randn(0, 1), "vf_coef: Normal sampling can't be searched; write uniform"),
-        (tune.qrandn(0, 1, 0.1), "Normal sampling can't be searched"),
-        (tune.sample_from(lambda: 1), "can't be searched; write uniform"),
-        (tune.grid_search([1, 2]), "grid_search can't be combined with a searcher; write"),
-        (tune.qloguniform(0.1, 1.0, 0.1), "a log range has no steps here; write tune.loguniform"),
-        (tune.qlograndint(1, 8, 2), "a log range has no steps here"),
-        (tune.choice([print]), "is no plain value"),
-        (tune.uniform(1.0, 0.1), "the range is upside down"),
+        (tune.randn(0, 1), "vf_coef: .*write uniform"),
+        (tune.qrandn(0, 1, 0.1), "Normal"),
+        (tune.sample_from(lambda: 1), "write uniform"),
+        (tune.grid_search([1, 2]), "grid_search .*write"),
+        (tune.qloguniform(0.1, 1.0, 0.1), "tune.loguniform"),
+        (tune.qlograndint(1, 8, 2), "log range"),
+        (tune.choice([print]), "plain value"),
+        (tune.uniform(1.0, 0.1), "upside down"),
     ],
 )
 def test_a_tune_object_that_no_searcher_can_honour_is_refused(domain: Any, message: str) -> None:
@@ -122,11 +122,11 @@ def test_a_define_by_run_function_gives_values_branches_and_constants() -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (unknown_name, "unknown hyperparameter 'learning_rte'; did you mean 'learning_rate'"),
-        (out_of_bounds, "ppo: gamma: input should be less than or equal to 1, got 1.000001"),
-        (returns_a_list, "return a mapping"),
-        (returns_what_it_suggests, "suggests 'gamma' and returns it, too; name the suggestion '_gamma'"),
-        (raises, "raised KeyError: 'missing'"),
+        (unknown_name, "'learning_rte'.* 'learning_rate'"),
+        (out_of_bounds, "ppo: gamma: .*got 1.000001"),
+        (returns_a_list, "mapping"),
+        (returns_what_it_suggests, "'gamma' .*'_gamma'"),
+        (raises, "KeyError: 'missing'"),
         (varies_nothing, "varies nothing"),
     ],
 )
@@ -136,14 +136,14 @@ def test_a_function_that_cannot_work_is_refused_before_any_trial(function: Any, 
 
 
 def test_what_a_function_suggests_may_not_be_fixed() -> None:
-    with pytest.raises(UserError, match="'learning_rate' is fixed, and varied by the space"):
+    with pytest.raises(UserError, match="'learning_rate' is fixed"):
         SearchSpace.from_function(by_run).validate(PPOConfig, {"learning_rate": 1e-3}, "ppo")
 
 
 def test_an_invalid_combination_of_a_function_is_infeasible() -> None:
     space = SearchSpace.from_function(sometimes_invalid).validate(DQNConfig, {}, "dqn")
     assert space.suggest(FixedTrial({"_batch": 32}))["batch_size"] == 32
-    with pytest.raises(InfeasiblePoint, match="batch_size=33 is more than buffer_size=32"):
+    with pytest.raises(InfeasiblePoint, match=r"batch_size=33 .*buffer_size=32"):
         space.suggest(FixedTrial({"_batch": 33}))
 
 
@@ -152,9 +152,7 @@ def test_a_function_without_an_address_is_refused_with_what_to_write() -> None:
         trial.suggest_float("gamma", 0.5, 0.9)
 
     for function in (local, lambda trial: None):
-        with pytest.raises(
-            UserError, match=r"has no address .* so it can't be stored and resumed\nwrite it as a function"
-        ):
+        with pytest.raises(UserError, match="no address"):
             SearchSpace.from_function(function)
 
 
@@ -182,11 +180,11 @@ def test_an_address_may_name_a_mapping_and_a_wrong_one_is_refused(tmp_path: Path
     assert SearchSpace.of(f"{tmp_path}/spaces.py:SPACE").to_mapping() == {"gamma": {"uniform": [0.5, 0.9]}}
     (tmp_path / "broken.py").write_text("1 / 0")
     for address, message in {
-        f"{tmp_path}/spaces.py:SPACES": "has no 'SPACES'; did you mean .*spaces.py:SPACE",
-        f"{tmp_path}/spaces.py:three": "3 is no search space",
-        f"{tmp_path}/missing.py:SPACE": "there is no file",
-        f"{tmp_path}/broken.py:SPACE": "can't be imported: ZeroDivisionError",
-        "no_such_module_here:SPACE": "no_such_module_here can't be imported",
+        f"{tmp_path}/spaces.py:SPACES": "'SPACES'.*spaces.py:SPACE",
+        f"{tmp_path}/spaces.py:three": "no search space",
+        f"{tmp_path}/missing.py:SPACE": "no file",
+        f"{tmp_path}/broken.py:SPACE": "ZeroDivisionError",
+        "no_such_module_here:SPACE": "no_such_module_here",
     }.items():
         with pytest.raises(UserError, match=message):
             SearchSpace.of(address)

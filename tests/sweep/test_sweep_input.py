@@ -27,33 +27,33 @@ def asked(tmp_path: Path, **changes: Any) -> Sweep:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"trials": 0}, "trials: input should be greater than 0"),
+        ({"trials": 0}, "trials: .* 0"),
         ({"trials": -3}, "trials"),
-        ({"env_steps": 0}, "env_steps: input should be greater than 0"),
+        ({"env_steps": 0}, "env_steps: .* 0"),
         ({"env_steps": -1}, "env_steps"),
-        ({"concurrency": 0}, "concurrency: input should be greater than 0"),
+        ({"concurrency": 0}, "concurrency: .* 0"),
         ({"report_every_env_steps": 0}, "report_every_env_steps"),
-        ({"seeds": 0}, "at least one seed"),
-        ({"seeds": -1}, "at least one seed"),
-        ({"seeds": []}, "at least one seed"),
+        ({"seeds": 0}, "one seed"),
+        ({"seeds": -1}, "one seed"),
+        ({"seeds": []}, "one seed"),
         ({"seeds": [1, -2]}, "whole number from 0"),
-        ({"seeds": [1, 1]}, "stands twice"),
-        ({"searcher": "tpee"}, "unknown searcher 'tpee'; did you mean 'tpe'"),
-        ({"scheduler": "ahsa"}, "unknown scheduler 'ahsa'; did you mean 'asha'"),
-        ({"algorithm": "ppp"}, "unknown algorithm 'ppp'; did you mean 'ppo'"),
-        ({"env": "CartPol-v1"}, "unknown environment 'CartPol-v1'; did you mean 'CartPole-v1'"),
-        ({"fixed": {"n_epoch": 3}}, "'n_epoch'.*did you mean 'n_epochs'"),
-        ({"fixed": {"learning_rate": 0.1}}, "'learning_rate' is fixed, and varied"),
-        ({"algorithm": "dqn", "fixed": {"buffer_size": 31}}, "batch_size=32 is more than buffer_size=31"),
+        ({"seeds": [1, 1]}, "twice"),
+        ({"searcher": "tpee"}, "'tpee'.* 'tpe'"),
+        ({"scheduler": "ahsa"}, "'ahsa'.* 'asha'"),
+        ({"algorithm": "ppp"}, "'ppp'.* 'ppo'"),
+        ({"env": "CartPol-v1"}, "'CartPol-v1'.* 'CartPole-v1'"),
+        ({"fixed": {"n_epoch": 3}}, "'n_epoch'.* 'n_epochs'"),
+        ({"fixed": {"learning_rate": 0.1}}, "'learning_rate' is fixed"),
+        ({"algorithm": "dqn", "fixed": {"buffer_size": 31}}, "batch_size=32 .*buffer_size=31"),
         ({"space": {"learning_rate": {"loguniform": [0, 1]}}}, "learning_rate"),
         ({"space": {"gamma": {"uniform": [0.9, 1.5]}}}, "gamma"),
         ({"compile": "maybe"}, "compile"),
-        ({"wrappers": ["ClipRewards"]}, "unknown wrapper 'ClipRewards'; did you mean 'ClipReward'"),
-        ({"wrappers": [{"ClipReward": {"low": 1}}]}, "its arguments: min_reward"),
-        ({"env_backend": "asynch"}, "env_backend: input should be 'auto', 'sync', 'async', 'native' or 'envpool'"),
-        ({"env_backend": "native", "wrappers": ["ClipReward"]}, "wrappers go around single environments"),
+        ({"wrappers": ["ClipRewards"]}, "'ClipRewards'.* 'ClipReward'"),
+        ({"wrappers": [{"ClipReward": {"low": 1}}]}, "min_reward"),
+        ({"env_backend": "asynch"}, "env_backend: .*'auto', 'sync', 'async', 'native' or 'envpool'"),
+        ({"env_backend": "native", "wrappers": ["ClipReward"]}, "wrappers"),
         ({"objective": {"kind": "lst"}}, "objective/kind"),
-        ({"name": "a/b"}, "sweep name 'a/b'"),
+        ({"name": "a/b"}, "'a/b'"),
         ({"checkpoints": "s3://key:secret@bucket/x"}, "environment of all nodes"),
     ],
 )
@@ -69,14 +69,14 @@ def test_bad_input_is_refused_and_nothing_is_written(tmp_path: Path, changes: di
     [
         (lambda: Sweep(name="s", callbacks=3), r"callbacks=\[MyCallback"),
         (lambda: Sweep(name="s", callbacks=[3]), "ray.tune.Callback"),
-        (lambda: Sweep(name="s", checkpoints=3), "--checkpoints is a folder"),
-        (lambda: Sweep(name="s", seeds="4"), "write seeds=4"),
-        (lambda: Sweep(name="s", wrappers="X"), r"write \['X'\]"),
-        (lambda: Sweep(name="s", env=3), "environment 3 is no name"),
-        (lambda: Sweep(name="s", storage=None), "storage is a folder"),
-        (lambda: resume(3), "sweep name 3"),
+        (lambda: Sweep(name="s", checkpoints=3), "--checkpoints"),
+        (lambda: Sweep(name="s", seeds="4"), "seeds=4"),
+        (lambda: Sweep(name="s", wrappers="X"), r"\['X'\]"),
+        (lambda: Sweep(name="s", env=3), "environment 3"),
+        (lambda: Sweep(name="s", storage=None), "storage"),
+        (lambda: resume(3), "name 3"),
         (lambda: resume("s", callbacks=3), r"callbacks=\[MyCallback"),
-        (lambda: PPO.build("CartPole-v1", seeds="4"), "write seeds=4"),
+        (lambda: PPO.build("CartPole-v1", seeds="4"), "seeds=4"),
         (lambda: PPO.build("CartPole-v1", hyperparameters=3), "hyperparameters.*got 3"),
     ],
 )  # fmt: skip
@@ -139,7 +139,7 @@ def test_a_name_that_exists_is_refused_with_both_commands(tmp_path: Path) -> Non
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     mine = tmp_path / "runs" / "s" / "trial_notes"
     mine.mkdir(parents=True)
-    with pytest.raises(UserError, match="holds something else"):
+    with pytest.raises(UserError, match="something else"):
         asked(tmp_path)
     assert mine.exists()
 
@@ -150,7 +150,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
      "mlartifacts", "MlArtifacts", "mlruns", "train", "tuneexp.json", "first."],
 )  # fmt: skip
 def test_names_that_the_storage_folder_needs_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="reserved; write another --name"):
+    with pytest.raises(UserError, match="--name"):
         asked(tmp_path, name=name)
 
 
@@ -163,7 +163,7 @@ def test_a_name_that_a_file_or_a_link_has_is_refused_and_both_stay(tmp_path: Pat
     for name, message in (("file", "something else"), ("link", "symbolic link"), ("dangling", "symbolic link")):
         with pytest.raises(UserError, match=message):
             asked(tmp_path, name=name)
-        with pytest.raises(UserError, match="there is no sweep"):
+        with pytest.raises(UserError, match="no sweep"):
             load_sweep(name, storage)
     assert (storage / "file").read_text() == "mine"
     assert not (tmp_path / "none").exists()
@@ -179,7 +179,7 @@ def test_a_name_that_becomes_a_file_before_the_start_is_refused(tmp_path: Path) 
 
 def test_a_sweep_that_does_not_exist_leaves_no_folder(tmp_path: Path) -> None:
     for open_it in (resume, load_sweep, load_config, load_study):
-        with pytest.raises(UserError, match="there is no sweep 'nope'"):
+        with pytest.raises(UserError, match="'nope'"):
             open_it("nope", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
@@ -210,7 +210,7 @@ def test_a_resume_goes_to_the_address_that_it_is_given(tmp_path: Path) -> None:
     sweep = asked(tmp_path, address="local")
     sweep.folder.path.mkdir(parents=True)
     save_config(sweep.folder, sweep.config)
-    with pytest.raises(UserError, match=r"no Ray cluster at '127\.0\.0\.1:1'"):
+    with pytest.raises(UserError, match=r"'127\.0\.0\.1:1'"):
         resume("s", tmp_path / "runs", address="127.0.0.1:1")
     assert load_config("s", tmp_path / "runs").address == "local"
 

@@ -50,17 +50,17 @@ FORGETFUL = replace(DQN, name="forgetful", postprocess_fn=forgetful)
 
 
 def test_a_termination_that_is_bootstrapped_is_found() -> None:
-    with pytest.raises(Broken, match="values are off"):
+    with pytest.raises(Broken, match="values"):
         learning_facts.solves(subject_of(ENDLESS, HYPERPARAMETERS), RewardOneStepLater)
 
 
 def test_a_cut_that_is_taken_for_the_end_is_found() -> None:
-    with pytest.raises(Broken, match="values are off"):
+    with pytest.raises(Broken, match="values"):
         learning_facts.solves(subject_of(SHORT, HYPERPARAMETERS), CutShort)
 
 
 def test_what_does_not_repeat_is_found() -> None:
-    with pytest.raises(Broken, match="the same seeds gave another result"):
+    with pytest.raises(Broken, match="another result"):
         seed_facts.same_seeds_same_result(subject_of(FORGETFUL, HYPERPARAMETERS))
 
 
@@ -71,7 +71,7 @@ def test_target_networks_that_a_checkpoint_loses_are_found(monkeypatch: pytest.M
         load(learner, {**state, "target": state["parameters"]})
 
     monkeypatch.setattr(Learner, "load_state_dict", caught_up)
-    with pytest.raises(Broken, match="loaded into a new trial, training ends elsewhere"):
+    with pytest.raises(Broken, match="ends elsewhere"):
         saving_facts.goes_on_bit_for_bit(subject_of(DQN, HYPERPARAMETERS))
 
 

