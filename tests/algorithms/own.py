@@ -18,3 +18,5 @@ def entropy_heavy(nets: Nets, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Te
 
 
 MyPPO = replace(PPO, name="my_ppo", loss_fn=entropy_heavy)
+WithoutSpace = replace(MyPPO, default_space=None)
+WithSpace = replace(MyPPO, default_space={"learning_rate": {"loguniform": [1e-4, 1e-2]}})

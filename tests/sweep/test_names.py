@@ -11,7 +11,6 @@ from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep
 from tuneexp.sweep.folder import new_sweep_folder
 from tuneexp.sweep.names import new_name
-from tuneexp.sweep.space.shipped import shipped_space
 
 
 @pytest.mark.parametrize(
@@ -46,11 +45,6 @@ def test_a_sweep_needs_neither_a_name_nor_a_space(tmp_path: Path, monkeypatch: p
     assert first.config.name != second.config.name
     assert "tau" in first.space.names or "gamma" in first.space.names
     assert not list(tmp_path.iterdir())
-
-
-def test_only_built_in_algorithms_have_a_shipped_space() -> None:
-    with pytest.raises(UserError, match="--space FILE"):
-        shipped_space("my.py:MyPPO")
 
 
 def test_a_sweep_that_goes_on_needs_its_name() -> None:

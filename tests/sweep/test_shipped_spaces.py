@@ -8,11 +8,14 @@ from typing import Any
 import optuna
 import pytest
 
+from tests.algorithms import own
 from tuneexp.algorithms.registry import ALGORITHMS, load_spec
+from tuneexp.errors import UserError
+from tuneexp.sweep import Sweep
 from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.space.default import FOLDER, default_space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-FOLDER = Path(__file__).parents[2] / "search_spaces"
 
 # RL Zoo's hyperparams/*.yml: CartPole-v1 for discrete actions, Pendulum-v1 for continuous ones. It lacks impala and
 # appo: RLlib's defaults, whose value loss is half of the squared error.
@@ -48,6 +51,25 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "train_freq": 1, "learning_rate": 1e-3, "model": {"hidden_sizes": [400, 300]},
     },
 }  # fmt: skip
+
+
+def test_a_built_in_specification_names_the_space_that_its_name_leads_to() -> None:
+    assert {name: load_spec(name).default_space for name in ALGORITHMS} == {name: name for name in ALGORITHMS}
+
+
+def test_a_variant_of_an_algorithm_has_its_default_space() -> None:
+    assert default_space(f"{own.__file__}:MyPPO") == default_space("ppo") == FOLDER / "ppo.yaml"
+
+
+def test_an_algorithm_without_a_default_space_is_refused_with_the_ways_to_give_one() -> None:
+    with pytest.raises(UserError, match=r"--space.*Sweep\(space=.*default_space") as refusal:
+        default_space(f"{own.__file__}:WithoutSpace")
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_algorithm_of_a_users_own_brings_a_default_space(tmp_path: Path) -> None:
+    sweep = Sweep(f"{own.__file__}:WithSpace", "CartPole-v1", storage=tmp_path)
+    assert sweep.space.names == ["learning_rate"]
 
 
 def space_of(algorithm: str, fixed: dict[str, Any] | None = None) -> SearchSpace:

@@ -53,4 +53,5 @@ A2C = AlgorithmSpec(
     loss_fn=a2c_loss,
     postprocess_fn=advantages,
     optimizer_fn=optimizer,
+    default_space="a2c",
 )

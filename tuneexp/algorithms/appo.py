@@ -67,4 +67,5 @@ APPO = AlgorithmSpec(
     optimizer_fn=adam,
     asynchronous=True,
     target=TargetUpdate("tau", "target_update_interval", unit="env_steps"),
+    default_space="appo",
 )

@@ -41,4 +41,5 @@ DDPG = AlgorithmSpec(
     action_kinds=("continuous",),
     act_noise=act_noise,
     target=TargetUpdate("tau", 1),
+    default_space="ddpg",
 )

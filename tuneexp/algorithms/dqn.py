@@ -129,4 +129,5 @@ DQN = AlgorithmSpec(
     act_noise=act_noise,
     loss_noise=loss_noise,
     target=TargetUpdate("tau", "target_update_interval", unit="env_steps"),
+    default_space="dqn",
 )

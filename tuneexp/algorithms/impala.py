@@ -48,4 +48,5 @@ IMPALA = AlgorithmSpec(
     postprocess_fn=transitions_in_time,
     optimizer_fn=adam,
     asynchronous=True,
+    default_space="impala",
 )

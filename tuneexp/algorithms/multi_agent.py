@@ -80,6 +80,7 @@ class MultiAgentSpec(TrainableSpec):
     policy_mapping: Mapped = "shared"
     objective_policy: str | None = None
     evaluated_against: Mapping[str, Scripted | str] = field(default_factory=dict)
+    default_space: Any = None
 
     def __post_init__(self) -> None:
         if not any(policy.trained for policy in self.policies.values()):

@@ -69,4 +69,5 @@ PPO = AlgorithmSpec(
     loss_fn=ppo_loss,
     postprocess_fn=advantages,
     optimizer_fn=adam,
+    default_space="ppo",
 )

@@ -64,4 +64,5 @@ QRDQN = AlgorithmSpec(
     act_noise=act_noise,
     loss_noise=loss_noise,
     target=TargetUpdate("tau", "target_update_interval", unit="env_steps"),
+    default_space="qrdqn",
 )

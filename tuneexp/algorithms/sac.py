@@ -163,4 +163,5 @@ SAC = AlgorithmSpec(
     act_noise=act_noise,
     loss_noise=loss_noise,
     target=TargetUpdate("tau", "target_update_interval"),
+    default_space="sac",
 )

@@ -38,6 +38,7 @@ class TrainableSpec:
 
     name: str
     config_class: Any
+    default_space: Any = None
 
     def functions(self) -> tuple[Any, ...]:
         """Its own functions: where they are defined, it is likely to be."""
@@ -82,6 +83,7 @@ class AlgorithmSpec(TrainableSpec):
     update_period: Mapping[str, int | str] = field(default_factory=dict)
     target: TargetUpdate | None = None
     asynchronous: bool = False
+    default_space: Any = None
 
     def __post_init__(self) -> None:
         check_spec(self)

@@ -58,4 +58,5 @@ TD3 = AlgorithmSpec(
     loss_noise=loss_noise,
     update_period={"actor": "policy_delay"},
     target=TargetUpdate("tau", "policy_delay"),
+    default_space="td3",
 )

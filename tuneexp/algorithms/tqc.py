@@ -69,4 +69,5 @@ TQC = AlgorithmSpec(
     act_noise=act_noise,
     loss_noise=loss_noise,
     target=TargetUpdate("tau", "target_update_interval"),
+    default_space="tqc",
 )

@@ -62,11 +62,11 @@ def _around_row(
     from tuneexp.algorithms.registry import config_class_of
     from tuneexp.sweep.rl_zoo import read_row, sweep_of_row
     from tuneexp.sweep.space import SearchSpace
-    from tuneexp.sweep.space.shipped import shipped_space
+    from tuneexp.sweep.space.default import default_space
 
     algorithm = asked["algorithm"] or defaults.ALGORITHM
     row = read_row(zoo, asked["env"], algorithm, ("sweep", algorithm, asked["env"], "--zoo", zoo), trust)
-    space = SearchSpace.of(asked["space"] or shipped_space(algorithm))
+    space = SearchSpace.of(asked["space"] or default_space(algorithm))
     settings, remarks = sweep_of_row(row, space, given, config_class_of(algorithm))
     for remark in remarks:
         tell(remark)

@@ -61,4 +61,17 @@ def _describe(screen: Terminal, algorithm: str) -> None:
     screen.show(hyperparameter_table(rows))
     screen.note(f"\n{told(config_class.parse({}, algorithm))}")
     example = next((row for row in rows if row["kind"] == "numeric"), rows[0])["name"]
-    screen.note(f"\nfix one with --set {example}=VALUE; or let a space vary it, as search_spaces/ppo.yaml does")
+    screen.note(f"\nfix one with --set {example}=VALUE, or search over it: {_searched(algorithm)}")
+
+
+def _searched(algorithm: str) -> str:
+    from pathlib import Path
+
+    from tuneexp.errors import UserError
+    from tuneexp.sweep.space.default import default_space
+
+    try:
+        space = default_space(algorithm)
+    except UserError:
+        return "--space FILE (this algorithm has no default space)"
+    return f"the default space is {space}" if isinstance(space, str | Path) else "it has a default space"

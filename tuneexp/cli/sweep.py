@@ -43,7 +43,7 @@ from tuneexp.sweep import defaults
 EPILOG = examples(
     "tuneexp sweep ppo CartPole-v1 --trials 8 --name first",
     "tuneexp sweep sac Pendulum-v1 --env-steps 20k --seeds 3,5,8 --set batch_size=128",
-    "tuneexp sweep experiments/custom_loss.py:MyPPO CartPole-v1 --space search_spaces/ppo.yaml",
+    "tuneexp sweep experiments/custom_loss.py:MyPPO CartPole-v1 --trials 4",
     "tuneexp sweep runs/first/experiment.yaml --trials 16",
 )
 
@@ -79,8 +79,8 @@ def sweep(
         typer.Option(
             "--space",
             metavar="FILE",
-            help="Search space: a YAML file, or path/file.py:FUNCTION; by default the algorithm's own, "
-            "search_spaces/ALGORITHM.yaml.",
+            help="Search space: a YAML file, or path/file.py:FUNCTION. Default: that of the algorithm "
+            "(tuneexp describe NAME).",
             rich_help_panel=WHAT,
         ),
     ] = None,

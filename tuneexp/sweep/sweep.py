@@ -34,7 +34,7 @@ from tuneexp.sweep.place import lasting_place, place_of
 from tuneexp.sweep.registry import check_names
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.space.shipped import shipped_space
+from tuneexp.sweep.space.default import default_space
 from tuneexp.sweep.stopping import interruptible
 from tuneexp.tracking.store import check_store
 from tuneexp.trial_config import seed_list
@@ -99,7 +99,7 @@ class Sweep:
         self.folder = sweep_folder(name, storage) if self.goes_on else new_sweep_folder(name, storage)
         self.callbacks, self.verbose = callback_list(callbacks), verbose
         known_as = algorithm_address(algorithm)
-        parsed = SearchSpace.of(shipped_space(known_as) if space is None else space)
+        parsed = SearchSpace.of(default_space(known_as) if space is None else space)
         self.config = SweepConfig.parse(
             {
                 "name": name,
