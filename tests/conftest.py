@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,9 @@ import pytest
 # A machine that is busy with other work draws examples slowly, which is no failure.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")
+
+_SEED_VARIABLE = "TUNEEXP_TEST_SEED"
+_SEED = int(os.environ.get(_SEED_VARIABLE, random.SystemRandom().randrange(2**32)))
 
 # The settings a person may have in the shell: none of them may change what a test does.
 _SETTINGS = ("MLFLOW_", "TUNEEXP_", "RAY_ADDRESS", "TUNE_")
@@ -49,6 +53,13 @@ def isolated_settings(monkeypatch: pytest.MonkeyPatch, program_cache: Path) -> N
         if name.startswith(_SETTINGS):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TUNEEXP_CACHE", str(program_cache))
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Random moments of a test. Where it fails, pytest prints the seed, and the variable that repeats it."""
+    print(f"random moments: {_SEED_VARIABLE}={_SEED} draws them again")
+    return random.Random(_SEED)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.faults.stored import store_sweep
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SCRIPTS = sorted((ROOT / "experiments").glob("*.py"))
@@ -128,11 +130,15 @@ def test_a_command_of_an_experiment_is_accepted(
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("tuneexp.sweep.Sweep.run", begun)
     monkeypatch.setattr("tuneexp.trial.Trial.advance", begun)
-    if words[1] == "resume":  # of what the sweep before it would have stored
-        return
+    monkeypatch.setattr("tuneexp.sweep.fitting.RayForSweep", begun)
+    changes = ["--storage", str(tmp_path)]
+    if words[1] == "resume":  # what the sweep before it would have stored
+        store_sweep(tmp_path, words[2])
+    else:
+        changes += ["--compile", "off"]
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
-        run([*words[1:], "--storage", str(tmp_path), "--compile", "off"])
+        run([*words[1:], *changes])
     assert "tuneexp: begun" in said.getvalue()
 
 

@@ -73,10 +73,10 @@ def test_kills_around_checkpoints_snapshots_and_during_a_resume_change_nothing(
     assert sweep.finish() == result  # resuming what is finished changes nothing
 
 
-def test_kills_at_any_moment_of_a_parallel_asha_sweep(tmp_path: Path) -> None:
+def test_kills_at_any_moment_of_a_parallel_asha_sweep(tmp_path: Path, chance: random.Random) -> None:
     sweep = Sweep(tmp_path / "runs", trials=6, seeds=2, scheduler="asha", concurrency=2)
-    sweep.kill_after_reports(3, random.random())
-    sweep.kill_after_reports(6, random.random())
+    sweep.kill_after_reports(3, chance.random())
+    sweep.kill_after_reports(6, chance.random())
     result = sweep.finish()
     assert_whole(sweep, result)
     assert "completed" in {trial["outcome"] for trial in result["trials"]}

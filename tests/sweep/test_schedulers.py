@@ -108,18 +108,38 @@ def test_a_restored_trial_trains_on_only_where_something_is_left(last: Any, chec
     assert had_ended(restored(last, checkpoint)) is ended
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
-def test_every_scheduler_gives_and_takes_its_state_as_json(name: str) -> None:
-    scheduler = build(SCHEDULERS[name], BUDGET)
+def scheduler_of(name: str, budget: int = BUDGET) -> Any:
+    scheduler = build(SCHEDULERS[name], budget)
     scheduler.set_search_properties("objective", "max")
-    state = json.loads(json.dumps(scheduler.state()))
-    scheduler.set_state(state)
-    assert scheduler.state() == state
+    return scheduler
+
+
+def decisions(scheduler: Any, names: str, first_score: float) -> list[str]:
+    """Of trials that report at the first rung, each with a lower objective than the one before it."""
+    found = []
+    for rank, name in enumerate(names):
+        scheduler.on_trial_add(None, trial(name))
+        metrics = {"env_steps": 100, "objective": first_score - rank, "training_iteration": 1}
+        found.append(scheduler.on_trial_result(None, trial(name), metrics))
+    return found
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_every_scheduler_decides_after_a_restore_as_if_it_had_gone_on(name: str) -> None:
+    uninterrupted, restored_one = scheduler_of(name), scheduler_of(name)
+    decisions(uninterrupted, "abcd", 9.0)
+    restored_one.set_state(json.loads(json.dumps(uninterrupted.state())))
+    later = decisions(uninterrupted, "efg", 10.0)  # ASHA with empty rungs would stop "f"
+    assert decisions(restored_one, "efg", 10.0) == later
+    assert later == ([CONTINUE, CONTINUE, CONTINUE] if name == "fifo" else [CONTINUE, CONTINUE, STOP])
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_every_scheduler_takes_the_smallest_budget(name: str) -> None:
-    build(SCHEDULERS[name], 1)
+    scheduler = scheduler_of(name, budget=1)
+    scheduler.on_trial_add(None, trial("t"))
+    metrics = {"env_steps": 1, "objective": 1.0, "training_iteration": 1}
+    assert scheduler.on_trial_result(None, trial("t"), metrics) == (CONTINUE if name == "fifo" else STOP)
 
 
 def test_an_unknown_scheduler_is_refused_with_the_nearest_name() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import subprocess
 import sys
 import time
@@ -184,7 +185,7 @@ def test_a_run_that_was_made_but_never_noted_is_found_again(tmp_path: Path, stor
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_sigkill_of_the_delivering_process_at_any_moment_loses_and_doubles_nothing(
-    tmp_path: Path, store: Store
+    tmp_path: Path, store: Store, chance: random.Random
 ) -> None:
     callback = make_callback(tmp_path)
     folder = tmp_path / "first"
@@ -203,7 +204,7 @@ def test_sigkill_of_the_delivering_process_at_any_moment_loses_and_doubles_nothi
         rewind(folder, 40)  # small portions, so that the kill falls between calls and not before the first
         start_delivery(folder)
         wait_for_log(store, at_least=1 + round_number)
-        time.sleep(0.02 * round_number)
+        time.sleep(chance.uniform(0.0, 0.06))
     finish(callback, 7)
     runs = store.trials()
     assert set(runs) == set(trials)
