@@ -7,9 +7,14 @@ STAMP  := $(VENV)/.installed
 PEERS  := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 SOURCES := tuneexp tests experiments benchmarks
-# Tests run in two halves side by side: those that start sweeps, which mostly wait, and those that compute.
-SWEEPS  := tests/faults tests/sweep tests/cli tests/tracking tests/browser
-HALVES  := $(MAKE) --no-print-directory -j3 test-sweeps test-others
+# Tests run in parts side by side, more than there are cores since many of them wait. docs/testing.md has their times.
+PARTS    := faults sweeps commands training others
+faults   := tests/faults
+sweeps   := tests/sweep tests/browser
+commands := tests/cli tests/tracking
+training := tests/algorithms tests/learning
+others   := $(foreach part,faults sweeps commands training,$($(part):%=--ignore=%))
+ALL_PARTS := $(MAKE) --no-print-directory -j$(words $(PARTS) static) $(PARTS:%=part-%)
 # `make check test` has the static checks beside them, and the fast tests once: `test` contains them.
 BOTH    := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))
 
@@ -19,7 +24,7 @@ export OMP_NUM_THREADS := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-sweeps test-others check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling zoo learn screenshots ui format install clean
+.PHONY: help demo test $(PARTS:%=part-%) check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling zoo learn screenshots ui format install clean
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -28,13 +33,10 @@ demo: $(STAMP) ## tune PPO on CartPole with a live leaderboard, a minute or two
 	$(BIN)/python experiments/cartpole_ppo.py
 
 test: $(STAMP) ## all tests, the slow ones too (real sweeps are killed and resumed)
-	@$(HALVES) $(if $(BOTH),static)
+	@$(ALL_PARTS) $(if $(BOTH),static)
 
-test-sweeps:
-	$(BIN)/python -m pytest -q $(SWEEPS) $(PYTEST_ARGS)
-
-test-others:
-	$(BIN)/python -m pytest -q $(SWEEPS:%=--ignore=%) $(PYTEST_ARGS)
+$(PARTS:%=part-%): part-%:
+	$(BIN)/python -m pytest -q $($*) $(PYTEST_ARGS)
 
 check: $(if $(BOTH),,static test-fast) ## format check, lint, types and the fast tests
 	@:
@@ -45,7 +47,7 @@ static: $(STAMP)
 	$(BIN)/mypy
 
 test-fast: $(STAMP)
-	@$(HALVES) PYTEST_ARGS='-m "not slow" $(PYTEST_ARGS)'
+	@$(ALL_PARTS) PYTEST_ARGS='-m "not slow" $(PYTEST_ARGS)'
 
 bench: $(STAMP) $(PEERS_STAMP) ## measure against Stable-Baselines3 and RLlib; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks all --peers $(PEERS)/bin/python

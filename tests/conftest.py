@@ -23,6 +23,8 @@ os.environ["XDG_CONFIG_HOME"] = _CONFIG_HOME.name
 import hypothesis
 import pytest
 
+from tests.area_times import pytest_runtest_protocol, pytest_terminal_summary  # noqa: F401  pytest finds hooks here
+
 # A machine that is busy with other work draws examples slowly, which is no failure.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")

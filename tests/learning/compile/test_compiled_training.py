@@ -166,7 +166,7 @@ def test_a_loss_that_raises_says_what_it_raised(fresh_programs: None) -> None:
     def wrong(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> Any:
         return PPO.loss_fn(nets, {**batch, "obs": batch["observation"]}, cfg)
 
-    with pytest.raises(UserError, match=r"test_compiled.py:\d+: KeyError: 'observation'"):
+    with pytest.raises(UserError, match=rf"{Path(__file__).name}:\d+: KeyError: 'observation'"):
         small_trial(spec=replace(PPO, name="wrong", loss_fn=wrong), compile="on")
 
 
