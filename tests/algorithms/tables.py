@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
-from tuneexp.rl.distributions import Categorical, SquashedGaussian
+from tuneexp.rl.distributions import Categorical
+from tuneexp.rl.squashed import SquashedGaussian
 
 
 class QTable(nn.Module):

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from tests.small import small_trial
 from tuneexp.learning.nets import Nets
-from tuneexp.rl.distributions import Distribution, SquashedGaussian, action_head
+from tuneexp.rl.distributions import Distribution, action_head
+from tuneexp.rl.squashed import SquashedGaussian
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])

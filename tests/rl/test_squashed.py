@@ -11,7 +11,7 @@ from torch.distributions import Normal, TanhTransform, TransformedDistribution
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from tuneexp.errors import UserError
-from tuneexp.rl.distributions import ActionScale, SquashedGaussian
+from tuneexp.rl.squashed import ActionScale, SquashedGaussian
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

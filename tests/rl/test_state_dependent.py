@@ -12,7 +12,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from tuneexp.errors import UserError
 from tuneexp.models.gsde import ExplorationWeights
-from tuneexp.rl.distributions import ActionScale, SquashedGaussian, action_head
+from tuneexp.rl.distributions import action_head
+from tuneexp.rl.squashed import ActionScale, SquashedGaussian
 from tuneexp.rl.state_dependent import RescaledGaussian, StateDependentGaussian, squashing
 from tuneexp.spaces.kinds import require_continuous
 

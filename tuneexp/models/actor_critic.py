@@ -15,7 +15,8 @@ from tuneexp.models.gsde import ExplorationWeights
 from tuneexp.models.masks import ActionMask
 from tuneexp.models.mlp import MLP, linear
 from tuneexp.models.recurrent import Cell, cell_class
-from tuneexp.rl.distributions import ActionScale, Distribution, SquashedGaussian, action_head
+from tuneexp.rl.distributions import Distribution, action_head
+from tuneexp.rl.squashed import ActionScale, SquashedGaussian
 from tuneexp.rl.state_dependent import RescaledGaussian, squashing
 from tuneexp.spaces.kinds import require_continuous
 

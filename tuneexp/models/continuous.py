@@ -1,7 +1,7 @@
 """Actors and whole models of the off-policy actor-critics: SAC (continuous and discrete), TD3, DDPG, TQC.
 
 Their submodules are the parts of a loss: `actor`, `critic`, `temperature`. Actions are those of networks, in [-1, 1];
-`rl.distributions.ActionScale` maps them to the bounds of the action space. Layers start as torch starts them.
+`rl.squashed.ActionScale` maps them to the bounds of the action space. Layers start as torch starts them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from tuneexp.models.encoder import Encoder, hidden_sizes_for
 from tuneexp.models.gsde import ExplorationWeights
 from tuneexp.models.mlp import MLP, linear
 from tuneexp.models.q_network import QNetwork, default_hidden_sizes
-from tuneexp.rl.distributions import ActionHead, ActionScale, Categorical, DiagGaussian, SquashedGaussian, action_head
+from tuneexp.rl.distributions import ActionHead, Categorical, DiagGaussian, action_head
 from tuneexp.rl.exploration import uniform_choice
+from tuneexp.rl.squashed import ActionScale, SquashedGaussian
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
 

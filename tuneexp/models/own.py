@@ -33,7 +33,8 @@ from tuneexp.models.heads import (
     soft_actor_critic_heads,
 )
 from tuneexp.models.masks import ActionMask
-from tuneexp.rl.distributions import ActionScale, Categorical, Distribution, SquashedGaussian, action_head
+from tuneexp.rl.distributions import Categorical, Distribution, action_head
+from tuneexp.rl.squashed import ActionScale, SquashedGaussian
 
 Model = str | type
 

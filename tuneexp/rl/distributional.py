@@ -1,4 +1,4 @@
-"""Distributions of returns: fixed atoms (C51) and quantiles (QR-DQN)."""
+"""Return distributions: fixed atoms (C51) and quantiles (QR-DQN, TQC)."""
 
 from __future__ import annotations
 
@@ -9,31 +9,72 @@ Number = float | Tensor
 
 
 def atoms_between(v_min: Number, v_max: Number, n_atoms: int, like: Tensor) -> Tensor:
-    """[n_atoms], evenly spaced from v_min to v_max."""
-    place = torch.arange(n_atoms, dtype=like.dtype, device=like.device) / (n_atoms - 1)
-    return v_min + (v_max - v_min) * place
+    """Support of a categorical return distribution: evenly spaced atoms.
+
+    Bellemare et al. 2017 (C51, arXiv 1707.06887), section 4.
+
+    Args:
+        v_min: Smallest atom.
+        v_max: Largest atom.
+        n_atoms: Number of atoms, at least 2.
+        like: Tensor of the type and device of the result.
+
+    Returns:
+        Atoms, [n_atoms].
+    """
+    fraction = torch.arange(n_atoms, dtype=like.dtype, device=like.device) / (n_atoms - 1)
+    return v_min + (v_max - v_min) * fraction
 
 
 def project(target_atoms: Tensor, probability: Tensor, atoms: Tensor) -> Tensor:
-    """target_atoms, probability: [..., n]: where the target puts how much; atoms: [n], evenly spaced.
-    Returns [..., n]: the mass of each target atom shared by its two neighbours. Bellemare et al. 2017, eq. 7.
+    """Project a distribution onto fixed atoms: the mass of each target atom is shared between its two neighbours.
 
-    By the triangular kernel instead of a scatter, which can't be mapped over seeds."""
+    Bellemare et al. 2017 (C51, arXiv 1707.06887), eq. 7. Computed with the triangular kernel, as a scatter cannot be
+    mapped over seeds.
+
+    Args:
+        target_atoms: Support of the target distribution, [..., n]; clipped to the range of `atoms`.
+        probability: Probability of each target atom, [..., n].
+        atoms: Evenly spaced atoms, [n].
+
+    Returns:
+        Probability of each atom, [..., n].
+    """
     n = atoms.shape[-1]
     width = (atoms[-1] - atoms[0]) / (n - 1)
     inside = torch.minimum(torch.maximum(target_atoms, atoms[0]), atoms[-1])
-    share = (1.0 - (inside.unsqueeze(-2) - atoms.unsqueeze(-1)).abs() / width).clamp(0.0, 1.0)
-    return (share * probability.unsqueeze(-2)).sum(-1)
+    weight = (1.0 - (inside.unsqueeze(-2) - atoms.unsqueeze(-1)).abs() / width).clamp(0.0, 1.0)
+    return (weight * probability.unsqueeze(-2)).sum(-1)
 
 
 def quantile_midpoints(n_quantiles: int, like: Tensor) -> Tensor:
-    """[n]: the probabilities that n quantiles stand for, (2 i + 1) / 2 n. Dabney et al. 2018, lemma 2."""
+    """Quantile fractions (2 i + 1) / (2 n) of n quantiles.
+
+    Dabney et al. 2018 (QR-DQN, arXiv 1710.10044), lemma 2.
+
+    Args:
+        n_quantiles: Number of quantiles.
+        like: Tensor of the type and device of the result.
+
+    Returns:
+        Quantile fractions, [n].
+    """
     return (torch.arange(n_quantiles, dtype=like.dtype, device=like.device) + 0.5) / n_quantiles
 
 
 def quantile_huber(quantiles: Tensor, target: Tensor, kappa: float = 1.0) -> Tensor:
-    """quantiles: [..., n]; target: [..., m], samples of the target. Returns [...]: the loss of each row, summed over
-    the quantiles and averaged over the target. Dabney et al. 2018, eq. 10."""
+    """Quantile Huber loss of each row, summed over quantiles and averaged over target samples.
+
+    Dabney et al. 2018 (QR-DQN, arXiv 1710.10044), eq. 10, here divided by kappa (no difference at the default 1).
+
+    Args:
+        quantiles: Predicted quantiles, [..., n].
+        target: Samples of the target distribution, [..., m].
+        kappa: Error above which the loss is linear.
+
+    Returns:
+        Loss of each row, [...].
+    """
     error = target.unsqueeze(-2) - quantiles.unsqueeze(-1)  # [..., n, m]
     size = error.abs()
     huber = torch.where(size <= kappa, 0.5 * error.square(), kappa * (size - 0.5 * kappa))
@@ -43,8 +84,17 @@ def quantile_huber(quantiles: Tensor, target: Tensor, kappa: float = 1.0) -> Ten
 
 
 def without_largest(quantiles: Tensor, drop_per_net: int) -> Tensor:
-    """quantiles: [n_critics, B, n]. The quantiles of all critics as one sample, without the n_critics * drop_per_net
-    largest: [B, n_critics * (n - drop_per_net)], ascending. Kuznetsov et al. 2020, eq. 11 and 12."""
+    """Pool the quantiles of all critics and drop the largest ones.
+
+    Kuznetsov et al. 2020 (TQC, arXiv 2005.04269), eq. 11.
+
+    Args:
+        quantiles: Quantiles of each critic, [n_critics, B, n].
+        drop_per_net: Number of quantiles to drop for each critic, n_critics * drop_per_net in total.
+
+    Returns:
+        The remaining quantiles, ascending, [B, n_critics * (n - drop_per_net)].
+    """
     n_critics, _, n = quantiles.shape
     mixture = quantiles.movedim(0, -2).flatten(-2)
     return mixture.sort(dim=-1).values[..., : n_critics * (n - drop_per_net)]

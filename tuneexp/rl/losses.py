@@ -1,7 +1,7 @@
-"""Parts of losses and learning statistics: pure, batched over rows, averaged to 0-d tensors.
+"""Terms of losses and training metrics: pure functions, averaged over rows to 0-d tensors.
 
-Numeric hyperparameters may be floats or 0-d tensors: a compiled loss gets tensors, so that a new value is no new
-program. `mask` ([...] bool, optional) says which rows count; without it all do. Nothing here branches on data.
+Numeric hyperparameters may be floats or 0-d tensors: a compiled loss gets tensors, so that a new value needs no
+recompilation. `mask` (bool [...], optional) selects the rows that count. Nothing here branches on data.
 """
 
 from __future__ import annotations
@@ -13,21 +13,52 @@ Number = float | Tensor
 
 
 def mean_over(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """values: [...]. Mean over the rows that count; 0 where none does."""
+    """Masked mean.
+
+    Args:
+        values: [...].
+        mask: Rows that count, bool [...]. None: all.
+
+    Returns:
+        Mean of the rows that count, 0-d; 0 if there are none.
+    """
     if mask is None:
         return values.mean()
-    # `where`, not a product: NaN in a row that doesn't count must not reach the mean.
+    # `where`, not a product: NaN in a masked row must not reach the mean.
     return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
 
 
 def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip_range: Number, mask: Tensor | None = None) -> Tensor:
-    """ratio (new over old probability), advantage: [...]. Loss to minimise, 0-d. Schulman et al. 2017, eq. 7."""
+    """Clipped surrogate objective of PPO, negated.
+
+    Schulman et al. 2017 (arXiv 1707.06347), eq. 7.
+
+    Args:
+        ratio: Probability ratio of the new to the old policy, [...].
+        advantage: Advantages, [...].
+        clip_range: Clipping parameter epsilon: the ratio is clipped to [1 - clip_range, 1 + clip_range].
+        mask: Rows that count, bool [...]. None: all.
+
+    Returns:
+        Loss to minimise, 0-d.
+    """
     clipped = _clamp(ratio, 1.0 - clip_range, 1.0 + clip_range)
     return -mean_over(torch.minimum(ratio * advantage, clipped * advantage), mask)
 
 
 def policy_gradient(log_prob: Tensor, advantage: Tensor, mask: Tensor | None = None) -> Tensor:
-    """log_prob, advantage: [...]. Loss whose gradient is the policy gradient, 0-d. Williams 1992, eq. 11."""
+    """Loss whose gradient is the negative REINFORCE policy gradient.
+
+    Williams 1992 (REINFORCE); Sutton and Barto 2018, section 13.4.
+
+    Args:
+        log_prob: Log-probability of the actions, [...].
+        advantage: Advantages, [...]; no gradient is stopped here, so pass them detached.
+        mask: Rows that count, bool [...]. None: all.
+
+    Returns:
+        Loss to minimise, 0-d.
+    """
     return -mean_over(log_prob * advantage, mask)
 
 
@@ -38,10 +69,21 @@ def value_loss(
     clip_range: Number | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Mean squared error of value against target: [...] each, result 0-d, without a factor 1/2.
+    """Mean squared error of a value function, without a factor 1/2.
 
-    With `clip_range` the prediction may move at most that far from `old_value`, as in Stable-Baselines3
-    (`clip_range_vf`): a prediction beyond it has no gradient.
+    Args:
+        value: Predicted values, [...].
+        target: Targets, [...].
+        old_value: Predictions at the time of the rollout, [...]; needed with `clip_range`.
+        clip_range: Largest change of the prediction from `old_value`, as `clip_range_vf` of Stable-Baselines3: the
+            gradient is zero beyond it. None: no clipping.
+        mask: Rows that count, bool [...]. None: all.
+
+    Returns:
+        Loss, 0-d.
+
+    Raises:
+        ValueError: `clip_range` without `old_value`.
     """
     if clip_range is not None:
         if old_value is None:
@@ -51,22 +93,44 @@ def value_loss(
 
 
 def approx_kl(log_ratio: Tensor, mask: Tensor | None = None) -> Tensor:
-    """log_ratio = log new - log old, of actions from the old policy: [...]. Estimates KL(old, new), 0-d, never below 0.
+    """Estimate of the KL divergence KL(old, new), never negative.
 
-    Schulman 2020, "Approximating KL divergence", estimator k3: (r - 1) - log r.
+    Schulman 2020, "Approximating KL divergence" (blog), estimator k3: (r - 1) - log r.
+
+    Args:
+        log_ratio: log new - log old probability of actions from the old policy, [...].
+        mask: Rows that count, bool [...]. None: all.
+
+    Returns:
+        KL divergence in nats, 0-d.
     """
     return mean_over(log_ratio.expm1() - log_ratio, mask)
 
 
 def clip_fraction(ratio: Tensor, clip_range: Number, mask: Tensor | None = None) -> Tensor:
-    """Share of rows whose ratio left [1 - clip_range, 1 + clip_range]; ratio: [...], result 0-d."""
+    """Fraction of rows in which PPO's probability ratio is outside of the clip range.
+
+    Args:
+        ratio: Probability ratio of the new to the old policy, [...].
+        clip_range: Clipping parameter epsilon.
+        mask: Rows that count, bool [...]. None: all.
+
+    Returns:
+        Fraction, 0-d.
+    """
     return mean_over(((ratio - 1.0).abs() > clip_range).to(ratio.dtype), mask)
 
 
 def explained_variance(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-    """1 - Var(target - prediction) / Var(target): 1 is perfect, 0 no better than a constant. [...] each, result 0-d.
+    """1 - Var(target - prediction) / Var(target): 1 is perfect, 0 no better than a constant.
 
-    0 where the target doesn't vary: there is nothing to explain.
+    Args:
+        prediction: [...].
+        target: [...].
+        mask: Rows that count, bool [...]. None: all.
+
+    Returns:
+        Explained variance, 0-d; 0 if the target is constant.
     """
     variance = variance_over(target, mask)
     unexplained = variance_over(target - prediction, mask)
@@ -75,14 +139,29 @@ def explained_variance(prediction: Tensor, target: Tensor, mask: Tensor | None =
 
 
 def variance_over(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """values: [...]. Population variance of the rows that count, 0-d."""
+    """Masked population variance.
+
+    Args:
+        values: [...].
+        mask: Rows that count, bool [...]. None: all.
+
+    Returns:
+        Variance of the rows that count, 0-d.
+    """
     return mean_over((values - mean_over(values, mask)).square(), mask)
 
 
 def normalize(values: Tensor, mask: Tensor | None = None, eps: float = 1e-8) -> Tensor:
-    """values: [...]. Shifted and scaled to mean 0 and standard deviation 1 (over n - 1, as PPO implementations do).
+    """Standardise to mean 0 and standard deviation 1 (with Bessel's correction, as PPO implementations do).
 
-    A single row has no deviation and is returned as it is. Rows that don't count are scaled too.
+    Args:
+        values: [...]. A single number has no standard deviation and is returned unchanged.
+        mask: Rows that the mean and standard deviation are computed from, bool [...]; the others are scaled, too. None:
+            all.
+        eps: Added to the standard deviation.
+
+    Returns:
+        [...].
     """
     if values.numel() < 2:
         return values
@@ -93,7 +172,7 @@ def normalize(values: Tensor, mask: Tensor | None = None, eps: float = 1e-8) -> 
 
 
 def _clamp(values: Tensor, low: Number, high: Number) -> Tensor:
-    """values limited to [low, high], which are both floats or both 0-d tensors."""
+    """Clip `values` to [low, high], which are both floats or both 0-d tensors."""
     if isinstance(low, Tensor) and isinstance(high, Tensor):
         return torch.clamp(values, low, high)
     return torch.clamp(values, float(low), float(high))

@@ -1,9 +1,9 @@
 """Returns and advantages of time-major fragments.
 
-Every argument is [T, ...]: time first, then any columns (seed, environment). Never merge `terminated` and `truncated`:
-termination zeroes the bootstrap, either one cuts the trace. `next_value` is the value of the *true* next observation,
-the one before an automatic reset, so a truncated row bootstraps from where its episode stopped.
-`gamma` and `gae_lambda` may be floats, 0-d tensors or tensors that broadcast against a row (one column per seed).
+Arguments are [T, ...]: time first, then any columns (seed, environment). `terminated` and `truncated` are never merged:
+termination zeroes the bootstrap, either one cuts the trace. `next_value` is the value of the true next observation, the
+one before an automatic reset, so a truncated row bootstraps from the state in which its episode stopped. `gamma` and
+`gae_lambda` may be floats, 0-d tensors or tensors that broadcast against a row (one column per seed).
 """
 
 from __future__ import annotations
@@ -26,10 +26,22 @@ def gae(
     gae_lambda: Number,
     valid: Tensor | None = None,
 ) -> Tensor:
-    """Generalised advantage estimation: all [T, ...], flags bool. Returns advantage [T, ...].
+    """Generalised advantage estimation.
 
-    A row with `valid` False (the reset row of a NEXT_STEP environment) is no transition: its advantage is 0 and
-    nothing is carried across it. The value target is `advantage + value`. Schulman et al. 2016, eq. 16.
+    Schulman et al. 2016 (arXiv 1506.02438), eq. 16. The target of the value function is `advantage + value`.
+
+    Args:
+        reward: Rewards, [T, ...].
+        value: Value of the observation, [T, ...].
+        next_value: Value of the true next observation, [T, ...].
+        terminated: The episode ended in a terminal state, bool [T, ...].
+        truncated: The episode was cut, bool [T, ...].
+        gamma: Discount factor per step.
+        gae_lambda: 0 is one-step TD, 1 is Monte Carlo.
+        valid: False on rows that only reset an environment (NEXT_STEP), bool [T, ...]. None: all rows are transitions.
+
+    Returns:
+        Advantages, [T, ...]; 0 on rows that are not `valid`. Nothing is carried across such a row.
     """
     delta = td_target(reward, terminated, next_value, gamma) - value
     carry = trace_factor(delta, last_of_trace(terminated | truncated, valid), gamma * gae_lambda)
@@ -44,14 +56,24 @@ def discounted_returns(
     gamma: Number,
     valid: Tensor | None = None,
 ) -> Tensor:
-    """Discounted sum of rewards to the episode's end, or to the fragment's end plus the discounted value there.
+    """Discounted return to the end of the episode, or to the end of the fragment with a bootstrap there.
 
-    All [T, ...]; returns [T, ...]. A truncated row and the last row bootstrap from `next_value`; rows that aren't
-    `valid` get 0. Sutton and Barto 2018, eq. 3.8 with the bootstrap of eq. 12.1 at n = infinity.
+    Sutton and Barto 2018, eq. 3.8, with the bootstrap of eq. 12.1 at the last row and at truncated rows.
+
+    Args:
+        reward: Rewards, [T, ...].
+        next_value: Value of the true next observation, [T, ...].
+        terminated: The episode ended in a terminal state, bool [T, ...].
+        truncated: The episode was cut, bool [T, ...].
+        gamma: Discount factor per step.
+        valid: False on rows that only reset an environment (NEXT_STEP), bool [T, ...]. None: all rows are transitions.
+
+    Returns:
+        Returns, [T, ...]; 0 on rows that are not `valid`.
     """
     last = last_of_trace(terminated | truncated, valid)
-    gained = torch.where(last, td_target(reward, terminated, next_value, gamma), reward)
-    return backward_recurrence(only_valid(gained, valid), trace_factor(gained, last, gamma))
+    x = torch.where(last, td_target(reward, terminated, next_value, gamma), reward)
+    return backward_recurrence(only_valid(x, valid), trace_factor(x, last, gamma))
 
 
 def n_step(
@@ -63,10 +85,25 @@ def n_step(
     n: int,
     valid: Tensor | None = None,
 ) -> Tensor:
-    """n-step returns: up to n rewards, then the discounted value of the state after them. All [T, ...].
+    """n-step returns: up to n rewards, then the discounted value of the state after them.
 
-    The sum ends early, with the right bootstrap, at an episode's end and at the fragment's end. `n` is structural.
-    Sutton and Barto 2018, eq. 7.1.
+    Sutton and Barto 2018, eq. 7.1. The sum ends early, with the right bootstrap, at the end of an episode and of the
+    fragment.
+
+    Args:
+        reward: Rewards, [T, ...].
+        next_value: Value of the true next observation, [T, ...].
+        terminated: The episode ended in a terminal state, bool [T, ...].
+        truncated: The episode was cut, bool [T, ...].
+        gamma: Discount factor per step.
+        n: Number of rewards, at least 1; a constant of the compiled program.
+        valid: False on rows that only reset an environment (NEXT_STEP), bool [T, ...]. None: all rows are transitions.
+
+    Returns:
+        Returns, [T, ...].
+
+    Raises:
+        ValueError: `n` is below 1.
     """
     if n < 1:
         raise ValueError(f"n_step needs n >= 1, got {n}")
@@ -79,7 +116,7 @@ def n_step(
 
 
 class NStep(NamedTuple):
-    """What n-step learning needs of each row, all [T, ...]; from `n_step_transitions`."""
+    """n-step transitions, all fields [T, ...]; see `n_step_transitions`."""
 
     reward: Tensor  # discounted sum of the window's rewards
     discount: Tensor  # gamma^k of the bootstrap after k rewards; 0 after a termination
@@ -90,49 +127,86 @@ class NStep(NamedTuple):
 def n_step_transitions(
     reward: Tensor, terminated: Tensor, truncated: Tensor, valid: Tensor, gamma: Number, n: int
 ) -> NStep:
-    """The transition from each row over up to n rows of its episode, for a replay buffer. All [T, ...].
+    """The n-step transition that starts at each row, for a replay buffer.
 
-    The target of a row is `reward + discount * value(next_obs[last])`. A window ends with its episode and at a reset
-    row; only a termination zeroes the discount. A window that the fragment's end cuts short is right with its fewer
-    rewards, but not `complete`: the row can wait for the next fragment. Rows that aren't `valid` get reward and
-    discount 0. `n` is structural. Sutton and Barto 2018, eq. 7.1; Hessel et al. 2018 (Rainbow), "Multi-step learning".
+    The target of a row is `reward + discount * value(next_obs[last])`. A window ends with its episode and before a
+    reset row; only a termination zeroes the discount. A window that is cut by the end of the fragment is correct with
+    its fewer rewards but not `complete`, so that the row can wait for the next fragment. Sutton and Barto 2018, eq.
+    7.1; Hessel et al. 2018 (Rainbow, arXiv 1710.02298), "Multi-step learning".
+
+    Args:
+        reward: Rewards, [T, ...].
+        terminated: The episode ended in a terminal state, bool [T, ...].
+        truncated: The episode was cut, bool [T, ...].
+        valid: False on rows that only reset an environment, bool [T, ...]; they get reward and discount 0.
+        gamma: Discount factor per step.
+        n: Number of rewards, at least 1; a constant of the compiled program.
+
+    Returns:
+        The transitions, an `NStep`.
+
+    Raises:
+        ValueError: `n` is below 1.
     """
     if n < 1:
         raise ValueError(f"n_step_transitions needs n >= 1, got {n}")
     stop = last_of_trace(terminated | truncated, valid)
-    gained = own = only_valid(reward, valid)
-    discount = alone = (torch.ones_like(reward) * gamma).masked_fill(terminated | ~valid, 0.0)
+    total = own = only_valid(reward, valid)
+    discount = own_discount = (torch.ones_like(reward) * gamma).masked_fill(terminated | ~valid, 0.0)
     time = torch.arange(reward.shape[0], device=reward.device).view(-1, *[1] * (reward.dim() - 1)).expand(reward.shape)
     last = time
-    for _ in range(n - 1):  # windows of one row more: this row, then the window of the next one
-        gained = torch.where(stop, own, own + gamma * following(gained))
-        discount = torch.where(stop, alone, gamma * following(discount))
+    for _ in range(n - 1):  # grow each window by one row: this row, then the window of the next one
+        total = torch.where(stop, own, own + gamma * following(total))
+        discount = torch.where(stop, own_discount, gamma * following(discount))
         last = torch.where(stop, time, following(last))
-    # Only the fragment's end leaves a window open; what a reset row cut short can't grow any more.
+    # Only the end of the fragment leaves a window open; one that a reset row cut can't grow any more.
     ended = torch.cat([stop[:-1], (terminated | truncated)[-1:]])
     complete = ((last - time == n - 1) | ended.gather(0, last)) & valid
-    return NStep(gained, discount, last.contiguous(), complete)
+    return NStep(total, discount, last.contiguous(), complete)
 
 
 def following(x: Tensor) -> Tensor:
-    """x[t + 1] at t. What is moved into the last row is not used: the last row always ends a window."""
+    """Shift by one step: x[t + 1] at t.
+
+    Args:
+        x: [T, ...].
+
+    Returns:
+        [T, ...]. The last row holds x[0] and must not be used; callers mask it, as the last row always ends a window.
+    """
     return torch.cat([x[1:], x[:1]])
 
 
 def td_target(reward: Tensor, terminated: Tensor, next_value: Tensor, gamma: Number) -> Tensor:
-    """All [...]: `reward + gamma * next_value`, without the second term where `terminated`.
+    """One-step TD target: `reward + gamma * next_value`, without the second term where `terminated`.
 
     Sutton and Barto 2018, eq. 6.2.
+
+    Args:
+        reward: Rewards, [...].
+        terminated: The episode ended in a terminal state, bool [...].
+        next_value: Value of the true next observation, [...].
+        gamma: Discount factor per step.
+
+    Returns:
+        Targets, [...].
     """
     return reward + gamma * next_value.masked_fill(terminated, 0.0)
 
 
 def backward_recurrence(x: Tensor, a: Tensor) -> Tensor:
-    """y[t] = x[t] + a[t] * y[t + 1] with y[T] = 0; x, a, y: [T, ...].
+    """Solve y[t] = x[t] + a[t] * y[t + 1] with y[T] = 0.
 
-    Pairs of rows are merged into one until few are left (Blelloch 1990, section 1.4.1): about 6 log2(T) operations
-    instead of T, which measured 10 times faster than a loop over 2048 rows of 64 columns, and it can be traced,
+    A parallel scan: pairs of rows are merged until few are left (Blelloch 1990, section 1.4.1), about 6 log2(T)
+    operations instead of T. It measured 10 times faster than a loop over 2048 rows of 64 columns, and it can be traced,
     differentiated and batched.
+
+    Args:
+        x: [T, ...].
+        a: [T, ...].
+
+    Returns:
+        y, [T, ...].
     """
     length = x.shape[0]
     if length <= 8:
@@ -156,8 +230,15 @@ def _backward_loop(x: Tensor, a: Tensor) -> Tensor:
 
 
 def last_of_trace(cut: Tensor, valid: Tensor | None) -> Tensor:
-    """[T, ...] bool: rows that nothing is carried into from the next row: episode ends, rows next to an invalid one,
-    invalid rows themselves, and the fragment's last row."""
+    """Mark the rows into which nothing is carried from the next row.
+
+    Args:
+        cut: End of an episode, bool [T, ...].
+        valid: False on rows that only reset an environment, bool [T, ...]. None: all rows are transitions.
+
+    Returns:
+        bool [T, ...]: ends of episodes, rows before an invalid row, invalid rows, and the last row of the fragment.
+    """
     if valid is not None:
         cut = cut | ~valid
         return torch.cat([cut[:-1] | ~valid[1:], torch.ones_like(cut[-1:])])
@@ -165,10 +246,28 @@ def last_of_trace(cut: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def trace_factor(like: Tensor, last: Tensor, factor: Number) -> Tensor:
-    """[T, ...]: `factor` where the next row continues this one's trace, else 0."""
+    """`factor` where the next row continues the trace of this one, else 0.
+
+    Args:
+        like: Tensor of the shape and type of the result, [T, ...].
+        last: Rows that end a trace, bool [T, ...].
+        factor: Decay of the trace per step, such as gamma * lambda.
+
+    Returns:
+        [T, ...].
+    """
     return (torch.ones_like(like) * factor).masked_fill(last, 0.0)
 
 
 def only_valid(x: Tensor, valid: Tensor | None) -> Tensor:
-    # Filled, not multiplied: a reset row's value may be anything, also NaN.
+    # Filled, not multiplied: the value of a reset row may be NaN.
+    """Zero the rows that are not valid.
+
+    Args:
+        x: [T, ...].
+        valid: bool [T, ...]. None: `x` is returned unchanged.
+
+    Returns:
+        [T, ...].
+    """
     return x if valid is None else x.masked_fill(~valid, 0.0)

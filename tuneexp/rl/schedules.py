@@ -1,4 +1,4 @@
-"""Hyperparameters that change with training progress: a number, or a short text that is parsed and never evaluated."""
+"""Schedules of hyperparameters over training: constant or linear, as a number or a short text (never evaluated)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,16 @@ _HOW_TO_WRITE = "write a number such as 0.001, 'linear:0.001' (to 0) or 'linear:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A value over training. `progress` is the share of the full budget that is done, from 0 to 1."""
+    """A hyperparameter as a function of training progress.
+
+    Args:
+        kind: "constant" or "linear".
+        initial: Value at the start of training.
+        final: Value at the end of the budget; for "linear" only.
+
+    Raises:
+        UserError: unknown kind, or a number that is not finite.
+    """
 
     kind: ScheduleKind
     initial: float
@@ -34,7 +43,15 @@ class Schedule:
             raise UserError(f"a schedule needs finite numbers, got {self.initial!r} to {self.final!r}; {_HOW_TO_WRITE}")
 
     def value_at(self, progress: float) -> float:
-        """The value after `progress`; outside of [0, 1] (a rollout overshoots its budget) the nearer end holds."""
+        """Value at some progress.
+
+        Args:
+            progress: Fraction of the full budget that is done. Values outside of [0, 1] are clipped, as the last
+                rollout may overshoot the budget.
+
+        Returns:
+            The value.
+        """
         if self.kind == "constant":
             return self.initial
         done = min(max(progress, 0.0), 1.0)
@@ -42,9 +59,19 @@ class Schedule:
 
 
 def parse_schedule(value: float | str | Schedule) -> Schedule:
-    """`0.001` and `"1e-3"` are constant; `"linear:0.001"` and RL Zoo's `"lin_0.001"` fall to 0 over the budget.
+    """Parse a schedule.
 
-    `"linear:0.001:0.0001"` ends at 0.0001. Raises `UserError` for anything else.
+    `0.001` and `"1e-3"` are constant. `"linear:0.001"` and `"lin_0.001"` of RL Zoo decay to 0 over the budget,
+    `"linear:0.001:0.0001"` to 0.0001.
+
+    Args:
+        value: A number, a text or a `Schedule`.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        UserError: `value` is none of these.
     """
     if isinstance(value, Schedule):
         return value
@@ -56,7 +83,7 @@ def parse_schedule(value: float | str | Schedule) -> Schedule:
 
 
 def _parse_text(text: str) -> Schedule:
-    # YAML 1.1 reads 1e-3 as a text, so a bare number in a text is a number.
+    # YAML 1.1 parses 1e-3 as a string, so a string that holds a number is a number.
     constant = _number(text)
     if constant is not None:
         return Schedule("constant", constant)
@@ -78,9 +105,15 @@ def _number(text: str) -> float | None:
 
 @dataclass(frozen=True)
 class ScheduleBounds:
-    """Annotates `float | str`: validates a schedule and keeps it as written, so that it stays JSON.
+    """Pydantic annotation of `float | str`: validates a schedule and keeps it as written, so that it remains JSON.
 
-    The bounds hold for the initial value. They may not be given to `Field` instead: pydantic would compare the text.
+    The bounds apply to the initial value. They can't be given to `Field`, which would compare the text.
+
+    Args:
+        gt: The initial value must be greater than this.
+        ge: The initial value must be greater than or equal to this.
+        lt: The initial value must be less than this.
+        le: The initial value must be less than or equal to this.
     """
 
     gt: float | None = None
@@ -94,7 +127,17 @@ class ScheduleBounds:
         )
 
     def check(self, value: Any) -> float | str:
-        """The value as stored: a float where it is constant, else the text. Raises ValueError, as pydantic wants."""
+        """Validate a value.
+
+        Args:
+            value: A number, a text or a `Schedule`.
+
+        Returns:
+            The stored form: a float if it is constant, else the text.
+
+        Raises:
+            ValueError: not a schedule, or out of bounds (pydantic requires this type).
+        """
         try:
             schedule = parse_schedule(value)
         except UserError as error:

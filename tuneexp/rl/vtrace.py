@@ -1,7 +1,7 @@
-"""V-trace: values and advantages of a policy from fragments that another one collected (Espeholt et al. 2018, IMPALA).
+"""V-trace: off-policy correction of values and advantages (Espeholt et al. 2018, IMPALA, arXiv 1802.01561).
 
 Arguments are as in `tuneexp.rl.returns`: [T, ...], time first, `terminated` and `truncated` never merged, `next_value`
-the value of the *true* next observation. The clipping bounds may be floats or 0-d tensors.
+the value of the true next observation.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tuneexp.rl.returns import (
 
 
 class VTrace(NamedTuple):
-    """All [T, ...]; from `vtrace`."""
+    """Advantages and value targets, both [T, ...]; see `vtrace`."""
 
-    advantage: Tensor  # what the gradient of the log-probability is multiplied by
-    target: Tensor  # v_s, of the value function
+    advantage: Tensor  # weight of the gradient of the log-probability
+    target: Tensor  # v_s, the target of the value function
 
 
 def vtrace(
@@ -42,16 +42,30 @@ def vtrace(
     clip_c: Number = 1.0,
     valid: Tensor | None = None,
 ) -> VTrace:
-    """log_ratio: log pi - log mu of the actions: pi is learned, mu acted. All [T, ...], flags bool.
+    """V-trace targets and policy-gradient advantages.
 
-    With rho = min(clip_rho, pi / mu), c = gae_lambda * min(clip_c, pi / mu) and
-    delta_t = rho_t (r_t + gamma V(x_{t+1}) - V(x_t)), the target is v_s = V(x_s) + sum_t gamma^{t-s} (prod c_i) delta_t
-    (eq. 1; its recursive form in remark 1, gae_lambda in remark 2) and the advantage
-    rho_s (r_s + gamma v_{s+1} - V(x_s)) (section 4.2). Where gae_lambda is below 1, v_{s+1} is mixed with V(x_{s+1}) by
-    the same weight, so that where pi is mu the advantage is that of `gae`.
+    With rho = min(clip_rho, pi / mu), c = gae_lambda * min(clip_c, pi / mu) and delta_t = rho_t (r_t + gamma V(x_{t+1})
+    - V(x_t)), the target is v_s = V(x_s) + sum_t gamma^{t-s} (prod c_i) delta_t (eq. 1; recursive form in remark 1,
+    lambda in remark 2). The advantage is rho_s (r_s + gamma v_{s+1} - V(x_s)) (section 4.2). For gae_lambda below 1,
+    v_{s+1} is mixed with V(x_{s+1}) by that weight, so that the advantage is that of `gae` where pi equals mu. On a
+    truncated row and on the last one V(x_{s+1}) takes the place of v_{s+1}.
 
-    A truncated row and the last one have V(x_{s+1}) for v_{s+1}. A row with `valid` False is no transition: its
-    advantage is 0, its target its value, and nothing is carried across it.
+    Args:
+        log_ratio: log pi - log mu of the actions, [T, ...]; pi is the target policy, mu the behaviour policy.
+        reward: Rewards, [T, ...].
+        value: Value of the observation, [T, ...].
+        next_value: Value of the true next observation, [T, ...].
+        terminated: The episode ended in a terminal state, bool [T, ...].
+        truncated: The episode was cut, bool [T, ...].
+        gamma: Discount factor per step.
+        gae_lambda: Decay of the trace; 0 is one-step TD.
+        clip_rho: Upper bound of the importance weights of TD errors (rho bar).
+        clip_c: Upper bound of the importance weights of the trace (c bar).
+        valid: False on rows that only reset an environment, bool [T, ...]. Their advantage is 0, their target their
+            value, and nothing is carried across them. None: all rows are transitions.
+
+    Returns:
+        A `VTrace`.
     """
     ratio = log_ratio.exp()
     rho, carried = _at_most(ratio, clip_rho), gae_lambda * _at_most(ratio, clip_c)
@@ -64,4 +78,4 @@ def vtrace(
 
 
 def _at_most(ratio: Tensor, bound: Number) -> Tensor:
-    return torch.where(ratio > bound, bound, ratio)  # NaN stays NaN: a diverged seed must be seen
+    return torch.where(ratio > bound, bound, ratio)  # keeps NaN: a diverged seed must be detected

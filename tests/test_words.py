@@ -1,0 +1,117 @@
+"""Cheap rules for docstrings and descriptions of hyperparameters."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import tuneexp
+from tuneexp.algorithms.registry import ALGORITHMS, config_class_of
+from tuneexp.report.hyperparameters import hyperparameter_rows
+
+PACKAGE = Path(tuneexp.__file__).parent
+# Rooms whose docstrings follow the rules. It grows until it names them all.
+ROOMS = ("rl",)
+# Every public function at the top level of these has sections Args and Returns.
+WITH_SECTIONS = ("rl",)
+QUESTION = re.compile(r"(What|Whether|Who|Whose|Whom|Which|Where|When|How)\b")
+# Verbs of persons, of which a program is none.
+OF_PERSONS = re.compile(r"\b(says|hears|is told|are told|lives in|has a say|nobody|somebody|everybody)\b")
+SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:")
+ARGUMENT = re.compile(r"^ {4}(\w+): \S", re.MULTILINE)
+
+Node = ast.Module | ast.ClassDef | ast.FunctionDef
+
+
+class Documented(NamedTuple):
+    where: str
+    node: Node
+    doc: str
+    top_level: bool
+
+
+def documented(rooms: tuple[str, ...]) -> Iterator[Documented]:
+    for path in sorted(path for room in rooms for path in _files(room)):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                name = getattr(node, "name", "")
+                where = f"{path.relative_to(PACKAGE)} {name}".strip()
+                yield Documented(where, node, ast.get_docstring(node) or "", node in tree.body)
+
+
+def _files(room: str) -> list[Path]:
+    path = PACKAGE / room
+    return [path] if path.suffix == ".py" else [*path.rglob("*.py")]
+
+
+def test_every_room_exists() -> None:
+    assert not [room for room in ROOMS if not _files(room)]
+
+
+def test_every_module_of_the_rooms_has_a_docstring() -> None:
+    modules = [found for found in documented(ROOMS) if isinstance(found.node, ast.Module) and found.node.body]
+    assert not [found.where for found in modules if not found.doc]
+
+
+def test_no_docstring_begins_with_a_question() -> None:
+    assert not [found.where for found in documented(ROOMS) if QUESTION.match(found.doc)]
+
+
+def test_nothing_speaks_or_listens_in_a_docstring() -> None:
+    assert not [f"{found.where}: {word[0]}" for found in documented(ROOMS) if (word := OF_PERSONS.search(found.doc))]
+
+
+def test_the_first_line_of_a_docstring_is_a_sentence() -> None:
+    first = {found.where: found.doc.partition("\n\n")[0] for found in documented(ROOMS) if found.doc}
+    assert not [where for where, text in first.items() if not text.endswith((".", ":", "`", ")"))]
+
+
+def test_documented_arguments_exist() -> None:
+    wrong = []
+    for found in documented(ROOMS):
+        section = re.search(r"^Args:\n((?:^    .*\n?|\n)*)", found.doc, re.MULTILINE)
+        if section and isinstance(found.node, ast.FunctionDef | ast.ClassDef):
+            wrong += [
+                f"{found.where}: {name}" for name in ARGUMENT.findall(section[1]) if name not in _names(found.node)
+            ]
+    assert not wrong
+
+
+def _names(node: ast.FunctionDef | ast.ClassDef) -> set[str]:
+    """Arguments of a function, or fields and arguments of the constructor of a class."""
+    if isinstance(node, ast.FunctionDef):
+        return {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
+    fields = {
+        item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    }
+    made = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
+    return fields.union(*map(_names, made))
+
+
+def test_every_argument_of_a_public_function_is_documented() -> None:
+    missing = []
+    for found in documented(WITH_SECTIONS):
+        if isinstance(found.node, ast.FunctionDef) and found.top_level and not found.node.name.startswith("_"):
+            needed = _names(found.node)
+            missing += [f"{found.where}: {name}" for name in needed - set(ARGUMENT.findall(found.doc))]
+            returns = found.node.returns
+            if not (isinstance(returns, ast.Constant) and returns.value is None) and "Returns:" not in found.doc:
+                missing.append(f"{found.where}: Returns")
+    assert not missing
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_hyperparameter_is_described_by_sentences(algorithm: str) -> None:
+    described = {row["name"]: row["meaning"] for row in hyperparameter_rows(config_class_of(algorithm))}
+    wrong = [
+        f"{name}: {text}"
+        for name, text in described.items()
+        if not text.endswith(".") or not text[:1].isupper() or QUESTION.match(text) or OF_PERSONS.search(text)
+    ]
+    assert not wrong
