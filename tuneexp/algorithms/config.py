@@ -1,4 +1,4 @@
-"""The hyperparameters that every algorithm has."""
+"""Hyperparameters that every algorithm has."""
 
 from __future__ import annotations
 
@@ -21,42 +21,56 @@ OptimizerName = Literal["Adam", "AdamW", "RMSprop", "RMSpropTFLike", "SGD"]
 
 
 class AlgorithmConfig(Config):
-    """Names follow Stable-Baselines3 and RL Zoo, so that a published configuration can be pasted in.
+    """Base class of all algorithm configurations; names follow Stable-Baselines3 and RL Zoo.
 
-    A field `model` of a subclass has the type of its networks' configuration; it also accepts a network of the user's
-    own, a class or its address, and then holds the address (`tuneexp/models/heads.py`: what such a class must offer).
+    A published RL Zoo configuration can be pasted in. A field `model` of a subclass has the type of its network
+    configuration. It also accepts a custom network, a class or its address, and then holds the address
+    (`tuneexp/models/heads.py` lists the methods that such a class needs).
     """
 
-    learning_rate: PositiveScheduledFloat = numeric(3e-4, "Step size of the optimizer; a number or linear:0.001.")
-    gamma: float = numeric(0.99, "Discount factor per environment step.", gt=0.0, le=1.0)
-    n_envs: int = structural(8, "Parallel environments per seed.", ge=1)
-    normalize_observation: bool = structural(False, "Scale observations by running mean and deviation, per seed.")
-    normalize_reward: bool = structural(False, "Scale rewards by the deviation of the discounted return, per seed.")
-    clip_obs: float = structural(10.0, "Bound on observations that normalize_observation has scaled.", gt=0.0)
-    clip_reward: float = structural(10.0, "Bound on rewards that normalize_reward has scaled.", gt=0.0)
-    num_learners: int = structural(
-        0, "Processes that share the seeds, or the rows of minibatches, when learning; 0: the trial's own learns.", ge=0
+    learning_rate: PositiveScheduledFloat = numeric(
+        3e-4, "Learning rate of the optimizer; a number or a schedule such as linear:0.001."
     )
-    num_gpus_per_learner: float = structural(0.0, "GPUs that each learner reserves; 0: it computes on the CPU.", ge=0.0)
+    gamma: float = numeric(0.99, "Discount factor per environment step.", gt=0.0, le=1.0)
+    n_envs: int = structural(8, "Number of parallel environments per seed.", ge=1)
+    normalize_observation: bool = structural(
+        False, "Standardise observations by their running mean and standard deviation, per seed."
+    )
+    normalize_reward: bool = structural(
+        False, "Divide rewards by the running standard deviation of the discounted return, per seed."
+    )
+    clip_obs: float = structural(10.0, "Clipping bound of normalised observations, in standard deviations.", gt=0.0)
+    clip_reward: float = structural(
+        10.0, "Clipping bound of normalised rewards, in standard deviations of the return.", gt=0.0
+    )
+    num_learners: int = structural(
+        0,
+        "Number of data-parallel learner processes, which share the seeds or the rows of minibatches; 0: none.",
+        ge=0,
+    )
+    num_gpus_per_learner: float = structural(0.0, "GPUs reserved for each learner; 0: learners run on the CPU.", ge=0.0)
     num_env_runners: int = structural(
-        0, "Processes that share the environments of all seeds, as Ray actors; 0: the trial's own samples.", ge=0
+        0, "Number of environment runner processes (Ray actors); 0: the trial's own process samples.", ge=0
     )
     num_cpus_per_env_runner: float = structural(
-        1.0, "CPUs that each env runner reserves; less than 1 where environments mostly wait.", gt=0.0
+        1.0, "CPUs reserved for each env runner; less than 1 for environments that mostly wait.", gt=0.0
     )
     sample_timeout_s: float = structural(
-        60.0, "Seconds after which an env runner that gives no fragment is started anew.", gt=0.0
+        60.0,
+        "Timeout in seconds for a fragment of an env runner; a runner that misses it is killed and restarted.",
+        gt=0.0,
     )
     max_env_runner_restarts: int = structural(
-        10, "How often each env runner may die or hang before the trial gives up.", ge=0
+        10, "Maximum number of restarts of each env runner, after a crash or timeout, before the trial fails.", ge=0
     )
 
-    model_kwargs: dict[str, Any] = structural({}, "Arguments of a network of your own (model=path/file.py:MyNet).")
+    model_kwargs: dict[str, Any] = structural({}, "Keyword arguments of a custom network (model=path/file.py:MyNet).")
     optimizer_class: OptimizerName | None = structural(
-        None, "Optimizer by name, as in policy_kwargs of Stable-Baselines3; None: the algorithm's own."
+        None, "Optimizer by name, as in policy_kwargs of Stable-Baselines3; None: the default of the algorithm."
     )
     optimizer_kwargs: dict[str, Any] = structural(
-        {}, "All arguments of the optimizer but its learning rate, such as {eps: 1e-5}; empty: the algorithm's own."
+        {},
+        "Arguments of the optimizer except the learning rate, such as {eps: 1e-5}; empty: defaults of the algorithm.",
     )
 
     @field_validator("model", mode="wrap", check_fields=False)
@@ -91,25 +105,32 @@ class AlgorithmConfig(Config):
         return from_rl_zoo(values, cls.model_fields) if isinstance(values, dict) else values
 
     def rollout_env_steps(self) -> int:
-        """Environment steps per seed of one training step."""
+        """Environment steps per seed in one training step."""
         return self.n_envs
 
     def updates_per_rollout(self) -> int:
-        """Gradient steps of one training step, for the decision whether compiling pays."""
+        """Gradient steps in one training step; decides whether compilation pays off."""
         return 1
 
     def minibatch_rows(self) -> int:
-        """Rows (or sequences) of one gradient step per seed."""
+        """Rows (or sequences) of one gradient step, per seed."""
         return self.n_envs
 
     def sequence_steps(self) -> int | None:
-        """Steps of the sequences that a recurrent model learns from; None: rows, in any order."""
+        """Length in steps of the training sequences of a recurrent model; None: single rows in any order."""
         return None
 
     def remarks(self) -> list[str]:
-        """Remarks on settings that are not taken as written, one line each; logged when training starts."""
+        """Remarks on settings that are not applied as written, one line each; logged when training starts."""
         return []
 
     def problem_with_budget(self, budget_env_steps: int) -> str | None:
-        """Why nothing would be learned within so many environment steps per seed, and what to write instead."""
+        """Reason why nothing would be learned within a budget.
+
+        Args:
+            budget_env_steps: Environment steps per seed.
+
+        Returns:
+            One line that includes what to write instead, or None.
+        """
         return None

@@ -1,4 +1,4 @@
-"""What the networks of the algorithms can be told."""
+"""Hyperparameters of the network architectures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ Recurrent = Literal["none", "lstm", "gru"]
 
 
 def refuse_own_network(use_sde: bool, model: Config | str) -> None:
-    """Raises `ValueError` where state-dependent exploration is asked of a network whose hidden layers are unknown."""
+    """Check that state-dependent exploration has a built-in network, whose last hidden layer is known.
+
+    Args:
+        use_sde: The setting of that name.
+        model: Network configuration, or the address of a custom network.
+
+    Raises:
+        ValueError: `use_sde` with a custom network.
+    """
     if use_sde and isinstance(model, str):
         raise ValueError(
             "use_sde needs the last hidden layer of the built-in networks; leave out model=..., or write use_sde=false"
@@ -22,74 +30,97 @@ def refuse_own_network(use_sde: bool, model: Config | str) -> None:
 
 
 class QNetworkConfig(Config):
-    """The network of a value-based algorithm."""
+    """Q-network of a value-based algorithm."""
 
     hidden_sizes: tuple[PositiveInt, ...] | None = structural(
-        None, "Units of each hidden layer; None: [64, 64], behind the convolutions of images [512] (impala: [256])."
+        None, "Units of each hidden layer; None: [64, 64], for images [512] after the convolutions (impala: [256])."
     )
-    activation: Activation = structural("relu", "Nonlinearity of hidden layers.")
-    layer_norm: bool = structural(False, "Normalise each hidden layer.")
-    cnn: Images = structural("auto", "Convolutions for images; auto: nature, impala where they are below 36x36.")
+    activation: Activation = structural("relu", "Activation function of hidden layers.")
+    layer_norm: bool = structural(False, "Layer normalisation of each hidden layer.")
+    cnn: Images = structural(
+        "auto", "CNN for images: nature (Mnih et al. 2015) or impala; auto: nature, impala for images below 36x36."
+    )
     cnn_features: int | None = structural(
-        None, "Units of the hidden layer that ends a CNN, 0: none; None: 256 in a Dict, else hidden_sizes follow.", ge=0
+        None,
+        "Units of the linear layer after the CNN, 0: none; None: 256 in a Dict, else none before hidden_sizes.",
+        ge=0,
     )
 
 
 class OffPolicyNetworksConfig(Config):
-    """The networks of an actor and its critics, apart from each other."""
+    """Separate networks of an actor and its critics."""
 
     hidden_sizes: tuple[PositiveInt, ...] | None = structural(
-        None, "Units of each hidden layer of the actor; None: [256, 256], for images and discrete actions [512]."
+        None,
+        "Units of each hidden layer of the actor; None: [256, 256], for images with discrete actions [512].",
     )
-    critic_hidden_sizes: tuple[PositiveInt, ...] | None = structural(None, "The same of each critic; None: as above.")
-    activation: Activation = structural("relu", "Nonlinearity of hidden layers.")
-    layer_norm: bool = structural(False, "Normalise each hidden layer.")
-    cnn: Images = structural("auto", "Convolutions for images; auto: nature, impala where they are below 36x36.")
+    critic_hidden_sizes: tuple[PositiveInt, ...] | None = structural(
+        None, "Units of each hidden layer of the critics; None: hidden_sizes."
+    )
+    activation: Activation = structural("relu", "Activation function of hidden layers.")
+    layer_norm: bool = structural(False, "Layer normalisation of each hidden layer.")
+    cnn: Images = structural(
+        "auto", "CNN for images: nature (Mnih et al. 2015) or impala; auto: nature, impala for images below 36x36."
+    )
     cnn_features: int | None = structural(
         None,
-        "Units of the hidden layer that ends a CNN, 0: none; None: 512 (nature) or 256 (impala), in a Dict 256.",
+        "Units of the linear layer after the CNN, 0: none; None: 512 (nature) or 256 (impala), in a Dict 256.",
         ge=0,
     )
 
 
 class SoftNetworksConfig(OffPolicyNetworksConfig):
-    """The networks of SAC and TQC. What follows matters with use_sde only; defaults are those of Stable-Baselines3."""
+    """Networks of SAC and TQC, with the options of use_sde. Defaults are those of Stable-Baselines3."""
 
-    log_std_init: float = structural(-3.0, "With use_sde: first log standard deviation of the exploration weights.")
-    full_std: bool = structural(True, "With use_sde: a deviation for each pair of latent unit and action; else a unit.")
-    use_expln: bool = structural(False, "With use_sde: a deviation that grows slower than exp above 1.")
-    clip_mean: float = structural(2.0, "With use_sde: bound on the mean before the tanh; 0: none.", ge=0.0)
+    log_std_init: float = structural(-3.0, "With use_sde: initial log standard deviation of the exploration weights.")
+    full_std: bool = structural(
+        True, "With use_sde: one standard deviation per pair of latent unit and action; false: one per latent unit."
+    )
+    use_expln: bool = structural(
+        False, "With use_sde: expln instead of exp for the standard deviation, which grows slower above 1."
+    )
+    clip_mean: float = structural(
+        2.0, "With use_sde: clipping bound of the mean before the tanh; 0: no clipping.", ge=0.0
+    )
 
 
 class ActorCriticConfig(Config):
-    """The networks of an actor and a critic."""
+    """Networks of an actor-critic: policy and value function."""
 
     hidden_sizes: tuple[PositiveInt, ...] | None = structural(
-        None, "Units of the policy network's hidden layers; None: [64, 64], for images [] (behind the CNN's own layer)."
+        None, "Units of each hidden layer of the policy network; None: [64, 64], for images [] (linear after the CNN)."
     )
-    vf_hidden_sizes: tuple[PositiveInt, ...] | None = structural(None, "The same of the value network; None: as above.")
-    activation: Activation = structural("tanh", "Nonlinearity of hidden layers.")
-    layer_norm: bool = structural(False, "Normalise each hidden layer.")
-    cnn: Images = structural("auto", "Convolutions for images; auto: nature, impala where they are below 36x36.")
+    vf_hidden_sizes: tuple[PositiveInt, ...] | None = structural(
+        None, "Units of each hidden layer of the value network; None: hidden_sizes."
+    )
+    activation: Activation = structural("tanh", "Activation function of hidden layers.")
+    layer_norm: bool = structural(False, "Layer normalisation of each hidden layer.")
+    cnn: Images = structural(
+        "auto", "CNN for images: nature (Mnih et al. 2015) or impala; auto: nature, impala for images below 36x36."
+    )
     cnn_features: int | None = structural(
         None,
-        "Units of the hidden layer that ends a CNN, 0: none; None: 512 (nature) or 256 (impala), in a Dict 256.",
+        "Units of the linear layer after the CNN, 0: none; None: 512 (nature) or 256 (impala), in a Dict 256.",
         ge=0,
     )
-    shared: bool = structural(False, "One trunk for policy and value instead of two separate networks.")
-    recurrent: Recurrent = structural("none", "A cell with memory after one trunk for policy and value.")
-    recurrent_size: int = structural(64, "Units of that cell.", ge=1)
+    shared: bool = structural(False, "Share the hidden layers of policy and value network.")
+    recurrent: Recurrent = structural("none", "Recurrent cell after hidden layers that policy and value share.")
+    recurrent_size: int = structural(64, "Units of the recurrent cell.", ge=1)
     enable_critic_lstm: bool | None = structural(
         None,
-        "With recurrent, hidden layers behind the cell, and for the value a cell (true) or a linear layer (false).",
+        "With recurrent: cell before the hidden layers (sb3_contrib); critic with own cell (true) or linear (false).",
     )
-    ortho_init: bool = structural(True, "Orthogonal initial weights, with a small last policy layer.")
+    ortho_init: bool = structural(True, "Orthogonal initialisation, with gain 0.01 in the last policy layer.")
     log_std_init: float = structural(
-        0.0, "First log standard deviation of continuous actions; with use_sde, of the exploration weights."
+        0.0, "Initial log standard deviation of continuous actions; with use_sde, of the exploration weights."
     )
-    full_std: bool = structural(True, "With use_sde: a deviation for each pair of latent unit and action; else a unit.")
-    use_expln: bool = structural(False, "With use_sde: a deviation that grows slower than exp above 1.")
-    squash_output: bool = structural(False, "With use_sde: tanh of the actions, scaled to their bounds.")
+    full_std: bool = structural(
+        True, "With use_sde: one standard deviation per pair of latent unit and action; false: one per latent unit."
+    )
+    use_expln: bool = structural(
+        False, "With use_sde: expln instead of exp for the standard deviation, which grows slower above 1."
+    )
+    squash_output: bool = structural(False, "With use_sde: squash actions by a tanh and rescale them to their bounds.")
 
     @model_validator(mode="after")
     def _one_trunk_one_size(self) -> Self:

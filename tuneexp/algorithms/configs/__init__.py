@@ -1,1 +1,1 @@
-"""Configurations of the algorithms. They need no torch, so that a wrong name or value is told at once."""
+"""Hyperparameters of the algorithms; imports no torch, so that a wrong name or value is refused at once."""

@@ -1,4 +1,4 @@
-"""Hyperparameters that PPO, A2C and their kin share."""
+"""Hyperparameters of actor-critics that learn from rollouts: PPO, A2C, IMPALA and APPO."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.networks import ActorCriticConfig, refuse_own_network
 from tuneexp.config import AtMost, structural
 
-# Gradients fade, and time grows, with the steps that are unrolled.
+# Gradients vanish, and compute grows, with the number of unrolled steps.
 LONGEST_SEQUENCE = 32
 
 
 class OnPolicyConfig(AlgorithmConfig):
     """Rollouts of `n_steps`, learned from by a network that may have a memory."""
 
-    n_steps: int = structural(256, "Steps per environment in one rollout.", ge=1)
+    n_steps: int = structural(256, "Rollout length: steps per environment between updates.", ge=1)
     sequence_length: int = structural(
-        16, "With model/recurrent: steps of each sequence learned from; n_steps is a multiple of it.",
+        16, "With model/recurrent: steps of truncated backpropagation through time; divides n_steps.",
         ge=1, le=LONGEST_SEQUENCE,
     )  # fmt: skip
     action_mask: str | None = structural(
-        None, "Part of Dict observations that says which actions are allowed (0: forbidden); None: all are."
+        None, "Key of the action mask in Dict observations (0: invalid action); None: no mask."
     )
-    use_sde: bool = structural(False, "State-dependent exploration (gSDE) of continuous actions.")
+    use_sde: bool = structural(False, "Use generalised state-dependent exploration (gSDE); continuous actions only.")
     sde_sample_freq: int = structural(
-        -1, "With use_sde: steps between new exploration weights; -1: once a rollout.", ge=-1
+        -1, "With use_sde: sample new exploration weights every n steps; -1: once per rollout.", ge=-1
     )
-    model: ActorCriticConfig = structural(ActorCriticConfig(), "The networks.")
+    model: ActorCriticConfig = structural(ActorCriticConfig(), "Network architecture.")
 
     @model_validator(mode="after")
     def _exploration_fits(self) -> Self:
@@ -42,9 +42,9 @@ class OnPolicyConfig(AlgorithmConfig):
     def _whole_sequences(self) -> Self:
         length = self.sequence_steps()
         if length is not None and self.n_steps % length:
-            more = -(-self.n_steps // length) * length  # fewer might be fewer than batch_size
+            more = -(-self.n_steps // length) * length  # a smaller one might fall below batch_size
             divisor = max(n for n in range(1, length + 1) if self.n_steps % n == 0)
-            shorter = f", or sequence_length={divisor}" if divisor > 1 else ""  # 1: nothing is learned over time
+            shorter = f", or sequence_length={divisor}" if divisor > 1 else ""  # sequences of 1 step learn no memory
             raise ValueError(
                 f"n_steps={self.n_steps} is no multiple of sequence_length={length}; write n_steps={more}{shorter}"
             )
@@ -57,7 +57,7 @@ class OnPolicyConfig(AlgorithmConfig):
         return self
 
     def sequence_steps(self) -> int | None:
-        # A network of the user's own has no memory that is known here.
+        # A custom network is not recurrent.
         recurrent = isinstance(self.model, ActorCriticConfig) and self.model.recurrent != "none"
         return self.sequence_length if recurrent else None
 
@@ -74,7 +74,7 @@ class OnPolicyConfig(AlgorithmConfig):
 
 
 class Minibatches:
-    """Minibatches of several passes over each rollout. A mixin of PPO and APPO, which declare the fields."""
+    """Several epochs of minibatches over each rollout: a mixin of PPO and APPO, which declare the fields."""
 
     if TYPE_CHECKING:
         batch_size: int
@@ -83,7 +83,7 @@ class Minibatches:
         def in_sequences(self, rows: int) -> int: ...
         def rollout_rows(self) -> int: ...
 
-    # A search space keeps this rule too, by narrowing what it suggests.
+    # A search space keeps this constraint, too, by narrowing its suggestions.
     constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("n_envs", "n_steps"), refused=False),)
 
     def minibatch_rows(self) -> int:

@@ -6,4 +6,4 @@ from tuneexp.algorithms.configs.deterministic import DeterministicConfig
 
 
 class DDPGConfig(DeterministicConfig):
-    pass
+    """Defaults are those of Stable-Baselines3, but for the exploration noise."""

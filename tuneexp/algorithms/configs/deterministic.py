@@ -13,7 +13,7 @@ from tuneexp.rl.schedules import PositiveScheduledFloat
 
 
 class DeterministicNetworksConfig(OffPolicyNetworksConfig):
-    """The sizes of Lillicrap et al. 2016 and of Stable-Baselines3."""
+    """Layer sizes of Lillicrap et al. 2016 and of Stable-Baselines3."""
 
     hidden_sizes: tuple[PositiveInt, ...] | None = structural(
         None, "Units of each hidden layer of the actor; None: [400, 300], for images [256, 256]."
@@ -21,12 +21,17 @@ class DeterministicNetworksConfig(OffPolicyNetworksConfig):
 
 
 class DeterministicConfig(OffPolicyConfig):
-    """Defaults are those of Stable-Baselines3, but for the exploration noise, which it leaves out unless told."""
+    """Defaults are those of Stable-Baselines3, but for the exploration noise, which is off there by default."""
 
-    learning_rate: PositiveScheduledFloat = numeric(1e-3, "Step size of the optimizer; a number or linear:0.001.")
-    tau: float = numeric(0.005, "Share of the way that the target networks move at each of their moves.", gt=0.0, le=1)
-    noise_type: Literal["normal", "ornstein-uhlenbeck"] = structural(
-        "normal", "Exploration noise: of each step alone, or a process over steps that starts anew with each episode."
+    learning_rate: PositiveScheduledFloat = numeric(
+        1e-3, "Learning rate of the optimizer; a number or a schedule such as linear:0.001."
     )
-    noise_std: float = numeric(0.1, "Deviation of the exploration noise; actions reach from -1 to 1.", ge=0.0)
-    model: DeterministicNetworksConfig = structural(DeterministicNetworksConfig(), "The networks.")
+    tau: float = numeric(0.005, "Polyak coefficient of the target networks; 1 is a hard copy.", gt=0.0, le=1)
+    noise_type: Literal["normal", "ornstein-uhlenbeck"] = structural(
+        "normal",
+        "Exploration noise: independent Gaussian, or an Ornstein-Uhlenbeck process that is reset at each episode.",
+    )
+    noise_std: float = numeric(
+        0.1, "Standard deviation (sigma) of the exploration noise; actions are in [-1, 1].", ge=0.0
+    )
+    model: DeterministicNetworksConfig = structural(DeterministicNetworksConfig(), "Network architecture.")

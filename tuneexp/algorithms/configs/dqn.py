@@ -1,4 +1,4 @@
-"""Hyperparameters of DQN, and those that it shares with QR-DQN."""
+"""Hyperparameters of DQN, and those that QR-DQN shares with it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,38 @@ from tuneexp.rl.schedules import PositiveScheduledFloat
 class QLearningConfig(OffPolicyConfig):
     """Hyperparameters that DQN and QR-DQN share. Defaults are those of Stable-Baselines3."""
 
-    learning_rate: PositiveScheduledFloat = numeric(1e-4, "Step size of the optimizer; a number or linear:0.001.")
-    batch_size: int = structural(32, "Rows of one minibatch.", ge=2)
+    learning_rate: PositiveScheduledFloat = numeric(
+        1e-4, "Learning rate of the optimizer; a number or a schedule such as linear:0.001."
+    )
+    batch_size: int = structural(32, "Minibatch size in transitions.", ge=2)
     train_freq: TrainFreq = structural(4, TRAIN_FREQ)
-    tau: float = numeric(1.0, "Share of the way that the target network moves; 1: a copy.", gt=0.0, le=1.0)
+    tau: float = numeric(1.0, "Polyak coefficient of the target network; 1 is a hard copy.", gt=0.0, le=1.0)
     target_update_interval: int = structural(
         10_000,
-        "Environment steps per seed between moves of the target; at most one in a step of all environments.",
+        "Environment steps per seed between target network updates; at most one update per step of all environments.",
         ge=1,
     )
-    exploration_fraction: float = numeric(0.1, "Share of the budget over which exploration falls.", gt=0.0, le=1.0)
-    exploration_initial_eps: float = numeric(1.0, "Share of random actions at first.", ge=0.0, le=1.0)
-    exploration_final_eps: float = numeric(0.05, "Share of random actions at last.", ge=0.0, le=1.0)
-    max_grad_norm: float | None = numeric(10.0, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
-    double: bool = structural(False, "Let the online network choose the next action (van Hasselt et al. 2016).")
-    dueling: bool = structural(False, "State value and advantages apart in the network (Wang et al. 2016).")
-    noisy: bool = structural(False, "Explore by noisy weights (Fortunato et al. 2018) instead of random actions.")
-    model: QNetworkConfig = structural(QNetworkConfig(), "The network.")
+    exploration_fraction: float = numeric(
+        0.1, "Fraction of the budget over which epsilon is annealed linearly.", gt=0.0, le=1.0
+    )
+    exploration_initial_eps: float = numeric(1.0, "Initial epsilon: probability of a random action.", ge=0.0, le=1.0)
+    exploration_final_eps: float = numeric(0.05, "Final epsilon: probability of a random action.", ge=0.0, le=1.0)
+    max_grad_norm: float | None = numeric(10.0, "Maximum gradient norm, clipped per seed; None: no clipping.", gt=0.0)
+    double: bool = structural(
+        False, "Double Q-learning: the online network selects the next action (van Hasselt et al. 2016)."
+    )
+    dueling: bool = structural(False, "Dueling network: separate value and advantage streams (Wang et al. 2016).")
+    noisy: bool = structural(False, "Noisy networks (Fortunato et al. 2018) instead of epsilon-greedy exploration.")
+    model: QNetworkConfig = structural(QNetworkConfig(), "Network architecture.")
 
 
 class DQNConfig(QLearningConfig):
-    distributional: bool = structural(
-        False, "Learn the distribution of returns over atoms (C51, Bellemare et al. 2017)."
-    )
-    n_atoms: int = structural(51, "Atoms of that distribution.", ge=2)
-    v_min: float = numeric(-10.0, "Smallest return of that distribution.")
-    v_max: float = numeric(10.0, "Largest return of that distribution.")
+    """DQN with the extensions of Rainbow as switches."""
+
+    distributional: bool = structural(False, "Categorical return distribution (C51, Bellemare et al. 2017).")
+    n_atoms: int = structural(51, "Number of atoms of the C51 distribution.", ge=2)
+    v_min: float = numeric(-10.0, "Smallest atom of the C51 distribution, in units of the return.")
+    v_max: float = numeric(10.0, "Largest atom of the C51 distribution, in units of the return.")
 
     @model_validator(mode="after")
     def _some_range(self) -> Self:

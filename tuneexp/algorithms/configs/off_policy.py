@@ -11,32 +11,42 @@ from tuneexp.config import AtMost, numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 TrainFreq = PositiveInt | tuple[PositiveInt, Literal["episode"]]
-TRAIN_FREQ = (
-    'Steps in each environment between phases of learning; [1, "episode"]: a seed learns when it has ended an episode.'
-)
+TRAIN_FREQ = 'Steps of each environment between updates; [1, "episode"]: update at the end of each episode, per seed.'
 
 
 class OffPolicyConfig(AlgorithmConfig):
-    """Names follow Stable-Baselines3. Steps are counted per seed, over all its environments."""
+    """Names follow Stable-Baselines3. Environment steps are counted per seed, over all of its environments."""
 
-    n_envs: int = structural(1, "Parallel environments per seed.", ge=1)
-    buffer_size: int = structural(
-        1_000_000, "Rows of the replay buffer, per seed; reserved, filled as they come.", ge=1
-    )
+    n_envs: int = structural(1, "Number of parallel environments per seed.", ge=1)
+    buffer_size: int = structural(1_000_000, "Capacity of the replay buffer in transitions, per seed.", ge=1)
     learning_starts: int = structural(
-        100, "Environment steps of random actions before anything is learned; may be fewer than a minibatch.", ge=0
+        100,
+        "Environment steps per seed with random actions before the first update; may be less than batch_size.",
+        ge=0,
     )
-    batch_size: int = structural(256, "Rows of one minibatch.", ge=2)
+    batch_size: int = structural(256, "Minibatch size in transitions.", ge=2)
     train_freq: TrainFreq = structural(1, TRAIN_FREQ)
-    gradient_steps: int = structural(1, "Updates in each phase of learning; -1: one for each environment step.", ge=-1)
-    n_step: int = structural(1, "Rewards summed up before the value is asked (n-step returns).", ge=1)
-    prioritized: bool = structural(False, "Draw rows by their last error (Schaul et al. 2016) instead of uniformly.")
-    prioritized_alpha: float = numeric(0.6, "How much the error counts when rows are drawn; 0: not at all.", ge=0, le=1)
-    prioritized_beta: PositiveScheduledFloat = numeric(
-        "linear:0.4:1.0", "How far importance weights correct for that; a number or linear:first:last."
+    gradient_steps: int = structural(
+        1, "Gradient steps per update phase (see train_freq); -1: one per environment step taken.", ge=-1
     )
-    max_grad_norm: float | None = numeric(None, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
-    save_replay_buffer: bool = structural(True, "Keep the buffer in checkpoints; without it collecting starts again.")
+    n_step: int = structural(1, "Number of rewards in n-step returns before the bootstrap.", ge=1)
+    prioritized: bool = structural(
+        False, "Prioritized experience replay (Schaul et al. 2016) instead of uniform sampling."
+    )
+    prioritized_alpha: float = numeric(
+        0.6,
+        "Exponent alpha of prioritized replay: sampling probability ~ abs(TD error)^alpha; 0 is uniform.",
+        ge=0,
+        le=1,
+    )
+    prioritized_beta: PositiveScheduledFloat = numeric(
+        "linear:0.4:1.0",
+        "Exponent beta of prioritized replay's importance weights, 1: full correction; number or linear:first:last.",
+    )
+    max_grad_norm: float | None = numeric(None, "Maximum gradient norm, clipped per seed; None: no clipping.", gt=0.0)
+    save_replay_buffer: bool = structural(
+        True, "Store the replay buffer in checkpoints; false: a resumed trial starts with an empty one."
+    )
 
     constraints: ClassVar[tuple[AtMost, ...]] = (AtMost("batch_size", ("buffer_size",)),)
 
@@ -52,18 +62,18 @@ class OffPolicyConfig(AlgorithmConfig):
     @field_validator("train_freq", mode="before")
     @classmethod
     def _steps_alone(cls, value: Any) -> Any:
-        """[4, "step"] is 4."""
+        """Accept [4, "step"] for 4, as RL Zoo writes it."""
         in_steps = isinstance(value, list | tuple) and len(value) == 2 and value[1] == "step"
         if isinstance(value, list | tuple) and not in_steps and (len(value) != 2 or value[1] != "episode"):
             raise ValueError('write a number of steps, or [1, "episode"]')
         return value[0] if in_steps else value
 
     def fragment_steps(self) -> int:
-        """Steps in each environment that one training step collects. Episodes may end at each."""
+        """Steps of each environment in one training step; with episodes as the unit 1, as one may end at each step."""
         return self.train_freq if isinstance(self.train_freq, int) else 1
 
     def phase_episodes(self) -> int | None:
-        """Episodes between phases of learning; None where phases are counted in steps."""
+        """Episodes between update phases; None if train_freq counts steps."""
         return None if isinstance(self.train_freq, int) else self.train_freq[0]
 
     def rollout_env_steps(self) -> int:

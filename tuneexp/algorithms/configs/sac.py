@@ -1,4 +1,4 @@
-"""Hyperparameters of SAC, and those that it shares with TQC."""
+"""Hyperparameters of SAC, and those that TQC shares with it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from tuneexp.config import numeric, structural
 class SoftConfig(OffPolicyConfig):
     """Hyperparameters that SAC and TQC share. Defaults are those of Stable-Baselines3."""
 
-    tau: float = numeric(0.005, "Share of the way that the target critics move at each update.", gt=0.0, le=1.0)
-    target_update_interval: int = structural(1, "Updates between moves of the target critics.", ge=1)
-    ent_coef: float | None = numeric(None, "Weight of the entropy; None (or auto): learned.", ge=0.0)
-    initial_ent_coef: float = numeric(1.0, "Where a learned weight of the entropy starts.", gt=0.0)
+    tau: float = numeric(0.005, "Polyak coefficient of the target critics; 1 is a hard copy.", gt=0.0, le=1.0)
+    target_update_interval: int = structural(1, "Gradient steps between target critic updates.", ge=1)
+    ent_coef: float | None = numeric(None, "Entropy coefficient (temperature alpha); None (or auto): learned.", ge=0.0)
+    initial_ent_coef: float = numeric(1.0, "Initial value of a learned entropy coefficient.", gt=0.0)
     target_entropy: float | None = numeric(
-        None, "Entropy that a learned weight aims at; None: -dim(A), or 0.98 log(A) for discrete actions."
+        None, "Target entropy of a learned ent_coef, in nats; None: -dim(A), or 0.98 log(n) for n discrete actions."
     )
-    n_critics: int = structural(2, "Critics, of which the most pessimistic counts.", ge=1)
-    use_sde: bool = structural(False, "State-dependent exploration (gSDE) of continuous actions.")
+    n_critics: int = structural(
+        2, "Number of critics; SAC uses the minimum of their predictions, TQC pools their quantiles.", ge=1
+    )
+    use_sde: bool = structural(False, "Use generalised state-dependent exploration (gSDE); continuous actions only.")
     sde_sample_freq: int = structural(
-        -1, "With use_sde: steps between new exploration weights; -1: once every train_freq steps.", ge=-1
+        -1, "With use_sde: sample new exploration weights every n steps; -1: once every train_freq steps.", ge=-1
     )
     use_sde_at_warmup: bool = structural(
-        False, "With use_sde: explore by it instead of uniformly before learning starts."
+        False, "With use_sde: use gSDE instead of uniform random actions before learning_starts."
     )
-    model: SoftNetworksConfig = structural(SoftNetworksConfig(), "The networks.")
+    model: SoftNetworksConfig = structural(SoftNetworksConfig(), "Network architecture.")
 
     @model_validator(mode="after")
     def _exploration_fits(self) -> Self:
@@ -38,4 +40,4 @@ class SoftConfig(OffPolicyConfig):
 
 
 class SACConfig(SoftConfig):
-    pass
+    """Defaults are those of Stable-Baselines3."""

@@ -13,10 +13,8 @@ from tuneexp.config import structural
 class TQCConfig(SoftConfig):
     """Defaults are those of sb3_contrib."""
 
-    n_quantiles: int = structural(25, "Quantiles of the return that each critic learns.", ge=2)
-    top_quantiles_to_drop_per_net: int = structural(
-        2, "Largest quantiles of the target that are dropped, for each critic.", ge=0
-    )
+    n_quantiles: int = structural(25, "Number of quantiles per critic.", ge=2)
+    top_quantiles_to_drop_per_net: int = structural(2, "Number of largest target quantiles to drop, per critic.", ge=0)
 
     @model_validator(mode="after")
     def _some_are_left(self) -> Self:
