@@ -27,7 +27,7 @@ def main() -> None:
         space={"learning_rate": {"loguniform": [1e-4, 1e-2]}, "gamma": {"uniform": [0.9, 0.999]}},
         trials=trials,
         seeds=1,
-        env_steps=ENV_STEPS,
+        budget_env_steps=ENV_STEPS,
         report_every_env_steps=ENV_STEPS // REPORTS,
         evaluation={"episodes": 1, "final_episodes": 1},
         scheduler="fifo",

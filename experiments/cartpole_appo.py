@@ -37,7 +37,7 @@ def main(
         space=SPACE,
         trials=trials,
         seeds=seeds,
-        env_steps=env_steps,
+        budget_env_steps=env_steps,
         scheduler=scheduler,
         searcher=searcher,
         name=name or None,  # None: a new one is made

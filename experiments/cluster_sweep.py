@@ -41,7 +41,7 @@ def main(
         fixed={"num_env_runners": env_runners},
         trials=trials,
         seeds=seeds,
-        env_steps=env_steps,
+        budget_env_steps=env_steps,
         scheduler=scheduler,
         searcher=searcher,
         name=name or None,  # None: a new one is made

@@ -96,7 +96,7 @@ def main(trials: int = 4, seeds: int = 4, env_steps: int = 100_000, name: str = 
             space=SPACE,
             trials=trials,
             seeds=seeds,
-            env_steps=env_steps,
+            budget_env_steps=env_steps,
             name=called,
             storage=storage,
         )

@@ -56,7 +56,7 @@ def main(trials: int = 4, seeds: int = 4, env_steps: int = 50_000, name: str = "
         fixed={"n_steps": 64, "batch_size": 256, "n_epochs": 10},
         trials=trials,
         seeds=seeds,
-        env_steps=env_steps,
+        budget_env_steps=env_steps,
         name=name or None,  # None: a new one is made
         storage=storage,
     )

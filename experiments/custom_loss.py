@@ -43,7 +43,7 @@ def main(trials: int = 4, seeds: int = 4, env_steps: int = 30_000, name: str = "
         fixed={"n_steps": 32, "batch_size": 256, "n_epochs": 10, "gamma": 0.98, "gae_lambda": 0.8},
         trials=trials,
         seeds=seeds,
-        env_steps=env_steps,
+        budget_env_steps=env_steps,
         name=name or None,  # None: a new one is made
         storage=storage,
     )

@@ -63,7 +63,7 @@ def main(trials: int = 4, seeds: int = 4, env_steps: int = 50_000, name: str = "
         fixed={"model": MyNet},  # the class; on the command line path/file.py:MyNet
         trials=trials,
         seeds=seeds,
-        env_steps=env_steps,
+        budget_env_steps=env_steps,
         name=name or None,  # None: a new one is made
         storage=storage,
     )

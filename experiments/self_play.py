@@ -69,7 +69,7 @@ def main(trials: int = 2, seeds: int = 4, env_steps: int = 60_000, name: str = "
         space=SPACE,
         trials=trials,
         seeds=seeds,
-        env_steps=env_steps,
+        budget_env_steps=env_steps,
         name=name or None,  # None: a new one is made
         storage=storage,
     )

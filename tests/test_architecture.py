@@ -40,6 +40,7 @@ LAYERS: list[set[str]] = [
         "stored",
         "temporary",
         "trial_config",
+        "documented",
         "trust",
     },
     {"errors", "faults"},

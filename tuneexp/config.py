@@ -110,6 +110,29 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     constraints: ClassVar[tuple[AtMost, ...]] = ()
+    # A field that holds another configuration, whose fields are written beside those of this one.
+    flattened: ClassVar[str] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_flattened(cls, values: Any) -> Any:
+        if not cls.flattened or not isinstance(values, dict) or cls.flattened in values:
+            return values
+        inner = fields_of(cls.model_fields[cls.flattened].annotation)
+        own = {name: value for name, value in values.items() if name not in inner}
+        return {**own, cls.flattened: {name: value for name, value in values.items() if name in inner}}
+
+    @classmethod
+    def flat_fields(cls) -> dict[str, FieldInfo]:
+        """Declarations by the names that a person writes: those of the flattened field stand beside the others."""
+        own = {name: field for name, field in cls.model_fields.items() if name != cls.flattened}
+        return {**fields_of(cls.model_fields[cls.flattened].annotation), **own} if cls.flattened else own
+
+    def flat(self, mode: str = "python") -> dict[str, Any]:
+        """The values by the names of `flat_fields`."""
+        values = self.model_dump(mode=mode)
+        inner = values.pop(self.flattened) if self.flattened else {}
+        return {**inner, **values}
 
     @model_validator(mode="after")
     def _keep_constraints(self) -> Self:
@@ -161,8 +184,18 @@ def _problems(cls: type[BaseModel], error: ValidationError, owner: str, see: str
     return list({one.path or one.text: one for one in reversed(found)}.values())[::-1]
 
 
+def fields_of(annotation: Any) -> dict[str, FieldInfo]:
+    """The fields of a configuration class by name; none for another type."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return annotation.flat_fields()
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return dict(annotation.model_fields) if is_model else {}
+
+
 def _problem(cls: type[BaseModel], problem: ErrorDetails, owner: str, see: str) -> Problem:
     path = [str(part) for part in problem["loc"]]
+    if path and path[0] == getattr(cls, "flattened", ""):
+        path = path[1:]
     if problem["type"] == "extra_forbidden":
         known = _fields_at(cls, path[:-1])
         key, prefix = "/".join(path), "/".join(path[:-1])
@@ -183,20 +216,17 @@ def _problem(cls: type[BaseModel], problem: ErrorDetails, owner: str, see: str) 
 def _without_union_branches(cls: type[BaseModel], path: list[str]) -> list[str]:
     """pydantic appends the failing branch of a union ('float') to the location: drop it."""
     kept: list[str] = []
-    fields: Mapping[str, FieldInfo] = cls.model_fields
+    fields: Mapping[str, FieldInfo] = fields_of(cls)
     for part in path:
         if part not in fields and not part.isdigit():
             break
         kept.append(part)
-        annotation = fields[part].annotation if part in fields else None
-        fields = annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
+        fields = fields_of(fields[part].annotation) if part in fields else {}
     return kept or path
 
 
 def _fields_at(cls: type[BaseModel], path: list[str]) -> list[str]:
+    fields = fields_of(cls)
     for part in path:
-        annotation = cls.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        cls = annotation
-    return list(cls.model_fields)
+        fields = fields_of(fields[part].annotation) if part in fields else {}
+    return list(fields)

@@ -1,21 +1,22 @@
-"""Everything that one trial is: what a Tune trial, a checkpoint and a sweep store."""
+"""Configuration of one trial, as Tune, checkpoints and sweeps store it. Each setting is declared once."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from tuneexp.addresses import lasting_address, relocated
-from tuneexp.config import Config, Count, without_suffixes
+from tuneexp.config import Config, Count, fields_of, without_suffixes
 from tuneexp.errors import UserError
 from tuneexp.stored import plain
 
 
 def _lasting(hyperparameters: dict[str, Any]) -> dict[str, Any]:
-    """Also in the groups of several policies."""
+    """`hyperparameters` with numbers for texts such as 100k and lasting addresses of models, in each policy's group."""
     lasting = {
         key: _lasting(value) if isinstance(value, dict) else without_suffixes(value)
         for key, value in hyperparameters.items()
@@ -24,7 +25,7 @@ def _lasting(hyperparameters: dict[str, Any]) -> dict[str, Any]:
     return {**lasting, "model": lasting_address(model, "model")} if isinstance(model, str | type) else lasting
 
 
-# Of an algorithm. A network of the user's own, a class or a relative path, is kept as an address that lasts.
+# A network of the user's own, given as a class or a relative path, is stored as an absolute address.
 Hyperparameters = Annotated[dict[str, Any], AfterValidator(_lasting)]
 
 
@@ -47,32 +48,43 @@ def _lasting_wrapper(wrapper: Any) -> Any:
     return lasting_address(wrapper, "wrapper") if isinstance(wrapper, str) or callable(wrapper) else wrapper
 
 
-# Addresses of files are kept as absolute ones: another process, in another folder, must find the same file.
+# Addresses of files are stored as absolute paths, for processes in other folders.
 Environment = Annotated[Any, AfterValidator(_lasting_env)]
 Wrapper = Annotated[str | dict[str, dict[str, Any] | None], BeforeValidator(_lasting_wrapper)]
 EnvBackend = Literal["auto", "sync", "async", "native", "envpool"]
 
-ENV_BACKEND_HELP = (
-    "What steps the environments: the id's own vector environment (native), one after another (sync), a process each "
-    "(async), envpool; auto takes native where there is one, else sync."
-)
-DEVICE_HELP = "Where networks learn and act: cpu, cuda, cuda:1, or auto (a GPU where there is one)."
-WRAPPERS_HELP = (
-    "Wrappers around each environment, applied in this order: names (ClipAction), module:Class or path/file.py:Class, "
-    "with arguments as {NAME: {argument: value}}. Evaluation wraps its environments too."
-)
+Compilation = Literal["auto", "on", "off", "later"]
 
 
-COMPILE_HELP = (
-    "Compile what acts and learns: auto (where it repays), on, off, or later (eagerly up to a first report, at most "
-    "2,000 environment steps, then as auto)."
-)
-REGISTRATION_HELP = "How the user's program registered the environment's id, where no other process knows it."
-SOURCES_HELP = "Hashes of the files of its addresses, when it was started."
+def internal(default: Any, description: str) -> Any:
+    """A field that tuneexp fills in: no setting that a person writes."""
+    return Field(default, description=description, json_schema_extra={"internal": True})
+
+
+def settings_in(fields: Mapping[str, FieldInfo]) -> dict[str, FieldInfo]:
+    """The fields that a person may set. Python, YAML, the command line and MLflow take their settings from here."""
+    return {name: field for name, field in fields.items() if not _is_internal(field)}
+
+
+def _is_internal(field: FieldInfo) -> bool:
+    return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("internal"))
+
+
+def is_group(field: FieldInfo) -> bool:
+    """Return True for a setting with keys of its own: a mapping, or a configuration."""
+    return get_origin(field.annotation) is dict or bool(fields_of(field.annotation))
+
+
+def without_defaults(field: FieldInfo, value: Any) -> Any:
+    """Return what differs from the default in a dumped value, key by key in a group of settings. None: nothing."""
+    if inner := fields_of(field.annotation):
+        changed = {name: without_defaults(inner[name], one) for name, one in value.items()}
+        return {name: one for name, one in changed.items() if one is not None} or None
+    return None if value == field.get_default(call_default_factory=True) else value
 
 
 def one_hash_as_sources(values: Any) -> Any:
-    """Earlier versions stored the hash of the algorithm's file alone."""
+    """Read the format of earlier versions, which stored the hash of the algorithm's file alone."""
     if not isinstance(values, dict) or "source_hash" not in values:
         return values
     values = dict(values)
@@ -80,22 +92,20 @@ def one_hash_as_sources(values: Any) -> Any:
     return {"sources": {values.get("algorithm"): since}, **values} if since else values
 
 
-MOVED_HELP = "New files, folders and addresses, by the old ones, of what has moved since it was started."
-
-
 def moved_applied(values: Any) -> Any:
-    """A configuration with new addresses for what moved. The ranges of a search space stay: Optuna has stored them."""
+    """Replace the addresses of what has moved. Ranges of a search space stay as Optuna has stored them."""
     if not isinstance(values, dict) or not isinstance(moved := values.get("moved"), dict) or not moved:
         return values
     if not all(isinstance(new, str) for new in moved.values()):
-        return values  # refused where the field itself is checked
+        return values  # refused by the check of the field
     space = values.get("space")
     kept = {"space": space} if isinstance(space, dict) and "function" not in space else {}
     return {**relocated(values, moved), **kept, "moved": moved}
 
 
 def seed_list(seeds: int | Sequence[int]) -> list[int]:
-    """4 -> [0, 1, 2, 3]. UserError for none, a negative or a repeated one."""
+    """Return the seeds of a number of seeds (4 -> [0, 1, 2, 3]) or of a list. UserError for one that is no seed, or a
+    repeated one."""
     given = plain(seeds, "seeds")
     named: Any = list(range(given)) if type(given) is int else given
     if not isinstance(named, list) or not named:
@@ -104,16 +114,16 @@ def seed_list(seeds: int | Sequence[int]) -> list[int]:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
             raise UserError(f"a seed is a whole number from 0 to {2**32 - 1}, got {seed!r}")
     if len(set(named)) < len(named):
-        raise UserError(f"a seed stands twice in {named}; each seed trains once")
+        raise UserError(f"a seed is repeated in {named}; write each seed once")
     return named
 
 
 class EvaluationConfig(Config):
-    """Separate environments, fixed seeds, the deterministic policy."""
+    """Evaluation of the deterministic policy on environments of its own with fixed seeds."""
 
     episodes: Count = Field(5, ge=1, description="Episodes per seed at every report.")
     final_episodes: Count = Field(20, ge=1, description="Episodes per seed at the end of the budget.")
-    seed: Count = Field(10_000, ge=0, description="Seed of the evaluation environments; the same for every report.")
+    seed: Count = Field(10_000, ge=0, description="Seed of the evaluation environments; the same at every report.")
     max_steps: Count = Field(
         30_000,
         ge=1,
@@ -122,43 +132,92 @@ class EvaluationConfig(Config):
 
 
 class ObjectiveConfig(Config):
-    """What a trial is judged by."""
+    """Aggregation of a trial's evaluations into one number, which the searcher maximizes."""
 
     kind: Literal["last", "best", "window", "auc"] = Field(
-        "last", description="Over evaluations: the last, the best, the mean of the last three, or of all."
+        "last", description="Evaluations that count: the last, the best, the mean of the last three, or of all (auc)."
     )
-    aggregate: Literal["mean", "iqm", "min", "median"] = Field("mean", description="Over seeds.")
+    aggregate: Literal["mean", "iqm", "min", "median"] = Field(
+        "mean", description="Aggregate over seeds: mean, interquartile mean (iqm), minimum or median."
+    )
     failed_seeds: Literal["worst", "ignore", "fail"] = Field(
         "worst",
-        description="A seed that diverged scores as the trial's worst evaluation of any seed, is left out, "
-        "or makes the objective NaN.",
+        description="Seeds that diverged: count as the trial's worst evaluation of any seed (worst), are left out "
+        "(ignore), or make the objective NaN (fail).",
     )
 
 
 class TrialConfig(Config):
-    """One configuration, trained on S seeds. The clock is environment steps per seed."""
+    """One configuration, trained on S seeds. The clock is environment steps per seed.
 
-    algorithm: str = Field(description="Name or address (module:NAME, path/file.py:NAME).")
-    sources: dict[str, str] = Field(default_factory=dict, description=SOURCES_HELP)
-    env: Environment = Field(description="Environment id, module:Class, path/file.py:Class or a callable.")
-    env_kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of the environment.")
-    env_registration: dict[str, Any] | None = Field(None, description=REGISTRATION_HELP)
-    env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
-    wrappers: list[Wrapper] = Field(default_factory=list, description=WRAPPERS_HELP)
-    seeds: list[int] = Field([0], min_length=1, description="Training seeds; trained at once.")
-    budget_env_steps: Count = Field(100_000, ge=1, description="Environment steps per seed.")
-    report_every_env_steps: Count | None = Field(
-        None, ge=1, description="Steps between reports; a tenth of the budget."
+    A setting is declared here once: `Sweep`, `build`, experiment files, the command line and MLflow derive it."""
+
+    algorithm: str = Field(
+        description="Name of the algorithm, or an address: module:NAME, path/file.py:NAME.", examples=["dqn"]
     )
-    hyperparameters: Hyperparameters = Field(default_factory=dict, description="Of the algorithm.")
-    evaluation: EvaluationConfig = Field(default_factory=lambda: EvaluationConfig.model_validate({}))
-    objective: ObjectiveConfig = Field(default_factory=lambda: ObjectiveConfig.model_validate({}))
-    compile: Literal["auto", "on", "off", "later"] = Field("auto", description=COMPILE_HELP)
-    device: Device = Field("cpu", description=DEVICE_HELP)
-    expected_trials: int = Field(1, ge=1, description="Trials that will share the compiled programs of one worker.")
-    trial_number: int | None = Field(None, description="Number of the searcher's suggestion.")
-
-    moved: dict[str, str] = Field(default_factory=dict, description=MOVED_HELP)
+    sources: dict[str, str] = internal({}, "Hashes of the files of its addresses at the start.")
+    env: Environment = Field(
+        description="Environment: a gymnasium id, an address (module:Class, path/file.py:Class) or a callable.",
+        examples=["Acrobot-v1"],
+    )
+    env_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keyword arguments of the environment.",
+        examples=[{"max_episode_steps": 300}],
+    )
+    env_registration: dict[str, Any] | None = internal(
+        None, "Registration of the environment's id by the user's program, repeated in every process."
+    )
+    env_backend: EnvBackend = Field(
+        "auto",
+        description="Vectorization of the environments: the id's own vector environment (native), one after another "
+        "(sync), one process each (async), or envpool; auto is native where there is one, else sync.",
+    )
+    wrappers: list[Wrapper] = Field(
+        default_factory=list,
+        description="Wrappers of each environment, the innermost first, in training and evaluation: a name "
+        "(ClipAction), module:Class or path/file.py:Class; with arguments {NAME: {argument: value}}.",
+        examples=[["FlattenObservation"]],
+    )
+    seeds: list[int] = Field(
+        [0],
+        min_length=1,
+        description="Training seeds, trained at the same time: a number N for 0 to N-1, or a list.",
+        examples=[[3, 5]],
+    )
+    budget_env_steps: Count = Field(100_000, ge=1, description="Budget of a trial: environment steps per seed.")
+    report_every_env_steps: Count | None = Field(
+        None, ge=1, description="Environment steps per seed between reports; by default a tenth of the budget."
+    )
+    hyperparameters: Hyperparameters = Field(default_factory=dict, description="Hyperparameters of the algorithm.")
+    evaluation: EvaluationConfig = Field(
+        default_factory=lambda: EvaluationConfig.model_validate({}),
+        description="Evaluation at every report and at the end.",
+    )
+    objective: ObjectiveConfig = Field(
+        default_factory=lambda: ObjectiveConfig.model_validate({}),
+        description="Aggregation of the evaluations into the objective of the trial.",
+    )
+    compile: Compilation = Field(
+        "auto",
+        description="Compilation of acting and learning: auto (where the number of updates repays it), on, off, or "
+        "later (eager up to the first report, at most 2,000 environment steps, then as auto).",
+    )
+    device: Device = Field(
+        "cpu",
+        description="Device of the networks: cpu, cuda, cuda:1 (the second GPU), or auto (a GPU if there is one).",
+        examples=["auto"],
+    )
+    expected_trials: int = Field(
+        1,
+        ge=1,
+        description="Trials that share the compiled programs of one worker.",
+        json_schema_extra={"internal": True},
+    )
+    trial_number: int | None = internal(None, "Number of the searcher's suggestion.")
+    moved: dict[str, str] = internal(
+        {}, "New files, folders and addresses of what has moved since the start, by the old."
+    )
 
     _earlier = model_validator(mode="before")(one_hash_as_sources)
     _moved = model_validator(mode="before")(moved_applied)
@@ -169,9 +228,10 @@ class TrialConfig(Config):
         if min(seeds) < 0:
             raise ValueError("seeds are whole numbers from 0")
         if len(set(seeds)) != len(seeds):
-            raise ValueError("each seed may stand once")
+            raise ValueError("a seed is repeated; write each seed once")
         return seeds
 
     @property
     def report_period(self) -> int:
+        """Environment steps per seed between reports."""
         return self.report_every_env_steps or max(1, self.budget_env_steps // 10)

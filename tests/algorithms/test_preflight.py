@@ -53,7 +53,7 @@ def test_numbers_that_cannot_work_are_told_before_anything_runs(hyperparameters:
 )
 def test_a_sweep_is_refused_before_it_starts(changes: dict[str, Any], said: str, tmp_path: Any) -> None:
     space = {"learning_rate": {"loguniform": [1e-4, 1e-3]}}
-    settings = {"algorithm": "dqn", "env": "CartPole-v1", "space": space, "env_steps": 5000, **changes}
+    settings = {"algorithm": "dqn", "env": "CartPole-v1", "space": space, "budget_env_steps": 5000, **changes}
     with pytest.raises(UserError, match=said):
         Sweep(**settings, name="refused", storage=tmp_path)
     assert not (tmp_path / "refused").exists()

@@ -44,7 +44,7 @@ SPACE = {
     "n_steps": {"choice": [16, 32]},
     "gamma": {"uniform": [0.9, 0.999]},
 }
-SETTINGS: dict[str, Any] = {"trials": 3, "seeds": 2, "env_steps": 512, "searcher_seed": 1, "compile": "off"}
+SETTINGS: dict[str, Any] = {"trials": 3, "seeds": 2, "budget_env_steps": 512, "searcher_seed": 1, "compile": "off"}
 ROOT = Path(__file__).parents[2]
 
 

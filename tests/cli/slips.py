@@ -56,7 +56,7 @@ NEAR_MISSES = {
     "train ppo CartPole-v1 --steps 1000": "train ppo CartPole-v1 --env-steps 1000",
     "train ppo CartPole-v1 --env_steps 1000": "train ppo CartPole-v1 --env-steps 1000",
     "train ppo CartPole-v1 --seed 3": "train ppo CartPole-v1 --seeds 3,",
-    "train ppo CartPole-v1 --n-envs 8 --device cuda": "train ppo CartPole-v1 --set n_envs=8 --set device=cuda",
+    "train ppo CartPole-v1 --n-envs 8 --device cuda": "train ppo CartPole-v1 --set n_envs=8 --device cuda",
     "train ppo CartPole-v1 --verbose 1": "train ppo CartPole-v1 --verbose",
     "train ppo CartPole-v1 --track --tensorboard-log logs": "train ppo CartPole-v1",
     "train ppo CartPole-v1 --policy MlpPolicy": "train ppo CartPole-v1",

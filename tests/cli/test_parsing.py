@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tuneexp.cli.parsing import (
-    environment_settings,
     finite,
     parse_seeds,
     parse_settings,
@@ -16,10 +15,11 @@ from tuneexp.cli.parsing import (
     parse_wrappers,
     split_settings,
 )
+from tuneexp.cli.settings import checked
 from tuneexp.config import whole_number
 from tuneexp.errors import UserError
 from tuneexp.sweep import SearchSpace, SweepConfig
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial_config import TrialConfig, settings_in
 
 ASKED_FOR: dict[str, Any] = {
     "name": "s",
@@ -28,7 +28,7 @@ ASKED_FOR: dict[str, Any] = {
     "space": {},
     "trials": 1,
     "seeds": [0],
-    "env_steps": 1,
+    "budget_env_steps": 1,
     "created_at_s": 0.0,
 }
 
@@ -115,8 +115,6 @@ def test_wrappers_are_names_or_names_with_a_json_object() -> None:
     given = ["ClipReward", 'FrameStackObservation={"stack_size": 4}', "own/file.py:Mine={}"]
     parsed = [*given[:1], {"FrameStackObservation": {"stack_size": 4}}, {"own/file.py:Mine": {}}]
     assert parse_wrappers(given) == parsed
-    assert environment_settings("sync", given) == {"env_backend": "sync", "wrappers": parsed}
-    assert environment_settings(None, None) == {}
 
 
 @pytest.mark.parametrize("text", ["ClipReward=3", "ClipReward={a: 1}", "=", "ClipReward=[1]"])
@@ -125,11 +123,18 @@ def test_arguments_of_a_wrapper_that_are_no_json_object_are_refused(text: str) -
         parse_wrappers([text])
 
 
-def test_a_wrong_backend_is_answered_with_the_nearest() -> None:
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("wrappers", "--wrapper"), ("device", "--device"), ("env_steps", "--env-steps"), ("env_backend", "--env-backend")],
+)
+def test_a_setting_with_an_option_of_its_own_is_not_set_by_name(name: str, option: str) -> None:
+    with pytest.raises(UserError, match=f"{option} "):
+        split_settings({name: "x"})
+
+
+def test_a_wrong_choice_names_the_nearest() -> None:
     with pytest.raises(UserError, match="'async'"):
-        environment_settings("asynch", None)
-    with pytest.raises(UserError, match="--wrapper"):
-        split_settings({"wrappers": ["ClipReward"]})
+        checked(settings_in(TrialConfig.model_fields), {"env_backend": "asynch"})
 
 
 @pytest.mark.parametrize(
@@ -139,7 +144,7 @@ def test_a_wrong_backend_is_answered_with_the_nearest() -> None:
 def test_a_count_is_written_with_an_exponent_or_a_suffix(text: str, number: int) -> None:
     assert whole_number(text) == number
     assert type(whole_number(text)) is int
-    assert SweepConfig.parse({**ASKED_FOR, "env_steps": text}, "a sweep").env_steps == number
+    assert SweepConfig.parse({**ASKED_FOR, "budget_env_steps": text}, "a sweep").trial.budget_env_steps == number
 
 
 @pytest.mark.parametrize(
@@ -169,4 +174,4 @@ def test_hyperparameters_take_suffixes_wherever_they_are_written() -> None:
 
 
 def test_texts_that_only_look_like_counts_stay_texts_outside_of_hyperparameters() -> None:
-    assert SweepConfig.parse({**ASKED_FOR, "env_kwargs": {"map": "8k"}}, "a sweep").env_kwargs == {"map": "8k"}
+    assert SweepConfig.parse({**ASKED_FOR, "env_kwargs": {"map": "8k"}}, "a sweep").trial.env_kwargs == {"map": "8k"}

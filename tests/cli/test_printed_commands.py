@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import pytest
 
 from tests.cli.conftest import Done
 from tests.faults.stored import store_checkpoint, store_sweep
-from tuneexp.cli.job import Job
+from tuneexp.cli.training import Job
 from tuneexp.sweep import load_config, load_sweep
-from tuneexp.sweep.config import save_config
+from tuneexp.sweep.config import SweepConfig, save_config
 from tuneexp.sweep.folder import sweep_folder
 
 Cli = Callable[..., Done]
@@ -32,11 +32,16 @@ def kept(tmp_path: Path) -> Path:
     """A storage whose name needs quotes, with an interrupted sweep and the checkpoint of its best trial."""
     store_sweep(tmp_path / STORAGE)
     folder = sweep_folder("kept", tmp_path / STORAGE)
-    save_config(folder, load_config("kept", tmp_path / STORAGE).model_copy(update=CHANGES))
+    save_config(folder, changed(load_config("kept", tmp_path / STORAGE), CHANGES))
     best = load_sweep("kept", tmp_path / STORAGE).best
     assert best is not None
     store_checkpoint(Path(best["checkpoint"]))
     return tmp_path / STORAGE
+
+
+def changed(config: SweepConfig, settings: Mapping[str, Any]) -> SweepConfig:
+    """The sweep with other settings of its trials."""
+    return SweepConfig.parse({**config.flat(), **settings}, "the sweep")
 
 
 def printed(text: str, name: str) -> list[str]:
@@ -74,7 +79,7 @@ def test_an_id_that_a_script_registered_is_printed_as_its_entry_point(
     changes = {"env": "Own-v0", "env_registration": registration, "wrappers": ["ClipAction"]}
     changes |= {"env_kwargs": {"sutton_barto_reward": True}}
     folder, config = sweep_folder("kept", kept), load_config("kept", kept)
-    save_config(folder, config.model_copy(update=changes))
+    save_config(folder, changed(config, changes))
     jobs: list[Job] = []
     monkeypatch.setattr("tuneexp.cli.train._train", lambda screen, job, *rest: jobs.append(job))
     shown = tuneexp("show", "kept", "--storage", str(kept))
@@ -83,7 +88,7 @@ def test_an_id_that_a_script_registered_is_printed_as_its_entry_point(
     assert jobs[0].settings["env_kwargs"] == {"sutton_barto_reward": True, "render_mode": "rgb_array"}
     assert jobs[0].settings["wrappers"] == [{"TimeLimit": {"max_episode_steps": 50}}, "ClipAction"]
     vector = {**registration, "vector_entry_point": f"{kept}/own.py:Vector"}
-    save_config(folder, config.model_copy(update={**changes, "env_registration": vector}))
+    save_config(folder, changed(config, {**changes, "env_registration": vector}))
     assert "tuneexp train" not in tuneexp("show", "kept", "--storage", str(kept)).out
 
 

@@ -13,7 +13,7 @@ from tests.cli.conftest import Done, assert_refused
 from tests.cli.slips import NEAR_MISSES, NO_NEAR_MISSES
 from tuneexp.algorithms.registry import ALGORITHMS, config_class_of
 from tuneexp.cli.app import app
-from tuneexp.cli.exits import refusal_of
+from tuneexp.cli.exit_codes import refusal_of
 from tuneexp.cli.slips import near_miss
 from tuneexp.sweep.space.binding import hyperparameter_names
 

@@ -22,7 +22,7 @@ import pytest
 
 from tests.cli.conftest import ROOT, Done, assert_refused, command
 from tuneexp.sweep import Sweep, load_config, load_sweep
-from tuneexp.sweep.config import ASKED
+from tuneexp.sweep.experiment.writing import asked_values
 
 Cli = Callable[..., Done]
 SPACE = """
@@ -75,7 +75,7 @@ def test_json_of_a_sweep_is_what_the_manual_says(first: dict[str, Any], storage:
 def test_the_folder_holds_the_file_that_repeats_the_sweep(first: dict[str, Any], storage: Path) -> None:
     again = Sweep.from_file(storage / "runs" / "first" / "experiment.yaml", storage=storage / "runs")
     before = load_config("first", storage / "runs")
-    assert [getattr(again.config, name) for name in ASKED] == [getattr(before, name) for name in ASKED]
+    assert asked_values(again.config) == asked_values(before)
 
 
 def test_show_prints_the_leaderboard_and_the_best(first: dict[str, Any], storage: Path, tuneexp: Cli) -> None:

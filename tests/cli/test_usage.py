@@ -41,7 +41,7 @@ Cli = Callable[..., Done]
         (["sweep", "ppo", "CartPole-v1", "--env", "Pendulum-v1"], "'CartPole-v1' and --env 'Pendulum-v1'"),
         (["sweep", "ppo", "CartPole-v1", "--trials", "1.5"], "'1.5' is no whole number"),
         (["sweep", "ppo", "CartPole-v1", "--env-steps", "100x"], "'100x' is no whole number"),
-        (["sweep", "ppo", "CartPole-v1", "--set", "report_every_env_steps=1.5k3"], "'1.5k3' is no whole number"),
+        (["sweep", "ppo", "CartPole-v1", "--report-every-env-steps", "1.5k3"], "'1.5k3' is no whole number"),
         (["sweep", "ppo", "CartPole-v1", "--resume"], "--name"),
         (["show"], "missing argument"),
         (["train", "ppo", "CartPole-v1", "--env-steps", "many"], "--env-steps"),
@@ -90,7 +90,7 @@ def test_help_starts_without_the_heavy_packages() -> None:
         "import sys, tuneexp.cli\n"
         "try: tuneexp.cli.main(['--help'])\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "heavy = {'torch', 'ray', 'mlflow', 'optuna', 'gymnasium', 'scipy', 'matplotlib', 'pydantic', 'numpy'}\n"
+        "heavy = {'torch', 'ray', 'mlflow', 'optuna', 'gymnasium', 'scipy', 'matplotlib', 'numpy'}\n"
         "print('loaded', *sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     started = time.monotonic()

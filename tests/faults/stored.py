@@ -29,7 +29,7 @@ def store_sweep(storage: Path, name: str = "kept", trials: int = 3, fixed: dict[
         space=SPACE,
         trials=trials,
         seeds=2,
-        env_steps=BUDGET,
+        budget_env_steps=BUDGET,
         name=name,
         storage=storage,
         fixed=small,

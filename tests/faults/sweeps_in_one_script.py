@@ -17,7 +17,7 @@ FIXED = {"n_envs": 2, "n_steps": 32, "batch_size": 64, "n_epochs": 1, "num_cpus_
 
 def run(name: str, storage: str, fixed: dict[str, Any], address: str | None = None) -> dict[str, Any]:
     seen: set[tuple[str, str]] = set()
-    common = {"trials": 1, "seeds": 1, "env_steps": 128, "compile": "off", "evaluation": {"final_episodes": 1}}
+    common = {"trials": 1, "seeds": 1, "budget_env_steps": 128, "compile": "off", "evaluation": {"final_episodes": 1}}
     sweep = Sweep(name=name, storage=storage, space=SPACE, fixed={**FIXED, **fixed}, address=address, **common)
     result = sweep.run(lambda event: seen.update(listening_addresses(os.getpid())))
     return {

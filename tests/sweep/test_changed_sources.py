@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tuneexp.addresses import source_hash
 from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep, load_config, resume
-from tuneexp.sweep.config import refuse_other_settings, save_config, trial_config
+from tuneexp.sweep.config import SweepConfig, refuse_other_settings, save_config, trial_config, with_sources
 from tuneexp.sweep.resuming import _with_moved, refuse_changed_space, report_changed_sources
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.trial_config import TrialConfig
@@ -44,20 +43,18 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
         own["space"],
         name="s",
         trials=1,
-        env_steps=4096,
+        budget_env_steps=4096,
         wrappers=[own["wrapper"]],
     )
     config = made.config.model_copy(update={"fixed": {"model": f"{file_of(tmp_path, 'model')}:It"}})
-    made.config = config.model_copy(
-        update={"sources": {**config.sources, config.fixed["model"]: source_hash(config.fixed["model"])}}
-    )
+    made.config = with_sources(config)
     made.folder.path.mkdir(parents=True)
     save_config(made.folder, made.config)
     return made
 
 
 def test_each_part_of_ones_own_has_a_hash(sweep: Sweep, tmp_path: Path) -> None:
-    assert set(load_config("s").sources) == {f"{file_of(tmp_path, part)}:It" for part in PARTS}
+    assert set(load_config("s").trial.sources) == {f"{file_of(tmp_path, part)}:It" for part in PARTS}
 
 
 def test_each_change_is_told(sweep: Sweep, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -71,7 +68,7 @@ def test_each_change_is_told(sweep: Sweep, tmp_path: Path, caplog: pytest.LogCap
     assert len(told) == len(PARTS)
     for part in PARTS:
         assert any(f"{part}.py:It has changed" in text for text in told)
-    assert today.sources != load_config("s").sources  # nodes are compared with what this machine has now
+    assert today.trial.sources != load_config("s").trial.sources  # nodes are compared with what this machine has now
 
 
 EDITS = {
@@ -108,7 +105,7 @@ def test_a_sweep_of_an_earlier_version_goes_on(sweep: Sweep, caplog: pytest.LogC
         stored.pop(name)
     sweep.folder.config_file.write_text(json.dumps({**stored, "source_hash": "of the algorithm"}))
     config = load_config("s")
-    assert config.sources == {config.algorithm: "of the algorithm"}
+    assert config.trial.sources == {config.trial.algorithm: "of the algorithm"}
     refuse_changed_space(config, sweep.space, sweep.folder)
     sweep.folder.config_file.write_text(json.dumps({**stored, "source_hash": None}))
     with caplog.at_level(logging.WARNING, "tuneexp"):
@@ -122,9 +119,9 @@ def test_a_new_address_is_kept_and_reaches_the_trials(sweep: Sweep, tmp_path: Pa
     stored = _with_moved(load_config("s"), {str(old): str(new)})
     save_config(sweep.folder, stored)
     config = load_config("s")
-    assert config.env == f"{new}:It"
-    assert f"{new}:It" in config.sources
-    assert require_trusted(addresses_in({"env": config.env}), "it", ("evaluate", "it")) is None
+    assert config.trial.env == f"{new}:It"
+    assert f"{new}:It" in config.trial.sources
+    assert require_trusted(addresses_in({"env": config.trial.env}), "it", ("evaluate", "it")) is None
     # A restored trial has the addresses of its start.
     restored = {**trial_config(config), "env": f"{old}:It"}
     assert TrialConfig.parse(restored, "the trial").env == f"{new}:It"
@@ -143,15 +140,11 @@ def test_a_file_that_is_gone_is_told_once_with_the_option_for_its_new_place(
 
 def test_settings_that_differ_are_named_by_their_nested_keys(sweep: Sweep) -> None:
     stored = load_config("s")
-    asked = stored.model_copy(
-        update={
-            "fixed": {**stored.fixed, "gamma": 0.9},
-            "evaluation": {"episodes": 3},
-            "seeds": [*range(99), 100],
-            "trials": 2,
-        }
-    )
-    save_config(sweep.folder, stored.model_copy(update={"seeds": list(range(100)), "evaluation": {"episodes": 2}}))
+    values = stored.flat()
+    changes = {"fixed": {**stored.fixed, "gamma": 0.9}, "evaluation": {"episodes": 3}, "seeds": [*range(99), 100]}
+    asked = SweepConfig.parse({**values, **changes, "trials": 2}, "the sweep")
+    before = {**values, "seeds": list(range(100)), "evaluation": {"episodes": 2}}
+    save_config(sweep.folder, SweepConfig.parse(before, "the sweep"))
     with pytest.raises(UserError) as refused:
         refuse_other_settings(sweep.folder, asked)
     settings = str(refused.value).partition("other settings: ")[2].partition("\n")[0].split("; ")

@@ -83,8 +83,8 @@ def test_files_are_named_by_a_path_that_lasts(tmp_path: Path, monkeypatch: pytes
     wrappers: list[Any] = ["mine.py:Around", {"mine.py:Around": None}, clip]
     sweep = Sweep(env="mine.py:Mine", wrappers=wrappers, space=space, name="s", storage=tmp_path / "runs", seeds=1)
     around = f"{tmp_path / 'mine.py'}:Around"
-    assert sweep.config.env == f"{tmp_path / 'mine.py'}:Mine"
-    assert sweep.config.wrappers == [around, {around: None}, clip]
+    assert sweep.config.trial.env == f"{tmp_path / 'mine.py'}:Mine"
+    assert sweep.config.trial.wrappers == [around, {around: None}, clip]
 
 
 def trial(**changes: Any) -> dict[str, Any]:

@@ -70,8 +70,8 @@ def test_a_resumed_sweep_is_of_the_same_algorithm_and_stands_beside_ppo_in_mlflo
     script, storage = Path(shutil.copy(SCRIPT, tmp_path / "mine.py")), tmp_path / "runs"
     interrupted(script, storage)
     config = read_config(sweep_folder("mine", storage))
-    assert config.algorithm == f"{script}:REINFORCE"
-    assert config.sources[f"{script}:REINFORCE"] == source_hash(f"{script}:REINFORCE")
+    assert config.trial.algorithm == f"{script}:REINFORCE"
+    assert config.trial.sources[f"{script}:REINFORCE"] == source_hash(f"{script}:REINFORCE")
 
     result = resume("mine", storage)
     assert [trial["env_steps"] >= 40_000 or trial["outcome"] == "pruned" for trial in result.trials] == [True, True]
@@ -79,7 +79,7 @@ def test_a_resumed_sweep_is_of_the_same_algorithm_and_stands_beside_ppo_in_mlflo
     assert "changed" not in caplog.text
 
     space = {"learning_rate": {"loguniform": [1e-3, 1e-2]}}
-    Sweep("ppo", "CartPole-v1", space, env_steps=2048, name="ppo", storage=storage, **SMALL).run()  # type: ignore[arg-type]
+    Sweep("ppo", "CartPole-v1", space, budget_env_steps=2048, name="ppo", storage=storage, **SMALL).run()  # type: ignore[arg-type]
     assert algorithms_by_experiment(storage) == {"CartPole-v1": {f"{script}:REINFORCE", "ppo"}}
 
 

@@ -93,7 +93,7 @@ def test_a_sweep_searches_one_policy_and_mlflow_knows_both(tmp_path: Path) -> No
 
     sweep = Sweep(
         f"{SCRIPT}:TELLING_PPO", f"{SCRIPT}:Telling", {"speaker": {"learning_rate": {"loguniform": [1e-3, 1e-2]}}},
-        trials=2, seeds=2, env_steps=512, scheduler="fifo", name="two", storage=tmp_path / "runs", compile="off",
+        trials=2, seeds=2, budget_env_steps=512, scheduler="fifo", name="two", storage=tmp_path / "runs", compile="off",
         fixed={"n_envs": 2, "listener": {"n_epochs": 2}}, evaluation={"episodes": 2, "final_episodes": 2},
     )  # fmt: skip
     result = sweep.run()

@@ -195,7 +195,7 @@ def test_a_sweep_around_a_row_fixes_what_the_space_does_not_vary(file: Path) -> 
     space = SearchSpace.from_mapping({"learning_rate": {"loguniform": [1e-5, 0.01]}, "gamma": {"uniform": [0.9, 1.0]}})
     row = read_row(file, "CartPole-v1", None, ("sweep",))
     asked, remarks = sweep_of_row(row, space, {"fixed": {"n_envs": 2}, "trials": 3}, PPO.config_class)
-    assert (asked["env"], asked["env_steps"], asked["trials"]) == ("CartPole-v1", 100_000, 3)
+    assert (asked["env"], asked["budget_env_steps"], asked["trials"]) == ("CartPole-v1", 100_000, 3)
     assert (asked["fixed"]["n_envs"], asked["fixed"]["n_steps"]) == (2, 2048)
     assert not {"learning_rate", "gamma"} & set(asked["fixed"])
     assert asked["space"].initial == [{"learning_rate": 0.001, "gamma": 0.99}]

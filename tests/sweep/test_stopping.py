@@ -18,7 +18,7 @@ import pytest
 import typer
 
 from tuneexp.addresses import load_address
-from tuneexp.cli.exits import run_app, stoppable
+from tuneexp.cli.exit_codes import run_app, stoppable
 from tuneexp.errors import UserError
 from tuneexp.execution.remote import ray_here
 from tuneexp.sweep import cluster, ending
@@ -218,7 +218,7 @@ def test_signals_that_follow_the_one_that_ended_a_command_print_nothing(tmp_path
     ends = """
         import atexit, signal
         import typer
-        from tuneexp.cli.exits import run_and_exit, run_app, stoppable
+        from tuneexp.cli.exit_codes import run_and_exit, run_app, stoppable
         signal.signal(signal.SIGINT, signal.default_int_handler)
         def again():
             for number in (signal.SIGINT, signal.SIGTERM):

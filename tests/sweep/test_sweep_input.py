@@ -13,7 +13,7 @@ import pytest
 
 from tuneexp import PPO
 from tuneexp.errors import UserError
-from tuneexp.sweep import Sweep, list_sweeps, load_config, load_study, load_sweep, resume
+from tuneexp.sweep import Sweep, fitting, list_sweeps, load_config, load_study, load_sweep, resume
 from tuneexp.sweep.config import FORMAT_VERSION, save_config, trial_config
 from tuneexp.trial_config import TrialConfig, seed_list
 
@@ -29,15 +29,19 @@ def asked(tmp_path: Path, **changes: Any) -> Sweep:
     [
         ({"trials": 0}, "trials: .* 0"),
         ({"trials": -3}, "trials"),
-        ({"env_steps": 0}, "env_steps: .* 0"),
-        ({"env_steps": -1}, "env_steps"),
+        ({"budget_env_steps": 0}, "budget_env_steps: .* 0"),
+        ({"budget_env_steps": -1}, "budget_env_steps"),
+        ({"env_steps": 9}, "budget_env_steps"),
+        ({"sampler": "tpe"}, "'sampler'"),
+        ({"expected_trials": 2}, "'expected_trials'"),
+        ({"hyperparameters": {}}, "'hyperparameters'"),
         ({"concurrency": 0}, "concurrency: .* 0"),
         ({"report_every_env_steps": 0}, "report_every_env_steps"),
         ({"seeds": 0}, "one seed"),
         ({"seeds": -1}, "one seed"),
         ({"seeds": []}, "one seed"),
         ({"seeds": [1, -2]}, "whole number from 0"),
-        ({"seeds": [1, 1]}, "twice"),
+        ({"seeds": [1, 1]}, "repeated"),
         ({"searcher": "tpee"}, "'tpee'.* 'tpe'"),
         ({"scheduler": "ahsa"}, "'ahsa'.* 'asha'"),
         ({"algorithm": "ppp"}, "'ppp'.* 'ppo'"),
@@ -96,7 +100,7 @@ def test_numbers_mean_the_same_to_a_sweep_and_to_a_single_training(tmp_path: Pat
     assert asked(tmp_path, trials="8").config.trials == 8
     settings: dict[str, Any] = {"compile": "off", "n_steps": 8, "n_envs": 2, "batch_size": 16}
     algo = PPO.build("CartPole-v1", seeds=3, **settings)
-    assert algo.trial.config.seeds == asked(tmp_path, seeds=3).config.seeds == [0, 1, 2]
+    assert algo.trial.config.seeds == asked(tmp_path, seeds=3).config.trial.seeds == [0, 1, 2]
     algo.stop()
 
 
@@ -203,6 +207,41 @@ def test_what_was_asked_is_read_back_from_the_folder(tmp_path: Path) -> None:
     assert {key: row[key] for key in ("name", "state", "finished", "trials", "best")} == {
         "name": "s", "state": "interrupted", "finished": 0, "trials": 8, "best": None,
     }  # fmt: skip
+
+
+def test_the_number_of_concurrent_trials_is_found_anew_at_each_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "cores", lambda: 2)
+    sweep = asked(tmp_path)
+    assert sweep.fitted.concurrency == 2
+    sweep.folder.path.mkdir(parents=True)
+    save_config(sweep.folder, sweep.config)
+    monkeypatch.setattr(fitting, "cores", lambda: 16)
+    stored = load_config("s", tmp_path / "runs")
+    assert (stored.concurrency, fitting.fitted_here(stored, sweep.space).concurrency) == (None, 8)
+
+
+def test_a_sweep_of_the_format_before_is_read(tmp_path: Path) -> None:
+    sweep = asked(tmp_path, seeds=[3, 5], budget_env_steps=700, evaluation={"episodes": 2}, fixed={"n_epochs": 2})
+    sweep.folder.path.mkdir(parents=True)
+    save_config(sweep.folder, sweep.config)
+    values = json.loads(sweep.folder.config_file.read_text())
+    budget = values.pop("budget_env_steps")
+    before = {**values, "env_steps": budget, "evaluation": {"episodes": 2}, "objective": {}}
+    sweep.folder.config_file.write_text(json.dumps(before))
+    assert load_config("s", tmp_path / "runs") == sweep.config
+
+
+@pytest.mark.parametrize("name", ["seeds", "budget_env_steps", "env"])
+def test_a_stored_sweep_without_a_setting_is_damaged(name: str, tmp_path: Path) -> None:
+    sweep = asked(tmp_path)
+    sweep.folder.path.mkdir(parents=True)
+    save_config(sweep.folder, sweep.config)
+    values = json.loads(sweep.folder.config_file.read_text())
+    sweep.folder.config_file.write_text(json.dumps({key: one for key, one in values.items() if key != name}))
+    with pytest.raises(UserError, match=name):
+        load_config("s", tmp_path / "runs")
 
 
 def test_a_resume_goes_to_the_address_that_it_is_given(tmp_path: Path) -> None:

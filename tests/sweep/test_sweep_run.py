@@ -35,7 +35,7 @@ FAULTY = Path(__file__).parent / "faulty_envs.py"
 
 
 def small(tmp_path: Path, **changes: Any) -> Sweep:
-    asked = {"space": SPACE, "fixed": FIXED, "trials": 3, "seeds": 1, "env_steps": 1000, "scheduler": "fifo",
+    asked = {"space": SPACE, "fixed": FIXED, "trials": 3, "seeds": 1, "budget_env_steps": 1000, "scheduler": "fifo",
              "name": "s", "storage": tmp_path / "runs", "compile": "off", "concurrency": 2,
              "evaluation": {"episodes": 2, "final_episodes": 3}}  # fmt: skip
     return Sweep(**{**asked, **changes})
@@ -94,8 +94,8 @@ def _check_what_is_stored(tmp_path: Path, result: SweepResult) -> None:
 
 
 def test_one_trial_at_a_time_a_sweep_repeats_exactly(tmp_path: Path) -> None:
-    first = small(tmp_path, name="a", trials=5, env_steps=300, concurrency=1).run()
-    second = small(tmp_path, name="b", trials=5, env_steps=300, concurrency=1).run()
+    first = small(tmp_path, name="a", trials=5, budget_env_steps=300, concurrency=1).run()
+    second = small(tmp_path, name="b", trials=5, budget_env_steps=300, concurrency=1).run()
     kept = ("config", "objective", "env_steps", "outcome")
     assert [[t[k] for k in kept] for t in first.trials] == [[t[k] for k in kept] for t in second.trials]
 
@@ -104,7 +104,7 @@ def test_environments_that_break_fail_their_trials_and_the_sweep_goes_on(tmp_pat
     flag = tmp_path / "flag"
     flag.touch()
     env = {"env": f"{FAULTY}:Breaks", "env_kwargs": {"flag": str(flag)}}
-    result = small(tmp_path, **env, trials=4, concurrency=1, env_steps=900).run()
+    result = small(tmp_path, **env, trials=4, concurrency=1, budget_env_steps=900).run()
     assert not flag.exists()
     assert outcomes(result) == {"completed": 2, "error": 2}
     states = [trial.state.name for trial in load_study("s", tmp_path / "runs").trials]
@@ -172,7 +172,7 @@ def test_a_sweep_whose_environment_moved_goes_on_with_its_new_place(
     old, new = tmp_path / "old.py", tmp_path / "new.py"
     old.write_text("from gymnasium.envs.classic_control import CartPoleEnv\nclass Env(CartPoleEnv): pass\n")
     with pytest.raises(SweepInterrupted):
-        small(tmp_path, env=f"{old}:Env", trials=2, env_steps=300, concurrency=1).run(on_event=stop)
+        small(tmp_path, env=f"{old}:Env", trials=2, budget_env_steps=300, concurrency=1).run(on_event=stop)
     old.rename(new)
     missing = tuneexp("resume", "s")
     assert missing.code == 2
@@ -212,7 +212,7 @@ def test_a_sweep_goes_on_where_its_storage_was_moved_with_as_many_trials_at_once
     place = {} if checkpoints is None else {"checkpoints": old / "far"}
     monkeypatch.setattr(fitting, "_all_at_once", lambda *asked: 1)
     with pytest.raises(TuneexpError, match="broken off"):
-        small(tmp_path, callbacks=[BreaksOff()], concurrency=None, env_steps=300, **place).run()
+        small(tmp_path, callbacks=[BreaksOff()], concurrency=None, budget_env_steps=300, **place).run()
     old.rename(new)
     name = "s"
     if checkpoints is None:
@@ -237,7 +237,7 @@ def test_a_lost_worker_costs_no_trial(tmp_path: Path) -> None:
     flag.touch()
     events: list[SweepEvent] = []
     address = f"{FAULTY}:TakesTheWorkerDown"
-    sweep = small(tmp_path, env=address, env_kwargs={"flag": str(flag)}, env_steps=900)
+    sweep = small(tmp_path, env=address, env_kwargs={"flag": str(flag)}, budget_env_steps=900)
     result = sweep.run(on_event=events.append)
     assert not flag.exists()
     assert outcomes(result) == {"completed": 3}

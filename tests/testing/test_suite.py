@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tuneexp.algorithms.dqn import DQN
 from tuneexp.algorithms.spec import replace
-from tuneexp.cli.exits import run_app
+from tuneexp.cli.exit_codes import run_app
 from tuneexp.errors import UserError
 from tuneexp.execution.replay_ops import transitions
 from tuneexp.learning.learner import Learner

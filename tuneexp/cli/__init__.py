@@ -10,7 +10,7 @@ from typing import NoReturn
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Entry point of `tuneexp`: 0 done, 1 the work failed, 2 bad input, 130 interrupted."""
     try:
-        from tuneexp.cli.exits import run_and_exit
+        from tuneexp.cli.exit_codes import run_and_exit
 
         run_and_exit(lambda: run(sys.argv[1:] if args is None else args))
     except KeyboardInterrupt:  # while this package was being imported
@@ -21,6 +21,6 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 def run(args: Sequence[str]) -> int:
     """Run one command line of `tuneexp` and return its exit code."""
     from tuneexp.cli.app import app
-    from tuneexp.cli.exits import run_app
+    from tuneexp.cli.exit_codes import run_app
 
     return run_app(app, args, "tuneexp", near_misses=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tuneexp.cli.checkpoints import find_checkpoint
-from tuneexp.cli.exits import checks_only, stoppable
+from tuneexp.cli.exit_codes import checks_only, stoppable
 from tuneexp.cli.options import (
     DEFAULT_STORAGE,
     JsonOption,

@@ -1,4 +1,4 @@
-"""Options that several commands share, each described once."""
+"""Options that several commands share and that are no settings of a trial or a sweep (cli/settings.py)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from tuneexp.cli.parsing import GROUPS
 from tuneexp.sweep import defaults
 
-# Panels of --help, in the order in which a person decides.
-WHAT, HOW, WHERE, OUTPUT = "What", "How", "Where", "Output"
+# Panels of --help.
+WHAT, SEARCH, HOW, WHERE, OUTPUT = "Problem", "Search", "Training", "Resources and storage", "Output"
 
 StorageOption = Annotated[
     str,
@@ -18,7 +19,7 @@ StorageOption = Annotated[
         envvar="TUNEEXP_STORAGE",
         metavar="FOLDER",
         rich_help_panel=WHERE,
-        help="Where sweeps, checkpoints and the MLflow store are kept.",
+        help="Folder of sweeps, checkpoints and the MLflow store.",
     ),
 ]
 JsonOption = Annotated[
@@ -27,7 +28,7 @@ JsonOption = Annotated[
         "--json",
         metavar="",
         rich_help_panel=OUTPUT,
-        help="Print exactly one JSON object on standard output; everything else goes to standard error.",
+        help="Print one JSON object on standard output; everything else goes to standard error.",
     ),
 ]
 VerboseOption = Annotated[
@@ -37,7 +38,7 @@ VerboseOption = Annotated[
         "-v",
         metavar="",
         rich_help_panel=OUTPUT,
-        help="Let Ray, MLflow and Optuna speak too, and show tracebacks of internal errors.",
+        help="Show the output of Ray, MLflow and Optuna, and tracebacks of internal errors.",
     ),
 ]
 SeedsOption = Annotated[
@@ -46,7 +47,7 @@ SeedsOption = Annotated[
         "--seeds",
         metavar="N or A,B,...",
         rich_help_panel=HOW,
-        help="N trains seeds 0 to N-1 together, 3,5,8 names them; train: 1, sweep: 4 by default.",
+        help="Training seeds: a number N for 0 to N-1, or a list such as 3,5,8; by default 1 (train) or 4 (sweep).",
     ),
 ]
 SetOption = Annotated[
@@ -55,8 +56,8 @@ SetOption = Annotated[
         "--set",
         metavar="NAME=VALUE",
         rich_help_panel=WHAT,
-        help="Fix a hyperparameter; may be repeated; nested names with a slash (model/activation=relu). "
-        "Names: tuneexp describe ALGORITHM.",
+        help="Set a hyperparameter; nested names with a slash (model/activation=relu). Also the keys of "
+        f"{', '.join(GROUPS)}, such as evaluation/episodes=10. Repeatable. Names: tuneexp describe ALGORITHM.",
     ),
 ]
 ZooOption = Annotated[
@@ -65,8 +66,8 @@ ZooOption = Annotated[
         "--zoo",
         metavar="FILE",
         rich_help_panel=WHAT,
-        help="Take the environment's row of a file of RL Zoo's (ppo.yml), with its steps and wrappers; FILE:ROW takes "
-        "that row. --env-steps, --set and --wrapper change it.",
+        help="Take the hyperparameters, budget and wrappers from the environment's row of an RL Zoo file (ppo.yml); "
+        "FILE:ROW takes another row. Other options override them.",
     ),
 ]
 WrapperOption = Annotated[
@@ -75,17 +76,8 @@ WrapperOption = Annotated[
         "--wrapper",
         metavar="NAME or NAME={JSON}",
         rich_help_panel=WHAT,
-        help="Wrap each environment; may be repeated, applied in this order: ClipAction, ActionMask, "
-        "'FrameStackObservation={\"stack_size\": 4}', module:Class.",
-    ),
-]
-EnvBackendOption = Annotated[
-    str | None,
-    typer.Option(
-        "--env-backend",
-        metavar="auto|sync|async|native|envpool",
-        rich_help_panel=HOW,
-        help="What steps the environments: auto takes the id's own vector environment where it has one, else sync.",
+        help="Wrapper of each environment, the innermost first: ClipAction, ActionMask, "
+        "'FrameStackObservation={\"stack_size\": 4}', module:Class. Repeatable.",
     ),
 ]
 MovedOption = Annotated[
@@ -94,7 +86,7 @@ MovedOption = Annotated[
         "--moved",
         metavar="OLD=NEW",
         rich_help_panel=WHAT,
-        help="A file, folder or address of your own that is another one now; may be repeated.",
+        help="New path of a file, folder or address of your own that has moved. Repeatable.",
     ),
 ]
 TrustOption = Annotated[
@@ -103,16 +95,7 @@ TrustOption = Annotated[
         "--trust",
         metavar="",
         rich_help_panel=WHAT,
-        help="Run the code that the stored files name, whoever wrote them, and remember it as trusted.",
-    ),
-]
-CompileOption = Annotated[
-    str,
-    typer.Option(
-        "--compile",
-        metavar="auto|on|off",
-        rich_help_panel=HOW,
-        help="Compile the gradient step: auto does where the number of updates repays it.",
+        help="Run the code that stored files name, whoever wrote them, and remember it as trusted.",
     ),
 ]
 AddressOption = Annotated[
@@ -120,30 +103,28 @@ AddressOption = Annotated[
     typer.Option(
         "--address",
         metavar="HOST:PORT",
-        help="A Ray cluster to run on, auto for the one of this node; by default RAY_ADDRESS, else this machine "
-        "(a resume: where the sweep began).",
+        help="Address of a Ray cluster, or auto for the one of this node; by default that of the start.",
         rich_help_panel=WHERE,
     ),
 ]
 
 DEFAULT_STORAGE = defaults.STORAGE
-COMPILE_CHOICES = ("auto", "on", "off")
 
 
 def count(value: str | int) -> int:
-    """Parser of the options that are numbers of things: 100000, 100_000, 1e5 and 100k are the same."""
+    """Parse a count: 100000, 100_000, 1e5 and 100k are the same."""
     from tuneexp.config import whole_number
 
     return whole_number(str(value))
 
 
 def examples(*lines: str) -> str:
-    """The epilog of a command."""
+    """Return the epilog of a command."""
     return "\n".join(["[bold]Examples[/bold]", *(line.replace("[", r"\[") for line in lines)])
 
 
 def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
-    """`value` where it is one of `choices`; else UserError with the nearest."""
+    """Return `value` if it is one of `choices`, else raise UserError with the nearest one."""
     if value not in choices:
         from tuneexp.errors import unknown_name
 

@@ -1,4 +1,4 @@
-"""What people type, as values: seeds, settings, paths. Text is never evaluated as code."""
+"""Parsers of option values: seeds, settings, wrappers, addresses. Text is never evaluated as code."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args
+from typing import Any
 
-from tuneexp.cli.options import one_of
 from tuneexp.errors import UserError, shortened
+from tuneexp.trial_config import TrialConfig, is_group, settings_in
 
 MAX_SEED = 2**32 - 1
-# More than any budget, and still a number that a tensor can hold.
+# Largest count: more than any budget, and a number that a tensor can hold.
 MOST = 10**15
 MOST_NESTED_NAMES = 20
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`4` -> [0, 1, 2, 3]; `3,5,8` -> [3, 5, 8]; a single seed is named with a comma: `3,`."""
+    """Parse `--seeds`: `4` -> [0, 1, 2, 3]; `3,5,8` -> [3, 5, 8]; `3,` -> [3]."""
     if "," not in text:
         return list(range(_positive_count(_seed_count(text))))
     parts = [part.strip() for part in text.split(",")]
@@ -62,7 +62,7 @@ def _distinct_seeds(seeds: list[int]) -> list[int]:
 
 
 def parse_value(text: str) -> Any:
-    """A YAML scalar or flow list (`0.001`, `1e-3`, `true`, `relu`, `[64, 64]`, `null`); UserError if it is neither."""
+    """Parse a YAML scalar or flow list (`0.001`, `1e-3`, `true`, `relu`, `[64, 64]`, `null`). UserError for others."""
     import yaml
 
     from tuneexp.sweep.space.yaml import parse_yaml
@@ -78,10 +78,10 @@ def parse_value(text: str) -> Any:
 
 
 def parse_settings(settings: Iterable[str], option: str = "--set") -> dict[str, Any]:
-    """`["learning_rate=1e-3", "model/activation=relu"]` -> `{"learning_rate": 0.001, "model": {"activation": "relu"}}`.
+    """Parse `["learning_rate=1e-3", "model/activation=relu"]` to nested values.
 
-    A nested key is written with `/` or `.`. UserError for a line without `=`, a key given twice, or a key that is
-    both a value and a group."""
+    Nested keys are written with `/` or `.`. UserError for a text without `=`, a repeated key, or a key that is both a
+    value and a group."""
     tree: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -107,40 +107,40 @@ def _put(tree: dict[str, Any], path: list[str], value: Any, option: str) -> None
     tree[leaf] = value
 
 
-# What --set may fix besides hyperparameters, and what has an option of its own.
-TRIAL_SETTINGS = (
-    "env_kwargs",
-    "env_backend",
-    "wrappers",
-    "evaluation",
-    "objective",
-    "report_every_env_steps",
-    "device",
-)
-_OWN_OPTIONS = {
+# Settings with a spelling of their own on the command line. Groups are set by --set GROUP/KEY=VALUE, and the others by
+# an option of their name.
+WRITTEN_AS = {
     "algorithm": "the algorithm's name",
     "env": "the environment's name",
-    "env_backend": "--env-backend",
     "wrappers": "--wrapper",
     "seeds": "--seeds",
     "budget_env_steps": "--env-steps",
-    "env_steps": "--env-steps",
-    "compile": "--compile",
     "hyperparameters": "--set NAME=VALUE, without 'hyperparameters/'",
 }
+_SETTINGS = settings_in(TrialConfig.model_fields)
+GROUPS = tuple(name for name, field in _SETTINGS.items() if is_group(field) and name not in WRITTEN_AS)
+
+
+def option_of(name: str) -> str:
+    """Return the option of a setting, such as --env-backend of env_backend."""
+    return f"--{name.replace('_', '-')}"
 
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`--set` values as (hyperparameters, settings of the trial); UserError for what has an option of its own."""
+    """Split `--set` values into hyperparameters and groups of settings. UserError for a setting with its own option."""
     for key in settings:
-        if key in _OWN_OPTIONS:
-            raise UserError(f"--set {key}=...: write {_OWN_OPTIONS[key]} instead")
-    of_trial = {key: value for key, value in settings.items() if key in TRIAL_SETTINGS}
-    return {key: value for key, value in settings.items() if key not in of_trial}, of_trial
+        if key in ("env_steps", *WRITTEN_AS) or (key in _SETTINGS and key not in GROUPS):
+            raise UserError(f"--set {key}=...: write {_written_as(key)} instead")
+    groups = {key: value for key, value in settings.items() if key in GROUPS}
+    return {key: value for key, value in settings.items() if key not in groups}, groups
+
+
+def _written_as(name: str) -> str:
+    return WRITTEN_AS.get("budget_env_steps" if name == "env_steps" else name) or option_of(name)
 
 
 def parse_wrappers(texts: Iterable[str]) -> list[str | dict[str, Any]]:
-    """`["ClipReward", 'FrameStackObservation={"stack_size": 4}']` as a trial takes it. UserError for no JSON object."""
+    """Parse `["ClipReward", 'FrameStackObservation={"stack_size": 4}']`. UserError for arguments in no JSON object."""
     return [_wrapper(text.strip()) for text in texts]
 
 
@@ -159,20 +159,8 @@ def _wrapper(text: str) -> str | dict[str, Any]:
     return {name: values}
 
 
-def environment_settings(backend: str | None, wrappers: Iterable[str] | None) -> dict[str, Any]:
-    """What --env-backend and --wrapper say, without what they leave open."""
-    from tuneexp.trial_config import EnvBackend
-
-    given: dict[str, Any] = {}
-    if backend is not None:
-        given["env_backend"] = one_of("--env-backend", backend, get_args(EnvBackend))
-    if wrappers:
-        given["wrappers"] = parse_wrappers(wrappers)
-    return given
-
-
 def moved_addresses(texts: Iterable[str]) -> dict[str, str]:
-    """`["/old/env.py=new/env.py"]` -> {"/old/env.py": "new/env.py"}. UserError for what is no OLD=NEW."""
+    """Parse `["/old/env.py=new/env.py"]` to {"/old/env.py": "new/env.py"}. UserError for a text that is no OLD=NEW."""
     pairs = [text.partition("=") for text in texts]
     for old, equals, new in pairs:
         if not (old and equals and new):
@@ -181,6 +169,7 @@ def moved_addresses(texts: Iterable[str]) -> dict[str, str]:
 
 
 def positive(option: str, value: int) -> int:
+    """Return `value` if it is from 1 to `MOST`, else raise UserError."""
     if value <= 0:
         raise UserError(f"{option} is at least 1, got {value}")
     if value > MOST:
@@ -189,7 +178,7 @@ def positive(option: str, value: int) -> int:
 
 
 def finite(value: Any) -> Any:
-    """`value` as JSON can hold it: NaN and infinities become None, keys strings, numpy and path objects plain ones."""
+    """Return `value` for JSON: NaN and infinities become None, keys strings, numpy and path objects plain ones."""
     if isinstance(value, Mapping):
         return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):

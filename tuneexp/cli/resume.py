@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuneexp.cli.exits import checks_only, stoppable
+from tuneexp.cli.exit_codes import checks_only, stoppable
 from tuneexp.cli.options import (
     DEFAULT_STORAGE,
     WHERE,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from tuneexp.cli.exits import run_and_exit, run_app
+from tuneexp.cli.exit_codes import run_and_exit, run_app
 from tuneexp.cli.options import count
 from tuneexp.cli.terminal import terminal
 from tuneexp.cli.watching import watch_on

@@ -1,4 +1,4 @@
-"""`tuneexp list` and `tuneexp show`: what is stored, read from the folders; works while a sweep runs, too."""
+"""`tuneexp list` and `tuneexp show`: read stored sweeps from their folders, also while they run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuneexp.cli.exits import checks_only
+from tuneexp.cli.exit_codes import checks_only
 from tuneexp.cli.options import DEFAULT_STORAGE, JsonOption, StorageOption, VerboseOption, count, examples
-from tuneexp.cli.parsing import parse_value, positive
+from tuneexp.cli.parsing import GROUPS, option_of, parse_value, positive
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.commands import command
 from tuneexp.errors import UserError, shortened
 
 if TYPE_CHECKING:
     from tuneexp.sweep import SweepConfig, SweepResult
+    from tuneexp.trial_config import TrialConfig
 
 LIST_EPILOG = examples("tuneexp list", "tuneexp list --storage /data/runs --json")
 SHOW_EPILOG = examples("tuneexp show first", "tuneexp show first --plot curves.png", "tuneexp show first --json")
@@ -82,7 +83,7 @@ def show(
 
 
 def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -> None:
-    """The leaderboard and the best trial on standard output."""
+    """Print the leaderboard and the best trial to standard output."""
     from tuneexp.report.leaderboard import hidden_parameters, leaderboard_rows, render_leaderboard
     from tuneexp.report.text import cell, short_path
     from tuneexp.sweep import load_config
@@ -105,7 +106,7 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
 
 
 def varied_names(config: SweepConfig) -> list[str] | None:
-    """Hyperparameters that the sweep's space varies; None where only running it tells (define-by-run)."""
+    """Return the hyperparameters that the search space varies; None for a define-by-run space."""
     from tuneexp.sweep import SearchSpace
 
     if "function" in config.space:  # of a file that is not imported to be looked at
@@ -140,7 +141,7 @@ def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
 
 
 def _compare_words(result: SweepResult, link: str) -> list[str]:
-    """The page of the sweep in MLflow. Where no server of the person's has it, the command that serves it."""
+    """Return the link of the sweep in MLflow, and the command that serves it unless the store is on a server."""
     from tuneexp.report.text import short_path
     from tuneexp.tracking.links import is_server
 
@@ -153,33 +154,35 @@ def _compare_words(result: SweepResult, link: str) -> list[str]:
 
 
 def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str | None:
-    """The best configuration with every digit, as a command. Fresh seeds: those of the sweep were tuned on.
+    """Return the command that trains the best configuration on fresh seeds, which the sweep was not tuned on.
 
-    None where no command can name the environment."""
+    None if no command can name the environment."""
     from tuneexp.report.text import flat, short_path
     from tuneexp.sweep import load_config
 
-    config = _by_entry_point(load_config(result.name, result.storage))
-    if config is None:
+    trial = _by_entry_point(load_config(result.name, result.storage).trial)
+    if trial is None:
         return None
-    first = max(config.seeds) + 1
-    fresh = ",".join(str(first + n) for n in range(max(5, len(config.seeds))))
+    first = max(trial.seeds) + 1
+    fresh = ",".join(str(first + n) for n in range(max(5, len(trial.seeds))))
     options = [f"{name}={_as_typed(value)}" for name, value in flat(best["config"]).items()]
-    options += [f"{name}={_as_typed(value)}" for name, value in _other_settings(config).items()]
+    groups, words = _other_settings(trial)
+    options += [f"{name}={_as_typed(value)}" for name, value in groups.items()]
     return command(
         "train",
-        short_path(config.algorithm),
-        short_path(config.env),
-        *("--env-steps", config.env_steps, "--seeds", fresh),
+        short_path(trial.algorithm),
+        short_path(trial.env),
+        *("--env-steps", trial.budget_env_steps, "--seeds", fresh),
         *(word for option in options for word in ("--set", option)),
-        *_environment_options(config),
+        *words,
         storage=short_path(result.storage),
     )
 
 
-def _by_entry_point(config: SweepConfig) -> SweepConfig | None:
-    """The same sweep on an environment that the command line knows: for an id that a script registered, its entry
-    point. None where that is another environment."""
+def _by_entry_point(config: TrialConfig) -> TrialConfig | None:
+    """Replace an environment id that a script registered by its entry point, which the command line can load.
+
+    None if the entry point alone is another environment."""
     registered = config.env_registration
     if registered is None:
         return config
@@ -195,26 +198,26 @@ def _by_entry_point(config: SweepConfig) -> SweepConfig | None:
     return config.model_copy(update=same)
 
 
-def _other_settings(config: SweepConfig) -> dict[str, Any]:
-    """Settings of a trial that are not as by default, for `--set`."""
-    kept = ("env_kwargs", "evaluation", "objective", "report_every_env_steps", "device")
-    fields = type(config).model_fields
-    values = {name: getattr(config, name) for name in kept}
-    return {
-        name: value for name, value in values.items() if value != fields[name].get_default(call_default_factory=True)
-    }
+def _other_settings(config: TrialConfig) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings that differ from their defaults: groups for `--set`, and the words of options."""
+    from tuneexp.cli.settings import declared
+    from tuneexp.trial_config import settings_in, without_defaults
+
+    fields, values = settings_in(type(config).model_fields), config.model_dump(mode="json")
+    changed = {name: without_defaults(field, values[name]) for name, field in fields.items()}
+    groups = {name: changed[name] for name in GROUPS if changed[name] is not None}
+    options = {option_of(name): changed[name] for name in declared(fields) if changed[name] is not None}
+    return groups, [*(word for pair in options.items() for word in pair), *_wrapper_options(config)]
 
 
-def _environment_options(config: SweepConfig) -> list[str]:
-    """Backend and wrappers as words of `tuneexp train`."""
-    backend = [] if config.env_backend == "auto" else ["--env-backend", config.env_backend]
+def _wrapper_options(config: TrialConfig) -> list[str]:
     parts = [(one, None) if isinstance(one, str) else next(iter(one.items())) for one in config.wrappers]
     named = [name if not arguments else f"{name}={json_text.dumps(arguments)}" for name, arguments in parts]
-    return [*backend, *(word for text in named for word in ("--wrapper", text))]
+    return [word for text in named for word in ("--wrapper", text)]
 
 
 def _as_typed(value: Any) -> str:
-    """A value as `--set` reads it back."""
+    """Return a value as `--set` parses it."""
     if isinstance(value, str) and _reads_as_itself(value):
         return value
     return json_text.dumps(value, ensure_ascii=False)

@@ -6,17 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from tuneexp.cli.asked import experiment_file, one_of_both, sweep_of
-from tuneexp.cli.exits import checks_only, stoppable
+from tuneexp.cli.exit_codes import checks_only, stoppable
 from tuneexp.cli.options import (
-    COMPILE_CHOICES,
     DEFAULT_STORAGE,
     HOW,
     WHAT,
     WHERE,
-    AddressOption,
-    CompileOption,
-    EnvBackendOption,
     JsonOption,
     SeedsOption,
     SetOption,
@@ -27,18 +22,14 @@ from tuneexp.cli.options import (
     ZooOption,
     count,
     examples,
-    one_of,
 )
-from tuneexp.cli.parsing import (
-    environment_settings,
-    parse_seeds,
-    parse_settings,
-    positive,
-    split_settings,
-)
+from tuneexp.cli.parsing import parse_seeds, parse_settings, parse_wrappers, positive, split_settings
+from tuneexp.cli.settings import checked, with_options
+from tuneexp.cli.sweep_arguments import experiment_file, one_of_both, sweep_of
 from tuneexp.cli.terminal import terminal
 from tuneexp.cli.watching import watch_on
 from tuneexp.sweep import defaults
+from tuneexp.sweep.config import SETTINGS, SweepConfig
 
 EPILOG = examples(
     "tuneexp sweep ppo CartPole-v1 --trials 8 --name first",
@@ -48,31 +39,27 @@ EPILOG = examples(
 )
 
 
+@with_options(SETTINGS)
 def sweep(
     ctx: typer.Context,
     algorithm: Annotated[
         str | None,
         typer.Argument(
             metavar="ALGORITHM or FILE",
-            help="A name (tuneexp describe lists them) or an address: module:NAME, path/file.py:NAME. Or an experiment "
-            "file, which holds all of it; options take the place of what it says.",
+            help="Name (see tuneexp describe) or address: module:NAME, path/file.py:NAME. Or an experiment file with "
+            "all settings; options override it.",
         ),
     ] = None,
-    env: Annotated[str | None, typer.Argument(help="A gymnasium id (CartPole-v1) or module:Class.")] = None,
+    env: Annotated[str | None, typer.Argument(help="Gymnasium id (CartPole-v1) or address: module:Class.")] = None,
     algorithm_option: Annotated[
         str | None,
-        typer.Option("--algorithm", help="The same as the first argument.", rich_help_panel=WHAT),
+        typer.Option("--algorithm", help="Same as the first argument.", rich_help_panel=WHAT),
     ] = None,
     env_option: Annotated[
-        str | None, typer.Option("--env", help="The same as the second argument.", rich_help_panel=WHAT)
+        str | None, typer.Option("--env", help="Same as the second argument.", rich_help_panel=WHAT)
     ] = None,
     name: Annotated[
-        str | None,
-        typer.Option(
-            "--name",
-            help="Name of the sweep and of its folder; by default a new one, such as ppo-CartPole-v1-20261128-kqzt.",
-            rich_help_panel=WHAT,
-        ),
+        str | None, typer.Option("--name", help=SweepConfig.model_fields["name"].description, rich_help_panel=WHAT)
     ] = None,
     space: Annotated[
         str | None,
@@ -87,91 +74,46 @@ def sweep(
     zoo: ZooOption = None,
     settings: SetOption = None,
     wrappers: WrapperOption = None,
-    env_backend: EnvBackendOption = None,
-    trials: Annotated[
-        int, typer.Option("--trials", parser=count, help="Number of trials.", rich_help_panel=HOW)
-    ] = defaults.TRIALS,
     seeds: SeedsOption = None,
-    env_steps: Annotated[
+    budget_env_steps: Annotated[
         int,
         typer.Option(
             "--env-steps",
             parser=count,
-            help="Budget of a trial: environment steps for each seed.",
+            metavar="N",
+            help=SETTINGS["budget_env_steps"].description,
             rich_help_panel=HOW,
         ),
-    ] = defaults.ENV_STEPS,
-    scheduler: Annotated[
-        str,
-        typer.Option("--scheduler", help="Who stops weak trials early: asha, or fifo (nobody).", rich_help_panel=HOW),
-    ] = defaults.SCHEDULER,
-    searcher: Annotated[
-        str,
-        typer.Option(
-            "--searcher", help="Who suggests values: tpe (learns from the trials) or random.", rich_help_panel=HOW
-        ),
-    ] = defaults.SEARCHER,
-    searcher_seed: Annotated[
-        int, typer.Option("--searcher-seed", parser=count, help="Seed of the searcher.", rich_help_panel=HOW)
-    ] = defaults.SEARCHER_SEED,
+    ] = defaults.BUDGET_ENV_STEPS,
     storage: StorageOption = DEFAULT_STORAGE,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency",
-            parser=count,
-            help="Trials at the same time; by default as many as fit.",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
-    address: AddressOption = None,
-    checkpoints: Annotated[
-        str | None,
-        typer.Option(
-            "--checkpoints",
-            metavar="FOLDER or URI",
-            help="Where trials keep their checkpoints, if not in the storage: a folder that all nodes share, or "
-            "s3://bucket/folder.",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
-    compile: CompileOption = defaults.COMPILE,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
-            help="Go on with the sweep of this name where there is one, so that a job that is started again is the "
-            "same command.",
+            help="Continue the sweep of this name if there is one. A job that is restarted is then the same command.",
             rich_help_panel=WHERE,
         ),
     ] = False,
     trust: TrustOption = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,
+    **declared: Any,
 ) -> None:
-    """Tune an algorithm: many trials, each on several seeds, under one searcher and one scheduler."""
-    one_of("--compile", compile, COMPILE_CHOICES)
-    hyperparameters, of_trial = split_settings(parse_settings(settings or ()))
+    """Tune an algorithm: many trials, each on several seeds, with one searcher and one scheduler."""
+    hyperparameters, groups = split_settings(parse_settings(settings or ()))
     file = experiment_file(algorithm)
     asked: dict[str, Any] = {
         "algorithm": one_of_both("algorithm", None if file else algorithm, algorithm_option),
         "env": one_of_both("env", env, env_option),
         "space": space,
         "name": name,
-        "trials": positive("--trials", trials),
         "seeds": None if seeds is None else parse_seeds(seeds),
-        "env_steps": positive("--env-steps", env_steps),
-        "scheduler": scheduler,
-        "searcher": searcher,
-        "searcher_seed": searcher_seed,
+        "budget_env_steps": positive("--env-steps", budget_env_steps),
         "storage": storage,
         "fixed": hyperparameters,
-        "concurrency": None if concurrency is None else positive("--concurrency", concurrency),
-        "address": address,
-        "checkpoints": checkpoints,
-        "compile": compile,
-        **of_trial,
-        **environment_settings(env_backend, wrappers),
+        "wrappers": parse_wrappers(wrappers) if wrappers else None,
+        **checked(SETTINGS, declared),
+        **groups,
     }
     with terminal(json, verbose) as screen, stoppable() as stop:
         stop.starting()

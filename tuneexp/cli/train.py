@@ -1,4 +1,4 @@
-"""`tuneexp train`: one configuration on several seeds, without Tune."""
+"""`tuneexp train`: train one configuration on several seeds, without Ray Tune."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuneexp.cli.checkpoints import checkpoint_to_resume
-from tuneexp.cli.exits import checks_only, stoppable
-from tuneexp.cli.job import Job, check_job, job_of_row, new_job, resumed_job
+from tuneexp.cli.exit_codes import checks_only, stoppable
 from tuneexp.cli.options import (
-    COMPILE_CHOICES,
     DEFAULT_STORAGE,
     HOW,
     WHAT,
-    CompileOption,
-    EnvBackendOption,
     JsonOption,
     MovedOption,
     SeedsOption,
@@ -32,21 +28,23 @@ from tuneexp.cli.options import (
     ZooOption,
     count,
     examples,
-    one_of,
 )
 from tuneexp.cli.parsing import (
-    environment_settings,
     moved_addresses,
     parse_seeds,
     parse_settings,
+    parse_wrappers,
     positive,
     split_settings,
 )
+from tuneexp.cli.settings import checked, given, with_options
 from tuneexp.cli.terminal import Terminal, terminal
+from tuneexp.cli.training import Job, check_job, job_of_row, new_job, resumed_job
 from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError, UserError
 from tuneexp.outages import of_the_storage, retried
 from tuneexp.sweep.stopping import stop_signals
+from tuneexp.trial_config import TrialConfig, settings_in
 from tuneexp.trust import moved_options
 
 if TYPE_CHECKING:
@@ -60,61 +58,64 @@ EPILOG = examples(
     "tuneexp train --resume runs/train/ppo-CartPole-v1-.../checkpoint_000000100000 --env-steps 200000",
 )
 
-DEFAULT_ENV_STEPS = 100_000
+SETTINGS = settings_in(TrialConfig.model_fields)
 
 
+@with_options(SETTINGS)
 def train(
     ctx: typer.Context,
     algorithm: Annotated[
         str | None,
-        typer.Argument(help="A name (tuneexp describe lists them) or an address: module:NAME, path/file.py:NAME."),
+        typer.Argument(help="Name (see tuneexp describe) or address: module:NAME, path/file.py:NAME."),
     ] = None,
-    env: Annotated[str | None, typer.Argument(help="A gymnasium id (CartPole-v1) or module:Class.")] = None,
-    env_steps: Annotated[
+    env: Annotated[str | None, typer.Argument(help="Gymnasium id (CartPole-v1) or address: module:Class.")] = None,
+    budget_env_steps: Annotated[
         int | None,
         typer.Option(
             "--env-steps",
             parser=count,
+            metavar="N",
             rich_help_panel=HOW,
-            help="Environment steps for each seed, in all; by default 100000, with --zoo those of its row.",
+            help=f"{SETTINGS['budget_env_steps'].description} By default 100000, or with --zoo that of the row.",
         ),
     ] = None,
     seeds: SeedsOption = None,
     zoo: ZooOption = None,
     settings: SetOption = None,
     wrappers: WrapperOption = None,
-    env_backend: EnvBackendOption = None,
     resume: Annotated[
         Path | None,
         typer.Option(
             "--resume",
             metavar="CHECKPOINT",
             rich_help_panel=WHAT,
-            help="Go on from this checkpoint, or the last one of this training, up to --env-steps.",
+            help="Continue from this checkpoint, or the last one of this training, up to --env-steps.",
         ),
     ] = None,
     moved: MovedOption = None,
     trust: TrustOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
-    compile: CompileOption = "auto",
     json: JsonOption = False,
     verbose: VerboseOption = False,
+    **declared: Any,
 ) -> None:
-    """Train one configuration on several seeds at once, and keep its checkpoint."""
-    one_of("--compile", compile, COMPILE_CHOICES)
-    steps = DEFAULT_ENV_STEPS if env_steps is None else positive("--env-steps", env_steps)
+    """Train one configuration on several seeds at the same time, and store its checkpoint."""
+    default = SETTINGS["budget_env_steps"].default
+    steps = default if budget_env_steps is None else positive("--env-steps", budget_env_steps)
     hyperparameters, of_trial = split_settings(parse_settings(settings or ()))
-    of_trial |= environment_settings(env_backend, wrappers)
+    of_trial |= given(ctx, checked(SETTINGS, declared))
+    if wrappers:
+        of_trial["wrappers"] = parse_wrappers(wrappers)
     seed_list = None if seeds is None else parse_seeds(seeds)
     places = moved_addresses(moved or ())
     if places and resume is None:
-        raise UserError("--moved goes with --resume CHECKPOINT; name the new place itself to train from the start")
+        raise UserError("--moved needs --resume CHECKPOINT; to train from the start, write the new path itself")
     if zoo is not None and resume is not None:
-        raise UserError("--zoo starts a training; one that is resumed has its own configuration: leave --zoo out")
+        raise UserError("--resume continues with the configuration of the checkpoint; leave out --zoo")
     with terminal(json, verbose) as screen, stoppable():
         if zoo is not None:
             job, remarks = job_of_row(
-                zoo, algorithm, env, seed_list or [0], env_steps, hyperparameters, of_trial, trust
+                zoo, algorithm, env, seed_list or [0], budget_env_steps, hyperparameters, of_trial, trust
             )
             for remark in remarks:
                 screen.note(remark)
@@ -126,11 +127,11 @@ def train(
         check_job(job)
         if checks_only(ctx):
             return
-        _train(screen, job, compile, _new_folder(storage, job))
+        _train(screen, job, _new_folder(storage, job))
 
 
 def _new_folder(storage: str, job: Job) -> Path:
-    """A folder that no other run uses; the storage is checked before any work, the folder made with a checkpoint."""
+    """Return a folder that no other run uses, in a storage that can be written. It is made with a checkpoint."""
     from tuneexp.sweep.folder import writable_storage
     from tuneexp.sweep.names import new_name
 
@@ -138,11 +139,11 @@ def _new_folder(storage: str, job: Job) -> Path:
     return runs / new_name(job.algorithm, job.env, runs)
 
 
-def _train(screen: Terminal, job: Job, compile: str, folder: Path) -> None:
+def _train(screen: Terminal, job: Job, folder: Path) -> None:
     try:
-        result, wall_s, checkpoint = _run_to_the_end(screen, job, compile, folder)
+        result, wall_s, checkpoint = _run_to_the_end(screen, job, folder)
     except (KeyboardInterrupt, StorageFault):
-        _say_how_to_resume(screen, job, folder)
+        _note_how_to_resume(screen, job, folder)
         raise
     summary = _summary(job, result, wall_s, checkpoint)
     if screen.json:
@@ -153,17 +154,17 @@ def _train(screen: Terminal, job: Job, compile: str, folder: Path) -> None:
         raise TuneexpError("every seed diverged; try a smaller learning_rate or max_grad_norm")
 
 
-def _run_to_the_end(screen: Terminal, job: Job, compile: str, folder: Path) -> tuple[dict[str, Any], float, Path]:
-    """Train to the budget with a checkpoint at every report. Returns the last result, seconds and the checkpoint."""
+def _run_to_the_end(screen: Terminal, job: Job, folder: Path) -> tuple[dict[str, Any], float, Path]:
+    """Train to the budget with a checkpoint at every report. Return the last result, seconds and the checkpoint."""
     from tuneexp.algorithms.registry import load_spec
     from tuneexp.cli.training_view import training_view
     from tuneexp.trainable import build_trainable
 
     spec = load_spec(job.algorithm)
-    settings = {**job.settings, "compile": compile, "budget_env_steps": job.budget_env_steps}
+    settings = {**job.settings, "budget_env_steps": job.budget_env_steps}
     settings["hyperparameters"] = dict(job.hyperparameters)
     started = time.monotonic()
-    # As one mapping: a name that is no hyperparameter is then never taken for a setting of the trial.
+    # In a group of its own, so that no hyperparameter is read as a setting of the trial.
     algo = build_trainable(spec, job.env, job.seeds, settings, named_by_user=job.resume is None)
     with stop_signals() as stop:
         stop.renew()  # the trial may have started Ray
@@ -182,7 +183,7 @@ def _run_to_the_end(screen: Terminal, job: Job, compile: str, folder: Path) -> t
 
 
 def _save(algo: AlgorithmTrainable, folder: Path, env_steps: int) -> Path:
-    """The new checkpoint is whole, and on the disk, before those before it go."""
+    """Write a checkpoint to the disk, then remove the older ones."""
     target = folder / f"checkpoint_{env_steps:012d}"
     retried(lambda: _save_once(algo, target), f"{target} can't be written", of_the_storage)
     for older in _checkpoints(folder):
@@ -208,7 +209,7 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint_*"))
 
 
-def _say_how_to_resume(screen: Terminal, job: Job, folder: Path) -> None:
+def _note_how_to_resume(screen: Terminal, job: Job, folder: Path) -> None:
     from tuneexp.report.text import short_path
 
     own = _checkpoints(folder)  # which hold the new addresses of what moved
@@ -217,7 +218,7 @@ def _say_how_to_resume(screen: Terminal, job: Job, folder: Path) -> None:
     if saved:
         what = ("--resume", short_path(str(saved[-1])), "--env-steps", job.budget_env_steps, *moved)
         again = command("train", *what, storage=short_path(str(folder.parents[1])))
-        screen.note(f"interrupted; go on with: {again}")
+        screen.note(f"interrupted; continue with: {again}")
     else:
         screen.note("interrupted before the first checkpoint; start it again with the same command")
 

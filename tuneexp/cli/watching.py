@@ -26,7 +26,7 @@ def watch_on(
     from tuneexp.report.live import SweepProgress, sweep_view
 
     title = title or _title(config)
-    with sweep_view(screen.err, SweepProgress(config.trials, config.env_steps, varied), title) as view:
+    with sweep_view(screen.err, SweepProgress(config.trials, config.trial.budget_env_steps, varied), title) as view:
         result = run(on_event=view.on_event)
     if screen.json:
         screen.result(result.as_json())
@@ -54,8 +54,8 @@ def _title(config: SweepConfig) -> str:
     trials = f"{config.trials} trial{'s' if config.trials > 1 else ''}"
     at_once = f"{config.concurrency} at a time" if config.concurrency else "as many at a time as fit"
     return (
-        f"sweep {config.name}: {config.algorithm} on {config.env}, {trials}, "
-        f"seeds {seeds(config.seeds)}, {config.env_steps:,} env steps a seed, {at_once}"
+        f"sweep {config.name}: {config.trial.algorithm} on {config.trial.env}, {trials}, "
+        f"seeds {seeds(config.trial.seeds)}, {config.trial.budget_env_steps:,} env steps a seed, {at_once}"
     )
 
 

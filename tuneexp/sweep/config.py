@@ -1,103 +1,129 @@
-"""What a person asked for, as it is stored in `sweep.json`: the truth for `resume`, `list` and `show`."""
+"""Configuration of a sweep as a person asked for it, stored in `sweep.json` and read by `resume`, `list` and `show`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tuneexp.commands import command
 from tuneexp.config import Config, Count
 from tuneexp.errors import StorageFault, UserError, nearest
 from tuneexp.outages import advice_for
 from tuneexp.stored import DamagedFile, read_json
-from tuneexp.sweep import defaults
 from tuneexp.sweep.folder import SweepFolder, stored_folder, sync, write_json
 from tuneexp.trial_config import (
-    DEVICE_HELP,
-    ENV_BACKEND_HELP,
-    MOVED_HELP,
-    REGISTRATION_HELP,
-    SOURCES_HELP,
-    WRAPPERS_HELP,
-    Device,
-    EnvBackend,
     Hyperparameters,
-    Wrapper,
+    TrialConfig,
+    internal,
     moved_applied,
     one_hash_as_sources,
+    settings_in,
 )
-from tuneexp.trust import lasting_moves
+from tuneexp.trust import lasting_moves, sources_of
 
 FORMAT_VERSION = 1
+FORMER_BUDGET = "env_steps"
+
+
+def budget_by_its_name(values: Any) -> Any:
+    """Read the format of earlier versions, which called the budget of a trial `env_steps`."""
+    if not isinstance(values, dict) or FORMER_BUDGET not in values or "budget_env_steps" in values:
+        return values
+    return {"budget_env_steps" if key == FORMER_BUDGET else key: value for key, value in values.items()}
 
 
 class SweepConfig(Config):
-    """One sweep: many trials of one algorithm under one searcher and one scheduler."""
+    """One sweep: many trials of one algorithm under one searcher and one scheduler.
 
-    format_version: int = Field(FORMAT_VERSION, description="version of this file's layout")
-    name: str = Field(description="name of the sweep and of its folder")
-    algorithm: str = Field(description="built-in name or address (path/file.py:NAME)")
-    sources: dict[str, str] = Field(default_factory=dict, description=SOURCES_HELP)
-    env: str = Field(description="environment id or module:Class")
-    env_kwargs: dict[str, Any] = Field(default_factory=dict, description="arguments of the environment")
-    env_registration: dict[str, Any] | None = Field(None, description=REGISTRATION_HELP)
-    env_backend: EnvBackend = Field("auto", description=ENV_BACKEND_HELP)
-    wrappers: list[Wrapper] = Field(default_factory=list, description=WRAPPERS_HELP)
-    space: dict[str, Any] = Field(description="search space, as SearchSpace.to_mapping gives it")
-    fixed: Hyperparameters = Field(default_factory=dict, description="hyperparameters that every trial shares")
-    trials: Count = Field(gt=0, description="number of trials")
-    seeds: list[int] = Field(min_length=1, description="training seeds of every trial")
-    env_steps: Count = Field(gt=0, description="budget of a trial, environment steps per seed")
-    report_every_env_steps: Count | None = Field(None, gt=0, description="environment steps per seed between reports")
-    evaluation: dict[str, Any] = Field(default_factory=dict, description="evaluation settings of a trial")
-    objective: dict[str, Any] = Field(
-        default_factory=dict, description="how a trial's score is made of its evaluations"
+    The settings of a trial are those of `TrialConfig`; they are written and stored beside the others."""
+
+    flattened: ClassVar[str] = "trial"
+
+    format_version: int = internal(FORMAT_VERSION, "Version of the layout of sweep.json.")
+    name: str = Field(
+        description="Name of the sweep and of its folder; by default a new one, such as ppo-CartPole-v1-20261128-kqzt."
     )
-    compile: Literal["auto", "on", "off"] = Field("auto", description="ahead-of-time compilation of training")
-    device: Device = Field("cpu", description=DEVICE_HELP)
-    scheduler: str = Field(defaults.SCHEDULER, description="who stops trials early")
-    searcher: str = Field(defaults.SEARCHER, description="who suggests hyperparameters")
-    searcher_seed: Count = Field(
-        defaults.SEARCHER_SEED, ge=0, le=2**32 - 1, description="seed of the searcher's random numbers"
-    )
+    trial: TrialConfig = internal(..., "Settings that all trials share.")
+    trials: Count = Field(8, ge=1, description="Number of trials.")
+    scheduler: str = Field("asha", description="Early stopping of weak trials: asha, or fifo (none).")
+    searcher: str = Field("tpe", description="Search algorithm: tpe (learns from ended trials) or random.")
+    searcher_seed: Count = Field(0, ge=0, le=2**32 - 1, description="Seed of the searcher's random numbers.")
     concurrency: Count | None = Field(
-        None, gt=0, description="trials that run at the same time; None: as many as the cluster has room for"
+        None,
+        ge=1,
+        description="Maximum number of concurrent trials; by default as many as there is room for at each start.",
     )
-    address: str | None = Field(None, description="Ray cluster; None starts Ray on this machine")
+    address: str | None = Field(
+        None,
+        description="Address of a Ray cluster, HOST:PORT, or auto for the one of this node; by default RAY_ADDRESS, or "
+        "else this machine.",
+    )
     checkpoints: str | None = Field(
         None,
-        description="folder (one in the storage relative to it) or URI for checkpoints; None: the sweep's folder",
+        description="Folder or URI (s3://bucket/folder) of the checkpoints, which all nodes can reach; by default the "
+        "storage.",
     )
-    suggested: dict[str, list[str]] = Field(
-        default_factory=dict, description="what a define-by-run space asked Optuna for, in its rehearsals"
+    fixed: Hyperparameters = Field(default_factory=dict, description="Hyperparameters that all trials share.")
+    space: dict[str, Any] = Field(
+        description="Search space: a YAML file, a mapping, or an address path/file.py:FUNCTION of a define-by-run "
+        "function; by default the algorithm's own."
     )
-    created_at_s: float = Field(description="when the sweep was asked for, seconds since 1970")
-
-    moved: dict[str, str] = Field(default_factory=dict, description=MOVED_HELP)
+    suggested: dict[str, list[str]] = internal(
+        {}, "Suggestions that a define-by-run space asked for in its rehearsals."
+    )
+    created_at_s: float = internal(..., "Start of the sweep, seconds since 1970.")
 
     _earlier = model_validator(mode="before")(one_hash_as_sources)
     _moved = model_validator(mode="before")(moved_applied)
+    _budget = model_validator(mode="before")(budget_by_its_name)
+
+    @field_validator("trial")
+    @classmethod
+    def _named_environment(cls, trial: TrialConfig) -> TrialConfig:
+        if not isinstance(trial.env, str):
+            raise ValueError("env is an id or an address, which another process can look up")
+        return trial
+
+
+# Fields of a trial that the searcher or the start of the sweep fills in.
+_OF_EACH_TRIAL = ("hyperparameters", "expected_trials", "trial_number")
+# The settings of a sweep by the names that a person writes, `name` aside, with their declarations.
+SETTINGS = {
+    name: field
+    for name, field in settings_in(SweepConfig.flat_fields()).items()
+    if name not in ("name", *_OF_EACH_TRIAL)
+}
+# Keys of an experiment file, in its order: the settings, and how the id of the environment was registered.
+ASKED = tuple(name for name in SweepConfig.flat_fields() if name in SETTINGS or name == "env_registration")
 
 
 def load_config(name: str, storage: str | Path = "runs") -> SweepConfig:
-    """What the sweep `name` was asked to do. UserError where there is none."""
+    """Return the stored configuration of the sweep `name`. UserError if there is none."""
     return read_config(stored_folder(name, storage))
 
 
 def relocated_config(config: SweepConfig, moved: Mapping[str, str]) -> SweepConfig:
-    """`config` with new addresses for what moved, which it keeps."""
-    values = {**config.model_dump(), "moved": {**config.moved, **lasting_moves(moved, config.model_dump())}}
+    """Return `config` with new addresses for what has moved."""
+    values = config.flat()
+    values["moved"] = {**config.trial.moved, **lasting_moves(moved, values)}
     return SweepConfig.parse(values, f"sweep {config.name!r}")
 
 
+def with_sources(config: SweepConfig) -> SweepConfig:
+    """Return `config` with the hashes that the source files have now."""
+    trial = config.trial.model_copy(update={"sources": sources_of(config.flat())})
+    return config.model_copy(update={"trial": trial})
+
+
 def save_config(folder: SweepFolder, config: SweepConfig) -> None:
-    """Raises StorageFault where there is no room; then nothing has changed."""
+    """Write `sweep.json`. Raises StorageFault if there is no room; then nothing has changed."""
     try:
-        write_json(folder.config_file, config.model_dump(mode="json"))
+        stored = {name: value for name, value in config.flat("json").items() if name not in _OF_EACH_TRIAL}
+        write_json(folder.config_file, stored)
         sync(folder.storage)  # the name of the folder
     except OSError as error:
         raise StorageFault(
@@ -106,7 +132,7 @@ def save_config(folder: SweepFolder, config: SweepConfig) -> None:
 
 
 def read_config(folder: SweepFolder) -> SweepConfig:
-    """Raises UserError for a sweep that does not exist, is damaged, or was written by a newer version."""
+    """Read `sweep.json`. UserError for a sweep that does not exist, is damaged, or is of a newer version."""
     try:
         values = read_json(folder.config_file)
     except (FileNotFoundError, NotADirectoryError):
@@ -118,24 +144,20 @@ def read_config(folder: SweepFolder) -> SweepConfig:
         raise DamagedFile(folder.config_file, f"format_version is {version!r}")
     if version > FORMAT_VERSION:
         raise UserError(f"{folder.config_file} was written by a newer tuneexp; upgrade tuneexp to open it")
-    # A folder that was renamed is another name for the same sweep.
+    if missing := {"seeds", "budget_env_steps"} - set(budget_by_its_name(values)):  # a trial has defaults for them
+        raise DamagedFile(folder.config_file, f"{' and '.join(sorted(missing))} is missing")
+    # The folder may have been renamed.
     return SweepConfig.parse({**values, "name": folder.name}, str(folder.config_file))
 
 
 _UNSET = object()
-# What a person asks for, in the order of an experiment file. The other fields are found out when a sweep starts.
-ASKED = (
-    *("algorithm", "env", "env_kwargs", "env_registration", "env_backend", "wrappers"),
-    *("trials", "seeds", "env_steps", "report_every_env_steps", "scheduler", "searcher", "searcher_seed"),
-    *("evaluation", "objective", "compile", "device", "concurrency", "address", "checkpoints", "fixed", "space"),
-)
-# A resume may run on another cluster, and registers the environment's id as the start did.
+# A resume may run on another cluster. It registers the environment's id as the start did.
 _MAY_DIFFER = {"address", "env_registration"}
 
 
 def refuse_other_settings(folder: SweepFolder, asked: SweepConfig) -> None:
-    """UserError where the sweep in `folder` was started with other settings than `asked`."""
-    before, now = read_config(folder).model_dump(mode="json"), asked.model_dump(mode="json")
+    """Raise UserError if the sweep in `folder` was started with other settings than `asked`."""
+    before, now = read_config(folder).flat("json"), asked.flat("json")
     kept = [name for name in ASKED if name not in _MAY_DIFFER]
     changed = [text for name in kept for text in _differences(name, before[name], now[name])]
     if changed:
@@ -146,7 +168,7 @@ def refuse_other_settings(folder: SweepFolder, asked: SweepConfig) -> None:
 
 
 def _differences(name: str, before: Any, now: Any) -> list[str]:
-    """`fixed/gamma: not set, now 0.9`, for each nested key."""
+    """Return a text such as `fixed/gamma: not set, now 0.9` for each nested key that differs."""
     if before == now:
         return []
     if isinstance(before, dict) and isinstance(now, dict):
@@ -163,29 +185,17 @@ def _differences(name: str, before: Any, now: Any) -> list[str]:
 
 
 def _from(text: str, alike: int) -> str:
-    """A long text from near the place where it differs from another one."""
+    """Return a part of a long text, near the first character that differs."""
     start = max(0, alike - 20) if len(text) > 60 else 0
     return f"{'...' if start else ''}{text[start : start + 57]}{'...' if len(text) > start + 57 else ''}"
 
 
 def trial_config(config: SweepConfig) -> dict[str, Any]:
-    """What all trials share; the searcher adds `trial_number` and the searched values."""
+    """Return the configuration that all trials share. The searcher adds `trial_number` and the suggested values.
+
+    config: with the concurrency of this start, which decides how many trials a worker is expected to run."""
     return {
-        "algorithm": config.algorithm,
-        "sources": config.sources,
-        "moved": config.moved,
-        "env": config.env,
-        "env_kwargs": config.env_kwargs,
-        "env_registration": config.env_registration,
-        "env_backend": config.env_backend,
-        "wrappers": config.wrappers,
-        "seeds": config.seeds,
-        "budget_env_steps": config.env_steps,
-        "report_every_env_steps": config.report_every_env_steps,
+        **config.trial.model_dump(exclude={"trial_number"}),
         "hyperparameters": config.fixed,
-        "evaluation": config.evaluation,
-        "objective": config.objective,
-        "compile": config.compile,
-        "device": config.device,
         "expected_trials": -(-config.trials // (config.concurrency or config.trials)),
     }

@@ -60,7 +60,7 @@ def run_trials(
     place = place_of(folder, config.checkpoints)
     if resumed:
         snapshot.put_back(folder, place)
-        relocate(place, config.moved)
+        relocate(place, config.trial.moved)
         forget_beyond_snapshot(folder, place)
     else:
         start_over(place)
@@ -113,13 +113,13 @@ def _new_tuner(
     place = place_of(folder, config.checkpoints)
     # Tune restores callbacks by position: those that a resume may not be given come last.
     mlflow, *of_user = callbacks
-    scheduler = build(SCHEDULERS[config.scheduler], config.env_steps)
+    scheduler = build(SCHEDULERS[config.scheduler], config.trial.budget_env_steps)
     scheduler.concurrency = config.concurrency
     searcher = StudySearcher(
         space,
         build(SEARCHERS[config.searcher], config.searcher_seed, config.trials),
         study_name=f"{config.name}-{config.created_at_s:.6f}",
-        budget_env_steps=config.env_steps,
+        budget_env_steps=config.trial.budget_env_steps,
         log=folder.suggestions_file,
         initial=space.initial_params(),
     )
@@ -144,7 +144,7 @@ def _new_tuner(
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
             callbacks=[
                 mlflow,
-                Keeper(folder, place, scheduler, resumed, config.moved),
+                Keeper(folder, place, scheduler, resumed, config.trial.moved),
                 Patience(largest(trials_of(space))),
                 SlowTransfers(place.path),
                 Watchdog(),

@@ -11,7 +11,7 @@ from tuneexp.addresses import changed_sources
 from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.sweep import snapshot
-from tuneexp.sweep.config import SweepConfig, read_config, relocated_config, save_config
+from tuneexp.sweep.config import SweepConfig, read_config, relocated_config, save_config, with_sources
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
@@ -31,7 +31,6 @@ from tuneexp.trust import (
     remember,
     require_files,
     require_trusted,
-    sources_of,
     with_moved,
 )
 
@@ -109,7 +108,7 @@ def _folder_of(name: str, storage: str | Path) -> SweepFolder:
 def _require_trusted(
     config: SweepConfig, folder: SweepFolder, address: str | None, moved: Mapping[str, str], trust: bool
 ) -> None:
-    named = addresses_in(config.model_dump())
+    named = addresses_in(config.flat())
     remember([one for one in named if one == (CLUSTER, address)])
     again = ("resume", folder.name, *moved_options(moved), "--storage", folder.storage)
     require_trusted(named, f"the sweep {folder.name!r}", again, trust)
@@ -130,7 +129,7 @@ def _finished(config: SweepConfig, folder: SweepFolder, stop: Stop) -> SweepResu
 
 def _checked_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
     """The stored space, checked with all that is stored beside it. UserError names the file."""
-    require_files(addresses_in(config.model_dump()), str(folder.config_file))
+    require_files(addresses_in(config.flat()), str(folder.config_file))
     try:
         return checked_space(config, SearchSpace.of(config.space))
     except UserError as error:
@@ -147,16 +146,16 @@ def _keep_changes(
 
 
 def _with_moved(config: SweepConfig, moved: Mapping[str, str]) -> SweepConfig:
-    with_moved({"config": config.model_dump()}, moved, f"the sweep {config.name!r}")  # refused, or trusted
+    with_moved({"config": config.flat()}, moved, f"the sweep {config.name!r}")  # refused, or trusted
     return relocated_config(config, moved)
 
 
 def report_changed_sources(config: SweepConfig) -> SweepConfig:
     """Warn of each source that has changed since the sweep started. Returns `config` with the hashes of today, which
     the cluster's nodes are compared with; the stored ones stay."""
-    for address in changed_sources(config.sources):
+    for address in changed_sources(config.trial.sources):
         logger.warning("the source of %s has changed since the sweep started; later trials use the new one", address)
-    return config.model_copy(update={"sources": sources_of(config.model_dump())})
+    return with_sources(config)
 
 
 def refuse_changed_space(config: SweepConfig, space: SearchSpace, folder: SweepFolder) -> None:

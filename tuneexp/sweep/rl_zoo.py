@@ -140,7 +140,6 @@ def sweep_of_row(
     fixed = {name: value for name, value in flat(own).items() if not any(overlap(name, one) for one in space.names)}
     point, remarks = _first_trial(space, flat(config_class.parse(own, "the row").model_dump(mode="json")))
     asked = {
-        "env_steps": of_trial.pop("budget_env_steps"),
         **{name: value for name, value in of_trial.items() if name != "hyperparameters"},
         **settings,
         "env": of_trial["env"],

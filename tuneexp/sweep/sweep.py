@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from tuneexp.addresses import lasting_address
 from tuneexp.config import Config
-from tuneexp.errors import UserError
+from tuneexp.documented import with_settings
+from tuneexp.errors import UserError, unknown_name
 from tuneexp.outages import patience_s
 from tuneexp.signatures import require_key
 from tuneexp.stored import plain
 from tuneexp.sweep import defaults
 from tuneexp.sweep.cluster import cluster_address, refuse_unreachable
-from tuneexp.sweep.config import SweepConfig, refuse_other_settings, save_config, trial_config
+from tuneexp.sweep.config import (
+    FORMER_BUDGET,
+    SETTINGS,
+    SweepConfig,
+    refuse_other_settings,
+    save_config,
+    with_sources,
+)
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
@@ -38,7 +46,7 @@ from tuneexp.sweep.space.default import default_space
 from tuneexp.sweep.stopping import interruptible
 from tuneexp.tracking.store import check_store
 from tuneexp.trial_config import seed_list
-from tuneexp.trust import addresses_in, remember, sources_of
+from tuneexp.trust import addresses_in, remember
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -50,49 +58,49 @@ if TYPE_CHECKING:
 SNAPSHOT_PERIOD_S, SNAPSHOT_S_PER_TRIAL = 0.5, 0.005
 
 
-class Sweep:
-    """A sweep that is about to start. Everything is checked here and nothing is written; UserError says what to change.
+_DEFAULTS = {
+    "algorithm": defaults.ALGORITHM,
+    "env": defaults.ENV,
+    "seeds": defaults.SEEDS,
+    "budget_env_steps": defaults.BUDGET_ENV_STEPS,
+}
 
-    `space`: a YAML path, a mapping (Tune's sample objects too), an address or a define-by-run function; by default the
-    one that is shipped for the algorithm. `name`: by default one such as ppo-CartPole-v1-20261128-kqzt.
-    `seeds`: a number N for seeds 0..N-1, or the seeds. `env_steps`: budget of a trial per seed.
-    `fixed`: hyperparameters that all trials share. `callbacks`: Tune callbacks of your own (they must be picklable).
-    `address`: a Ray cluster. `checkpoints`: a folder or URI (s3://...) that all nodes see, where `storage` is none.
-    `resume`: go on with the sweep where there is one of this name and these settings, instead of refusing the name."""
+
+@with_settings(SETTINGS, _DEFAULTS)
+class Sweep:
+    """A sweep, checked and ready to start. Nothing is written before `run`.
+
+    Raises:
+        UserError: A setting is wrong. The message says what to write instead.
+
+    Args:
+        name: Name of the sweep and of its folder; by default a new one, such as ppo-CartPole-v1-20261128-kqzt.
+        storage: Folder of sweeps, checkpoints and the MLflow store. Default: runs.
+        callbacks: Callbacks of Ray Tune; they must be picklable.
+        verbose: Show the output of Ray, MLflow and Optuna.
+        resume: Go on with the sweep of this name and these settings if there is one, instead of refusing the name.
+    """
 
     def __init__(
         self,
         algorithm: str | AlgorithmSpec = defaults.ALGORITHM,
-        env: str | Callable[..., Any] = "CartPole-v1",
+        env: str | Callable[..., Any] = defaults.ENV,
         space: Any = None,
-        trials: int = defaults.TRIALS,
+        trials: int = SETTINGS["trials"].default,
         seeds: int | Sequence[int] = defaults.SEEDS,
-        env_steps: int = defaults.ENV_STEPS,
+        budget_env_steps: int = defaults.BUDGET_ENV_STEPS,
         *,
         name: str | None = None,
         storage: str | Path = defaults.STORAGE,
-        fixed: Mapping[str, Any] | None = None,
-        scheduler: str = defaults.SCHEDULER,
-        searcher: str = defaults.SEARCHER,
-        searcher_seed: int = defaults.SEARCHER_SEED,
-        concurrency: int | None = None,
-        env_kwargs: Mapping[str, Any] | None = None,
-        env_backend: str = "auto",
-        wrappers: Sequence[str | Mapping[str, Any]] = (),
-        report_every_env_steps: int | None = None,
-        evaluation: Mapping[str, Any] | None = None,
-        objective: Mapping[str, Any] | None = None,
-        compile: str = defaults.COMPILE,
-        device: str = "cpu",
-        address: str | None = None,
-        checkpoints: str | Path | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: bool = False,
         resume: bool = False,
+        **settings: Any,
     ) -> None:
         from tuneexp.envs.registration import registration_of
 
         refuse_nested_sweep()
+        _refuse_unknown(settings)
         if name is None:
             name = _made_name(algorithm, env, storage, resume)
         self.goes_on = resume and sweep_folder(name, storage).exists()
@@ -102,29 +110,15 @@ class Sweep:
         parsed = SearchSpace.of(default_space(known_as) if space is None else space)
         self.config = SweepConfig.parse(
             {
+                **_stored_form(settings, self.folder.storage),
                 "name": name,
                 "algorithm": known_as,
                 "env": lasting_address(env, "environment"),
-                "env_kwargs": plain({} if env_kwargs is None else env_kwargs, "env_kwargs"),
                 "env_registration": registration_of(env),
-                "env_backend": env_backend,
-                "wrappers": _plain_wrappers(wrappers),
                 "space": parsed.to_mapping(),
-                "fixed": plain({} if fixed is None else fixed, "fixed", classes=True),
                 "trials": trials,
                 "seeds": seed_list(seeds),
-                "env_steps": env_steps,
-                "report_every_env_steps": report_every_env_steps,
-                "evaluation": plain({} if evaluation is None else evaluation, "evaluation"),
-                "objective": plain({} if objective is None else objective, "objective"),
-                "compile": compile,
-                "device": device,
-                "scheduler": scheduler,
-                "searcher": searcher,
-                "searcher_seed": searcher_seed,
-                "concurrency": concurrency,
-                "address": address,
-                "checkpoints": None if checkpoints is None else lasting_place(checkpoints, self.folder.storage),
+                "budget_env_steps": budget_env_steps,
                 "created_at_s": time.time(),
             },
             f"sweep {name!r}",
@@ -132,8 +126,7 @@ class Sweep:
         if self.goes_on:
             refuse_other_settings(self.folder, self.config)
         self.space = checked_space(self.config, parsed)
-        known = {"sources": sources_of(self.config.model_dump()), "suggested": self.space.suggested}
-        self.config = self.config.model_copy(update=known)
+        self.config = with_sources(self.config.model_copy(update={"suggested": self.space.suggested}))
         self.fitted = fitted_here(self.config, self.space)  # never stored: a resume may find more cores
 
     @classmethod
@@ -163,7 +156,7 @@ class Sweep:
                 from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
 
                 fitted = fitted_to_cluster(self.fitted, self.folder, self.space, ray)
-                remember(addresses_in(self.config.model_dump()))
+                remember(addresses_in(self.config.flat()))
                 save_config(self.folder, self.config)
                 write_experiment(self.folder, self.config, self.callbacks)
                 set_mark(self.config, self.folder, place)
@@ -172,7 +165,7 @@ class Sweep:
     def _go_on(self, on_event: Watcher | None) -> SweepResult:
         from tuneexp.sweep.resuming import resume
 
-        remember(addresses_in(self.config.model_dump()))
+        remember(addresses_in(self.config.flat()))
         config, storage = self.config, self.folder.storage
         return resume(config.name, storage, on_event, self.callbacks, self.verbose, config.address)
 
@@ -223,10 +216,30 @@ def _made_name(algorithm: str | AlgorithmSpec, env: str | Callable[..., Any], st
     return new_name(algorithm_address(algorithm), lasting_address(env, "environment"), storage_folder(storage))
 
 
+def _refuse_unknown(settings: Mapping[str, Any]) -> None:
+    for name in settings:
+        if name == FORMER_BUDGET:
+            raise UserError("env_steps, the budget of a trial, is called budget_env_steps; write budget_env_steps=...")
+        if name not in SETTINGS:
+            known = ("name", "storage", "callbacks", "verbose", "resume", *SETTINGS)
+            raise unknown_name("setting", name, known, "in Python: help(tuneexp.sweep.Sweep)")
+
+
+def _stored_form(settings: Mapping[str, Any], storage: Path) -> dict[str, Any]:
+    """Return the settings as JSON can hold them. None stands for the default."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    values = {name: plain(value, name, classes=name == "fixed") for name, value in given.items() if name != "wrappers"}
+    if "wrappers" in given:
+        values["wrappers"] = _plain_wrappers(given["wrappers"])
+    if "checkpoints" in given:
+        values["checkpoints"] = lasting_place(given["checkpoints"], storage)
+    return values
+
+
 def _plain_wrappers(wrappers: Any) -> Any:
-    """Names may be classes; arguments are stored."""
+    """Return wrappers with plain arguments. Their names may be classes."""
     if not isinstance(wrappers, list | tuple):
-        return wrappers  # refused where the settings are checked
+        return wrappers  # refused by the check of the settings
     return [
         {name: plain(arguments, f"wrappers/{name}") for name, arguments in one.items()}
         if isinstance(one, Mapping)
@@ -236,21 +249,20 @@ def _plain_wrappers(wrappers: Any) -> Any:
 
 
 def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
-    """`space` bound to the algorithm's config; everything a trial could refuse is refused here, before any starts."""
+    """Bind `space` to the configuration of the algorithm. UserError for anything that a trial would refuse."""
     from tuneexp.algorithms.preflight import check_budget, check_environment
     from tuneexp.algorithms.registry import config_class_of
     from tuneexp.envs.registration import register_again
-    from tuneexp.trial_config import TrialConfig
 
+    trial = config.trial
     check_names(config.searcher, config.scheduler)
-    config_class: type[Config] = config_class_of(config.algorithm)
-    space.validate(config_class, config.fixed, config.algorithm)
-    TrialConfig.parse(trial_config(config), f"sweep {config.name!r}")
-    register_again(config.env, config.env_registration)
+    config_class: type[Config] = config_class_of(trial.algorithm)
+    space.validate(config_class, config.fixed, trial.algorithm)
+    register_again(trial.env, trial.env_registration)
     corners = list(space.corners())
-    place = (config.env, config.env_kwargs, config.wrappers, config.env_backend)
-    check_environment(config.algorithm, *place, configurations=corners)
+    place = (trial.env, trial.env_kwargs, trial.wrappers, trial.env_backend)
+    check_environment(trial.algorithm, *place, configurations=corners)
     for corner in corners:
-        check_budget(config.algorithm, corner, config.env_steps)
+        check_budget(trial.algorithm, corner, trial.budget_env_steps)
     refuse_unreachable(cluster_address(config.address))
     return space

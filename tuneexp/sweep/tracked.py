@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tuneexp.commands import command
-from tuneexp.sweep.config import SweepConfig
+from tuneexp.sweep.config import SETTINGS, SweepConfig
 from tuneexp.sweep.folder import SweepFolder
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.space.yaml import yaml_text
@@ -15,15 +15,19 @@ from tuneexp.tracking.notes import About
 from tuneexp.tracking.origin import origin_tags, version_tags
 from tuneexp.tracking.record_texts import Words
 
+# Settings that another start of the same sweep may have otherwise, and the space, which is an artifact.
+_OF_A_START = ("concurrency", "address", "checkpoints", "space")
+
 
 def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace) -> MLflowCallback:
-    """Writes the sweep's outbox; experiment = the problem, the constants of all trials as params of the parent run."""
-    own_files = [where for where, _, _ in map(_parts, config.sources) if where.endswith(".py")]
+    """Return the callback that writes the sweep's outbox. MLflow's experiment is the environment; the settings that all
+    trials share are params of the parent run."""
+    own_files = [where for where, _, _ in map(_parts, config.trial.sources) if where.endswith(".py")]
     return MLflowCallback(
         config.name,
         folder.path,
         folder.storage,
-        config.env,
+        config.trial.env,
         _constants(config),
         space.names,
         _tags(config),
@@ -38,41 +42,29 @@ def _parts(address: str) -> tuple[str, str, str]:
 
 
 def _constants(config: SweepConfig) -> dict[str, Any]:
-    return {
-        "algorithm": config.algorithm,
-        "env": config.env,
-        "env_kwargs": config.env_kwargs,
-        "env_backend": config.env_backend,
-        "wrappers": config.wrappers,
-        "env_steps": config.env_steps,
-        "seeds": config.seeds,
-        "trials": config.trials,
-        "scheduler": config.scheduler,
-        "searcher": config.searcher,
-        "searcher_seed": config.searcher_seed,
-        "fixed": config.fixed,
-        "evaluation": config.evaluation,
-        "objective": config.objective,
-    }
+    """Return the settings that all trials share. The space and the resources of a start are no constants."""
+    values = config.flat("json")
+    return {name: values[name] for name in SETTINGS if name not in _OF_A_START}
 
 
 def _tags(config: SweepConfig) -> dict[str, Any]:
+    trial = config.trial
     return {
-        "algorithm": config.algorithm,
+        "algorithm": trial.algorithm,
         "concurrency": config.concurrency or "as many as fit",
-        "compile": config.compile,
-        "device": config.device,
-        "source_hash": config.sources.get(config.algorithm, ""),
+        "compile": trial.compile,
+        "device": trial.device,
+        "source_hash": trial.sources.get(trial.algorithm, ""),
         **version_tags(),
     }
 
 
 def _about(config: SweepConfig, folder: SweepFolder) -> About:
     return About(
-        algorithm=config.algorithm,
-        env=config.env,
-        seeds=tuple(config.seeds),
-        env_steps=config.env_steps,
+        algorithm=config.trial.algorithm,
+        env=config.trial.env,
+        seeds=tuple(config.trial.seeds),
+        env_steps=config.trial.budget_env_steps,
         trials=config.trials,
         how=f"{config.searcher} suggests configurations, {_stopping(config.scheduler)}",
         repeat=command("sweep", folder.experiment_file),
@@ -95,12 +87,13 @@ def _artifacts(config: SweepConfig) -> dict[str, str]:
 def _environment(config: SweepConfig) -> dict[str, Any]:
     from tuneexp.algorithms.preflight import check_environment
 
-    spaces = check_environment(config.algorithm, config.env, config.env_kwargs, config.wrappers, config.env_backend)
+    trial = config.trial
+    place = (trial.env, trial.env_kwargs, trial.wrappers, trial.env_backend)
     return {
-        "id": config.env,
-        "kwargs": config.env_kwargs,
-        "registration": config.env_registration,
-        "backend": config.env_backend,
-        "wrappers": config.wrappers,
-        "spaces": spaces,
+        "id": trial.env,
+        "kwargs": trial.env_kwargs,
+        "registration": trial.env_registration,
+        "backend": trial.env_backend,
+        "wrappers": trial.wrappers,
+        "spaces": check_environment(trial.algorithm, *place),
     }

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tuneexp.cli.exits import run_app
+from tuneexp.cli.exit_codes import run_app
 from tuneexp.cli.options import JsonOption, SetOption, VerboseOption, examples
 from tuneexp.cli.parsing import parse_settings, split_settings
 from tuneexp.cli.terminal import Terminal, terminal

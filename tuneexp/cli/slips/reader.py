@@ -192,12 +192,12 @@ class Reader:
         """Name of the hyperparameter or setting that is meant: `learning-rate` and `lr` are `learning_rate`."""
         from tuneexp.algorithms.registry import config_class_of
         from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
-        from tuneexp.cli.parsing import TRIAL_SETTINGS
+        from tuneexp.cli.parsing import GROUPS
         from tuneexp.sweep.space.binding import hyperparameter_names
 
         names = hyperparameter_names(config_class_of(self.algorithm))
         plain = word.replace("-", "_").replace(".", "/")
-        if plain in (*names, *RL_ZOO_KEYS) or plain.partition("/")[0] in TRIAL_SETTINGS:
+        if plain in (*names, *RL_ZOO_KEYS) or plain.partition("/")[0] in GROUPS:
             return plain
         return nearest(plain, names)
 

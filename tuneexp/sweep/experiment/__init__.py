@@ -1,1 +1,1 @@
-"""Experiment files: all that a sweep is asked for, in one YAML file that repeats it."""
+"""Experiment files: all settings of a sweep in one YAML file, which repeats it."""

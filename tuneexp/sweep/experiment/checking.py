@@ -1,4 +1,4 @@
-"""All that is wrong in an experiment file, found at once and told with its lines; and whose code it may run."""
+"""Checks of an experiment file: all problems with their line numbers, and trust in the code that it names."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tuneexp.envs.registration import register_again
 from tuneexp.envs.sources import resolve
 from tuneexp.errors import UserError, nearest, shortened, unknown_name
 from tuneexp.sweep import defaults
-from tuneexp.sweep.config import SweepConfig
+from tuneexp.sweep.config import ASKED, SweepConfig
 from tuneexp.sweep.experiment.reading import GROUPS, KEYS, Experiment, read_experiment
 from tuneexp.sweep.registry import SCHEDULERS, SEARCHERS
 from tuneexp.sweep.space.binding import Binding
 from tuneexp.sweep.space.parsing import Dimension, flat, parse_entries
-from tuneexp.trial_config import EvaluationConfig, ObjectiveConfig, seed_list
+from tuneexp.trial_config import seed_list
 from tuneexp.trust import addresses_in, require_trusted
 
-# What other tools call the same thing.
+# Names of settings in other tools.
 _OTHER_NAMES = {
     **dict.fromkeys(("set", "settings", "hyperparameters", "hyperparams", "parameters", "config"), "fixed"),
     **dict.fromkeys(("sampler", "search_alg", "search_algorithm"), "searcher"),
     **dict.fromkeys(("environment", "env_id", "game"), "env"),
     **dict.fromkeys(
-        ("timesteps", "total_timesteps", "n_timesteps", "budget", "budget_env_steps", "steps"), "env_steps"
+        ("timesteps", "total_timesteps", "n_timesteps", "budget", "env_steps", "steps"), "budget_env_steps"
     ),
     **dict.fromkeys(("search_space", "param_space"), "space"),
     **dict.fromkeys(("n_trials", "num_samples", "num_trials"), "trials"),
@@ -38,14 +38,15 @@ _OTHER_NAMES = {
 }
 
 
-MOST_TOLD = 30  # problems, a screenful
+MOST_PROBLEMS = 30  # of a message: one screen
 
 
 def asked_in(path: str | Path, changes: Mapping[str, Any], trust: bool = False) -> dict[str, Any]:
-    """Keyword arguments for `Sweep`: what the file asks for, with `changes` over it, which `Sweep` checks.
+    """Return the keyword arguments of `Sweep` for an experiment file, with `changes` over it.
 
-    Raises UserError that lists all problems of the file with their lines, and where it would run code that is not
-    trusted; what `changes` name are the user's own words."""
+    Raises:
+        UserError: The file is wrong (each problem with its line), or it would run code that is not trusted. Addresses
+            in `changes` are trusted."""
     experiment = read_experiment(path).with_changes(changes)
     settings = experiment.settings
     of_file = {key: value for key, value in settings.items() if key not in changes or key in GROUPS}
@@ -66,11 +67,11 @@ def asked_in(path: str | Path, changes: Mapping[str, Any], trust: bool = False) 
 
 
 def _refuse(experiment: Experiment, problems: Iterable[Problem]) -> None:
-    """Raise UserError where there are problems, those of the first lines first."""
+    """Raise UserError if there are problems, sorted by line."""
     lines = sorted((experiment.line_of(one.path) or 0, one.text) for one in problems)
     texts = [f"{experiment.path}{f', line {line}' if line else ''}: {_one_line(text)}" for line, text in lines]
     if texts:
-        raise UserError(told(texts, MOST_TOLD))
+        raise UserError(told(texts, MOST_PROBLEMS))
 
 
 def _one_line(text: str) -> str:
@@ -78,29 +79,22 @@ def _one_line(text: str) -> str:
 
 
 def _shape_problems(settings: Mapping[str, Any], built_in: str | None, has_env: bool) -> Iterator[Problem]:
-    """Found without importing code that the file names. built_in: the algorithm, where it is one."""
+    """Yield problems that are found without importing code of the file. built_in: the algorithm, if it is one."""
     for key in settings:
         if key not in KEYS:
             yield Problem((key,), _unknown_key(key, built_in))
     if not has_env and not any(_meant(key) == "env" for key in settings):
         yield Problem((), "it names no environment; add  env: CartPole-v1")
-    known = {key: value for key, value in settings.items() if key in SweepConfig.model_fields}
-    yield from SweepConfig.problems({**_PLACEHOLDERS, **known, "seeds": [0], "name": "x"})
-    for name, of in (("evaluation", EvaluationConfig), ("objective", ObjectiveConfig)):
-        if isinstance(values := settings.get(name), Mapping):
-            yield from (Problem((name, *one.path), f"{name}: {one.text}") for one in of.problems(values))
+    env = settings.get("env", defaults.ENV)
+    if not isinstance(env, str):
+        yield Problem(("env",), f"env: write an id or an address, got {shortened(env)}")
+    known = {key: value for key, value in settings.items() if key in ASKED and key not in ("env", "seeds")}
+    yield from SweepConfig.problems({**_REQUIRED, **known})
     yield from _name_problems(settings)
 
 
-# Of a sweep that is asked for nothing: the keys that a file need not have.
-_PLACEHOLDERS = {
-    "algorithm": defaults.ALGORITHM,
-    "env": "CartPole-v1",
-    "space": {},
-    "trials": 1,
-    "env_steps": 1,
-    "created_at_s": 0.0,
-}
+# Values of the keys that a file need not have.
+_REQUIRED = {"algorithm": defaults.ALGORITHM, "env": defaults.ENV, "space": {}, "name": "x", "created_at_s": 0.0}
 
 
 def _meant(key: str) -> str | None:
@@ -117,7 +111,7 @@ def _unknown_key(key: str, built_in: str | None) -> str:
 
 
 def _name_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
-    """Names that there are not, of what is known without an import."""
+    """Yield unknown names of algorithms, schedulers, searchers and environments, without importing the user's code."""
     for kind, names in {"algorithm": ALGORITHMS, "scheduler": SCHEDULERS, "searcher": SEARCHERS}.items():
         value = settings.get(kind)
         if isinstance(value, str) and value not in names and not (kind == "algorithm" and ":" in value):
@@ -130,7 +124,7 @@ def _name_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _hyperparameter_problems(settings: Mapping[str, Any], algorithm: str) -> Iterator[Problem]:
-    """Problems of the fixed and varied hyperparameters, by the algorithm's configuration."""
+    """Yield problems of fixed and varied hyperparameters, checked by the algorithm's configuration."""
     config_class: type[Config] = config_class_of(algorithm)
     fixed, space = settings.get("fixed"), settings.get("space")
     values = flat(fixed) if isinstance(fixed, Mapping) else {}
@@ -143,7 +137,7 @@ def _hyperparameter_problems(settings: Mapping[str, Any], algorithm: str) -> Ite
 
 
 def _refusals(path: tuple[str, ...], check: Callable[..., object], *arguments: Any) -> Iterator[Problem]:
-    """The problem that a check raises as UserError."""
+    """Yield the problem that a check raises as UserError."""
     try:
         check(*arguments)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Experiment files, read: `tuneexp sweep FILE` and `Sweep.from_file`."""
+"""Reader of experiment files for `tuneexp sweep FILE` and `Sweep.from_file`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from tuneexp.envs.sources import resolve
 from tuneexp.errors import UserError, nearest
 from tuneexp.remote_folders import is_uri
 from tuneexp.sweep import defaults
-from tuneexp.sweep.config import ASKED
+from tuneexp.sweep.config import ASKED, FORMER_BUDGET, SETTINGS, budget_by_its_name
 from tuneexp.sweep.space.dimensions import KINDS
 from tuneexp.sweep.space.parsing import flat, nested
 from tuneexp.sweep.space.yaml import Lines, load_with_lines, load_yaml_mapping
+from tuneexp.trial_config import is_group
 
 EXAMPLE = "write one setting a line, as in  env: CartPole-v1"
 KEYS = ("name", "storage", *ASKED)
-# Keys of a group each, which a command line or a script changes one by one.
-GROUPS = ("env_kwargs", "evaluation", "objective", "fixed")
+# Settings that are mappings, whose keys a command line or a script changes one by one.
+GROUPS = tuple(name for name, field in SETTINGS.items() if is_group(field) and name != "space")
 MOST_ROWS_TRIED = 8
 _OWN_FILE = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
 
@@ -39,7 +40,7 @@ class Experiment:
     lines: Lines
 
     def with_changes(self, changes: Mapping[str, Any]) -> Experiment:
-        """`changes` take the place of what the file says; in groups such as `fixed`, of single names."""
+        """Return the settings with `changes` over them; in groups such as `fixed`, over single names."""
         settings = {**self.settings, **changes}
         for name in GROUPS:
             before, now = self.settings.get(name), changes.get(name)
@@ -49,26 +50,36 @@ class Experiment:
         return Experiment(self.path, settings, kept)
 
     def line_of(self, path: tuple[str, ...]) -> int | None:
-        """The line of the innermost key of `path` that stands in the file."""
+        """Return the line of the innermost key of `path` that is in the file."""
         places = (path[:depth] for depth in range(len(path), 0, -1))
         return next((self.lines[place] for place in places if place in self.lines), None)
 
 
 def read_experiment(path: str | Path) -> Experiment:
-    """Raises UserError for what is no experiment file: it says what the file is, and the command for it. Relative paths
-    in the file are seen from its folder."""
+    """Read an experiment file. Paths in it are relative to its folder.
+
+    Raises:
+        UserError: It is no experiment file. The message names its kind and the command for it."""
     path = Path(path)
     if path.is_dir():
         inside = path / "experiment.yaml"
         advice = command("sweep", inside) if inside.is_file() else "a YAML file that says what to run"
         raise UserError(f"{path} is a folder; write {advice}")
-    values, lines = load_with_lines(path, _nearest_file(path), EXAMPLE)
+    values, lines = _by_todays_names(*load_with_lines(path, _nearest_file(path), EXAMPLE))
     if kind := _other_kind(path, values):
         raise UserError(f"{path} is {kind}")
     try:
         return Experiment(path, *_nested_names(_from_its_folder(path, values), lines))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _by_todays_names(values: dict[str, Any], lines: Lines) -> tuple[dict[str, Any], Lines]:
+    """Read the key `env_steps` of earlier versions as `budget_env_steps`."""
+    renamed = budget_by_its_name(values)
+    if renamed is values:
+        return values, lines
+    return renamed, {("budget_env_steps",) if path == (FORMER_BUDGET,) else path: line for path, line in lines.items()}
 
 
 def _nearest_file(path: Path) -> str:
@@ -78,7 +89,7 @@ def _nearest_file(path: Path) -> str:
 
 
 def _other_kind(path: Path, values: Mapping[str, Any]) -> str | None:
-    """The kind of a file that is no experiment, with the command that takes it."""
+    """Return the kind of a file that is no experiment, with the command for it."""
     if "format_version" in values and "created_at_s" in values:
         return f"the record of a sweep; write {command('sweep', path.parent / 'experiment.yaml')}"
     if set(values) & set(KEYS):
@@ -91,7 +102,7 @@ def _other_kind(path: Path, values: Mapping[str, Any]) -> str | None:
 
 
 def _command_for_rows(path: Path, rows: Mapping[str, Any]) -> str:
-    """The command for a row that can be trained here: of CartPole-v1, else the first one."""
+    """Return the command for a row that can be trained here: of CartPole-v1, else the first one."""
     from tuneexp.sweep.rl_zoo import read_row
 
     algorithm = algorithm_of(path) or defaults.ALGORITHM
@@ -119,7 +130,7 @@ def _from_its_folder(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _own_files_from(folder: Path, value: Any) -> Any:
-    """Addresses in files of the user's own, which a file names as seen from its folder."""
+    """Return `value` with absolute paths in addresses of the user's files, which are relative to `folder`."""
     if isinstance(value, Mapping):
         return {_own_files_from(folder, key): _own_files_from(folder, inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -135,14 +146,14 @@ def _space_file(folder: Path, named: str, path: Path) -> dict[str, Any]:
 
 
 def _nested_names(settings: dict[str, Any], lines: Lines) -> tuple[dict[str, Any], Lines]:
-    """The same with `model/activation` under `fixed` as nested names; lines of both spellings are found."""
+    """Nest names such as `model/activation` under `fixed`, and in the paths of `lines`."""
     fixed = settings.get("fixed")
     settings = {**settings, "fixed": nested(flat(fixed))} if isinstance(fixed, Mapping) else settings
     return settings, {tuple(part for name in path for part in name.split("/")): line for path, line in lines.items()}
 
 
 def _is_changed(path: tuple[str, ...], changes: Mapping[str, Any]) -> bool:
-    """True if `changes` replace the value at `path` in the file."""
+    """Return True if `changes` replace the value at `path` in the file."""
     inner = changes.get(path[0])
     if path[0] in GROUPS and isinstance(inner, Mapping):
         return len(path) > 1 and path[1] in inner

@@ -1,4 +1,4 @@
-"""`experiment.yaml` in a sweep's folder: the file that `tuneexp sweep FILE` repeats the sweep from."""
+"""Writer of `experiment.yaml` in a sweep's folder, which `tuneexp sweep FILE` repeats."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from tuneexp.remote_folders import is_uri
 from tuneexp.sweep.config import ASKED, SweepConfig
 from tuneexp.sweep.folder import SweepFolder, write_atomically
 from tuneexp.sweep.space.yaml import yaml_text
+from tuneexp.trial_config import without_defaults
 
 # Written even where they are the defaults: another version may have other ones.
-_ALWAYS = {"algorithm", "env", "space", "trials", "seeds", "env_steps", "scheduler", "searcher", "searcher_seed"}
+_ALWAYS = {"algorithm", "env", "space", "trials", "seeds", "budget_env_steps", "scheduler", "searcher", "searcher_seed"}
 
 
 def write_experiment(folder: SweepFolder, config: SweepConfig, callbacks: Sequence[Any] = ()) -> None:
@@ -36,14 +37,12 @@ def experiment_text(config: SweepConfig, callbacks: Sequence[str] = ()) -> str:
 
 
 def asked_values(config: SweepConfig) -> dict[str, Any]:
-    """The settings that differ from their defaults. Plain JSON, in the order of `ASKED`."""
-    values = config.model_dump(mode="json")
-    fields = SweepConfig.model_fields
-    return {
-        name: values[name]
-        for name in ASKED
-        if name in _ALWAYS or values[name] != fields[name].get_default(call_default_factory=True)
+    """Return the settings that differ from their defaults as plain JSON, in the order of `ASKED`."""
+    values, fields = config.flat("json"), SweepConfig.flat_fields()
+    changed = {
+        name: values[name] if name in _ALWAYS else without_defaults(fields[name], values[name]) for name in ASKED
     }
+    return {name: value for name, value in changed.items() if value is not None}
 
 
 def _readable(values: Mapping[str, Any]) -> dict[str, Any]:

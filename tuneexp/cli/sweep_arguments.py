@@ -1,4 +1,4 @@
-"""The settings of `tuneexp sweep`: its arguments and options, or an experiment file overridden by options."""
+"""Arguments of `Sweep` from the options of `tuneexp sweep`, or from an experiment file overridden by options."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tuneexp.cli.settings import given
 from tuneexp.commands import command
 from tuneexp.errors import UserError, nearest
 from tuneexp.sweep import defaults
@@ -19,7 +20,7 @@ _FILES = (".yaml", ".yml", ".json")
 
 
 def experiment_file(named: str | None) -> str | None:
-    """The first argument where it is a path and no algorithm. A folder is one, too: it is refused by name."""
+    """Return the first argument if it is a path and no algorithm. A folder is refused later, by its name."""
     if named is None or ":" in named:
         return None
     if named.endswith(_FILES) or "/" in named:
@@ -37,27 +38,33 @@ def sweep_of(
     verbose: bool,
     resume: bool,
     zoo: str | None = None,
-    tell: Callable[[str], None] = print,
+    note: Callable[[str], None] = print,
 ) -> Sweep:
-    """The sweep, checked. asked: arguments of `Sweep`, also those that are as by default. zoo: the file of RL
-    Zoo's whose row it is around. tell: is given remarks about that row."""
+    """Return the checked sweep.
+
+    Args:
+        file: An experiment file, which `asked` overrides.
+        asked: Arguments of `Sweep`, including the defaults.
+        zoo: A file of RL Zoo, for a sweep around one of its rows.
+        note: Prints remarks about the row.
+    """
     from tuneexp.sweep import Sweep
 
     if file is not None:
         if zoo is not None:
-            raise UserError(f"{file} says all of it; leave out --zoo {zoo}, or the file")
-        return Sweep.from_file(file, trust=trust, **_given(ctx, asked), verbose=verbose, resume=resume)
+            raise UserError(f"{file} holds all settings; leave out --zoo {zoo}, or the file")
+        return Sweep.from_file(file, trust=trust, **given(ctx, asked), verbose=verbose, resume=resume)
     if trust and zoo is None:
-        raise UserError("--trust goes with an experiment FILE or --zoo FILE; what you name yourself is trusted")
+        raise UserError("--trust needs an experiment FILE or --zoo FILE; addresses on the command line are trusted")
     if asked["env"] is None:
         raise with_example(UserError("sweep needs an environment"), "sweep", asked["algorithm"], zoo)
     if zoo is not None:
-        asked = {**asked, **_around_row(zoo, asked, _given(ctx, asked), trust, tell)}
+        asked = {**asked, **_around_row(zoo, asked, given(ctx, asked), trust, note)}
     return Sweep(**{key: value for key, value in asked.items() if value is not None}, verbose=verbose, resume=resume)
 
 
 def _around_row(
-    zoo: str, asked: Mapping[str, Any], given: Mapping[str, Any], trust: bool, tell: Callable[[str], None]
+    zoo: str, asked: Mapping[str, Any], overrides: Mapping[str, Any], trust: bool, note: Callable[[str], None]
 ) -> dict[str, Any]:
     from tuneexp.algorithms.registry import config_class_of
     from tuneexp.sweep.rl_zoo import read_row, sweep_of_row
@@ -67,21 +74,14 @@ def _around_row(
     algorithm = asked["algorithm"] or defaults.ALGORITHM
     row = read_row(zoo, asked["env"], algorithm, ("sweep", algorithm, asked["env"], "--zoo", zoo), trust)
     space = SearchSpace.of(asked["space"] or default_space(algorithm))
-    settings, remarks = sweep_of_row(row, space, given, config_class_of(algorithm))
+    settings, remarks = sweep_of_row(row, space, overrides, config_class_of(algorithm))
     for remark in remarks:
-        tell(remark)
+        note(remark)
     return settings
 
 
-def _given(ctx: typer.Context, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The options set on the command line or by an environment variable."""
-    sources = {key: ctx.get_parameter_source(key) for key in asked}
-    defaulted = {key for key, source in sources.items() if source is not None and source.name == "DEFAULT"}
-    return {key: value for key, value in asked.items() if key not in defaulted and value not in (None, {})}
-
-
 def with_example(error: UserError, name: str, algorithm: str | None, zoo: str | None = None) -> UserError:
-    """The same with a line to write: the command with the algorithm that is meant and an environment that fits it."""
+    """Add an example to `error`: the command with the intended algorithm and an environment that fits it."""
     from tuneexp.algorithms.registry import ACTION_KINDS, ALGORITHMS
     from tuneexp.algorithms.rl_zoo.files import algorithm_of
 
@@ -94,7 +94,7 @@ def with_example(error: UserError, name: str, algorithm: str | None, zoo: str | 
 
 
 def one_of_both(name: str, argument: str | None, option: str | None) -> str | None:
-    """The value of an argument or of the option `--NAME`. UserError where both are given and differ."""
+    """Return the value of an argument or of the option `--NAME`. UserError if both are given and differ."""
     if argument is not None and option is not None and argument != option:
         raise UserError(f"the {name} is given twice, {argument!r} and --{name} {option!r}; keep one of them")
     return argument if option is None else option

@@ -1,25 +1,32 @@
-"""What `tuneexp train` is asked to do: as typed, or as a checkpoint to go on from says."""
+"""Job of `tuneexp train`: from options, a row of RL Zoo, or a checkpoint to continue from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tuneexp.addresses import is_address
-from tuneexp.cli.asked import with_example
-from tuneexp.cli.parsing import TRIAL_SETTINGS
+from tuneexp.cli.sweep_arguments import with_example
 from tuneexp.errors import UserError
+from tuneexp.trial_config import TrialConfig, settings_in
 from tuneexp.trust import Named, addresses_in, moved_options, remember, require_files, require_trusted, with_moved
 
-if TYPE_CHECKING:
-    from tuneexp.trial_config import TrialConfig
+# Settings that a job has beside its own fields, and which a resume takes from the checkpoint.
+_OWN = ("algorithm", "env", "seeds", "budget_env_steps", "hyperparameters")
+_KEPT = tuple(name for name in settings_in(TrialConfig.model_fields) if name not in _OWN)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to train: as typed, or as a checkpoint to go on from says."""
+    """One training.
+
+    Attributes:
+        settings: Settings of the trial (fields of `TrialConfig`) beside those that have a field here.
+        resume: Checkpoint to continue from, which has `done_env_steps` per seed.
+        moved: New addresses of what has moved since the checkpoint.
+    """
 
     algorithm: str
     env: str
@@ -56,13 +63,13 @@ def job_of_row(
     settings: Mapping[str, Any],
     trust: bool = False,
 ) -> tuple[Job, list[str]]:
-    """The row of `env` in RL Zoo's file `zoo`, with what was typed over it; and remarks about it, a line each."""
+    """Return the job of the row of `env` in the RL Zoo file `zoo`, overridden by options, and remarks about the row."""
     from tuneexp.config import merged
     from tuneexp.sweep.rl_zoo import read_row
 
     if algorithm is None or env is None:
-        told = UserError("--zoo takes the row of an algorithm and an environment")
-        raise with_example(told, "train", algorithm, zoo)
+        error = UserError("--zoo needs an algorithm and an environment, whose row it takes")
+        raise with_example(error, "train", algorithm, zoo)
     row = read_row(zoo, env, algorithm, ("train", algorithm, env, "--zoo", zoo), trust)
     of_row = dict(row.settings)
     own = merged(of_row.pop("hyperparameters"), hyperparameters)
@@ -83,10 +90,9 @@ def resumed_job(
     trust: bool = False,
     moved: Mapping[str, str] | None = None,
 ) -> Job:
-    """Everything as the checkpoint has it, but the budget; options may change what fits the networks."""
+    """Return the job of a checkpoint with a larger budget. Options may change what fits its networks."""
     from tuneexp.checkpoint import CheckpointError, read_header
     from tuneexp.config import merged
-    from tuneexp.trial_config import TrialConfig
 
     header = read_header(checkpoint)
     done, config = header.get("env_steps"), header.get("config")
@@ -94,7 +100,7 @@ def resumed_job(
         raise CheckpointError(f"the checkpoint {checkpoint} is damaged: it holds no configuration")
     TrialConfig.parse(config, f"the checkpoint {checkpoint}")
     config = with_moved(header, moved or {}, f"the checkpoint {checkpoint}")["config"]
-    kept = TRIAL_SETTINGS if env else (*TRIAL_SETTINGS, "env_registration")
+    kept = (*_KEPT, *(() if env else ("env_registration",)))
     before = {key: config[key] for key in kept if key in config}
     if env_steps <= done:
         raise UserError(f"{checkpoint} has {done} env steps already; ask for more than that: --env-steps {2 * done}")
@@ -119,9 +125,9 @@ def resumed_job(
 
 
 def check_job(job: Job) -> None:
-    """Raise UserError for a name, value or environment that is wrong, before torch and Ray are imported.
+    """Raise UserError for a wrong name, value or environment, before torch and Ray are imported.
 
-    Where that takes an import of torch, or an environment of the user's own has to be built, the trial itself tells."""
+    An algorithm or environment of the user's own is checked by the trial itself."""
     from tuneexp.algorithms.preflight import check_budget, check_environment
     from tuneexp.algorithms.registry import ALGORITHMS, check_algorithm, config_class_of
     from tuneexp.envs.registration import register_again
@@ -144,9 +150,7 @@ def check_job(job: Job) -> None:
 
 
 def _trial_config(job: Job, owner: str) -> TrialConfig:
-    from tuneexp.trial_config import TrialConfig
-
-    fields = {key: getattr(job, key) for key in ("algorithm", "env", "seeds", "hyperparameters")}
+    fields = {key: getattr(job, key) for key in _OWN}
     return TrialConfig.parse({**fields, **job.settings}, owner)
 
 
