@@ -16,8 +16,8 @@ from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
 from tuneexp.sweep.resources import refuse_unmeetable
 from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.space.yaml import parse_yaml
 from tuneexp.trial.resources import bundles_of
+from tuneexp.yaml_reading import parse_yaml
 
 # What the messages of pasted hyperparameters tell to write, by the algorithms that they name.
 EVERY = tuple(ALGORITHMS)

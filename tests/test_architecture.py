@@ -42,6 +42,8 @@ LAYERS: list[set[str]] = [
         "trial_config",
         "documented",
         "trust",
+        "yaml_reading",
+        "yaml_writing",
     },
     {"errors", "faults"},
 ]

@@ -11,7 +11,7 @@ import pytest
 
 from tuneexp.algorithms.rl_zoo.rows import ATARI, DEFAULT, Row
 from tuneexp.sweep.rl_zoo import FILES, row_of
-from tuneexp.sweep.space.yaml import load_yaml_mapping
+from tuneexp.yaml_reading import load_yaml_mapping
 
 VERSION = "2.9.2"
 # Parts of the ids of packages with rows of their own.

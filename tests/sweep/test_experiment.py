@@ -16,8 +16,9 @@ from tuneexp.sweep import Sweep
 from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.experiment.reading import read_experiment
 from tuneexp.sweep.experiment.writing import asked_values, experiment_text
-from tuneexp.sweep.space.yaml import parse_yaml, yaml_text
 from tuneexp.trial_config import EvaluationConfig, seed_list
+from tuneexp.yaml_reading import parse_yaml
+from tuneexp.yaml_writing import yaml_text
 
 SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
 

@@ -63,16 +63,13 @@ def _distinct_seeds(seeds: list[int]) -> list[int]:
 
 def parse_value(text: str) -> Any:
     """Parse a YAML scalar or flow list (`0.001`, `1e-3`, `true`, `relu`, `[64, 64]`, `null`). UserError for others."""
-    import yaml
-
-    from tuneexp.sweep.space.yaml import parse_yaml
+    from tuneexp.yaml_reading import YamlError, parse_yaml
 
     try:
         return parse_yaml(text)
-    except yaml.YAMLError as error:
-        problem = " ".join(str(getattr(error, "problem", error)).split())
+    except YamlError as error:
         raise UserError(
-            f"--set: {shortened(text)} is no YAML value: {problem}\n"
+            f"--set: {shortened(text)} is no YAML value: {error.problem}\n"
             "write a number, true/false, a word or a list [64, 64]"
         ) from None
 

@@ -18,8 +18,8 @@ from tuneexp.rl.schedules import parse_schedule
 from tuneexp.sweep.space import SearchSpace
 from tuneexp.sweep.space.binding import overlap, written_over
 from tuneexp.sweep.space.parsing import flat, nested
-from tuneexp.sweep.space.yaml import load_yaml_mapping
 from tuneexp.trust import addresses_in, require_trusted
+from tuneexp.yaml_reading import load_yaml_mapping
 
 if TYPE_CHECKING:
     from tuneexp.algorithms.spec import AlgorithmSpec

@@ -9,11 +9,11 @@ from tuneexp.commands import command
 from tuneexp.sweep.config import SETTINGS, SweepConfig
 from tuneexp.sweep.folder import SweepFolder
 from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.space.yaml import yaml_text
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.notes import About
 from tuneexp.tracking.origin import origin_tags, version_tags
 from tuneexp.tracking.record_texts import Words
+from tuneexp.yaml_writing import yaml_text
 
 # Settings that another start of the same sweep may have otherwise, and the space, which is an artifact.
 _OF_A_START = ("concurrency", "address", "checkpoints", "space")

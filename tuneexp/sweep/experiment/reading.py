@@ -20,8 +20,8 @@ from tuneexp.sweep import defaults
 from tuneexp.sweep.config import ASKED, FORMER_BUDGET, SETTINGS, budget_by_its_name
 from tuneexp.sweep.space.dimensions import KINDS
 from tuneexp.sweep.space.parsing import flat, nested
-from tuneexp.sweep.space.yaml import Lines, load_with_lines, load_yaml_mapping
 from tuneexp.trial_config import is_group
+from tuneexp.yaml_reading import Lines, load_with_lines, load_yaml_mapping
 
 EXAMPLE = "write one setting a line, as in  env: CartPole-v1"
 KEYS = ("name", "storage", *ASKED)

@@ -13,8 +13,8 @@ from tuneexp.outages import advice_for
 from tuneexp.remote_folders import is_uri
 from tuneexp.sweep.config import ASKED, SweepConfig
 from tuneexp.sweep.folder import SweepFolder, write_atomically
-from tuneexp.sweep.space.yaml import yaml_text
 from tuneexp.trial_config import without_defaults
+from tuneexp.yaml_writing import yaml_text
 
 # Written even where they are the defaults: another version may have other ones.
 _ALWAYS = {"algorithm", "env", "space", "trials", "seeds", "budget_env_steps", "scheduler", "searcher", "searcher_seed"}

@@ -22,7 +22,7 @@ from tuneexp.sweep.space.dimensions import Values
 from tuneexp.sweep.space.parsing import Dimension, flat, nested, parse_entries
 from tuneexp.sweep.space.rehearsal import rehearse
 from tuneexp.sweep.space.walk import InfeasiblePoint, active_part, check_conditions, check_constraints, ordered, walk
-from tuneexp.sweep.space.yaml import load_yaml_mapping
+from tuneexp.yaml_reading import load_yaml_mapping
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
