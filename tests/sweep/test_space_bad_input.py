@@ -41,7 +41,7 @@ def refusal(mapping: dict[str, Any], **fixed: Any) -> str:
         ("gamma: !!python/name:os.system ''", "tag .*plain values"),
         ("gamma: !!set {a, b}", "tag "),
         ("gamma: [0.9,", "line 1: "),
-        ("gamma: &x {choice: [*x]}", "recursive"),
+        ("gamma: &x {choice: [*x]}", "itself"),
         ("1: {uniform: [0, 1]}", "line 1: .*key"),
         ("? [gamma]\n: 1", "line 1: .*key"),
         ("gamma: \x00", "YAML"),
