@@ -47,7 +47,7 @@ def two_arguments(batch: Any, cfg: Any) -> Any:
             {"loss_fn": two_arguments},
             "two_arguments(batch: 'Any', cfg: 'Any') -> 'Any' can't be called with 3 arguments",
         ),
-        ({"loss_fn": None}, "write a function loss_fn(nets, batch, cfg) -> (loss, statistics)"),
+        ({"loss_fn": None}, "write a function loss_fn(nets, batch, cfg) -> (loss, metrics)"),
         ({"training_step": lambda: None}, "write training_step(training)"),
         ({"config_class": dict}, "config_class dict is no AlgorithmConfig"),
         ({"config_class": Unmarked}, "write mine: float = numeric(0.5,"),
@@ -111,7 +111,7 @@ def part_of_nothing(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> Any:
 
 LOSSES = [
     (vector, "loss_fn returned 'loss' of shape (16,); return one number: its mean"),
-    (no_statistics, "loss_fn no_statistics gave Tensor; write loss_fn(nets, batch, cfg) -> (loss, statistics)"),
+    (no_statistics, "loss_fn no_statistics gave Tensor; write loss_fn(nets, batch, cfg) -> (loss, metrics)"),
     (nothing, "loss_fn nothing gave NoneType"),
     (no_such_column, "KeyError: 'obss'; did you mean 'obs'?"),
     (no_such_column, f"failed at test_spec_validation.py:{no_such_column.__code__.co_firstlineno + 1}:"),
@@ -122,7 +122,7 @@ LOSSES = [
     (without_gradient, "depends on no parameter: nets.online carries gradients"),
     (asks_the_target, "give the algorithm target=TargetUpdate(tau, every)"),
     (calls_the_target, "give the algorithm target=TargetUpdate(tau, every)"),
-    (text_as_statistic, "loss_fn's statistic 'note' is str"),
+    (text_as_statistic, "loss_fn's metric 'note' is str"),
     (part_of_nothing, "no submodule of that name; it has policy_net, value_net"),
 ]
 

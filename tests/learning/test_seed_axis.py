@@ -126,7 +126,7 @@ def test_gradients_are_clipped_to_the_norm_of_each_seed() -> None:
     minibatch = minibatch_of(rollout_batch(trial))
     ((step, program),) = trial.programs.steps.values()
     flat, statistics, *_ = program.run(trial.learner.step_inputs(trial.learner.columns_of(minibatch, {}, 0)))
-    norms_before = statistics[step.statistics_names.index("grad_norm")]
+    norms_before = statistics[step.metric_names.index("grad_norm")]
     squares = torch.zeros(3)
     for gradient in trial.learner.stack.split(flat).values():
         squares += gradient.square().flatten(1).sum(1)

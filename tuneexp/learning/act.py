@@ -18,10 +18,24 @@ from tuneexp.learning.user_functions import require_result
 
 @dataclass
 class Act:
-    """inputs: [hyper [H], explore 0-d bool, obs [S, N, ...], *state [S, N, state_size], *noise [S, ...],
-    *parameters [S, ...]] -> [action [S, N, ...], *state, *columns [S, N, ...]]; there is a state only where the model
-    is recurrent. `in_turn`: seeds one after the other, as in `GradientStep`. `column_names` is filled by the first call
-    (or trace)."""
+    """The acting step of all seeds, a function of tensors.
+
+    Inputs: [hyper [H], explore 0-d bool, obs [S, N, ...], *state [S, N, state_size], *noise [S, ...],
+    *parameters [S, ...]]. Outputs: [action [S, N, ...], *state, *columns [S, N, ...]]. Only a recurrent model has a
+    state.
+
+    Args:
+        model: one seed's network, for its structure.
+        act_fn: of the algorithm, for one seed.
+        parameter_names: in the order of the inputs.
+        noise_names: columns of `act_noise`, in the order of the inputs.
+        numeric: names of the numbers in `hyper`.
+        static: the other fields of the configuration.
+        recurrent: the model has a state.
+        in_turn: loop over seeds instead of `vmap`, as in `GradientStep`.
+        column_names: filled by the first call or trace.
+        reads: filled with the fields of the configuration that `act_fn` reads.
+    """
 
     model: nn.Module
     act_fn: ActFn

@@ -1,4 +1,4 @@
-"""Where networks live and learn: the CPU, or one GPU."""
+"""Device of the networks: the CPU, or one GPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ CPU = torch.device("cpu")
 
 
 def device_of(setting: str) -> torch.device:
-    """`cpu`, `cuda`, `cuda:1`; `auto` is a GPU where there is one. Raises `UserError` where the named isn't there."""
+    """Return the torch device of a setting.
+
+    Args:
+        setting: `cpu`, `cuda`, `cuda:1` or `auto`: a GPU if there is one, else the CPU.
+
+    Raises:
+        UserError: the device does not exist.
+    """
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if setting == "cpu" or (setting == "auto" and not n_gpus):
         return CPU
@@ -25,5 +32,5 @@ def device_of(setting: str) -> torch.device:
 
 
 def stored(tensor: Tensor) -> Tensor:
-    """A copy on the CPU, whatever the device: checkpoints load anywhere."""
+    """Return a copy on the CPU. Checkpoints load on any device that way."""
     return tensor.detach().to(CPU, copy=True)

@@ -19,7 +19,18 @@ from tuneexp.learning.user_functions import called_as
 
 
 class FlatStack:
-    """`flat`: [P], on `device`; `leaves`: name -> view [S, ...] of it; `seed_of`: [P], which seed owns each number."""
+    """Parameters of all seeds in one tensor.
+
+    Attributes:
+        flat: [P], on the device.
+        leaves: name -> view [S, ...] of `flat`.
+        seed_of: [P], the seed index of each number.
+        spans: name -> slice of `flat`.
+
+    Args:
+        leaves: name -> [S, ...], copied.
+        device: of `flat`.
+    """
 
     def __init__(self, leaves: Mapping[str, Tensor], device: torch.device = CPU) -> None:
         self.n_seeds = next(iter(leaves.values())).shape[0]
@@ -30,16 +41,16 @@ class FlatStack:
         self.seed_of = torch.cat([_owners(shape) for shape in self.shapes.values()]).to(device)
 
     def split(self, flat: Tensor) -> dict[str, Tensor]:
-        """Views of `flat` [P] under the names of the leaves."""
+        """Return views of `flat` [P] by the names of the leaves."""
         return {name: flat[self.spans[name]].view(shape) for name, shape in self.shapes.items()}
 
     def per_element(self, per_seed: Tensor) -> Tensor:
-        """per_seed: [S]. Returns [P]: the value of the seed that owns each number."""
+        """Spread values of seeds [S] over their numbers. Returns [P]."""
         return per_seed.to(self.seed_of.device)[self.seed_of]
 
 
 def _spans(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, slice]:
-    """Where each leaf lies in the flat storage."""
+    """Return the slice of each leaf in the flat storage."""
     spans, start = {}, 0
     for name, shape in shapes.items():
         spans[name] = slice(start, start + math.prod(shape))
@@ -54,8 +65,21 @@ def _owners(shape: tuple[int, ...]) -> Tensor:
 def initial_stack(
     build_model: Callable[[], nn.Module], seeds: Sequence[int], device: torch.device = CPU
 ) -> tuple[nn.Module, FlatStack]:
-    """One model per seed, each initialised from its own seed, stacked. Returns the model (for its structure and its
-    buffers) and the parameters. Initialised on the CPU, so that they are the same on every device."""
+    """Build one model per seed and stack their parameters.
+
+    Each is initialised from its own seed, on the CPU, so that the parameters are the same on every device.
+
+    Args:
+        build_model: builds one seed's model from torch's default generator.
+        seeds: one model each.
+        device: of the result.
+
+    Returns:
+        A model, for its structure and its buffers, and the stacked parameters.
+
+    Raises:
+        UserError: `build_model` returns no module, or one without parameters.
+    """
     models = [_seeded(build_model, seed) for seed in seeds]
     names = [name for name, _ in models[0].named_parameters()]
     tables = [dict(model.named_parameters()) for model in models]

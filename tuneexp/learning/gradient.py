@@ -19,30 +19,41 @@ from tuneexp.learning.user_functions import name_of, require_result
 
 
 class SeedLosses(NamedTuple):
-    """What the losses of all seeds gave. total: [S]; statistics: [K, S]; skip: [S], bool or a number that is above 0
-    where the update has to be skipped; rows: [S, B] each."""
+    """Losses of all seeds. total: [S]; metrics: [K, S]; rows: [S, B] each. skip: [S], bool, or a number above 0 for a
+    seed whose update must be skipped."""
 
     total: Tensor
-    statistics: Tensor
+    metrics: Tensor
     skip: Tensor
     rows: tuple[Tensor, ...]
 
 
 @dataclass
 class GradientStep:
-    """inputs: [hyper [H], *parameters [S, ...], *target parameters [S, ...], *columns [S, B, ...]] ->
-    [flat gradient [P], statistics [K, S], skip [S] bool, finite [S] bool, clean 0-d bool, *row outputs [S, B]]:
-    `clean` says in one value that every seed's update may be applied.
+    """Loss, gradient and clipping for all seeds, a function of tensors.
 
-    `partial`: the columns are some rows of a minibatch only, and others compute the rest. -> [flat gradient [P],
-    statistics [K, S] without the norms, skip [S], total [S], *row outputs]: neither clipped nor judged, which
-    `judged` does for the whole.
+    Inputs: [hyper [H], *parameters [S, ...], *target parameters [S, ...], *columns [S, B, ...]]. Outputs: [flat
+    gradient [P], metrics [K, S], skip [S] bool, finite [S] bool, clean 0-d bool, *row outputs [S, B]]. `clean` is True
+    if every seed's update may be applied.
 
-    The lists of names are filled by the first call (or trace), and so is `columns_read`: those that the loss asked for.
-    `omitted`: parts of the loss that are not computed.
-    `in_turn` calls the loss for each seed in turn instead of mapping it: for a loss that `vmap` can't map (one
-    that reads values), and for most convolutions, which are slower when mapped. `time_major`: columns of sequences,
-    which come as [S, B, L, ...] and which the loss sees as [L, B, ...]."""
+    Args:
+        model: one seed's network, for its structure.
+        loss_fn: of the algorithm, for one seed.
+        parameter_names: in the order of the inputs.
+        column_names: of the minibatch, in the order of the inputs.
+        numeric: names of the numbers in `hyper`.
+        static: the other fields of the configuration.
+        has_target: the inputs include target parameters.
+        omitted: parts of the loss that are not computed.
+        in_turn: loop over seeds instead of `vmap`, for a loss that reads values, which `vmap` refuses, and for most
+            convolutions, which are slower under `vmap`.
+        time_major: columns of sequences, which come as [S, B, L, ...] and which the loss gets as [L, B, ...].
+        partial: the columns are a part of the minibatch's rows; other learners compute the rest. Outputs: [flat
+            gradient [P], metrics [K, S] without norms, skip [S], total [S], *row outputs], neither clipped nor checked.
+            `judged` does both for the whole minibatch.
+        metric_names, row_names, part_names: filled by the first call or trace.
+        reads, columns_read: filled with the fields and columns that the loss reads.
+    """
 
     model: nn.Module
     loss_fn: LossFn
@@ -55,7 +66,7 @@ class GradientStep:
     in_turn: bool = False
     time_major: frozenset[str] = frozenset()
     partial: bool = False
-    statistics_names: list[str] = field(default_factory=list)
+    metric_names: list[str] = field(default_factory=list)
     row_names: list[str] = field(default_factory=list)
     part_names: list[str] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
@@ -72,26 +83,35 @@ class GradientStep:
         if not self.partial:
             return self.judged(losses, gradients, cfg)
         flat = torch.cat([gradient.flatten() for gradient in gradients])
-        return [flat, losses.statistics, losses.skip, losses.total.detach(), *losses.rows]
+        return [flat, losses.metrics, losses.skip, losses.total.detach(), *losses.rows]
 
     def judged(self, losses: SeedLosses, gradients: Sequence[Tensor], cfg: CfgView) -> list[Tensor]:
-        """gradients: [S, ...] of each parameter, of the whole minibatch. The outputs of a step that isn't `partial`."""
+        """Clip gradients and check that losses and norms are finite.
+
+        Args:
+            losses: of the whole minibatch.
+            gradients: [S, ...] of each parameter, of the whole minibatch.
+            cfg: for `max_grad_norm`.
+
+        Returns:
+            The outputs of a step that is not `partial`.
+        """
         max_norm = cfg.max_grad_norm if "max_grad_norm" in self.numeric else None
         flat, norms = clip_per_seed(gradients, self._owners(), len(self.part_names), max_norm)
         finite = torch.isfinite(losses.total.detach()) & torch.isfinite(norms).all(0)
-        statistics = torch.cat([losses.statistics, norms])
+        metrics = torch.cat([losses.metrics, norms])
         skip = losses.skip if losses.skip.dtype is torch.bool else losses.skip > 0
-        return [flat, statistics, skip, finite, (finite & ~skip).all(), *losses.rows]
+        return [flat, metrics, skip, finite, (finite & ~skip).all(), *losses.rows]
 
     def _owners(self) -> list[int]:
-        """For each parameter the number of its part. What no part names goes with the first."""
+        """Return the number of the part of each parameter. A parameter of no part belongs to the first."""
         if self.part_names == [WHOLE]:
             return [0] * len(self.parameter_names)
         owners = [part_of(name, self.part_names) for name in self.parameter_names]
         return [0 if owner is None else self.part_names.index(owner) for owner in owners]
 
     def _mapped(self, tensors: list[list[Tensor]], cfg: CfgView) -> tuple[SeedLosses, Sequence[Tensor]]:
-        """tensors: parameters, target parameters and columns. All seeds by `vmap`; the gradients are [S, ...]."""
+        """Compute losses and gradients [S, ...] of all seeds by `vmap`. tensors: parameters, targets, columns."""
         leaves, target, columns = with_gradient(tensors[0]), *tensors[1:]
 
         def one_seed(leaves: list[Tensor], target: list[Tensor], columns: list[Tensor]) -> Any:
@@ -103,18 +123,19 @@ class GradientStep:
         return losses, self._gradients(losses.total.sum(), leaves)
 
     def _one_after_the_other(self, tensors: list[list[Tensor]], cfg: CfgView) -> tuple[SeedLosses, Sequence[Tensor]]:
-        """The same. An ordinary module needs no vmap: half the eager time, and plain matrix products compiled.
+        """Compute losses and gradients [S, ...] in a loop over seeds.
 
-        Each seed has leaves of its own: the gradient of a slice would be a whole stack, zero but for one seed."""
+        Without `vmap` a seed takes half the eager time, and compiled matrix products are plain ones. Each seed has
+        leaves of its own: the gradient of a slice would be a whole stack of zeros but for one seed."""
         seeds, gradients = [], []
         for index in range(tensors[0][0].shape[0]):
             parameters, target, columns = ([tensor[index] for tensor in group] for group in tensors)
             leaves = with_gradient(parameters)
             seeds.append(self._of_one_seed(leaves, target, columns, cfg))
             gradients.append(self._gradients(seeds[-1].total, leaves))
-        total, statistics, skip, rows = zip(*seeds, strict=True)
+        total, metrics, skip, rows = zip(*seeds, strict=True)
         stacked_rows = tuple(torch.stack(row) for row in zip(*rows, strict=True))
-        losses = SeedLosses(torch.stack(total), torch.stack(statistics, dim=1), torch.stack(skip), stacked_rows)
+        losses = SeedLosses(torch.stack(total), torch.stack(metrics, dim=1), torch.stack(skip), stacked_rows)
         return losses, [torch.stack(leaf) for leaf in zip(*gradients, strict=True)]
 
     def _gradients(self, total: Tensor, leaves: list[Tensor]) -> Sequence[Tensor]:
@@ -139,19 +160,19 @@ class GradientStep:
         return gave
 
     def _loss_of(self, nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> SeedLosses:
-        """One seed's: total 0-d, statistics [K], skip 0-d, rows [B] each."""
+        """Return the losses of one seed: total 0-d, metrics [K], skip 0-d, rows [B] each."""
         if self.time_major:
             turned = ((name, c.movedim(1, 0) if name in self.time_major else c) for name, c in batch.items())
             batch = Noted(self.columns_read, turned)
-        losses, statistics = self._called(nets, batch, cfg)
+        losses, metrics = self._called(nets, batch, cfg)
         parts = named_losses(losses, self.omitted)
         total = torch.stack(list(parts.values())).sum()
         named = {name if name == WHOLE else f"{name}_loss": part for name, part in parts.items()}
-        named |= {name: _number(name, value) for name, value in statistics.items()}
+        named |= {name: _number(name, value) for name, value in metrics.items()}
         skip = named.pop("skip_update", None)
         rows = {name: named.pop(name) for name in list(named) if named[name].dim()}
         norms = ["grad_norm"] if list(parts) == [WHOLE] else [f"{name}_grad_norm" for name in parts]
-        self.part_names[:], self.row_names[:], self.statistics_names[:] = parts, rows, [*named, *norms]
+        self.part_names[:], self.row_names[:], self.metric_names[:] = parts, rows, [*named, *norms]
         return SeedLosses(
             total,
             torch.stack([value.detach().to(total.dtype) for value in named.values()]),
@@ -161,7 +182,7 @@ class GradientStep:
 
 
 class Noted(dict[str, Tensor]):
-    """Columns that note which of them were asked for."""
+    """Columns of a minibatch that record the names which are read."""
 
     def __init__(self, read: set[str], columns: Iterable[tuple[str, Tensor]]) -> None:
         super().__init__(columns)
@@ -178,7 +199,7 @@ class Noted(dict[str, Tensor]):
 
 def _number(name: str, value: Any) -> Tensor:
     if value is None or isinstance(value, str | bytes | Mapping):
-        raise UserError(f"loss_fn's statistic {name!r} is {type(value).__name__}; give a number or a tensor")
+        raise UserError(f"loss_fn's metric {name!r} is {type(value).__name__}; give a number or a tensor")
     return torch.as_tensor(value)
 
 
@@ -189,9 +210,20 @@ def with_gradient(leaves: Sequence[Tensor]) -> list[Tensor]:
 def clip_per_seed(
     gradients: Sequence[Tensor], owners: Sequence[int], n_parts: int, max_norm: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """gradients: leaves [S, ...]; owners: of each leaf, the number of its part. Returns them flat [P], scaled so that
-    each seed's norm of each part is at most `max_norm`, and the norms [n_parts, S] before.
-    Per seed and part: a joint norm lets one diverged seed stop all of them."""
+    """Clip the gradient norm of each seed and part.
+
+    Pascanu et al. 2013 (arXiv 1211.5063), algorithm 1, with torch's 1e-6 in the denominator. A joint norm would let one
+    diverged seed stop all of them.
+
+    Args:
+        gradients: leaves [S, ...].
+        owners: the number of the part of each leaf.
+        n_parts: number of parts.
+        max_norm: 0-d; None: no clipping.
+
+    Returns:
+        The gradients, flat [P], and their norms before clipping [n_parts, S].
+    """
     squares = [(gradient * gradient).reshape(gradient.shape[0], -1).sum(1) for gradient in gradients]
     of_part = [[square for square, owner in zip(squares, owners, strict=True) if owner == part]
                for part in range(n_parts)]  # fmt: skip

@@ -1,9 +1,9 @@
-"""How a configuration reaches the functions of an algorithm.
+"""Hyperparameters as the functions of an algorithm read them.
 
-Numeric fields travel together in one tensor `[H]` and are handed to `loss_fn` as 0-d tensors, so
-that a new value never causes a new compilation. Structural fields (and numeric ones that are
-None) stay Python values: they are part of the program. Beside the fields of the configuration,
-`cfg.progress` (share of the budget done, in [0, 1]) and `cfg.env_steps` (per seed) can always be read.
+Numeric fields are kept in one tensor [H]. `loss_fn` gets them as 0-d tensors, so that a new value never causes a new
+compilation. Structural fields, and numeric ones that are None, stay Python values: they are part of the program. Beside
+the fields of the configuration there are `cfg.progress` (share of the budget done, in [0, 1]) and `cfg.env_steps` (per
+seed).
 """
 
 from __future__ import annotations
@@ -23,9 +23,14 @@ CLOCK = ("progress", "env_steps")
 
 
 class CfgView:
-    """The configuration as a function sees it: read by attribute, `cfg.clip_range`.
+    """Read-only view of a configuration, by attribute: `cfg.clip_range`.
 
-    It notes what was read: a program stays valid for another configuration that agrees on these fields."""
+    It records the names that are read: a program stays valid for another configuration with equal values of these.
+
+    Args:
+        values: by field.
+        reads: filled with the names that are read.
+    """
 
     def __init__(self, values: Mapping[str, Any], reads: set[str] | None = None) -> None:
         self._values = values
@@ -43,8 +48,14 @@ class CfgView:
 
 
 class Hyper:
-    """The numbers of a configuration over time. `tensor`: [H], in the order of `names`, updated in place;
-    `static`: everything that is no number."""
+    """Numeric hyperparameters over time, with their schedules.
+
+    Attributes:
+        tensor: [H], in the order of `names`, updated in place.
+        values: the same as floats, by name.
+        initial: values at the start of training.
+        static: the other fields of the configuration.
+    """
 
     def __init__(self, cfg: Config, device: torch.device = CPU) -> None:
         fields = type(cfg).model_fields
@@ -58,24 +69,24 @@ class Hyper:
         self.tensor = torch.tensor(list(self.values.values()), dtype=torch.float32).to(device)
 
     def set_clock(self, progress: float, env_steps: int = 0) -> None:
-        """Schedules at `progress`, the share of the full budget that is done, in [0, 1]."""
+        """Set the schedules to `progress`, the share of the full budget that is done, in [0, 1]."""
         for name in self._moving:
             self.values[name] = self._schedules[name].value_at(progress)
         self.values.update(progress=progress, env_steps=float(env_steps))
         self.tensor.copy_(torch.tensor(list(self.values.values()), dtype=torch.float32))
 
     def clock_step(self, n_envs: int, budget_env_steps: int) -> Tensor:
-        """[H]: what one step of `n_envs` environments adds to `tensor`."""
+        """Return the change [H] of `tensor` by one step of `n_envs` environments."""
         added = {"progress": n_envs / budget_env_steps, "env_steps": float(n_envs)}
         return torch.tensor([added.get(name, 0.0) for name in self.names]).to(self.tensor.device)
 
     def view(self, reads: set[str] | None = None) -> CfgView:
-        """With plain floats, for all functions but `loss_fn` and `act_fn`."""
+        """Return a view with floats, for all functions but `loss_fn` and `act_fn`."""
         return CfgView({**self.static, **self.values}, reads)
 
 
 def view_of_tensor(
     static: Mapping[str, Any], names: tuple[str, ...], values: Tensor, reads: set[str] | None = None
 ) -> CfgView:
-    """`values`: [H], in the order of `names`. The view that `loss_fn` and `act_fn` get."""
+    """Return the view that `loss_fn` and `act_fn` get. values: [H], in the order of `names`."""
     return CfgView({**static, **{name: values[index] for index, name in enumerate(names)}}, reads)

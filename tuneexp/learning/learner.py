@@ -1,4 +1,4 @@
-"""The learner: parameters of all seeds, their target networks and optimizer, and one gradient step for all of them."""
+"""Learner: networks, target networks and optimizer of all seeds, and their gradient step."""
 
 from __future__ import annotations
 
@@ -27,16 +27,37 @@ from tuneexp.learning.target import TargetNetworks, TargetUpdate, value_of
 from tuneexp.learning.update_log import UpdateLog
 
 Steps = Mapping[frozenset[str], tuple[GradientStep, Program]]
-"""Resting parts -> the gradient step that leaves them out, and its program."""
+"""Omitted parts -> the gradient step without them, and its program."""
 
 
 class Learner(SeedNetworks):
-    """Axes: parameters [S, ...], batches [S, B, ...].
+    """Gradient updates of all seeds. Axes: parameters [S, ...], minibatches [S, B, ...].
 
-    A seed whose loss or gradient is not finite is frozen for good and named in `failed`; the others
-    go on, untouched.
+    A seed whose loss or gradient is not finite is frozen for good; the others are not affected. Parameters, minibatches
+    and gradients are on `device`; `failed` and `skipped` are on the CPU.
 
-    Parameters, batches and what is computed of them are on `device`; which seeds learn is known on the CPU."""
+    Attributes:
+        failed: [S] bool, the seeds that diverged.
+        skipped: [S] bool, the seeds without further updates until the next rollout.
+        all_skipped: no seed takes the coming updates.
+        n_updates: number of updates done.
+        log: metrics of the updates since the last report.
+
+    Args:
+        build_model: builds one seed's model.
+        loss_fn: of the algorithm, for one seed.
+        optimizer_fn: of the algorithm, over the stacked parameters.
+        cfg: the algorithm's configuration.
+        seeds: one learner state each.
+        update_period: part of the loss -> number of updates between two of its own, or the field with that number.
+        target: rule of the target networks; None: there are none.
+        loss_noise: random columns of `loss_fn`.
+        device: of parameters and minibatches.
+
+    Raises:
+        UserError: a function of the algorithm returns the wrong thing, or the configuration names an optimizer that
+            `optimizer_fn` ignores.
+    """
 
     def __init__(
         self,
@@ -74,18 +95,18 @@ class Learner(SeedNetworks):
         return self.hyper.values.get("learning_rate", 0.0)
 
     def nets(self) -> Nets:
-        """The networks over all seeds, for `postprocess_fn`."""
+        """Return the networks over all seeds, for `postprocess_fn`."""
         return Nets.of_all_seeds(self.model, self.parameters, None if self.target is None else self.target.leaves)
 
     def gradient_step(self, column_names: Sequence[str], **settings: Any) -> GradientStep:
-        """The function that a program is built from. settings: `omitted` parts, `time_major`."""
+        """Return the gradient step that a program is built from. settings: `omitted`, `time_major`."""
         return GradientStep(
             self.model, self.loss_fn, tuple(self.parameters), tuple(column_names), self.hyper.names, self.hyper.static,
             has_target=self.target is not None, in_turn=self.in_turn, **settings,
         )  # fmt: skip
 
     def step_inputs(self, columns: Sequence[Tensor]) -> list[Tensor]:
-        """What a gradient step is called with; columns: [S, B, ...]."""
+        """Return the inputs of a gradient step. columns: [S, B, ...]."""
         return [*self._own_inputs, *columns]
 
     def use_programs(self, steps: Steps) -> None:
@@ -95,8 +116,13 @@ class Learner(SeedNetworks):
         self._own_inputs = [self.hyper.tensor, *self.parameters.values(), *target]
 
     def start_rollout(self, progress: float, env_steps: int = 0, rollout_env_steps: int = 0) -> None:
-        """Set schedules to `progress` (share of the budget done), let skipped seeds learn again, and move targets
-        that follow the clock."""
+        """Set schedules, let skipped seeds learn again, and move target networks that follow environment steps.
+
+        Args:
+            progress: share of the budget that is done, in [0, 1].
+            env_steps: per seed, done before this rollout.
+            rollout_env_steps: per seed, of this rollout.
+        """
         self.set_clock(progress, env_steps)
         if self.target is not None:
             self.target.before_rollout(env_steps, rollout_env_steps, ~self.failed)
@@ -110,23 +136,33 @@ class Learner(SeedNetworks):
         self.optimizer.set_learning_rate_factor(self.learning_rate / first if first else 1.0)
 
     def require_rows(self, enough: Tensor) -> None:
-        """enough: [S] bool. Seeds without enough valid rows sit out the coming updates; `all_skipped`: all seeds do."""
+        """Exclude seeds with too few valid rows from the coming updates. enough: [S] bool."""
         self._enough = enough
         sits_out = self.failed | self.skipped | ~enough
         self._nobody_sits_out, self.all_skipped = not sits_out.any(), bool(sits_out.all())
 
     def draw_noise(self, n_updates: int, n_rows: int) -> dict[str, Tensor]:
-        """name -> [U, S, ...]: what the losses of the coming updates need, from each seed's own generator: one of the
-        CPU, so that chance is the same on every device."""
+        """Draw the random columns of the coming updates, name -> [U, S, ...].
+
+        Each seed has a CPU generator of its own, so that the numbers are the same on every device."""
         drawn = draw_all(self.noise, n_updates, n_rows, self.generators)
         return {name: column.to(self.device) for name, column in zip(self.noise, drawn, strict=True)}
 
     def learn_on(self, minibatch: Mapping[str, Tensor], noise: Mapping[str, Tensor], update: int) -> dict[str, Tensor]:
-        """minibatch: name -> [S, B, ...]; noise: from `draw_noise`, of which `update` is used. See `learn_on_batch`."""
+        """Take one gradient step on a minibatch.
+
+        Args:
+            minibatch: name -> [S, B, ...].
+            noise: from `draw_noise`.
+            update: index into `noise`.
+
+        Returns:
+            Row outputs of the loss, name -> [S, B].
+        """
         return self.learn_on_batch(self.columns_of(minibatch, noise, update))
 
     def columns_of(self, minibatch: Mapping[str, Tensor], noise: Mapping[str, Tensor], update: int) -> list[Tensor]:
-        """In the order of the program's columns. Without a mask all rows count."""
+        """Return the columns in the order of the program. Without a mask all rows count."""
         given = {name: noise[name][update] for name in noise} | dict(minibatch)
         if MASK in self._column_names and MASK not in given:
             first = next(iter(minibatch.values()))
@@ -139,12 +175,18 @@ class Learner(SeedNetworks):
         return self._steps[self.periods.omitted(self.n_updates + 1)][0]
 
     def learn_on_batch(self, columns: Sequence[Tensor]) -> dict[str, Tensor]:
-        """columns: [S, B, ...] in the order of the program's columns. One step for every seed that may take one.
-        Returns the row outputs of the loss, name -> [S, B]."""
+        """Take one gradient step for every seed that is neither failed nor skipped.
+
+        Args:
+            columns: [S, B, ...] in the order of the program.
+
+        Returns:
+            Row outputs of the loss, name -> [S, B].
+        """
         self.n_updates += 1
         omitted = self.periods.omitted(self.n_updates)
         step, program = self._steps[omitted]
-        gradient, statistics, skip, finite, clean, *rows = program.run(self.step_inputs(columns))
+        gradient, metrics, skip, finite, clean, *rows = program.run(self.step_inputs(columns))
         if self._nobody_sits_out and clean.item():
             proceed = None
             self.optimizer.step(gradient, None, omitted)
@@ -152,21 +194,21 @@ class Learner(SeedNetworks):
             proceed = self._select(skip.cpu(), finite.cpu())
             if proceed.any():
                 self.optimizer.step(gradient, proceed, omitted)
-        self.log.add(step.statistics_names, statistics, self._everyone if proceed is None else proceed)
+        self.log.add(step.metric_names, metrics, self._everyone if proceed is None else proceed)
         if self.target is not None:
             self.target.after_update(self.n_updates, proceed)
         return dict(zip(step.row_names, rows, strict=True))
 
     def _select(self, skip: Tensor, finite: Tensor) -> Tensor:
-        """[S] bool: the seeds that take this step."""
-        # What a seed that sits out would have computed is not applied, so it is no divergence either.
+        """Return the seeds that take this step, [S] bool."""
+        # The gradient of a skipped seed is not applied, so that a non-finite one is no divergence.
         self.failed |= ~finite & self._enough & ~self.skipped
         self.skipped |= skip & finite
         self.require_rows(self._enough)
         return ~(self.skipped | self.failed) & self._enough
 
     def freeze_non_finite(self) -> None:
-        """The last update of a rollout may overflow a parameter, which no loss has seen yet."""
+        """Freeze seeds whose parameters overflowed in the last update of a rollout, before a loss has read them."""
         if isfinite(self.stack.flat.sum()):  # the cheap check; large but finite numbers overflow it
             return
         broken = [~leaf.isfinite().reshape(leaf.shape[0], -1).all(1) for leaf in self.parameters.values()]
@@ -184,7 +226,7 @@ class Learner(SeedNetworks):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Copies into the live storage, so built programs stay valid."""
+        """Copy into the live storage. Programs that are built stay valid."""
         for name, leaf in self.parameters.items():
             leaf.copy_(state["parameters"][name])
         if self.target is not None:

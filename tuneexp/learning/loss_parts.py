@@ -1,4 +1,4 @@
-"""Named parts of a loss: which parameters each trains, and which are due at an update."""
+"""Named parts of a loss: the parameters that each trains, and update periods."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ WHOLE = "loss"
 
 
 def part_of(parameter: str, parts: Iterable[str]) -> str | None:
-    """The part whose submodule (or parameter) holds `parameter`; None where no part names it."""
+    """Return the part whose submodule holds `parameter`, or None."""
     return next((part for part in parts if parameter == part or parameter.startswith(f"{part}.")), None)
 
 
 def named_losses(losses: Any, omitted: frozenset[str] = frozenset()) -> dict[str, Tensor]:
-    """The parts that are due, computed. Raises `UserError` where one is no number."""
+    """Compute the parts of a loss.
+
+    Args:
+        losses: a number, or parts by name; a part may be a function that returns it.
+        omitted: parts that are not computed.
+
+    Raises:
+        UserError: a part is not a 0-d tensor.
+    """
     parts: Mapping[str, Tensor | Callable[[], Tensor]] = losses if isinstance(losses, Mapping) else {WHOLE: losses}
     called = {name: part() if callable(part) else part for name, part in parts.items() if name not in omitted}
     for name, part in called.items():
@@ -32,7 +40,16 @@ def named_losses(losses: Any, omitted: frozenset[str] = frozenset()) -> dict[str
 
 
 def check_parts(parts: Collection[str], with_period: Collection[str], parameters: Collection[str]) -> None:
-    """parts: that the loss has. Raises `UserError` where one trains nothing, or a period is of none of them."""
+    """Check the names of the parts of a loss.
+
+    Args:
+        parts: of the loss.
+        with_period: parts that `update_period` names.
+        parameters: of the model.
+
+    Raises:
+        UserError: a part has no parameter, or `update_period` names an unknown part.
+    """
     modules = sorted({name.split(".")[0] for name in parameters})
     for part in parts:
         if part != WHOLE and not any(part_of(name, [part]) for name in parameters):
@@ -47,7 +64,14 @@ def check_parts(parts: Collection[str], with_period: Collection[str], parameters
 
 
 class UpdatePeriods:
-    """Which of the parts that don't take part in every update are due. `periods`: part -> every how many updates."""
+    """Update periods of the parts of a loss.
+
+    Args:
+        periods: part -> number of updates from one of its own to the next.
+
+    Raises:
+        UserError: a period below 1.
+    """
 
     def __init__(self, periods: Mapping[str, int]) -> None:
         for part, period in periods.items():
@@ -57,11 +81,11 @@ class UpdatePeriods:
         self._periods = {part: period for part, period in periods.items() if period > 1}
 
     def omitted(self, update: int) -> frozenset[str]:
-        """update: counted from 1. The parts that sit this one out."""
+        """Return the parts without an update. update: counted from 1."""
         return frozenset(part for part, period in self._periods.items() if update % period)
 
     def all_omitted(self) -> list[frozenset[str]]:
-        """Every set of omitted parts that occurs: one program for each."""
+        """Return every set of omitted parts that occurs. Each has a program of its own."""
         cycle = math.lcm(*self._periods.values())
         if cycle > MOST_CYCLES:
             raise UserError(f"the update periods {self._periods} repeat only after {cycle} updates; choose multiples")

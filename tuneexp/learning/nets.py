@@ -22,7 +22,7 @@ Place = tuple[dict[str, Any], str]
 
 
 class Bound:
-    """A model with the parameters of one seed."""
+    """A model with the parameters of one seed. Calls of it and of its methods use these."""
 
     def __init__(self, model: nn.Module, params: Params) -> None:
         self._model, self._params = model, params
@@ -36,8 +36,9 @@ class Bound:
         return lambda *args: self._called(method, args)
 
     def _called(self, method: str, args: tuple[Any, ...]) -> Any:
-        """As `torch.func.functional_call` does it, which looks for the place of each parameter on every call: a small
-        network costs less than that."""
+        """Call a method with the parameters in place, as `torch.func.functional_call` does.
+
+        That function searches for each parameter's module on every call, which takes longer than a small network."""
         places = places_of(self._model)
         own = [(held, key, held[key]) for name in self._params for held, key in places[name]]
         for name, value in self._params.items():
@@ -54,7 +55,7 @@ _PLACES: WeakKeyDictionary[nn.Module, dict[str, list[Place]]] = WeakKeyDictionar
 
 
 def places_of(model: nn.Module) -> dict[str, list[Place]]:
-    """Where modules look for each parameter; a tied one has several places."""
+    """Return the modules that hold each parameter, by name. A tied parameter has several."""
     if model not in _PLACES:
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         places: dict[str, list[Place]] = {name: [] for name in names.values()}
@@ -67,7 +68,7 @@ def places_of(model: nn.Module) -> dict[str, list[Place]]:
 
 
 class StackedBound:
-    """The same over all seeds: inputs `[T, S, ...]`, outputs `[T, S, ...]`; parameters `[S, ...]`."""
+    """A model over all seeds: inputs and outputs [T, S, ...], parameters [S, ...]."""
 
     def __init__(self, model: nn.Module, params: Params) -> None:
         self._model = model
@@ -102,7 +103,7 @@ class StackedBound:
 
 
 class NoTarget:
-    """Stands where there are no target networks."""
+    """Placeholder of missing target networks. Every use raises `UserError`."""
 
     def __getattr__(self, method: str) -> Any:
         if method.startswith("__"):
@@ -117,7 +118,9 @@ class NoTarget:
 
 @dataclass(frozen=True)
 class Nets:
-    """`online` carries gradients, `frozen` is the same values detached, `target` lags."""
+    """Networks that the functions of an algorithm call.
+
+    online: carries gradients. frozen: the same values, detached. target: the target networks."""
 
     online: Any
     frozen: Any

@@ -1,6 +1,6 @@
-"""What chance says: named columns of random numbers, drawn from each seed's own generator.
+"""Named random inputs of `act_fn` and `loss_fn`, drawn from each seed's own generator.
 
-Neither `act_fn` nor `loss_fn` has another source of randomness."""
+They are the only source of randomness of these functions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ from tuneexp.learning.devices import CPU
 
 @dataclass(frozen=True)
 class Noise:
-    """One column: standard normal, or uniform in [0, 1). `shape` is that of one draw; there is one draw for each
-    row (an environment, a row of a minibatch), or one for the whole step (the factors of noisy networks).
+    """One column of random numbers.
 
-    every: steps that a draw is held for, counted from the start of the fragment; -1: all of it. Draws that are held
-    are stored and sent once. For acting only: each gradient step has draws of its own."""
+    Args:
+        kind: standard normal, or uniform in [0, 1).
+        shape: of one draw.
+        per: a draw for each row (an environment, a row of a minibatch), or one for the whole step, such as the factors
+            of noisy networks.
+        every: steps that use the same draw, counted from the start of the fragment; -1: all of the fragment. For acting
+            only: each gradient step has draws of its own.
+
+    Raises:
+        UserError: `every` is neither -1 nor a positive number.
+    """
 
     kind: Literal["normal", "uniform"]
     shape: tuple[int, ...] = ()
@@ -33,7 +41,16 @@ class Noise:
             raise UserError(f"Noise(every={self.every}): write a number of steps, or -1 for the whole fragment")
 
     def draw(self, n_steps: int, n_rows: int, generators: Sequence[torch.Generator]) -> Tensor:
-        """[D, S, n_rows, *shape], or [D, S, *shape] where `per` is "step"; D draws, one a step unless they are held."""
+        """Draw the column of a fragment.
+
+        Args:
+            n_steps: steps of the fragment.
+            n_rows: rows of a step.
+            generators: one per seed.
+
+        Returns:
+            [D, S, n_rows, *shape], or [D, S, *shape] if `per` is "step". D is `n_steps`, or fewer with `every`.
+        """
         sample = torch.rand if self.kind == "uniform" else torch.randn
         size = self._size(self._draws(n_steps), n_rows)
         if len(generators) == 1:
@@ -41,14 +58,14 @@ class Noise:
         return torch.stack([sample(size, generator=own) for own in generators], dim=1)
 
     def at(self, step: int) -> int:
-        """The number of the draw that `step` of the fragment has."""
+        """Return the index of the draw that `step` of the fragment uses."""
         return 0 if self.every == -1 else step // self.every
 
     def _draws(self, n_steps: int) -> int:
         return 1 + self.at(n_steps - 1) if n_steps else 0
 
     def zeros(self, n_seeds: int, n_rows: int, device: torch.device = CPU) -> Tensor:
-        """[S, n_rows, *shape] or [S, *shape]."""
+        """Return a draw of zeros, [S, n_rows, *shape] or [S, *shape]."""
         return torch.zeros(self._size(n_seeds, n_rows), device=device)
 
     def _size(self, first: int, n_rows: int) -> tuple[int, ...]:
@@ -56,7 +73,7 @@ class Noise:
 
 
 def checked_noise(role: str, noises: Any) -> dict[str, Noise]:
-    """What `act_noise` or `loss_noise` gave. `UserError` where it is no dict of `Noise`."""
+    """Return the result of `act_noise` or `loss_noise`. Raises `UserError` if it is no dict of `Noise`."""
     wrong = (
         [name for name, noise in noises.items() if not isinstance(noise, Noise)] if isinstance(noises, dict) else [""]
     )
@@ -69,11 +86,11 @@ def checked_noise(role: str, noises: Any) -> dict[str, Noise]:
 def draw_all(
     noises: Mapping[str, Noise], n_steps: int, n_rows: int, generators: Sequence[torch.Generator]
 ) -> list[Tensor]:
-    """One tensor [D, S, ...] a column, in the order of `noises`."""
+    """Draw each column, [D, S, ...], in the order of `noises`."""
     return [noise.draw(n_steps, n_rows, generators) for noise in noises.values()]
 
 
 def by_step(noises: Mapping[str, Noise], columns: Sequence[Tensor], n_steps: int) -> list[list[Tensor]]:
-    """Columns [D, S, ...] of `draw_all` -> for each step its draws [S, ...], as views."""
+    """Return the draws [S, ...] of each step, views of the columns [D, S, ...] of `draw_all`."""
     draws = [(noise, column.unbind(0)) for noise, column in zip(noises.values(), columns, strict=True)]
     return [[column[noise.at(step)] for noise, column in draws] for step in range(n_steps)]

@@ -1,4 +1,4 @@
-"""A torch optimizer over the stacked parameters that can leave single seeds exactly as they were."""
+"""Torch optimizer over stacked parameters, with a mask of the seeds that are updated."""
 
 from __future__ import annotations
 
@@ -24,11 +24,20 @@ log = logging.getLogger(__name__)
 
 
 class StackedOptimizer:
-    """Wraps what `optimizer_fn` returns. Its step counters are shared by all seeds.
+    """The optimizer that `optimizer_fn` returns, over blocks of the flat storage.
 
-    The parameters of each group are replaced by blocks of the flat storage (one where a group holds everything): the
-    same arithmetic, as the optimizer is elementwise, in one kernel call instead of one a leaf. `parts` that have an
-    update period of their own get blocks of their own, so that the others can be stepped without them."""
+    The parameters of each group are replaced by blocks (a single one if a group holds everything): the same arithmetic,
+    as the optimizer is elementwise, in one kernel call instead of one a leaf. All seeds share its step counters.
+
+    Args:
+        stack: the parameters.
+        optimizer_fn: of the algorithm.
+        cfg: the algorithm's configuration.
+        parts: parts of the loss with an update period of their own. They get blocks of their own.
+
+    Raises:
+        UserError: `optimizer_fn` fails, or its optimizer does not act elementwise.
+    """
 
     def __init__(self, stack: FlatStack, optimizer_fn: OptimizerFn, cfg: CfgView, parts: Collection[str] = ()) -> None:
         self._stack = stack
@@ -55,9 +64,16 @@ class StackedOptimizer:
     def step(
         self, flat_gradient: Tensor, proceed: Tensor | None = None, omitted: Collection[str] = frozenset()
     ) -> None:
-        """flat_gradient: [P]. proceed: [S] bool; None means every seed. A zero gradient would still
-        move weights under Adam, so seeds that don't proceed get their old parameters and moments back.
-        omitted: parts that sit out this update; an optimizer leaves parameters without a gradient alone."""
+        """Take one step.
+
+        Adam moves parameters under a zero gradient, too. So the seeds that do not proceed get their old parameters and
+        moments back.
+
+        Args:
+            flat_gradient: [P].
+            proceed: [S] bool, the seeds that take the step; None: all.
+            omitted: parts without an update. Their gradient is None, which an optimizer skips.
+        """
         for block in self._blocks:
             block.parameter.grad = None if block.part in omitted else flat_gradient[block.span]
         if proceed is None:
@@ -79,7 +95,7 @@ class StackedOptimizer:
                     value.copy_(torch.where(chosen, value, old))
 
     def _first(self, moment: str) -> float:
-        """Initial value of a moment: 0, or the optimizer's own."""
+        """Return the initial value of a moment: 0, or the optimizer's own."""
         return getattr(self.optimizer, "first_moments", {}).get(moment, 0.0)
 
     def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
@@ -87,12 +103,12 @@ class StackedOptimizer:
         return {k: v for k, v in state.items() if isinstance(v, Tensor) and v.shape == parameter.shape}
 
     def state_dict(self) -> dict[str, Any]:
-        """Keys are strings, so that it survives JSON. Copies on the CPU: the live moments go on changing."""
+        """Return copies on the CPU. Keys are strings, as in JSON."""
         state = self.optimizer.state_dict()
         return {**state, "state": {str(key): tree_map(_stored, value) for key, value in state["state"].items()}}
 
     def state_of_seeds(self, chosen: Tensor) -> dict[str, Any]:
-        """As `state_dict`, of some seeds alone. chosen: [S] bool."""
+        """Return the `state_dict` of some seeds. chosen: [S] bool."""
         state, elements = self.state_dict(), self._stack.per_element(chosen).cpu()
         for key, block in enumerate(self._blocks):
             own = state["state"].get(str(key), {})
@@ -102,8 +118,17 @@ class StackedOptimizer:
         return state
 
     def joined_state(self, states: Sequence[Mapping[str, Any]], chosen: Sequence[Tensor]) -> dict[str, Any]:
-        """states: from `state_of_seeds`, of disjoint seeds; chosen: [S] bool each, all seeds together. What seeds
-        share, such as the step counter, is that of the state which took the most steps."""
+        """Join states of disjoint seeds.
+
+        Shared values, such as the step counter, come from the state with the most steps.
+
+        Args:
+            states: from `state_of_seeds`.
+            chosen: [S] bool each; together all seeds.
+
+        Returns:
+            A `state_dict` of all seeds.
+        """
         joined = self.state_dict()
         elements = [self._stack.per_element(own).cpu() for own in chosen]
         pairs = [(state["state"], own) for state, own in zip(states, elements, strict=True)]
@@ -114,8 +139,11 @@ class StackedOptimizer:
         return joined
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Moments come from `state`, hyperparameters stay those of the configuration, which may have changed.
-        Raises `CheckpointError` for the state of an optimizer with other groups."""
+        """Load the moments. Hyperparameters stay those of the configuration, which may have changed.
+
+        Raises:
+            CheckpointError: the state is of an optimizer with other groups.
+        """
         own = self.optimizer.state_dict()["param_groups"]
         if [group["params"] for group in own] != [group["params"] for group in state["param_groups"]]:
             raise CheckpointError("the checkpoint is of another optimizer: its groups of parameters differ")
@@ -133,7 +161,7 @@ def _per_element(value: Any, n_elements: int) -> bool:
 
 
 def _joined(held: Sequence[tuple[Mapping[str, Any], Tensor]], first: Callable[[str], float]) -> dict[str, Any]:
-    """held: what is kept of one block for some seeds, and which numbers of the block theirs are, [n] bool."""
+    """Join states of one block. held: the state of some seeds, and their numbers in the block, [n] bool."""
     leader, leaders = max(held, key=lambda pair: float(pair[0].get("step", 0)))
     joined = dict(leader)
     for name, value in leader.items():
@@ -145,7 +173,7 @@ def _joined(held: Sequence[tuple[Mapping[str, Any], Tensor]], first: Callable[[s
 
 
 def _refuse_unfit(optimizer: optim.Optimizer) -> None:
-    """Some look at more than one number at a time, and every parameter here holds all seeds."""
+    """Refuse optimizers that do not act elementwise: every parameter holds all seeds."""
     if isinstance(optimizer, optim.LBFGS | optim.Adafactor | optim.Muon | optim.SparseAdam):
         raise UserError(
             f"optimizer_fn gave {type(optimizer).__name__}, which would mix the seeds of a trial: "
@@ -156,7 +184,7 @@ def _refuse_unfit(optimizer: optim.Optimizer) -> None:
 
 
 def _warn_of_absent(optimizer: optim.Optimizer, names: Mapping[int, str]) -> None:
-    """It may be wanted, but more often it was forgotten."""
+    """Warn of parameters that `optimizer_fn` leaves out. It is allowed, but seldom intended."""
     stepped = {id(leaf) for group in optimizer.param_groups for leaf in group["params"]}
     if absent := [name for key, name in names.items() if key not in stepped]:
         log.warning("optimizer_fn leaves out %s: they stay as they are", ", ".join(absent))
@@ -177,7 +205,7 @@ class _Block:
 
 
 def _adjacent(stack: FlatStack, owned: Collection[str], parts: Collection[str]) -> list[list[str]]:
-    """The names of `owned`, in the order of the stack, cut where others stand between or the part changes."""
+    """Return runs of adjacent names of `owned`, in the order of the stack, each of one part."""
     keys = [(name in owned, part_of(name, parts)) for name in stack.shapes]
     runs = groupby(zip(stack.shapes, keys, strict=True), key=lambda pair: pair[1])
     return [[name for name, _ in run] for (is_owned, _), run in runs if is_owned]

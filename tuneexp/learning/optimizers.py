@@ -1,4 +1,4 @@
-"""Optimizers by name: what `optimizer_class` and `optimizer_kwargs` of a configuration stand for."""
+"""Optimizers by name: the hyperparameters `optimizer_class` and `optimizer_kwargs`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,18 @@ from tuneexp.learning.user_functions import name_of
 
 
 class RMSpropTFLike(optim.Optimizer):
-    """RMSprop as TensorFlow has it (and Stable-Baselines3, `sb2_compat`): the mean square starts at 1, and epsilon is
-    added under the root. Published configurations of A2C for Atari use it."""
+    """RMSprop of TensorFlow and of Stable-Baselines3's `sb2_compat`.
+
+    The mean square starts at 1, and epsilon is added under the root. Published configurations of A2C for Atari use it.
+
+    Args:
+        params: parameters or groups of them.
+        lr: learning rate.
+        alpha: decay of the mean square.
+        eps: added to the mean square.
+        weight_decay: L2 penalty.
+        momentum: of the update; 0: none.
+    """
 
     first_moments: ClassVar[Mapping[str, float]] = {"square_avg": 1.0}
 
@@ -67,8 +77,19 @@ OPTIMIZERS: dict[str, tuple[Callable[..., optim.Optimizer], dict[str, Any]]] = {
 def optimizer_of(
     named_parameters: Mapping[str, nn.Parameter], cfg: CfgView, name: str = "Adam", **own: Any
 ) -> optim.Optimizer:
-    """The algorithm's optimizer, `name` with the arguments `own`, unless `cfg` names another or other arguments: these
-    are then all that it has, as in Stable-Baselines3. Raises `UserError` for arguments that it doesn't take."""
+    """Return the optimizer of an algorithm.
+
+    `optimizer_class` and `optimizer_kwargs` of the configuration replace `name` and `own`, as in Stable-Baselines3.
+
+    Args:
+        named_parameters: name -> [S, ...].
+        cfg: for `learning_rate`, `optimizer_class` and `optimizer_kwargs`.
+        name: default optimizer, a key of `OPTIMIZERS`.
+        own: its default arguments.
+
+    Raises:
+        UserError: an argument that the optimizer does not take.
+    """
     chosen, given = cfg.optimizer_class or name, dict(cfg.optimizer_kwargs)
     make, settled = OPTIMIZERS[chosen]
     arguments = given if given or cfg.optimizer_class else own
@@ -83,7 +104,7 @@ def optimizer_of(
 
 
 def require_chosen(cfg: Config, read: Collection[str], optimizer_fn: OptimizerFn) -> None:
-    """Raises `UserError` where `cfg` asks for an optimizer that `optimizer_fn` ignores. read: what it has read."""
+    """Raise `UserError` if `cfg` names an optimizer that `optimizer_fn` ignores. read: the fields that it reads."""
     asked = [name for name in ("optimizer_class", "optimizer_kwargs") if getattr(cfg, name, None)]
     if ignored := [name for name in asked if name not in read]:
         raise UserError(

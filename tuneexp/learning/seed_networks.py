@@ -1,4 +1,4 @@
-"""The networks of all seeds: what a learner trains and what a runner acts with."""
+"""Networks of all seeds: a learner trains them, a runner acts with them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,18 @@ from tuneexp.models.cnn import faster_in_turn
 
 
 class SeedNetworks:
-    """One model for its structure, the parameters of every seed in one stack, and the numbers of the configuration.
+    """One model for its structure, the stacked parameters of all seeds, and the hyperparameters.
 
-    model_reads: the fields that building the model looked at. device: where parameters and numbers are."""
+    Attributes:
+        model_reads: fields of the configuration that `build_model` reads.
+        in_turn: loop over seeds instead of `vmap`, which is faster for most convolutions.
+
+    Args:
+        build_model: builds one seed's model.
+        cfg: the algorithm's configuration.
+        seeds: one set of parameters each.
+        device: of parameters and hyperparameters.
+    """
 
     def __init__(
         self,
@@ -35,5 +44,5 @@ class SeedNetworks:
 
     @property
     def parameters(self) -> dict[str, Tensor]:
-        """name -> [S, ...], views of the live storage."""
+        """Parameters by name, [S, ...]: views of the live storage."""
         return self.stack.leaves

@@ -1,4 +1,4 @@
-"""The state of some seeds of a learner, which another learner goes on from, and back."""
+"""State of a subset of a learner's seeds: taken out for another learner, and joined again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tuneexp.learning.update_log import Update
 
 
 def state_of_seeds(learner: Learner, seeds: slice) -> dict[str, Any]:
-    """As the `state_dict` of a learner that has these seeds only, and `skipped`. Copies."""
+    """Return copies of the `state_dict` of these seeds only, and `skipped`."""
     target = None if learner.target is None else learner.target.leaves
     return {
         "parameters": {name: stored(leaf[seeds]) for name, leaf in learner.parameters.items()},
@@ -27,16 +27,22 @@ def state_of_seeds(learner: Learner, seeds: slice) -> dict[str, Any]:
 
 
 def load_state(learner: Learner, state: Mapping[str, Any]) -> None:
-    """state: from `state_of_seeds`, of the seeds of this learner."""
+    """Load the state of all seeds of a learner. state: from `state_of_seeds`."""
     learner.load_state_dict(state)
     learner.skipped.copy_(state["skipped"])
 
 
 def join_states(learner: Learner, states: Sequence[Mapping[str, Any]], seeds: Sequence[slice]) -> None:
-    """Put back what learners of disjoint seeds made of `state_of_seeds`. Random states stay as they are here.
+    """Load the states of learners of disjoint seeds. The generators keep their state.
 
-    A learner whose seeds all rest stops early, so what seeds share (the number of updates, the optimizer's counter) is
-    what the others have come to: as it would be in one learner."""
+    A learner stops early if all its seeds are skipped. So the number of updates and the optimizer's step counter, which
+    seeds share, are the largest ones: as they would be in one learner.
+
+    Args:
+        learner: of all seeds.
+        states: from `state_of_seeds`, one a learner.
+        seeds: of each state.
+    """
     chosen = [_chosen(learner, own) for own in seeds]
     joined: dict[str, Any] = {key: torch.cat([state[key] for state in states]) for key in ("failed", "skipped")}
     for kind in ("parameters", "target"):
@@ -57,23 +63,26 @@ def _chosen(learner: Learner, seeds: slice) -> torch.Tensor:
 
 
 def join_updates(logs: Sequence[Sequence[Update]]) -> list[Update]:
-    """logs: of learners of disjoint seeds, in their order, the updates of one operation. One that stopped early took no
-    part in the rest."""
+    """Join the updates that learners of disjoint seeds took in one operation.
+
+    Args:
+        logs: in the order of the seeds. One that stopped early counts as not updated in the rest.
+    """
     longest = max(logs, key=len)
     joined = []
     for number, (names, _, _) in enumerate(longest):
         parts = [log[number] if number < len(log) else _not_taken(log[0]) for log in logs]
-        statistics = torch.cat([_in_order(part, names) for part in parts], dim=1)
-        joined.append(Update(names, statistics, torch.cat([part.proceed for part in parts])))
+        metrics = torch.cat([_in_order(part, names) for part in parts], dim=1)
+        joined.append(Update(names, metrics, torch.cat([part.proceed for part in parts])))
     return joined
 
 
 def _not_taken(like: Update) -> Update:
-    return Update(like.names, torch.zeros_like(like.statistics), torch.zeros_like(like.proceed))
+    return Update(like.names, torch.zeros_like(like.metrics), torch.zeros_like(like.proceed))
 
 
 def _in_order(update: Update, names: Sequence[str]) -> torch.Tensor:
-    """[K, S] in the order of `names`; zeros for a statistic that this update doesn't have."""
-    rows = dict(zip(update.names, update.statistics, strict=True))
-    absent = torch.zeros_like(update.statistics[0])
+    """Return metrics [K, S] in the order of `names`; zeros for a metric that this update lacks."""
+    rows = dict(zip(update.names, update.metrics, strict=True))
+    absent = torch.zeros_like(update.metrics[0])
     return torch.stack([rows.get(name, absent) for name in names])

@@ -1,4 +1,4 @@
-"""Target networks: parameters that follow the online ones with a lag."""
+"""Target networks: Polyak averages or periodic copies of the online parameters."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from tuneexp.learning.hyper import CfgView
 
 @dataclass(frozen=True)
 class TargetUpdate:
-    """target <- (1 - tau) * target + tau * online, once in `every` gradient updates or environment steps.
+    """Rule of the target networks: target <- (1 - tau) * target + tau * online.
 
-    Environment steps are counted as Stable-Baselines3's DQN does: a step of all N environments at once is N of them, so
-    that the target moves once in max(every // N, 1) such steps.
+    Lillicrap et al. 2016 (arXiv 1509.02971), section 3, for tau below 1. Mnih et al. 2015 (doi 10.1038/nature14236),
+    algorithm 1, for tau 1.
 
-    `tau` and `every` are numbers or names of fields of the configuration. Lillicrap et al. 2016, section 3
-    (tau below 1); Mnih et al. 2015 (tau 1: a copy)."""
+    Args:
+        tau: Polyak coefficient; 1 is a hard copy. A number, or the name of a field of the configuration.
+        every: updates or environment steps from one move to the next. A number, or the name of a field.
+        unit: of `every`. Environment steps are counted as in Stable-Baselines3's DQN: one step of N environments is N
+            steps, so that the target moves once in max(every // N, 1) of them.
+    """
 
     tau: float | str = 1.0
     every: int | str = 1
@@ -28,12 +32,12 @@ class TargetUpdate:
 
 
 def value_of(number: float | int | str, cfg: CfgView) -> float:
-    """A number, or the field of that name."""
+    """Return a number, or the value of the field of that name."""
     return float(getattr(cfg, number)) if isinstance(number, str) else number
 
 
 class TargetNetworks:
-    """The lagging copy of a stack. `leaves`: name -> [S, ...]."""
+    """Target copy of a stack of parameters. `leaves`: name -> [S, ...]."""
 
     def __init__(self, online: FlatStack, update: TargetUpdate, cfg: CfgView) -> None:
         self._online, self._unit = online, update.unit
@@ -44,13 +48,18 @@ class TargetNetworks:
         self.leaves = online.split(self.flat)
 
     def after_update(self, n_updates: int, proceed: Tensor | None) -> None:
-        """n_updates: counted from 1. proceed: [S] bool, the seeds that took it; None means all."""
+        """Move after a gradient update. n_updates: counted from 1. proceed: [S] bool, the updated seeds; None: all."""
         if self._unit == "updates" and n_updates % self._period == 0:
             self.follow(self._tau, proceed)
 
     def before_rollout(self, env_steps: int, rollout_env_steps: int, proceed: Tensor) -> None:
-        """As many moves as fall into the rollout from `env_steps` on: at once, since the online parameters don't change
-        while it is collected."""
+        """Make all moves of a rollout at once: online parameters are constant while it is collected.
+
+        Args:
+            env_steps: per seed, done before the rollout.
+            rollout_env_steps: per seed, of the rollout.
+            proceed: [S] bool, the seeds whose target moves.
+        """
         if self._unit != "env_steps":
             return
         period = max(1, self._period // self._n_envs)
@@ -60,7 +69,7 @@ class TargetNetworks:
             self.follow(1.0 - (1.0 - self._tau) ** moves, None if proceed.all() else proceed)
 
     def follow(self, tau: float, proceed: Tensor | None = None) -> None:
-        """proceed: [S] bool, the seeds whose target moves; None means all."""
+        """Move the target by `tau`. proceed: [S] bool, the seeds whose target moves; None: all."""
         if proceed is None:
             self._move(self.flat, tau)
             return

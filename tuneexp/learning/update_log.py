@@ -1,4 +1,4 @@
-"""What the updates since the last report said, as one number a seed and statistic."""
+"""Metrics of the gradient updates since the last report, averaged per seed."""
 
 from __future__ import annotations
 
@@ -13,42 +13,43 @@ MOST_UPDATES = 1000
 
 
 class Update(NamedTuple):
-    """statistics: [K, S] in the order of `names`; proceed: [S] bool, the seeds that took it."""
+    """Metrics of one gradient update. metrics: [K, S] in the order of `names`; proceed: [S] bool, the updated seeds."""
 
     names: tuple[str, ...]
-    statistics: Tensor
+    metrics: Tensor
     proceed: Tensor
 
 
 class UpdateLog:
-    """Keeps the statistics of the newest updates; without looking at them, which would cost more than they do."""
+    """Metrics of the last `MOST_UPDATES` updates. They are reduced at a report only: doing so per update is slow."""
 
     def __init__(self) -> None:
         self._updates: deque[Update] = deque(maxlen=MOST_UPDATES)
 
-    def add(self, names: Sequence[str], statistics: Tensor, proceed: Tensor) -> None:
-        """statistics: [K, S] in the order of `names`; proceed: [S] bool, the seeds that took the update."""
-        self._updates.append(Update(tuple(names), statistics, proceed))
+    def add(self, names: Sequence[str], metrics: Tensor, proceed: Tensor) -> None:
+        """Append an update. metrics: [K, S] in the order of `names`; proceed: [S] bool, the updated seeds."""
+        self._updates.append(Update(tuple(names), metrics, proceed))
 
     def drain(self) -> list[Update]:
-        """The kept updates, oldest first; forgets them."""
-        updates = [Update(names, statistics.cpu(), proceed) for names, statistics, proceed in self._updates]
+        """Return the updates, oldest first, and clear the log."""
+        updates = [Update(names, metrics.cpu(), proceed) for names, metrics, proceed in self._updates]
         self._updates.clear()
         return updates
 
     def latest(self) -> tuple[dict[str, Tensor], Tensor]:
-        """The newest update: its statistics, name -> [S], and which seeds took it, [S] bool."""
-        names, statistics, proceed = self._updates[-1]
-        return dict(zip(names, statistics, strict=True)), proceed
+        """Return the last update: its metrics, name -> [S], and the updated seeds, [S] bool."""
+        names, metrics, proceed = self._updates[-1]
+        return dict(zip(names, metrics, strict=True)), proceed
 
     def taken(self) -> Tensor:
-        """[S]: how many of the kept updates each seed took."""
+        """Return the number of updates of each seed, [S]."""
         return torch.stack([proceed for _, _, proceed in self._updates]).sum(0)
 
     def summary(self) -> dict[str, Tensor]:
-        """name -> [S], the mean over each seed's applied updates (the first update's, where none was); forgets them.
+        """Return each metric's mean over the updates of each seed, name -> [S], and clear the log.
 
-        A part of a loss that isn't always due has fewer updates: its statistics are means over these."""
+        A seed without an update gets the values of the first one. A part of the loss with an update period has fewer
+        updates: its metrics are means over these."""
         by_name: dict[str, list[tuple[Tensor, Tensor]]] = {}
         for names, proceed, values in self._of_one_program():
             for index, name in enumerate(names):
@@ -57,19 +58,19 @@ class UpdateLog:
         return {name: _mean(*(torch.cat(part) for part in zip(*kept, strict=True))) for name, kept in by_name.items()}
 
     def _of_one_program(self) -> list[tuple[tuple[str, ...], Tensor, Tensor]]:
-        """names, proceed [U, S], values [U, K, S]: the updates of each program together."""
+        """Return the updates of each program: names, proceed [U, S], values [U, K, S]."""
         groups: dict[tuple[str, ...], list[tuple[Tensor, Tensor]]] = {}
-        for names, statistics, proceed in self._updates:
-            groups.setdefault(names, []).append((statistics, proceed))
+        for names, metrics, proceed in self._updates:
+            groups.setdefault(names, []).append((metrics, proceed))
         stacked = []
         for names, kept in groups.items():
-            statistics, proceed = (torch.stack(column) for column in zip(*kept, strict=True))
-            stacked.append((names, proceed, statistics.cpu()))
+            metrics, proceed = (torch.stack(column) for column in zip(*kept, strict=True))
+            stacked.append((names, proceed, metrics.cpu()))
         return stacked
 
 
 def _mean(values: Tensor, proceed: Tensor) -> Tensor:
-    """values: [U, S]; proceed: [U, S] bool. Returns [S]."""
+    """Return the mean of values [U, S] over the updates that proceed [U, S] marks, [S]."""
     weight = proceed.float()
     weight[0] = torch.where(weight.sum(0) == 0, torch.ones_like(weight[0]), weight[0])
     return (values.nan_to_num() * weight).sum(0) / weight.sum(0)

@@ -1,4 +1,4 @@
-"""What goes wrong inside a function of the user's own, in two lines: where and why, and how the function is called."""
+"""Errors of the functions that a user writes, in two lines: file, line and reason, then the function's signature."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 
 from tuneexp.errors import TuneexpError, UserError, nearest, reason_of
 
-# What an algorithm's functions are given, and what they return.
+# Arguments and results of an algorithm's functions.
 CALLED = {
     "build_model": ("observation_space, action_space, cfg", "a torch.nn.Module"),
     "act_fn": ("nets, obs, state, noise, cfg, explore", "(action, columns, state)"),
-    "loss_fn": ("nets, batch, cfg", "(loss, statistics)"),
+    "loss_fn": ("nets, batch, cfg", "(loss, metrics)"),
     "postprocess_fn": ("nets, fragment, cfg", "a dict of columns"),
     "optimizer_fn": ("named_parameters, cfg", "a torch.optim.Optimizer over named_parameters.values()"),
     "act_noise": ("model, action_space, cfg", "a dict of Noise"),
@@ -27,7 +27,7 @@ CALLED = {
 
 
 def called_as(role: str) -> str:
-    """`loss_fn(nets, batch, cfg) -> (loss, statistics)`"""
+    """Return the signature of a function, as in `loss_fn(nets, batch, cfg) -> (loss, metrics)`."""
     arguments, returns = CALLED[role]
     return f"{role}({arguments}) -> {returns}"
 
@@ -38,15 +38,24 @@ def name_of(function: Any) -> str:
 
 @contextmanager
 def wrap_errors(role: str, function: Any, known: Iterable[str] = ()) -> Iterator[None]:
-    """Around a call of a user's function. Raises `UserError` for whatever it raises; one of its own it may raise, too.
+    """Context of a call of a user's function, which turns its exceptions into a `UserError`.
 
-    known: the names that it can ask for, of which the nearest is offered for one that isn't there."""
+    A `TuneexpError` and running out of memory pass unchanged.
+
+    Args:
+        role: name of the function's role, such as "loss_fn".
+        function: the user's function.
+        known: names that the function can read. The nearest is suggested for a missing one.
+
+    Raises:
+        UserError: the function raised something.
+    """
     try:
         yield
     except (TuneexpError, MemoryError, torch.OutOfMemoryError, GeneratorExit):
         raise
     except BaseException as error:
-        if "allocate memory" in str(error):  # torch's own words; a trial that runs out of it is told apart
+        if "allocate memory" in str(error):  # torch's text; running out of memory is a failure of its own kind
             raise
         reason = reason_of(error)[:300]
         names = ", ".join(known)
@@ -57,7 +66,7 @@ def wrap_errors(role: str, function: Any, known: Iterable[str] = ()) -> Iterator
 
 
 def _place(function: Any, error: BaseException) -> str:
-    """` at mine.py:12`, the last line of the function's own file that was reached."""
+    """Return ` at mine.py:12`: the last line of the traceback that is in the function's file."""
     try:
         file = inspect.getsourcefile(inspect.unwrap(function))
     except TypeError:
@@ -77,7 +86,17 @@ def _advice(error: BaseException, known: Iterable[str]) -> str:
 
 
 def require_result(holds: bool, role: str, function: Any, gave: Any) -> None:
-    """`UserError` where a function returned something else than it must."""
+    """Check the result of a user's function.
+
+    Args:
+        holds: the result has the right form.
+        role: name of the function's role.
+        function: the user's function.
+        gave: the result, for the message.
+
+    Raises:
+        UserError: `holds` is False.
+    """
     if not holds:
         shown = f"a tuple of {len(gave)}" if isinstance(gave, tuple) else type(gave).__name__
         raise UserError(f"{role} {name_of(function)} gave {shown}; write {called_as(role)}")

@@ -1,4 +1,4 @@
-"""When to compile, and what happens where that fails."""
+"""Build the programs of a trial: compile, capture or trace them, with a fallback to eager execution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 CompileMode = Literal["auto", "on", "off"]
 
-# Measured on 2.6 GHz cores with 64x64 networks; they only have to be right within a factor of two.
+# Measured on 2.6 GHz cores with 64x64 networks. A factor of two does not matter.
 COMPILE_S = 12.0
 TRACE_S = 0.5
 SAVED_PER_UPDATE_S = 0.0006
@@ -30,7 +30,9 @@ SAVED_PER_ACT_S = 0.00025
 
 @dataclass(frozen=True)
 class Workload:
-    """What the programs of one trial will be asked to do, over all trials that share them."""
+    """Expected number of calls of the programs of a trial.
+
+    n_seeds: S. updates: gradient updates of a trial. acts: acting steps of a trial. trials: that share the programs."""
 
     n_seeds: int
     updates: int
@@ -38,22 +40,29 @@ class Workload:
     trials: int = 1
 
     def saved_s(self) -> float:
-        """Seconds that compiled programs save over eager ones."""
+        """Return the seconds that compiled programs save over eager ones."""
         per_update = SAVED_PER_UPDATE_S + SAVED_PER_SEED_UPDATE_S * self.n_seeds
         return (self.updates * per_update + self.acts * SAVED_PER_ACT_S) * self.trials
 
     def repays_compiling(self) -> bool:
+        """True if compiled programs save more than compiling takes."""
         return self.saved_s() > COMPILE_S
 
     def repays_tracing(self) -> bool:
-        """Tracing and loading cost about half a second even when the disk has the program."""
+        """True if compiled programs save more than tracing and loading take, about half a second."""
         return self.saved_s() > TRACE_S
 
 
 @dataclass(frozen=True)
 class ProgramSpec:
-    """A function to build for the shapes of `example`. `trace_when_eager` False: at one seed an ordinary
-    autograd step beats its own trace. `untraceable` stands in where `fn` can't be traced."""
+    """Function to build a program from.
+
+    Args:
+        fn: the function.
+        example: inputs of the right shapes.
+        trace_when_eager: run the traced graph when eager. At one seed the function itself is faster.
+        untraceable: runs instead of `fn` if `fn` can't be traced.
+    """
 
     fn: TensorFn
     example: Sequence[Tensor]
@@ -62,9 +71,17 @@ class ProgramSpec:
 
 
 def build_programs(requests: Sequence[ProgramSpec], mode: CompileMode, workload: Workload) -> list[Program]:
-    """All of them compiled, or none. `auto` compiles where the work repays it or the disk has it already, and runs
-    eagerly what can't be compiled, for which `on` raises `UserError`. On a GPU they are captured as CUDA graphs
-    instead, which takes no compiler."""
+    """Return the programs, all compiled or all eager. On a GPU they are captured as CUDA graphs instead.
+
+    Args:
+        requests: functions and shapes.
+        mode: `auto` compiles if the work repays it or the cache has the programs, and falls back to eager execution.
+            `on` always compiles. `off` never does.
+        workload: expected number of calls.
+
+    Raises:
+        UserError: `mode` is `on`, and a function can't be compiled.
+    """
     if requests[0].example[0].device.type == "cuda":
         return [_eager(request) if mode == "off" else _captured(request, mode) for request in requests]
     if mode == "off" or (mode == "auto" and not workload.repays_tracing()):
@@ -92,14 +109,14 @@ def _captured(request: ProgramSpec, mode: CompileMode, record: Record = on_gpu) 
 
 
 def _go_on_eagerly(mode: CompileMode, what: str, reason: str) -> None:
-    """Raises `UserError` where eager programs are not what was asked for."""
+    """Log the reason of eager execution. Raises `UserError` if `mode` is `on`."""
     if mode == "on":
         raise UserError(f"compile=on, but training can't be {what}: {reason}\nwrite compile=auto to train without it")
     _warn_once(f"not {what}, running eagerly: {reason}")
 
 
 def _eager(request: ProgramSpec, graph: GraphModule | None = None) -> Program:
-    """`graph`: the trace of the request, where there is one already."""
+    """Return an eager program. graph: the trace, if there is one already."""
     if not request.trace_when_eager:
         return program.eager(request.fn)
     try:
@@ -120,7 +137,7 @@ _TOLD: set[str] = set()
 
 
 def _warn_once(text: str) -> None:
-    """A worker builds programs for many trials, and the reason stays the same."""
+    """Log a warning once per process: a worker builds programs for many trials."""
     if text not in _TOLD:
         _TOLD.add(text)
         log.warning(text)

@@ -1,4 +1,4 @@
-"""The compiler, in a process of its own (`program.compiler_command`)."""
+"""Inductor compiler, run in a process of its own (`program.compiler_command`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 def compile_package(graph_file: str, package: str) -> None:
-    """Compile an exported graph; the package appears under its name whole or not at all."""
+    """Compile an exported graph. The package is renamed into place: it is complete or absent."""
     program = torch.export.load(graph_file)
     unfinished = graph_file.replace("-graph.pt2", "-package.pt2")
     # The wrapper code is glue between kernels: optimising it costs seconds and gains nothing, nor do line numbers.
@@ -37,14 +37,20 @@ def _attempt(graph_file: str, package: str, reasons: SimpleQueue[str]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Whoever is killed leaves no compiler behind that nobody waits for."""
+    """Kill this process when its parent dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main(*files: str) -> int:
-    """Compile all of them side by side. Returns the exit code; the reason of a failure is the last line on standard
-    error."""
+    """Compile graphs in parallel.
+
+    Args:
+        files: GRAPH PACKAGE [GRAPH PACKAGE ...].
+
+    Returns:
+        The exit code. The last line on standard error is the reason of a failure.
+    """
     _end_with_parent()
     torch.set_num_threads(1)
     fork = multiprocessing.get_context("fork")

@@ -1,7 +1,7 @@
-"""Programs as CUDA graphs: the operations of a traced graph, recorded once and launched together.
+"""Programs as CUDA graphs: the operations of a traced graph, captured once and launched together.
 
-On a GPU the launches of many small operations take longer than the operations; a recording has one launch. It reads and
-writes fixed places in memory, so inputs are copied into it and outputs out of it."""
+On a GPU the launches of many small operations take longer than the operations. A CUDA graph has one launch. It reads
+and writes fixed buffers: inputs are copied into them and outputs out of them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tuneexp.learning.compile.program import Program
 
 Replay = Callable[[], None]
 Record = Callable[[Callable[[], list[Tensor]], torch.device], tuple[Replay, list[Tensor]]]
-"""call, device -> what repeats the call on the same places in memory, and the tensors that it leaves its results in."""
+"""call, device -> function that replays the call on the same buffers, and the buffers of its results."""
 
-# Rounds before the recording: libraries allocate and choose their algorithms in the first ones.
+# Calls before the capture: libraries allocate memory and choose their algorithms in the first ones.
 WARM_UP = 3
 
 
 def on_gpu(call: Callable[[], list[Tensor]], device: torch.device) -> tuple[Replay, list[Tensor]]:
-    """A `Record`. Not on the default stream, which can't be recorded."""
+    """Capture a call as a CUDA graph, on a stream of its own: the default stream can't be captured."""
     with torch.cuda.device(device), torch.no_grad():
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
@@ -36,7 +36,13 @@ def on_gpu(call: Callable[[], list[Tensor]], device: torch.device) -> tuple[Repl
 
 
 def captured(graph: fx.GraphModule, example: Sequence[Tensor], record: Record = on_gpu) -> Program:
-    """graph: traced for the shapes of `example`, whose tensors are all on one device."""
+    """Return a captured program.
+
+    Args:
+        graph: traced for the shapes of `example`.
+        example: inputs, all on one device.
+        record: captures a call; tests use one of the CPU.
+    """
     buffers = [tensor.clone() for tensor in example]
     replay, results = record(lambda: list(graph(*buffers)), example[0].device)
     of_type: dict[torch.dtype, list[int]] = {}

@@ -1,9 +1,8 @@
 """Programs: functions of a flat list of tensors, built once for their shapes.
 
-A program is traced into one graph of tensor operations (`make_fx`, which sees through `vmap` and
-autograd) and then either compiled ahead of time (Inductor, in another process, kept on disk) or
-run eagerly. The compiled form is a shared library that loads in milliseconds and has no guards to
-check on each call.
+A program is traced into one graph of tensor operations by `make_fx`, which traces through `vmap` and autograd. The
+graph is compiled ahead of time (Inductor, in another process, cached on disk) or run eagerly. The compiled form is a
+shared library, which loads in milliseconds and checks no guards per call.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ COMPILE_TIMEOUT_S = 600.0
 
 @dataclass(frozen=True)
 class Program:
-    """`run(tensors) -> tensors`; `compiled` (by Inductor) and `captured` (as a CUDA graph) say truthfully how."""
+    """A built function. run: tensors -> tensors; compiled: by Inductor; captured: as a CUDA graph."""
 
     run: TensorFn
     compiled: bool
@@ -45,19 +44,21 @@ class Program:
 
 
 class Counter:
-    """How often a program was traced and compiled in this process, for the tests and the log."""
+    """Number of programs that this process traced and compiled, for tests."""
 
     traced = 0
     compiled = 0
 
 
 class CannotCompile(Exception):
-    """Why a program stays eager, in one line."""
+    """Reason of a program that can't be compiled, one line."""
 
 
 def trace(fn: TensorFn, example: Sequence[Tensor]) -> fx.GraphModule:
-    """The graph of `fn` for the shapes of `example`. Fake tensors: a loss that reads a value
-    (`.item()`, `if tensor:`) fails here instead of being frozen into the graph."""
+    """Return the graph of `fn` for the shapes of `example`.
+
+    Tracing uses fake tensors: a loss that reads a value (`.item()`, `if tensor:`) fails here instead of becoming a
+    constant of the graph."""
     Counter.traced += 1
     graph = make_fx(lambda *tensors: fn(list(tensors)), tracing_mode="fake")(*example)
     graph.graph.eliminate_dead_code()
@@ -66,11 +67,12 @@ def trace(fn: TensorFn, example: Sequence[Tensor]) -> fx.GraphModule:
 
 
 def eager(fn: TensorFn) -> Program:
+    """Return the function as a program that is neither traced nor compiled."""
     return Program(run=fn, compiled=False)
 
 
 def traced_eager(graph: fx.GraphModule) -> Program:
-    """The graph, run operation by operation: no `vmap` and no autograd bookkeeping per call."""
+    """Return a program that runs the graph operation by operation, without `vmap` and autograd per call."""
 
     def run(tensors: Sequence[Tensor]) -> list[Tensor]:
         with torch.no_grad():
@@ -80,13 +82,13 @@ def traced_eager(graph: fx.GraphModule) -> Program:
 
 
 def cache_folder() -> Path:
-    """Where compiled programs are kept, shared by all workers of a machine (`TUNEEXP_CACHE`)."""
+    """Return the folder of compiled programs, shared by all workers of a machine (`TUNEEXP_CACHE`)."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tuneexp"
     return Path(os.environ.get("TUNEEXP_CACHE", default)) / "programs"
 
 
 def key_of(graph: fx.GraphModule, example: Sequence[Tensor]) -> str:
-    """Everything the compiled code depends on: operations, shapes, constants, torch, processor."""
+    """Return the hash of all that compiled code depends on: operations, shapes, constants, torch, processor."""
     digest = hashlib.sha256()
     parts = [graph.code, torch.__version__, _processor()]
     parts += [f"{tuple(t.shape)}{t.stride()}{t.dtype}{t.device}" for t in example]
@@ -99,7 +101,7 @@ def key_of(graph: fx.GraphModule, example: Sequence[Tensor]) -> str:
 
 @functools.cache
 def _processor() -> str:
-    """Model and instruction set: compiled code uses all of it, and a cache may be shared by different machines."""
+    """Return model and instruction set. A cache may be shared by machines with different processors."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         told = [line for line in lines if line.startswith(("model name", "flags", "CPU part", "Features"))]
@@ -113,12 +115,20 @@ def is_cached(key: str) -> bool:
 
 
 def compile_graphs(graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]]) -> list[Program]:
-    """Compiled programs, from the disk or by the compiler. Raises `CannotCompile`."""
+    """Load programs from the cache and compile the missing ones.
+
+    Args:
+        graphs: traced.
+        examples: inputs of each graph.
+
+    Raises:
+        CannotCompile: there is no compiler, compiling fails, or the cache can't be used.
+    """
     folder = cache_folder()
     keys = [key_of(graph, example) for graph, example in zip(graphs, examples, strict=True)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # One lock a set: workers that start together wait for the first instead of compiling again.
+        # One lock a set: workers that start together wait for the first one.
         with locked(folder / f"{keys[0]}.lock"):
             _compile_missing(graphs, examples, keys)
             try:
@@ -140,7 +150,7 @@ def _compile_missing(
 
 
 def _require_compiler() -> None:
-    """Inductor's own rule, asked before a child spends seconds on the way to the same answer."""
+    """Check for a C++ compiler by Inductor's rule, before a process is started for it."""
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler) is None:
         raise CannotCompile(f"there is no C++ compiler {compiler!r}; install one, or name it in CXX")
@@ -158,8 +168,8 @@ def _load(package: Path) -> Program:
 def _compile_elsewhere(
     graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]], keys: Sequence[str]
 ) -> None:
-    """In a process of its own, because the compiler would add some 300 MB to every worker that used it once."""
-    # At this level, also a script without any configuration of logging shows why it waits.
+    """Compile in another process: the compiler would add some 300 MB to each worker that used it once."""
+    # A warning: a script that does not configure logging shows the reason of its delay, too.
     log.warning("compiling %d program%s, once for this machine ...", len(keys), "s" if len(keys) > 1 else "")
     with temporary_folder(cache_folder()) as work:
         files = []
@@ -172,7 +182,7 @@ def _compile_elsewhere(
 
 
 def compiler_command(files: Sequence[str]) -> list[str]:
-    """files: GRAPH PACKAGE [GRAPH PACKAGE ...], all compiled side by side."""
+    """Return the command that compiles files in parallel. files: GRAPH PACKAGE [GRAPH PACKAGE ...]."""
     return [
         *python_command("from tuneexp.learning.compile.compiler import main; sys.exit(main(*sys.argv[1:]))"),
         *files,
