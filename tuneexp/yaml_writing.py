@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.resolver import VersionedResolver
 
 from tuneexp.yaml_reading import CoreResolver
+
+# Texts that need no quotes. ruamel.yaml leaves out some that it needs itself, such as those of {':0': 1}.
+_PLAIN = re.compile(r"[A-Za-z0-9_/.](?:[A-Za-z0-9_/.=+@-]|[: ](?=[A-Za-z0-9_/]))*")
 
 
 def yaml_text(values: Mapping[str, Any]) -> str:
@@ -63,8 +67,8 @@ _Representer.add_representer(float, _Representer.represent_float)
 
 
 def _set_style(node: Any, depth: int) -> None:
-    if isinstance(node, ScalarNode) and not node.value.isprintable():
-        node.style = '"'  # other styles fold some line breaks into spaces
+    if isinstance(node, ScalarNode) and node.tag == "tag:yaml.org,2002:str" and not _PLAIN.fullmatch(node.value):
+        node.style = "'" if node.value.isprintable() else '"'  # other styles fold some line breaks into spaces
     if isinstance(node, CollectionNode):
         parts = [pair[1] for pair in node.value] if isinstance(node, MappingNode) else node.value
         lines = isinstance(node, MappingNode) and depth < 2
