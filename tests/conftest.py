@@ -11,11 +11,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
+from tuneexp.execution.remote.settings import SENT_TO_WORKERS, SWEEP_SETTINGS
+
 # Before torch or Ray are imported, so that they and every process they start see it.
-os.environ["OMP_NUM_THREADS"] = "1"
-os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-os.environ["RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS"] = "0"
-os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+os.environ.update({name: SWEEP_SETTINGS[name] for name in SENT_TO_WORKERS if name in SWEEP_SETTINGS})
 # Trusted addresses and the key of this session, in place of the person's own. Deleted when the session's process ends.
 _CONFIG_HOME = tempfile.TemporaryDirectory(prefix="tx-config-")
 os.environ["XDG_CONFIG_HOME"] = _CONFIG_HOME.name
@@ -117,7 +116,7 @@ def ray_cluster() -> Iterator[None]:
     """A Ray of this test session's own, with 2 CPUs; shut down at its end.
 
     Anything that another process runs on this machine is left alone: address "local" never joins it."""
-    from tuneexp.execution.remote.ray_here import local_ray
+    from tuneexp.execution.remote.ray_start import local_ray
 
     with local_ray(2, object_store_memory=128 * 1024**2, logging_level="ERROR"):
         yield

@@ -14,8 +14,8 @@ from tuneexp.algorithms.ppo import PPO, PPOConfig
 from tuneexp.algorithms.registry import ALGORITHMS, load_algorithm
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
-from tuneexp.sweep.resources import refuse_unmeetable
-from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.cluster.resources import refuse_unmeetable
+from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.trial.resources import bundles_of
 from tuneexp.yaml_reading import parse_yaml
 

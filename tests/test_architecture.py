@@ -31,6 +31,7 @@ LAYERS: list[set[str]] = [
         "addresses",
         "commands",
         "config",
+        "files",
         "locks",
         "masking",
         "outages",

@@ -32,15 +32,15 @@ def test_the_launcher_accepts_the_ssh_cluster() -> None:
 
 
 def test_nodes_are_started_with_what_a_sweep_cannot_send_them() -> None:
-    """It is read by the node itself; tuneexp/sweep/cluster.py sets it for a Ray of its own."""
-    from tuneexp.sweep.cluster import _OF_WORKERS, _SETTINGS
+    """It is read by the node itself; tuneexp/execution/remote/settings.py sets it for a Ray of its own."""
+    from tuneexp.execution.remote.settings import SENT_TO_WORKERS, SWEEP_SETTINGS
 
     (config,) = documents("ssh.yaml")
     commands = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
     starts = [*(command for command in commands if "ray start" in command), (CLUSTER / "Dockerfile").read_text()]
     assert len(starts) == 3
-    assert "RAY_worker_niceness" not in _OF_WORKERS
-    assert all(f"RAY_worker_niceness={_SETTINGS['RAY_worker_niceness']}" in start for start in starts)
+    assert "RAY_worker_niceness" not in SENT_TO_WORKERS
+    assert all(f"RAY_worker_niceness={SWEEP_SETTINGS['RAY_worker_niceness']}" in start for start in starts)
 
 
 def test_the_kubernetes_example_has_what_kuberay_needs() -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from tuneexp.errors import UserError
 from tuneexp.locks import LockError, LockHeld, is_held, locked
-from tuneexp.sweep.folder import sweep_folder
-from tuneexp.sweep.results import state_of
+from tuneexp.sweep.results import result_of
+from tuneexp.sweep.storage.folder import sweep_folder
 from tuneexp.sweep.sweep import Sweep
 
 NOBODY = 65534
@@ -103,7 +103,7 @@ def test_a_file_system_without_locks_is_named_and_nothing_counts_as_running(
         sweep.run()
     assert not sweep.folder.exists()
     with pytest.raises(UserError, match="no locks"):
-        state_of(sweep.config, sweep.folder)
+        result_of(sweep.config, sweep.folder)
 
 
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES])

@@ -130,7 +130,7 @@ def test_a_command_of_an_experiment_is_accepted(
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("tuneexp.sweep.Sweep.run", begun)
     monkeypatch.setattr("tuneexp.trial.Trial.advance", begun)
-    monkeypatch.setattr("tuneexp.sweep.fitting.RayForSweep", begun)
+    monkeypatch.setattr("tuneexp.sweep.cluster.capacity.RaySession", begun)
     changes = ["--storage", str(tmp_path)]
     if words[1] == "resume":  # what the sweep before it would have stored
         store_sweep(tmp_path, words[2])

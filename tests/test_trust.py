@@ -147,7 +147,7 @@ def test_a_container_trusts_everything_and_remembers_nothing(
 def test_a_function_of_this_package_is_no_environment(plain: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.touch()
-    for env in ("tuneexp.sweep.folder:remove", "tuneexp.sweep.folder:Path"):
+    for env in ("tuneexp.files:remove", "tuneexp.sweep.storage.folder:Path"):
         path = foreign(plain, tmp_path, env=env, env_kwargs={"path": str(victim)})
         with pytest.raises(UserError, match=r"gymnasium\.Env"):
             evaluate_checkpoint(path, episodes=1)

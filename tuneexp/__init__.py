@@ -22,7 +22,7 @@ _LAZY = {
     "QRDQN": "tuneexp.algorithms.qrdqn",
     "SAC": "tuneexp.algorithms.sac",
     "SampleBatch": "tuneexp.data.sample_batch",
-    "SearchSpace": "tuneexp.sweep.space",
+    "SearchSpace": "tuneexp.sweep.search.space",
     "Sweep": "tuneexp.sweep",
     "TD3": "tuneexp.algorithms.td3",
     "TQC": "tuneexp.algorithms.tqc",

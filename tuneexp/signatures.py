@@ -11,8 +11,9 @@ import stat
 from pathlib import Path
 
 from tuneexp.errors import UserError
+from tuneexp.files import write_atomically
 from tuneexp.locks import LockError, locked
-from tuneexp.trust import config_folder, write_private
+from tuneexp.trust import config_folder
 
 log = logging.getLogger(__name__)
 
@@ -57,4 +58,4 @@ def _make(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(path.with_name(".key.lock")):
         if not path.exists():
-            write_private(path, os.urandom(KEY_BYTES))
+            write_atomically(path, os.urandom(KEY_BYTES), private=True)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from tuneexp.addresses import is_module_name, is_own_address, relocated, resolved_address, source_hash
 from tuneexp.commands import command
 from tuneexp.errors import UserError
+from tuneexp.files import write_atomically
 from tuneexp.locks import locked
 
 log = logging.getLogger(__name__)
@@ -209,14 +210,4 @@ def _add(named: Iterable[Named]) -> None:
     with locked(path.with_name(f".{path.name}.lock")):
         entries = sorted(_read() | {_entry(one) for one in named})
         text = json.dumps({"format_version": FORMAT_VERSION, "addresses": entries}, indent=2) + "\n"
-        write_private(path, text.encode())
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replace `path` at once by a file that only this user can read."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    os.replace(temporary, path)
+        write_atomically(path, text.encode(), private=True)

@@ -20,7 +20,7 @@ from tuneexp.algorithms.registry import address_of, load_algorithm, load_spec
 from tuneexp.envs.sources import describe_env
 from tuneexp.errors import EnvironmentFault, UserError
 from tuneexp.report.hyperparameters import hyperparameter_rows
-from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.trial import MultiAgentTrial
 from tuneexp.trial_config import TrialConfig
 

@@ -19,7 +19,7 @@ from tuneexp.algorithms.ppo import PPO, PPOConfig
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.cli.app import app
 from tuneexp.errors import UserError
-from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.trainable import build_trainable, trial_from_checkpoint
 
 FILE = Path(__file__).with_name("networks.py")

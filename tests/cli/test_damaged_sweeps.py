@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ import pytest
 from tests.cli.conftest import Done, assert_refused
 from tests.faults.stored import store_sweep
 from tuneexp.errors import UserError
-from tuneexp.sweep import load_study, snapshot
-from tuneexp.sweep.folder import SweepFolder
-from tuneexp.sweep.snapshot import Snapshot
+from tuneexp.sweep import load_study
+from tuneexp.sweep.storage import snapshot
+from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.storage.snapshot import Snapshot
 
 Cli = Callable[..., Done]
 
@@ -36,7 +38,8 @@ def change_config(folder: Path, **changes: Any) -> None:
 def change_records(folder: Path, records: list[Any]) -> None:
     found = snapshot.load(SweepFolder(folder))
     assert found is not None
-    snapshot.commit(SweepFolder(folder), Snapshot(found.state, records))
+    raw: list[Any] = [SimpleNamespace(as_json=lambda record=record: record) for record in records]
+    snapshot.commit(SweepFolder(folder), Snapshot(found.state, raw))
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {

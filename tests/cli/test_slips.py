@@ -15,7 +15,7 @@ from tuneexp.algorithms.registry import ALGORITHMS, config_class_of
 from tuneexp.cli.app import app
 from tuneexp.cli.exit_codes import refusal_of
 from tuneexp.cli.slips import near_miss
-from tuneexp.sweep.space.binding import hyperparameter_names
+from tuneexp.sweep.search.space.binding import hyperparameter_names
 
 Cli = Callable[..., Done]
 GROUP = typer.main.get_command(app)

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from tuneexp.cli.terminal import terminal
 from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard, sweep_table
 from tuneexp.report.live import LiveView, LogView, SweepProgress
 from tuneexp.report.text import visible
-from tuneexp.sweep import load_config, load_sweep, snapshot
+from tuneexp.sweep import load_config, load_sweep
 from tuneexp.sweep.config import save_config
 from tuneexp.sweep.events import SweepEvent
-from tuneexp.sweep.folder import SweepFolder
-from tuneexp.sweep.snapshot import Snapshot
+from tuneexp.sweep.storage import snapshot
+from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.storage.snapshot import Snapshot
 
 Cli = Callable[..., Done]
 NASTY = "\x1b[31m[v2][/x]:boom:\x9b\u202e"
@@ -48,9 +50,8 @@ def runs(tmp_path: Path) -> Path:
     found = snapshot.load(folder)
     assert found is not None
     best, other = found.records
-    best["config"]["model"]["activation"] = NASTY
-    other |= {"outcome": NASTY, "reason": NASTY}
-    snapshot.commit(folder, Snapshot(found.state, [best, other]))
+    best.config["model"]["activation"] = NASTY
+    snapshot.commit(folder, Snapshot(found.state, [best, replace(other, outcome=NASTY, reason=NASTY)]))
     return tmp_path / "runs"
 
 

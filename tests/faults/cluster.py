@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.harness import ROOT
-from tuneexp.sweep.cluster import _OF_WORKERS
+from tuneexp.execution.remote.settings import SENT_TO_WORKERS
 
 # What the page on scaling says to set where nodes are started.
 _SETTINGS = {"RAY_worker_niceness": "0"}
@@ -26,7 +26,7 @@ def cluster_of(cpus: int, **environment: str) -> Iterator[Any]:
 
     temporary = tempfile.mkdtemp(prefix="tx-")  # short: Ray's socket paths have a limit of 107 characters
     with pytest.MonkeyPatch.context() as patch:
-        for name in _OF_WORKERS:
+        for name in SENT_TO_WORKERS:
             patch.delenv(name, raising=False)
         for name, value in {**_SETTINGS, "RAY_TMPDIR": temporary, "PYTHONPATH": str(ROOT)}.items():
             patch.setenv(name, value)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from tests.small import small_trial
 from tuneexp import checkpoint
-from tuneexp.sweep import Sweep, snapshot
+from tuneexp.sweep import Sweep
 from tuneexp.sweep.config import save_config
-from tuneexp.sweep.folder import SweepFolder
-from tuneexp.sweep.records import TrialRecord
-from tuneexp.sweep.registry import SEARCHERS, build
-from tuneexp.sweep.searchers import StudySearcher
-from tuneexp.sweep.snapshot import SEARCHER_STATE, STATE_PATTERNS, Snapshot
+from tuneexp.sweep.search.registry import SEARCHERS, build
+from tuneexp.sweep.search.searchers import StudySearcher
+from tuneexp.sweep.storage import snapshot
+from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.storage.records import TrialRecord
+from tuneexp.sweep.storage.snapshot import SEARCHER_STATE, STATE_PATTERNS, Snapshot
 from tuneexp.tracking.outbox import Outbox, Position, save_position
 from tuneexp.tracking.records import CHECKPOINTED, REPORTED, SWEEP_STARTED, TRIAL_ENDED, TRIAL_STARTED, record
 
@@ -42,9 +43,7 @@ def store_sweep(storage: Path, name: str = "kept", trials: int = 3, fixed: dict[
     )
     suggested = [searcher.suggest(f"id{number}")["hyperparameters"] for number in range(2)]
     records = [_record(0, {**small, **suggested[0]}, "completed"), _record(1, {**small, **suggested[1]}, None)]
-    snapshot.commit(
-        folder, Snapshot(_tune_files(searcher, folder.path / ".searcher"), [one.as_json() for one in records])
-    )
+    snapshot.commit(folder, Snapshot(_tune_files(searcher, folder.path / ".searcher"), records))
     _write_outbox(folder, records)
     return folder.path
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.process_sockets import listening_addresses
-from tuneexp.sweep import Sweep, fitting
+from tuneexp.sweep import Sweep
+from tuneexp.sweep.cluster import capacity
 
 SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
 FIXED = {"n_envs": 2, "n_steps": 32, "batch_size": 64, "n_epochs": 1, "num_cpus_per_env_runner": 0.5}
@@ -28,7 +29,7 @@ def run(name: str, storage: str, fixed: dict[str, Any], address: str | None = No
 
 
 if __name__ == "__main__":
-    fitting.cores = lambda: 4  # also where the machine has fewer
+    capacity.cores = lambda: 4  # also where the machine has fewer
     storage = sys.argv[1]
     several = {"num_env_runners": 2, "num_learners": 2}
     found = [run("several", storage, several), run("plain", storage, {}), run("cluster", storage, {}, "auto")]

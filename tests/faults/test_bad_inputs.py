@@ -59,7 +59,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def nothing_starts(untraced: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """No Ray, no training, no delivery to MLflow."""
-    monkeypatch.setattr("tuneexp.sweep.fitting.RayForSweep", accept)
+    monkeypatch.setattr("tuneexp.sweep.cluster.capacity.RaySession", accept)
     monkeypatch.setattr("ray.init", accept)
     monkeypatch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))  # a third of the time
     monkeypatch.setattr("tuneexp.tracking.drain.finish_delivery", accept)

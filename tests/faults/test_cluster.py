@@ -17,7 +17,7 @@ import pytest
 from tests.faults.cluster import cluster_of, node, raylet_of
 from tests.faults.harness import END_TIMEOUT_S, REPORTS, ROOT, START_TIMEOUT_S, Sweep, assert_whole
 from tests.faults.process_tree import descendants, kill_tree
-from tuneexp.sweep.cluster import _OF_WORKERS, _SETTINGS
+from tuneexp.execution.remote.settings import SENT_TO_WORKERS, SWEEP_SETTINGS
 from tuneexp.tracking.records import current_reports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
@@ -89,8 +89,8 @@ def undisturbed(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple
     assert process.returncode == 0, sweep.log_tail()
     # The nodes were started without these: the driver has sent them.
     for environment in workers.values():
-        assert {name: environment.get(name) for name in _OF_WORKERS} == {
-            name: _SETTINGS.get(name) for name in _OF_WORKERS
+        assert {name: environment.get(name) for name in SENT_TO_WORKERS} == {
+            name: SWEEP_SETTINGS.get(name) for name in SENT_TO_WORKERS
         }
     return sweep, json.loads(output)
 

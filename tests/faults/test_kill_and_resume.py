@@ -17,12 +17,12 @@ from tuneexp.sweep import load_sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
 
-SUGGESTED = "tuneexp.sweep.searchers:StudySearcher.suggest:after:{}"
-TOLD = "tuneexp.sweep.searchers:StudySearcher.on_trial_complete:after:{}"
-SNAPSHOT_HALF_WRITTEN = "tuneexp.sweep.folder:replace:before:{}"
+SUGGESTED = "tuneexp.sweep.search.searchers:StudySearcher.suggest:after:{}"
+TOLD = "tuneexp.sweep.search.searchers:StudySearcher.on_trial_complete:after:{}"
+SNAPSHOT_HALF_WRITTEN = "tuneexp.files:replace:before:{}"
 CHECKPOINT_RENAME = "tuneexp.checkpoint:_put_in_place:{}:{}"
 MLFLOW_RUN = "mlflow.tracking.client:MlflowClient.create_run:{}:{}"
-PUTTING_BACK = "tuneexp.sweep.place:write_atomically:after:{}"
+PUTTING_BACK = "tuneexp.sweep.storage.checkpoint_storage:write_atomically:after:{}"
 RESTORING = "ray.tune.execution.tune_controller:TuneController.resume:after:1"
 
 

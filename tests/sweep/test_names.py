@@ -9,8 +9,8 @@ import pytest
 
 from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep
-from tuneexp.sweep.folder import new_sweep_folder
 from tuneexp.sweep.names import new_name
+from tuneexp.sweep.storage.folder import new_sweep_folder
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,12 @@ from tuneexp.sweep import (
     SweepEvent,
     SweepInterrupted,
     SweepResult,
-    fitting,
     list_sweeps,
     load_study,
     load_sweep,
     resume,
 )
+from tuneexp.sweep.cluster import capacity
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster", "mlflow_tables")]
 
@@ -147,20 +147,6 @@ def check_that_failed_trials_train_again(tmp_path: Path, before: SweepResult) ->
     assert resume("s", storage, failed=True) == result  # none is left
 
 
-def test_nothing_is_imported_to_count_callbacks_for_statistics_that_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ray.tune import Callback, tune
-
-    from tuneexp.sweep.engine import callbacks_uncounted
-
-    counted: list[Any] = []
-    monkeypatch.setattr("ray.air._internal.usage._count_callbacks", lambda callbacks: counted.extend(callbacks))
-    for enabled, count in (("0", 0), ("1", 1)):
-        monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", enabled)
-        with callbacks_uncounted():
-            tune.air_usage.tag_callbacks([Callback()])
-        assert len(counted) == count
-
-
 def test_a_sweep_whose_environment_moved_goes_on_with_its_new_place(
     tmp_path: Path,
     tuneexp: Callable[..., Done],  # noqa: F811
@@ -210,7 +196,7 @@ def test_a_sweep_goes_on_where_its_storage_was_moved_with_as_many_trials_at_once
 ) -> None:
     old, new = tmp_path / "runs", tmp_path / "elsewhere"
     place = {} if checkpoints is None else {"checkpoints": old / "far"}
-    monkeypatch.setattr(fitting, "_all_at_once", lambda *asked: 1)
+    monkeypatch.setattr(capacity, "_all_at_once", lambda *asked: 1)
     with pytest.raises(TuneexpError, match="broken off"):
         small(tmp_path, callbacks=[BreaksOff()], concurrency=None, budget_env_steps=300, **place).run()
     old.rename(new)
@@ -220,7 +206,7 @@ def test_a_sweep_goes_on_where_its_storage_was_moved_with_as_many_trials_at_once
         (new / "s").rename(new / name)
         (tmp_path / "link").symlink_to(new)
         new = tmp_path / "link"
-    monkeypatch.setattr(fitting, "_all_at_once", lambda *asked: 2)
+    monkeypatch.setattr(capacity, "_all_at_once", lambda *asked: 2)
     Unfinished.counts.clear()
     result = resume(name, new, callbacks=[Unfinished()])
     assert max(Unfinished.counts) == 2

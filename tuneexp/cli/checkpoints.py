@@ -25,7 +25,7 @@ class Found:
 def find_checkpoint(named: str, storage: str, trial: int | None = None) -> Found:
     """Of a sweep, the last checkpoint of its best trial, or of trial number `trial`; of the folder of a training or a
     trial, the last one. What is none of these is left as it is. Raises UserError for a trial that there is not."""
-    from tuneexp.sweep.folder import stored_at
+    from tuneexp.sweep.storage.folder import stored_at
 
     if not is_uri(named) and not _is_checkpoint(named):
         if (folder := stored_at(named, storage)) is not None:
@@ -41,7 +41,7 @@ def find_checkpoint(named: str, storage: str, trial: int | None = None) -> Found
 
 def checkpoint_to_resume(named: Path, storage: str) -> Path:
     """Of a checkpoint, or of the folder or name of a training. Raises UserError for a sweep, with its own command."""
-    from tuneexp.sweep.folder import stored_at
+    from tuneexp.sweep.storage.folder import stored_at
 
     if is_uri(str(named)) or _is_checkpoint(str(named)):
         return named
@@ -93,7 +93,7 @@ def _of_sweep(name: str, storage: str, number: int | None) -> Found:
 
 
 def _nothing(named: str, storage: str) -> UserError:
-    from tuneexp.sweep.folder import storage_folder
+    from tuneexp.sweep.storage.folder import storage_folder
 
     folder = storage_folder(storage)
     known = [path.parent.name for path in folder.glob("*/sweep.json")]

@@ -68,7 +68,7 @@ def _searched(algorithm: str) -> str:
     from pathlib import Path
 
     from tuneexp.errors import UserError
-    from tuneexp.sweep.space.default import default_space
+    from tuneexp.sweep.search.space.default import default_space
 
     try:
         space = default_space(algorithm)

@@ -18,8 +18,8 @@ from tuneexp.errors import TuneexpError, nearest, shortened
 from tuneexp.masking import masked
 from tuneexp.outages import FULL
 from tuneexp.report.text import visible
-from tuneexp.sweep.ending import end_process, until_the_process_ends
-from tuneexp.sweep.stopping import Stop, refuse_unsignalled, stop_signals
+from tuneexp.sweep.process_exit import end_process, until_the_process_ends
+from tuneexp.sweep.signals import Stop, refuse_unsignalled, stop_signals
 
 # What a context of typer holds where a command ends after its checks.
 CHECKS_ONLY = "checks only"

@@ -14,7 +14,7 @@ from tuneexp.cli.exit_codes import run_and_exit, run_app
 from tuneexp.cli.options import count
 from tuneexp.cli.terminal import terminal
 from tuneexp.cli.watching import watch_on
-from tuneexp.sweep.stopping import stop_signals
+from tuneexp.sweep.signals import stop_signals
 
 if TYPE_CHECKING:
     from tuneexp.sweep import Sweep, SweepResult

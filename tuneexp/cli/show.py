@@ -35,7 +35,7 @@ def list_(storage: StorageOption = DEFAULT_STORAGE, json: JsonOption = False, ve
     with terminal(json, verbose) as screen:
         from tuneexp.report.leaderboard import sweep_table
         from tuneexp.sweep import list_sweeps
-        from tuneexp.sweep.folder import storage_folder
+        from tuneexp.sweep.storage.folder import storage_folder
 
         folder = storage_folder(storage)
         if storage != DEFAULT_STORAGE and not os.path.isdir(folder):  # a name that is too long is none, too

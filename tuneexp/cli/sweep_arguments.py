@@ -68,8 +68,8 @@ def _around_row(
 ) -> dict[str, Any]:
     from tuneexp.algorithms.registry import config_class_of
     from tuneexp.sweep.rl_zoo import read_row, sweep_of_row
-    from tuneexp.sweep.space import SearchSpace
-    from tuneexp.sweep.space.default import default_space
+    from tuneexp.sweep.search.space import SearchSpace
+    from tuneexp.sweep.search.space.default import default_space
 
     algorithm = asked["algorithm"] or defaults.ALGORITHM
     row = read_row(zoo, asked["env"], algorithm, ("sweep", algorithm, asked["env"], "--zoo", zoo), trust)

@@ -23,6 +23,7 @@ from rich.console import Console, RenderableType
 
 from tuneexp.cli.parsing import finite
 from tuneexp.errors import TuneexpError, UserError
+from tuneexp.execution.remote.settings import TERMINAL_SETTINGS, set_missing
 from tuneexp.masking import masked
 from tuneexp.report.text import print_text, visible
 from tuneexp.temporary import new_log, remove_old_logs
@@ -31,12 +32,7 @@ LOG_WIDTH = 160  # of tables in a file or a pipe, where a terminal's width means
 _NOISY_LOGGERS = ("ray", "mlflow", "alembic", "sqlalchemy", "optuna", "gymnasium", "torch", "matplotlib", "urllib3")
 # Read when these packages are imported or start their processes, so they are set before either.
 _QUIET_ENVIRONMENT = {
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DEDUP_LOGS": "1",
-    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
-    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S_AUTOSCALER": "1000000",
+    **TERMINAL_SETTINGS,
     "GLOG_minloglevel": "3",
     "PYTHONWARNINGS": "ignore",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -173,10 +169,8 @@ def _keep(chatter: IO[bytes], error: Exception) -> None:
 
 
 def _quiet_python(stack: contextlib.ExitStack) -> None:
-    for name, value in _QUIET_ENVIRONMENT.items():
-        if name not in os.environ:  # what a person has set stays
-            os.environ[name] = value
-            stack.callback(os.environ.pop, name, None)
+    for name in set_missing(_QUIET_ENVIRONMENT):
+        stack.callback(os.environ.pop, name, None)
     stack.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")
     for name in _NOISY_LOGGERS:

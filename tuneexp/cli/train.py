@@ -43,7 +43,7 @@ from tuneexp.cli.training import Job, check_job, job_of_row, new_job, resumed_jo
 from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError, UserError
 from tuneexp.outages import of_the_storage, retried
-from tuneexp.sweep.stopping import stop_signals
+from tuneexp.sweep.signals import stop_signals
 from tuneexp.trial_config import TrialConfig, settings_in
 from tuneexp.trust import moved_options
 
@@ -132,8 +132,8 @@ def train(
 
 def _new_folder(storage: str, job: Job) -> Path:
     """Return a folder that no other run uses, in a storage that can be written. It is made with a checkpoint."""
-    from tuneexp.sweep.folder import writable_storage
     from tuneexp.sweep.names import new_name
+    from tuneexp.sweep.storage.folder import writable_storage
 
     runs = writable_storage(storage) / "train"
     return runs / new_name(job.algorithm, job.env, runs)
@@ -193,7 +193,7 @@ def _save(algo: AlgorithmTrainable, folder: Path, env_steps: int) -> Path:
 
 
 def _save_once(algo: AlgorithmTrainable, target: Path) -> None:
-    from tuneexp.sweep.folder import sync_folder
+    from tuneexp.files import sync_folder
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ def _sweep(name: str | None, storage: str) -> Path | None:
     """The folder of the sweep to open. UserError for a name that is none, with the nearest one."""
     from tuneexp.sweep import list_sweeps
     from tuneexp.sweep.config import read_config
-    from tuneexp.sweep.folder import stored_folder
+    from tuneexp.sweep.storage.folder import stored_folder
 
     if name is None:
         known = [row["name"] for row in list_sweeps(storage) if row["state"] != "unreadable"]

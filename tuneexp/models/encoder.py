@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import gymnasium as gym
 import torch
@@ -16,7 +16,6 @@ from tuneexp.spaces.kinds import is_image
 from tuneexp.spaces.packing import Leaf, layout
 from tuneexp.spaces.zero_based import zero_based
 
-CnnName = Literal["auto", "nature", "impala"]
 CNNS: dict[str, type[NatureCNN] | type[ImpalaResNet]] = {"nature": NatureCNN, "impala": ImpalaResNet}
 CNN_FEATURES = {"nature": NATURE_FEATURES, "impala": IMPALA_FEATURES}
 # Of each image in a dictionary, as in Stable-Baselines3's CombinedExtractor.

@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from tuneexp.sweep.events import SweepEvent
     from tuneexp.sweep.results import SweepResult, list_sweeps, load_study, load_sweep
     from tuneexp.sweep.resuming import resume
-    from tuneexp.sweep.space import SearchSpace
-    from tuneexp.sweep.stopping import SweepInterrupted
+    from tuneexp.sweep.search.space import SearchSpace
+    from tuneexp.sweep.signals import SweepInterrupted
     from tuneexp.sweep.sweep import Sweep
 
 # Loaded on first use: `tuneexp list` needs no Ray.
 _LAZY = {
-    "SearchSpace": "tuneexp.sweep.space",
+    "SearchSpace": "tuneexp.sweep.search.space",
     "Sweep": "tuneexp.sweep.sweep",
     "SweepConfig": "tuneexp.sweep.config",
     "SweepEvent": "tuneexp.sweep.events",
-    "SweepInterrupted": "tuneexp.sweep.stopping",
+    "SweepInterrupted": "tuneexp.sweep.signals",
     "SweepResult": "tuneexp.sweep.results",
     "list_sweeps": "tuneexp.sweep.results",
     "load_config": "tuneexp.sweep.config",

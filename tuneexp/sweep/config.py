@@ -12,9 +12,10 @@ from pydantic import Field, field_validator, model_validator
 from tuneexp.commands import command
 from tuneexp.config import Config, Count
 from tuneexp.errors import StorageFault, UserError, nearest
+from tuneexp.files import sync, write_json
 from tuneexp.outages import advice_for
 from tuneexp.stored import DamagedFile, read_json
-from tuneexp.sweep.folder import SweepFolder, stored_folder, sync, write_json
+from tuneexp.sweep.storage.folder import SweepFolder, stored_folder
 from tuneexp.trial_config import (
     Hyperparameters,
     TrialConfig,

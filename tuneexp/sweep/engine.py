@@ -1,40 +1,35 @@
-"""From a stored sweep to a running `ray.tune.Tuner`: the one place that knows both."""
+"""Builds `ray.tune.Tuner` from a stored sweep, and runs it."""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
-from ray import cloudpickle, tune
-from ray.air._internal import usage
-from ray.exceptions import RayActorError, RayTaskError
-from ray.tune.experiment import Trial
+from ray import tune
 
-from tuneexp.errors import LearnerLost, RunnerLost, StorageFault
-from tuneexp.sweep import events, snapshot
-from tuneexp.sweep.at_once import ConcurrencyLimiter
-from tuneexp.sweep.causes import causes_written
-from tuneexp.sweep.cluster import RayForSweep
+from tuneexp.execution.remote.ray_patches import callbacks_uncounted, trial_failures
+from tuneexp.sweep import events
+from tuneexp.sweep.cluster.capacity import trials_of
+from tuneexp.sweep.cluster.failure_causes import is_final, raise_storage_fault, write_cause
+from tuneexp.sweep.cluster.pending_monitor import PendingMonitor
+from tuneexp.sweep.cluster.ray_session import RaySession
+from tuneexp.sweep.cluster.resources import largest
+from tuneexp.sweep.cluster.transfers import SlowTransfers
+from tuneexp.sweep.cluster.watchdog import Watchdog
 from tuneexp.sweep.config import SweepConfig, trial_config
-from tuneexp.sweep.fitting import trials_of
-from tuneexp.sweep.folder import SweepFolder
-from tuneexp.sweep.keeper import Keeper
-from tuneexp.sweep.patience import Patience
-from tuneexp.sweep.place import Place, place_of
-from tuneexp.sweep.registry import SCHEDULERS, SEARCHERS, build
-from tuneexp.sweep.relocation import relocate
-from tuneexp.sweep.resources import largest
-from tuneexp.sweep.searchers import StudySearcher
-from tuneexp.sweep.second_copy import checkpoints_of_copy
-from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.stopping import stop_signals
-from tuneexp.sweep.transfers import SlowTransfers
-from tuneexp.sweep.watchdog import Watchdog
+from tuneexp.sweep.search.concurrency_limiter import ConcurrencyLimiter
+from tuneexp.sweep.search.registry import SCHEDULERS, SEARCHERS, build
+from tuneexp.sweep.search.searchers import StudySearcher
+from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.signals import stop_signals
+from tuneexp.sweep.storage import snapshot
+from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoint_storage_of
+from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.storage.relocation import relocate
+from tuneexp.sweep.storage.second_copy import checkpoints_of_copy
+from tuneexp.sweep.storage.snapshot_writer import SnapshotWriter
 
 RETRIES_OF_A_LOST_WORKER = 2
 
@@ -50,27 +45,27 @@ def run_trials(
     space: SearchSpace,
     callbacks: Sequence[tune.Callback],
     watcher: events.Watcher | None,
-    ray: RayForSweep,
+    ray: RaySession,
     failed: bool = False,
 ) -> None:
     """Run the sweep to its end, from its snapshot where there is one. The caller holds the folder's lock.
 
     failed: trials that had failed go on from their last checkpoint."""
     resumed = folder.snapshot_file.exists()
-    place = place_of(folder, config.checkpoints)
+    store = checkpoint_storage_of(folder, config.checkpoints)
     if resumed:
-        snapshot.put_back(folder, place)
-        relocate(place, config.trial.moved)
-        forget_beyond_snapshot(folder, place)
+        snapshot.put_back(folder, store)
+        relocate(store, config.trial.moved)
+        forget_beyond_snapshot(folder, store)
     else:
-        start_over(place)
+        start_over(store)
     events.watch(folder.path, watcher)
     try:
         ray.ready()
-        with errors_that_end_a_trial(), causes_written(), callbacks_uncounted():
+        with trial_failures(is_final, raise_storage_fault, write_cause), callbacks_uncounted():
             tuner = _new_tuner(config, folder, space, callbacks, resumed)
             if resumed:
-                tuner = tune.Tuner.restore(place.path, tuner_trainable(), resume_unfinished=True, resume_errored=failed)
+                tuner = tune.Tuner.restore(store.path, tuner_trainable(), resume_unfinished=True, resume_errored=failed)
             with stop_signals() as stop, stop.in_order(_end_tune), _signal_of_tune_put_back():
                 tuner.fit()
     finally:
@@ -110,7 +105,7 @@ def _new_tuner(
     resumed: bool,
 ) -> tune.Tuner:
     """A Tuner built from `config`. It writes `tuner.pkl`, so a restore right after uses today's code and settings."""
-    place = place_of(folder, config.checkpoints)
+    store = checkpoint_storage_of(folder, config.checkpoints)
     # Tune restores callbacks by position: those that a resume may not be given come last.
     mlflow, *of_user = callbacks
     scheduler = build(SCHEDULERS[config.scheduler], config.trial.budget_env_steps)
@@ -138,15 +133,15 @@ def _new_tuner(
         ),
         run_config=tune.RunConfig(
             name=config.name,
-            storage_path=place.storage,
-            # Old checkpoints are dropped by the Keeper, and only once a snapshot no longer needs them.
+            storage_path=store.storage,
+            # Old checkpoints are dropped by the SnapshotWriter, and only once a snapshot no longer needs them.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True),
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
             callbacks=[
                 mlflow,
-                Keeper(folder, place, scheduler, resumed, config.trial.moved),
-                Patience(largest(trials_of(space))),
-                SlowTransfers(place.path),
+                SnapshotWriter(folder, store, scheduler, resumed, config.trial.moved),
+                PendingMonitor(largest(trials_of(space))),
+                SlowTransfers(store.path),
                 Watchdog(),
                 *of_user,
             ],
@@ -155,72 +150,23 @@ def _new_tuner(
     )
 
 
-def start_over(place: Place) -> None:
+def start_over(store: CheckpointStorage) -> None:
     """Nothing of a sweep that died before its first snapshot can be used, but for its suggestions."""
-    snapshot.clear_state(place)
-    for trial in place.names("trial_*"):
-        place.remove(trial)
+    snapshot.clear_state(store)
+    for trial in store.names("trial_*"):
+        store.remove(trial)
 
 
-def forget_beyond_snapshot(folder: SweepFolder, place: Place) -> None:
-    """Remove what the snapshot does not know: folders of trials, and checkpoints, whole or half written. What came
-    after it will be made again. The checkpoints of its second copy stay."""
+def forget_beyond_snapshot(folder: SweepFolder, store: CheckpointStorage) -> None:
+    """Remove folders of trials and checkpoints that the snapshot does not name, complete or not: they are made again.
+    Checkpoints of its second copy stay."""
     records = snapshot.read_records(folder)
-    trials = {str(record["trial_id"]) for record in records}
-    needed = checkpoints_of_copy(folder) | {record["checkpoint"] for record in records}
-    for trial in place.names("trial_*"):
+    trials = {record.trial_id for record in records}
+    needed = checkpoints_of_copy(folder) | {record.checkpoint for record in records}
+    for trial in store.names("trial_*"):
         if trial.rpartition("_")[2] not in trials:
-            place.remove(trial)
+            store.remove(trial)
             continue
-        for checkpoint in place.names("checkpoint_*", trial):
+        for checkpoint in store.names("checkpoint_*", trial):
             if checkpoint not in needed:
-                place.remove(checkpoint)
-
-
-@contextmanager
-def errors_that_end_a_trial() -> Iterator[None]:
-    """Tune retries whatever failed. A lost worker deserves that; code that raised would raise again, and the trial
-    ends with that reason. Where the storage failed for too long the sweep ends, by `StorageFault`. Tune has no setting
-    for it."""
-    should_recover, handle_error = Trial.should_recover, Trial.handle_error
-
-    def only_lost_workers(trial: Trial) -> bool:
-        return bool(should_recover(trial)) and not _is_final(trial)
-
-    def no_storage_fault(trial: Trial, error: Any = None) -> None:
-        if isinstance(error, RayTaskError) and isinstance(error.cause, StorageFault):
-            raise error.cause
-        handle_error(trial, error)
-
-    Trial.should_recover, Trial.handle_error = only_lost_workers, no_storage_fault
-    try:
-        yield
-    finally:
-        Trial.should_recover, Trial.handle_error = should_recover, handle_error
-
-
-@contextmanager
-def callbacks_uncounted() -> Iterator[None]:
-    """For usage statistics, which are off unless a person switches them on, Tune counts callbacks by their kinds and
-    imports all loggers for it: MLflow alone is seconds of every start."""
-    tag_callbacks = usage.tag_callbacks
-    if os.environ.get("RAY_USAGE_STATS_ENABLED") == "0":
-        usage.tag_callbacks = lambda callbacks: False
-    try:
-        yield
-    finally:
-        usage.tag_callbacks = tag_callbacks
-
-
-def _is_final(trial: Trial) -> bool:
-    # The driver's own copy: `trial.get_pickled_error()` reads the storage, where it arrives seconds later.
-    path = trial.pickled_error_file
-    if path is None or not Path(path).exists():
-        return False
-    try:
-        error = cloudpickle.loads(Path(path).read_bytes())
-    except Exception:  # an exception class that can't be unpickled here: raised by the trial's own code
-        return True
-    if isinstance(error, RayTaskError):
-        return not isinstance(error.cause, RayActorError | RunnerLost | LearnerLost)
-    return "creation task" in str(error)  # `setup` raised: Ray says that the actor died of it
+                store.remove(checkpoint)

@@ -1,4 +1,4 @@
-"""What a sweep tells its watcher (the live table) while it runs."""
+"""Events of a running sweep, for its watcher (the live table)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from tuneexp.sweep.storage.records import TrialRecord
 
 logger = logging.getLogger(__name__)
+
+Kind = Literal["started", "report", "ended"]
 
 
 @dataclass(frozen=True)
 class SweepEvent:
-    """One thing that happened to one trial.
+    """An event of one trial.
 
-    `restored`: it happened before a resume and is told again, so that a table is complete."""
+    restored: it happened before a resume and is repeated, so that a table is complete."""
 
-    kind: Literal["started", "report", "ended"]
+    kind: Kind
     trial_number: int
     trial_id: str
     config: dict[str, Any]  # hyperparameters: varied and fixed
@@ -27,6 +32,14 @@ class SweepEvent:
     reason: str | None = None
     restored: bool = False
 
+    @classmethod
+    def of(cls, record: TrialRecord, kind: Kind, restored: bool = False) -> SweepEvent:
+        """Return an event with what is known of the trial now."""
+        values = {name: getattr(record, name) for name in _OF_RECORD}
+        return cls(kind, **values, restored=restored)
+
+
+_OF_RECORD = ("trial_number", "trial_id", "config", "env_steps", "objective", "outcome", "reason")
 
 Watcher = Callable[[SweepEvent], None]
 
@@ -43,7 +56,7 @@ def watch(folder: Path, watcher: Watcher | None) -> None:
 
 
 def tell(folder: Path, event: SweepEvent) -> None:
-    """Tell the watcher. One that raises is told no more: a broken table must not end a sweep."""
+    """Call the watcher. One that raises is dropped: a broken table must not end a sweep."""
     watcher = _WATCHERS.get(str(folder))
     if watcher is None:
         return

@@ -1,4 +1,4 @@
-"""One run of a sweep from here to its end, fresh or resumed: trials, then what is written about them."""
+"""One run of a sweep, new or resumed: the trials, then the summary in MLflow and the study file."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ray.tune import Callback
 from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError
 from tuneexp.outages import no_room_in, of_the_storage, retried, storage_fault_in
-from tuneexp.sweep.cluster import RayForSweep
+from tuneexp.sweep.cluster.loss_detection import ClusterLost
+from tuneexp.sweep.cluster.ray_session import RaySession
 from tuneexp.sweep.config import SweepConfig
-from tuneexp.sweep.ending import show_cursor
 from tuneexp.sweep.engine import run_trials
 from tuneexp.sweep.events import Watcher
-from tuneexp.sweep.folder import SweepFolder
-from tuneexp.sweep.lost import ClusterLost
+from tuneexp.sweep.process_exit import show_cursor
 from tuneexp.sweep.results import SweepResult, all_trials_ended, result_of, study_of
-from tuneexp.sweep.searchers import export_study
-from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.stopping import SweepInterrupted, how_to_go_on, refuse_unsignalled, stop_signals
+from tuneexp.sweep.search.searchers import export_study
+from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.signals import SweepInterrupted, how_to_go_on, refuse_unsignalled, stop_signals
+from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.tracked import mlflow_callback
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.drain import Undelivered, drain_now
@@ -40,7 +40,7 @@ def run_to_the_end(
     space: SearchSpace,
     callbacks: Sequence[Callback],
     on_event: Watcher | None,
-    ray: RayForSweep,
+    ray: RaySession,
     failed: bool = False,
 ) -> SweepResult:
     """Run what is left of the sweep. The caller holds the folder's lock. Raises SweepInterrupted after a signal.
@@ -69,7 +69,7 @@ def _run_trials(
     space: SearchSpace,
     callbacks: Sequence[Callback],
     on_event: Watcher | None,
-    ray: RayForSweep,
+    ray: RaySession,
     failed: bool,
 ) -> None:
     try:

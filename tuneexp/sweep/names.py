@@ -1,4 +1,4 @@
-"""A name for a sweep or a run that was given none: what is trained, the day, and four letters."""
+"""Default name of a sweep or a run: what is trained, the day, and four letters."""
 
 from __future__ import annotations
 

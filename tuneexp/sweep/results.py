@@ -1,4 +1,4 @@
-"""What a sweep found, read from its folder: no Ray, no MLflow, also while it runs or after a kill."""
+"""Results of a sweep, read from its folder without Ray and MLflow, also while it runs or after a kill."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from tuneexp.commands import command
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.locks import is_held
 from tuneexp.stored import DamagedFile
-from tuneexp.sweep import snapshot
 from tuneexp.sweep.config import SweepConfig, read_config
-from tuneexp.sweep.folder import SweepFolder, storage_folder, stored_folder
-from tuneexp.sweep.place import Place, place_of
+from tuneexp.sweep.storage import snapshot
+from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoint_storage_of
+from tuneexp.sweep.storage.folder import SweepFolder, storage_folder, stored_folder
+from tuneexp.sweep.storage.records import TrialRecord
 from tuneexp.tracking.drain import mlflow_ids
 from tuneexp.tracking.links import sweep_link
 from tuneexp.tracking.outcome import FAILURES
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """A sweep for people and scripts; `as_json()` is what `--json` prints."""
+    """State and results of a sweep. `as_json()` is the output of `--json`."""
 
     name: str
     storage: str
@@ -46,11 +47,11 @@ def load_sweep(name: str, storage: str | Path = "runs") -> SweepResult:
 
 
 def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
-    records = sorted(snapshot.read_records(folder), key=lambda record: record["trial_number"])
+    records = sorted(snapshot.read_records(folder), key=lambda record: record.trial_number)
     runs, mlflow = _mlflow_ids(folder)
-    place = place_of(folder, config.checkpoints)
+    store = checkpoint_storage_of(folder, config.checkpoints)
     state = _state_of(config, folder, records)
-    trials = [_trial_row(record, place, runs, state) for record in records]
+    trials = [_trial_row(record, store, runs, state) for record in records]
     return SweepResult(
         name=folder.name,
         storage=str(folder.storage),
@@ -66,29 +67,25 @@ def all_trials_ended(config: SweepConfig, folder: SweepFolder) -> bool:
 
 
 def failed_trials(folder: SweepFolder) -> list[int]:
-    """Numbers of the trials that ended by an error, which another run may not meet; not those that diverged."""
+    """Return the numbers of the trials that ended by an error, which may not occur again; not those that diverged."""
     records = snapshot.read_records(folder)
-    return sorted(record["trial_number"] for record in records if record["outcome"] in FAILURES)
+    return sorted(record.trial_number for record in records if record.outcome in FAILURES)
 
 
 def none_ran(folder: SweepFolder) -> bool:
-    """Whether every trial failed before its first report: something is wrong that all of them share."""
+    """Return True where every trial failed before its first report: they share a cause."""
     return _none_ran(snapshot.read_records(folder))
 
 
-def state_of(config: SweepConfig, folder: SweepFolder) -> str:
-    return _state_of(config, folder, snapshot.read_records(folder))
+def _all_ended(config: SweepConfig, records: list[TrialRecord]) -> bool:
+    return sum(record.outcome is not None for record in records) >= config.trials
 
 
-def _all_ended(config: SweepConfig, records: list[dict[str, Any]]) -> bool:
-    return sum(record["outcome"] is not None for record in records) >= config.trials
+def _none_ran(records: list[TrialRecord]) -> bool:
+    return bool(records) and all(record.outcome in FAILURES and not record.env_steps for record in records)
 
 
-def _none_ran(records: list[dict[str, Any]]) -> bool:
-    return bool(records) and all(record["outcome"] in FAILURES and not record["env_steps"] for record in records)
-
-
-def _state_of(config: SweepConfig, folder: SweepFolder, records: list[dict[str, Any]]) -> str:
+def _state_of(config: SweepConfig, folder: SweepFolder, records: list[TrialRecord]) -> str:
     if _all_ended(config, records):
         return "failed" if _none_ran(records) else "finished"
     return "running" if is_held(folder.lock_file) else "interrupted"
@@ -145,20 +142,20 @@ def study_of(folder: SweepFolder, trust: bool = False) -> optuna.Study:
     return study
 
 
-def _trial_row(record: dict[str, Any], place: Place, runs: dict[int, str], state: str) -> dict[str, Any]:
-    checkpoint = record["checkpoint"]
+def _trial_row(record: TrialRecord, store: CheckpointStorage, runs: dict[int, str], state: str) -> dict[str, Any]:
+    checkpoint = record.checkpoint
     return {
-        **record,
+        **record.as_json(),
         "status": _status(record, state),
-        "checkpoint": place.path_of(checkpoint) if checkpoint else None,
-        "mlflow_run_id": runs.get(record["trial_number"]),
+        "checkpoint": store.path_of(checkpoint) if checkpoint else None,
+        "mlflow_run_id": runs.get(record.trial_number),
     }
 
 
-def _status(record: dict[str, Any], state: str) -> str:
+def _status(record: TrialRecord, state: str) -> str:
     """The status of a trial now: the snapshot has it as it was while the sweep ran."""
-    begun = record["status"] == "running" or (record["status"] == "waiting" and record["env_steps"] > 0)
-    return "interrupted" if begun and state != "running" else str(record["status"])
+    begun = record.status == "running" or (record.status == "waiting" and record.env_steps > 0)
+    return "interrupted" if begun and state != "running" else record.status
 
 
 def _best(trials: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -174,10 +171,10 @@ def _best(trials: list[dict[str, Any]]) -> dict[str, Any] | None:
 def _mlflow_ids(folder: SweepFolder) -> tuple[dict[int, str], dict[str, Any]]:
     """Trial number -> run id, and the sweep's place in MLflow, as far as it was delivered."""
     ids = mlflow_ids(folder.path)
-    place = {
+    stored = {
         "tracking_uri": ids.tracking_uri,
         "experiment_id": ids.experiment_id or None,
         "parent_run_id": ids.parent_run_id or None,
         "link": sweep_link(folder.path),
     }
-    return ids.run_ids, place
+    return ids.run_ids, stored

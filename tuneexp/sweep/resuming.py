@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuneexp.addresses import changed_sources
 from tuneexp.commands import command
 from tuneexp.errors import UserError
-from tuneexp.sweep import snapshot
+from tuneexp.files import remove
+from tuneexp.sweep.cluster.capacity import resolved_here
 from tuneexp.sweep.config import SweepConfig, read_config, relocated_config, save_config, with_sources
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
-from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
-from tuneexp.sweep.folder import SweepFolder, remove, stored_at, sweep_folder
-from tuneexp.sweep.guard import refuse_nested_sweep
-from tuneexp.sweep.mark import set_mark
-from tuneexp.sweep.place import lasting_place, place_of
+from tuneexp.sweep.nesting_check import refuse_nested_sweep
 from tuneexp.sweep.results import SweepResult, all_trials_ended, failed_trials, none_ran, result_of
-from tuneexp.sweep.second_copy import recover
-from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.stopping import Stop, interruptible
-from tuneexp.sweep.sweep import callback_list, check_writable, checked_space, snapshot_period_s
+from tuneexp.sweep.run import run_in_ray
+from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.signals import Stop, interruptible
+from tuneexp.sweep.storage import snapshot
+from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of, lasting_location
+from tuneexp.sweep.storage.folder import SweepFolder, stored_at, sweep_folder
+from tuneexp.sweep.storage.second_copy import recover
+from tuneexp.sweep.sweep import callback_list, check_writable, checked_space
 from tuneexp.trust import (
     CLUSTER,
     addresses_in,
@@ -72,13 +74,13 @@ def resume(
         config = config.model_copy(update={"address": address})
     _require_trusted(config, folder, address, moved or {}, trust)
     if checkpoints is not None:
-        config = config.model_copy(update={"checkpoints": lasting_place(checkpoints, folder.storage)})
+        config = config.model_copy(update={"checkpoints": lasting_location(checkpoints, folder.storage)})
     check_writable(folder, config)
     with folder.lock(), interruptible(folder) as stop:
         for leftover in folder.path.glob(".*.tmp"):
             remove(leftover)
         snapshot.check_signatures(folder, trust)
-        recover(folder, place_of(folder, config.checkpoints))
+        recover(folder, checkpoint_storage_of(folder, config.checkpoints))
         if moved or checkpoints is not None:
             _keep_changes(folder, moved or {}, config.checkpoints, callbacks)
         failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
@@ -87,16 +89,16 @@ def resume(
         space = _checked_space(config, folder)
         config = report_changed_sources(config)
         refuse_changed_space(config, space, folder)
-        config = fitted_here(config, space)
-        with ray_for(config, space, snapshot_period_s(config), verbose) as ray:
-            from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
+        config = resolved_here(config, space)
+        write = partial(_reopen, folder, callbacks)
+        return run_in_ray(config, folder, space, callbacks, on_event, verbose, write, failed)
 
-            fitted = fitted_to_cluster(config, folder, space, ray)
-            set_mark(config, folder, place_of(folder, config.checkpoints))
-            if not folder.experiment_file.exists():  # of a version that wrote none
-                write_experiment(folder, read_config(folder), callbacks)
-            folder.study_file.unlink(missing_ok=True)  # it says that all is done
-            return run_to_the_end(fitted, folder, space, callbacks, on_event, ray, failed)
+
+def _reopen(folder: SweepFolder, callbacks: Sequence[Callback]) -> None:
+    """Remove the mark of a finished sweep. Write `experiment.yaml` for a sweep of a version that wrote none."""
+    if not folder.experiment_file.exists():
+        write_experiment(folder, read_config(folder), callbacks)
+    folder.study_file.unlink(missing_ok=True)
 
 
 def _folder_of(name: str, storage: str | Path) -> SweepFolder:

@@ -15,9 +15,9 @@ from tuneexp.algorithms.rl_zoo.rows import Row, present_env, row_for, row_settin
 from tuneexp.config import Config
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.rl.schedules import parse_schedule
-from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.space.binding import overlap, written_over
-from tuneexp.sweep.space.parsing import flat, nested
+from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.search.space.binding import overlap, written_over
+from tuneexp.sweep.search.space.parsing import flat, nested
 from tuneexp.trust import addresses_in, require_trusted
 from tuneexp.yaml_reading import load_yaml_mapping
 

@@ -15,7 +15,8 @@ from tuneexp.outages import patience_s
 from tuneexp.signatures import require_key
 from tuneexp.stored import plain
 from tuneexp.sweep import defaults
-from tuneexp.sweep.cluster import cluster_address, refuse_unreachable
+from tuneexp.sweep.cluster.address import cluster_address, refuse_unreachable
+from tuneexp.sweep.cluster.capacity import resolved_here
 from tuneexp.sweep.config import (
     FORMER_BUDGET,
     SETTINGS,
@@ -26,8 +27,16 @@ from tuneexp.sweep.config import (
 )
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
-from tuneexp.sweep.fitting import fitted_here, fitted_to_cluster, ray_for
-from tuneexp.sweep.folder import (
+from tuneexp.sweep.names import new_name
+from tuneexp.sweep.nesting_check import refuse_nested_sweep
+from tuneexp.sweep.results import SweepResult
+from tuneexp.sweep.run import run_in_ray
+from tuneexp.sweep.search.registry import check_names
+from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.search.space.default import default_space
+from tuneexp.sweep.signals import interruptible
+from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of, lasting_location
+from tuneexp.sweep.storage.folder import (
     SweepFolder,
     new_sweep_folder,
     refuse_existing,
@@ -35,15 +44,7 @@ from tuneexp.sweep.folder import (
     sweep_folder,
     writable_storage,
 )
-from tuneexp.sweep.guard import refuse_nested_sweep
-from tuneexp.sweep.mark import refuse_foreign, set_mark
-from tuneexp.sweep.names import new_name
-from tuneexp.sweep.place import lasting_place, place_of
-from tuneexp.sweep.registry import check_names
-from tuneexp.sweep.results import SweepResult
-from tuneexp.sweep.space import SearchSpace
-from tuneexp.sweep.space.default import default_space
-from tuneexp.sweep.stopping import interruptible
+from tuneexp.sweep.storage.owner_marker import refuse_foreign
 from tuneexp.tracking.store import check_store
 from tuneexp.trial_config import seed_list
 from tuneexp.trust import addresses_in, remember
@@ -52,10 +53,6 @@ if TYPE_CHECKING:
     from ray.tune import Callback
 
     from tuneexp.algorithms.spec import AlgorithmSpec
-
-# What a kill can take back. A snapshot holds all trials, about 40 kB each after ten reports (docs/scaling.md), so large
-# sweeps take it less often.
-SNAPSHOT_PERIOD_S, SNAPSHOT_S_PER_TRIAL = 0.5, 0.005
 
 
 _DEFAULTS = {
@@ -127,7 +124,7 @@ class Sweep:
             refuse_other_settings(self.folder, self.config)
         self.space = checked_space(self.config, parsed)
         self.config = with_sources(self.config.model_copy(update={"suggested": self.space.suggested}))
-        self.fitted = fitted_here(self.config, self.space)  # never stored: a resume may find more cores
+        self.fitted = resolved_here(self.config, self.space)  # never stored: a resume may find more cores
 
     @classmethod
     def from_file(cls, path: str | Path, *, trust: bool = False, **changes: Any) -> Sweep:
@@ -151,16 +148,15 @@ class Sweep:
             return self._go_on(on_event)
         with self.folder.lock(), interruptible(self.folder):
             refuse_existing(self.folder)  # another process may have been faster
-            place = place_of(self.folder, self.config.checkpoints)
-            with ray_for(self.fitted, self.space, snapshot_period_s(self.config), self.verbose) as ray:
-                from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
+            return run_in_ray(
+                self.fitted, self.folder, self.space, self.callbacks, on_event, self.verbose, before_trials=self._store
+            )
 
-                fitted = fitted_to_cluster(self.fitted, self.folder, self.space, ray)
-                remember(addresses_in(self.config.flat()))
-                save_config(self.folder, self.config)
-                write_experiment(self.folder, self.config, self.callbacks)
-                set_mark(self.config, self.folder, place)
-                return run_to_the_end(fitted, self.folder, self.space, self.callbacks, on_event, ray)
+    def _store(self) -> None:
+        """Write what the sweep was asked for, and trust the code that it names."""
+        remember(addresses_in(self.config.flat()))
+        save_config(self.folder, self.config)
+        write_experiment(self.folder, self.config, self.callbacks)
 
     def _go_on(self, on_event: Watcher | None) -> SweepResult:
         from tuneexp.sweep.resuming import resume
@@ -175,14 +171,10 @@ def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
     require_key()
     check_store()
     if config.checkpoints:  # first: where it is refused, no storage folder is made
-        place = place_of(folder, config.checkpoints)
-        place.check_writable()
-        refuse_foreign(config, folder, place)
+        store = checkpoint_storage_of(folder, config.checkpoints)
+        store.check_writable()
+        refuse_foreign(config, folder, store)
     writable_storage(folder.storage)
-
-
-def snapshot_period_s(config: SweepConfig) -> float:
-    return max(SNAPSHOT_PERIOD_S, config.trials * SNAPSHOT_S_PER_TRIAL)
 
 
 def callback_list(callbacks: Any) -> list[Callback]:
@@ -232,7 +224,7 @@ def _stored_form(settings: Mapping[str, Any], storage: Path) -> dict[str, Any]:
     if "wrappers" in given:
         values["wrappers"] = _plain_wrappers(given["wrappers"])
     if "checkpoints" in given:
-        values["checkpoints"] = lasting_place(given["checkpoints"], storage)
+        values["checkpoints"] = lasting_location(given["checkpoints"], storage)
     return values
 
 
@@ -260,8 +252,8 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     space.validate(config_class, config.fixed, trial.algorithm)
     register_again(trial.env, trial.env_registration)
     corners = list(space.corners())
-    place = (trial.env, trial.env_kwargs, trial.wrappers, trial.env_backend)
-    check_environment(trial.algorithm, *place, configurations=corners)
+    environment = (trial.env, trial.env_kwargs, trial.wrappers, trial.env_backend)
+    check_environment(trial.algorithm, *environment, configurations=corners)
     for corner in corners:
         check_budget(trial.algorithm, corner, trial.budget_env_steps)
     refuse_unreachable(cluster_address(config.address))

@@ -7,8 +7,8 @@ from typing import Any
 
 from tuneexp.commands import command
 from tuneexp.sweep.config import SETTINGS, SweepConfig
-from tuneexp.sweep.folder import SweepFolder
-from tuneexp.sweep.space import SearchSpace
+from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.notes import About
 from tuneexp.tracking.origin import origin_tags, version_tags

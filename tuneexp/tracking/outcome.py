@@ -15,7 +15,7 @@ ERROR, OUT_OF_MEMORY, TIMEOUT = "error", "out_of_memory", "timeout"
 # Of a run's tag only: the trial has not ended.
 RUNNING, INTERRUPTED = "running", "interrupted"
 FAILURES = (ERROR, OUT_OF_MEMORY, TIMEOUT)
-# In a trial's error.txt, after what Tune writes: the cause in plain words (sweep/causes.py).
+# In a trial's error.txt, after what Tune writes: the cause in plain words (sweep/cluster/failure_causes.py).
 REASON = "Reason: "
 _NO_MESSAGE = "the worker died without a message"
 OUTCOMES = (COMPLETED, PRUNED, DIVERGED, ERROR, OUT_OF_MEMORY, TIMEOUT)

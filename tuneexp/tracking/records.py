@@ -47,7 +47,6 @@ class RunState:
     last_metrics: dict[str, float] = field(default_factory=dict)
     last_at_ms: int = 0
     checkpoint: str = ""
-    checkpoint_step: int = -1
     ended: bool = False
     interrupted: bool = False
     outcome: str = ""
@@ -141,7 +140,7 @@ class SweepLog:
             if entry.get("sets"):
                 run.params.append(entry["sets"])
         elif kind == CHECKPOINTED:
-            run.checkpoint, run.checkpoint_step = entry["path"], entry["step"]
+            run.checkpoint = entry["path"]
         elif kind == TRIAL_ENDED:
             run.ended, run.outcome, run.reason = True, entry["outcome"], entry.get("reason") or ""
         elif kind == TRIAL_DISCARDED:

@@ -27,7 +27,7 @@ def make_room(cfg: AlgorithmConfig) -> None:
     """A Ray with room for the env runners and learners, where there are some. Raises `UserError` where it has none."""
     others = bundles_of(cfg)[1:]
     if others:
-        from tuneexp.execution.remote.ray_here import ensure_ray  # Ray, only where it is asked for
+        from tuneexp.execution.remote.ray_start import ensure_ray  # Ray, only where it is asked for
 
         ensure_ray(*(sum(bundle.get(kind, 0.0) for bundle in others) for kind in ("CPU", "GPU")))
 

@@ -193,7 +193,7 @@ class Reader:
         from tuneexp.algorithms.registry import config_class_of
         from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
         from tuneexp.cli.parsing import GROUPS
-        from tuneexp.sweep.space.binding import hyperparameter_names
+        from tuneexp.sweep.search.space.binding import hyperparameter_names
 
         names = hyperparameter_names(config_class_of(self.algorithm))
         plain = word.replace("-", "_").replace(".", "/")

@@ -1,16 +1,22 @@
-"""Patches of Ray's internals, each with its reason and with the change in Ray that would remove it.
+"""Patches of internals of Ray and Tune, each with its reason and with the upstream change that would remove it.
 
-Ray 2.60 has no public setting for any of them. Each holds only while a Ray starts here, or ends."""
+Ray 2.60 has no public setting for any of them. Those of Ray hold while a Ray starts here, or ends; those of Tune while
+a sweep runs. tests/execution/test_ray_patches.py fails where Ray changes under one of them."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ray._private import parameter, ray_constants, services
 from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader, Config
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Trial
 
 
 @contextmanager
@@ -69,3 +75,56 @@ def forget_token() -> None:
     Obsolete once `ray.shutdown` forgets them."""
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def trial_failures(
+    is_final: Callable[[Trial], bool], before: Callable[[Exception], None], after: Callable[[Trial, Exception], None]
+) -> Iterator[None]:
+    """Decide how Tune handles the failure of a trial.
+
+    Why: Tune retries whatever failed, up to `FailureConfig.max_failures`. A lost worker deserves that; code that raised
+    would raise again. Tune has no hook between a failure and `error.txt`, and none that ends the sweep with an error.
+    Obsolete once `FailureConfig` takes a function of the error, and `Callback.on_trial_error` gets the error.
+
+    Args:
+        is_final: True where the trial is not to be retried.
+        before: called with each error; what it raises ends the sweep.
+        after: called with the trial and the error, once Tune has written `error.txt`.
+    """
+    from ray.tune.experiment import Trial
+
+    should_recover, handle_error = Trial.should_recover, Trial.handle_error
+
+    def recoverable(trial: Trial) -> bool:
+        return bool(should_recover(trial)) and not is_final(trial)
+
+    def handled(trial: Trial, exc: Exception | None = None) -> None:
+        if exc is not None:
+            before(exc)
+        handle_error(trial, exc)
+        if exc is not None:
+            after(trial, exc)
+
+    Trial.should_recover, Trial.handle_error = recoverable, handled
+    try:
+        yield
+    finally:
+        Trial.should_recover, Trial.handle_error = should_recover, handle_error
+
+
+@contextmanager
+def callbacks_uncounted() -> Iterator[None]:
+    """Start Tune without counting callbacks by their kinds, unless usage statistics are on.
+
+    Why: for the count, Tune imports all of its loggers: MLflow alone is seconds of every start.
+    Obsolete once Tune counts nothing where `RAY_USAGE_STATS_ENABLED` is 0."""
+    from ray.air._internal import usage
+
+    tag_callbacks = usage.tag_callbacks
+    if os.environ.get("RAY_USAGE_STATS_ENABLED") == "0":
+        usage.tag_callbacks = lambda callbacks: False
+    try:
+        yield
+    finally:
+        usage.tag_callbacks = tag_callbacks

@@ -14,9 +14,9 @@ from tuneexp.errors import UserError, nearest, shortened, unknown_name
 from tuneexp.sweep import defaults
 from tuneexp.sweep.config import ASKED, SweepConfig
 from tuneexp.sweep.experiment.reading import GROUPS, KEYS, Experiment, read_experiment
-from tuneexp.sweep.registry import SCHEDULERS, SEARCHERS
-from tuneexp.sweep.space.binding import Binding
-from tuneexp.sweep.space.parsing import Dimension, flat, parse_entries
+from tuneexp.sweep.search.registry import SCHEDULERS, SEARCHERS
+from tuneexp.sweep.search.space.binding import Binding
+from tuneexp.sweep.search.space.parsing import Dimension, flat, parse_entries
 from tuneexp.trial_config import seed_list
 from tuneexp.trust import addresses_in, require_trusted
 

@@ -18,8 +18,8 @@ from tuneexp.errors import UserError, nearest
 from tuneexp.remote_folders import is_uri
 from tuneexp.sweep import defaults
 from tuneexp.sweep.config import ASKED, FORMER_BUDGET, SETTINGS, budget_by_its_name
-from tuneexp.sweep.space.dimensions import KINDS
-from tuneexp.sweep.space.parsing import flat, nested
+from tuneexp.sweep.search.space.dimensions import KINDS
+from tuneexp.sweep.search.space.parsing import flat, nested
 from tuneexp.trial_config import is_group
 from tuneexp.yaml_reading import Lines, load_with_lines, load_yaml_mapping
 

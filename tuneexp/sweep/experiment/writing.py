@@ -9,10 +9,11 @@ from typing import Any
 
 import tuneexp
 from tuneexp.errors import StorageFault
+from tuneexp.files import write_atomically
 from tuneexp.outages import advice_for
 from tuneexp.remote_folders import is_uri
 from tuneexp.sweep.config import ASKED, SweepConfig
-from tuneexp.sweep.folder import SweepFolder, write_atomically
+from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.trial_config import without_defaults
 from tuneexp.yaml_writing import yaml_text
 

@@ -1,0 +1,182 @@
+"""Ray for the time of one sweep: a local one with few services, or a connection to a cluster."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, Self
+
+from tuneexp.errors import UserError
+from tuneexp.execution.remote.left_over import kill_ray
+from tuneexp.execution.remote.private import private_surroundings, variables_restored
+from tuneexp.execution.remote.settings import (
+    SNAPSHOT_PERIOD,
+    SWEEP_SETTINGS,
+    settings_in_environment,
+    worker_environment,
+)
+from tuneexp.sweep.cluster.address import cluster_address, no_cluster, token_advice
+from tuneexp.sweep.cluster.loss_detection import CHECK_PERIOD_S, LossDetector
+from tuneexp.sweep.process_exit import abandon, cleaned
+from tuneexp.sweep.signals import check_signals, exit_code_of_signal
+
+CHECK_SIGNALS_S = 0.1
+START_JOIN_LIMIT_S = 5.0  # of a sweep that ends before Ray has started, which can't be interrupted
+CONNECT_LIMIT_S = 60.0  # what listens at the address may be something else than Ray
+_OBJECT_STORE_BYTES = 100 * 2**20  # results are small; checkpoints go through files
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class RaySession:
+    """Ray for the time of a sweep: the one already initialised, the cluster at `address` (or RAY_ADDRESS), or a local
+    one that ends with the sweep.
+
+    It starts in the background, while the driver imports what it needs, and stops there, while the last reports go to
+    MLflow: seconds each. `ready()` waits for it."""
+
+    def __init__(
+        self, cpus: int, address: str | None, snapshot_period_s: float, verbose: bool = False, gpus: bool = False
+    ) -> None:
+        self._cpus, self._gpus, self._verbose = cpus, gpus, verbose
+        self._address = cluster_address(address)
+        self._settings = {**SWEEP_SETTINGS, SNAPSHOT_PERIOD: str(snapshot_period_s)}
+        self._started, self._stop = threading.Event(), threading.Event()
+        self._error: BaseException | None = None
+        self._abandoned = False
+        # One thread for the whole time: Linux kills Ray's processes when the thread that started them ends.
+        self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
+        self._exit = ExitStack()
+        self.on_lost: Callable[[str], None] | None = None  # told the reason, in another thread, before the process ends
+
+    def __enter__(self) -> Self:
+        if not self._verbose:
+            for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+        if self._address is not None:
+            self._exit.enter_context(variables_restored())
+        elif not _ray_runs_here():
+            self._temporary = self._exit.enter_context(private_surroundings())
+            self._exit.enter_context(cleaned(partial(kill_ray, self._temporary)))
+        self._exit.enter_context(settings_in_environment(self._settings))
+        self._thread.start()
+        return self
+
+    def ready(self) -> None:
+        """Wait until Ray runs. UserError where the cluster can't be reached."""
+        if not self._wait(CONNECT_LIMIT_S if self._address else math.inf):
+            self._abandoned = True  # Ray's own attempts can't be interrupted
+            raise UserError(
+                f"timed out after {CONNECT_LIMIT_S:.0f} s connecting to Ray at {self._address!r}; a cluster's address "
+                f"is HOST:6379 as `ray start --head` prints it (not the dashboard's port)\n{token_advice()}"
+            )
+        if self._error is not None:
+            raise self._error
+
+    def _wait(self, limit_s: float) -> bool:
+        deadline = time.monotonic() + limit_s
+        check_signals()
+        while not self._started.wait(CHECK_SIGNALS_S):
+            check_signals()
+            if time.monotonic() > deadline:
+                return False
+        check_signals()
+        return True
+
+    def stop(self) -> None:
+        """Begin to end Ray; returns at once."""
+        self._stop.set()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+        if not self._abandoned:
+            self._join()
+        if self._abandoned:
+            abandon()
+        if self._address is not None or not (self._abandoned and self._thread.is_alive()):
+            self._exit.close()  # else by the thread, once Ray has started and ended
+
+    def _join(self) -> None:
+        self._started.wait(START_JOIN_LIMIT_S)
+        self._abandoned = not self._started.is_set()
+        if not self._abandoned:
+            self._thread.join()
+
+    def _live(self) -> None:
+        self._start_and_end()
+        if self._abandoned:
+            self._exit.close()
+
+    def _start_and_end(self) -> None:
+        try:
+            import ray
+
+            if self._stop.is_set():
+                return
+            ours = not ray.is_initialized()  # somebody else's stays
+            if ours:
+                self._begin()
+        except BaseException as error:
+            self._error = error
+            return
+        finally:
+            self._started.set()
+        self._watch()
+        if ours:
+            ray.shutdown()
+
+    def _watch(self) -> None:
+        """Until the sweep ends. Where the cluster is lost and the main thread can't notice, the process ends here: the
+        call of Ray that it waits in never returns."""
+        loss = LossDetector()
+        while not self._stop.wait(CHECK_PERIOD_S):
+            reason = loss.reason()
+            if reason is not None and self.on_lost is not None:
+                self.on_lost(reason)
+                os._exit(exit_code_of_signal() or 1)  # SLURM ends every process of a job, Ray too
+
+    def _begin(self) -> None:
+        common: dict[str, Any] = {
+            "log_to_driver": self._verbose,
+            "logging_level": logging.INFO if self._verbose else logging.CRITICAL,
+        }
+        if self._address is not None:
+            _join(self._address, **common)
+            return
+        from tuneexp.execution.remote.ray_start import start_local
+
+        start_local(self._temporary, self._cpus, self._gpus, object_store_memory=_OBJECT_STORE_BYTES, **common)
+
+
+def runs_elsewhere(address: str | None) -> bool:
+    """Return True where trials run on a Ray that this process does not start. Its capacity is known once connected."""
+    return cluster_address(address) is not None or _ray_runs_here()
+
+
+def _ray_runs_here() -> bool:
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+def _join(address: str, **common: Any) -> None:
+    from tuneexp.execution.remote.ray_start import connect
+
+    try:
+        connect(address, runtime_env={"env_vars": worker_environment()}, **common)
+    except ConnectionError as error:
+        raise UserError(f"{no_cluster(address, error)}\n{token_advice()}") from None
+    except RuntimeError as error:
+        if "Version mismatch" not in str(error):
+            raise
+        lines = " ".join(str(error).split())
+        raise UserError(f"the cluster at {address!r} has other versions than this machine: {lines[:300]}") from None

@@ -1,0 +1,1 @@
+"""Search: spaces, Optuna searchers and Tune schedulers."""

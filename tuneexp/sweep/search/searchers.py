@@ -1,0 +1,207 @@
+"""Searchers, which suggest hyperparameters: Optuna samplers behind Tune's `Searcher`."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import pickle
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import InMemoryStorage
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from tuneexp.errors import UserError
+from tuneexp.files import sync
+from tuneexp.outages import Outage
+from tuneexp.stored import parse_json
+from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
+
+logger = logging.getLogger(__name__)
+
+MOST_INFEASIBLE = 1000
+
+
+def tpe_sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:
+    # Optuna's ten random trials would be all of a short sweep.
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(4, min(10, trials // 4)))
+
+
+def random_sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+class StudySearcher(Searcher):
+    """An Optuna study that lives in Tune's searcher state, so that it is never ahead of Tune's snapshot.
+
+    States: COMPLETE only for a trial that spent its budget, PRUNED where the scheduler stopped it, FAIL for
+    NaN and errors. Suggestion numbers are the study's trial numbers and go into `config["trial_number"]`.
+
+    Each suggestion is first appended to `log` (one JSON line). What a kill takes back from the study is suggested
+    again with the same number and the same values."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        sampler: optuna.samplers.BaseSampler,
+        study_name: str,
+        budget_env_steps: int,
+        log: Path,
+        initial: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        super().__init__(metric="objective", mode="max")
+        self._space, self._log, self._budget = space, log, budget_env_steps
+        self._initial = [dict(point) for point in initial]
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # In memory: the pickle of the searcher is the study's only store while the sweep runs.
+        self.study = optuna.create_study(
+            sampler=sampler, study_name=study_name, direction="maximize", pruner=optuna.pruners.NopPruner()
+        )
+        self._trials: dict[str, optuna.Trial] = {}
+        self._logged: dict[int, dict[str, Any]] | None = None
+        self._unlogged: tuple[optuna.Trial, dict[str, Any]] | None = None
+        self._outage = Outage(f"{log} can't be written")
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Return the next trial. None, after which Tune tries again, while the log can't be written."""
+        if not self._outage.due():
+            return None
+        try:
+            self._unlogged = trial, values = self._unlogged or self._next_feasible()
+            append_suggestion(self._log, trial.number, trial.params)
+        except OSError as error:
+            self._outage.failed(error)
+            return None
+        self._outage.over()
+        self._unlogged = None
+        self._trials[trial_id] = trial
+        return {"trial_number": trial.number, "hyperparameters": values}
+
+    def _next_feasible(self) -> tuple[optuna.Trial, dict[str, Any]]:
+        for _ in range(MOST_INFEASIBLE):
+            point = self._point_to_try(len(self.study.get_trials(deepcopy=False)))
+            if point is not None:
+                self.study.enqueue_trial(dict(point))
+            trial = self.study.ask()
+            try:
+                values = self._space.suggest(trial)
+            except InfeasiblePoint:
+                self.study.tell(trial, state=TrialState.FAIL)
+                continue
+            return trial, values
+        raise UserError(
+            f"{MOST_INFEASIBLE} suggestions in a row break a rule of the algorithm's config; narrow the search space"
+        )
+
+    def is_open(self, trial_id: str) -> bool:
+        """Return True where the trial was suggested and has not ended."""
+        return trial_id in self._trials
+
+    def reopen(self, trial_id: str, number: int) -> None:
+        """Set a FAIL trial to RUNNING again. Its reports are kept. Optuna has no public call for it."""
+        storage = self.study._storage
+        assert isinstance(storage, InMemoryStorage)
+        of_optuna = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        trial = copy.copy(storage.get_trial(of_optuna))
+        trial.state, trial.values, trial.datetime_complete = TrialState.RUNNING, None, None
+        storage._set_trial(of_optuna, trial)
+        self._trials[trial_id] = optuna.Trial(self.study, of_optuna)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        _report(self._trials[trial_id], result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        trial = self._trials.pop(trial_id, None)
+        if trial is None:  # told before
+            return
+        if result and "objective" in result:
+            _report(trial, result)
+        state = TrialState.FAIL if error else self._state_of(result)
+        value = result["objective"] if result and state == TrialState.COMPLETE else None
+        self.study.tell(trial, value, state=state)
+
+    def _state_of(self, result: Mapping[str, Any] | None) -> TrialState:
+        if not result or not math.isfinite(result.get("objective", math.nan)):
+            return TrialState.FAIL
+        return TrialState.COMPLETE if result["env_steps"] >= self._budget else TrialState.PRUNED
+
+    def save(self, checkpoint_path: str) -> None:
+        state = {"study": self.study, "trials": self._trials, "unlogged": self._unlogged}
+        with open(checkpoint_path, "wb") as file:
+            pickle.dump(state, file)
+
+    def restore(self, checkpoint_path: str) -> None:
+        with open(checkpoint_path, "rb") as file:
+            state = pickle.load(file)
+        self.study, self._trials, self._unlogged = state["study"], state["trials"], state.get("unlogged")
+
+    def _point_to_try(self, number: int) -> Mapping[str, Any] | None:
+        """Return the values that suggestion `number` must have: from the log, else the initial point; None: free."""
+        if self._logged is None:
+            self._logged = read_suggestions(self._log)
+        initial = self._initial[number] if number < len(self._initial) else None
+        logged = self._logged.get(number)
+        # Where the sampler comes to the same values by itself it must: a forced value draws no random number, and
+        # all later suggestions would differ from those of a sweep that was never killed.
+        return initial if logged is None or logged == self._rehearse(initial) else logged
+
+    def _rehearse(self, point: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The values that a copy of the study suggests next."""
+        study = pickle.loads(pickle.dumps(self.study))
+        if point is not None:
+            study.enqueue_trial(dict(point))
+        trial = study.ask()
+        with suppress(InfeasiblePoint):
+            self._space.suggest(trial)
+        return dict(trial.params)
+
+
+def _report(trial: optuna.Trial, result: Mapping[str, Any]) -> None:
+    """The objective at its environment step, once: Tune brings a trial's last result twice, a resume repeats some."""
+    value, step = result["objective"], int(result["env_steps"])
+    if math.isfinite(value) and step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
+        trial.report(value, step)
+
+
+def append_suggestion(log: Path, number: int, params: Mapping[str, Any]) -> None:
+    """One line `{"number": 3, "params": {...}}`; skipped where JSON would change a value, which can't be replayed."""
+    line = json.dumps({"number": number, "params": dict(params)}, default=str)
+    if json.loads(line)["params"] != dict(params):
+        logger.debug("suggestion %d has values that JSON can't hold; a kill may change it", number)
+        return
+    with log.open("a") as file:
+        file.write("\n" + line)  # in front: what a kill cut short then spoils only its own line
+
+
+def read_suggestions(log: Path) -> dict[int, dict[str, Any]]:
+    """Suggestion number -> parameters. A line that a kill cut short is left out."""
+    points: dict[int, dict[str, Any]] = {}
+    if not log.exists():
+        return points
+    for line in log.read_bytes().splitlines():
+        try:
+            entry = parse_json(line)
+            points[int(entry["number"])] = dict(entry["params"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return points
+
+
+def export_study(study: optuna.Study, path: Path) -> None:
+    """Write the study as an Optuna journal file, for Optuna's own tools; `path` is replaced at once."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    storage = JournalStorage(JournalFileBackend(str(temporary)))
+    optuna.copy_study(from_study_name=study.study_name, from_storage=study._storage, to_storage=storage)
+    sync(temporary)  # the file says that all is done: a power cut must not leave it empty
+    temporary.replace(path)
+    sync(path.parent)

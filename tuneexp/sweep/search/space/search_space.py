@@ -1,0 +1,297 @@
+"""Search spaces: what a sweep varies, in YAML, in Tune's sample objects, or as a define-by-run function."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import ValidationError
+
+from tuneexp.addresses import is_address, load_address
+from tuneexp.commands import command
+from tuneexp.config import Config, without_suffixes
+from tuneexp.errors import UserError, nearest
+from tuneexp.sweep.search.space import walk as conditional
+from tuneexp.sweep.search.space.binding import Binding, overlap, written_over
+from tuneexp.sweep.search.space.dimensions import Values
+from tuneexp.sweep.search.space.parsing import Dimension, flat, nested, parse_entries
+from tuneexp.sweep.search.space.rehearsal import rehearse
+from tuneexp.sweep.search.space.walk import InfeasiblePoint, active_part, check_conditions, check_constraints, ordered
+from tuneexp.yaml_reading import load_yaml_mapping
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+logger = logging.getLogger(__name__)
+
+
+class SearchSpace:
+    """Dimensions in the order they were written, constants beside them, and points to try first.
+
+    `validate` before the first `suggest`: it binds the space to a config, whose constraints suggestions then keep."""
+
+    def __init__(
+        self,
+        dimensions: Sequence[Dimension],
+        constants: Mapping[str, Any] | None = None,
+        initial: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.dimensions = {dimension.name: dimension for dimension in dimensions}
+        self.constants = dict(constants or {})
+        self.initial = [_flat_point(point, self.dimensions) for point in initial]
+        self._binding: Binding | None = None
+        # What a define-by-run function asked Optuna for in its rehearsals, by name; other spaces are stored whole.
+        self.suggested: dict[str, list[str]] = {}
+        self._rehearsed: list[dict[str, Any]] = []
+        self._tried = list(self.initial)  # without those that fixed values leave no room for
+        for number, point in enumerate(self.initial, 1):
+            _check_point(point, self.dimensions, number)
+        check_conditions(self.dimensions)
+        self._order = ordered(self.dimensions, ())
+
+    @classmethod
+    def of(cls, space: Any) -> SearchSpace:
+        """A space from a YAML path, an address, a mapping (also with Tune's sample objects) or a function."""
+        if isinstance(space, SearchSpace):
+            return space
+        if isinstance(space, str) and is_address(space):
+            return cls.of(load_address(space, "search space"))
+        if isinstance(space, str | Path):
+            return cls.load(space)
+        if isinstance(space, Mapping):
+            return cls.from_mapping(space)
+        if callable(space):
+            return cls.from_function(space)
+        raise UserError(f"{space!r} is no search space; give a YAML file, a mapping, module:NAME or a function")
+
+    @classmethod
+    def load(cls, path: str | Path) -> SearchSpace:
+        """From a YAML file; UserError of one line that names the file."""
+        mapping = load_yaml_mapping(path)
+        if len({"algorithm", "env", "space", "trials", "env_steps"} & set(mapping)) > 1:
+            raise UserError(f"{path} is an experiment, no search space; write {command('sweep', path)}")
+        try:
+            return cls.from_mapping(mapping)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> SearchSpace:
+        """From the form of `to_mapping`: `{"gamma": {"uniform": [0.9, 0.99]}, "initial": [{"gamma": 0.95}]}`."""
+        if set(mapping) == {"function"} and isinstance(mapping["function"], str):
+            return cls.of(mapping["function"])
+        entries = {key: value for key, value in mapping.items() if key != "initial"}
+        dimensions: list[Dimension] = []
+        constants: dict[str, Any] = {}
+        names: list[str] = []
+        for name, entry in parse_entries(entries):
+            if clash := next((other for other in names if overlap(name, other)), None):
+                raise UserError(f"{name!r} and {clash!r} of the space name the same thing; keep one of them")
+            names.append(name)
+            if isinstance(entry, Dimension):
+                dimensions.append(entry)
+            else:
+                constants[name] = entry
+        if not dimensions:
+            raise UserError("the space varies nothing; write at least one range, as in  gamma: {uniform: [0.9, 0.999]}")
+        return cls(dimensions, constants, _initial_points(mapping.get("initial", [])))
+
+    @classmethod
+    def from_tune(cls, space: Mapping[str, Any], initial: Sequence[Mapping[str, Any]] = ()) -> SearchSpace:
+        """From Tune's own `{"learning_rate": tune.loguniform(1e-5, 1e-2), "n_epochs": 10}`, nested as wanted."""
+        return cls.from_mapping({**space, "initial": list(initial)})
+
+    @classmethod
+    def from_function(cls, function: Callable[[BaseTrial], dict[str, Any] | None]) -> SearchSpace:
+        """Define by run: `function(trial)` calls `trial.suggest_*` and may return further values."""
+        from tuneexp.sweep.search.space.function import FunctionSpace
+
+        return FunctionSpace(function)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain JSON, which `from_mapping` reads back."""
+        spelled = copy.deepcopy({name: d.spell() for name, d in self.dimensions.items()} | self.constants)
+        return spelled | ({"initial": copy.deepcopy(self.initial)} if self.initial else {})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SearchSpace) and self.to_mapping() == other.to_mapping()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def names(self) -> list[str]:
+        """Flat names of what varies, such as `model/activation`."""
+        return list(self.dimensions)
+
+    def flatten(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The varied values of a nested config by their flat names; a branch that is not taken is left out."""
+        return {name: value for name in self.names if (value := _get(config, name)) is not _ABSENT}
+
+    def validate(self, config_class: type[Config], fixed: Mapping[str, Any] | None = None, owner: str = "ppo") -> Self:
+        """Check everything against `config_class` and the fixed values (nested), and bind the space to them.
+
+        UserError of one line: an unknown name, a value out of bounds, a name both fixed and varied, a rule of the
+        config that no suggestion can keep, an initial point that breaks one. Fixed values win over constants."""
+        binding = Binding(config_class, flat(fixed or {}), owner)
+        conditions = [name for dimension in self.dimensions.values() for name in dimension.when]
+        binding.check_names([*binding.fixed, *self.names, *self.constants, *conditions])
+        binding.check_not_fixed(self.names)
+        for name, value in binding.fixed.items():
+            binding.check_value(name, value)
+        for name, value in self.constants.items():
+            listed = f"; to search these write {{choice: {json.dumps(value)}}}" if isinstance(value, list) else ""
+            binding.check_value(name, value, listed)
+        for dimension in self.dimensions.values():
+            for probe in dimension.values.probes():
+                binding.check_value(dimension.name, probe)
+        order = ordered(self.dimensions, binding.constraints)
+        self._order, self._binding = order, binding
+        check_constraints(order, self._background(), binding.constraints)
+        self._tried = [point for number, point in enumerate(self.initial, 1) if self._fits(point, number)]
+        self._rehearsed = []
+        rehearse(lambda trial: self._rehearsed.append(flat(self.suggest(trial))))
+        return self
+
+    def corners(self) -> Iterator[Any]:
+        """Configurations that a trial may get, after `validate`: each bound of each dimension, all else as it is
+        without the space. Those that break a rule of the config are left out."""
+        moves = [{d.name: value} for d in self.dimensions.values() for value in d.values.probes()]
+        yield from self._moved([{}, *moves])
+
+    def corners_of(self, names: Collection[str]) -> Iterator[Any]:
+        """The same of these names alone, all bounds with all others: what counts is what they make between them. And
+        some whole suggestions, for bounds that fit only what else is suggested with them."""
+        varied = {name: list(d.values.probes()) for name, d in self.dimensions.items() if name in names}
+        moves = (dict(zip(varied, values, strict=True)) for values in product(*varied.values()))
+        known = {name: value for name, value in self._background().items() if name not in self.dimensions}
+        yield from self._moved(active_part(self._order, known, move) for move in moves)
+        distinct = {tuple(point.get(name) for name in names): point for point in self._rehearsed}
+        yield from self._moved(distinct.values())
+
+    def _moved(self, moves: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
+        assert self._binding is not None
+        background = self._background()
+        for move in moves:
+            try:
+                yield self._binding.config_class.model_validate(nested(written_over(background, move)))
+            except ValidationError:
+                continue
+
+    def suggest(self, trial: BaseTrial) -> dict[str, Any]:
+        """Ask Optuna for every active dimension. Returns the searched values and the constants, nested.
+
+        `FixedTrial(trial.params)` gives the same again. Raises InfeasiblePoint where a rule of the config refuses the
+        combination, which declared constraints (`Config.constraints`) avoid."""
+        searched = self._walk(lambda dimension, values: values.suggest(dimension.name, trial))
+        values = self._free_constants() | searched
+        if self._binding is not None and (problem := self._binding.problem(values)):
+            raise InfeasiblePoint(problem)
+        return nested(values)
+
+    def initial_params(self) -> list[dict[str, Any]]:
+        """The initial points as `study.enqueue_trial` takes them, in Optuna's own names."""
+        return [self._recorded(point) for point in self._tried]
+
+    def _recorded(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """The Optuna parameters that make `suggest` give the flat `point`; KeyError where it leaves a name out."""
+        params: dict[str, Any] = {}
+
+        def pick(dimension: Dimension, values: Values) -> Any:
+            value = point[dimension.name]
+            if not values.contains(value):
+                raise InfeasiblePoint(f"{dimension.name}={value!r} is outside of what fits the rest: {values.spell()}")
+            params.update(values.recorded(dimension.name, value))
+            return value
+
+        self._walk(pick)
+        return params
+
+    def _walk(self, pick: Callable[[Dimension, Values], Any]) -> dict[str, Any]:
+        constraints = self._binding.constraints if self._binding else ()
+        return conditional.walk(self._order, self._background(), constraints, pick)
+
+    def _background(self) -> dict[str, Any]:
+        return written_over(self._binding.background() if self._binding else {}, self._free_constants())
+
+    def _free_constants(self) -> dict[str, Any]:
+        fixed = self._binding.fixed if self._binding else {}
+        return {k: copy.deepcopy(v) for k, v in self.constants.items() if not any(overlap(k, name) for name in fixed)}
+
+    def _fits(self, point: Mapping[str, Any], number: int) -> bool:
+        """Return True where an initial point is valid beside the fixed values. UserError where it is invalid alone."""
+        assert self._binding is not None
+        problem = self._problem_of(point)
+        if problem is None:
+            return True
+        binding = self._binding
+        try:
+            self._binding = replace(binding, fixed={})
+            wrong_anyway = not binding.fixed or self._problem_of(point) is not None
+        finally:
+            self._binding = binding
+        if wrong_anyway:
+            raise UserError(f"initial point {number}: {problem}")
+        # A person who fixes n_envs should not have to edit a shipped space for it.
+        logger.warning("initial point %d is left out, it does not fit the fixed values: %s", number, problem)
+        return False
+
+    def _problem_of(self, point: Mapping[str, Any]) -> str | None:
+        assert self._binding is not None
+        try:
+            self._recorded(point)
+            reached = self._walk(lambda dimension, _: point[dimension.name])
+        except KeyError as missing:
+            return f"it leaves out {missing.args[0]!r}; give every value that is searched"
+        except InfeasiblePoint as problem:
+            return str(problem)
+        if idle := next((name for name in point if name not in reached), None):
+            return f"{idle!r} is searched only when {dict(self.dimensions[idle].when)}; leave it out"
+        return self._binding.problem({**self._free_constants(), **point})
+
+
+def _initial_points(points: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(points, list | tuple) or not all(isinstance(point, Mapping) for point in points):
+        raise UserError("initial takes a list of points, as in  initial: [{gamma: 0.98}]")
+    return [without_suffixes(point) for point in points]
+
+
+def _flat_point(point: Mapping[str, Any], dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
+    """Flat by the dimensions' names: a mapping that is itself an option of a choice stays whole."""
+    leaves: dict[str, Any] = {}
+    for key, value in point.items():
+        name = str(key).replace(".", "/")
+        if isinstance(value, Mapping) and name not in dimensions:
+            leaves |= _flat_point({f"{name}/{inner}": v for inner, v in value.items()}, dimensions)
+        else:
+            leaves[name] = list(value) if isinstance(value, tuple) else value
+    return leaves
+
+
+def _check_point(point: Mapping[str, Any], dimensions: Mapping[str, Dimension], number: int) -> None:
+    for name, value in point.items():
+        if name not in dimensions:
+            match = nearest(name, dimensions)
+            guess = f"did you mean {match!r}? If not, " if match else ""
+            instead = f"{guess}write it as a constant of the space, or fix it with --set"
+            raise UserError(f"initial point {number}: {name!r} is not varied; {instead}")
+        values = dimensions[name].values
+        if not values.contains(value):
+            raise UserError(f"initial point {number}: {name}={value!r} lies outside of {values.spell()}")
+
+
+def _get(config: Mapping[str, Any], name: str) -> Any:
+    value: Any = config
+    for key in name.split("/"):
+        if not isinstance(value, Mapping) or key not in value:
+            return _ABSENT
+        value = value[key]
+    return value
+
+
+_ABSENT = object()

@@ -1,0 +1,1 @@
+"""Stored sweeps: the folder, snapshots, checkpoint storage and trial records."""

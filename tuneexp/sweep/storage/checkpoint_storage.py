@@ -1,0 +1,161 @@
+"""Checkpoint storage: the folder or URI in which Tune keeps the trials of a sweep, and its own state."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tuneexp.errors import UserError
+from tuneexp.files import sync, sync_folder, write_atomically
+from tuneexp.masking import masked
+from tuneexp.remote_folders import filesystem, is_uri, joined
+from tuneexp.sweep.storage.folder import SweepFolder, storage_folder, writable_storage
+
+# An object store that doesn't answer: its client would try for minutes.
+ANSWER_LIMIT_S = 20.0
+_WORKER = ThreadPoolExecutor(1, thread_name_prefix="place")
+
+
+@dataclass(frozen=True)
+class CheckpointStorage:
+    """storage: `storage_path` of Tune. The sweep has a folder in it, to which names are relative."""
+
+    storage: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        return joined(self.storage, self.name)
+
+    def path_of(self, name: str) -> str:
+        """Return the path or URI of a name, such as `trial_.../checkpoint_...`."""
+        return joined(self.path, name)
+
+    def names(self, pattern: str, inside: str = "") -> list[str]:
+        """Return the sorted names here, or in the folder `inside`, that match the pattern, such as `trial_*`."""
+        from pyarrow.fs import FileSelector
+
+        fs, root = self._at(inside)
+        found = fs.get_file_info(FileSelector(root, allow_not_found=True))
+        prefix = f"{inside}/" if inside else ""
+        return sorted(prefix + info.base_name for info in found if fnmatch.fnmatchcase(info.base_name, pattern))
+
+    def is_folder(self, path: Path) -> bool:
+        """Return True where this is the folder `path`."""
+        return self._is_local() and Path(self._at("")[1]).resolve() == path.resolve()
+
+    def remove(self, name: str) -> None:
+        """Delete a file or folder that may be gone already."""
+        fs, path = self._at(name)
+        with suppress(OSError):
+            if fs.get_file_info(path).is_file:
+                fs.delete_file(path)
+            else:
+                fs.delete_dir(path)
+
+    def soon(self, work: Callable[[], None]) -> None:
+        """Call `work`: now, or in a thread for an object store, whose latency (0.1 s) would delay Tune."""
+        if is_uri(self.storage):
+            _WORKER.submit(work)
+        else:
+            work()
+
+    def make(self) -> None:
+        fs, path = self._at("")
+        fs.create_dir(path)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace a file, whole or not at all."""
+        if not is_uri(self.path):
+            write_atomically(Path(self.path) / name, data)
+            return
+        fs, path = self._at(name)
+        with fs.open_output_stream(path) as stream:
+            stream.write(data)
+
+    def read(self, name: str) -> bytes:
+        """Raises OSError where there is no such file."""
+        if not is_uri(self.path):
+            return (Path(self.path) / name).read_bytes()
+        fs, path = self._at(name)
+        with fs.open_input_stream(path) as stream:
+            return bytes(stream.read())
+
+    def sync(self, checkpoints: Iterable[str]) -> None:
+        """Sync checkpoints to the disk. An object store needs none."""
+        if self._is_local():
+            for name in checkpoints:
+                sync_folder(Path(self._at(name)[1]))
+            sync(Path(self._at("")[1]))
+
+    def all_whole(self, checkpoints: Iterable[str]) -> bool:
+        """Return True where every checkpoint is complete. An object store shows nothing half written."""
+        from tuneexp.checkpoint import is_whole
+
+        return not self._is_local() or all(is_whole(self._at(name)[1]) for name in checkpoints)
+
+    def check_writable(self) -> None:
+        """UserError where nothing can be written here, or after a timeout."""
+        if not is_uri(self.storage):
+            writable_storage(self.storage, "--checkpoints")
+            return
+        problem = [f"timed out after {ANSWER_LIMIT_S:.0f} s"]
+        thread = threading.Thread(target=self._write_and_remove, args=(problem,), daemon=True)
+        thread.start()
+        thread.join(ANSWER_LIMIT_S)
+        if problem:
+            raise UserError(
+                f"--checkpoints {self.storage!r} can't be written: {problem[-1]}\n"
+                "check its name, and the credentials (an object store reads them from the environment, AWS_... say)"
+            )
+
+    def _write_and_remove(self, problem: list[str]) -> None:
+        probe = f".write-test-{os.getpid()}"
+        try:
+            self.make()
+            self.write(probe, b"")
+            self.remove(probe)
+            problem.clear()
+        except Exception as error:
+            problem.append(" ".join(str(error).split())[:200])
+
+    def _is_local(self) -> bool:
+        return bool(_opened(self.storage)[0].type_name == "local")
+
+    def _at(self, name: str) -> tuple[Any, str]:
+        fs, root = _opened(self.storage)
+        return fs, "/".join(part for part in (root.rstrip("/"), self.name, name) if part)
+
+
+def checkpoint_storage_of(folder: SweepFolder, checkpoints: str | None) -> CheckpointStorage:
+    """`checkpoints`: as `lasting_location` gives it, or None for the sweep's own folder."""
+    if checkpoints is not None and is_uri(checkpoints):
+        return CheckpointStorage(checkpoints, folder.name)
+    return CheckpointStorage(str(folder.storage / (checkpoints or "")), folder.name)
+
+
+def lasting_location(checkpoints: str | Path, storage: Path) -> str:
+    """Return `--checkpoints` as it is stored: a folder inside the storage relative to it, since that may be moved."""
+    if is_uri(checkpoints):
+        if masked(str(checkpoints)) != str(checkpoints):
+            raise UserError(
+                "--checkpoints is stored and shown, and holds a key; set that in the environment of all nodes instead\n"
+                "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, say)"
+            )
+        return str(checkpoints)
+    path = storage_folder(checkpoints, "--checkpoints")
+    inside = path.resolve().is_relative_to(storage.resolve())
+    return str(path.resolve().relative_to(storage.resolve())) if inside else str(path)
+
+
+@cache
+def _opened(storage: str) -> tuple[Any, str]:
+    return filesystem(storage)

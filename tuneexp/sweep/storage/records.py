@@ -1,0 +1,63 @@
+"""Record of a trial in the snapshot: small, JSON, readable without Ray."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import ConfigDict
+
+from tuneexp.tracking.outcome import outcome_of, reason_of
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Trial
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial. `outcome` is None while it is unfinished."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
+
+    trial_id: str
+    trial_number: int
+    status: str  # waiting, running, ended; a sweep that has stopped shows the second as interrupted
+    outcome: str | None
+    reason: str | None
+    objective: float | None  # None before the first report and where every seed diverged
+    env_steps: int  # per seed
+    wall_s: float
+    config: dict[str, Any]  # hyperparameters: varied and fixed
+    checkpoint: str | None  # relative to the sweep's checkpoint storage
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def record_of(trial: Trial) -> TrialRecord:
+    """Return the record of a Tune trial as it is now."""
+    result = trial.run_metadata.last_result or {}
+    ended = trial.is_finished()
+    outcome, reason = (outcome_of(trial, result), reason_of(trial, result)) if ended else (None, None)
+    return TrialRecord(
+        trial_id=trial.trial_id,
+        trial_number=trial.config["trial_number"],
+        status="ended" if ended else ("running" if trial.status == "RUNNING" else "waiting"),
+        outcome=outcome,
+        reason=reason,
+        objective=_finite(result.get("objective")),
+        env_steps=int(result.get("env_steps", 0)),
+        wall_s=float(result.get("time/train_s", 0.0)),
+        config=dict(trial.config["hyperparameters"]),
+        checkpoint=_relative_checkpoint(trial),
+    )
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _relative_checkpoint(trial: Trial) -> str | None:
+    """`trial_.../checkpoint_...`: Tune gives it with the place, as its file system spells that."""
+    return None if trial.checkpoint is None else "/".join(trial.checkpoint.path.split("/")[-2:])

@@ -1,0 +1,26 @@
+"""Relocation of Tune's state: it holds the address of the storage in which the sweep began, and of its code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ray import cloudpickle
+from ray.train._internal.storage import get_fs_and_path
+
+from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
+from tuneexp.sweep.storage.snapshot import SEARCH_GENERATOR
+
+
+def relocate(store: CheckpointStorage, moved: Mapping[str, str]) -> None:
+    """Give Tune's search generator, as it was put back in `place`, the address of `place`: new trials have theirs from
+    it. Restored trials are moved by Tune itself. moved: new addresses of the user's own, for new trials too."""
+    (name,) = store.names(SEARCH_GENERATOR)
+    state = cloudpickle.loads(store.read(name))
+    spec = state["experiment"].spec
+    storage, known = spec["storage"], spec["config"].get("moved", {})
+    file_system, path = get_fs_and_path(store.storage)
+    if (storage.storage_fs_path, storage.experiment_dir_name, known) != (path, store.name, dict(moved)):
+        storage.storage_filesystem, storage.storage_fs_path = file_system, path
+        storage.experiment_dir_name = store.name
+        spec["config"]["moved"] = dict(moved)
+        store.write(name, cloudpickle.dumps(state))

@@ -1,0 +1,239 @@
+"""Snapshot: the state of a sweep in one file that is replaced atomically.
+
+Tune writes its snapshot as four files (experiment, search generator, searcher, callbacks) and copies them into the
+sweep's folder in the background, file by file, in place: a SIGKILL can leave them torn or of different ages. Right
+after Tune has staged the four, this module packs them with the trials' records into `snapshot.zip`. A resume puts
+exactly that back. Nothing outside the zip is trusted after a kill.
+
+`pack` and `unpack` alone know the format of the file. `second_copy` keeps a copy that outlives a power cut.
+
+Tune and Optuna pickle, so the file is signed with this user's key: only what this user wrote is unpickled. The
+signature is the comment of the archive, at the end of the file, and covers every byte before it."""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import json
+import logging
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from tuneexp.commands import command
+from tuneexp.errors import UserError
+from tuneexp.files import remove, write_atomically
+from tuneexp.signatures import SIGNATURE_BYTES, is_signed, sign
+from tuneexp.stored import DamagedFile, checked, parse_json
+from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
+from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.storage.records import TrialRecord
+from tuneexp.trust import everything_is_trusted
+
+logger = logging.getLogger(__name__)
+
+# Tune's file name patterns; "*" is the local time at which the session began.
+SEARCHER_STATE = "searcher-state-*.pkl"
+SEARCH_GENERATOR = "search_gen_state-*.json"
+STATE_PATTERNS = ("experiment_state-*.json", SEARCH_GENERATOR, SEARCHER_STATE, "callback-states-*.pkl")
+RECORDS = "trials.json"
+_RECORDS = TypeAdapter(list[TrialRecord])
+# The session of files that were put back. Tune restores from the last name in order, and digits come before letters.
+RESTORED = "restored"
+SIGNED = b"tuneexp-signature:"
+# Of the length of an archive's comment, the last field of the format before the comment itself.
+_LENGTH_BYTES = 2
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Tune's four state files, by pattern, and the records of all trials."""
+
+    state: Mapping[str, bytes]
+    records: list[TrialRecord]
+
+    @property
+    def checkpoints(self) -> frozenset[str]:
+        """Newest checkpoint of each trial, as names in the checkpoint storage."""
+        return frozenset(record.checkpoint for record in self.records if record.checkpoint)
+
+
+def pack(snapshot: Snapshot) -> bytes:
+    """The bytes of a snapshot file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for pattern, data in snapshot.state.items():
+            archive.writestr(_restored(pattern), data)
+        archive.writestr(RECORDS, json.dumps([record.as_json() for record in snapshot.records]))
+    return _with_comment(buffer.getvalue())
+
+
+def _with_comment(archive: bytes) -> bytes:
+    """An archive without a comment, signed."""
+    signed = archive[:-_LENGTH_BYTES]
+    signature = sign(signed)
+    comment = b"" if signature is None else SIGNED + signature.hex().encode()
+    return signed + len(comment).to_bytes(_LENGTH_BYTES, "little") + comment
+
+
+def _parts(data: bytes) -> tuple[bytes, bytes]:
+    """Return the signed bytes, and the signature in hexadecimal digits; b"" where there is none."""
+    archive, mark, signature = data[-len(SIGNED) - 2 * SIGNATURE_BYTES :].partition(SIGNED)
+    if mark and not archive:
+        return data[: -len(SIGNED) - 2 * SIGNATURE_BYTES - _LENGTH_BYTES], signature
+    return data[:-_LENGTH_BYTES], b""
+
+
+def is_own(data: bytes) -> bool:
+    """Return True where this user signed the bytes of a snapshot file."""
+    signed, signature = _parts(data)
+    try:
+        return is_signed(signed, bytes.fromhex(signature.decode()))
+    except ValueError:  # no digits
+        return False
+
+
+def require_own(path: Path, data: bytes) -> None:
+    """Before `data`, of the file `path`, is unpickled. UserError where this user didn't sign it."""
+    if not everything_is_trusted() and not is_own(data):
+        again = command("resume", path.parent.name, "--trust", storage=path.parent.parent)
+        raise UserError(
+            f"{path} is not signed with your key, so reading it could run the code of somebody else; files of an "
+            f"earlier tuneexp have no signature\nif you know who wrote it, write: {again} (in Python: trust=True)"
+        )
+
+
+def check_signatures(folder: SweepFolder, trust: bool = False) -> None:
+    """Before a resume. UserError where this user didn't sign a snapshot file. trust: sign it instead."""
+    for path in (folder.snapshot_file, folder.second_snapshot_file):
+        try:
+            unpack(path)
+            data = path.read_bytes()
+        except (FileNotFoundError, DamagedFile):
+            continue
+        if trust and not is_own(data):
+            data = _with_comment(_parts(data)[0] + bytes(_LENGTH_BYTES))
+            write_atomically(path, data)
+        require_own(path, data)
+
+
+def unpack(path: Path, to_unpickle: bool = False) -> Snapshot:
+    """Read a snapshot file and test its checksums. Raises FileNotFoundError or DamagedFile. to_unpickle: raises
+    UserError where this user didn't sign it."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedFile(path, error.strerror) from None
+    found = _unpacked(path, data)
+    if to_unpickle:
+        require_own(path, data)
+    return found
+
+
+def _unpacked(path: Path, data: bytes) -> Snapshot:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        _require_known(members)
+        return Snapshot({pattern: _matching(members, pattern) for pattern in STATE_PATTERNS}, _records(members, path))
+    except DamagedFile:
+        raise
+    except Exception as error:  # zipfile raises whatever it trips over: KeyError, zlib.error, RuntimeError, ...
+        raise DamagedFile(path, error) from None
+
+
+def _records(members: Mapping[str, bytes], path: Path) -> list[TrialRecord]:
+    return checked(_RECORDS, parse_json(members[RECORDS]), f"{RECORDS} in {path}")
+
+
+def _require_known(names: Iterable[str]) -> None:
+    for name in names:
+        known = name == RECORDS or any(fnmatch.fnmatchcase(name, pattern) for pattern in STATE_PATTERNS)
+        if not known or "/" in name or "\\" in name:
+            raise ValueError(f"it holds {name!r}, which no tuneexp writes")
+
+
+def _matching(members: Mapping[str, bytes], pattern: str) -> bytes:
+    """The member that fits the pattern: earlier versions kept the session of Tune's names."""
+    for name, data in members.items():
+        if fnmatch.fnmatchcase(name, pattern):
+            return data
+    raise KeyError(f"no {pattern}")
+
+
+def _restored(pattern: str) -> str:
+    return pattern.replace("*", RESTORED)
+
+
+def load(folder: SweepFolder, to_unpickle: bool = False) -> Snapshot | None:
+    """The last snapshot, or its second copy where it is damaged; None before the first. to_unpickle: as of `unpack`."""
+    damaged: DamagedFile | None = None
+    for path in (folder.snapshot_file, folder.second_snapshot_file):
+        try:
+            found = unpack(path, to_unpickle)
+        except FileNotFoundError:
+            continue
+        except DamagedFile as error:
+            damaged = damaged or error
+            continue
+        if damaged is not None:
+            logger.warning("%s is damaged: its second copy, a few seconds older, was read", folder.snapshot_file)
+        return found
+    if damaged is not None:
+        raise damaged
+    return None
+
+
+def commit(folder: SweepFolder, snapshot: Snapshot) -> None:
+    """Replace `snapshot.zip`. It reaches the disk when the system writes it there: `SecondCopy` waits for that."""
+    write_atomically(folder.snapshot_file, pack(snapshot), lasting=False)
+
+
+def read_records(folder: SweepFolder) -> list[TrialRecord]:
+    """The trials' records as of the last snapshot; [] before the first."""
+    found = load(folder)
+    return [] if found is None else found.records
+
+
+def read_searcher_state(folder: SweepFolder, trust: bool = False) -> bytes | None:
+    """The pickled searcher of the last snapshot, or None before the first. UserError where this user didn't sign the
+    file, unless `trust`."""
+    found = load(folder, to_unpickle=not trust)
+    return None if found is None else found.state[SEARCHER_STATE]
+
+
+def staged(staging: Path) -> dict[str, bytes] | None:
+    """Return Tune's four state files, or None before it has written all of them.
+
+    The staging area holds one of each, since `clear_staging` removed those that Tune copied there at a restore: their
+    names hold local time, which is no order."""
+    files = {pattern: next(staging.glob(pattern), None) for pattern in STATE_PATTERNS}
+    found = {pattern: file.read_bytes() for pattern, file in files.items() if file is not None}
+    return found if len(found) == len(STATE_PATTERNS) else None
+
+
+def clear_staging(staging: Path) -> None:
+    """Remove Tune's state files of earlier sessions, before this session writes its own."""
+    for pattern in STATE_PATTERNS:
+        for path in staging.glob(pattern):
+            remove(path)
+
+
+def put_back(folder: SweepFolder, store: CheckpointStorage) -> None:
+    """Make Tune's files in its storage exactly those of the snapshot. Idempotent: safe to be killed in and repeated."""
+    found = load(folder, to_unpickle=True)
+    assert found is not None
+    clear_state(store)
+    for pattern, data in found.state.items():
+        store.write(_restored(pattern), data)
+
+
+def clear_state(store: CheckpointStorage) -> None:
+    for pattern in STATE_PATTERNS:
+        for name in store.names(pattern):
+            store.remove(name)

@@ -1,0 +1,192 @@
+"""Tune callback that writes snapshots with the scheduler's state, removes old checkpoints and sends events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from tuneexp.errors import TuneexpError
+from tuneexp.files import remove
+from tuneexp.outages import Outage
+from tuneexp.sweep import events
+from tuneexp.sweep.search.schedulers import Scheduler
+from tuneexp.sweep.signals import stop_signals
+from tuneexp.sweep.storage import snapshot
+from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
+from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.storage.records import TrialRecord, record_of
+from tuneexp.sweep.storage.second_copy import SecondCopy
+from tuneexp.sweep.storage.snapshot import Snapshot
+from tuneexp.tracking.outcome import last_failure
+
+logger = logging.getLogger(__name__)
+
+
+class SnapshotWriter(Callback):
+    """Tune calls it inside its loop, so between Tune's snapshot and `on_step_end` nothing else happens."""
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        store: CheckpointStorage,
+        scheduler: Scheduler,
+        resumed: bool,
+        moved: Mapping[str, str] | None = None,
+    ) -> None:
+        """moved: new addresses for what moved since restored trials were started."""
+        self._folder, self._store, self._scheduler = folder, store, scheduler
+        self._must_restore, self._moved = resumed, dict(moved or {})
+        self._records: dict[str, TrialRecord] = {}
+        self._changed: set[str] = set()
+        self._checkpointed: set[str] = set()  # since the last commit
+        self._announced: set[str] = set()
+        self._second_copy = SecondCopy(folder, store)
+        self._staged = False  # Tune has written a snapshot since the last commit
+        self._outage = Outage(f"{folder.snapshot_file} can't be written")
+        self._staging: Path | None = None
+
+    def get_state(self) -> dict[str, Any]:
+        self._staged = True  # Tune asks for this while it writes the last of its files, and at no other time
+        return {"scheduler": self._scheduler.state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._scheduler.set_state(state["scheduler"])
+        self._must_restore = False
+
+    def setup(self, **info: Any) -> None:
+        # Tune answers a snapshot that it can't read with a log line and a fresh experiment.
+        if self._must_restore:
+            raise TuneexpError(f"Tune could not restore {self._folder.path}; nothing was changed, run it again with -v")
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        with stop_signals() as stop:
+            stop.look_again()
+        if self._staging is None and trials:  # restored ones: this session has written nothing yet
+            self._first_look(trials)
+            snapshot.clear_staging(self._staging_area(trials))
+
+    def _staging_area(self, trials: list[Trial]) -> Path:
+        return Path(trials[0].storage.experiment_driver_staging_path)
+
+    def _first_look(self, trials: list[Trial]) -> None:
+        self._staging = self._staging_area(trials)
+        # Tune took every .json of the folder into its staging area at a restore, and would copy it back in place.
+        remove(self._staging / self._folder.config_file.name)
+        for trial in trials:
+            if self._moved:
+                trial.config["moved"] = self._moved
+                trial.invalidate_json_state()
+            record = self._look_at(trial)
+            if record.outcome:
+                self._announce(record, restored=True)
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._changed.add(trial.trial_id)
+        self._tell("started", self._look_at(trial))
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._changed.add(trial.trial_id)
+        objective = result.get("objective")
+        event = events.SweepEvent(
+            "report",
+            trial.config["trial_number"],
+            trial.trial_id,
+            dict(trial.config["hyperparameters"]),
+            int(result.get("env_steps", 0)),
+            objective if objective == objective else None,
+        )
+        events.tell(self._folder.path, event)
+
+    def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._changed.add(trial.trial_id)
+        self._checkpointed.add(trial.trial_id)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._changed.add(trial.trial_id)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._changed.add(trial.trial_id)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        number, why = trial.config["trial_number"], last_failure(trial)
+        logger.warning("trial %s lost its worker and goes on from its last checkpoint: %s", number, why)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._staging is None and trials:
+            self._first_look(trials)
+        self._refresh(trials)
+        if (committed := self._commit()) is not None:
+            self._second_copy.offer(committed)
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        # After Tune's last, forced snapshot. Trials that an interrupt stopped were unfinished in that snapshot.
+        last = self._commit()
+        while self._outage.lasts:
+            self._outage.wait()
+            last = self._commit()
+        if last is not None:
+            self._second_copy.finish(last)
+
+    def _refresh(self, trials: list[Trial]) -> None:
+        for trial in trials:
+            if trial.trial_id in self._changed or trial.trial_id not in self._records:
+                record = self._look_at(trial)
+                if record.outcome and trial.trial_id not in self._announced:
+                    self._announce(record)
+        self._changed.clear()
+
+    def _commit(self) -> Snapshot | None:
+        """Pack what Tune staged in this very step, then drop checkpoints that no snapshot needs any more. What can't be
+        written is due again later."""
+        if self._staging is None or not self._staged or not self._outage.due():
+            return None
+        state = snapshot.staged(self._staging)
+        if state is None:
+            return None
+        now = Snapshot(state, list(self._records.values()))
+        try:
+            snapshot.commit(self._folder, now)
+        except OSError as error:
+            self._outage.failed(error)
+            return None
+        self._outage.over()
+        self._staged = False
+        needed = self._second_copy.needed
+        for trial_id in self._checkpointed:
+            if latest := self._records[trial_id].checkpoint:
+                self._store.soon(partial(drop_older_checkpoints, self._store, latest, needed))
+        self._checkpointed.clear()
+        return now
+
+    def _look_at(self, trial: Trial) -> TrialRecord:
+        record = record_of(trial)
+        self._records[trial.trial_id] = record
+        return record
+
+    def _announce(self, record: TrialRecord, restored: bool = False) -> None:
+        self._announced.add(record.trial_id)
+        self._tell("ended", record, restored)
+
+    def _tell(self, kind: events.Kind, record: TrialRecord, restored: bool = False) -> None:
+        events.tell(self._folder.path, events.SweepEvent.of(record, kind, restored))
+
+
+def drop_older_checkpoints(store: CheckpointStorage, latest: str, needed: Collection[str] = ()) -> None:
+    """Delete the checkpoints before `latest` in its trial's folder, but for the needed ones; a newer one may be on its
+    way and stays. Where the place doesn't answer they stay until the next call."""
+    try:
+        found = store.names("checkpoint_*", latest.rpartition("/")[0])
+    except OSError as error:
+        logger.debug("old checkpoints stay: %s", error)
+        return
+    for checkpoint in found:
+        if checkpoint < latest and checkpoint not in needed:
+            store.remove(checkpoint)
