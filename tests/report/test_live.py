@@ -84,6 +84,19 @@ def test_time_left_does_not_count_what_was_done_before_a_resume() -> None:
     assert progress.seconds_left == pytest.approx(10.0, abs=1.0)
 
 
+def test_a_resumed_sweep_shows_its_known_trials_before_the_first_event() -> None:
+    ended = {"trial_number": 0, "outcome": "completed", "objective": 1.0, "env_steps": 1000, "config": {"lr": 0.1}}
+    begun = {**ended, "trial_number": 1, "outcome": None, "status": "interrupted", "env_steps": 500}
+    progress = SweepProgress(4, 1000, ["lr"], [ended, begun])
+    screen = console(terminal=True)
+    view = sweep_view(screen, progress, "title")
+    assert isinstance(view, LiveView)
+    assert [line.split()[3] for line in frame(view, screen)[2:4]] == ["completed", "interrupted"]
+    assert progress.fraction_at_start == pytest.approx(1.5 / 4)
+    view.on_event(event("started", 1, 500))
+    assert "running" in frame(view, screen)[3]
+
+
 def frame(view: LiveView, screen: Console) -> list[str]:
     with screen.capture() as capture:
         screen.print(view.picture())

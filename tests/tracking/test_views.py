@@ -73,6 +73,9 @@ def test_a_sweep_has_its_view_while_it_runs_and_persons_views_stay(tmp_path: Pat
     shown = state_of(tags_of(store)[own])
     assert position.sweep_id in shown["searchFilter"]
     assert "params.`learning_rate`" in shown["selectedColumns"]
+    # Two seeds report; the sections of their metrics are closed.
+    closed = [section["name"] for section in shown["compareRunSections"] if not section["display"]]
+    assert {"seed/0", "seed/1", "time"} <= set(closed)
     assert json.loads(tags_of(store)[own])["name"] == "first"
     assert sweep_key(position.sweep_id) in str(sweep_link(tmp_path / "first"))
     assert ALL_SWEEPS in str(all_sweeps_link(tmp_path / "first"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,9 @@ from tuneexp.cli.watching import watch_on
 from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.report.text import short_path
+
+if TYPE_CHECKING:
+    from tuneexp.sweep import SweepResult
 
 EPILOG = examples(
     "tuneexp resume first",
@@ -68,7 +71,8 @@ def resume(
         config = relocated_config(load_config(name, storage), places)
         if checks_only(ctx):
             return
-        ended = _has_ended(name, storage, failed)
+        stored = _stored(name, storage)
+        ended = stored is not None and _has_ended(stored, failed)
         result = watch_on(
             screen,
             config,
@@ -85,19 +89,25 @@ def resume(
                 checkpoints=checkpoints,
             ),
             f"sweep {config.name} is finished, nothing is left to train" if ended else None,
+            stored.trials if stored is not None else (),
         )
         if ended:
             more = command("sweep", short_path(f"{result.storage}/{result.name}/experiment.yaml"), "--trials", "N")
             screen.note(f"a finished sweep is not extended; another one of the same settings: {more}")
 
 
-def _has_ended(name: str, storage: str, failed: bool) -> bool:
-    """True if a resume trains nothing. False, too, for a state that only the resume can mend."""
+def _stored(name: str, storage: str) -> SweepResult | None:
+    """The sweep as the storage has it; None for a state that only the resume can mend."""
     from tuneexp.sweep import load_sweep
-    from tuneexp.tracking.outcome import FAILURES
 
     try:
-        result = load_sweep(name, storage)
+        return load_sweep(name, storage)
     except UserError:
-        return False
-    return result.state == "finished" and not (failed and any(one["outcome"] in FAILURES for one in result.trials))
+        return None
+
+
+def _has_ended(stored: SweepResult, failed: bool) -> bool:
+    """True if a resume trains nothing."""
+    from tuneexp.tracking.outcome import FAILURES
+
+    return stored.state == "finished" and not (failed and any(one["outcome"] in FAILURES for one in stored.trials))

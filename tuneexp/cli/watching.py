@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from tuneexp.cli.show import show_result
 from tuneexp.cli.terminal import Terminal
@@ -21,12 +21,25 @@ def watch_on(
     varied: list[str] | None,
     run: Callable[..., SweepResult],
     title: str | None = None,
+    known: Iterable[Mapping[str, Any]] = (),
 ) -> SweepResult:
-    """Run with the view that fits the screen, under the title, then show what was found."""
+    """Run the sweep with a live view, then print its leaderboard and the next commands.
+
+    Args:
+        screen: Output streams of the command.
+        config: The sweep.
+        varied: Names of the varied hyperparameters; None shows those that differ between trials.
+        run: Runs the sweep; called with `on_event`.
+        title: First line of the view; None describes the sweep.
+        known: Trials of a sweep that is resumed, as in its JSON. They are shown until their events arrive.
+
+    Raises:
+        TuneexpError: No trial has finished."""
     from tuneexp.report.live import SweepProgress, sweep_view
 
     title = title or _title(config)
-    with sweep_view(screen.err, SweepProgress(config.trials, config.trial.budget_env_steps, varied), title) as view:
+    progress = SweepProgress(config.trials, config.trial.budget_env_steps, varied, known)
+    with sweep_view(screen.err, progress, title) as view:
         result = run(on_event=view.on_event)
     if screen.json:
         screen.result(result.as_json())

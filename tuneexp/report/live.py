@@ -42,15 +42,27 @@ class TrialEvent(Protocol):
 
 
 class SweepProgress:
-    """The trials of a running sweep, as data: what every view draws from."""
+    """State of a running sweep's trials; both views read it.
 
-    def __init__(self, trials: int, budget_env_steps: int, varied: Iterable[str] | None = None) -> None:
+    Args:
+        trials: Number of trials that the sweep will have.
+        budget_env_steps: Environment steps per seed of a whole trial.
+        varied: Names of the varied hyperparameters; None takes those that differ between the trials.
+        known: Trials of a resumed sweep, as in its JSON."""
+
+    def __init__(
+        self,
+        trials: int,
+        budget_env_steps: int,
+        varied: Iterable[str] | None = None,
+        known: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
         self.trials = trials
         self.budget_env_steps = budget_env_steps
         self.varied = None if varied is None else list(varied)
-        self.by_number: dict[int, dict[str, Any]] = {}
+        self.by_number: dict[int, dict[str, Any]] = {trial["trial_number"]: dict(trial) for trial in known}
         self.started_at = time.monotonic()
-        self.fraction_at_start = 0.0
+        self.fraction_at_start = self.fraction
 
     def take(self, event: TrialEvent) -> dict[str, Any]:
         """Note `event`; returns the trial as in a sweep's JSON."""

@@ -1,7 +1,7 @@
-"""Saved views of MLflow's runs page: which runs, columns and charts a link opens. Pure; no MLflow is imported.
+"""Saved views of MLflow's runs page: the runs, columns and charts of a link. Does not import MLflow.
 
-MLflow keeps a view as an experiment tag, in a format of its own that is not documented: the browser test
-(`tests/browser`) guards it. Columns and filters are written as in MLflow's search: `metrics.`objective``.
+MLflow stores a view as a tag of the experiment. The format of the tag is not documented; `tests/browser` fails when it
+changes. Columns and filters are written as in MLflow's search: `metrics.`objective``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _AXES = 10  # of parallel coordinates: with more, names and lines can't be told 
 _FIXED_WIDTHS = {"attributes.`Run Name`": 130, "runDateAndNestInfo": 40, "duration": 64, "tags.`outcome`": 100}
 _NARROWEST, _WIDEST, _LETTER, _MARGIN = 72, 113, 7, 22
 _CURVES_HEIGHT, _PARALLEL_HEIGHT, _NUMBERS_HEIGHT = 250, 210, 580
-# MLflow adds a chart for each other metric, in sections named after what is in front of the slash.
+# MLflow adds a chart for each other metric, in the section of `metric_section`. These and those of a sweep are closed.
 _CLOSED = ("Model metrics", "train", "update", "time")
 
 
@@ -35,8 +35,19 @@ def sweep_key(sweep_id: str) -> str:
     return f"tuneexp-{sweep_id}"
 
 
-def sweep_view(sweep_id: str, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The trials of one sweep, the best on top. points: the varied values of each trial by flat name."""
+def metric_section(metric: str) -> str | None:
+    """Name of the section in which MLflow shows a metric's chart: `seed/0` of `seed/0/return_mean`. None for a metric
+    without a slash."""
+    return metric.rpartition("/")[0] or None
+
+
+def sweep_view(sweep_id: str, points: Sequence[Mapping[str, Any]], closed: Iterable[str] = ()) -> dict[str, Any]:
+    """View of the trials of one sweep, the best first.
+
+    Args:
+        sweep_id: Value of the trials' tag `tuneexp.sweep_id`.
+        points: Varied hyperparameters of each trial, by flat name.
+        closed: Names of the metrics' sections, which are shown closed below the charts."""
     varied = varying(points)
     params = [_quoted("params", name) for name in varied]
     columns = [
@@ -60,11 +71,12 @@ def sweep_view(sweep_id: str, points: Sequence[Mapping[str, Any]]) -> dict[str, 
         _lines(curves, "return_mean", ["return_mean", *_INTERVAL]),
         _numbers(numbers),
     ]
-    return _state(f"tags.`tuneexp.sweep_id` = '{sweep_id}' AND {_TRIALS}", columns, sections, charts)
+    return _state(f"tags.`tuneexp.sweep_id` = '{sweep_id}' AND {_TRIALS}", columns, sections, charts, closed)
 
 
-def sweeps_view() -> dict[str, Any]:
-    """All sweeps of an experiment side by side: each is a group of its trials, and stands for its best one."""
+def sweeps_view(closed: Iterable[str] = ()) -> dict[str, Any]:
+    """View that compares the sweeps of an experiment: one group of runs for each, with the maximum over its trials.
+    closed: as in `sweep_view`."""
     columns = [_quoted("metrics", name) for name in ("objective", *_INTERVAL, "env_steps", "wall_s")]
     best = "best"
     sections = [_section(best, "Highest value of any trial of each sweep", 3, _CURVES_HEIGHT)]
@@ -74,7 +86,7 @@ def sweeps_view() -> dict[str, Any]:
         "groupBy": {"aggregateFunction": "max", "groupByKeys": [{"mode": "tag", "groupByData": "tuneexp.sweep"}]},
         "useGroupedValuesInCharts": True,
     }
-    return _state(_TRIALS, columns, sections, charts) | best_of_each
+    return _state(_TRIALS, columns, sections, charts, closed) | best_of_each
 
 
 def varying(points: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -119,7 +131,10 @@ def experiments_address(root: str) -> str:
 _TRIALS = "tags.`tuneexp.kind` = 'trial'"
 
 
-def _state(search: str, columns: list[str], sections: list[Any], charts: list[Any]) -> dict[str, Any]:
+def _state(
+    search: str, columns: list[str], sections: list[Any], charts: list[Any], closed: Iterable[str]
+) -> dict[str, Any]:
+    below = [_section(name, name, 3, _CURVES_HEIGHT, shown=False) for name in dict.fromkeys([*_CLOSED, *closed])]
     ordered = ["attributes.`Run Name`", "runDateAndNestInfo", *columns, "duration"]
     return {
         "searchFilter": search,
@@ -133,7 +148,7 @@ def _state(search: str, columns: list[str], sections: list[Any], charts: list[An
         "columnOrder": ordered,
         "columnWidths": {name: _width(name) for name in ordered},
         "runsHiddenMode": "FIRST_20_RUNS",  # lines of more can't be told apart; the table has all
-        "compareRunSections": [*sections, *(_section(name, name, 3, _CURVES_HEIGHT, shown=False) for name in _CLOSED)],
+        "compareRunSections": [*sections, *below],
         "compareRunCharts": charts,
         "isAccordionReordered": True,  # else MLflow sorts the sections, and adds one for each kind of metric
         "hideEmptyCharts": True,
