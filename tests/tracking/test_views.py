@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from tests.tracking.helpers import Server, Store, make_callback, run_trial
+from tuneexp import Sweep
+from tuneexp.cli import run
 from tuneexp.tracking.links import all_sweeps_link, sweep_link
 from tuneexp.tracking.outbox import load_position
 from tuneexp.tracking.view_store import store_views
@@ -143,16 +145,21 @@ def without_right(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_without_the_right_to_set_tags_that_is_told_once_and_the_runs_arrive(
-    tmp_path: Path, without_right: Store, caplog: pytest.LogCaptureFixture
-) -> None:
-    callback = make_callback(tmp_path)
-    callback.start()
-    run_trial(callback, 1, 500, 1000)
-    run_trial(callback, 2, 500, 1000, learning_rate=0.1)
-    assert callback.finish([{"trial": 1}, {"trial": 2}], 1, None, PATIENCE_S) is None
-    assert set(without_right.trials()) == {1, 2}
+def test_without_the_right_to_set_tags_that_is_told_once_the_sweep_goes_on_and_ui_prints_the_plain_link(
+    tmp_path: Path, without_right: Store, ray_cluster: None, caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    space = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
+    sweep = Sweep("ppo", "CartPole-v1", space=space, name="first", storage=tmp_path, trials=2, seeds=1, env_steps=256,
+                  fixed={"n_steps": 16}, compile="off", scheduler="fifo")  # fmt: skip
+    result = sweep.run()
+    assert [trial["outcome"] for trial in result.trials] == ["completed", "completed"]
+    assert set(without_right.trials()) == {0, 1}
     assert len([record for record in caplog.records if "saved view" in record.getMessage()]) == 1
     assert _NoTags.refused == 1
-    assert "viewStateShareKey" not in str(sweep_link(tmp_path / "first"))  # a page that is there
-    assert not store_views(tmp_path / "first", [].append)
+    capsys.readouterr()
+    assert run(["ui", "first", "--storage", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("all runs of its problem  http://127.0.0.1:")
+    assert "viewStateShareKey" not in printed.out  # MLflow would say that this view is not there
+    assert printed.err.count("saved view") == 1
