@@ -70,7 +70,7 @@ zoo: $(STAMP) ## train every row of RL Zoo's files for 2,000 steps, on stand-ins
 learn: $(STAMP) ## train every algorithm, 5 seeds at once (hours); writes docs/learning.md. LEARN='--only NAME --jobs 2'
 	$(BIN)/python -m benchmarks learn $(LEARN)
 
-screenshots: $(STAMP) ## the pictures of MLflow's pages in docs/img; needs Chromium (apt-get install chromium chromium-driver)
+screenshots: $(STAMP) ## the pictures in docs/img: the live table, MLflow's pages; needs Chromium (apt-get install chromium chromium-driver)
 	$(BIN)/python -m benchmarks.screenshots
 
 ui: $(STAMP) ## the MLflow UI on what your sweeps stored, on this machine only

@@ -1,4 +1,4 @@
-"""Pictures of MLflow's pages for the documentation: what `tuneexp ui` opens after the sweep of `make demo`.
+"""Pictures for the documentation: the live table of a sweep, and the pages of MLflow that `tuneexp ui` opens.
 
 python -m benchmarks.screenshots                                    # runs the sweeps first, some minutes
 python -m benchmarks.screenshots --storage runs --name first        # of a sweep that is stored already
@@ -12,13 +12,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from rich.console import Console
+
 from tests.browser.pages import drawn_bars, drawn_lines, drawn_pixels, open_browser, rows_of, until, visit
+from tuneexp.cli.show import varied_names
+from tuneexp.cli.watching import title_of
+from tuneexp.report.live import LiveView, SweepProgress
+from tuneexp.sweep import load_config, load_sweep
 
 IMAGES = Path(__file__).parents[1] / "docs" / "img"
 NAME, PORT = "first", "5099"
@@ -27,7 +34,8 @@ SWEEPS = (
     ["a2c", "CartPole-v1", "--space", "search_spaces/a2c.yaml", "--name", "a2c"],
 )
 BUDGET = ["--trials", "8", "--seeds", "3", "--env-steps", "20000", "--scheduler", "asha"]
-_SETTLED_S = 3.0  # MLflow's charts appear with a movement
+_SETTLED_S = 3.0  # MLflow's charts are animated
+TERMINAL, COLUMNS, TRIALS_ENDED = "sweep.svg", 150, 5  # of eight: both a progress bar and results are shown
 
 
 def main() -> None:
@@ -39,8 +47,9 @@ def main() -> None:
         take_all(arguments.storage, arguments.name)
         return
     with TemporaryDirectory() as storage:
-        for sweep in SWEEPS:
-            subprocess.run([*_tuneexp("sweep"), *sweep, *BUDGET, "--storage", storage], check=True)
+        commands = [[*_tuneexp("sweep"), *sweep, *BUDGET, "--storage", storage] for sweep in SWEEPS]
+        run_and_take_table(commands[0], storage, NAME)
+        subprocess.run(commands[1], check=True)
         take_all(storage, NAME)
 
 
@@ -55,6 +64,31 @@ def take_all(storage: str, name: str) -> None:
             take(browser, all_sweeps, "mlflow-sweeps.png", 1600, lambda: drawn_bars(browser) > 1)
         finally:
             browser.quit()
+
+
+def run_and_take_table(command: Sequence[str], storage: str, name: str) -> None:
+    """Run a sweep, with a picture of its live table once `TRIALS_ENDED` of its trials have ended."""
+    process = subprocess.Popen(command)
+    while process.poll() is None and not take_table(storage, name):
+        time.sleep(0.5)
+    if process.wait():
+        raise SystemExit(f"{command} failed")
+
+
+def take_table(storage: str, name: str) -> bool:
+    """Write the live table of a running sweep, from its stored state. False where too few trials have ended."""
+    if not (Path(storage) / name / "snapshot.zip").is_file():
+        return False
+    config, result = load_config(name, storage), load_sweep(name, storage)
+    progress = SweepProgress(config.trials, config.trial.budget_env_steps, varied_names(config), result.trials)
+    if progress.ended < TRIALS_ENDED:
+        return False
+    progress.fraction_at_start, progress.started_at = 0.0, time.monotonic() - (time.time() - config.created_at_s)
+    console = Console(file=StringIO(), record=True, force_terminal=True, width=COLUMNS)
+    console.print(LiveView(console, progress, title_of(config)).picture())
+    console.save_svg(str(IMAGES / TERMINAL), title="tuneexp", unique_id="sweep")
+    print(f"wrote docs/img/{TERMINAL}")
+    return True
 
 
 def take(browser: Any, address: str, file: str, width: int, drawn: Callable[[], bool]) -> None:

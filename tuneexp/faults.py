@@ -45,6 +45,11 @@ def interrupts_are(signalled: Callable[[], bool]) -> Iterator[None]:
         _signalled.remove(signalled)
 
 
+def interrupted() -> bool:
+    """True after Ctrl-C or another signal that ends the work of the current `interrupts_are` block."""
+    return bool(_signalled) and _signalled[-1]()
+
+
 def ends_process(error: BaseException) -> bool:
     """Whether `error` is an order to end, not a fault of the code it went through: Ctrl-C, or SIGTERM to a worker."""
     if isinstance(error, KeyboardInterrupt):

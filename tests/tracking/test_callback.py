@@ -22,6 +22,7 @@ from tests.tracking.helpers import (
     report,
     run_trial,
 )
+from tuneexp import faults
 from tuneexp.tracking import callback as callback_module
 from tuneexp.tracking.drain import wait_until_delivered
 from tuneexp.tracking.outbox import Outbox
@@ -66,6 +67,21 @@ def test_a_hook_costs_well_under_a_millisecond(tmp_path: Path) -> None:
     for result in results:
         callback.on_trial_result(0, [], trial, result)
     assert (time.process_time() - start) / len(results) < 0.001
+
+
+@pytest.mark.usefixtures("no_delivery")
+def test_a_trial_that_ctrl_c_stopped_did_not_hit_a_time_limit(tmp_path: Path) -> None:
+    callback = make_callback(tmp_path)
+    trial = make_trial(1)
+    callback.on_trial_start(0, [], trial)
+    report(callback, trial, 100)
+    trial.status = "TERMINATED"  # as Tune leaves it, after a signal and after a time limit
+    with faults.interrupts_are(lambda: True):
+        callback.on_experiment_end([trial])
+    assert "trial_ended" not in kinds(tmp_path / "first")
+    with faults.interrupts_are(lambda: False):
+        callback.on_experiment_end([trial])
+    assert "trial_ended" in kinds(tmp_path / "first")
 
 
 @pytest.mark.usefixtures("no_delivery")

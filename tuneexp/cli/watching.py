@@ -37,7 +37,7 @@ def watch_on(
         TuneexpError: No trial has finished."""
     from tuneexp.report.live import SweepProgress, sweep_view
 
-    title = title or _title(config)
+    title = title or title_of(config)
     progress = SweepProgress(config.trials, config.trial.budget_env_steps, varied, known)
     with sweep_view(screen.err, progress, title) as view:
         result = run(on_event=view.on_event)
@@ -61,7 +61,8 @@ def _next_commands(result: SweepResult) -> str:
     )
 
 
-def _title(config: SweepConfig) -> str:
+def title_of(config: SweepConfig) -> str:
+    """First line of the live view."""
     from tuneexp.report.text import seeds
 
     trials = f"{config.trials} trial{'s' if config.trials > 1 else ''}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from ray.tune import Callback
 
+from tuneexp import faults
 from tuneexp.tracking import records
 from tuneexp.tracking.drain import MLflowIds, Undelivered, finish_delivery, mlflow_ids, start_delivery
 from tuneexp.tracking.outbox import Outbox, Record
@@ -188,8 +189,10 @@ class MLflowCallback(Callback):
         self._end(trial)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        # Tune ends trials at a time limit without telling `on_trial_complete`.
-        self._catch_up(trials)
+        # Tune ends trials at a time limit without a call of `on_trial_complete`. Those that a signal stopped are
+        # unfinished: `interrupt` records them.
+        if not faults.interrupted():
+            self._catch_up(trials)
 
     def get_state(self) -> dict[str, Any]:
         """A second copy of what would be lost with the outbox folder: the sweep's identity, each run's clock."""
