@@ -1,4 +1,4 @@
-"""Tune's callback: writes what happens into the outbox, and nothing else. MLflow is not imported here."""
+"""Tune callback that appends the events of a sweep to its outbox. Does not import MLflow."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ray.tune import Callback
 from tuneexp import faults
 from tuneexp.tracking import records
 from tuneexp.tracking.drain import MLflowIds, Undelivered, finish_delivery, mlflow_ids, start_delivery
+from tuneexp.tracking.naming import model_name
 from tuneexp.tracking.outbox import Outbox, Record
 from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
 from tuneexp.tracking.record_texts import Words
@@ -22,13 +23,18 @@ from tuneexp.tracking.values import constant_params, entity_name, plain, stored_
 
 
 class MLflowCallback(Callback):
-    """Records one sweep: a parent run, one child run per trial with only the `varied` hyperparameters as params.
+    """Records one sweep for MLflow: a parent run, and a child run for each trial.
 
-    Every hook costs well under a millisecond. The outbox file is the truth; this object is rebuilt from it, so a
-    pickled copy, a restored one and a new one all go on from the same state. `constants`: everything that all trials
-    share, params of the parent run. `tags`: of the parent run (algorithm, versions). `checkpoints`: the folder or URI
-    of all sweeps' checkpoints where it isn't the storage. `artifacts`: texts of the parent run by file name; the
-    sweep's `experiment.yaml` is added."""
+    A hook takes well under a millisecond. All state is rebuilt from the outbox file, so a pickled, a restored and a new
+    callback continue alike.
+
+    Args:
+        constants: Settings that all trials share: params of the parent run.
+        varied: Names of the varied hyperparameters: the only params of a child run.
+        tags: Tags of the parent run, such as the algorithm and versions.
+        checkpoints: Folder or URI of the checkpoints of all sweeps; None is the storage.
+        words: Names and descriptions of the runs.
+        artifacts: Text artifacts of the parent run by file name; `experiment.yaml` is added."""
 
     def __init__(
         self,
@@ -59,11 +65,10 @@ class MLflowCallback(Callback):
         self._introduced = False
         self._reconciled = False
 
-    # For whoever runs the sweep.
+    # Called by the sweep.
 
     def start(self) -> None:
-        """Start the delivering process, so that MLflow loads while Ray does. A second call does nothing, and without a
-        call Tune's `setup` does it."""
+        """Start the delivering process, so that MLflow loads while Ray does. Idempotent; `setup` calls it, too."""
         if self._outbox is not None:
             return
         self._log = SweepLog.read(self.sweep_folder)
@@ -71,14 +76,14 @@ class MLflowCallback(Callback):
         start_delivery(self.sweep_folder)
 
     def _introduce(self) -> None:
-        """Say what this sweep is; at every start, and only once Tune has restored our state."""
+        """Record the start of the sweep, once, after Tune has restored this callback's state."""
         self.start()
         if self._introduced:
             return
         self._introduced = True
         sweep_id = self._log.sweep_id or self._restored.get("sweep_id") or uuid.uuid4().hex
         new = {name: value for name, value in self.constants.items() if name not in self._log.params}
-        # A param of MLflow can't change; what a resume changes (more trials, say) is told by a tag.
+        # A param of MLflow can't change; what a resume changes is stored as a tag.
         changed = {f"now.{name}": value for name, value in self.constants.items()
                    if self._log.params.get(name, value) != value}  # fmt: skip
         tags = {name: value for name, value in plain({**self.tags, **changed}).items() if value != ""}
@@ -96,16 +101,22 @@ class MLflowCallback(Callback):
         best_checkpoint: str | None,
         timeout_s: float,
     ) -> Undelivered | None:
-        """Write the summary, deliver what is left within `timeout_s`, end the delivery. None: MLflow has everything.
+        """Record the end of the sweep, deliver the rest of the outbox, stop the delivering process.
 
-        `summary_rows`: one per trial, with `trial_number`, `outcome` and `env_steps` among its columns."""
+        Args:
+            summary_rows: One per trial, with the columns `trial_number`, `outcome` and `env_steps`.
+            best_trial_number: The best trial, if there is one.
+            best_checkpoint: Its checkpoint.
+            timeout_s: Limit on the delivery.
+        Returns:
+            The undelivered records; None if MLflow has all of them."""
         self._reread()
         for run in list(self._log.orphans()):
             self._write(records.TRIAL_DISCARDED, trial=run.trial, draw=run.draw)
         self._end_by(summary_rows)
         outcomes = Counter(run.outcome for run in self._log.runs.values() if run.ended)
         path = stored_path(best_checkpoint, self.sweep_folder) if best_checkpoint else ""
-        best = self._log.best(best_trial_number, path, _model_name(self.sweep_name))
+        best = self._log.best(best_trial_number, path, model_name(self.sweep_name))
         metrics = {f"trials/{outcome}": float(count) for outcome, count in outcomes.items()}
         scored = best["metrics"] if best else {}
         metrics |= {f"best_{name}": scored[name] for name in OBJECTIVES if name in scored}
@@ -117,7 +128,7 @@ class MLflowCallback(Callback):
         return self._close(timeout_s)
 
     def interrupt(self, timeout_s: float) -> Undelivered | None:
-        """After Ctrl-C: mark what was running as stopped (a resume reopens it), deliver, end the delivery."""
+        """Record an interrupt: running trials are marked as interrupted until a resume. Returns as `finish` does."""
         self._reread()
         running = list(self._log.unfinished())
         self._write(records.INTERRUPTED, open=[(run.trial, run.draw) for run in running],
@@ -195,7 +206,7 @@ class MLflowCallback(Callback):
             self._catch_up(trials)
 
     def get_state(self) -> dict[str, Any]:
-        """A second copy of what would be lost with the outbox folder: the sweep's identity, each run's clock."""
+        """Identity of the sweep and last step of each run, in case the outbox folder is lost."""
         steps = {run.trial: run.last_step for run in self._log.runs.values()}
         return {"sweep_id": self._log.sweep_id, "steps": steps}
 
@@ -216,7 +227,7 @@ class MLflowCallback(Callback):
         self._log.apply(entry)
 
     def _reread(self) -> None:
-        """Another object, or `reconcile`, may have written to the outbox since."""
+        """Rebuild the state from the outbox, to which another object or `reconcile` may have written."""
         self.start()
         assert self._outbox is not None
         self._outbox.flush()
@@ -244,7 +255,7 @@ class MLflowCallback(Callback):
         return varied_values(trial.config, self.varied)
 
     def _catch_up(self, trials: list[Any]) -> None:
-        """Write the ends that Tune knows and the outbox does not."""
+        """Record the ends of trials that the outbox lacks."""
         for trial in trials:
             run = self._run(trial)
             if _number(trial) is None or trial.status not in ("TERMINATED", "ERROR") or (run and run.ended):
@@ -269,10 +280,10 @@ class MLflowCallback(Callback):
                     **self.words.trial_ended(run, self.sweep_folder, outcome, reason))  # fmt: skip
 
     def _redraw_up_to(self, run: RunState, step: int) -> RunState:
-        """A trial that was set back by a kill and then ended earlier than the first time: metrics of MLflow can't be
-        removed, so a new run takes the reports up to where it ended, and the old one goes."""
+        """Replace the run of a trial that ended at an earlier step than before a kill. MLflow can't remove metrics, so
+        a new run gets the reports up to `step`, and the old run is discarded."""
         assert self._outbox is not None
-        reports = [entry for entry in self._outbox.read()[0] if _belongs(entry, run) and entry["step"] <= step]
+        reports = [entry for entry in self._outbox.read()[0] if run.has(entry) and entry["step"] <= step]
         self._write(records.TRIAL_DISCARDED, trial=run.trial, draw=run.draw)
         self._start_run(run.trial, run.draw + 1, params=run.params[0])
         for entry in reports:
@@ -281,7 +292,7 @@ class MLflowCallback(Callback):
         return self._log.runs[run.trial]
 
     def _end_by(self, rows: list[dict[str, Any]]) -> None:
-        """An end that never got into the outbox (a full disk, then a kill) is taken from the summary."""
+        """Record ends that are missing in the outbox (a full disk, then a kill) from the summary."""
         for row in rows:
             run = self._log.runs.get(row.get("trial_number", -1))
             if run is not None and not run.ended and row.get("outcome") in OUTCOMES:
@@ -291,12 +302,3 @@ class MLflowCallback(Callback):
 def _number(trial: Any) -> int | None:
     number = trial.config.get("trial_number")
     return None if number is None else int(number)
-
-
-def _model_name(sweep: str) -> str:
-    return f"{entity_name(sweep)}-best".translate(str.maketrans("/:.", "---"))
-
-
-def _belongs(entry: Record, run: RunState) -> bool:
-    return (entry["kind"] in (records.REPORTED, records.CHECKPOINTED)
-            and (entry["trial"], entry["draw"]) == (run.trial, run.draw))  # fmt: skip

@@ -1,7 +1,7 @@
-"""The records of the outbox, and what they add up to.
+"""Records of the outbox, and the state of a sweep that results from them.
 
-A trial is known by its number (Optuna's suggestion number), never by Tune's random id. After a kill Tune goes back to
-its last snapshot and may draw a number again, with other values: the number's next `draw`, and a run of its own.
+A trial is identified by its number (Optuna's suggestion number), not by Tune's random id. After a kill Tune restarts
+from its last snapshot and may use a number again with other values: that is the number's next `draw`, with a new run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PARENT = "parent"  # key of the sweep's own run
 
 
 def record(kind: str, **fields: Any) -> Record:
-    """`at_ms`: Unix milliseconds. A delivery that is repeated uses it again, so that MLflow sees the same metric."""
+    """A record with its time `at_ms` in Unix milliseconds. A repeated delivery uses the same time, so the same metric."""
     return {"kind": kind, "at_ms": int(time.time() * 1000), **fields}
 
 
@@ -38,7 +38,7 @@ def run_key(trial: int, draw: int) -> str:
 
 @dataclass
 class RunState:
-    """What the outbox holds of one trial's current run. `last_step`: env steps per seed of its latest report."""
+    """State of one trial's current run. `last_step`: environment steps per seed of its latest report."""
 
     trial: int
     draw: int
@@ -57,10 +57,14 @@ class RunState:
     def key(self) -> str:
         return run_key(self.trial, self.draw)
 
+    def has(self, entry: Record) -> bool:
+        """True for a report or a checkpoint of this run."""
+        return entry["kind"] in (REPORTED, CHECKPOINTED) and (entry["trial"], entry["draw"]) == (self.trial, self.draw)
+
 
 @dataclass
 class SweepLog:
-    """The outbox, added up. The file is the truth: two objects that read it agree."""
+    """State of a sweep, computed from its outbox."""
 
     sweep_id: str = ""
     params: dict[str, str] = field(default_factory=dict)
@@ -95,12 +99,12 @@ class SweepLog:
             self._apply_to_run(kind, entry)
 
     def next_summary(self, ended: int, metrics: Mapping[str, float]) -> tuple[int, dict[str, float]]:
-        """Step and metrics of the next summary. The clock is the number of ended trials, and goes on where some were
-        trained again; a resume that ends none has nothing new to say."""
-        told = self.summary_metrics
-        gone = {name: 0.0 for name in told if name.startswith("trials/")}  # outcomes of trials that ran again
+        """Step and metrics of the next summary. The step is the number of ended trials, or one more than the last step
+        if trials were trained again. The metrics are empty if nothing has changed."""
+        logged = self.summary_metrics
+        gone = {name: 0.0 for name in logged if name.startswith("trials/")}  # outcomes of trials that ran again
         metrics = {**gone, **metrics}
-        if ended <= self.summary_step and all(told.get(name) == value for name, value in metrics.items()):
+        if ended <= self.summary_step and all(logged.get(name) == value for name, value in metrics.items()):
             return self.summary_step, {}
         return max(ended, self.summary_step + 1), metrics
 
@@ -160,11 +164,15 @@ def current_reports(sweep_folder: Path | str) -> dict[int, list[Record]]:
 
 
 def reconcile(sweep_folder: Path | str, known: Mapping[int, Mapping[str, Any]]) -> list[int]:
-    """Bring the outbox back to Tune's snapshot, after a kill. `known`: trial number -> its varied values there.
+    """Bring the outbox back to Tune's snapshot after a kill. Idempotent.
 
-    A run whose number the snapshot holds with other values is discarded. One beyond the snapshot waits: it is reused
-    if its number is drawn again with the same values, replaced if with others, and discarded at the end if never.
-    Returns the numbers of those that wait. Safe to call twice."""
+    A run is discarded if the snapshot has other values for its number. A run that is newer than the snapshot becomes an
+    orphan: it is reused if its number gets the same values again, and discarded if not.
+
+    Args:
+        known: Trial number -> its varied values in the snapshot.
+    Returns:
+        The numbers of the orphans."""
     outbox, log = Outbox(sweep_folder), SweepLog.read(sweep_folder)
     for trial, params in known.items():
         run = log.runs.get(trial)
