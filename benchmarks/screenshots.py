@@ -86,9 +86,15 @@ def take_table(storage: str, name: str) -> bool:
     progress.fraction_at_start, progress.started_at = 0.0, time.monotonic() - (time.time() - config.created_at_s)
     console = Console(file=StringIO(), record=True, force_terminal=True, width=COLUMNS)
     console.print(LiveView(console, progress, title_of(config)).picture())
-    console.save_svg(str(IMAGES / TERMINAL), title="tuneexp", unique_id="sweep")
+    (IMAGES / TERMINAL).write_text(_without_fonts(console.export_svg(title="tuneexp", unique_id="sweep")))
     print(f"wrote docs/img/{TERMINAL}")
     return True
+
+
+def _without_fonts(svg: str) -> str:
+    """The picture with the reader's own fixed-width font; rich's is loaded from elsewhere."""
+    fonts = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+    return fonts.sub("", svg).replace("Fira Code", "ui-monospace, Menlo, Consolas, monospace")
 
 
 def take(browser: Any, address: str, file: str, width: int, drawn: Callable[[], bool]) -> None:

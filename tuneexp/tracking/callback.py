@@ -14,7 +14,7 @@ from tuneexp import faults
 from tuneexp.tracking import records
 from tuneexp.tracking.drain import MLflowIds, Undelivered, finish_delivery, mlflow_ids, start_delivery
 from tuneexp.tracking.naming import model_name
-from tuneexp.tracking.outbox import Outbox, Record
+from tuneexp.tracking.outbox import Outbox
 from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
 from tuneexp.tracking.record_texts import Words
 from tuneexp.tracking.records import RunState, SweepLog, reconcile, record
@@ -25,8 +25,7 @@ from tuneexp.tracking.values import constant_params, entity_name, plain, stored_
 class MLflowCallback(Callback):
     """Records one sweep for MLflow: a parent run, and a child run for each trial.
 
-    A hook takes well under a millisecond. All state is rebuilt from the outbox file, so a pickled, a restored and a new
-    callback continue alike.
+    A hook takes well under a millisecond. All state is rebuilt from the outbox file.
 
     Args:
         constants: Settings that all trials share: params of the parent run.
@@ -105,11 +104,8 @@ class MLflowCallback(Callback):
 
         Args:
             summary_rows: One per trial, with the columns `trial_number`, `outcome` and `env_steps`.
-            best_trial_number: The best trial, if there is one.
-            best_checkpoint: Its checkpoint.
-            timeout_s: Limit on the delivery.
         Returns:
-            The undelivered records; None if MLflow has all of them."""
+            The records that were not delivered within `timeout_s`; None if MLflow has all of them."""
         self._reread()
         for run in list(self._log.orphans()):
             self._write(records.TRIAL_DISCARDED, trial=run.trial, draw=run.draw)

@@ -28,7 +28,8 @@ PARENT = "parent"  # key of the sweep's own run
 
 
 def record(kind: str, **fields: Any) -> Record:
-    """A record with its time `at_ms` in Unix milliseconds. A repeated delivery uses the same time, so the same metric."""
+    """A record with its time `at_ms` in Unix milliseconds. A repeated delivery uses the same time, so that MLflow
+    recognises the metric."""
     return {"kind": kind, "at_ms": int(time.time() * 1000), **fields}
 
 
