@@ -1,4 +1,4 @@
-"""What `tuneexp describe` prints: every hyperparameter of a configuration class, as data and as a table."""
+"""Hyperparameters of a configuration class as data and as a table, for `tuneexp describe`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ _BOUNDS = (("ge", "lower", ">="), ("gt", "lower", ">"), ("le", "upper", "<="), (
 def hyperparameter_rows(
     config_class: type[BaseModel], prefix: str = "", defaults: BaseModel | None = None
 ) -> list[dict[str, Any]]:
-    """One row a field: `name` (nested with `/`), `default`, `range`, `kind` (numeric or structural), `meaning`.
+    """One row per field: `name` (nested with `/`), `default`, `range`, `kind` (numeric or structural), `meaning`.
 
-    defaults: a configuration to take them from, where a group has other ones than its class."""
+    Args:
+        config_class: The configuration's class.
+        prefix: Name of the group that it belongs to.
+        defaults: Configuration with the defaults, if they differ from those of the class."""
     rows: list[dict[str, Any]] = []
     for name, field in config_class.model_fields.items():
         path = f"{prefix}/{name}" if prefix else name
@@ -49,7 +52,7 @@ def _plain(value: Any) -> Any:
 
 
 def value_range(field: FieldInfo) -> str:
-    """`> 0`, `[0, 1]`, `one of tanh, relu`, `true or false`, `integer >= 1, or null`: what the field accepts."""
+    """Accepted values of a field: `number > 0`, `one of tanh, relu`, `true or false`, `integer >= 1, or null`."""
     annotation, metadata = _unwrapped(field.annotation)
     options = [part for part in _members(annotation) if part is not type(None)]
     nullable = len(options) < len(_members(annotation))

@@ -1,4 +1,4 @@
-"""The trials of a sweep, best first: rows as data, then the table."""
+"""Leaderboard of a sweep's trials: rows as data, and their table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from tuneexp.report.text import cell, count, flat, number, score
 from tuneexp.tracking.values import important_first, short_names
 
-# A pruned trial's objective was reached on a smaller budget: it stands below every trial that ran its full one.
+# A pruned trial had a smaller budget: it ranks below every trial that used its whole budget.
 _ORDER = {"completed": 0, "running": 1, "interrupted": 1, "pruned": 2, "waiting": 4}
 _FAILED_ORDER = 3
 _GAP = 2  # between two columns
@@ -20,10 +20,11 @@ _STYLES = {"completed": "green", "running": "cyan", "interrupted": "cyan", "prun
 
 
 def leaderboard_rows(trials: Iterable[Mapping[str, Any]], varied: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """One row a trial, best first: `rank`, `trial`, `outcome`, `objective`, `env_steps`, `parameters`, `reason`.
+    """One row per trial, the best first: `rank`, `trial`, `outcome`, `objective`, `env_steps`, `parameters`, `reason`.
 
-    `trials` as in a sweep's JSON (`trial_number` or `trial_id`, `outcome`, `objective`, `env_steps`, `config`);
-    `parameters` holds the hyperparameters in `varied` (default: those that differ between the trials)."""
+    Args:
+        trials: As in a sweep's JSON (`trial_number` or `trial_id`, `outcome`, `objective`, `env_steps`, `config`).
+        varied: Hyperparameters in `parameters`; None takes those that differ between the trials."""
     given = list(trials)
     configs = [flat(trial.get("config") or {}) for trial in given]
     names = important_first(varied if varied is not None else differing(configs), configs)
@@ -47,7 +48,7 @@ def _row(trial: Mapping[str, Any], config: Mapping[str, Any], names: Sequence[st
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys of flat configurations whose values are not all the same, in order of appearance."""
+    """Keys of flat configurations whose values differ, in order of appearance."""
     names = list(dict.fromkeys(name for config in configs for name in config))
     return [name for name in names if len({repr(config.get(name)) for config in configs}) > 1]
 
@@ -62,7 +63,7 @@ def _place(row: Mapping[str, Any]) -> tuple[int, float, str]:
 
 
 def trial_names(rows: Sequence[Mapping[str, Any]], most: int = 2) -> dict[Any, str]:
-    """Trial -> `learning_rate 0.0012, n_steps 64 (trial 3)`: the most important parameters that differ in `rows`."""
+    """Trial -> its name by the first parameters that differ in `rows`: `learning_rate 0.0012, n_steps 64 (trial 3)`."""
     points = [row["parameters"] for row in rows]
     names = important_first(dict.fromkeys(name for point in points for name in point), points)[:most]
     short, named = short_names(names), {}
@@ -78,7 +79,13 @@ def render_leaderboard(
     limit: int | None = None,
     width: int | None = None,
 ) -> Table:
-    """A rich table of `rows`; `limit` keeps the first rows, `width` drops parameters that have no room."""
+    """Table of `rows`.
+
+    Args:
+        rows: From `leaderboard_rows`.
+        title: Title of the table.
+        limit: Number of rows; None shows all.
+        width: Columns of the terminal; parameters that don't fit are left out. None shows all."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for heading in ("trial", "objective", "env steps"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -97,13 +104,13 @@ def render_leaderboard(
 
 
 def hidden_parameters(rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:
-    """The parameters for which a table of `width` columns has no room."""
+    """Parameters that don't fit into a table of `width` columns."""
     shown = _columns_with_room(rows, width)
     return [name for name in dict.fromkeys(name for row in rows for name in row["parameters"]) if name not in shown]
 
 
 def _columns_with_room(rows: Sequence[Mapping[str, Any]], width: int | None) -> list[str]:
-    """The most important parameters that a table of `width` columns shows whole, with their values."""
+    """First parameters that fit into a table of `width` columns, with their whole values."""
     names = list(dict.fromkeys(name for row in rows for name in row["parameters"]))
     room = math.inf if width is None else width + _GAP - sum(_fixed_widths(rows))
     kept = []
@@ -118,7 +125,7 @@ def _columns_with_room(rows: Sequence[Mapping[str, Any]], width: int | None) -> 
 
 
 def _fixed_widths(rows: Sequence[Mapping[str, Any]]) -> Iterable[int]:
-    """Of the columns that every table has, each with the gap behind it."""
+    """Widths of the columns of every table, each with the gap after it."""
     for heading, key, shown in (
         ("trial", "trial", str), ("objective", "objective", score), ("env steps", "env_steps", count),
         ("outcome", "outcome", str),
@@ -127,7 +134,7 @@ def _fixed_widths(rows: Sequence[Mapping[str, Any]]) -> Iterable[int]:
 
 
 def sweep_table(sweeps: Iterable[Mapping[str, Any]]) -> Table:
-    """What `tuneexp list` prints: one line a sweep."""
+    """Table of sweeps, for `tuneexp list`."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     rows = list(sweeps)
     for heading in ("name", "state", "algorithm", "env"):

@@ -1,4 +1,4 @@
-"""A sweep as it runs: one live table on a terminal, one line a trial in a log."""
+"""Live view of a running sweep: a table on a terminal, one line per trial in a log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINES_BESIDE_ROWS = 7  # title, heading, progress, what is hidden, and room for
 
 
 class TrialEvent(Protocol):
-    """What a sweep says about a trial (`tuneexp.sweep.events`); `kind` is started, report or ended."""
+    """Event of a trial (`tuneexp.sweep.events`); `kind` is started, report or ended."""
 
     @property
     def kind(self) -> str: ...
@@ -65,19 +65,19 @@ class SweepProgress:
         self.fraction_at_start = self.fraction
 
     def take(self, event: TrialEvent) -> dict[str, Any]:
-        """Note `event`; returns the trial as in a sweep's JSON."""
+        """Apply `event`. Returns the trial as in a sweep's JSON."""
         trial = self.by_number.setdefault(event.trial_number, {"trial_number": event.trial_number})
         trial["config"] = dict(event.config)
         trial["env_steps"] = event.env_steps or trial.get("env_steps", 0)
         trial["objective"] = event.objective if event.objective is not None else trial.get("objective")
         trial["outcome"] = (event.outcome or "completed") if event.kind == "ended" else "running"
         trial["reason"] = event.reason
-        if event.restored:  # from before a resume: it counts as done, and not into the speed
+        if event.restored:  # from before a resume: part of the fraction, not of the speed
             self.fraction_at_start = self.fraction
         return trial
 
     def interrupted(self) -> None:
-        """The sweep has stopped, and with it the trials that were running."""
+        """Mark running trials as interrupted."""
         for trial in self.by_number.values():
             if trial["outcome"] == "running":
                 trial["outcome"] = "interrupted"
@@ -88,7 +88,7 @@ class SweepProgress:
 
     @property
     def fraction(self) -> float:
-        """Share of the whole work that is done, 0 to 1; a trial that ended early is done."""
+        """Completed fraction of all environment steps, 0 to 1. A trial that ended early counts as complete."""
         done = sum(self._share(trial) for trial in self.by_number.values())
         return min(1.0, done / max(1, self.trials))
 
@@ -106,14 +106,14 @@ class SweepProgress:
 
 
 def sweep_view(console: Console, progress: SweepProgress, title: str) -> LiveView | LogView:
-    """The view that fits `console`: live on a terminal, lines elsewhere.
+    """Create the view for `console`: a live table on a terminal, else lines.
 
-    Use it with `with`, and give its `on_event` to the sweep."""
+    It is a context manager; its `on_event` takes the sweep's events."""
     return LiveView(console, progress, title) if console.is_terminal else LogView(console, progress, title)
 
 
 class LogView:
-    """One line for each trial that ends."""
+    """Log with one line for each trial that ends."""
 
     def __init__(self, console: Console, progress: SweepProgress, title: str) -> None:
         self.console, self.progress, self.title = console, progress, title
@@ -137,7 +137,7 @@ class LogView:
 
 
 def trial_line(trial: Mapping[str, Any], progress: SweepProgress) -> str:
-    """`trial 3 completed: objective 187.3, env steps 50,000, learning_rate=0.0012 (4 of 8, 1m20s left)`."""
+    """Log line of a trial: `trial 3 completed: objective 187.3, env steps 50,000, learning_rate=0.0012 (4 of 8)`."""
     (row,) = leaderboard_rows([trial], _varied(progress))
     parts = [f"objective {score(row['objective'])}", f"env steps {count(row['env_steps'])}"]
     parts += [f"{name}={number(value)}" for name, value in row["parameters"].items()]
@@ -151,7 +151,7 @@ def trial_line(trial: Mapping[str, Any], progress: SweepProgress) -> str:
 
 
 def _varied(progress: SweepProgress) -> list[str]:
-    """The varied hyperparameters where the sweep names them; else all, because one trial alone varies nothing."""
+    """Names of the varied hyperparameters; all names if the sweep has not given them."""
     if progress.varied is not None:
         return progress.varied
     return list(
@@ -160,11 +160,11 @@ def _varied(progress: SweepProgress) -> list[str]:
 
 
 class LiveView:
-    """One table that stays in place: the leaderboard, and below it the progress with the time left."""
+    """Leaderboard that is updated in place, with a progress bar and the remaining time."""
 
     def __init__(self, console: Console, progress: SweepProgress, title: str) -> None:
         self.console, self.progress, self.title = console, progress, title
-        # transient: whoever shows the result prints the final leaderboard, whole and only once.
+        # transient: the final leaderboard is printed by the caller.
         self.live = Live(console=console, get_renderable=self.picture, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> Self:
@@ -202,7 +202,7 @@ class LiveView:
 
 
 def _rows_that_fit(rows: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
-    """The best rows, and always the running ones: they are what moves."""
+    """The best rows that fit, and all running ones first."""
     if len(rows) <= room:
         return rows
     running = [row for row in rows if row["outcome"] == "running"][:room]

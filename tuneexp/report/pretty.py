@@ -1,4 +1,4 @@
-"""A training result, readable."""
+"""Readable text of a training result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FIRST = (
     *("env_steps", "iteration", "objective", "objective_low", "objective_high", "return_mean", "return_per_seed"),
     *("failed_seeds", "compiled", "done"),
 )
-# What Tune adds to a result for itself.
+# Keys that Tune adds to a result.
 _OF_TUNE = {"date", "timestamp", "pid", "hostname", "node_ip", "trial_id", "config", "experiment_id", "experiment_tag"}
 
 
@@ -21,6 +21,7 @@ def pretty_print(result: Mapping[str, Any]) -> None:
 
 
 def pretty(result: Mapping[str, Any]) -> str:
+    """Text of one result of `algo.train()`, in groups: `train/`, `update/`, `seed/`, `time/`."""
     first = {key: result[key] for key in _FIRST if key in result}
     groups: dict[str, dict[str, Any]] = {"": first}
     for key, value in result.items():
@@ -46,7 +47,7 @@ def _value(value: Any) -> str:
 
 
 def progress_line(result: Mapping[str, Any], budget_env_steps: int) -> str:
-    """`env steps 20,000/100,000 · return 187.4 · train 96.2 · 21,300 env steps/s`: one report in a log."""
+    """Log line of a report: `env steps 20,000/100,000 · return 187.4 · train 96.2 · 21,300 env steps/s`."""
     parts = [
         f"env steps {count(result['env_steps'])}/{count(budget_env_steps)}",
         f"return {score(result.get('return_mean'))}",

@@ -1,4 +1,4 @@
-"""Seeds: their learning curves as a table, the uncertainty of their mean, and the figure."""
+"""Learning curves per seed: rows as data, their mean, bootstrap intervals, and the figure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,14 @@ _SEED_RETURN = re.compile(r"seed/(\d+)/return_mean")
 def interval(
     values: Sequence[float], confidence: float = 0.95, of: Callable[..., Any] | None = None
 ) -> tuple[float, float] | None:
-    """Bootstrap confidence interval over seeds: `(low, high)`; None below 3 finite values. of: as of
-    `percentile_interval`."""
+    """Bootstrap confidence interval over seeds.
+
+    Args:
+        values: One per seed; those that are not finite are left out.
+        confidence: Coverage, such as 0.95.
+        of: Statistic, as in `percentile_interval`.
+    Returns:
+        `(low, high)`; None for fewer than 3 finite values."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
     return percentile_interval(finite, confidence, of) if len(finite) >= 3 else None
 
@@ -39,7 +45,7 @@ def seed_curves(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def stored_curves(sweep_folder: Path) -> dict[int, list[dict[str, Any]]]:
-    """Trial number -> rows of `seed_curves`, from the reports that the sweep keeps in its folder."""
+    """Trial number -> rows of `seed_curves`, from the reports in the sweep's folder."""
     from tuneexp.tracking.records import current_reports
 
     return {
@@ -49,13 +55,13 @@ def stored_curves(sweep_folder: Path) -> dict[int, list[dict[str, Any]]]:
 
 
 def final_returns(sweep_folder: Path, trial: int) -> dict[int, float]:
-    """Seed -> its last evaluation in `trial`; empty where the sweep keeps no reports."""
+    """Seed -> its last evaluation in `trial`; empty if the sweep has no reports."""
     rows = stored_curves(sweep_folder).get(trial, [])
     return {row["seed"]: row["return_mean"] for row in rows}  # rows are sorted by env_steps: the last one stays
 
 
 def plot_seed_curves(rows: Sequence[Mapping[str, Any]], axes: Any, label: str = "") -> None:
-    """One thin line a seed and a thick one for their mean, on matplotlib `axes`; x is environment steps per seed."""
+    """Plot thin lines per seed and a thick line for the mean over environment steps per seed, on matplotlib `axes`."""
     seeds = sorted({row["seed"] for row in rows})
     colour: str | None = None
     for seed in seeds:
@@ -67,19 +73,19 @@ def plot_seed_curves(rows: Sequence[Mapping[str, Any]], axes: Any, label: str = 
 
 
 def _marker(points: Sequence[Any]) -> str:
-    """matplotlib's format of a curve: a line through one point can't be seen."""
+    """matplotlib's format of a curve: a line, or a marker for a single point."""
     return "-" if len(points) > 1 else "o"
 
 
 def mean_curve(rows: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[float]]:
-    """`(env_steps, mean over the seeds that have a value there)`."""
+    """Environment steps, and at each the mean over the seeds that have a value there."""
     steps = sorted({row["env_steps"] for row in rows})
     by_step = {step: [row["return_mean"] for row in rows if row["env_steps"] == step] for step in steps}
     return steps, [sum(values) / len(values) for values in by_step.values()]
 
 
 def _import_matplotlib() -> None:
-    """Its import fails where MPLBACKEND names a backend that is not installed here, such as a notebook's."""
+    """Import matplotlib. Its import fails if MPLBACKEND names a backend that is not installed, such as a notebook's."""
     if "matplotlib" in sys.modules:
         return
     backend = os.environ.pop("MPLBACKEND", None)

@@ -1,4 +1,4 @@
-"""Numbers and texts as people read them."""
+"""Formatting of numbers and texts for output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """`0.00031234` -> `0.0003123`, `50000.0` -> `50000`, None and NaN -> `-`; other values as they are."""
+    """Format a number: `0.00031234` -> `0.0003123`, `50000.0` -> `50000`, None and NaN -> `-`. Else the text."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -30,7 +30,7 @@ _INVISIBLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u
 
 
 def visible(text: Any) -> str:
-    """`text` with its control characters spelled out, so that a terminal shows them and does not obey them."""
+    """`text` with its control characters escaped."""
     return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
@@ -39,33 +39,33 @@ def in_one_line(text: Any) -> str:
 
 
 def cell(text: Any, style: str = "") -> Text:
-    """A part of a table: rich would read [brackets] and :words: in a plain string as markup."""
+    """Cell of a table as `Text`: rich reads [brackets] and :words: of a plain string as markup."""
     from rich.text import Text
 
     return Text(in_one_line(text), style=style)
 
 
 def print_text(console: Console, text: str) -> None:
-    """Print plain text on `console`, unwrapped, so that it can be copied."""
+    """Print plain text on `console` without wrapping, so that it can be copied."""
     from rich.text import Text
 
     console.print(Text(visible(text)), highlight=False, soft_wrap=True)
 
 
 def score(value: Any) -> str:
-    """A return: one decimal is enough to compare, and columns stay aligned."""
+    """Format a return with one decimal: `187.34` -> `187.3`."""
     if not isinstance(value, int | float) or math.isnan(value):
         return "-"
     return f"{value:.1f}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
 def count(value: Any) -> str:
-    """`50000` -> `50,000`."""
+    """Format a count: `50000` -> `50,000`."""
     return f"{value:,}" if isinstance(value, int) else "-"
 
 
 def duration(seconds: float | None) -> str:
-    """`75.2` -> `1m15s`, `7300` -> `2h01m`, None -> `-`."""
+    """Format a duration: `75.2` -> `1m15s`, `7300` -> `2h01m`, None -> `-`."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
     whole = max(0, round(seconds))
@@ -77,7 +77,7 @@ def duration(seconds: float | None) -> str:
 
 
 def seeds(values: Any) -> str:
-    """`[0, 1, 2, 3]` -> `0-3`, `[3, 5, 8]` -> `3,5,8`."""
+    """Format seeds: `[0, 1, 2, 3]` -> `0-3`, `[3, 5, 8]` -> `3,5,8`."""
     numbers = list(values or [])
     if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
         return f"{numbers[0]}-{numbers[-1]}"
@@ -85,7 +85,7 @@ def seeds(values: Any) -> str:
 
 
 def short_path(path: str) -> str:
-    """Relative to the working folder where it lies inside, for lines that people copy."""
+    """`path` relative to the working folder if it is inside, for commands that users copy."""
     try:
         short = os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
         return f"./{short}" if short.startswith("-") else short  # else a command takes it for an option
@@ -94,7 +94,7 @@ def short_path(path: str) -> str:
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined with `/`: `{"model": {"activation": "relu"}}` -> `{"model/activation": "relu"}`."""
+    """Flatten nested keys: `{"model": {"activation": "relu"}}` -> `{"model/activation": "relu"}`."""
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
         path = f"{prefix}/{key}" if prefix else str(key)

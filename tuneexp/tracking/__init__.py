@@ -1,1 +1,1 @@
-"""Tracking: an outbox that Tune's driver writes, and a process that brings it to MLflow. See `outbox` and `deliver`."""
+"""Tracking of sweeps in MLflow: Tune's driver appends to an outbox, and another process delivers it."""

@@ -1,13 +1,13 @@
-"""The process that brings the outbox to MLflow. `drain` starts it, with the sweep's folder as argument.
+"""Process that delivers the outbox to MLflow. `drain` starts it with the sweep's folder as argument.
 
-A process of its own, and not a thread of Tune's driver, because MLflow then can't hold up the driver in any way: its
-import (1 to 3 s of the interpreter lock), its database migrations, a call that hangs, its log lines. Short timeouts are
-set in this process's environment only, where the user's own MLflow calls and settings don't notice.
+It is a process, not a thread of Tune's driver, so that MLflow never blocks the driver: its import holds the interpreter
+lock for 1 to 3 s, and database migrations and network calls may hang. Short timeouts are set in the environment of this
+process only.
 
-It lives as long as its standard input is open: a driver that is killed takes it along. The line `finish` there means:
-deliver what is left and end. On its standard output it writes `ready` once MLflow is loaded, and lines for the person:
-`trouble ...` where the store can't be used at the start, `told ...` for anything else. Whatever it was doing when it
-dies, another one does again, to no effect (see `runs`).
+The process exits when its standard input is closed, so it ends with the driver. The line `finish` on its input means:
+deliver the rest, then exit. On its output it writes `ready` when MLflow is loaded, `trouble ...` if the store can't be
+used at the start, and `told ...` for other messages to the user. Delivery is idempotent (see `runs`): after a kill, the
+next process repeats what was under way.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ RECORDS_PER_ROUND = 500
 POLL_S = 0.2
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
 
-# Answers that mean: this record will never be accepted. Everything else (refused connections, timeouts, locks, full
-# disks, bad credentials) may pass, and is tried again for as long as the sweep runs.
+# Error codes of records that are never accepted. All other errors (refused connections, timeouts, locks, full disks,
+# bad credentials) are retried as long as the sweep runs.
 _FINAL = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "BAD_REQUEST"}
 
 Tell = Callable[[str, str], None]
 
 
 class Delivery:
-    """Brings one sweep's outbox to MLflow. Each `round` either moves the stored position or raises what stopped it."""
+    """Delivers one sweep's outbox to MLflow. Each `round` advances the stored position or raises an error."""
 
     def __init__(self, sweep_folder: Path, tell: Tell) -> None:
         self.folder = sweep_folder
@@ -61,12 +61,12 @@ class Delivery:
         self._to_put_aside: list[Record] = []
 
     def connect(self) -> None:
-        """Open the store and look whether it works. Raises whatever it answers."""
+        """Open the store and check that it works. Raises the store's error."""
         from tuneexp.tracking.runs import Runs
 
         check_sqlite(tracking_uri(self.storage))
         client = open_client(self.storage)
-        client.search_experiments(max_results=1)  # a server is asked here for the first time
+        client.search_experiments(max_results=1)  # the first request to a server
         told = partial(self.tell, "told")
         runs = Runs(client, self.folder, artifact_root(self.storage), self.position, told)
         try:
@@ -76,8 +76,8 @@ class Delivery:
         self.runs = runs
 
     def round(self) -> int:
-        """Deliver up to `RECORDS_PER_ROUND` records. Returns how many; 0 when nothing is left."""
-        self._put_aside()  # what found no room before
+        """Deliver up to `RECORDS_PER_ROUND` records. Returns their number; 0 if nothing is left."""
+        self._put_aside()  # those of a round when the disk was full
         if self.outbox.size() <= self.position.offset:
             return 0
         if self.runs is None:
@@ -101,7 +101,7 @@ class Delivery:
         return len(records)
 
     def failed(self, error: Exception) -> str:
-        """Say in the position file why nothing arrives, for the person who waits."""
+        """Store the error in the position file, from which messages to the user take it. Returns its text."""
         text = reason(error, tracking_uri(self.storage))
         if text != self.position.last_error:
             log.warning("MLflow: %s", text)
@@ -110,7 +110,7 @@ class Delivery:
         return text
 
     def _save_reason(self) -> None:
-        """A disk that is full keeps it from the person for now, but nothing from MLflow."""
+        """Store the position with its error. A full disk delays the message, not the delivery."""
         try:
             save_position(self.folder, self.position)
         except OSError as error:
@@ -118,18 +118,19 @@ class Delivery:
             self.position.last_error = ""  # so that the next failure stores it
 
     def _position_in_this_store(self) -> Position:
-        """Another store than before (MLFLOW_TRACKING_URI changed), or a shorter file (power cut): start again."""
+        """The stored position. If the store has changed (MLFLOW_TRACKING_URI) or the outbox is shorter (power cut): the
+        beginning."""
         position, store = load_position(self.folder), masked(tracking_uri(self.storage))
         if position.store != store or position.offset > self.outbox.size():
             position = self._beginning(store)
-        if position.last_error:  # that of an earlier process: what it tells may have been mended since
+        if position.last_error:  # of an earlier process: its cause may be gone
             position.last_error = ""
             with suppress(OSError):  # saved again with the first record
                 save_position(self.folder, position)
         return position
 
     def _beginning(self, store: str) -> Position:
-        """All records are delivered again, and those that are refused are refused again."""
+        """Position from which all records are delivered again."""
         (outbox_folder(self.folder) / "refused.jsonl").unlink(missing_ok=True)
         return Position(store=store)
 
@@ -142,8 +143,8 @@ class Delivery:
         runs.loaded = False
 
     def _apply(self, records: list[Record]) -> None:
-        """All at once; if MLflow refuses something for good, a person may have deleted a run; if it is refused again,
-        one by one, to put only that aside."""
+        """Apply all records in one batch. If MLflow refuses it, look for runs that a user deleted and retry; if it is
+        refused again, apply records one by one and set aside those that are refused."""
         for last_time in (False, True):
             try:
                 self.runs.apply(records)
@@ -164,7 +165,7 @@ class Delivery:
                 self._refused.append({"reason": why, "record": record})
 
     def _put_aside(self) -> None:
-        """Once the position is stored: a round that is repeated must not put its records aside again."""
+        """Append refused records to refused.jsonl, after the position is stored: a repeated round adds none twice."""
         if self._to_put_aside:
             lines = "".join(json.dumps(refused) + "\n" for refused in self._to_put_aside)
             append(outbox_folder(self.folder) / "refused.jsonl", lines.encode())
@@ -178,10 +179,10 @@ def _is_final(error: Exception) -> bool:
 
 
 def deliver(delivery: Delivery, finish: threading.Event) -> None:
-    """Until `finish` is set and nothing is left: read what is new, deliver it, wait; after a failure wait longer."""
+    """Deliver new records until `finish` is set and nothing is left. Retries wait longer after each failure."""
     pause_s = FIRST_PAUSE_S
     try:
-        delivery.connect()  # before there is anything to deliver: a store that can't work is told at the start
+        delivery.connect()  # at the start, so that a broken store is reported early
     except Exception as error:
         log.debug("no store", exc_info=True)
         delivery.tell("trouble", delivery.failed(error))
@@ -197,7 +198,7 @@ def deliver(delivery: Delivery, finish: threading.Event) -> None:
         except Exception as error:
             log.debug("not delivered", exc_info=True)
             delivery.failed(error)
-            if ending:  # somebody waits: try more often
+            if ending:  # the driver waits: retry soon
                 time.sleep(FIRST_PAUSE_S)
             else:
                 finish.wait(pause_s)
@@ -208,7 +209,7 @@ def _follow_stdin(finish: threading.Event) -> None:
     for line in sys.stdin:
         if line.strip() == "finish":
             finish.set()
-    os._exit(3)  # the driver is gone: what is left is delivered by `tuneexp resume`
+    os._exit(3)  # the driver is gone; `tuneexp resume` delivers the rest
 
 
 def _tell(kind: str, text: str = "") -> None:
@@ -218,14 +219,14 @@ def _tell(kind: str, text: str = "") -> None:
 
 
 def _without_long_retries() -> None:
-    """MLflow opens a database ten times, for 100 s, before it says what is wrong, and has no setting for that."""
+    """Try to open a database once. MLflow retries ten times (100 s) and has no setting for it."""
     import mlflow.store.db.utils
 
     mlflow.store.db.utils.MAX_RETRY_COUNT = 1
 
 
 class _MaskedStream(io.TextIOBase):
-    """Standard error, a file that is kept: MLflow and SQLAlchemy write addresses there with their passwords."""
+    """Standard error with masked passwords: MLflow and SQLAlchemy log addresses, and the file is kept."""
 
     def __init__(self, stream: TextIO, secrets: set[str]) -> None:
         self.stream, self.secrets = stream, secrets

@@ -1,4 +1,4 @@
-"""Names, descriptions and text artifacts of the runs in MLflow, which leave alone what a person changed."""
+"""Names, descriptions and text artifacts of the runs in MLflow. A user's changes are not overwritten."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LISTED = 50  # sweeps in the description of an experiment
 
 
 def words_of_a_new_run(runs: Runs, record: Record) -> dict[str, str]:
-    """Tags with which the run is created."""
+    """Initial tags of a run: origin, description and name."""
     name = _name(record) if "trial" in record else record["sweep"]
     note = note_tags({}, _linked(runs, record["note"])) if record.get("note") else {}
     return {**record.get("origin", {}), **note, "mlflow.runName": name}
@@ -29,7 +29,7 @@ def _name(record: Record) -> str:
 
 
 def describe(runs: Runs, key: str, record: Record, outcome: str = "") -> None:
-    """Give the run of `key` the name and the description that the record has for it, with the next batch."""
+    """Add the name and the description in `record` to the next batch of the run `key`."""
     if not ("label" in record or record.get("note")):
         return  # written by an older version
     run = runs.client.get_run(runs.id_of(key))
@@ -45,13 +45,13 @@ def _linked(runs: Runs, note: str) -> str:
 
 
 def log_artifacts(runs: Runs, record: Record) -> None:
-    """Raises whatever the store of artifacts answers."""
+    """Upload the text artifacts of a record. Raises the artifact store's error."""
     for name, text in record.get("artifacts", {}).items():
         runs.client.log_text(runs.position.parent_run_id, text, name)
 
 
 def try_to_log_artifacts(runs: Runs, record: Record) -> None:
-    """Reports must not wait for a store of artifacts that fails: the end of the sweep tries again."""
+    """Upload text artifacts; an error is logged, and the end of the sweep tries again. Reports must not wait for it."""
     try:
         log_artifacts(runs, record)
     except Exception as error:
@@ -60,7 +60,7 @@ def try_to_log_artifacts(runs: Runs, record: Record) -> None:
 
 
 def describe_experiment(runs: Runs, record: Record) -> None:
-    """List the ended sweeps of the experiment in its description. A server may refuse that: only its owner may."""
+    """List the ended sweeps in the experiment's description. A server may refuse that to users who don't own it."""
     from mlflow.exceptions import MlflowException
 
     if not record.get("env"):
@@ -100,5 +100,5 @@ def _row(run: Any) -> dict[str, Any]:
 
 
 def interrupted_trials(record: Record) -> dict[str, Record]:
-    """Key -> what the record says of a trial that was running."""
+    """Run key -> the part of an interrupt's record about a trial that was running."""
     return {run_key(one["trial"], one["draw"]): one for one in record.get("trials", [])}

@@ -1,4 +1,5 @@
-"""The driver's side of the delivery: start the process, ask it to finish, say what did not arrive. No MLflow here."""
+"""Driver's side of the delivery: start and stop the delivering process, count undelivered records. Does not import
+MLflow."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ from tuneexp.tracking.store import default_store_has, tracking_uri
 
 logger = logging.getLogger(__name__)
 
-# For the delivering process only, and only where the user has not set them: its own retries, seconds apart, take the
-# place of MLflow's, which would hold one call for minutes at a dead address.
+# Defaults of the delivering process's environment. It has its own retries, seconds apart; MLflow's would block one call
+# for minutes if the server is down.
 SHORT_PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -39,7 +40,7 @@ _running: dict[Path, DeliveringProcess] = {}
 
 
 class DeliveringProcess(subprocess.Popen[str]):
-    """The process that runs `deliver`. What it tells of the store is logged here; `ready`: MLflow is loaded."""
+    """Process that runs `deliver`. Its messages are logged here. `ready`: MLflow is loaded."""
 
     def __init__(self, folder: Path) -> None:
         path = outbox_folder(folder)
@@ -69,11 +70,13 @@ class DeliveringProcess(subprocess.Popen[str]):
             logger.warning("MLflow: %s (the sweep goes on, and keeps its results for MLflow)", text)
 
     def finish(self, timeout_s: float) -> tuple[bool, float]:
-        """Ask for all that is left, wait for it. Returns whether the end was reached or the time is up, and not that
-        it died of something; and the seconds that are left. MLflow's import doesn't count."""
+        """Request delivery of the rest and wait for it. The time of MLflow's import is not counted.
+
+        Returns:
+            False if the process died of an error, and the seconds that are left of `timeout_s`."""
         self.is_finishing = True
         assert self.stdin is not None
-        # Only the line, and the pipe stays open: its end means that we died.
+        # The pipe stays open: the process takes its end for the death of the driver.
         with suppress(OSError):
             self.stdin.write("finish\n")
             self.stdin.flush()
@@ -95,7 +98,7 @@ class DeliveringProcess(subprocess.Popen[str]):
 
 @dataclass(frozen=True)
 class Undelivered:
-    """What MLflow does not have. `records`: still in the outbox; `refused`: put aside for good."""
+    """Counts of undelivered records: `records` are still in the outbox, `refused` were rejected for good."""
 
     sweep: str
     storage: str
@@ -123,8 +126,12 @@ def _reports(count: int) -> str:
 
 @dataclass(frozen=True)
 class MLflowIds:
-    """Ids of a sweep in MLflow, as far as it was delivered. `run_ids`: trial number -> run id. `is_there`:
-    in the store that is set now. `has_view`: as far as is known."""
+    """Ids of a sweep in MLflow, as far as it was delivered.
+
+    Attributes:
+        run_ids: Trial number -> run id.
+        is_there: True if the current store has the sweep.
+        has_view: True if the store keeps its saved view, as known at the last delivery."""
 
     tracking_uri: str
     experiment_id: str
@@ -136,8 +143,8 @@ class MLflowIds:
 
 
 def start_delivery(sweep_folder: Path | str) -> None:
-    """Start the delivering process unless it runs. Returns at once: MLflow's import happens over there. Where it can't
-    be started (a full disk), the end of the sweep tries again."""
+    """Start the delivering process if it is not running. Returns at once. If that fails (a full disk), the end of the
+    sweep tries again."""
     with suppress(OSError):
         _delivering(Path(sweep_folder).resolve())
 
@@ -154,15 +161,19 @@ def _delivering(folder: Path) -> DeliveringProcess:
 
 
 def finish_delivery(sweep_folder: Path | str, timeout_s: float) -> Undelivered | None:
-    """Deliver all that is left, wait for it at most `timeout_s` from when MLflow is loaded, end the process. None:
-    MLflow has everything."""
+    """Deliver the rest of the outbox and end the process.
+
+    Args:
+        timeout_s: Limit on the wait, counted from the end of MLflow's import.
+    Returns:
+        The undelivered records; None if MLflow has all of them."""
     folder = Path(sweep_folder).resolve()
     for _ in range(_STARTS):
         if folder in _running or undelivered(folder) is not None:
             try:
                 done, timeout_s = _delivering(folder).finish(timeout_s)
             except OSError:
-                break  # told
+                break  # logged already
             if done:
                 break
     process = _running.pop(folder, None)
@@ -172,7 +183,7 @@ def finish_delivery(sweep_folder: Path | str, timeout_s: float) -> Undelivered |
 
 
 def drain_now(sweep_folder: Path | str, timeout_s: float = 30.0) -> Undelivered | None:
-    """Deliver what an earlier process left in the outbox. Returns at once where nothing is left."""
+    """Deliver records that an earlier process left in the outbox. Returns at once if there are none."""
     folder = Path(sweep_folder).resolve()
     left = undelivered(folder)
     return left if left is None or not left.records else finish_delivery(folder, timeout_s)
@@ -206,7 +217,7 @@ def mlflow_ids(sweep_folder: Path | str) -> MLflowIds:
 
 
 def wait_until_delivered(sweep_folder: Path | str, timeout_s: float) -> bool:
-    """Wait, without ending the process, until MLflow has everything written so far."""
+    """Wait until MLflow has all records written so far. The process goes on. Returns False after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while undelivered(sweep_folder) is not None:
         if time.monotonic() > deadline:
@@ -216,8 +227,8 @@ def wait_until_delivered(sweep_folder: Path | str, timeout_s: float) -> bool:
 
 
 def _command() -> list[str]:
-    """A Python that yields to training."""
-    # A signal may reach the whole group; the driver says when to end, and its death ends this process, too.
+    """Command of the delivering process, at a lower priority than training."""
+    # A signal may reach the whole group; this process ends on the driver's request or with the driver.
     code = "import os, signal"
     code += "; [signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]"
     code += f"; os.nice({_PRIORITY}); from tuneexp.tracking.deliver import main; main()"
@@ -225,7 +236,7 @@ def _command() -> list[str]:
 
 
 def _last_exception(folder: Path) -> str:
-    """What the delivering process died of, if it did."""
+    """Last exception in the log of the delivering process; empty if there is none."""
     path = outbox_folder(folder) / "delivery.log"
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]

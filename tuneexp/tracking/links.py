@@ -1,4 +1,4 @@
-"""Addresses of a sweep's pages in MLflow, without importing it."""
+"""Addresses of a sweep's pages in MLflow. Does not import MLflow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HOST, PORT = "127.0.0.1", 5000  # of `tuneexp ui`
 
 
 def root_of(storage: Path | str, port: int = PORT) -> str:
-    """Root address of MLflow's pages: the server in MLFLOW_TRACKING_URI without its password, or `tuneexp ui`."""
+    """Root address of MLflow's pages: that of MLFLOW_TRACKING_URI without its password, or of `tuneexp ui`."""
     uri = tracking_uri(storage)
     return re.sub(r"(?<=://)[^/@]*@", "", uri) if is_server(uri) else f"http://{HOST}:{port}"
 
@@ -23,8 +23,16 @@ def is_server(uri: str) -> bool:
 
 
 def sweep_link(sweep_folder: Path, port: int = PORT, charts: bool = True, has_view: bool | None = None) -> str | None:
-    """The page of one sweep; None where nothing of it has reached this store. has_view: whether the store keeps its
-    saved view, where that is known better than it was at the last delivery; without one, the page shows all runs."""
+    """Address of one sweep's page.
+
+    Args:
+        sweep_folder: Folder of the sweep.
+        port: Port of `tuneexp ui`.
+        charts: Show charts; False shows the table.
+        has_view: True if the store keeps the saved view. Without it the page shows all runs. None takes the state of
+            the last delivery.
+    Returns:
+        The address; None if the current store has nothing of the sweep."""
     ids = mlflow_ids(sweep_folder)
     if not ids.is_there:
         return None
@@ -33,7 +41,7 @@ def sweep_link(sweep_folder: Path, port: int = PORT, charts: bool = True, has_vi
 
 
 def all_sweeps_link(sweep_folder: Path, port: int = PORT) -> str | None:
-    """The page that compares the sweeps of the same problem."""
+    """Address of the page that compares the sweeps of one experiment; None as in `sweep_link`."""
     ids = mlflow_ids(sweep_folder)
     return (
         experiment_address(root_of(sweep_folder.parent, port), ids.experiment_id, ALL_SWEEPS) if ids.is_there else None

@@ -1,8 +1,7 @@
-"""The runs of one sweep that the store holds, by their identity, and what a person deleted of them.
+"""Lookup of a sweep's runs in MLflow, and of runs that a user deleted.
 
-A trial's run that was deleted stays deleted, and what follows of that trial is left out. The sweep's own run is
-restored, since all others refer to it. Where it is gone for good, or its experiment is deleted, the sweep is delivered
-anew.
+A deleted trial run stays deleted, and later records of the trial are skipped. The sweep's own run is restored, since
+all others refer to it. If it is deleted permanently, or its experiment is deleted, the sweep is delivered again.
 """
 
 from __future__ import annotations
@@ -16,12 +15,13 @@ from tuneexp.tracking.records import PARENT, run_key
 
 
 class Refused(Exception):
-    """This record can never be applied."""
+    """A record that can never be applied."""
 
 
 class SweepGone(Exception):
-    """A person deleted the sweep's experiment, or its run for good: it must be delivered anew. The text is told.
-    `experiment_is_there`: with what it holds of this sweep."""
+    """The sweep's experiment was deleted, or its run permanently: it must be delivered again.
+
+    `experiment_is_there`: True if the experiment still holds runs of the sweep."""
 
     def __init__(self, text: str, experiment_is_there: bool) -> None:
         super().__init__(text)
@@ -29,8 +29,12 @@ class SweepGone(Exception):
 
 
 class KnownRuns:
-    """`found`: key -> run id of those that are active. `position` holds the ids too, and is the caller's to store.
-    `tell`: what a person should know, in one line."""
+    """Active runs of one sweep: `found` maps run keys to run ids.
+
+    Args:
+        client: `MlflowClient` of the store.
+        position: Delivery position, which holds the ids, too. The caller stores it.
+        tell: Shows one line to the user."""
 
     def __init__(self, client: Any, position: Position, tell: Callable[[str], None]) -> None:
         self.client = client
@@ -40,7 +44,7 @@ class KnownRuns:
         self.loaded = False
 
     def mend(self) -> None:
-        """Look again at what a person may have deleted, and restore the sweep's run. Raises SweepGone."""
+        """Search for runs that a user deleted, and restore the sweep's own run. Raises SweepGone."""
         self.loaded = False
         if not self.position.parent_run_id:
             return
@@ -55,7 +59,7 @@ class KnownRuns:
         self.load()
 
     def _known(self, get: Callable[[str], Any], identity: str) -> Any:
-        """None where it does not exist (deleted for good, or a server that lost its database)."""
+        """The entity; None if it does not exist (deleted permanently, or a server that lost its database)."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -66,7 +70,7 @@ class KnownRuns:
             return None
 
     def load(self) -> None:
-        """All runs of this sweep that the store holds, by their identity; a doubled one is deleted."""
+        """Read the runs of this sweep from the store and delete duplicates."""
         if self.loaded:
             return
         groups: dict[str, list[Any]] = defaultdict(list)
@@ -108,7 +112,7 @@ class KnownRuns:
                 return runs
 
     def _note_deleted(self, deleted: list[str]) -> None:
-        """Tell of runs that were here and are not any more: a person deleted them, perhaps for good."""
+        """Note runs that a user deleted, and tell the user that they stay deleted."""
         gone = [key for key in self.position.run_ids if key not in self.found]
         trials = sorted(int(key.partition(".")[0]) for key in gone)
         if trials:

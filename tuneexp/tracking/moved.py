@@ -1,6 +1,6 @@
-"""A storage folder that was moved or copied: MLflow stores absolute addresses, and the default store corrects them.
+"""Correction of the absolute addresses in MLflow's default store after its folder was moved or copied.
 
-The record of where the store was is the artifact address of MLflow's default experiment, number 0.
+The store's former folder is known from the artifact address of MLflow's default experiment, number 0.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BUSY_TIMEOUT_S = 20.0
 
 
 def follow_folder(database: Path) -> None:
-    """Let every address in the store begin with the folder that the store is in now. Safe to call at every start."""
+    """Replace the former folder by the current one in every address of the store. Idempotent."""
     here = database.parent
     root = _root_uri(here)
     with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S)) as store:
@@ -50,7 +50,7 @@ def _noted(store: sqlite3.Connection) -> str:
 
 
 def _earlier_folders(store: sqlite3.Connection, here: Path) -> list[Path]:
-    """The folder that is noted; where none is (the store is older than this record), those that no longer exist."""
+    """The former folder of the store. In a store older than that record: folders that no longer exist."""
     noted = _folder_of(_noted(store).removesuffix("/0"))
     if noted is not None:
         return [noted]

@@ -1,4 +1,4 @@
-"""Descriptions of the runs and the experiment, in markdown. MLflow shows three lines before "Show more"."""
+"""Descriptions of runs and experiments, in markdown. MLflow shows three lines before "Show more"."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tuneexp.tracking.outcome import COMPLETED, ERROR, INTERRUPTED, PRUNED
 
 LONGEST = 8000  # characters, MLflow's limit
 NOTE = "mlflow.note.content"
-DIGESTS = "tuneexp.note"  # of the descriptions that were written here; another one is a person's
+DIGESTS = "tuneexp.note"  # of descriptions written by tuneexp; any other one is a user's
 _RUN_LINK = re.compile(r"\[([^\]]*)\]\(run:([\w.]+)\)")
 _MORE = "\n\n..."
 
 
 @dataclass(frozen=True)
 class About:
-    """A sweep in words. `repeat`, `resume`, `show`: commands; `how`: searcher and scheduler."""
+    """Facts of a sweep for its descriptions. `repeat`, `resume`, `show`: commands; `how`: searcher and scheduler."""
 
     algorithm: str
     env: str
@@ -43,7 +43,7 @@ class About:
 
 
 def sweep_note(about: About, varied: Iterable[str], result: str = "") -> str:
-    """result: the first line, once there is one."""
+    """Description of a sweep. result: its first line; empty before the end."""
     how = [f"{about.what}: {about.trials} trials, {about.budget}. {_text(about.how)}."]
     names = ", ".join(code(name) for name in varied)
     space = f"Varied: {names} (`search_space.yaml` under Artifacts)." if names else ""
@@ -52,7 +52,7 @@ def sweep_note(about: About, varied: Iterable[str], result: str = "") -> str:
 
 
 def sweep_result(best: Mapping[str, Any] | None, outcomes: Mapping[str, int]) -> str:
-    """best: `trial`, `draw` and `metrics` of the best trial's last report."""
+    """Result of a sweep in one line. best: `trial`, `draw` and `metrics` of the best trial's last report."""
     counts = ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in sorted(outcomes.items()))
     if best is None:
         return f"**No trial has a result.** {counts}"
@@ -73,7 +73,7 @@ def trial_note(
     metrics: Mapping[str, float] | None = None,
     checkpoint: str = "",
 ) -> str:
-    """metrics: of the last report; checkpoint: where the latest one lies."""
+    """Description of a trial. metrics: of its last report; checkpoint: address of the latest one."""
     settings = ", ".join(f"{code(f'{name}={brief(value)}')}" for name, value in values.items())
     what = f"Trial {number} of [this sweep](run:parent): {about.what}, {about.budget}. {settings}"
     last = _trial_result(about, outcome, reason, metrics or {}) if outcome else ""
@@ -96,7 +96,8 @@ def _trial_result(about: About, outcome: str, reason: str | None, metrics: Mappi
 
 
 def experiment_note(env: str, rows: Iterable[Mapping[str, Any]]) -> str:
-    """rows: the ended sweeps, newest first, each with `key` (of its run), `name`, `algorithm`, `best`, `trials`."""
+    """Description of an experiment. rows: its ended sweeps, newest first, with `key` (of the run), `name`, `algorithm`,
+    `best` and `trials`."""
     head = (
         f"Sweeps on **{_text(env)}**, one run each, with their trials nested below: a trial is one configuration, "
         "trained on several seeds.\n\n`objective` is what trials are judged by, higher is better; `objective_low` and "
@@ -112,7 +113,7 @@ def experiment_note(env: str, rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def linked(text: str, run_ids: Mapping[str, str], experiment_id: str) -> str:
-    """`text` with the links to runs as addresses of MLflow's pages; a run that is not there has its words only."""
+    """`text` with its links to runs as addresses of MLflow's pages. A link to a missing run becomes plain text."""
 
     def address(match: re.Match[str]) -> str:
         run_id = run_ids.get(match[2])
@@ -122,7 +123,7 @@ def linked(text: str, run_ids: Mapping[str, str], experiment_id: str) -> str:
 
 
 def note_tags(tags: Mapping[str, str], text: str) -> dict[str, str]:
-    """Tags that set the description `text`; none where a person wrote, changed or removed the one that is there."""
+    """Tags that set the description `text`. Empty if a user wrote, changed or removed the current one."""
     shown, known = tags.get(NOTE), tags.get(DIGESTS)
     ours = known is None if shown is None else _digest(shown) in (known or "").split()
     if not ours or shown == text:
@@ -137,7 +138,7 @@ def limited(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """One line as it is, whatever characters it has."""
+    """`text` as code in one line of markdown."""
     return "`" + " ".join(text.replace("`", "'").split()) + "`"
 
 
@@ -148,7 +149,7 @@ def _scored(metrics: Mapping[str, float]) -> str:
 
 
 def _text(text: str) -> str:
-    """Words without a meaning in markdown or HTML."""
+    """`text` with the special characters of markdown and HTML escaped."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(str(text).split()))
 
 

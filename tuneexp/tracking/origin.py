@@ -20,8 +20,11 @@ _PACKAGES = ("torch", "ray", "optuna", "mlflow", "gymnasium")
 
 
 def origin_tags(own_files: Iterable[str] = ()) -> dict[str, str]:
-    """own_files: the user's files that the sweep names, whose repository it belongs to; without any it is that of the
-    script, or of the working folder."""
+    """Tags of user, source and git state.
+
+    Args:
+        own_files: The user's files that the sweep names. Their repository is recorded; without any, that of the script
+            or of the working folder."""
     name, kind = _source()
     tags = {"mlflow.user": _user(), "mlflow.source.name": name, "mlflow.source.type": kind}
     folder = next((Path(file).parent for file in own_files), None) or _script_folder() or Path.cwd()
@@ -29,7 +32,7 @@ def origin_tags(own_files: Iterable[str] = ()) -> dict[str, str]:
 
 
 def git_tags(folder: Path) -> dict[str, str]:
-    """Commit, branch, repository and whether files differ from the commit; empty without git or a repository."""
+    """Tags of commit, branch, repository and uncommitted changes; empty without git or a repository."""
     state = _git(folder, "status", "--porcelain=2", "--branch", "--untracked-files=no")
     if state is None:
         return {}
@@ -62,7 +65,7 @@ def _packages() -> dict[str, str]:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """Output of a git command that changes nothing and runs no hook of the repository; None where it fails."""
+    """Output of a read-only git command that runs no hook of the repository; None if it fails."""
     quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     line = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *words]
     try:
@@ -82,7 +85,7 @@ def _user() -> str:
 
 
 def _source() -> tuple[str, str]:
-    """Name and type of what started the sweep: a command, a script or a notebook."""
+    """Name and type of the sweep's source: a command, a script or a notebook."""
     if "ipykernel" in sys.modules:
         return os.environ.get("JPY_SESSION_NAME", "notebook"), "NOTEBOOK"
     script = _script()

@@ -1,11 +1,10 @@
-"""The outbox: an append-only file of records in the sweep's folder, written before MLflow hears of anything.
+"""Outbox of a sweep: an append-only file of records for MLflow in the sweep's folder. Imports neither MLflow nor Ray.
 
-`records.jsonl` holds one JSON object a line and is the only thing that Tune's loop writes. `delivered.json` says how
-many of its bytes MLflow has. Nothing here imports MLflow or Ray.
+Tune's loop writes only `records.jsonl`, one JSON object a line. `delivered.json` holds the number of delivered bytes.
 
-Durability. One `write` per record puts it into the kernel's page cache (about 20 microseconds), which outlives a
-SIGKILL of every process here. Only a power cut needs `fsync`, which costs milliseconds; that is done by the process
-that delivers, before it moves the position past those bytes, and never in Tune's loop.
+Durability. One `write` per record puts it into the kernel's page cache in about 20 microseconds, which survives a
+SIGKILL of all processes. Only a power cut needs `fsync`, which takes milliseconds: the delivering process calls it
+before it advances the position; Tune's loop never does.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def outbox_folder(sweep_folder: Path | str) -> Path:
 
 @dataclass
 class Position:
-    """What MLflow has. `offset`: bytes of `records.jsonl` that were applied to the store named `store`."""
+    """Position of the delivery. `offset`: bytes of `records.jsonl` that were applied to the store named `store`."""
 
     store: str = ""
     offset: Count = 0
@@ -46,19 +45,18 @@ class Position:
     experiment_id: str = ""
     parent_run_id: str = ""
     run_ids: dict[RunKey, str] = field(default_factory=dict)
-    deleted: list[str] = field(default_factory=list)  # keys of runs that a person deleted: they stay deleted
+    deleted: list[str] = field(default_factory=list)  # keys of runs that a user deleted; they stay deleted
     last_error: str = ""
-    has_view: bool = True  # False where the store refused to keep the sweep's saved view
+    has_view: bool = True  # False if the store refused the sweep's saved view
 
 
 _POSITION = TypeAdapter(Position)
 
 
 class Outbox:
-    """Appends and reads the records of one sweep. One writer at a time; any number of readers.
+    """Records of one sweep: one writer at a time, any number of readers.
 
-    A full disk does not stop the sweep: what could not be written stays in memory and goes out with the next record.
-    """
+    A full disk does not stop the sweep: unwritten records stay in memory and are written with the next one."""
 
     def __init__(self, sweep_folder: Path | str) -> None:
         self.folder = outbox_folder(sweep_folder)
@@ -92,12 +90,10 @@ class Outbox:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def read(self, offset: int = 0, limit: int | None = None) -> tuple[list[Record], int]:
-        """The records from byte `offset` on, at most `limit`, and the offset after the last of them.
+        """Read at most `limit` records from byte `offset` on. Returns them and the offset after the last one.
 
-        A line without its newline is still being written, or was torn by a kill: it is left for later. A torn line in
-        the middle (the next writer closes it with a newline) holds nothing that anybody was told about: it is skipped.
-        So is a record that was damaged later, with a warning.
-        """
+        A last line without a newline is incomplete and is not read. An incomplete line in the middle, left by a kill,
+        is skipped. So is a damaged record, with a warning."""
         records: list[Record] = []
         if not self.path.exists():
             return records, offset
@@ -115,7 +111,7 @@ class Outbox:
         return records, offset
 
     def sync(self) -> None:
-        """Bring what was appended so far to the disk itself."""
+        """Flush all appended records to the disk."""
         handle = os.open(self.path, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -126,7 +122,7 @@ class Outbox:
         self.folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         size = os.fstat(handle).st_size
-        # A predecessor killed inside a write leaves half a line: end it, so that it can't swallow the next record.
+        # A writer that was killed leaves an incomplete line: end it, so that the next record starts a new one.
         if size and os.pread(handle, 1, size - 1) != b"\n":
             os.write(handle, b"\n")
         return handle
@@ -136,7 +132,7 @@ class Outbox:
 
 
 def _parse(line: bytes) -> Any:
-    """The record of a line, None for a torn one."""
+    """The record of a line; None for an incomplete one."""
     try:
         return parse_json(line)
     except ValueError:
@@ -149,8 +145,7 @@ def _warn_once(path: Path, problem: str) -> None:
 
 
 def load_position(sweep_folder: Path | str) -> Position:
-    """The stored position, or the start where none is stored or it is damaged: then everything is delivered again,
-    to no effect."""
+    """The stored position. If it is missing or damaged: the beginning; delivering again changes nothing."""
     path = _position_path(sweep_folder)
     try:
         return checked(_POSITION, read_json(path), path)
@@ -162,7 +157,7 @@ def load_position(sweep_folder: Path | str) -> Position:
 
 
 def save_position(sweep_folder: Path | str, position: Position) -> None:
-    """Replace the stored position in one rename: a kill leaves the old one or the new one, never half of one."""
+    """Replace the stored position atomically, by a rename."""
     path = _position_path(sweep_folder)
     temporary = path.with_suffix(".tmp")
     try:
@@ -177,7 +172,7 @@ def save_position(sweep_folder: Path | str, position: Position) -> None:
 
 
 def append(path: Path, data: bytes) -> None:
-    """Add `data` to the file, all of it or nothing: what finds no room is taken back."""
+    """Append `data` to the file, all of it or nothing. Raises OSError, such as for a full disk."""
     with path.open("ab", buffering=0) as handle:
         before, written = os.fstat(handle.fileno()).st_size, 0
         try:

@@ -1,4 +1,4 @@
-"""How a trial ended, from what Tune knows of it."""
+"""Outcome of a trial and its reason, from Tune's state of the trial."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ REASON = "Reason: "
 _NO_MESSAGE = "the worker died without a message"
 OUTCOMES = (COMPLETED, PRUNED, DIVERGED, ERROR, OUT_OF_MEMORY, TIMEOUT)
 
-# MLflow shows KILLED as a failure. A trial that the scheduler stopped did what it was to do: it is FINISHED, and the
-# `outcome` tag and the run's name say that it was pruned.
+# MLflow shows KILLED as a failure. A pruned trial did not fail: it is FINISHED, and the tag `outcome` and the name of
+# its run show that it was pruned.
 MLFLOW_STATUS = {
     COMPLETED: "FINISHED",
     PRUNED: "FINISHED",
@@ -31,17 +31,16 @@ MLFLOW_STATUS = {
     OUT_OF_MEMORY: "FAILED",
 }
 
-# Where memory ran out the exception itself is often gone: the worker is killed and only the message tells.
+# Out of memory: the worker is killed, the exception is often lost and only the message is left.
 _MEMORY = re.compile(r"out ?of ?memory|running low on memory|memoryerror|can('t|not) allocate memory", re.I)
 _EXCEPTION_LINE = re.compile(r"[\w.]*(Error|Exception|Fault|Exit|Interrupt)\b")
 
 
 def outcome_of(trial: Any, result: Mapping[str, Any] | None) -> str:
-    """One of `OUTCOMES`, for a trial that has ended. `result`: its last report, or None or {} where it never reported.
+    """Outcome of a trial that has ended, one of `OUTCOMES`. result: its last report; None or {} if there is none.
 
     A trial that stopped short of its budget was pruned if its last report ended it (the scheduler's answer to that
-    report: Tune sets `done`), and hit a time limit if it was stopped from outside between two reports.
-    """
+    report: Tune sets `done`). It hit a time limit if it was stopped between two reports."""
     error = _error_text(trial)
     if error is not None:
         return _outcome_of_error(error)
@@ -54,7 +53,7 @@ def outcome_of(trial: Any, result: Mapping[str, Any] | None) -> str:
 
 
 def reason_of(trial: Any, result: Mapping[str, Any] | None) -> str | None:
-    """Why, in one line, where the outcome alone doesn't say it."""
+    """Reason of the outcome in one line; None if the outcome needs none."""
     error = _error_text(trial)
     if error is not None:
         return _reason_in(error)
@@ -82,7 +81,7 @@ def _outcome_of_error(text: str) -> str:
 
 
 def _error_text(trial: Any) -> str | None:
-    """The latest failure of a trial whose status is ERROR: the file holds one block per failed attempt."""
+    """Latest failure of a trial with the status ERROR. The file has one block per failed attempt."""
     return _latest_failure(trial) if trial.status == "ERROR" else None
 
 
@@ -92,25 +91,25 @@ def _latest_failure(trial: Any) -> str:
 
 
 def last_failure(trial: Any) -> str:
-    """Why the trial failed the last time, in one line, also where it was retried since."""
+    """Reason of the trial's last failure in one line, also if it was retried since."""
     return _reason_in(_latest_failure(trial))
 
 
 def _local_error(trial: Any) -> str | None:
-    """The driver's own copy of the error; it reaches the storage (`get_error`) only with a later snapshot."""
+    """The driver's copy of the error; the storage (`get_error`) has it only after a later snapshot."""
     path = getattr(trial, "error_file", None)
     return Path(path).read_text() if isinstance(path, str) and Path(path).is_file() else None
 
 
 def _reason_in(text: str) -> str:
-    """What was found out when the trial failed, else what the text says."""
+    """The recorded reason of a failure, else the exception in the text."""
     told = re.findall(rf"^{REASON}(.+)$", text, re.M)
     return told[-1] if told else last_raised(text)
 
 
 def last_raised(text: str) -> str:
-    """`ValueError: the message`, which may have several lines, out of a traceback; where there is none, the first line
-    that names an error, or the first."""
+    """The last exception of a traceback with its message, in one line. Without a traceback: the first line that names
+    an error, else the first line."""
     lines = [line for line in text.splitlines() if line.strip()]
     frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
     if frames:

@@ -1,7 +1,7 @@
-"""MLflow's server as `tuneexp ui` starts it: its pages open for model training, without the assistant.
+"""Plug-in of MLflow's server (entry point `mlflow.app`) that `tuneexp ui` uses.
 
-A plug-in of MLflow's (entry point `mlflow.app`). A browser's first visit finds two choices of MLflow's made, in its
-local storage; a person's own choices stay."""
+Its pages open in the mode for model training, with the assistant closed. Both are settings in the browser's local
+storage, which are set at the first visit only: a user's own choices stay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 NAME = "tuneexp"  # of the entry point
 
-# In the browser's local storage. The assistant opens by itself at the first visit, over a quarter of the window.
+# In the browser's local storage. Else the assistant opens at the first visit, over a quarter of the window.
 _CHOICES = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
     "mlflow.workflowType_v1": '"machine_learning"',
@@ -19,7 +19,7 @@ _CHOICES = {
 
 
 def app() -> Any:
-    """MLflow's application. Called by uvicorn in its own process."""
+    """MLflow's application. uvicorn calls this in its own process."""
     from mlflow.server import app as pages
     from mlflow.server.fastapi_app import app as server
 
@@ -30,7 +30,7 @@ def app() -> Any:
 
 
 def with_choices(html: str) -> str:
-    """The page with a script in front of MLflow's own that fills in the choices which were never made."""
+    """The page with a script, before MLflow's own, that sets each choice that is not set yet."""
     script = (
         f"<script>for (const [key, value] of Object.entries({json.dumps(_CHOICES)}))"
         " if (localStorage.getItem(key) === null) localStorage.setItem(key, value);</script>"

@@ -1,4 +1,4 @@
-"""The fields of each kind of record that readers of the outbox rely on."""
+"""Schema of the outbox's records: the fields that readers require."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _SHAPES: dict[str, TypeAdapter[Any]] = {
 
 
 def problem_of(record: Any) -> str | None:
-    """What is wrong with a stored record, or None. Kinds of a newer version have no known fields."""
+    """Error in a stored record; None for a valid one. Kinds of a newer version are not checked."""
     kind = record.get("kind") if isinstance(record, dict) else None
     if not isinstance(kind, str):
         return "no record"

@@ -16,7 +16,12 @@ from tuneexp.tracking.records import RunState
 
 @dataclass(frozen=True)
 class Words:
-    """Fields for records. `origin`: tags of user, source and git state; without `about` nothing is described."""
+    """Texts of records.
+
+    Args:
+        varied: Names of the varied hyperparameters.
+        about: Facts of the sweep; None leaves descriptions out.
+        origin: Tags of user, source and git state."""
 
     varied: Sequence[str] = ()
     about: About | None = None
@@ -32,12 +37,12 @@ class Words:
         return {"note": sweep_note(self.about, self.varied, sweep_result(best, outcomes)), "env": self.about.env}
 
     def interrupted(self, runs: Sequence[RunState], folder: Path) -> dict[str, Any]:
-        """Of the sweep, and of each trial that was running."""
+        """Texts of an interrupted sweep and of each trial that was running."""
         note = {} if self.about is None else {"note": interrupted_note(self.about, self.varied)}
         return {**note, "trials": [self._of(run, folder, INTERRUPTED) for run in runs]}
 
     def trial_started(self, number: int, values: Mapping[str, Any]) -> dict[str, Any]:
-        """values: those that the trial started with."""
+        """Texts of a trial's start. values: its hyperparameters at the start."""
         note = {} if self.about is None else {"note": trial_note(self.about, number, values)}
         return {"origin": dict(self.origin), "label": label_of(values, self.varied), **note}
 

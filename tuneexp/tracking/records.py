@@ -14,7 +14,7 @@ from typing import Any
 
 from tuneexp.tracking.outbox import Outbox, Record
 
-SWEEP_STARTED = "sweep_started"  # sweep_id, sweep, experiment, params, tags, artifacts; what `Words` says
+SWEEP_STARTED = "sweep_started"  # sweep_id, sweep, experiment, params, tags, artifacts; texts of `Words`
 TRIAL_STARTED = "trial_started"  # trial, draw, sweep, params, from_step, words; `again`: it goes on after its end
 REPORTED = "reported"  # trial, draw, step, metrics, tags, sets (of a value that changed while the trial ran)
 CHECKPOINTED = "checkpointed"  # trial, draw, step, path

@@ -1,4 +1,4 @@
-"""What of a trial's report goes to MLflow. Pure, and cheap enough for Tune's loop."""
+"""MLflow metrics and tags of a trial's report. Pure functions, cheap enough for Tune's loop."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from ray.tune.result import AUTO_RESULT_KEYS
 from tuneexp.tracking.values import entity_name, leaves
 
 OBJECTIVES = ("objective", "objective_low", "objective_high")
-# What Tune adds to every result, and the number of the report, which the step of a metric makes superfluous.
+# Keys that Tune adds to each result, and the number of the report: a metric has its step.
 _NOT_METRICS = {*AUTO_RESULT_KEYS, "iteration", "trial_id", "experiment_tag", "warmup_time"}
-_FAULTS = ("failed_seeds", "partial_episodes")  # a column of zeros tells nobody anything
+_FAULTS = ("failed_seeds", "partial_episodes")  # logged only if they are not 0
 # Result keys that have another name in MLflow, where they are columns of a table.
 _RENAMED = {"time/train_s": "wall_s"}
 
 
 def metrics_of(result: Mapping[str, Any]) -> tuple[dict[str, float], list[str]]:
-    """The finite numbers of a report, by name, and the names of those that were NaN or infinite.
+    """Finite numbers of a report by metric name, and the names of those that were NaN or infinite.
 
-    Those are left out because MLflow can't hold them truthfully: SQLite stores infinity as 1.8e308 and NaN as 0 with a
-    flag. Booleans, lists and texts are no metrics; the numbers of `failed_seeds` and `partial_episodes` are, where
-    there are any."""
+    NaN and infinity are left out: SQLite stores infinity as 1.8e308, and NaN as 0 with a flag. Booleans, lists and
+    texts are not metrics. `failed_seeds` and `partial_episodes` are counts, left out if 0."""
     metrics: dict[str, float] = {}
     nonfinite: list[str] = []
     for name, value in leaves(result, skip=_NOT_METRICS):
@@ -41,7 +40,7 @@ def metrics_of(result: Mapping[str, Any]) -> tuple[dict[str, float], list[str]]:
 
 
 def tags_of(result: Mapping[str, Any], nonfinite: list[str]) -> dict[str, str]:
-    """What a report says of its run in words: which values were left out, and whether the program was compiled."""
+    """Tags of a run from a report: names of values that were left out, and `compiled`."""
     tags = {}
     if nonfinite:
         tags["nonfinite"] = ", ".join(nonfinite)
@@ -55,7 +54,7 @@ def _count(value: Any) -> int:
 
 
 def _number(value: Any) -> float | None:
-    """Python and numpy numbers and 0-d tensors as a float; booleans and everything else as None."""
+    """A Python or numpy number or 0-d tensor as a float; None for booleans and anything else."""
     if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
         return None
     if isinstance(value, (int, float)):

@@ -1,10 +1,10 @@
-"""Applies the outbox's records to MLflow, each of them so that doing it twice is doing it once.
+"""Applies the records of the outbox to MLflow. Each record is idempotent.
 
-- A run is created with its identity (`tuneexp.sweep_id`, `.trial_number`, `.draw`) as tags in the same call, and found
-  by them: a kill, or a reply that never came, between the creation and our note of its id leaves no second run.
-- A metric carries the time of its record; MLflow's key of a metric is (run, name, step, time, value), so the same one
-  logged again is dropped by the database itself. (MLflow's retired file store has no such key.)
-- Params, tags, status and artifacts are set to values, not added to.
+- A run is created with its identity as tags (`tuneexp.sweep_id`, `.trial_number`, `.draw`) in one call, and is found by
+  them. A kill or a lost reply after the creation leaves no duplicate.
+- A metric has the time of its record. MLflow's key of a metric is (run, name, step, time, value), so the database drops
+  a metric that is logged again. (MLflow's former file store has no such key.)
+- Params, tags, status and artifacts are overwritten.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # limits of MLflow's log_batch
 
 @dataclass
 class Batch:
-    """What one run is about to be told in one call."""
+    """Metrics, params and tags of one run for the next call."""
 
     metrics: list[Any] = field(default_factory=list)
     params: dict[str, str] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Batch:
 
 
 class Runs(KnownRuns):
-    """The MLflow side of one sweep."""
+    """Runs of one sweep in MLflow, and the records that change them."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Runs(KnownRuns):
         self.views = Views(client, sweep_folder, tracking_uri(sweep_folder.parent), tell)
 
     def apply(self, records: list[Record]) -> None:
-        """Apply `records` in order; consecutive reports of a run travel together. Raises what MLflow raises."""
+        """Apply `records` in order. Consecutive reports of a run are sent in one call. Raises MLflow's errors."""
         self.pending.clear()
         handlers = {
             SWEEP_STARTED: self._sweep_started,
@@ -100,7 +100,7 @@ class Runs(KnownRuns):
 
     def _sweep_started(self, record: Record) -> None:
         self.position.sweep_id = record["sweep_id"]
-        # The one where it is, also if a person renamed it.
+        # The known one, also if a user renamed it.
         self.position.experiment_id = self.position.experiment_id or self._experiment(record["experiment"])
         self.loaded = False
         self.load()
@@ -118,7 +118,8 @@ class Runs(KnownRuns):
         try_to_log_artifacts(self, record)
 
     def _experiment(self, name: str) -> str:
-        """The experiment of that name; one that a person deleted stays deleted, and the next name is taken."""
+        """Id of the active experiment of that name, created if missing. If a user deleted it, another name is used:
+        `NAME (2)`."""
         candidate, number = name, 1
         while True:
             known = self.client.get_experiment_by_name(candidate)
@@ -141,7 +142,7 @@ class Runs(KnownRuns):
             return str(known.experiment_id)
 
     def _interrupted(self, record: Record) -> None:
-        """Nothing runs any more: no run may look as if it did, until a resume starts it again."""
+        """Set all open runs to KILLED, until a resume starts them again."""
         trials = interrupted_trials(record)
         for key in [PARENT, *(run_key(trial, draw) for trial, draw in record["open"])]:
             run_id = self.found.get(key)
@@ -205,7 +206,7 @@ class Runs(KnownRuns):
         if key in self.found:
             return self.found[key]
         identity = {"tuneexp.sweep_id": self.position.sweep_id}
-        # Until the reply is here we can't know whether the run exists: if the call fails, look before trying again.
+        # If the call fails, the run may exist: search for it before the next try.
         self.loaded = False
         run = self.client.create_run(self.position.experiment_id, start_time=start_ms, tags=identity | tags)
         self.loaded = True
@@ -218,7 +219,7 @@ class Runs(KnownRuns):
         return key
 
     def address(self, path: str) -> str:
-        """The path or URI of a checkpoint; the outbox holds it relative to the sweep's folder where it lies there."""
+        """Path or URI of a checkpoint. In the outbox, one within the sweep's folder has a relative path."""
         return path if is_uri(path) else str(self.sweep_folder / path)
 
     def metric(self, name: str, value: float, record: Record, model_id: str | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Where MLflow keeps things: SQLite and a folder inside the storage, unless MLFLOW_TRACKING_URI says otherwise."""
+"""MLflow's store: SQLite and a folder within the storage, or the store in MLFLOW_TRACKING_URI."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SQLITE_FILE = re.compile(r"sqlite(?:\+pysqlite)?:///(?!file:|:memory:)([^?]+)",
 
 
 def tracking_uri(storage: Path | str) -> str:
-    """Absolute: the UI and the delivering process may run in other folders."""
+    """URI of the store, absolute: the UI and the delivering process may run in other folders."""
     chosen = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
     file = _SQLITE_FILE.fullmatch(chosen)
     if file:
@@ -38,12 +38,15 @@ def tracking_uri(storage: Path | str) -> str:
 
 
 def artifact_root(storage: Path | str) -> str | None:
-    """The folder for artifacts, as a URI, where the store is a database; None where a server decides itself."""
+    """URI of the artifact folder if the store is a database; None if a server manages artifacts."""
     return (Path(storage).resolve() / "mlartifacts").as_uri() if _DATABASE.match(tracking_uri(storage)) else None
 
 
 def check_store() -> None:
-    """UserError where MLFLOW_TRACKING_URI names something that can never take a sweep's runs. Nothing is opened."""
+    """Check MLFLOW_TRACKING_URI without opening it.
+
+    Raises:
+        UserError: The URI can't be a store for runs."""
     uri = tracking_uri("")
     scheme = uri.partition(":")[0].lower() if ":" in uri else ""
     if _SQLITE_IN_MEMORY.fullmatch(uri):
@@ -67,8 +70,12 @@ def _plugins() -> set[str]:
 
 
 def ui_command(storage: Path | str, port: int = 5000) -> tuple[list[str], dict[str, str]]:
-    """How the MLflow UI is started on this storage, on this machine only: the command and its environment, where the
-    store's address is: everybody may read commands. Raises `UserError` where a server has the runs."""
+    """Command of the MLflow UI on this storage, and its environment. It serves this machine only.
+
+    The store's address is in the environment, since all users can read command lines.
+
+    Raises:
+        UserError: A server has the runs, or the database can't be used."""
     check_store()
     uri, root = tracking_uri(storage), artifact_root(storage)
     if root is None:
@@ -85,14 +92,14 @@ def ui_command(storage: Path | str, port: int = 5000) -> tuple[list[str], dict[s
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": root,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    # Missing where the code is newer than its installation: then MLflow's pages are as they come.
+    # Missing if the code is newer than its installation: then MLflow's own pages are used.
     known = PAGE in {plugin.name for plugin in entry_points(group="mlflow.app")}
     flags = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", *(["--app-name", PAGE] if known else [])]
     return [sys.executable, "-P", "-m", "mlflow", "server", *flags], environment
 
 
 def default_store_has(storage: Path | str, run_id: str) -> bool:
-    """True if the storage's own database holds this run, also after the storage was moved."""
+    """True if the storage's own database has this run, also after the storage was moved."""
     database = _database(storage)
     if tracking_uri(storage) != _sqlite_uri(database) or not database.is_file():
         return False
@@ -104,7 +111,7 @@ def default_store_has(storage: Path | str, run_id: str) -> bool:
 
 
 def open_client(storage: Path | str) -> Any:
-    """An `MlflowClient` on the store, whose tables exist afterwards. Imports MLflow (1 to 3 s)."""
+    """Create an `MlflowClient`, and the store if it is missing. Imports MLflow (1 to 3 s)."""
     from mlflow import MlflowClient
 
     prepare(storage)
@@ -112,11 +119,11 @@ def open_client(storage: Path | str) -> Any:
 
 
 def prepare(storage: Path | str) -> None:
-    """Make the default store if it is missing, and let it follow its folder; other stores are left alone.
+    """Create the default store if it is missing, and correct its addresses if it was moved. Other stores are not
+    changed.
 
-    MLflow makes the tables of a fresh database in some 70 steps, without a lock and not as one transaction: two
-    processes that do so at once both fail, and a kill leaves a file that can't be used any more. So one at a time (the
-    kernel frees the lock of one that is killed), and under another name until it is whole."""
+    MLflow creates the tables in some 70 steps, without a lock or a transaction: two processes at once both fail, and a
+    kill leaves an unusable file. So a lock is held, and the database is renamed into place when it is complete."""
     database = _database(storage)
     if tracking_uri(storage) != _sqlite_uri(database):
         return
@@ -142,7 +149,7 @@ def _database(storage: Path | str) -> Path:
 
 
 def _sqlite_uri(path: Path) -> str:
-    """SQLAlchemy unquotes the path, but MLflow makes the folder of one behind `sqlite:///` without doing so. It leaves
-    folders alone where the URI names the driver."""
+    """URI of a SQLite file. SQLAlchemy unquotes the path, but MLflow creates the folder of a `sqlite:///` URI from the
+    quoted one. It does not if the URI names the driver."""
     quoted = quote(os.fsencode(path))
     return f"sqlite:///{path}" if quoted == str(path) else f"sqlite+pysqlite:///{quoted}"

@@ -1,4 +1,4 @@
-"""What the parent run says when a sweep ends: the table of its trials, the counts, the best trial's checkpoint."""
+"""End of a sweep in its parent run: the table of trials, counts of outcomes, the best trial's checkpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ MODEL_TYPE = "tuneexp checkpoint"
 
 
 def write_summary(runs: Runs, record: Record) -> None:
-    # A run whose creation timed out here but arrived there late shows now: looking again deletes such doubles.
+    """Apply the record of a sweep's end."""
+    # A run whose creation timed out may have been created late: loading again deletes such duplicates.
     runs.loaded = False
     runs.load()
     runs.pending[PARENT].metrics += [runs.metric(name, value, record) for name, value in record["metrics"].items()]
@@ -37,7 +38,7 @@ def write_summary(runs: Runs, record: Record) -> None:
 
 
 def _log_table(runs: Runs, rows: list[dict[str, Any]]) -> None:
-    """`trials.csv` for people, and `trials.json`, which MLflow's UI shows as a table (`mlflow.load_table`)."""
+    """Log the trials as `trials.csv`, and as `trials.json`, a table in MLflow's UI (`mlflow.load_table`)."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     data = [[row.get(name) for name in columns] for row in rows]
     text = io.StringIO()
@@ -49,9 +50,9 @@ def _log_table(runs: Runs, rows: list[dict[str, Any]]) -> None:
 
 
 def _log_best(runs: Runs, best: Record) -> dict[str, str]:
-    """Tags of the parent that name the best trial. Its checkpoint is uploaded: the others are linked by a tag."""
+    """Upload the best trial's checkpoint. Returns tags of the parent that name that trial."""
     run_id = runs.found.get(run_key(best["trial"], best["draw"]))
-    if run_id is None:  # a person deleted it
+    if run_id is None:  # a user deleted it
         return {}
     tags = {"best.trial_number": str(best["trial"]), "best.run_id": run_id}
     checkpoint = runs.address(best["checkpoint"]) if best["checkpoint"] else ""
@@ -61,7 +62,7 @@ def _log_best(runs: Runs, best: Record) -> dict[str, str]:
 
 
 def _log_model(runs: Runs, best: Record, run_id: str, checkpoint: str) -> str:
-    """MLflow 3's logged model: the checkpoint's files with their step and metrics, searchable (0.05 s, measured)."""
+    """Log the checkpoint as a model of MLflow 3, with its step and metrics. Returns the model's id."""
     from mlflow.entities import LoggedModelOutput
 
     client, experiment_id = runs.client, runs.position.experiment_id
@@ -82,7 +83,7 @@ def _log_model(runs: Runs, best: Record, run_id: str, checkpoint: str) -> str:
     if str(model.status) != "READY":
         with local_copy(checkpoint) as folder:
             client.log_model_artifacts(model.model_id, str(folder))
-        # Of the parent, too: its page is where a person looks for what a sweep gave.
+        # Also an output of the parent, whose page is the sweep's.
         for source in (run_id, runs.position.parent_run_id):
             client.log_outputs(source, [LoggedModelOutput(model.model_id, step=best["step"])])
         client.finalize_logged_model(model.model_id, "READY")

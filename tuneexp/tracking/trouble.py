@@ -1,4 +1,4 @@
-"""Why nothing reaches MLflow, in one line: the address without its secrets, and what to set."""
+"""Error messages of MLflow's store in one line: the address without secrets, and the setting to change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuneexp.tracking.moved import BUSY_TIMEOUT_S
 _LONGEST = 500
 _SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY")
 _ELSEWHERE = "choose another --storage, or set MLFLOW_TRACKING_URI to a store of yours"
-# What MLflow, SQLAlchemy, its drivers and requests write; the first that fits counts.
+# Patterns of messages of MLflow, SQLAlchemy, its drivers and requests; the first match is used.
 _REASONS = (
     (r"out-of-date database schema|can't locate revision",
      "{place} has the tables of another MLflow version; copy the database, then: mlflow db upgrade '{store}'"),
@@ -35,7 +35,7 @@ _REASONS = (
 
 
 def reason(error: BaseException, store: str) -> str:
-    """`store`: the address as it is, with its secrets."""
+    """One line about `error`. store: address of the store with its secrets, which are masked."""
     text = " ".join(str(error).split())
     secrets = [*secrets_of(store), *(os.environ.get(name, "") for name in _SECRET_VARIABLES)]
     for pattern, words in _REASONS:
@@ -47,12 +47,15 @@ def reason(error: BaseException, store: str) -> str:
 
 
 def check_sqlite(uri: str) -> None:
-    """Raise what SQLite says of a file that it can't read and write. MLflow would try again for 100 s."""
+    """Check that a SQLite file can be read and written. MLflow would retry for 100 s.
+
+    Raises:
+        sqlite3.Error: It can't."""
     file = _sqlite_file(uri)
     if file is None or not os.path.exists(file):
         return
     with closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as store:
-        store.execute("BEGIN IMMEDIATE")  # which alone does not complain of a file that can only be read
+        store.execute("BEGIN IMMEDIATE")  # succeeds on a read-only file, too
         store.execute("CREATE TABLE tuneexp_write_test (x)")
         store.execute("ROLLBACK")
 

@@ -1,4 +1,4 @@
-"""Settings and measurements as plain values, and under names that MLflow accepts. No Ray, no MLflow."""
+"""Conversion of settings and measurements to plain values and valid MLflow names. Imports neither Ray nor MLflow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def entity_name(name: str) -> str:
 
 
 def leaves(values: Mapping[str, Any], skip: Collection[str] = (), prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested mappings by their `/`-joined names, without those under a name in `skip`."""
+    """Flatten nested mappings: yields names joined by `/` with their values, without the names in `skip`."""
     for key, value in values.items():
         name = f"{prefix}{key}"
         if name in skip:
@@ -35,7 +35,7 @@ def leaves(values: Mapping[str, Any], skip: Collection[str] = (), prefix: str = 
 
 
 def varied_values(config: Mapping[str, Any], varied: Iterable[str]) -> dict[str, Any]:
-    """The searched values of one trial by name; those of a branch that was not taken are absent."""
+    """Varied hyperparameters of one trial by name. Those of a branch that was not taken are absent."""
     values = dict(leaves(config))
     found = {}
     for name in varied:
@@ -47,10 +47,13 @@ def varied_values(config: Mapping[str, Any], varied: Iterable[str]) -> dict[str,
 
 
 def important_first(varied: Iterable[str], points: Iterable[Mapping[str, Any]] = ()) -> list[str]:
-    """The varied hyperparameters, those that matter most first: in the order of the search space, and those that have
-    the same value in every point last. Names, columns and legends with little room take the first ones.
+    """Order hyperparameters by importance: the order of the search space, with those that are equal in all trials last.
 
-    points: the values of the trials by flat name (`varied_values`); fewer than two say nothing."""
+    Names, columns and legends with little room use the first ones.
+
+    Args:
+        varied: Names in the order of the search space.
+        points: Values of each trial by flat name (`varied_values`); fewer than two change nothing."""
     names, given = list(varied), list(points)
     # No estimate from the results: names of runs and columns would change while a sweep runs.
     same = [name for name in names if len(given) > 1 and len({repr(point.get(name)) for point in given}) == 1]
@@ -58,8 +61,7 @@ def important_first(varied: Iterable[str], points: Iterable[Mapping[str, Any]] =
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Short names of hyperparameters: `model/activation` is `activation` where no other
-    name ends like it."""
+    """Short names of hyperparameters: `activation` for `model/activation`, unless another name ends alike."""
     given = list(names)
     leaf = {name: name.rpartition("/")[2] for name in given}
     ends = Counter(leaf.values())
@@ -72,7 +74,7 @@ def flat_params(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def constant_params(values: Mapping[str, Any]) -> dict[str, str]:
-    """`flat_params` without those that hold nothing: an empty list or mapping says that there are none."""
+    """`flat_params` without empty texts, lists and mappings."""
     return {name: text for name, text in flat_params(values).items() if text not in ("", "{}", "[]")}
 
 
@@ -81,12 +83,12 @@ def tag_values(tags: Mapping[str, Any]) -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON gives it back: numpy scalars become Python's, tuples lists, anything else its text."""
+    """`value` as JSON: numpy scalars become Python's, tuples become lists, other objects their text."""
     return json.loads(json.dumps(value, default=_plain_fallback))
 
 
 def table_row(cells: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the summary as JSON can hold it: one value a cell, NaN and infinity as texts."""
+    """A row of the summary for JSON: one value a cell, NaN and infinity as texts."""
     found = {}
     for name, value in cells.items():
         value = plain(value)
@@ -97,8 +99,12 @@ def table_row(cells: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stored_path(path: str, sweep_folder: Path, checkpoints: str | None = None) -> str:
-    """A checkpoint's address as the outbox keeps it: relative to the sweep's folder where it lies there, since that
-    folder may be moved. `checkpoints`: the URI of all sweeps' checkpoints, of which Tune tells only the path."""
+    """A checkpoint's address for the outbox: relative if it is within the sweep's folder, which may be moved.
+
+    Args:
+        path: As given by Tune, which leaves out the scheme of a URI.
+        sweep_folder: Folder of the sweep.
+        checkpoints: URI of the checkpoints of all sweeps."""
     if checkpoints is not None and is_uri(checkpoints):
         return joined(checkpoints, sweep_folder.name, *Path(path).parts[-2:])
     full = path if is_uri(path) else Path(path).resolve()

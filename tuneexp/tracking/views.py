@@ -21,7 +21,7 @@ ALL_SWEEPS = "tuneexp-sweeps"  # key of the view across the sweeps of an experim
 MODEL_TRAINING = {"workflowType": "machine_learning"}  # the other mode of MLflow's pages is for language models
 
 _INTERVAL = ("objective_low", "objective_high")
-_AXES = 10  # of parallel coordinates: with more, names and lines can't be told apart
+_AXES = 10  # of parallel coordinates: more can't be distinguished
 # Pixels: a window of 1,920 shows the table with ten hyperparameters, and both rows of charts. A run's name is shown up
 # to its outcome, since the values behind it have columns; of its date, the sign of its status.
 _FIXED_WIDTHS = {"attributes.`Run Name`": 130, "runDateAndNestInfo": 40, "duration": 64, "tags.`outcome`": 100}
@@ -90,7 +90,7 @@ def sweeps_view(closed: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def varying(points: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the hyperparameters that differ between trials, the most important first; all of a single trial."""
+    """Names of hyperparameters that differ between trials, the most important first; of a single trial, all names."""
     names = dict.fromkeys(name for point in points for name in point)
     if len(points) < 2:
         return list(names)
@@ -98,8 +98,7 @@ def varying(points: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def envelope(name: str, state: Mapping[str, Any], now_ms: int) -> str:
-    """The view as MLflow's tag holds it. `tuneexp` marks that it is as it was written here: MLflow drops that field
-    where a person saves the view anew."""
+    """Tag value of a view. Its field `tuneexp` marks it as unchanged: MLflow drops it when a user saves the view."""
     packed = _packed(state)
     return json.dumps(
         {"name": name, "createdAt": now_ms, "updatedAt": now_ms, "state": packed, "tuneexp": _mark(packed)}
@@ -107,7 +106,7 @@ def envelope(name: str, state: Mapping[str, Any], now_ms: int) -> str:
 
 
 def is_own(value: str) -> bool:
-    """True if a tag's value is as `envelope` made it, unchanged by a person."""
+    """True if a tag's value was written by `envelope` and not changed since."""
     stored = _parsed(value)
     return isinstance(stored.get("state"), str) and stored.get("tuneexp") == _mark(stored["state"])
 
@@ -118,13 +117,13 @@ def is_same(value: str, name: str, state: Mapping[str, Any]) -> bool:
 
 
 def experiment_address(root: str, experiment_id: str, view: str | None, charts: bool = True) -> str:
-    """The page of an experiment's runs on the MLflow server at `root`. view: the key of the one to open."""
+    """Address of an experiment's runs on the MLflow server at `root`. view: key of the saved view to open."""
     shown = {"compareRunsMode": "CHART" if charts else "TABLE", **({"viewStateShareKey": view} if view else {})}
     return f"{root.rstrip('/')}/#/experiments/{experiment_id}/runs?{urlencode({**MODEL_TRAINING, **shown})}"
 
 
 def experiments_address(root: str) -> str:
-    """The list of experiments, in the mode for training."""
+    """Address of the list of experiments, in the mode for model training."""
     return f"{root.rstrip('/')}/#/experiments?{urlencode(MODEL_TRAINING)}"
 
 
@@ -147,7 +146,7 @@ def _state(
         "selectedColumns": columns,
         "columnOrder": ordered,
         "columnWidths": {name: _width(name) for name in ordered},
-        "runsHiddenMode": "FIRST_20_RUNS",  # lines of more can't be told apart; the table has all
+        "runsHiddenMode": "FIRST_20_RUNS",  # more lines can't be distinguished; the table has all
         "compareRunSections": [*sections, *below],
         "compareRunCharts": charts,
         "isAccordionReordered": True,  # else MLflow sorts the sections, and adds one for each kind of metric
@@ -157,7 +156,7 @@ def _state(
 
 
 def _width(column: str) -> int:
-    """Pixels that a column's name needs, within limits."""
+    """Width of a column in pixels, from the length of its name."""
     name = column.partition(".")[2].strip("`")
     return _FIXED_WIDTHS.get(column) or min(max(_LETTER * len(name) + _MARGIN, _NARROWEST), _WIDEST)
 
@@ -182,7 +181,7 @@ def _bars(section: str, metric: str) -> dict[str, Any]:
 
 
 def _parallel(section: str, varied: list[str]) -> list[dict[str, Any]]:
-    """None where nothing varies yet: the chart would have one axis."""
+    """Parallel coordinates of the first hyperparameters; empty if nothing varies yet."""
     if not varied:
         return []
     axes = {"selectedParams": [entity_name(name) for name in varied[:_AXES]], "selectedMetrics": ["objective"]}
@@ -190,7 +189,7 @@ def _parallel(section: str, varied: list[str]) -> list[dict[str, Any]]:
 
 
 def _numbers(section: str) -> dict[str, Any]:
-    """A table beside the charts, where MLflow's list of runs has no columns: a column for each run, the best first."""
+    """Table of the runs, one column each, the best first: MLflow's list beside charts has no columns."""
     shape = {"showChangeFromBaseline": False, "showDifferencesOnly": True, "baselineColumnUuid": ""}
     groups = ["Parameters", "Model metrics"]
     return _card("DIFFERENCE", section, "table", chartName="What differs between trials", compareGroups=groups, **shape)
