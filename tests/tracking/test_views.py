@@ -150,8 +150,8 @@ def test_without_the_right_to_set_tags_that_is_told_once_the_sweep_goes_on_and_u
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     space = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
-    sweep = Sweep("ppo", "CartPole-v1", space=space, name="first", storage=tmp_path, trials=2, seeds=1, budget_env_steps=256,
-                  fixed={"n_steps": 16}, compile="off", scheduler="fifo")  # fmt: skip
+    sweep = Sweep("ppo", "CartPole-v1", space=space, name="first", storage=tmp_path, trials=2, seeds=1,
+                  budget_env_steps=256, fixed={"n_steps": 16}, compile="off", scheduler="fifo")  # fmt: skip
     result = sweep.run()
     assert [trial["outcome"] for trial in result.trials] == ["completed", "completed"]
     assert set(without_right.trials()) == {0, 1}
