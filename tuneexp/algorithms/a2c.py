@@ -1,4 +1,4 @@
-"""Advantage actor-critic (Mnih et al. 2016, synchronous): one step up the policy gradient for each short rollout."""
+"""Advantage actor-critic (A2C), the synchronous form of A3C (Mnih et al. 2016, arXiv 1602.01783)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,24 @@ from tuneexp.rl.losses import explained_variance, mean_over, normalize, policy_g
 
 __all__ = ["A2C", "A2CConfig"]
 
-ADAM_EPS = 1e-5  # of Stable-Baselines3's actor-critics; torch's own default is 1e-8
+ADAM_EPS = 1e-5  # of Stable-Baselines3's actor-critics; the default of torch is 1e-8
 
 
 def a2c_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
-    """batch: columns [B, ...], or sequences [L, B, ...]. Section 4 of the paper and its algorithm S3, with generalised
-    advantages."""
+    """Policy gradient with value loss and entropy bonus.
+
+    Mnih et al. 2016, section 4 and algorithm S3, with GAE advantages.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Minibatch, columns [B, ...], or of sequences [L, B, ...].
+        cfg: Hyperparameters, as numbers or 0-d tensors.
+
+    Returns:
+        Loss, 0-d, and metrics of the update, 0-d each.
+    """
     dist, value = policy_and_value(nets, batch)
-    counts = batch.get("mask")  # rows, or steps of sequences, that are neither resets nor padding; None: all count
+    counts = batch.get("mask")  # False on resets and padding; None: all rows count
     advantage = normalize(batch["advantage"], counts) if cfg.normalize_advantage else batch["advantage"]
 
     log_prob = dist.log_prob(batch["action"])
@@ -40,6 +50,7 @@ def a2c_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
 
 
 def optimizer(named_parameters: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
+    """RMSprop as in Stable-Baselines3, or Adam without `use_rms_prop`."""
     if cfg.use_rms_prop:
         return optimizer_of(named_parameters, cfg, "RMSprop", alpha=0.99, eps=cfg.rms_prop_eps)
     return optimizer_of(named_parameters, cfg, eps=ADAM_EPS)

@@ -1,7 +1,8 @@
-"""What PPO, A2C and their kin share: rollouts, a policy that is sampled, and advantages of a value function.
+"""Common parts of PPO, A2C, IMPALA and APPO: networks, acting, and advantages from rollouts.
 
-Each function serves plain and recurrent networks. With a recurrent one, fragments hold `state`, `next_state` and
-`start`, and minibatches are sequences, [L, B, ...], of which `mask` says which steps count."""
+Each function supports plain and recurrent networks. With a recurrent one, fragments hold `state`, `next_state` and
+`start`, and minibatches are sequences [L, B, ...] with a `mask` of the steps that count.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +26,19 @@ from tuneexp.spaces.packing import layout
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    """Build the networks of one seed.
+
+    Args:
+        observation_space: A gymnasium space.
+        action_space: A gymnasium space.
+        cfg: Hyperparameters.
+
+    Returns:
+        An `ActorCritic`, or the custom network.
+
+    Raises:
+        UserError: the networks do not fit the spaces.
+    """
     if cfg.action_mask is not None and cfg.normalize_observation:  # read only where it matters
         _refuse_scaled_mask(observation_space, cfg.action_mask)
     if isinstance(cfg.model, str):
@@ -37,7 +51,7 @@ def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.M
 
 
 def _refuse_scaled_mask(observation_space: Any, name: str) -> None:
-    """Normalisation scales floating point parts of observations, after which no 0 of a mask is a 0."""
+    """Refuse a floating point mask with normalisation, after which a 0 of the mask is not 0."""
     leaves = layout(observation_space) if isinstance(observation_space, Dict) else []
     of_floats = {leaf.name for leaf in leaves if np.issubdtype(leaf.space.dtype, np.floating)}
     if name in of_floats and name.rpartition("/")[2] != "action_mask":
@@ -50,7 +64,19 @@ def _refuse_scaled_mask(observation_space: Any, name: str) -> None:
 def act(
     nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
 ) -> tuple[Tensor, dict[str, Tensor], Any]:
-    """obs: [N, ...]. Samples while exploring, else takes the mode."""
+    """Sample actions, or take the mode if not exploring.
+
+    Args:
+        nets: Networks of one seed.
+        obs: Observations, [N, ...].
+        state: Recurrent state, [N, state_size]; None without recurrence.
+        noise: Random numbers, by the names of `act_noise`, [N, ...].
+        cfg: Hyperparameters.
+        explore: False for deterministic actions, 0-d bool.
+
+    Returns:
+        Actions [N, ...], further columns of the fragment (`log_prob` [N] of the sampled action), and the next state.
+    """
     if state is None:
         dist = nets.online.dist(obs)
     else:
@@ -61,10 +87,21 @@ def act(
 
 
 def advantages(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:
-    """A `postprocess_fn`: advantages and value targets, [T, S, N]. Schulman et al. 2016, eq. 16."""
+    """A `postprocess_fn`: GAE advantages and value targets.
+
+    Schulman et al. 2016 (arXiv 1506.02438), eq. 16.
+
+    Args:
+        nets: Networks of all seeds.
+        fragment: Columns, [T, S, N, ...].
+        cfg: Hyperparameters.
+
+    Returns:
+        Training columns, [T, S, N, ...].
+    """
     columns = {name: fragment[name] for name in ("obs", "action", "log_prob")}
     if "state" in fragment:
-        # Each row has the state that it was met with, so no value depends on where a fragment or an episode ends.
+        # Each row has its recurrent state, so values do not depend on the ends of fragments and episodes.
         value = nets.frozen.value(fragment["obs"], fragment["state"])
         next_value = nets.frozen.value(fragment["next_obs"], fragment["next_state"])
         columns |= {"state": fragment["state"], "start": fragment["start"]}
@@ -78,19 +115,36 @@ def advantages(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict
 
 
 def entropy_of(dist: Distribution, log_prob: Tensor) -> Tensor:
-    """[...]; log_prob: [...], of the actions that were taken. Behind a tanh the entropy has no closed form and is
-    estimated by them, as in Stable-Baselines3."""
+    """Entropy of a policy; behind a tanh it has no closed form and is estimated by -log_prob, as in Stable-Baselines3.
+
+    Args:
+        dist: The policy.
+        log_prob: Log probability of the sampled actions, [...].
+
+    Returns:
+        Entropy in nats, [...].
+    """
     return -log_prob if isinstance(dist, RescaledGaussian) else dist.entropy()
 
 
 def policy_and_value(nets: Nets, batch: Mapping[str, Tensor]) -> tuple[Distribution, Tensor]:
-    """The distribution of actions and the value of each row, [B], or step of a sequence, [L, B]: from the state stored
-    at its first step, zeroed where an episode starts within it."""
+    """`policy_and_value_of` the online network."""
     return policy_and_value_of(nets.online, batch)
 
 
 def policy_and_value_of(net: Any, batch: Mapping[str, Tensor]) -> tuple[Distribution, Tensor]:
-    """The same of `net`, which is `nets.online` or `nets.target`."""
+    """Action distribution and value of each row, or of each step of a sequence.
+
+    A recurrent network is unrolled from the stored state of the first step; the state is zeroed at the start of an
+    episode.
+
+    Args:
+        net: `nets.online` or `nets.target`.
+        batch: Columns [B, ...], or of sequences [L, B, ...].
+
+    Returns:
+        Distribution and values, [B] or [L, B].
+    """
     if "state" not in batch:
         return net.dist_and_value(batch["obs"])
     return net.unroll(batch["obs"], batch["state"][0], batch["start"])

@@ -1,4 +1,4 @@
-"""Asynchronous PPO: a clipped surrogate on V-trace, around a target network (Luo et al. 2020, IMPACT)."""
+"""Asynchronous PPO: clipped surrogate with V-trace and a target network (Luo et al. 2020, IMPACT, arXiv 1912.00167)."""
 
 from __future__ import annotations
 
@@ -29,20 +29,31 @@ __all__ = ["APPO", "APPOConfig"]
 
 
 def appo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
-    """batch: sequences [L, B, ...]. IMPACT's objective (section 3.1 of the paper): the ratio is that of the policy to
-    the target network's, with the part in which the policy that acted lags behind the target bounded. V-trace judges
-    the target network's policy, by its values. Where the target is the policy that acted, this is PPO."""
+    """IMPACT's objective (Luo et al. 2020, section 3.1).
+
+    The probability ratio is that of the policy to the target network's policy; the factor by which the behaviour policy
+    lags behind the target network is clipped by `clip_worker`. V-trace evaluates the target network's policy with its
+    values. If the target network is the behaviour policy, this is PPO.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Minibatch, columns of sequences, [L, B, ...].
+        cfg: Hyperparameters, as numbers or 0-d tensors.
+
+    Returns:
+        Loss, 0-d, and metrics of the update, 0-d each.
+    """
     dist, value = policy_and_value(nets, batch)
     target_dist, target_value = policy_and_value_of(nets.target, batch)
     counts = batch["mask"]
     log_prob = dist.log_prob(batch["action"])
-    log_ratio = log_prob - batch["log_prob"]  # to the policy that acted
+    log_ratio = log_prob - batch["log_prob"]  # to the behaviour policy
     target_log_ratio = target_dist.log_prob(batch["action"]) - batch["log_prob"]
     trace = corrected(nets.target, target_log_ratio, target_value, batch, cfg)
     advantage = normalize(trace.advantage, counts) if cfg.normalize_advantage else trace.advantage
 
-    behind = (-target_log_ratio).exp()
-    ratio = torch.where(behind > cfg.clip_worker, cfg.clip_worker, behind) * log_ratio.exp()
+    lag = (-target_log_ratio).exp()  # behaviour policy to target network's policy
+    ratio = torch.where(lag > cfg.clip_worker, cfg.clip_worker, lag) * log_ratio.exp()
     policy_loss = clipped_surrogate(ratio, advantage, cfg.clip_range, counts)
     critic_loss = value_loss(value, trace.target, mask=counts)
     entropy = mean_over(entropy_of(dist, log_prob), counts)

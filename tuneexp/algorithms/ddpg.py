@@ -1,4 +1,4 @@
-"""Deep deterministic policy gradients (Lillicrap et al. 2016): one critic, and an actor that climbs it."""
+"""Deep deterministic policy gradient (Lillicrap et al. 2016, arXiv 1509.02971): deterministic actor, one critic."""
 
 from __future__ import annotations
 
@@ -21,11 +21,35 @@ __all__ = ["DDPG", "DDPGConfig"]
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    """Build the networks of one seed.
+
+    Args:
+        observation_space: A gymnasium space.
+        action_space: A gymnasium space.
+        cfg: Hyperparameters.
+
+    Returns:
+        Actor and critic.
+
+    Raises:
+        UserError: the networks do not fit the spaces.
+    """
     return networks(observation_space, action_space, cfg, "ddpg", n_critics=1)
 
 
 def ddpg_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
-    """batch: columns [B, ...]. Eq. 4 to 6 of the paper."""
+    """Losses of critic and actor.
+
+    Lillicrap et al. 2016, eq. 4 to 6.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Minibatch, columns [B, ...].
+        cfg: Hyperparameters, as numbers or 0-d tensors.
+
+    Returns:
+        Losses by part and metrics of the update, 0-d each; `priority` [B] goes to the replay buffer.
+    """
     return actor_critic_losses(nets, batch, nets.target.act(batch["next_obs"]))
 
 

@@ -1,4 +1,4 @@
-"""What TD3 and DDPG share: a deterministic policy that climbs its critics, and explores by noise on its actions."""
+"""Common parts of TD3 and DDPG: a deterministic policy with exploration noise, and its critics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,18 @@ from tuneexp.rl.exploration import ornstein_uhlenbeck
 
 
 def networks(observation_space: Any, action_space: Any, cfg: CfgView, owner: str, n_critics: int) -> nn.Module:
-    """The built-in networks or the user's own. owner: the algorithm's name."""
+    """Build the built-in actor and critics or a custom network.
+
+    Args:
+        observation_space: A gymnasium space.
+        action_space: A bounded Box.
+        cfg: Hyperparameters.
+        owner: Name of the algorithm, for error messages.
+        n_critics: Number of critics.
+
+    Returns:
+        The networks.
+    """
     made: DeterministicActorCritic | OwnDeterministicActorCritic
     if isinstance(cfg.model, str):
         made = OwnDeterministicActorCritic(
@@ -30,12 +41,13 @@ def networks(observation_space: Any, action_space: Any, cfg: CfgView, owner: str
     else:
         made = DeterministicActorCritic(observation_space, action_space, n_critics=n_critics, **cfg.model.model_dump())
     if cfg.noise_type == "ornstein-uhlenbeck":
-        # The state of a policy is carried through episodes, zeroed at their starts and stored: so is the process.
+        # The recurrent state is kept through episodes, zeroed at their starts and stored: it holds the process.
         made.state_size = math.prod(action_head(action_space).shape)
     return made
 
 
 def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
+    """Noise of exploration and of uniform random actions."""
     shape = action_head(action_space).shape
     return {"action": Noise("normal", shape), "random": Noise("uniform", shape)}
 
@@ -43,8 +55,20 @@ def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, No
 def act(
     nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
 ) -> tuple[Tensor, dict[str, Tensor], Any]:
-    """obs: [N, ...]. Uniform actions until learning starts, then the policy's with noise; `network_action` is what the
-    critics are asked about. state: [N, numbers of an action], the Ornstein-Uhlenbeck process; None without one."""
+    """Policy action plus noise; uniform random actions before `learning_starts`.
+
+    Args:
+        nets: Networks of one seed.
+        obs: Observations, [N, ...].
+        state: Ornstein-Uhlenbeck process, [N, action size]; None with normal noise.
+        noise: Random numbers, by the names of `act_noise`, [N, ...].
+        cfg: Hyperparameters.
+        explore: False for deterministic actions, 0-d bool.
+
+    Returns:
+        Actions [N, ...], further columns of the fragment (`network_action`: actions in [-1, 1], the input of the
+        critics), and the next state.
+    """
     greedy = nets.online.act(obs)
     if state is None:
         perturbation = cfg.noise_std * noise["action"]
@@ -61,16 +85,25 @@ def act(
 def actor_critic_losses(
     nets: Nets, batch: Mapping[str, Tensor], next_action: Tensor
 ) -> tuple[Losses, dict[str, Tensor]]:
-    """batch: columns [B, ...]; next_action: [B, *action shape], what the lagging policy does next. Silver et al. 2014,
-    eq. 9 (actor), against the least of the lagging critics (Fujimoto et al. 2018, eq. 10).
+    """Losses of critics and actor.
 
-    The actor is improved against the first critic as it was before the step, not as the step leaves it."""
+    Deterministic policy gradient: Silver et al. 2014, eq. 9. Target with the minimum of the target critics: Fujimoto et
+    al. 2018 (arXiv 1802.09477), eq. 10. The actor maximises the first critic as it was before the update.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Columns, [B, ...].
+        next_action: Next actions of the target policy, [B, *action shape].
+
+    Returns:
+        Losses by part, and metrics, 0-d each; `priority` [B] goes to the replay buffer.
+    """
     next_value = nets.target.q(batch["next_obs"], next_action).amin(0)
     target = batch["reward"] + batch["discount"] * next_value
     error = nets.online.q(batch["obs"], batch["action"]) - target  # [n_critics, B]
 
     def actor() -> Tensor:
-        # The frozen critics: no gradient of theirs is computed on the way to the actor.
+        # Frozen critics: no gradient of their parameters is computed.
         return -nets.frozen.q(batch["obs"], nets.online.act(batch["obs"]))[0].mean()
 
     losses: Losses = {"critic": weighted_mean(error.square().sum(0), batch), "actor": actor}

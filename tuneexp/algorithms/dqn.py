@@ -1,6 +1,7 @@
-"""Deep Q-learning (Mnih et al. 2015) with the improvements that Rainbow (Hessel et al. 2018) put together.
+"""Deep Q-learning (Mnih et al. 2015) with the extensions of Rainbow (Hessel et al. 2018, arXiv 1710.02298) as switches.
 
-Each is a switch; all on is Rainbow: double, dueling, n_step=3, prioritized, noisy, distributional."""
+Rainbow is double, dueling, n_step=3, prioritized, noisy and distributional.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +30,12 @@ __all__ = ["DQN", "DQNConfig"]
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    """Q-network of one seed, with `n_atoms` logits per action if distributional."""
     return q_network(observation_space, action_space, cfg, "dqn", cfg.n_atoms if cfg.distributional else 1)
 
 
 def q_network(observation_space: Any, action_space: Any, cfg: CfgView, owner: str, atoms: int) -> nn.Module:
-    """The built-in network or the user's own, with `atoms` numbers for each action. owner: the algorithm's name."""
+    """Built-in or custom Q-network with `atoms` outputs per action. owner: the algorithm's name. Raises `UserError`."""
     if not isinstance(cfg.model, str):
         network = cfg.model.model_dump()
         return QNetwork(observation_space, action_space, dueling=cfg.dueling, noisy=cfg.noisy, atoms=atoms, **network)
@@ -45,60 +47,104 @@ def q_network(observation_space: Any, action_space: Any, cfg: CfgView, owner: st
 
 
 def action_values(output: Tensor, cfg: CfgView) -> Tensor:
-    """output of the network: [B, A], or logits [B, A, atoms]. Returns [B, A]."""
+    """Expected return of each action, [B, A]. output: Q-values [B, A], or logits [B, A, atoms] if distributional."""
     if not cfg.distributional:
         return output
     return (output.softmax(-1) * atoms_between(cfg.v_min, cfg.v_max, cfg.n_atoms, output)).sum(-1)
 
 
 def choose(values: Tensor, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor) -> Tensor:
-    """values: [N, A]. Random actions until learning starts, then a share that falls; none with noisy weights."""
-    share = linear_epsilon(
+    """Epsilon-greedy actions: random ones before `learning_starts`, then with the annealed epsilon (0 with noisy
+    networks).
+
+    Args:
+        values: Q-values, [N, A].
+        noise: `explore`, uniform in [0, 1), [N, 2].
+        cfg: Hyperparameters.
+        explore: False for greedy actions, 0-d bool.
+
+    Returns:
+        Actions, int64 [N].
+    """
+    epsilon = linear_epsilon(
         cfg.progress, cfg.exploration_fraction, cfg.exploration_initial_eps, cfg.exploration_final_eps
     )
-    share = torch.zeros_like(share) if cfg.noisy else share
-    share = torch.where(cfg.env_steps < cfg.learning_starts, torch.ones_like(share), share)
-    return epsilon_greedy(values.argmax(-1), noise["explore"], share * explore, values.shape[-1])
+    epsilon = torch.zeros_like(epsilon) if cfg.noisy else epsilon
+    epsilon = torch.where(cfg.env_steps < cfg.learning_starts, torch.ones_like(epsilon), epsilon)
+    return epsilon_greedy(values.argmax(-1), noise["explore"], epsilon * explore, values.shape[-1])
 
 
 def dqn_act(
     nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
 ) -> tuple[Tensor, dict[str, Tensor], Any]:
-    """obs: [N, ...]."""
+    """Epsilon-greedy actions of the Q-network. obs: [N, ...]; returns int64 [N]."""
     values = action_values(nets.online.q(obs, noise.get("weights")), cfg)
     return choose(values, noise, cfg, explore), {}, state
 
 
 def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
+    """Noise of epsilon-greedy and of noisy networks."""
     return {"explore": Noise("uniform", (2,)), **weight_noise(model, "weights")}
 
 
 def weight_noise(model: nn.Module, *names: str) -> dict[str, Noise]:
-    """One draw of a noisy network's factors for each name and step; none for other networks."""
+    """One noise vector per name and step for noisy networks; empty for others."""
     size = getattr(model, "noise_size", 0)
     return {name: Noise("normal", (size,), per="step") for name in names} if size else {}
 
 
 def loss_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
-    # Separate draws, as Fortunato et al. 2018, section 3.1, have it.
+    """Independent noise of the online, action-selecting and target network."""
+    # Independent samples, as in Fortunato et al. 2018 (arXiv 1706.10295), section 3.1.
     return weight_noise(model, "online_weights", "next_weights", "target_weights")
 
 
 def chosen(output: Tensor, action: Tensor) -> Tensor:
-    """output: [B, A, ...]; action: int64 [B]. Returns [B, ...]: what belongs to the action."""
+    """Select the output of the taken action.
+
+    Args:
+        output: Network output, [B, A, ...].
+        action: int64 [B].
+
+    Returns:
+        [B, ...].
+    """
     index = action.long().view(-1, *(1,) * (output.dim() - 1)).expand(-1, 1, *output.shape[2:])
     return output.gather(1, index).squeeze(1)
 
 
 def next_output(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView, values_of: Any) -> Tensor:
-    """What the target network says of the best next action: [B], or [B, atoms]. values_of: output, cfg -> [B, A]."""
+    """Target network's output of the best next action, which the online network selects with `double`.
+
+    Double Q-learning: van Hasselt et al. 2016 (arXiv 1509.06461).
+
+    Args:
+        nets: Networks of one seed.
+        batch: Columns, [B, ...].
+        cfg: Hyperparameters.
+        values_of: Function (output, cfg) -> Q-values [B, A].
+
+    Returns:
+        [B], or [B, atoms].
+    """
     output = nets.target.q(batch["next_obs"], batch.get("target_weights"))
     choosing = nets.frozen.q(batch["next_obs"], batch.get("next_weights")) if cfg.double else output
     return chosen(output, values_of(choosing, cfg).argmax(-1))
 
 
 def dqn_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
-    """batch: columns [B, ...]. Mnih et al. 2015, eq. 2; distributional: Bellemare et al. 2017, algorithm 1."""
+    """Huber loss of the TD error, or cross entropy of the projected C51 target.
+
+    Mnih et al. 2015, algorithm 1; distributional: Bellemare et al. 2017 (arXiv 1707.06887), algorithm 1.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Minibatch, columns [B, ...].
+        cfg: Hyperparameters, as numbers or 0-d tensors.
+
+    Returns:
+        Loss, 0-d, and metrics of the update, 0-d each; `priority` [B] goes to the replay buffer.
+    """
     output = chosen(nets.online.q(batch["obs"], batch.get("online_weights")), batch["action"])
     following = next_output(nets, batch, cfg, action_values)
     if cfg.distributional:
@@ -107,7 +153,7 @@ def dqn_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
         mass = project(moved, following.softmax(-1), atoms)
         error = -(mass * output.log_softmax(-1)).sum(-1)
         value = (output.softmax(-1) * atoms).sum(-1)
-        # The divergence from the target, not the cross entropy: a target that is spread out is no error.
+        # KL divergence from the target, not cross entropy, which counts the entropy of the target as error.
         priority = (error.detach() - torch.special.entr(mass).sum(-1)).clamp(min=0.0)
     else:
         target = batch["reward"] + batch["discount"] * following

@@ -1,4 +1,4 @@
-"""IMPALA (Espeholt et al. 2018): a policy gradient on V-trace, while runners with older weights go on collecting."""
+"""IMPALA (Espeholt et al. 2018, arXiv 1802.01561): V-trace actor-critic with asynchronous environment runners."""
 
 from __future__ import annotations
 
@@ -19,7 +19,18 @@ __all__ = ["IMPALA", "IMPALAConfig"]
 
 
 def impala_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
-    """batch: sequences [L, B, ...]. Section 4.2 of the paper, averaged over steps instead of summed."""
+    """Policy gradient, value loss and entropy bonus with V-trace targets.
+
+    Espeholt et al. 2018, section 4.2, averaged over steps instead of summed.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Minibatch, columns of sequences, [L, B, ...].
+        cfg: Hyperparameters, as numbers or 0-d tensors.
+
+    Returns:
+        Loss, 0-d, and metrics of the update, 0-d each.
+    """
     dist, value = policy_and_value(nets, batch)
     counts = batch["mask"]
     log_prob = dist.log_prob(batch["action"])

@@ -1,4 +1,4 @@
-"""Several policies that act and learn in the same environments, each by an algorithm of its own."""
+"""Several policies in the same environments, each trained by its own algorithm."""
 
 from __future__ import annotations
 

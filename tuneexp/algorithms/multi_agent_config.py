@@ -1,4 +1,4 @@
-"""The hyperparameters of several policies: what they have in common, and a group for each."""
+"""Hyperparameters of several policies: common ones, and a group for each policy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tuneexp.config import AtMost, Config, merged, structural
 from tuneexp.errors import UserError
 from tuneexp.trial_config import TrialConfig
 
-# What is one for all policies: the environments, and who steps them and learns (the trial's own process).
+# Settings that all policies share: the environments, and the processes that sample and learn.
 SHARED = (
     "n_envs", "num_env_runners", "num_cpus_per_env_runner", "sample_timeout_s", "max_env_runner_restarts",
     "num_learners", "num_gpus_per_learner",
@@ -21,11 +21,12 @@ SHARED = (
 
 
 class MultiAgentConfig(Config):
-    """Several policies in the same environments. A group of hyperparameters for each follows, under its name."""
+    """Several policies in the same environments; a group of hyperparameters follows for each, under its name."""
 
-    n_envs: int = structural(8, "Parallel environments per seed, of all policies.", ge=1)
+    n_envs: int = structural(8, "Number of parallel environments per seed, shared by all policies.", ge=1)
     objective_policy: str | None = structural(
-        None, "Whose evaluation return is the objective; None: as the algorithm says, else the mean of the trained."
+        None,
+        "Policy whose evaluation return is the objective; None: that of the algorithm, else the mean of trained ones.",
     )
 
     num_env_runners: ClassVar[int] = 0
@@ -33,14 +34,14 @@ class MultiAgentConfig(Config):
     num_gpus_per_learner: ClassVar[float] = 0.0
 
     def problem_with_budget(self, budget_env_steps: int) -> str | None:
-        """Why some policy would learn nothing within so many environment steps per seed."""
+        """Reason why a policy would learn nothing within a budget (environment steps per seed), or None."""
         for name, group in self._groups():
             if problem := group.problem_with_budget(budget_env_steps):
                 return f"policy {name}: {problem}"
         return None
 
     def remarks(self) -> list[str]:
-        """Of the configurations of its policies."""
+        """Remarks on the configurations of its policies."""
         return [f"policy {name}: {remark}" for name, group in self._groups() for remark in group.remarks()]
 
     def _groups(self) -> Iterator[tuple[str, AlgorithmConfig]]:
@@ -53,9 +54,20 @@ Described = Mapping[str, tuple[AlgorithmSpec, Mapping[str, Any]]]
 
 
 def config_class_of(owner: str, policies: Described) -> type[MultiAgentConfig]:
-    """policies: name -> its algorithm and what it has instead of the algorithm's defaults."""
-    taken = {*MultiAgentConfig.model_fields, *TrialConfig.model_fields}
-    if clash := next((name for name in policies if name in taken or hasattr(MultiAgentConfig, name)), None):
+    """Create the configuration class of several policies.
+
+    Args:
+        owner: Name of the algorithm.
+        policies: Policy name -> its algorithm, and hyperparameters that replace the algorithm's defaults.
+
+    Returns:
+        The class.
+
+    Raises:
+        UserError: a policy has a reserved name.
+    """
+    reserved = {*MultiAgentConfig.model_fields, *TrialConfig.model_fields}
+    if clash := next((name for name in policies if name in reserved or hasattr(MultiAgentConfig, name)), None):
         raise UserError(f"{owner}: a policy can't be named {clash!r}, which means something else; rename it")
     fields: dict[str, Any] = {}
     constraints: list[AtMost] = []
@@ -66,13 +78,13 @@ def config_class_of(owner: str, policies: Described) -> type[MultiAgentConfig]:
         constraints += [_of_group(name, rule) for rule in spec.config_class.constraints]
     made = create_model(f"{owner}_config", __base__=MultiAgentConfig, __module__=__name__, **fields)
     made.__doc__ = MultiAgentConfig.__doc__
-    # By flat names, as search spaces have them; a single configuration is checked group by group.
+    # By flat names, as in search spaces; a single configuration is checked group by group.
     made.constraints = tuple(constraints)
     return made
 
 
 def _group_class(policy: str, base: type[AlgorithmConfig], hyperparameters: Mapping[str, Any]) -> type[AlgorithmConfig]:
-    """`base` without what is `SHARED`; what isn't given is as in `hyperparameters`, then `base`."""
+    """`base` without the `SHARED` settings, with `hyperparameters` as defaults."""
 
     def over_own(cls: Any, values: Any) -> Any:
         return merged(hyperparameters, values) if isinstance(values, dict) else values
@@ -90,11 +102,11 @@ def _group_class(policy: str, base: type[AlgorithmConfig], hyperparameters: Mapp
 
 
 def _of_group(policy: str, rule: AtMost) -> AtMost:
-    """With fewer lanes than there are: a policy of several agents has more rows, so the rule is on the safe side."""
+    """The constraint for one policy; it assumes one seat per environment, a lower bound of the rows."""
     factors = tuple(name if name == "n_envs" else f"{policy}/{name}" for name in rule.factors)
     return AtMost(f"{policy}/{rule.name}", factors, rule.refused)
 
 
 def policy_config(spec: AlgorithmSpec, group: AlgorithmConfig, lanes: int, owner: str) -> AlgorithmConfig:
-    """What the algorithm of one policy is configured by: of `n_envs` it has as many as lanes. Raises `UserError`."""
+    """Configuration of the algorithm of one policy, with its number of seats as `n_envs`. Raises `UserError`."""
     return spec.config_class.parse({**group.model_dump(), "n_envs": lanes}, owner)

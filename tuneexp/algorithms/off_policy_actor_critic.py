@@ -1,8 +1,7 @@
-"""What IMPALA and APPO share: rollouts of a policy that the learner has left behind, corrected by V-trace.
+"""V-trace actor-critics, common parts of IMPALA and APPO: rollouts of a lagging policy, corrected by V-trace.
 
-Minibatches are sequences [L, B, ...], of which `mask` says which steps count: whole fragments of `n_steps`, or with a
-recurrent network parts of `sequence_length`. V-trace is computed inside of the loss, from the networks as they are
-then.
+Minibatches are sequences [L, B, ...] with a `mask` of the steps that count: whole rollouts of `n_steps`, or parts of
+`sequence_length` with a recurrent network. V-trace is computed within the loss, from the networks at that update.
 """
 
 from __future__ import annotations
@@ -18,16 +17,37 @@ from tuneexp.rl.vtrace import VTrace, vtrace
 
 
 def transitions_in_time(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:
-    """A `postprocess_fn`: what V-trace needs of each step, [T, S, N]; nothing is computed before the loss is."""
+    """A `postprocess_fn`: select the columns that V-trace needs; everything else is computed within the loss.
+
+    Args:
+        nets: Unused.
+        fragment: Columns, [T, S, N, ...].
+        cfg: Unused.
+
+    Returns:
+        Columns, [T, S, N, ...].
+    """
     names = ("obs", "next_obs", "action", "log_prob", "reward", "terminated", "truncated")
     memory = ("state", "next_state", "start")
     return {name: fragment[name] for name in (*names, *memory) if name in fragment}
 
 
 def corrected(net: Any, log_ratio: Tensor, value: Tensor, batch: Mapping[str, Tensor], cfg: CfgView) -> VTrace:
-    """V-trace of the minibatch, [L, B], without gradients. log_ratio: of the policy that is judged to the one that
-    acted; value: what `net` says of each step. A recurrent `net` meets the last step's successor with the state that
-    the policy had there which acted, as it starts from the stored one."""
+    """V-trace of a minibatch, without gradients.
+
+    A recurrent `net` evaluates the successor of the last step with the recurrent state that the behaviour policy had
+    there.
+
+    Args:
+        net: Network that estimates the values.
+        log_ratio: Log probability ratio of the target policy to the behaviour policy, [L, B].
+        value: Values by `net`, [L, B].
+        batch: Columns of sequences, [L, B, ...].
+        cfg: Hyperparameters.
+
+    Returns:
+        Advantages and value targets, [L, B] each.
+    """
     next_value = net.value(batch["next_obs"], *([batch["next_state"]] if "next_state" in batch else []))
     return vtrace(
         log_ratio.detach(), batch["reward"], value.detach(), next_value.detach(), batch["terminated"],

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation (Schulman et al. 2017): a clipped surrogate over generalised advantages."""
+"""Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347): a clipped surrogate objective with GAE."""
 
 from __future__ import annotations
 
@@ -24,14 +24,24 @@ from tuneexp.rl.losses import (
 
 __all__ = ["PPO", "PPOConfig"]
 
-ADAM_EPS = 1e-5  # as the published PPO implementations have it; torch's own default is 1e-8
+ADAM_EPS = 1e-5  # of published PPO implementations; the default of torch is 1e-8
 
 
 def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
-    """batch: columns [B, ...], or sequences [L, B, ...]. Eq. 9 of the paper, with the options of later
-    implementations."""
+    """PPO's combined objective, negated.
+
+    Schulman et al. 2017, eq. 9; value clipping and early stopping by KL divergence as in Stable-Baselines3.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Minibatch, columns [B, ...], or of sequences [L, B, ...].
+        cfg: Hyperparameters, as numbers or 0-d tensors.
+
+    Returns:
+        Loss, 0-d, and metrics of the update, 0-d each; `skip_update` above 0 stops the updates on this rollout.
+    """
     dist, value = policy_and_value(nets, batch)
-    counts = batch.get("mask")  # rows, or steps of sequences, that are neither resets nor padding; None: all count
+    counts = batch.get("mask")  # False on resets and padding; None: all rows count
     log_prob = dist.log_prob(batch["action"])
     log_ratio = log_prob - batch["log_prob"]
     ratio = log_ratio.exp()
@@ -43,7 +53,7 @@ def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
     loss = policy_loss + cfg.vf_coef * critic_loss - cfg.ent_coef * entropy
 
     kl = approx_kl(log_ratio, counts)
-    statistics = {
+    metrics = {
         "policy_loss": policy_loss,
         "value_loss": critic_loss,
         "entropy": entropy,
@@ -52,12 +62,13 @@ def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
         "explained_variance": explained_variance(batch["value"], batch["value_target"], counts),
     }
     if cfg.target_kl is not None:
-        # A number, not a bool: its mean over learners that share the rows is that of the whole minibatch.
-        statistics["skip_update"] = kl - 1.5 * cfg.target_kl
-    return loss, statistics
+        # A number, not a bool: the mean over data-parallel learners is the value of the whole minibatch.
+        metrics["skip_update"] = kl - 1.5 * cfg.target_kl
+    return loss, metrics
 
 
 def adam(named_parameters: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
+    """Adam with epsilon 1e-5, unless `optimizer_class` names another optimizer."""
     return optimizer_of(named_parameters, cfg, eps=ADAM_EPS)
 
 

@@ -1,6 +1,4 @@
-"""Preflight check that an algorithm fits its actions and its budget; errors name what to write instead.
-
-Of a built-in algorithm it needs no torch."""
+"""Preflight check that an algorithm supports its environment and budget; needs no torch for built-in algorithms."""
 
 from __future__ import annotations
 
@@ -22,11 +20,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TOLD: set[str] = set()
+_LOGGED: set[str] = set()  # remarks, each logged once per process
 
 
 def check_action_space(algorithm: str, kinds: Sequence[ActionKind], space: Any, env: str) -> None:
-    """Raises `UserError` that names the algorithms that fit where one that acts in `kinds` can't act in `space`."""
+    """Check that an algorithm supports an action space.
+
+    Args:
+        algorithm: Its name.
+        kinds: Kinds of actions that it supports.
+        space: The action space.
+        env: Name of the environment.
+
+    Raises:
+        UserError: it does not; the message lists algorithms that do.
+    """
     kind = action_kind(space)
     if kind in kinds:
         return
@@ -47,8 +55,23 @@ def check_environment(
     n_envs: int = 2,
     configurations: Iterable[Any] = (),
 ) -> dict[str, Any]:
-    """The spaces in words, by policy where there are several. Raises `UserError` where `algorithm`, a name, an address
-    or a specification, or one of `configurations`, can't act in the environment: builds one of it and steps nothing."""
+    """Check that an algorithm supports an environment; builds one environment and steps nothing.
+
+    Args:
+        algorithm: Name, address or specification.
+        env: Environment id, address or callable.
+        env_kwargs: Arguments of the environment.
+        wrappers: Wrappers by name.
+        backend: Environment backend.
+        n_envs: Environments per seed, for policy mappings.
+        configurations: Configurations to check, too.
+
+    Returns:
+        The spaces as text; by policy for several policies.
+
+    Raises:
+        UserError: it does not.
+    """
     if isinstance(algorithm, str) and algorithm in ACTION_KINDS:
         name, kinds = algorithm, ACTION_KINDS[algorithm]
     else:
@@ -96,15 +119,15 @@ def _check_policies(
 
 
 def check_trial(algorithm: str, cfg: AlgorithmConfig | MultiAgentConfig, budget_env_steps: int) -> None:
-    """`check_budget`; logs the remarks of the configuration, each once: a worker trains many trials."""
+    """Check the budget and log the remarks on the configuration, each once per process. Raises `UserError`."""
     check_budget(algorithm, cfg, budget_env_steps)
     for remark in cfg.remarks():
-        if remark not in _TOLD:
-            _TOLD.add(remark)
+        if remark not in _LOGGED:
+            _LOGGED.add(remark)
             log.warning("%s: %s", algorithm, remark)
 
 
 def check_budget(algorithm: str, cfg: AlgorithmConfig | MultiAgentConfig, budget_env_steps: int) -> None:
-    """Raises `UserError` where nothing would be learned within so many environment steps per seed."""
+    """Check that something is learned within the budget (environment steps per seed). Raises `UserError`."""
     if problem := cfg.problem_with_budget(budget_env_steps):
         raise UserError(f"{algorithm}: {problem}")

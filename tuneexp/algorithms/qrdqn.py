@@ -1,4 +1,4 @@
-"""Quantile regression DQN (Dabney et al. 2018): the quantiles of the return are learned instead of its mean."""
+"""Quantile regression DQN (Dabney et al. 2018, arXiv 1710.10044): learns quantiles of the return."""
 
 from __future__ import annotations
 
@@ -22,24 +22,68 @@ __all__ = ["QRDQN", "QRDQNConfig"]
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    """Build the networks of one seed.
+
+    Args:
+        observation_space: A gymnasium space.
+        action_space: A gymnasium space.
+        cfg: Hyperparameters.
+
+    Returns:
+        The Q-network, with `n_quantiles` outputs per action.
+
+    Raises:
+        UserError: the networks do not fit the spaces.
+    """
     return q_network(observation_space, action_space, cfg, "qrdqn", cfg.n_quantiles)
 
 
 def expectation(quantiles: Tensor, cfg: CfgView) -> Tensor:
-    """quantiles: [B, A, n]. Returns the values [B, A] that actions are chosen by."""
+    """Mean over quantiles.
+
+    Args:
+        quantiles: [B, A, n].
+        cfg: Unused.
+
+    Returns:
+        Q-values, [B, A].
+    """
     return quantiles.mean(-1)
 
 
 def qrdqn_act(
     nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
 ) -> tuple[Tensor, dict[str, Tensor], Any]:
-    """obs: [N, ...]."""
+    """Epsilon-greedy actions by the mean of the quantiles.
+
+    Args:
+        nets: Networks of one seed.
+        obs: Observations, [N, ...].
+        state: Unused.
+        noise: Random numbers, by the names of `act_noise`, [N, ...].
+        cfg: Hyperparameters.
+        explore: False for deterministic actions, 0-d bool.
+
+    Returns:
+        Actions [N, ...], further columns of the fragment (none), and the next state.
+    """
     values = expectation(nets.online.q(obs, noise.get("weights")), cfg)
     return choose(values, noise, cfg, explore), {}, state
 
 
 def qrdqn_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
-    """batch: columns [B, ...]. Algorithm 1 of the paper, with kappa = 1."""
+    """Quantile Huber loss with kappa 1.
+
+    Dabney et al. 2018, algorithm 1.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Minibatch, columns [B, ...].
+        cfg: Hyperparameters, as numbers or 0-d tensors.
+
+    Returns:
+        Loss, 0-d, and metrics of the update, 0-d each; `priority` [B] goes to the replay buffer.
+    """
     quantiles = chosen(nets.online.q(batch["obs"], batch.get("online_weights")), batch["action"])
     following = next_output(nets, batch, cfg, expectation)
     error = quantile_huber(quantiles, batch["reward"][:, None] + batch["discount"][:, None] * following)
@@ -47,7 +91,7 @@ def qrdqn_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[T
 
 
 def optimizer(named_parameters: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
-    """Section 5.1 of the paper: Adam with eps = 0.01 / batch size."""
+    """Adam with epsilon 0.01 / batch_size, as in section 5.1 of the paper."""
     return optimizer_of(named_parameters, cfg, eps=0.01 / cfg.batch_size)
 
 

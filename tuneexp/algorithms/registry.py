@@ -1,7 +1,8 @@
-"""Algorithms by name or address. A plain dict: nothing registers itself.
+"""Registry of algorithms, by name or address: a plain dict.
 
-What is asked of a built-in algorithm before it trains (its configuration class, its action spaces, what it is) is
-answered without importing its file, which needs torch."""
+The configuration class, the action spaces and the description of a built-in algorithm are available without importing
+its file, which needs torch.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +40,23 @@ ACTION_KINDS: dict[str, tuple[ActionKind, ...]] = {
     **dict.fromkeys(("td3", "ddpg", "tqc"), ("continuous",)),
     "sac": ("continuous", "discrete"),
 }
-"""As the specifications have them."""
+"""Equal to `action_kinds` of the specifications."""
 
 HOW_TO_ADDRESS = "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME"
 
 
 def config_class_of(algorithm: str) -> Any:
-    """Class of the configuration. Only an algorithm of the user's own is imported for it. Raises `UserError`."""
+    """Configuration class of an algorithm; only a user's own algorithm is imported for it.
+
+    Args:
+        algorithm: Name or address.
+
+    Returns:
+        The class.
+
+    Raises:
+        UserError: there is no such algorithm.
+    """
     if algorithm not in ALGORITHMS:
         return load_spec(algorithm).config_class
     module, _, name = ALGORITHMS[algorithm].rpartition(":")
@@ -54,7 +65,7 @@ def config_class_of(algorithm: str) -> Any:
 
 
 def first_line_of(algorithm: str) -> str:
-    """First line of the docstring of an algorithm's file; empty where it has none."""
+    """First line of the docstring of an algorithm's file; empty if it has none."""
     where = ALGORITHMS.get(algorithm, algorithm).rpartition(":")[0]
     found = None if where.endswith(".py") else find_spec(where)
     path = Path(where) if found is None else Path(found.origin or "")
@@ -63,7 +74,7 @@ def first_line_of(algorithm: str) -> str:
 
 
 def check_algorithm(algorithm: str) -> None:
-    """Raises `UserError` where `algorithm` is neither a built-in name nor an address of one."""
+    """Check that `algorithm` is a built-in name or an address. Raises `UserError`."""
     if algorithm not in ALGORITHMS:
         load_spec(algorithm)
 
@@ -80,7 +91,17 @@ def load_algorithm(algorithm: str | AlgorithmSpec) -> AlgorithmSpec:
 
 
 def load_spec(name: str) -> TrainableSpec:
-    """A built-in name, `module:NAME` or `path/file.py:NAME`. Raises `UserError`."""
+    """Load the specification of an algorithm.
+
+    Args:
+        name: Built-in name, `module:NAME` or `path/file.py:NAME`.
+
+    Returns:
+        The specification.
+
+    Raises:
+        UserError: there is none of that name.
+    """
     address = ALGORITHMS.get(name, name)
     if ":" not in address:
         raise unknown_name("algorithm", name, ALGORITHMS, see="or write module:NAME or path/file.py:NAME")
@@ -98,8 +119,17 @@ def load_spec(name: str) -> TrainableSpec:
 
 
 def address_of(spec: TrainableSpec) -> str:
-    """Where a worker or a later process finds `spec`: a built-in name, a module or an absolute file.
-    Raises `UserError` for one that has no address."""
+    """Address by which another process finds a specification.
+
+    Args:
+        spec: The specification.
+
+    Returns:
+        A built-in name, `module:NAME`, or an absolute file with `:NAME`.
+
+    Raises:
+        UserError: the specification is not at the top level of a module or file.
+    """
     found = [(module, key) for module in list(sys.modules.values()) if module is not None
              for key, value in list(getattr(module, "__dict__", {}).items()) if value is spec]  # fmt: skip
     # Where it is defined comes before where it was imported.
@@ -122,8 +152,7 @@ def address_of(spec: TrainableSpec) -> str:
 
 
 def sendable(spec: AlgorithmSpec) -> str | AlgorithmSpec:
-    """What another process loads it from: its address where it has one, as a file of the user's own is no module that
-    could be imported there; else itself."""
+    """Address of a specification for another process, or the specification itself if it has none."""
     try:
         return address_of(spec)
     except UserError:

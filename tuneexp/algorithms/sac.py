@@ -1,4 +1,4 @@
-"""Soft actor-critic (Haarnoja et al. 2018), with the temperature learned; continuous or discrete actions."""
+"""Soft actor-critic (Haarnoja et al. 2018, arXiv 1812.05905) with learned temperature; continuous or discrete."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ EXPLORATION = ("log_std_init", "full_std", "use_expln", "clip_mean")
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    """Actor, critics and temperature of one seed. Raises `UserError` where they do not fit the spaces."""
     if action_head(action_space).kind == "continuous":
         return continuous_network(observation_space, action_space, cfg, "sac")
     if cfg.use_sde:
@@ -46,7 +47,7 @@ def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.M
 def continuous_network(
     observation_space: Any, action_space: Any, cfg: CfgView, owner: str, n_quantiles: int = 1
 ) -> nn.Module:
-    """The built-in networks or the user's own, with `n_quantiles` numbers a critic. owner: the algorithm's name."""
+    """The built-in networks or a custom one, with `n_quantiles` outputs per critic. owner: name of the algorithm."""
     settings = {"n_critics": cfg.n_critics, "n_quantiles": n_quantiles, "initial_alpha": cfg.initial_ent_coef}
     if isinstance(cfg.model, str):
         return OwnSoftActorCritic(
@@ -59,7 +60,7 @@ def continuous_network(
 
 
 def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
-    """With `use_sde_at_warmup` there is no `random`."""
+    """Noise of sampled and of uniform random actions; without the latter with `use_sde_at_warmup`."""
     action = action_noise(model, action_space, cfg)
     if getattr(model, "exploration_shape", None) and cfg.use_sde_at_warmup:
         return action
@@ -67,8 +68,7 @@ def act_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, No
 
 
 def loss_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
-    """For sampling; discrete actions are summed over instead. With use_sde each gradient step draws exploration weights
-    for all of its rows, as in Stable-Baselines3."""
+    """Noise of sampled actions; none for discrete ones. With use_sde: exploration weights, once per gradient step."""
     head, weights = action_head(action_space), getattr(model, "exploration_shape", None)
     if head.kind == "discrete":
         return {}
@@ -80,7 +80,20 @@ def loss_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, N
 def sac_act(
     nets: Nets, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: CfgView, explore: Tensor
 ) -> tuple[Tensor, dict[str, Tensor], Any]:
-    """obs: [N, ...]. Uniform actions until learning starts; `network_action` is what the critics are asked about."""
+    """Sample actions, or take the mode; uniform random actions before `learning_starts`.
+
+    Args:
+        nets: Networks of one seed.
+        obs: Observations, [N, ...].
+        state: Unused.
+        noise: Random numbers, by the names of `act_noise`, [N, ...].
+        cfg: Hyperparameters.
+        explore: False for deterministic actions, 0-d bool.
+
+    Returns:
+        Actions [N, ...], further columns of the fragment (`network_action`: actions in [-1, 1], the input of the
+        critics), and the next state.
+    """
     dist = nets.online.dist(obs)
     action = torch.where(explore, dist.sample(noise["action"]), dist.mode())
     if "random" in noise:
@@ -90,27 +103,38 @@ def sac_act(
 
 
 def drawn(batch: Mapping[str, Tensor], name: str) -> Tensor:
-    """Noise to sample actions with: the column `name` of each row, or the exploration weights of all rows."""
+    """Noise for sampling actions: column `name` of each row, or the exploration weights of all rows."""
     return batch["weights"] if "weights" in batch else batch[name]
 
 
 def sac_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
-    """batch: columns [B, ...]. Eq. 5 to 7 and 18 of the paper. All parts are computed from the parameters before the
-    step: the actor is improved against the critics as they were, not as this step leaves them."""
+    """Losses of critics, actor and temperature, all from the parameters before the update.
+
+    Haarnoja et al. 2018 (arXiv 1812.05905), sections 4.2 and 5.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Minibatch, columns [B, ...].
+        cfg: Hyperparameters, as numbers or 0-d tensors.
+
+    Returns:
+        Losses by part and metrics of the update, 0-d each; `priority` [B] goes to the replay buffer.
+    """
     discrete = not batch["action"].is_floating_point()
     return (_discrete_loss if discrete else _continuous_loss)(nets, batch, cfg)
 
 
 def entropy_weight(nets: Nets, cfg: CfgView) -> Tensor:
+    """Entropy coefficient alpha: learned, or the hyperparameter `ent_coef`."""
     return nets.frozen.alpha() if cfg.ent_coef is None else cfg.ent_coef
 
 
 def temperature_part(nets: Nets, entropy: Tensor, default_target: float, cfg: CfgView) -> dict[str, Tensor]:
-    """entropy: [B], of the policy. The part of the loss that learns its weight; none where it is given."""
+    """Loss of a learned temperature; empty with a fixed `ent_coef`. entropy: of the policy, [B]."""
     if cfg.ent_coef is not None:
         return {}
     target = default_target if cfg.target_entropy is None else cfg.target_entropy
-    # In log alpha, as implementations have it. The bound keeps an alpha that has rounded to 0 from becoming NaN.
+    # In log alpha, as common implementations do. The bound prevents NaN where alpha has rounded to 0.
     log_alpha = nets.online.alpha().clamp(min=SMALLEST_ALPHA).log()
     return {"temperature": log_alpha * (entropy.detach().mean() - target)}
 
@@ -123,31 +147,31 @@ def _continuous_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> t
     error = nets.online.q(batch["obs"], batch["action"]) - target  # [n_critics, B]
 
     action, log_prob = nets.online.dist(batch["obs"]).sample_and_log_prob(drawn(batch, "action_noise"))
-    # The frozen critics: no gradient of theirs is computed on the way to the actor.
+    # Frozen critics: no gradient of their parameters is computed.
     actor_loss = (alpha * log_prob - nets.frozen.q(batch["obs"], action).amin(0)).mean()
     losses = {"critic": weighted_mean(0.5 * error.square().sum(0), batch), "actor": actor_loss}
     losses |= temperature_part(nets, -log_prob, -float(math.prod(action.shape[1:])), cfg)
-    statistics = {"ent_coef": alpha, "entropy": -log_prob.mean(), "q_mean": target.mean()}
-    return losses, {**statistics, "priority": error.detach().abs().mean(0)}
+    metrics = {"ent_coef": alpha, "entropy": -log_prob.mean(), "q_mean": target.mean()}
+    return losses, {**metrics, "priority": error.detach().abs().mean(0)}
 
 
 def _discrete_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
-    """Christodoulou 2019: expectations over all actions instead of samples."""
+    """Exact expectations over all actions instead of samples (Christodoulou 2019, arXiv 1910.07207)."""
     alpha = entropy_weight(nets, cfg)
     next_log = nets.frozen.dist(batch["next_obs"]).log_probs
     next_value = (next_log.exp() * (nets.target.q(batch["next_obs"]).amin(0) - alpha * next_log)).sum(-1)
     target = batch["reward"] + batch["discount"] * next_value
     values = nets.online.q(batch["obs"])  # [n_critics, B, A]
-    taken = batch["action"].long()[None, :, None].expand(values.shape[0], -1, 1)
-    error = values.gather(-1, taken).squeeze(-1) - target
+    action = batch["action"].long()[None, :, None].expand(values.shape[0], -1, 1)
+    error = values.gather(-1, action).squeeze(-1) - target
 
     log_probs = nets.online.dist(batch["obs"]).log_probs
     actor_loss = (log_probs.exp() * (alpha * log_probs - nets.frozen.q(batch["obs"]).amin(0))).sum(-1).mean()
     entropy = -(log_probs.exp() * log_probs).sum(-1)
     losses = {"critic": weighted_mean(0.5 * error.square().sum(0), batch), "actor": actor_loss}
     losses |= temperature_part(nets, entropy, 0.98 * math.log(values.shape[-1]), cfg)
-    statistics = {"ent_coef": alpha, "entropy": entropy.mean(), "q_mean": target.mean()}
-    return losses, {**statistics, "priority": error.detach().abs().mean(0)}
+    metrics = {"ent_coef": alpha, "entropy": entropy.mean(), "q_mean": target.mean()}
+    return losses, {**metrics, "priority": error.detach().abs().mean(0)}
 
 
 SAC = AlgorithmSpec(

@@ -1,4 +1,4 @@
-"""What an algorithm is: three functions that say how to learn, one that says how to act, and data."""
+"""Specification of an algorithm: its functions (networks, acting, loss, postprocessing, optimizer) and its options."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ __all__ = ["AlgorithmSpec", "replace"]
 
 
 def action_noise(model: Any, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
-    """`noise["action"]`: what sampling an action from its distribution needs. For a model with `exploration_shape`, the
-    weights of state-dependent exploration, held for `sde_sample_freq` steps."""
+    """Noise for sampling an action; with gSDE (`exploration_shape`) exploration weights kept for `sde_sample_freq`
+    steps.
+    """
     weights = getattr(model, "exploration_shape", None)
     if weights is not None:
         return {"action": Noise("normal", weights, every=cfg.sde_sample_freq or -1)}
@@ -34,22 +35,31 @@ def action_noise(model: Any, action_space: Any, cfg: CfgView) -> dict[str, Noise
 
 
 class TrainableSpec:
-    """What a trial can be made of: it has a name and a configuration, is known by its address, and builds."""
+    """Base class of specifications: name, configuration class, address, and `build`."""
 
     name: str
     config_class: Any
     default_space: Any = None
 
     def functions(self) -> tuple[Any, ...]:
-        """Its own functions: where they are defined, it is likely to be."""
+        """Functions of the algorithm, whose module is likely to define the specification, too."""
         return ()
 
     def build(self, env: Any, seeds: int | Sequence[int] = (0,), **settings: Any) -> AlgorithmTrainable:
-        """A Trainable that runs without Tune: `.train()`, `.save(folder)`, `.restore(path)`.
+        """Build a Trainable that runs without Tune: `.train()`, `.save(folder)`, `.restore(path)`.
 
-        seeds: a number N for seeds 0 to N-1, or the seeds.
-        settings: hyperparameters (`learning_rate=1e-3`) and settings of the trial
-        (`budget_env_steps=100_000`, `report_every_env_steps=...`, `compile="off"`)."""
+        Args:
+            env: Environment id, address or callable.
+            seeds: Number of seeds N (0 to N-1), or a list of seeds.
+            settings: Hyperparameters (`learning_rate=1e-3`) and settings of the trial (`budget_env_steps=100_000`,
+                `report_every_env_steps=...`, `compile="off"`).
+
+        Returns:
+            The Trainable.
+
+        Raises:
+            UserError: an unknown or invalid setting.
+        """
         with quiet_imports():
             from tuneexp.trainable import build_trainable  # the one import upwards, at the point of use
 

@@ -1,4 +1,4 @@
-"""Whether an algorithm is written down as it must be: told where it is defined, before anything is built of it."""
+"""Validation of an algorithm's specification at its definition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 
 def check_spec(spec: AlgorithmSpec) -> None:
-    """Raises `UserError` of one or two lines."""
+    """Validate a specification.
+
+    Args:
+        spec: The specification.
+
+    Raises:
+        UserError: a function has another signature, or a field another type; one or two lines.
+    """
     name = spec.name
     for role in CALLED:
         _check_function(name, role, getattr(spec, role))
@@ -45,7 +52,7 @@ def _check_function(name: str, role: str, function: Callable[..., Any]) -> None:
         raise UserError(f"{name}: {role} is {function!r}; write a function {called_as(role)}")
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # written in C: it says so when it is called
+    except (TypeError, ValueError):  # written in C: it fails when it is called
         return
     arguments = CALLED[role][0].split(", ")
     try:
@@ -73,7 +80,7 @@ def _check_config(name: str, config_class: Any) -> None:
 
 
 def _declared(key: str, field: FieldInfo) -> str:
-    """Source text of the declaration of a field. A number may be either; all else is a structure of the program."""
+    """Source text of the declaration of a field, for error messages."""
     number = field.annotation in (int, float, float | None)
     default = "0.5" if number else "VALUE"
     if not field.is_required():

@@ -1,6 +1,7 @@
-"""Twin delayed deep deterministic policy gradients (Fujimoto et al. 2018): DDPG whose critics overestimate less.
+"""Twin delayed DDPG (Fujimoto et al. 2018, arXiv 1802.09477): DDPG with less overestimation.
 
-Two critics of which the more pessimistic counts, a smoothed target action, and an actor that is improved less often."""
+Clipped double Q-learning, target policy smoothing, and delayed updates of the actor.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +26,57 @@ __all__ = ["TD3", "TD3Config"]
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    """Build the networks of one seed.
+
+    Args:
+        observation_space: A gymnasium space.
+        action_space: A gymnasium space.
+        cfg: Hyperparameters.
+
+    Returns:
+        Actor and critics.
+
+    Raises:
+        UserError: the networks do not fit the spaces.
+    """
     return networks(observation_space, action_space, cfg, "td3", cfg.n_critics)
 
 
 def loss_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
+    """Noise of target policy smoothing."""
     return {"smoothing": Noise("normal", action_head(action_space).shape)}
 
 
 def smoothed(action: Tensor, noise: Tensor, cfg: CfgView) -> Tensor:
-    """action in [-1, 1], standard normal noise: [B, *action shape] each. Section 5.3 of the paper: similar actions
-    should have similar values."""
+    """Target policy smoothing: clipped noise on the target action.
+
+    Fujimoto et al. 2018, section 5.3.
+
+    Args:
+        action: In [-1, 1], [B, *action shape].
+        noise: Standard normal, [B, *action shape].
+        cfg: Hyperparameters.
+
+    Returns:
+        Actions in [-1, 1], [B, *action shape].
+    """
     bound = cfg.target_noise_clip
     return (action + (cfg.target_policy_noise * noise).clamp(-bound, bound)).clamp(-1.0, 1.0)
 
 
 def td3_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
-    """batch: columns [B, ...]. Algorithm 1 of the paper."""
+    """Losses of critics and actor.
+
+    Fujimoto et al. 2018, algorithm 1.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Minibatch, columns [B, ...].
+        cfg: Hyperparameters, as numbers or 0-d tensors.
+
+    Returns:
+        Losses by part and metrics of the update, 0-d each; `priority` [B] goes to the replay buffer.
+    """
     return actor_critic_losses(nets, batch, smoothed(nets.target.act(batch["next_obs"]), batch["smoothing"], cfg))
 
 

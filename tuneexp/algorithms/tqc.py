@@ -1,6 +1,8 @@
-"""Truncated quantile critics (Kuznetsov et al. 2020): SAC with distributional critics, their largest quantiles dropped.
+"""Truncated quantile critics (Kuznetsov et al. 2020, arXiv 2005.04269): SAC with distributional critics.
 
-That bounds optimism more finely than the least of two critics does."""
+The largest quantiles of the target are dropped, which controls overestimation more finely than the minimum of two
+critics.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,35 @@ __all__ = ["TQC", "TQCConfig"]
 
 
 def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.Module:
+    """Build the networks of one seed.
+
+    Args:
+        observation_space: A gymnasium space.
+        action_space: A gymnasium space.
+        cfg: Hyperparameters.
+
+    Returns:
+        Actor, quantile critics and temperature.
+
+    Raises:
+        UserError: the networks do not fit the spaces.
+    """
     return continuous_network(observation_space, action_space, cfg, "tqc", n_quantiles=cfg.n_quantiles)
 
 
 def tqc_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
-    """batch: columns [B, ...]. Eq. 11 to 15 of the paper. As in SAC, all parts are computed from the parameters before
-    the step."""
+    """Losses of critics, actor and temperature, all from the parameters before the update.
+
+    Kuznetsov et al. 2020; the truncated target is eq. 11.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Minibatch, columns [B, ...].
+        cfg: Hyperparameters, as numbers or 0-d tensors.
+
+    Returns:
+        Losses by part and metrics of the update, 0-d each; `priority` [B] goes to the replay buffer.
+    """
     alpha = entropy_weight(nets, cfg)
     next_action, next_log_prob = nets.frozen.dist(batch["next_obs"]).sample_and_log_prob(drawn(batch, "next_noise"))
     kept = without_largest(nets.target.q(batch["next_obs"], next_action), cfg.top_quantiles_to_drop_per_net)
@@ -47,13 +72,13 @@ def tqc_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Los
     error = (quantile_huber(quantiles, target) / cfg.n_quantiles).sum(0)
 
     action, log_prob = nets.online.dist(batch["obs"]).sample_and_log_prob(drawn(batch, "action_noise"))
-    # The frozen critics: no gradient of theirs is computed on the way to the actor. Their mean, nothing dropped: the
-    # bound on optimism is in what they learn.
+    # Frozen critics: no gradient of their parameters is computed. The mean of all quantiles, none dropped: only the
+    # target of the critics is truncated.
     value = nets.frozen.q(batch["obs"], action).mean((0, -1))
     losses = {"critic": weighted_mean(error, batch), "actor": (alpha * log_prob - value).mean()}
     losses |= temperature_part(nets, -log_prob, -float(math.prod(action.shape[1:])), cfg)
-    statistics = {"ent_coef": alpha, "entropy": -log_prob.mean(), "q_mean": target.mean()}
-    return losses, {**statistics, "priority": error.detach()}
+    metrics = {"ent_coef": alpha, "entropy": -log_prob.mean(), "q_mean": target.mean()}
+    return losses, {**metrics, "priority": error.detach()}
 
 
 TQC = AlgorithmSpec(
