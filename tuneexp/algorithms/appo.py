@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tuneexp.algorithms.actor_critic import act, build_model, entropy_of, policy_and_value, policy_and_value_of
 from tuneexp.algorithms.configs.appo import APPOConfig
-from tuneexp.algorithms.off_policy_actor_critic import corrected, transitions_in_time
 from tuneexp.algorithms.ppo import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.algorithms.vtrace_actor_critic import vtrace_columns, vtrace_of
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.target import TargetUpdate
@@ -49,7 +49,7 @@ def appo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Te
     log_prob = dist.log_prob(batch["action"])
     log_ratio = log_prob - batch["log_prob"]  # to the behaviour policy
     target_log_ratio = target_dist.log_prob(batch["action"]) - batch["log_prob"]
-    trace = corrected(nets.target, target_log_ratio, target_value, batch, cfg)
+    trace = vtrace_of(nets.target, target_log_ratio, target_value, batch, cfg)
     advantage = normalize(trace.advantage, counts) if cfg.normalize_advantage else trace.advantage
 
     lag = (-target_log_ratio).exp()  # behaviour policy to target network's policy
@@ -74,7 +74,7 @@ APPO = AlgorithmSpec(
     build_model=build_model,
     act_fn=act,
     loss_fn=appo_loss,
-    postprocess_fn=transitions_in_time,
+    postprocess_fn=vtrace_columns,
     optimizer_fn=adam,
     asynchronous=True,
     target=TargetUpdate("tau", "target_update_interval", unit="env_steps"),

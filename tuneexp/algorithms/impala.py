@@ -8,9 +8,9 @@ from torch import Tensor
 
 from tuneexp.algorithms.actor_critic import act, build_model, entropy_of, policy_and_value
 from tuneexp.algorithms.configs.impala import IMPALAConfig
-from tuneexp.algorithms.off_policy_actor_critic import corrected, transitions_in_time
 from tuneexp.algorithms.ppo import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.algorithms.vtrace_actor_critic import vtrace_columns, vtrace_of
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.rl.losses import approx_kl, explained_variance, mean_over, policy_gradient, value_loss
@@ -35,7 +35,7 @@ def impala_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[
     counts = batch["mask"]
     log_prob = dist.log_prob(batch["action"])
     log_ratio = (log_prob - batch["log_prob"]).detach()
-    trace = corrected(nets.frozen, log_ratio, value, batch, cfg)
+    trace = vtrace_of(nets.frozen, log_ratio, value, batch, cfg)
 
     policy_loss = policy_gradient(log_prob, trace.advantage, counts)
     critic_loss = value_loss(value, trace.target, mask=counts)
@@ -56,7 +56,7 @@ IMPALA = AlgorithmSpec(
     build_model=build_model,
     act_fn=act,
     loss_fn=impala_loss,
-    postprocess_fn=transitions_in_time,
+    postprocess_fn=vtrace_columns,
     optimizer_fn=adam,
     asynchronous=True,
     default_space="impala",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tuneexp.algorithms.configs.actor_critic import OnPolicyConfig
+from tuneexp.algorithms.configs.rollouts import RolloutConfig
 from tuneexp.config import numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 
-class A2CConfig(OnPolicyConfig):
+class A2CConfig(RolloutConfig):
     """Defaults are those of Stable-Baselines3, with eight environments."""
 
     learning_rate: PositiveScheduledFloat = numeric(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tuneexp.algorithms.configs.actor_critic import Minibatches
-from tuneexp.algorithms.configs.off_policy_actor_critic import OffPolicyActorCriticConfig
+from tuneexp.algorithms.configs.rollouts import Minibatches
+from tuneexp.algorithms.configs.vtrace import VTraceConfig
 from tuneexp.config import numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 
-class APPOConfig(Minibatches, OffPolicyActorCriticConfig):
+class APPOConfig(Minibatches, VTraceConfig):
     """Rollouts and learning rate are PPO's published ones for CartPole (RL Zoo), clip_range is their initial value, and
     the entropy coefficient is RLlib's.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tuneexp.algorithms.configs.off_policy_actor_critic import OffPolicyActorCriticConfig
+from tuneexp.algorithms.configs.vtrace import VTraceConfig
 from tuneexp.config import numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 
-class IMPALAConfig(OffPolicyActorCriticConfig):
+class IMPALAConfig(VTraceConfig):
     """Rollouts of 20 steps as in the paper; the other defaults are those of RLlib.
 
     RLlib's Adam needs no tuned epsilon, unlike the RMSprop of the paper (searched in its table D.1). RLlib halves the

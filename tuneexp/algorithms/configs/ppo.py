@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tuneexp.algorithms.configs.actor_critic import Minibatches, OnPolicyConfig
+from tuneexp.algorithms.configs.rollouts import Minibatches, RolloutConfig
 from tuneexp.config import numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 
-class PPOConfig(Minibatches, OnPolicyConfig):
+class PPOConfig(Minibatches, RolloutConfig):
     """Defaults are those of Stable-Baselines3, with the 2048 rows of a rollout taken from eight environments."""
 
     batch_size: int = structural(

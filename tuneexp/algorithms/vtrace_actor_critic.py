@@ -16,7 +16,7 @@ from tuneexp.learning.nets import Nets
 from tuneexp.rl.vtrace import VTrace, vtrace
 
 
-def transitions_in_time(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:
+def vtrace_columns(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:
     """A `postprocess_fn`: select the columns that V-trace needs; everything else is computed within the loss.
 
     Args:
@@ -32,7 +32,7 @@ def transitions_in_time(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView
     return {name: fragment[name] for name in (*names, *memory) if name in fragment}
 
 
-def corrected(net: Any, log_ratio: Tensor, value: Tensor, batch: Mapping[str, Tensor], cfg: CfgView) -> VTrace:
+def vtrace_of(net: Any, log_ratio: Tensor, value: Tensor, batch: Mapping[str, Tensor], cfg: CfgView) -> VTrace:
     """V-trace of a minibatch, without gradients.
 
     A recurrent `net` evaluates the successor of the last step with the recurrent state that the behaviour policy had

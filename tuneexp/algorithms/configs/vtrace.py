@@ -6,11 +6,11 @@ from typing import Self
 
 from pydantic import model_validator
 
-from tuneexp.algorithms.configs.actor_critic import OnPolicyConfig
+from tuneexp.algorithms.configs.rollouts import RolloutConfig
 from tuneexp.config import numeric, structural
 
 
-class OffPolicyActorCriticConfig(OnPolicyConfig):
+class VTraceConfig(RolloutConfig):
     """Rollouts that are corrected by V-trace for the lag of the policy that collected them.
 
     Names follow PPO's and A2C's; those of V-trace are the paper's.

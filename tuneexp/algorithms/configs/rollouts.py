@@ -1,4 +1,4 @@
-"""Hyperparameters of actor-critics that learn from rollouts: PPO, A2C, IMPALA and APPO."""
+"""Hyperparameters of algorithms that learn from rollouts: PPO, A2C, IMPALA and APPO."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tuneexp.config import AtMost, structural
 LONGEST_SEQUENCE = 32
 
 
-class OnPolicyConfig(AlgorithmConfig):
-    """Rollouts of `n_steps`, learned from by a network that may have a memory."""
+class RolloutConfig(AlgorithmConfig):
+    """Rollouts of `n_steps` for an actor-critic, which may be recurrent."""
 
     n_steps: int = structural(256, "Rollout length: steps per environment between updates.", ge=1)
     sequence_length: int = structural(
