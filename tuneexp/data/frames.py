@@ -1,8 +1,8 @@
-"""Stacked frames, each stored once.
+"""Storage of stacked frames, each frame once.
 
-Some environments give a stack of the last k frames, so that following observations share k - 1 of them, and the next
-observation of one row is the observation of the next. A `FrameStore` keeps single frames, in the order in which they
-came, in one ring for each environment; an observation is an id, from which its stack is put together again.
+Consecutive stacks of the last k frames share k - 1 frames, and the next observation of one row is the observation of
+the next row. A `FrameStore` keeps single frames in order of time, in one ring per environment; an observation is an id
+from which its stack is rebuilt.
 """
 
 from __future__ import annotations
@@ -24,13 +24,20 @@ GROWTH = 1.5
 
 
 class FrameStore:
-    """Single frames of L = S * N environments ("lanes"), F of them each.
+    """Rings of F single frames for each of L = S * N environments ("lanes").
 
-    shape: (k, ...) of an observation, its first axis the stack, newest frame last; capacity: rows per seed of the
-    buffer that it serves. The id of an observation is `number * L + lane`, where `number` counts its newest frame
-    through all frames of the lane; its stack is that frame and the k - 1 before it. Ids of one environment grow with
-    time and expire with the oldest frame of their stack. Where `put` is told which frames are still needed, the rings
-    grow rather than overwrite one of them.
+    The id of an observation is `number * L + lane`, where `number` counts its newest frame among all frames of the
+    lane; its stack is that frame and the k - 1 before it. Ids of one environment grow with time and expire with the
+    oldest frame of their stack. With `needed_from`, `put` enlarges the rings instead of overwriting frames that are
+    still needed.
+
+    Args:
+        shape: (k, ...) of an observation: its first axis is the stack, newest frame last.
+        dtype: Type of a frame.
+        n_seeds: Number of seeds S.
+        n_envs: Environments per seed N.
+        capacity: Rows per seed of the replay buffer.
+        slack: Additional frames as a fraction of the rows.
     """
 
     def __init__(
@@ -52,14 +59,22 @@ class FrameStore:
     def put(
         self, obs: Tensor, next_obs: Tensor, valid: Tensor, needed_from: Callable[[Tensor], Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """obs, next_obs: [T, S, N, k, ...]; valid: [T, S, N] bool. Stores what is new; returns the ids [T, S, N] of
-        both. Rows that aren't valid are not stored and their ids mean nothing.
+        """Store the new frames of a fragment.
 
-        needed_from: gives the number of the oldest frame that is still needed, [L], from the answer before; asked only
-        where a ring is about to overwrite. Raises `UserError` where the rings must grow and memory is short.
+        An observation equal to the previous one needs no frame, one that is shifted by a frame needs one, any other k.
 
-        An observation equal to the one before it costs nothing, one that is it shifted by one frame costs one frame,
-        any other k. `before` of a row's obs is the next_obs of the row before, where that is valid.
+        Args:
+            obs: [T, S, N, k, ...].
+            next_obs: [T, S, N, k, ...].
+            valid: bool [T, S, N]; other rows are not stored and get arbitrary ids.
+            needed_from: Function from its last result to the number of the oldest frame still needed, [L]. Called only
+                before a ring would overwrite frames.
+
+        Returns:
+            Ids of obs and of next_obs, int64 [T, S, N] each.
+
+        Raises:
+            UserError: the rings must grow and memory is short.
         """
         obs, next_obs = obs.flatten(1, 2), next_obs.flatten(1, 2)
         flags = valid.flatten(1, 2)
@@ -81,7 +96,7 @@ class FrameStore:
             return
         self._needed_from = needed_from(self._needed_from)
         needed = int((written - self._needed_from).max())
-        # Nearly full counts as full: asking looks through all rows, so it should be rare.
+        # Nearly full counts as full: needed_from scans all rows and should be called rarely.
         if needed + needed // 64 > self.frames_per_lane:
             self._grow(max(needed, math.ceil(self.frames_per_lane * GROWTH)))
 
@@ -104,7 +119,7 @@ class FrameStore:
         return torch.empty((self.n_lanes * self.frames_per_lane, *self.frame_shape), dtype=self.dtype)
 
     def _cost_of_obs(self, obs: Tensor, next_obs: Tensor, flags: Tensor) -> Tensor:
-        """[T, L]: frames that each observation costs. After a reset row, and at the start, nothing is known before."""
+        """Number of new frames of each observation, [T, L]; k after a reset row and at the start."""
         follows = torch.cat([self._continues.unsqueeze(0), flags[:-1]])
         if self._ring is None:
             first = torch.full((1, self.n_lanes), self.stack)
@@ -114,21 +129,21 @@ class FrameStore:
         return torch.cat([first, self._cost(obs[1:], next_obs[:-1])]).where(follows, self.stack)
 
     def _cost(self, new: Tensor, before: Tensor) -> Tensor:
-        """new, before: [T, L, k, ...]. How many frames `new` needs after `before`: 0, 1 or k. [T, L]."""
+        """Number of frames of `new` that `before` lacks: 0, 1 or k. [T, L]."""
         same = _equal(new, before)
         if same.all():  # mostly: an episode goes on
             return torch.zeros(same.shape, dtype=torch.int64)
         return torch.where(same, 0, torch.where(_equal(new[:, :, :-1], before[:, :, 1:]), 1, self.stack))
 
     def _cost_of_next(self, new: Tensor, before: Tensor) -> Tensor:
-        """As `_cost`, for what mostly is one frame further."""
+        """As `_cost`, faster if `new` is shifted by one frame, as it mostly is."""
         shifted = _equal(new[:, :, :-1], before[:, :, 1:])
         if shifted.all():
             return torch.ones(shifted.shape, dtype=torch.int64)
         return torch.where(shifted, 1, torch.where(_equal(new, before), 0, self.stack))
 
     def _store(self, stacks: Tensor, cost: Tensor, newest: Tensor) -> None:
-        """stacks: [T, L, k, ...]; cost, newest frame number: [T, L]. Writes the frames that each stack brings."""
+        """Write the new frames of each stack. stacks: [T, L, k, ...]; cost and newest frame number: [T, L]."""
         if self._ring is None:
             self._ring = self._empty_ring()
         back = torch.arange(self.stack - 1, -1, -1)
@@ -144,7 +159,7 @@ class FrameStore:
         return torch.arange(self.n_lanes) * self.frames_per_lane
 
     def stacks(self, ids: Tensor) -> Tensor:
-        """ids: [...]. Their observations [..., k, ...], as they were put; anything where an id isn't `alive`."""
+        """Observations [..., k, ...] of ids [...]; arbitrary where an id is not `alive`."""
         if self._ring is None:
             return torch.zeros((*ids.shape, self.stack, *self.frame_shape), dtype=self.dtype)
         number, lane = self._parts(ids)
@@ -153,13 +168,12 @@ class FrameStore:
         return self._ring.index_select(0, place.flatten()).view(*ids.shape, self.stack, *self.frame_shape)
 
     def oldest(self, ids: Tensor, known: Tensor) -> Tensor:
-        """ids: [R]; known: [L], numbers of frames. [L]: the oldest frame of the stacks `ids` in each ring that one of
-        them is in, `known` in the others."""
+        """Number of the oldest frame of the stacks `ids` [R] in each ring, [L]; `known` for rings without any."""
         number, lane = self._parts(ids)
         return known.scatter_reduce(0, lane, number - self.stack + 1, "amin", include_self=False)
 
     def alive(self, ids: Tensor) -> Tensor:
-        """ids: [...]. bool [...]: all frames of the stack are still stored."""
+        """True where all frames of the stack are still stored. ids: [...]; returns bool [...]."""
         number, lane = self._parts(ids)
         written = self._written[lane]
         return (number - self.stack + 1 >= (written - self.frames_per_lane).clamp(min=0)) & (number < written)
@@ -168,7 +182,7 @@ class FrameStore:
         return ids.div(self.n_lanes, rounding_mode="floor"), ids % self.n_lanes
 
     def state_dict(self) -> dict[str, Any]:
-        """What is filled, as views of the storage: store them before the next `put`."""
+        """Filled part of the storage, as views: write them to disk before the next `put`."""
         filled = self._written.clamp(max=self.frames_per_lane).tolist()
         ring = None if self._ring is None else self._ring.view(self.n_lanes, -1, *self.frame_shape)
         return {
@@ -179,7 +193,7 @@ class FrameStore:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises `CheckpointError` where the state is of another number of environments."""
+        """Restore the frames. Raises `CheckpointError` for another number of environments."""
         if len(state["written"]) != self.n_lanes:
             raise CheckpointError(
                 f"the stored frames are of {len(state['written'])} environments; this store is for {self.n_lanes}"
@@ -196,7 +210,7 @@ class FrameStore:
 
 
 def _equal(one: Tensor, other: Tensor) -> Tensor:
-    """[T, L, k, ...] each. bool [T, L]: equal in every bit."""
+    """Bitwise equality of stacks. [T, L, k, ...] each; returns bool [T, L]."""
     ones, others = _bytes(one), _bytes(other)
     if _made_of_words(ones) and _made_of_words(others):  # an eighth of the comparisons
         ones, others = ones.view(torch.int64), others.view(torch.int64)

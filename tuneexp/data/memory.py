@@ -1,4 +1,4 @@
-"""How much memory is left, and the refusal of what can't fit into it."""
+"""Available memory of the machine or container, and a check before large allocations."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ _CGROUP_FILES = (("", "memory.max", "memory.current"), ("memory", "memory.limit_
 
 
 def available_bytes(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int | None:
-    """Bytes that this process may still use: of the machine, or of its control group (a container, a job of a
-    scheduler) where that has less left. None where the system doesn't say (not Linux)."""
+    """Bytes available to this process: the minimum over machine and control group. None if unknown (not Linux)."""
     known = [amount for amount in (_of_machine(proc), _of_cgroup(proc, cgroup)) if amount is not None]
     return min(known) if known else None
 
 
 def require(what: str, needed: int, per_row: int) -> None:
-    """Say what is about to be allocated, or raise `UserError` where it can't fit. `per_row`: bytes that one row of
-    capacity costs."""
+    """Log a coming allocation, or raise `UserError` if it does not fit. per_row: bytes per row of capacity."""
     available = available_bytes()
     if available is not None and needed > available:
         raise UserError(
@@ -46,7 +44,7 @@ def _of_machine(proc: Path) -> int | None:
 
 
 def _of_cgroup(proc: Path, root: Path) -> int | None:
-    """The least that is left in any group from this process's own up to the root."""
+    """Minimum available in any control group from that of this process up to the root."""
     try:
         own = [line.split(":", 2) for line in (proc / "self" / "cgroup").read_text().splitlines()]
     except OSError:

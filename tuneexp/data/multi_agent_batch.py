@@ -1,4 +1,4 @@
-"""`MultiAgentBatch`: what several policies collected in the same environments."""
+"""`MultiAgentBatch`: experience of several policies in the same environments."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class MultiAgentBatch(Mapping[str, SampleBatch]):
     def __len__(self) -> int:
         return len(self._batches)
 
-    # Equality of mappings would ask tensors for one truth value.
+    # Equality of mappings would need a single truth value of tensors.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -50,8 +50,9 @@ class MultiAgentBatch(Mapping[str, SampleBatch]):
 
 
 def concat_multi_agent(batches: Sequence[MultiAgentBatch]) -> MultiAgentBatch:
-    """The batches one after another in time; a policy may be absent from some. Raises `UserError` as `concat_samples`
-    does, and for none at all."""
+    """Concatenate batches in time; a policy may be absent from some. Raises `UserError` as `concat_samples`, and for
+    none.
+    """
     if not batches:
         raise UserError("concat_multi_agent needs at least one batch")
     policies = dict.fromkeys(policy for batch in batches for policy in batch)

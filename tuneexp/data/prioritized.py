@@ -1,6 +1,6 @@
-"""Prioritized replay: rows are drawn in proportion to how much was learned from them the last time.
+"""Prioritized experience replay: rows are sampled with probability proportional to abs(TD error)^alpha.
 
-Schaul et al. 2016, "Prioritized experience replay", the proportional variant.
+Schaul et al. 2016 (arXiv 1511.05952), the proportional variant.
 """
 
 from __future__ import annotations
@@ -19,9 +19,17 @@ from tuneexp.errors import CheckpointError
 
 
 class PrioritizedReplay(ReplayBuffer):
-    """A replay buffer that draws row i of a seed with P(i) = p_i^alpha / sum p^alpha (eq. 1), p_i = |td error| + eps.
+    """Replay buffer that samples row i of a seed with P(i) = p_i^alpha / sum p^alpha, p_i = abs(TD error) + eps.
 
-    `alpha` may change between calls: a row's priority takes the new value when it is next written or updated.
+    Schaul et al. 2016 (arXiv 1511.05952), eq. 1. A new `alpha` applies to a row when its priority is next written.
+
+    Args:
+        entries: Shape and dtype of one row of each column.
+        n_seeds: Number of seeds.
+        capacity: Rows per seed.
+        frames: Store of stacked frames. None: observations are stored whole.
+        alpha: Prioritization exponent; 0 is uniform.
+        eps: Added to the absolute TD error, so that no row has probability 0.
     """
 
     def __init__(
@@ -37,15 +45,18 @@ class PrioritizedReplay(ReplayBuffer):
         super().__init__(entries, n_seeds, capacity, frames)
         self.alpha, self.eps = alpha, eps
         self._tree = SumTree(n_seeds, capacity)
-        self._largest = np.ones(n_seeds)  # of all p so far, per seed: new rows get it, so that each is seen once
+        self._largest = np.ones(
+            n_seeds
+        )  # maximum p so far, per seed: the priority of new rows, so that each is likely to be sampled soon
 
     @property
     def bytes_needed(self) -> int:
-        """Bytes of this buffer when it is full, frames and priorities included."""
+        """Bytes of a full buffer, including frames and priorities."""
         rows = bytes_needed(self.entries, self.n_seeds, self.capacity, self.frames)
         return rows + SumTree.bytes_needed(self.n_seeds, self.capacity)
 
     def add(self, columns: Mapping[str, Tensor], valid: Tensor) -> None:
+        """As `ReplayBuffer.add`; new rows get the maximum priority of their seed."""
         before = self._written.copy()
         super().add(columns, valid)
         count = np.minimum(self._written - before, self.capacity)
@@ -58,8 +69,19 @@ class PrioritizedReplay(ReplayBuffer):
         return np.asarray((self._written[seed] + age) % self.capacity + self._offset[seed])
 
     def draw(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
-        """[M, S, B] row numbers. Each minibatch is stratified: the priorities of a seed are cut into B ranges of equal
-        sum and one row is drawn of each (appendix B.2.1)."""
+        """Sample row numbers in proportion to the priorities, stratified over the minibatch.
+
+        The cumulative priorities of a seed are cut into B equal ranges, with one row from each (Schaul et al. 2016,
+        appendix B.2.1).
+
+        Args:
+            n_batches: Number of minibatches M.
+            batch_size: Rows B of a minibatch.
+            generators: Random generator of each seed.
+
+        Returns:
+            Row numbers, [M, S, B]; arbitrary for a seed without rows.
+        """
         drawn = [_uniform(n_batches, batch_size, generator) for generator in generators]
         share = np.stack(drawn, axis=1)  # [M, S, B] of each seed's sum
         mass = share.swapaxes(0, 1).reshape(self.n_seeds, -1) * self._tree.total[:, None]
@@ -73,8 +95,17 @@ class PrioritizedReplay(ReplayBuffer):
         super()._drop_to(seed, size)
 
     def weights(self, rows: Rows, beta: float | Tensor) -> Tensor:
-        """rows: [..., S, B]. float32 of the same shape: (N P(i))^-beta divided by the largest of its minibatch and
-        seed (section 3.4), in which N and the sum of the priorities cancel. 1 for a seed that has no row."""
+        """Importance weights (N P(i))^-beta, divided by the maximum of the minibatch.
+
+        Schaul et al. 2016, section 3.4. N and the sum of the priorities cancel.
+
+        Args:
+            rows: Row numbers, [..., S, B].
+            beta: Exponent; 1 is full correction.
+
+        Returns:
+            float32 [..., S, B]; 1 for a seed without rows.
+        """
         priority = self._tree.get(rows.numpy())
         least = priority.min(axis=-1, keepdims=True)
         known = priority > 0
@@ -82,10 +113,14 @@ class PrioritizedReplay(ReplayBuffer):
         return torch.from_numpy((ratio ** float(beta)).astype(np.float32))
 
     def update_priorities(self, rows: Rows, td_error: Tensor, proceed: Tensor | None = None) -> None:
-        """rows, td_error: [S, B]; proceed: [S] bool, the seeds that learned from these rows (default: all).
+        """Set the priorities of rows to their new TD errors.
 
-        An error that isn't finite changes nothing: its row keeps its priority. Nor does a row that was dropped in the
-        meantime come back.
+        A TD error that is not finite leaves the priority unchanged, and rows that have been removed stay removed.
+
+        Args:
+            rows: Row numbers, [S, B].
+            td_error: TD errors, [S, B].
+            proceed: Seeds that were updated with these rows, bool [S]. None: all.
         """
         numbers = rows.numpy()
         raw = np.abs(td_error.detach().cpu().numpy().astype(np.float64)) + self.eps
@@ -98,6 +133,7 @@ class PrioritizedReplay(ReplayBuffer):
         self._tree.set(numbers, np.where(use, raw ** float(self.alpha), old))
 
     def state_dict(self) -> dict[str, Any]:
+        """As `ReplayBuffer.state_dict`, with priorities."""
         leaves = [own[: min(int(rows), self.capacity)] for own, rows in zip(self._tree.leaves, self._written)]
         return {
             **super().state_dict(),

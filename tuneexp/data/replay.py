@@ -1,7 +1,7 @@
-"""The replay buffer: rows of experience with a seed axis.
+"""Replay buffer with a seed axis.
 
-Every seed has a ring of its own with its own write position, since reset rows fall at different times per seed; what
-one seed stores and draws doesn't depend on the others. Rows are numbered through the flattened [S * C] storage.
+Every seed has its own ring and write position, since reset rows differ between seeds; the rows that one seed stores and
+samples do not depend on the others. Rows are numbered through the flattened [S * C] storage.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ FRAME_COLUMNS = ("obs", "next_obs")
 
 
 class Entry(NamedTuple):
-    """One row of a column."""
+    """Shape and dtype of one row of a column."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
 
 
 def bytes_needed(entries: Mapping[str, Entry], n_seeds: int, capacity: int, frames: FrameStore | None = None) -> int:
-    """Bytes of a buffer that is full. capacity: rows per seed."""
+    """Bytes of a full buffer. capacity: rows per seed."""
     entries = _stored_entries(entries, frames)
     per_row = sum(math.prod(entry.shape) * entry.dtype.itemsize for entry in entries.values())
     return n_seeds * capacity * per_row + (frames.bytes_needed if frames else 0)
@@ -44,12 +44,19 @@ def _stored_entries(entries: Mapping[str, Entry], frames: FrameStore | None) -> 
 
 
 class ReplayBuffer:
-    """A uniform ring of `capacity` rows for each of `n_seeds` seeds.
+    """Ring buffer of `capacity` rows for each seed, sampled uniformly with replacement.
 
-    entries: what one row of each column is; dtypes are kept. The storage [S, C, ...] is reserved at once, but a page
-    costs memory only when it is filled. With `frames`, observations are stored there and the columns obs and next_obs
-    hold their ids: `encode` fragments before they are added. Every row of the newest `capacity` can be drawn, however
-    short episodes are. Raises `UserError` where a full buffer can't fit into the memory that is available.
+    The storage [S, C, ...] is reserved at once, but a memory page is used only when it is filled. With `frames`, the
+    columns obs and next_obs hold ids of stacked frames: pass fragments through `encode` before `add`.
+
+    Args:
+        entries: Shape and dtype of one row of each column.
+        n_seeds: Number of seeds S.
+        capacity: Rows per seed C.
+        frames: Store of stacked frames. None: observations are stored whole.
+
+    Raises:
+        UserError: a full buffer does not fit into the available memory.
     """
 
     def __init__(
@@ -68,7 +75,7 @@ class ReplayBuffer:
             for name, entry in self.entries.items()
         }
         for column in self._columns.values():
-            column[:, 0] = 0  # what a seed without any row gives: a number that is a valid action, not what lay there
+            column[:, 0] = 0  # sampled for a seed without rows: a valid action, not uninitialised memory
         self._flat = {name: column.flatten(0, 1) for name, column in self._columns.items()}
         self._offset = np.arange(n_seeds, dtype=np.int64) * capacity
         self._written = np.zeros(n_seeds, dtype=np.int64)  # rows ever added
@@ -77,19 +84,22 @@ class ReplayBuffer:
 
     @property
     def bytes_needed(self) -> int:
-        """Bytes of this buffer when it is full, frames included."""
+        """Bytes of a full buffer, including frames."""
         return bytes_needed(self.entries, self.n_seeds, self.capacity, self.frames)
 
     @property
     def size(self) -> Tensor:
-        """int64 [S]: how many rows of each seed can be drawn."""
+        """Number of stored rows of each seed, int64 [S]."""
         return torch.from_numpy(self._size.copy())
 
     # -- adding
 
     def encode(self, fragment: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A fragment's columns [T, S, N, ...] as they are stored: with frames, obs and next_obs become int64 ids
-        [T, S, N]. Every fragment must pass here once, in the order in which they were collected."""
+        """Columns of a fragment [T, S, N, ...] as they are stored; with frames, obs and next_obs are int64 ids [T, S,
+        N].
+
+        Every fragment must be encoded once, in the order of collection.
+        """
         columns = dict(fragment)
         if self.frames is not None:
             ids = self.frames.put(columns["obs"], columns["next_obs"], columns["valid"], self._needed_from)
@@ -97,18 +107,26 @@ class ReplayBuffer:
         return columns
 
     def _needed_from(self, known: Tensor) -> Tensor:
-        """Oldest frame of any row, [L]; `known`, of the last call, where an environment has no row."""
+        """Oldest frame of any row, [L]; `known` from the last call for an environment without rows."""
         assert self.frames is not None
         rows = [self._newest(seed, int(size)) for seed, size in enumerate(self._size)]
         return self.frames.oldest(self._flat["obs"].index_select(0, torch.cat(rows)), known)
 
     def _newest(self, seed: int, size: int) -> Tensor:
-        """[size]: row numbers of a seed's newest rows, oldest of them first."""
+        """Row numbers of the newest rows of a seed, oldest first, [size]."""
         return (torch.arange(size) + int(self._written[seed]) - size) % self.capacity + int(self._offset[seed])
 
     def add(self, columns: Mapping[str, Tensor], valid: Tensor) -> None:
-        """columns: name -> [S, R, ...], in row order (other names are left out); valid: [S, R] bool. Each seed's valid
-        rows follow what it has; the oldest rows make place. R may be larger than the capacity."""
+        """Append the valid rows of each seed, overwriting its oldest rows when full.
+
+        Args:
+            columns: Name -> [S, R, ...], in order of time; R may exceed the capacity. Columns without an entry are
+                ignored.
+            valid: Rows to store, bool [S, R].
+
+        Raises:
+            UserError: a column is missing or has another shape or dtype.
+        """
         sources = [self._checked(name, columns, valid) for name in self._columns]
         flags = valid.numpy()
         if self._position is not None and flags.all():
@@ -129,7 +147,7 @@ class ReplayBuffer:
         return column
 
     def _add_aligned(self, sources: Sequence[Tensor], n_rows: int, position: int) -> None:
-        """All seeds write the same number of rows to the same place: slices, at most two a column."""
+        """Fast path: all seeds write the same number of rows at the same position, in at most two slices per column."""
         skipped = max(0, n_rows - self.capacity)
         start, kept = (position + skipped) % self.capacity, n_rows - skipped
         head = min(kept, self.capacity - start)
@@ -155,11 +173,19 @@ class ReplayBuffer:
         position = self._written % self.capacity
         self._position = int(position[0]) if (position == position[0]).all() else None
 
-    # -- drawing
+    # -- sampling
 
     def draw(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
-        """[M, S, B] row numbers, uniform with replacement, each seed from its own generator. The rows of a seed that
-        has none mean nothing."""
+        """Sample row numbers uniformly with replacement.
+
+        Args:
+            n_batches: Number of minibatches M.
+            batch_size: Rows B of a minibatch.
+            generators: Random generator of each seed.
+
+        Returns:
+            Row numbers, [M, S, B]; arbitrary for a seed without rows.
+        """
         drawn = [
             torch.randint(max(size, 1), (n_batches, batch_size), generator=generator)
             for size, generator in zip(self._size.tolist(), generators, strict=True)
@@ -168,11 +194,21 @@ class ReplayBuffer:
         return (torch.stack(drawn, dim=1) + oldest) % self.capacity + torch.from_numpy(self._offset)[:, None]
 
     def _drop_to(self, seed: int, size: int) -> None:
-        """Keep the newest `size` rows of a seed."""
+        """Keep only the newest `size` rows of a seed."""
         self._size[seed] = size
 
     def gather(self, rows: Rows) -> dict[str, Tensor]:
-        """rows: [M, S, B]. Columns [M, S, B, ...], contiguous, observations decoded."""
+        """Read rows.
+
+        Args:
+            rows: Row numbers, [M, S, B].
+
+        Returns:
+            Columns [M, S, B, ...], contiguous, with decoded observations.
+
+        Raises:
+            RuntimeError: frames of a row have been overwritten since it was sampled.
+        """
         index = rows.reshape(-1)
         picked = {name: flat.index_select(0, index) for name, flat in self._flat.items()}
         if self.frames is not None:
@@ -189,7 +225,7 @@ class ReplayBuffer:
     # -- storing
 
     def state_dict(self) -> dict[str, Any]:
-        """What is filled, as views of the storage: store them before the next `add`."""
+        """Filled part of the storage, as views: write them to disk before the next `add`."""
         filled = np.minimum(self._written, self.capacity).tolist()
         return {
             "capacity": self.capacity,
@@ -203,7 +239,7 @@ class ReplayBuffer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises `CheckpointError` where the state is of a buffer of another size or with other columns."""
+        """Restore from `state_dict`. Raises `CheckpointError` for another size or other columns."""
         for name, own in {"capacity": self.capacity, "n_seeds": self.n_seeds}.items():
             if state[name] != own:
                 raise CheckpointError(f"the stored replay buffer has {name} {state[name]}; this one has {own}")
@@ -217,8 +253,9 @@ class ReplayBuffer:
             self._drop_to(seed, int(size))
 
     def _with_frames_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Load the stored frames. Older checkpoints may lack frames of their oldest rows, which are left out, and may
-        hold frames of images that are no stacks, which become whole observations again."""
+        """Load the stored frames. Rows of older checkpoints that lack frames are dropped; frames of images that are no
+        stacks become whole observations.
+        """
         frames = self.frames
         if frames is None:
             obs, lanes = self.entries["obs"], len(state["frames"]["written"])
@@ -258,7 +295,7 @@ class ReplayBuffer:
 
 
 def _still_whole(frames: FrameStore, ids: Tensor, written: int) -> int:
-    """ids: [R], of a seed's rows in a ring in which `written` came. How many of the newest have all of their frames."""
+    """Number of newest rows with all of their frames. ids: [R], a seed's rows; written: rows ever added to the ring."""
     rows = len(ids)
     lost = (~frames.alive(ids.roll(-written % rows if rows else 0))).nonzero()
     return rows - (int(lost.max()) + 1 if len(lost) else 0)

@@ -1,11 +1,11 @@
 """`SampleBatch`: named columns of equal length, with named axes.
 
-The leading axes of every column are the batch's `axes`; what follows is the shape of one entry. The axes in use:
+The leading axes of every column are the `axes` of the batch; the others are the shape of one entry. Axes in use:
 
-- `FRAGMENT_AXES` ("time", "seed", "env"): what a runner collects, [T, S, N, ...]. Along "time" row t + 1 of an
-  environment follows row t; rows with `valid` False (resets) stay in their place, flagged.
-- `SEED_ROW_AXES` ("seed", "row"): what a learner of S seeds consumes, [S, R, ...]. The order of rows has no meaning.
-- `ROW_AXES` ("row",): rows without a seed axis, [R, ...]; in time order where they come from one environment.
+- `FRAGMENT_AXES` ("time", "seed", "env"): a fragment of an env runner, [T, S, N, ...]. Along "time" row t + 1 of an
+  environment follows row t; reset rows are kept, with `valid` False.
+- `SEED_ROW_AXES` ("seed", "row"): training data of S seeds, [S, R, ...], in no particular order.
+- `ROW_AXES` ("row",): rows without a seed axis, [R, ...]; in order of time if they come from one environment.
 
 Usual columns: obs, next_obs, action, reward, terminated, truncated, valid, log_prob, value, advantage, value_target.
 """
@@ -27,15 +27,20 @@ SEED_ROW_AXES = ("seed", "row")
 ROW_AXES = ("row",)
 
 CONTINUES = "continues"
-"""A column [T, S, N] that a fragment has only where a runner was replaced: False on the first row of the environments
-that it started afresh, which doesn't follow what came before it."""
+"""Column [T, S, N] of fragments from a restarted runner: False on the first row of its restarted environments."""
 
 
 class SampleBatch(Mapping[str, Tensor]):
-    """An immutable mapping from column name to tensor [*sizes, ...]; operations return new batches.
+    """Immutable mapping from column names to tensors [*sizes, ...]; operations return new batches.
 
-    It is a `Mapping`: `len(batch)` counts columns, `batch.n_rows` counts entries. Arrays are taken as tensors that
-    share their memory. Raises `UserError` for columns of unequal length.
+    `len(batch)` counts columns, `batch.n_rows` counts entries.
+
+    Args:
+        columns: Name -> tensor or array; arrays share their memory.
+        axes: Names of the leading axes.
+
+    Raises:
+        UserError: no columns, or columns of unequal length.
     """
 
     def __init__(self, columns: Mapping[str, Any], axes: Sequence[str] = ROW_AXES) -> None:
@@ -65,7 +70,7 @@ class SampleBatch(Mapping[str, Tensor]):
         try:
             return self._columns[name]
         except KeyError:
-            # A KeyError, as a mapping must raise it (`in` and `get` rely on it), that says what there is.
+            # A KeyError, as `in` and `get` of a mapping rely on it.
             raise KeyError(f"no column {name!r}; there are {', '.join(self._columns)}") from None
 
     def __iter__(self) -> Iterator[str]:
@@ -74,7 +79,7 @@ class SampleBatch(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._columns)
 
-    # Equality of mappings would ask tensors for one truth value.
+    # Equality of mappings would need a single truth value of tensors.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -91,54 +96,68 @@ class SampleBatch(Mapping[str, Tensor]):
 
     @property
     def n_rows(self) -> int:
-        """Number of entries: the product of `sizes`. Rows that aren't valid count too."""
+        """Number of entries: the product of `sizes`, invalid rows included."""
         return math.prod(self.sizes)
 
     def size(self, axis: str) -> int:
+        """Length of an axis."""
         return self.sizes[self._dim(axis)]
 
     # -- columns
 
     def select(self, *names: str) -> SampleBatch:
-        """Only these columns, in this order."""
+        """These columns only, in this order."""
         self._check_names(names)
         return SampleBatch({name: self._columns[name] for name in names}, self.axes)
 
     def drop(self, *names: str) -> SampleBatch:
-        """All columns but these."""
+        """All columns except these."""
         self._check_names(names)
         return SampleBatch({name: c for name, c in self._columns.items() if name not in names}, self.axes)
 
     def with_columns(self, columns: Mapping[str, Any]) -> SampleBatch:
-        """These columns added; one of the same name is replaced."""
+        """Add columns, or replace those of the same name."""
         return SampleBatch({**self._columns, **columns}, self.axes)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> SampleBatch:
-        """`function` applied to every column; it must keep the leading axes."""
+        """Apply a function to every column; it must keep the leading axes."""
         return SampleBatch({name: function(column) for name, column in self._columns.items()}, self.axes)
 
     def to(self, device: torch.device | str) -> SampleBatch:
+        """Copy to a device."""
         return self.map(lambda column: column.to(device))
 
     def numpy(self) -> dict[str, np.ndarray]:
-        """The columns as arrays, sharing memory where they are on the CPU."""
+        """Columns as arrays; they share memory with columns on the CPU."""
         return {name: column.detach().cpu().numpy() for name, column in self._columns.items()}
 
     # -- rows
 
     def slice(self, start: int | None, stop: int | None, axis: str | None = None) -> SampleBatch:
-        """Entries start <= i < stop of `axis` (default: the only one, else it must be said), as Python slices do."""
+        """Entries start <= i < stop of an axis, as in a Python slice.
+
+        Args:
+            start: First entry. None: from the beginning.
+            stop: End (exclusive). None: to the end.
+            axis: Name of the axis; may be omitted if there is only one.
+
+        Returns:
+            The slice.
+
+        Raises:
+            UserError: unknown or missing axis.
+        """
         dim = self._dim(axis)
         index = (slice(None),) * dim + (slice(start, stop),)
         return self.map(lambda column: column[index])
 
     def take(self, index: Tensor, axis: str | None = None) -> SampleBatch:
-        """Entries of `axis` by number; index: int64 [K]. Its new length is K."""
+        """Entries of `axis` (needed if there are several) by number. index: int64 [K]."""
         dim = self._dim(axis)
         return self.map(lambda column: column.index_select(dim, index))
 
     def to_rows(self) -> SampleBatch:
-        """All axes but "seed" merged into "row", time outermost: [T, S, N, ...] -> [S, T * N, ...]."""
+        """Merge all axes except "seed" into "row", time outermost: [T, S, N, ...] -> [S, T * N, ...]."""
         if "seed" not in self.axes:
             return SampleBatch({n: c.flatten(0, len(self.axes) - 1) for n, c in self._columns.items()}, ROW_AXES)
         if len(self.axes) == 1:
@@ -150,10 +169,22 @@ class SampleBatch(Mapping[str, Tensor]):
     def minibatches(
         self, size: int, generator: torch.Generator, axis: str | None = None, drop_last: bool = False
     ) -> Iterator[SampleBatch]:
-        """One epoch: each entry of `axis` once, in an order drawn from `generator`, `size` entries at a time.
+        """One epoch of minibatches: each entry of `axis` once, in random order.
 
-        The last minibatch may be smaller (left out with `drop_last`). All other axes are kept whole, in one order: for
-        seeds that must be permuted apart, or have rows that aren't valid, see `tuneexp.data.minibatches`.
+        All other axes are kept, in one order: for seeds with separate permutations or invalid rows see
+        `tuneexp.data.minibatches`.
+
+        Args:
+            size: Entries of a minibatch.
+            generator: Random generator of the permutation.
+            axis: Name of the axis; may be omitted if there is only one.
+            drop_last: Omit a last minibatch of fewer entries.
+
+        Yields:
+            Minibatches.
+
+        Raises:
+            UserError: `size` is below 1.
         """
         if size < 1:
             raise UserError(f"a minibatch needs at least one row, got size {size}")
@@ -165,11 +196,16 @@ class SampleBatch(Mapping[str, Tensor]):
             yield self.take(index, axis)
 
     def episodes(self) -> list[SampleBatch]:
-        """The batch cut after each terminated or truncated row, one `("time",)` batch per piece, in time order.
+        """Split into episodes after each terminated or truncated row.
 
-        From ("time", ...) axes or rows in time order. Columns of environments follow each other, seed by seed. Rows
-        with `valid` False are left out. The last piece of an environment may be an unfinished episode, and the first
-        the rest of one that began earlier.
+        Invalid rows are dropped. The first piece of an environment may be the rest of an earlier episode, the last one
+        an unfinished episode.
+
+        Returns:
+            One `("time",)` batch per piece, environment by environment, seed by seed, in order of time.
+
+        Raises:
+            UserError: columns terminated and truncated are missing.
         """
         for needed in ("terminated", "truncated"):
             if needed not in self._columns:
@@ -206,9 +242,17 @@ class SampleBatch(Mapping[str, Tensor]):
 
 
 def concat_samples(batches: Sequence[SampleBatch], axis: str | None = None) -> SampleBatch:
-    """The batches one after another along `axis` (default: their only one, else it must be said).
+    """Concatenate batches along an axis.
 
-    Raises `UserError` where they differ in axes, columns, types, or lengths of other axes.
+    Args:
+        batches: At least one.
+        axis: Name of the axis; may be omitted if there is only one.
+
+    Returns:
+        The batch.
+
+    Raises:
+        UserError: batches differ in axes, columns, types, or lengths of other axes.
     """
     if not batches:
         raise UserError("concat_samples needs at least one batch")

@@ -1,4 +1,4 @@
-"""Fragments cut into short sequences, for recurrent models."""
+"""Fragments cut into short sequences for recurrent models (truncated backpropagation through time)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from torch import Tensor
 from tuneexp.data.sample_batch import SEED_ROW_AXES, SampleBatch
 
 FIRST_ONLY = "state"
-"""The column of which a sequence keeps its first step alone: the state that the sequence starts from."""
+"""Recurrent state: a sequence keeps that of its first step only."""
 
 
 def to_sequences(batch: SampleBatch, length: int) -> SampleBatch:
-    """batch: [T, S, N, ...] with T a multiple of `length`. Returns columns [S, K, length, ...] of K = T / length * N
-    sequences, one a row: `mask`, which steps count; `valid`, [S, K], which sequences have a step that does.
+    """Cut a fragment into sequences.
 
-    Sequences begin at fixed steps of the fragment, wherever episodes begin: `start` says within a sequence where its
-    state has to be zeroed. `state` is [S, K, 1, ...]. Steps that don't count are zeros."""
+    Sequences begin at fixed steps of the fragment, independent of episodes; column `start` marks the steps before which
+    the state is zeroed.
+
+    Args:
+        batch: Columns, [T, S, N, ...], with T a multiple of `length`.
+        length: Steps of a sequence.
+
+    Returns:
+        Columns [S, K, length, ...] of K = T / length * N sequences; `state` is [S, K, 1, ...]. `mask` marks steps that
+        count, `valid` [S, K] sequences with at least one such step. Other steps are zeros.
+    """
 
     def cut(column: Tensor) -> Tensor:
         n_steps, n_seeds, n_envs = column.shape[:3]
@@ -31,8 +39,9 @@ def to_sequences(batch: SampleBatch, length: int) -> SampleBatch:
 
 
 def _without_resets(batch: SampleBatch) -> SampleBatch:
-    """Zeros on reset rows. They are unrolled with the rest, and a mask alone keeps no NaN out of a gradient: 0 times
-    NaN is NaN. The state that follows them is zero in any case."""
+    """Zero reset rows. They are unrolled with the rest, and 0 times NaN is NaN in a gradient; the next state is zeroed
+    anyway.
+    """
     resets = ~batch["valid"]
     if not resets.any():
         return batch

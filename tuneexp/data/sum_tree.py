@@ -1,4 +1,4 @@
-"""A tree of sums with a seed axis: draws in proportion to weights in O(levels) array operations."""
+"""Sum tree with a seed axis: samples in proportion to weights with O(levels) array operations."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ _ZERO = torch.zeros((), dtype=torch.float64)
 
 
 class SumTree:
-    """S trees of C non-negative float64 leaves each. Leaves are numbered through all seeds: s * C + c.
+    """S trees of C non-negative float64 leaves each, numbered s * C + c.
 
-    Each level is [S, nodes], filled up with zeros to whole groups of `branching` children. A parent is always
-    recomputed as the sum of its children, never adjusted by a difference, so rounding doesn't add up over time.
+    Each level is [S, nodes], padded with zeros to whole groups of `branching` children. A parent is always recomputed
+    as the sum of its children, never adjusted by a difference, so rounding errors do not accumulate.
+
+    Args:
+        n_seeds: Number of trees S.
+        capacity: Leaves per tree C.
+        branching: Children per node.
     """
 
     def __init__(self, n_seeds: int, capacity: int, branching: int = BRANCHING) -> None:
@@ -41,11 +46,11 @@ class SumTree:
         return np.asarray(self._levels[-1].sum(axis=1))
 
     def get(self, rows: np.ndarray) -> np.ndarray:
-        """rows: leaf numbers of any shape. Their values."""
+        """Values of leaves. rows: leaf numbers of any shape."""
         return self._levels[0].take(self._padded(rows))
 
     def set(self, rows: np.ndarray, values: np.ndarray) -> None:
-        """rows: leaf numbers, values: the same shape. Of a leaf that is named twice one of the values stays."""
+        """Set leaves. rows, values: equal shapes; for repeated leaves one of the values is kept."""
         index = self._padded(rows.ravel())
         self._levels[0].ravel()[index] = values.ravel()
         for children, parents in zip(self._levels, self._levels[1:]):
@@ -64,9 +69,15 @@ class SumTree:
             parents[:, : sums.shape[1]] = sums
 
     def find(self, mass: np.ndarray) -> np.ndarray:
-        """mass: [S, K] in [0, total). The leaf numbers [S, K] at which the running sum of a seed's leaves first
-        exceeds its mass: never a leaf of value 0; the first leaf where the seed has no other. Row 0 of `mass` is
-        `first_seed`'s."""
+        """Inverse of the cumulative sum of the leaves.
+
+        Args:
+            mass: [S, K] in [0, total).
+
+        Returns:
+            Leaf numbers [S, K] at which the cumulative sum first exceeds the mass: never a leaf of value 0, except the
+            first leaf of a tree of zeros.
+        """
         seed = torch.arange(mass.shape[0]).repeat_interleave(mass.shape[1])
         left = torch.from_numpy(mass).reshape(-1, 1)
         node = torch.zeros_like(seed)  # within its seed and level
@@ -76,19 +87,19 @@ class SumTree:
             running = nodes.index_select(0, node + seed * (level.shape[1] // self.branching)).cumsum(1)
             # Sums of a level and of the one above differ in the last digit: stay below this one.
             left = torch.minimum(left, running[:, -1:].nextafter(_ZERO))
-            # Nothing exceeds the mass where all are 0, and what fills up a level has no children: the first then.
+            # In a tree of zeros nothing exceeds the mass, and padding has no children: take the first child.
             child = torch.searchsorted(running, left, right=True).remainder_(self.branching)
             left = left - running.gather(1, (child - 1).clamp_(min=0)).where(child > 0, 0.0)
             node = node * self.branching + child.squeeze(1)
         return np.asarray((node + seed * self.capacity).view(mass.shape).numpy())
 
     def _padded(self, rows: np.ndarray) -> np.ndarray:
-        """Leaf numbers as places in the first level, which is filled up."""
+        """Positions of leaves in the first level, which is padded."""
         return rows if not self._filling else rows + rows // self.capacity * self._filling
 
 
 def _groups(capacity: int, branching: int) -> list[int]:
-    """How many groups of children each level of one tree has, leaves first."""
+    """Number of groups of children of each level of one tree, leaves first."""
     groups = [-(-capacity // branching)]
     while groups[-1] > 1:
         groups.append(-(-groups[-1] // branching))
