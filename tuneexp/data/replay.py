@@ -278,9 +278,7 @@ class ReplayBuffer:
 
     def _check_columns(self, stored: Mapping[str, Sequence[Tensor]]) -> None:
         shown = {name: Entry(tuple(of[0].shape[1:]), of[0].dtype) for name, of in stored.items()}
-        for (
-            name
-        ) in FRAME_COLUMNS:  # observations of float64 were once stored as float32: what there is of them is taken
+        for name in FRAME_COLUMNS:  # earlier versions stored float64 observations as float32: convert them
             if name in shown and (shown[name].dtype, self.entries[name].dtype) == (torch.float32, torch.float64):
                 shown[name] = shown[name]._replace(dtype=torch.float64)
         different = [
