@@ -44,11 +44,11 @@ def fill(buffer: ReplayBuffer, generator: torch.Generator) -> None:
 
 
 def uniform_minibatch(buffer: ReplayBuffer, generators: list[torch.Generator]) -> None:
-    buffer.gather(buffer.draw(1, ROWS, generators))
+    buffer.gather(buffer.sample_rows(1, ROWS, generators))
 
 
 def prioritized_minibatch(buffer: PrioritizedReplay, generators: list[torch.Generator], error: torch.Tensor) -> None:
-    rows = buffer.draw(1, ROWS, generators)
+    rows = buffer.sample_rows(1, ROWS, generators)
     buffer.gather(rows)
     buffer.weights(rows[0], 0.4)
     buffer.update_priorities(rows[0], error)

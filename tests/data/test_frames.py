@@ -157,7 +157,7 @@ def test_a_buffer_with_frames_gives_what_was_seen(kind: type[ReplayBuffer], mode
     for n_steps in (4, 1, 20, 60, 3):
         fragments.append(envs.fragment(n_steps))
         add(buffer, fragments[-1])
-        drawn = buffer.gather(buffer.draw(3, 32, generators(range(3))))
+        drawn = buffer.gather(buffer.sample_rows(3, 32, generators(range(3))))
         assert drawn["obs"].shape == (3, 3, 32, K, *FRAME)
         assert_true(drawn, fragments)
     assert buffer.size.tolist() == [60] * 3  # with such slack no row is lost
@@ -173,13 +173,13 @@ def test_a_buffer_of_short_episodes_holds_as_many_rows_as_it_says(kind: type[Rep
         fragments.append(envs.fragment(n_steps))
         add(buffer, fragments[-1])
         for _ in range(4):
-            rows = buffer.draw(2, 16, streams)
+            rows = buffer.sample_rows(2, 16, streams)
             drawn = buffer.gather(rows)
             assert_true(drawn, fragments)
             if isinstance(buffer, PrioritizedReplay):
                 buffer.update_priorities(rows[0], drawn["action"][0] % 5 + 0.5)
     assert buffer.size.tolist() == [200] * 3
-    drawn = buffer.gather(buffer.draw(20, 200, streams))
+    drawn = buffer.gather(buffer.sample_rows(20, 200, streams))
     oldest = 305 - 100  # of 305 rows of each environment
     assert all(set(drawn["action"][:, seed].unique().tolist()) == set(range(oldest, 305)) for seed in range(3))
 
@@ -207,12 +207,12 @@ def test_a_seed_with_frames_draws_what_it_would_draw_alone() -> None:
     fragments = [everyone.fragment(n_steps) for n_steps in (10, 40, 7)]
     for each in fragments:
         add(together, each)
-    drawn = together.gather(together.draw(4, 16, generators(range(3))))
+    drawn = together.gather(together.sample_rows(4, 16, generators(range(3))))
     for seed in range(3):
         alone = ReplayBuffer(ENTRIES, 1, 50, store(1, 2, 50))
         for each in fragments:
             add(alone, {name: column[:, seed : seed + 1] for name, column in each.items()})
-        expected = alone.gather(alone.draw(4, 16, generators([seed])))
+        expected = alone.gather(alone.sample_rows(4, 16, generators([seed])))
         for name, column in expected.items():
             assert torch.equal(drawn[name][:, seed], column[:, 0]), name
 
@@ -240,7 +240,7 @@ def test_rows_drawn_too_early_are_not_gathered_wrongly() -> None:
     envs = Stacking(1, 1, "SAME_STEP")
     buffer = ReplayBuffer(ENTRIES, 1, 10, store(1, 1, 10))
     add(buffer, envs.fragment(10))
-    rows = buffer.draw(1, 32, generators([0]))
+    rows = buffer.sample_rows(1, 32, generators([0]))
     buffer.frames.put(*(envs.fragment(40)[name] for name in ("obs", "next_obs", "valid")))  # without its buffer
     with pytest.raises(RuntimeError, match="gather"):
         buffer.gather(rows)
@@ -260,7 +260,7 @@ def test_a_stored_buffer_with_frames_goes_on_as_if_never_stored(kind: type[Repla
         fragments.append(envs.fragment(n_steps))
         add(buffer, fragments[-1])
         add(again, fragments[-1])
-        expected, drawn = buffer.gather(buffer.draw(3, 8, ones)), again.gather(again.draw(3, 8, others))
+        expected, drawn = buffer.gather(buffer.sample_rows(3, 8, ones)), again.gather(again.sample_rows(3, 8, others))
         assert_true(drawn, fragments)
         assert all(torch.equal(drawn[name], column) for name, column in expected.items())
     # An episode that went on across the checkpoint costs no second stack.
@@ -290,7 +290,7 @@ def test_an_old_checkpoint_gives_the_rows_whose_frames_it_has(kind: type[ReplayB
         again = kind(ENTRIES, 2, 100, stacks)
         again.load_state_dict(old.state_dict())
         assert all(20 < size < 60 for size in again.size.tolist())
-        assert_true(again.gather(again.draw(4, 50, generators(range(2)))), fragments)
+        assert_true(again.gather(again.sample_rows(4, 50, generators(range(2)))), fragments)
         if stacks is None:  # new rows follow the old ones
             each = envs.fragment(3)
             encoded = {**again.encode(each), "env": torch.arange(2).expand(3, 2, 2)}

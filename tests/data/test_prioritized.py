@@ -36,7 +36,7 @@ def test_rows_are_drawn_in_proportion_to_their_priority(alpha: float, batch_size
     td_error = torch.rand(2, 50, generator=torch.Generator().manual_seed(3)) * 4 - 2
     set_errors(buffer, td_error)
     n_batches = 40_000 // batch_size
-    drawn = buffer.draw(n_batches, batch_size, generators(range(2)))
+    drawn = buffer.sample_rows(n_batches, batch_size, generators(range(2)))
     for seed in range(2):
         share = td_error[seed].abs() ** alpha
         expected = share / share.sum() * n_batches * batch_size
@@ -47,7 +47,7 @@ def test_rows_are_drawn_in_proportion_to_their_priority(alpha: float, batch_size
 
 def test_each_minibatch_is_stratified() -> None:
     # 4 rows of equal priority and 4 ranges: each row exactly once, in every minibatch.
-    drawn = full().draw(20, 4, generators([0]))
+    drawn = full().sample_rows(20, 4, generators([0]))
     assert (drawn[:, 0] == torch.arange(4)).all()
 
 
@@ -107,7 +107,7 @@ def test_an_error_that_is_not_finite_damages_nothing(bad: float) -> None:
     assert priorities(buffer).tolist() == [[2.0] * 4, [1.0] * 4, [2.0, 1.0, 2.0, 2.0]]
     buffer.add(rows(torch.full((3, 1), 9)), torch.ones(3, 1, dtype=torch.bool))
     assert priorities(buffer)[:, 0].tolist() == [2.0, 1.0, 2.0]
-    assert buffer.draw(3, 64, generators(range(3))).amax(dim=(0, 2)).tolist() == [3, 7, 11]
+    assert buffer.sample_rows(3, 64, generators(range(3))).amax(dim=(0, 2)).tolist() == [3, 7, 11]
 
 
 def test_seeds_that_did_not_learn_keep_their_priorities() -> None:
@@ -120,12 +120,12 @@ def test_a_seed_without_rows_takes_no_priority_and_has_finite_weights() -> None:
     buffer = PrioritizedReplay(ENTRIES, 2, 4, alpha=1.0, eps=0.0)
     valid = torch.tensor([[True, True], [False, False]])
     buffer.add(rows(torch.arange(4).view(2, 2)), valid)
-    drawn = buffer.draw(1, 4, generators(range(2)))
+    drawn = buffer.sample_rows(1, 4, generators(range(2)))
     assert torch.equal(buffer.weights(drawn[0], 0.4), torch.ones(2, 4))
     buffer.update_priorities(drawn[0], torch.full((2, 4), 3.0))
     assert buffer._tree.total.tolist() == [6.0, 0.0]
     buffer.add(rows(torch.tensor([[5], [6]])), torch.tensor([[False], [True]]))
-    numbers = buffer.gather(buffer.draw(4, 8, generators(range(2))))["action"]
+    numbers = buffer.gather(buffer.sample_rows(4, 8, generators(range(2))))["action"]
     assert set(numbers[:, 1].flatten().tolist()) == {6}
 
 
@@ -136,13 +136,13 @@ def test_a_seed_learns_and_draws_what_it_would_alone(n_seeds: int) -> None:
     streams, single = generators(range(n_seeds)), generators(range(n_seeds))
     for numbers, valid in ragged(n_seeds, [5, 1, 30, 17]):
         together.add(rows(numbers), valid)
-        drawn = together.draw(1, 16, streams)[0]
+        drawn = together.sample_rows(1, 16, streams)[0]
         error = together.gather(drawn[None])["reward"][0].sin()
         weights = together.weights(drawn, 0.4)
         together.update_priorities(drawn, error)
         for seed, own in enumerate(alone):
             own.add(rows(numbers[seed : seed + 1]), valid[seed : seed + 1])
-            picked = own.draw(1, 16, single[seed : seed + 1])[0]
+            picked = own.sample_rows(1, 16, single[seed : seed + 1])[0]
             assert torch.equal(picked[0], drawn[seed] - 40 * seed)
             assert torch.equal(own.weights(picked, 0.4)[0], weights[seed])
             own.update_priorities(picked, own.gather(picked[None])["reward"][0].sin())

@@ -68,12 +68,12 @@ def test_rows_that_are_all_valid_take_the_short_way_to_the_same_content(sizes: l
 def test_a_seed_draws_what_it_would_draw_alone(kind: type[ReplayBuffer], n_seeds: int) -> None:
     sizes = [3, 1, 20, 4, 1]
     together = filled(kind, n_seeds, 16, sizes)
-    drawn = together.gather(together.draw(5, 32, generators(range(n_seeds))))
+    drawn = together.gather(together.sample_rows(5, 32, generators(range(n_seeds))))
     for seed in range(n_seeds):
         alone = kind(ENTRIES, 1, 16)
         for numbers, valid in ragged(n_seeds, sizes):
             alone.add(rows(numbers[seed : seed + 1]), valid[seed : seed + 1])
-        expected = alone.gather(alone.draw(5, 32, generators([seed])))
+        expected = alone.gather(alone.sample_rows(5, 32, generators([seed])))
         for name, column in expected.items():
             assert torch.equal(drawn[name][:, seed], column[:, 0]), name
 
@@ -81,7 +81,7 @@ def test_a_seed_draws_what_it_would_draw_alone(kind: type[ReplayBuffer], n_seeds
 @kinds
 def test_columns_keep_type_shape_and_belong_together(kind: type[ReplayBuffer]) -> None:
     buffer = filled(kind, 3, 16, [7, 2])
-    drawn = buffer.gather(buffer.draw(2, 4, generators(range(3))))
+    drawn = buffer.gather(buffer.sample_rows(2, 4, generators(range(3))))
     for name, entry in ENTRIES.items():
         assert drawn[name].shape == (2, 3, 4, *entry.shape)
         assert drawn[name].dtype == entry.dtype
@@ -93,7 +93,7 @@ def test_columns_keep_type_shape_and_belong_together(kind: type[ReplayBuffer]) -
 @kinds
 def test_draws_reach_every_row_and_no_place_that_is_not_filled(kind: type[ReplayBuffer]) -> None:
     buffer = filled(kind, 2, 1000, [13])
-    drawn = buffer.gather(buffer.draw(50, 20, generators(range(2))))["action"]
+    drawn = buffer.gather(buffer.sample_rows(50, 20, generators(range(2))))["action"]
     for seed in range(2):
         assert sorted(set(drawn[:, seed].flatten().tolist())) == stored(buffer, seed)
 
@@ -101,7 +101,7 @@ def test_draws_reach_every_row_and_no_place_that_is_not_filled(kind: type[Replay
 def test_uniform_draws_are_uniform() -> None:
     buffer = ReplayBuffer(ENTRIES, 1, 20)
     buffer.add(rows(torch.arange(20)[None]), torch.ones(1, 20, dtype=torch.bool))
-    count = buffer.draw(100, 200, generators([0])).flatten().bincount(minlength=20)
+    count = buffer.sample_rows(100, 200, generators([0])).flatten().bincount(minlength=20)
     # 19 degrees of freedom: above 43.8 in one of a thousand cases.
     assert ((count - 1000.0) ** 2 / 1000).sum() < 43.8
 
@@ -113,7 +113,7 @@ def test_a_seed_without_rows_does_not_disturb_the_others(kind: type[ReplayBuffer
         column[:, 1:].view(torch.uint8).fill_(255)  # memory that was used before
     valid = torch.tensor([[True] * 4, [False] * 4, [True] * 4])
     buffer.add(rows(torch.arange(12).view(3, 4)), valid)
-    drawn = buffer.draw(1, 16, generators(range(3)))
+    drawn = buffer.sample_rows(1, 16, generators(range(3)))
     assert buffer.size.tolist() == [4, 0, 4]
     numbers = buffer.gather(drawn)["action"][0]
     assert set(numbers[0].tolist()) <= {0, 1, 2, 3}
@@ -191,7 +191,7 @@ def test_a_buffer_of_nothing_is_refused(n_seeds: int, capacity: int) -> None:
 def test_a_stored_buffer_goes_on_as_if_never_stored(kind: type[ReplayBuffer], sizes: list[int], tmp_path: Path) -> None:
     buffer = filled(kind, 3, 16, sizes)
     if isinstance(buffer, PrioritizedReplay) and sizes:
-        rows_drawn = buffer.draw(1, 8, generators(range(3)))[0]
+        rows_drawn = buffer.sample_rows(1, 8, generators(range(3)))[0]
         buffer.update_priorities(rows_drawn, rows_drawn % 5 * 3.0)
     checkpoint.write(tmp_path / "buffer", {"replay": buffer.state_dict()})
     again = kind(ENTRIES, 3, 16)
@@ -200,10 +200,10 @@ def test_a_stored_buffer_goes_on_as_if_never_stored(kind: type[ReplayBuffer], si
         ones, others = generators(range(3)), generators(range(3))
         for each, own in ((buffer, ones), (again, others)):
             each.add(rows(number), valid)
-            drawn = each.draw(2, 8, own)
+            drawn = each.sample_rows(2, 8, own)
             if isinstance(each, PrioritizedReplay):
                 each.update_priorities(drawn[0], drawn[0] % 7 + 0.5)
-        assert torch.equal(buffer.draw(3, 8, ones), again.draw(3, 8, others))
+        assert torch.equal(buffer.sample_rows(3, 8, ones), again.sample_rows(3, 8, others))
         for seed in range(3):
             assert stored(buffer, seed) == stored(again, seed)
     assert again.size.tolist() == buffer.size.tolist()

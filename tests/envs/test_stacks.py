@@ -97,7 +97,7 @@ def test_a_buffer_of_images_holds_as_many_rows_as_was_asked_for(wrappers: list[A
     assert (buffer.frames is not None) == bool(wrappers)
     drawn = set()
     for _ in range(30):
-        drawn |= set(buffer.draw(1, 500, trial.learner.generators).flatten().tolist())
+        drawn |= set(buffer.sample_rows(1, 500, trial.learner.generators).flatten().tolist())
     assert buffer.size.tolist() == [1000]
     assert len(drawn) == 1000
     trial.close()

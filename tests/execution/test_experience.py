@@ -163,7 +163,7 @@ def test_rows_are_scaled_by_the_statistics_of_now_and_stored_raw() -> None:
     normaliser = RunningNormaliser(S, Box(-np.inf, np.inf, (1,), np.float32), True, True)
     own, columns = experience(1, normaliser=normaliser), stream()
     feed(own, columns, [STEPS], 1)
-    rows = own.buffer.draw(3, 4, [torch.Generator().manual_seed(seed) for seed in range(S)])
+    rows = own.buffer.sample_rows(3, 4, [torch.Generator().manual_seed(seed) for seed in range(S)])
     raw = own.buffer.gather(rows)
     seen = []
     for shift in (0.0, 50.0):
@@ -183,7 +183,7 @@ def test_rows_are_scaled_by_the_statistics_of_now_and_stored_raw() -> None:
 def test_minibatches_are_the_rows_that_were_drawn_in_their_order() -> None:
     own = experience(1)
     feed(own, stream(), [STEPS], 1)
-    rows = own.buffer.draw(5, 4, [torch.Generator().manual_seed(seed) for seed in range(S)])
+    rows = own.buffer.sample_rows(5, 4, [torch.Generator().manual_seed(seed) for seed in range(S)])
     raw = own.buffer.gather(rows)
     own._row_bytes = 4_000_000  # two minibatches a gather
     for update, minibatch in enumerate(own.minibatches(rows)):

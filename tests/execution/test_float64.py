@@ -96,7 +96,7 @@ def test_a_replay_buffer_keeps_what_is_normalised_when_it_is_drawn() -> None:
     for _ in range(3):
         trial._training_step()
     assert trial.experience is not None
-    rows = trial.experience.buffer.draw(1, 100, trial.learner.generators)
+    rows = trial.experience.buffer.sample_rows(1, 100, trial.learner.generators)
     (minibatch,) = trial.experience.minibatches(rows)
     assert minibatch["obs"].dtype == torch.float32
     assert values(minibatch["obs"][0]) == 9

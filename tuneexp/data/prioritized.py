@@ -68,7 +68,7 @@ class PrioritizedReplay(ReplayBuffer):
         """Row numbers, counted from the write position: -1 is the newest row of its seed."""
         return np.asarray((self._written[seed] + age) % self.capacity + self._offset[seed])
 
-    def draw(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
+    def sample_rows(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
         """Sample row numbers in proportion to the priorities, stratified over the minibatch.
 
         The cumulative priorities of a seed are cut into B equal ranges, with one row from each (Schaul et al. 2016,

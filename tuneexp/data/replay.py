@@ -175,7 +175,7 @@ class ReplayBuffer:
 
     # -- sampling
 
-    def draw(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
+    def sample_rows(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
         """Sample row numbers uniformly with replacement.
 
         Args:

@@ -79,7 +79,7 @@ def replay_updates(
     if isinstance(buffer, PrioritizedReplay):
         _prioritized_updates(learner, experience, buffer, n_updates, batch_size, noise, view)
     else:
-        rows = buffer.draw(n_updates, batch_size, learner.generators)
+        rows = buffer.sample_rows(n_updates, batch_size, learner.generators)
         for update, minibatch in enumerate(() if learner.all_skipped else experience.minibatches(rows)):
             learner.learn_on(minibatch, noise, update)
     learner.freeze_non_finite()
@@ -92,7 +92,7 @@ def _prioritized_updates(
     """One after the other: what is drawn next depends on the errors of the update before."""
     buffer.alpha = view.prioritized_alpha
     for update in range(n_updates):
-        rows = buffer.draw(1, batch_size, learner.generators)
+        rows = buffer.sample_rows(1, batch_size, learner.generators)
         if learner.all_skipped:
             continue
         (minibatch,) = experience.minibatches(rows)
