@@ -16,7 +16,8 @@ from tuneexp.report.hyperparameters import hyperparameter_rows
 
 PACKAGE = Path(tuneexp.__file__).parent
 # Rooms whose docstrings follow the rules. It grows until it names them all.
-ROOMS = ("rl",)
+ROOMS = ("rl", "data", "models", "envs", "algorithms", "testing")
+NOT_YET = ("envs/multi_agent",)
 # Every public function at the top level of these has sections Args and Returns.
 WITH_SECTIONS = ("rl",)
 QUESTION = re.compile(r"(What|Whether|Who|Whose|Whom|Which|Where|When|How)\b")
@@ -47,7 +48,8 @@ def documented(rooms: tuple[str, ...]) -> Iterator[Documented]:
 
 def _files(room: str) -> list[Path]:
     path = PACKAGE / room
-    return [path] if path.suffix == ".py" else [*path.rglob("*.py")]
+    found = [path] if path.suffix == ".py" else [*path.rglob("*.py")]
+    return [one for one in found if not str(one.relative_to(PACKAGE)).startswith(NOT_YET)]
 
 
 def test_every_room_exists() -> None:

@@ -21,11 +21,19 @@ Mapped = str | Mapping[str, str] | Callable[..., str]
 
 @dataclass(frozen=True)
 class PolicySpec:
-    """How the agents of one policy act, and whether they learn.
+    """Specification of one policy: its algorithm, script or original, and if it is trained.
 
-    algorithm: a name, an address or an `AlgorithmSpec`; hyperparameters: what this policy has instead of its defaults,
-    which `--set policy/name=value` and search spaces may still change. trained: False keeps the weights as they are.
-    checkpoint: where the first weights come from, of this library's, and of which of its policies if it has several."""
+    Args:
+        algorithm: Name, address or `AlgorithmSpec`.
+        hyperparameters: Replacements of the algorithm's defaults, which `--set policy/name=value` and search spaces may
+            change.
+        trained: False keeps the weights fixed.
+        checkpoint: Checkpoint of this library with the initial weights.
+        checkpoint_policy: Policy in the checkpoint, if it has several.
+        script: Function (obs, rng) -> action, or its address.
+        copies: Name of the policy that this one is a frozen copy of.
+        copy_every_env_steps: Environment steps per seed between updates of the copy.
+    """
 
     algorithm: str | AlgorithmSpec | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Which vector environment stands behind S x N environments, and how each gets its randomness."""
+"""Construction of the vector environment behind S x N environments, and its random seeds."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def build(source: EnvSource, seeds: list[int], indices: range, backend: EnvBacke
 
 
 def close(vec: VectorEnv[Any, Any, Any]) -> None:
-    """Also where a worker process died: gymnasium's own close then waits for an answer that never comes."""
+    """Close a vector environment, also if a worker process died, on which gymnasium's own close would wait forever."""
     try:
         vec.close()
     except (EOFError, OSError):

@@ -1,4 +1,4 @@
-"""Faults of environments in the middle of a trial, told with environment, seed and reason."""
+"""Environment faults during a trial, with environment, seed and reason."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def raised(env: str, who: str, doing: str, error: BaseException) -> EnvironmentF
 
 
 class NamedFaults(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Turns what a sub-environment raises into an `EnvironmentFault` that says whose it was.
+    """Wrapper that converts exceptions of a sub-environment to `EnvironmentFault` with its seed and index.
 
-    Works inside worker processes too: the vector environment carries only type and message across."""
+    Works inside worker processes, too: the vector environment transfers only type and message.
+    """
 
     def __init__(self, env: Env[Any, Any], name: str, seed: int, index: int) -> None:
         super().__init__(env)

@@ -1,4 +1,4 @@
-"""Randomness that belongs to (seed, environment index): the same however many seeds run side by side."""
+"""Random seeds per (seed, environment index), independent of the number of seeds in parallel."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from numpy.typing import NDArray
 
 
 def env_seed(seed: int, index: int, restored: int = 0) -> int:
-    """A 31-bit seed (some environments refuse more) for environment `index` of `seed`.
+    """Random seed of one environment; 31 bits, as some environments refuse more.
 
-    restored: how often a run was restored whose environments had to start afresh, or in which life of its process they
-    did; each time another sequence."""
+    Args:
+        seed: Seed of the trial.
+        index: Index of the environment.
+        restored: Number of restarts without a saved state; each gives another random sequence.
+
+    Returns:
+        The seed.
+    """
     entropy = (seed, index, restored) if restored else (seed, index)
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
 
 
 def env_seeds(seeds: Sequence[int], indices: range, restored: int = 0) -> list[int]:
-    """One for each environment, seed-major; indices: those of each seed."""
+    """Random seeds of all environments, seed-major; indices: environments of each seed."""
     return [env_seed(seed, index, restored) for seed in seeds for index in indices]
 
 
@@ -28,10 +34,11 @@ class HasPrevDone(Protocol):
 
 
 class UniformPerEnv:
-    """Stands in for the one generator of gymnasium's native CartPole: each column is drawn by its own generator.
+    """Replacement of the single generator of gymnasium's native CartPole: one generator per environment.
 
-    CartPole asks `uniform(low, high, size=(4, k))` for the k environments that `prev_done` marks, or for
-    all of them at a full reset; one column belongs to one environment."""
+    CartPole calls `uniform(low, high, size=(4, k))` for the k environments that `prev_done` marks, or for all at a full
+    reset; one column belongs to one environment.
+    """
 
     def __init__(self, env: HasPrevDone, seeds: Sequence[int], indices: range) -> None:
         self._env, self._seeds, self._indices = env, seeds, indices

@@ -1,9 +1,10 @@
-"""EnvPool: environments in C++ threads, by EnvPool's own ids (`env_backend: envpool`).
+"""EnvPool backend: environments in C++ threads, by EnvPool's own ids (`env_backend: envpool`).
 
-One pool holds all S x N environments; each draws from its own seed alone. EnvPool starts a new episode on the step
-after an end and ignores that step's action: gymnasium's NEXT_STEP. Atari follows `atari.py` where EnvPool lets it:
-training learns from the sign of the reward, and `episodic_life` (off by default) counts while training only; sticky
-actions are off unless `repeat_action_probability` says otherwise."""
+One pool holds all S x N environments; each has its own random seed. EnvPool starts a new episode on the step after an
+end and ignores that action: gymnasium's NEXT_STEP. Atari follows `atari.py` as far as EnvPool allows: training uses the
+sign of the reward, and `episodic_life` (off by default) applies in training only; sticky actions are off unless
+`repeat_action_probability` is set.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +22,14 @@ from numpy.typing import NDArray
 
 from tuneexp.errors import UserError, unknown_name
 
-# Settings of a pool that are settled here.
+# Settings of a pool that are set here and can't be changed.
 _SETTLED = {"num_envs", "batch_size", "max_num_players", "thread_affinity_offset", "base_path", "seed", "env_seed",
             "gym_reset_return_info", "task", "reward_threshold"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What EnvPool calls `name`. options: of its environment. clip_reward: learn from the sign of the reward."""
+    """An EnvPool environment. options: its arguments; clip_reward: train on the sign of the reward."""
 
     name: str
     clip_reward: bool
@@ -39,7 +40,7 @@ class Pool:
 
 
 def pool(name: str, env_kwargs: Mapping[str, Any], training: bool) -> Pool:
-    """Raises `UserError` where EnvPool isn't installed, doesn't know `name`, or the environment an argument of it."""
+    """Look up an EnvPool environment. Raises `UserError`: EnvPool is not installed, or unknown id or argument."""
     envpool = _envpool()
     known = envpool.list_all_envs()
     if name not in known:
@@ -64,7 +65,7 @@ def pool(name: str, env_kwargs: Mapping[str, Any], training: bool) -> Pool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what EnvPool's own spaces make gymnasium warn of (their precision)."""
+    """Suppress warnings of gymnasium about the precision of EnvPool's spaces."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -105,7 +106,9 @@ class PoolVec(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
         return made
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """seed: one for each environment; a pool is seeded only when it is made. None goes on with new episodes."""
+        """Reset. seed: one per environment, which creates a new pool, as it is seeded at creation only; None: new
+        episodes.
+        """
         if seed is not None:
             self._pool = self._make(seed)
         obs, _ = self._pool.reset()

@@ -1,4 +1,4 @@
-"""Returns and lengths of completed episodes, per seed, as the environments gave them (not normalised)."""
+"""Returns and lengths of completed episodes per seed, from unnormalised rewards."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class EpisodeTracker:
         self._close_episodes(own, gains, counted, ended, steps)
 
     def _places(self, seeds: slice, envs: slice) -> NDArray[np.int64]:
-        """The places of these environments among all S * N."""
+        """Indices of these environments among all S * N."""
         return np.arange(len(self._open_return)).reshape(self._shape)[seeds, envs].reshape(-1)
 
     def _close_episodes(
@@ -100,7 +100,7 @@ class EpisodeTracker:
             self.total_episodes[seed] += own.sum()
 
     def summary(self) -> EpisodeSummary:
-        """What happened so far; starts a new count of `new_episodes`."""
+        """Statistics so far; resets the count of `new_episodes`."""
         with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
             warnings.simplefilter("ignore", RuntimeWarning)  # a mean over no episode is NaN, as promised
             result = EpisodeSummary(
@@ -113,7 +113,7 @@ class EpisodeTracker:
         return result
 
     def drop_open_episodes(self, seeds: slice = slice(None), envs: slice = slice(None)) -> None:
-        """Forget episodes under way: their environments were started afresh."""
+        """Discard open episodes of environments that were restarted."""
         own = self._places(seeds, envs)
         self._open_return[own], self._open_length[own] = 0.0, 0.0
 
@@ -147,6 +147,6 @@ def _columns(rows: NDArray[Any], steps: int) -> NDArray[Any]:
 
 
 def mean_of_known(values: NDArray[np.float64]) -> float:
-    """NaN where there is nothing to average: no episode has ended yet."""
+    """Mean of the values that are not NaN; NaN if there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")

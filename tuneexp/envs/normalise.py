@@ -1,7 +1,8 @@
-"""Running normalisation of observations and rewards, with statistics of each seed's own.
+"""Running normalisation of observations and rewards, with statistics per seed.
 
-As Stable-Baselines3's VecNormalize: observations by mean and standard deviation, rewards by the standard
-deviation of the running discounted return (Engstrom et al. 2020, appendix A.2); both clipped."""
+As VecNormalize of Stable-Baselines3: observations by mean and standard deviation, rewards by the standard deviation of
+the running discounted return (Engstrom et al. 2020, arXiv 2005.12729); both clipped.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +21,17 @@ from tuneexp.spaces.packing import layout
 Floats = NDArray[np.float64]
 
 EPSILON = 1e-8
-# What the variance of 1 weighs that stands in before the first rows: nearly nothing.
+# Weight of the initial variance of 1: negligible against one row.
 FIRST_COUNT = 1e-4
 CLIP = 10.0
 
 
 class Moments(NamedTuple):
-    """Of the rows that each environment gave: weight [S, N], how many; mean [S, N, ...]; squares [S, N, ...], the sum
-    of squared deviations. Merged in the order of environments, it is the same whichever runner had them."""
+    """Moments of each environment's rows: weight [S, N] (number of rows), mean [S, N, ...], squares [S, N, ...] (sum of
+    squared deviations).
+
+    Merged in the order of environments, the result does not depend on the assignment to runners.
+    """
 
     weight: Floats
     mean: Floats
@@ -48,7 +52,7 @@ def moments_of(values: NDArray[Any], valid: NDArray[np.bool_]) -> Moments:
 
 
 class RunningMoments:
-    """Mean and variance over rows, per seed: mean, var [S, ...], count [S]. Chan et al. 1979, in float64."""
+    """Running mean and variance per seed: mean, var [S, ...], count [S]. Chan et al. 1979, in float64."""
 
     def __init__(self, n_seeds: int, shape: tuple[int, ...] = ()) -> None:
         self.mean: Floats = np.zeros((n_seeds, *shape))
@@ -56,7 +60,7 @@ class RunningMoments:
         self.count: Floats = np.full(n_seeds, FIRST_COUNT)
 
     def update(self, new: Moments) -> None:
-        """A seed without rows is left as it is."""
+        """Merge new moments; a seed without rows is unchanged."""
         count = new.weight.sum(axis=1)
         share = _wide(new.weight / np.maximum(count, 1.0)[:, None], new.mean.ndim)
         mean = (new.mean * share).sum(axis=1)
@@ -65,7 +69,7 @@ class RunningMoments:
 
     def _merge(self, mean: Floats, squares: Floats, count: Floats) -> None:
         """mean, squares (sum of squared deviations): [S, ...]; count: [S]."""
-        # The first rows say where the mean is: however little 0 weighs, the square of a large mean outweighs it.
+        # The first rows set the mean: even with a negligible weight, 0 would add the square of a large mean to var.
         first = _wide((self.count == FIRST_COUNT) & (count > 0), mean.ndim)
         self.mean = np.where(first, mean, self.mean)
         total = self.count + count
@@ -82,14 +86,14 @@ def _wide(leading: NDArray[Any], ndim: int) -> NDArray[Any]:
 
 
 class Learned(NamedTuple):
-    """What a fragment has to say to the statistics; None where nothing of that kind is normalised."""
+    """Moments that a fragment contributes; None if that kind is not normalised."""
 
     obs: Moments | None
     discounted_return: Moments | None
 
 
 class DiscountedReturns:
-    """The running discounted returns [S, N] of a runner's own environments."""
+    """Running discounted returns [S, N] of a runner's environments."""
 
     def __init__(self, n_seeds: int, n_envs: int, gamma: float) -> None:
         self.gamma = gamma
@@ -110,21 +114,21 @@ class DiscountedReturns:
         return after
 
     def restart(self) -> None:
-        """Forget the returns under way: their environments were started afresh."""
+        """Discard the running returns of environments that were restarted."""
         self.running[:] = 0.0
 
 
 class RunningNormaliser:
-    """Observations and rewards, each seed's by its own statistics.
+    """Normalisation of observations and rewards by the statistics of each seed.
 
-    The statistics move between fragments only: whoever acts scales by what was known when the fragment began, and
-    `learn` takes what all runners saw in it. So it doesn't matter how many runners there are. `normalise` and
-    `scale_rewards` change nothing. Where `norm_obs` (`norm_reward`) is False the observation (reward) passes untouched.
+    The statistics change between fragments only: acting uses those at the start of the fragment, and `learn` merges the
+    moments of all runners after it, so results do not depend on the number of runners. With `norm_obs` (`norm_reward`)
+    False observations (rewards) are unchanged. Of a packed Dict (`observations.py`) only floating point Box leaves are
+    scaled, no choices, images or action masks.
 
-    Of a packed dictionary (`observations.py`) only its floating point Box leaves are scaled: choices, images and
-    action masks pass as they are.
-
-    Raises `UserError` for observations that have no mean (Discrete) and for images, which networks scale."""
+    Raises:
+        UserError: observations without a mean (Discrete), or images, which networks scale.
+    """
 
     def __init__(
         self, n_seeds: int, observation_space: Space[Any], norm_obs: bool = True, norm_reward: bool = True,
@@ -140,14 +144,15 @@ class RunningNormaliser:
         self._refresh()
 
     def moments(self, obs: NDArray[Any], valid: NDArray[np.bool_]) -> Moments | None:
-        """Of the raw observations [T, S, N, ...] that were acted on. Rows that aren't `valid` [T, S, N] don't count:
-        on the final observation of an episode nothing was decided."""
+        """Moments of the raw observations [T, S, N, ...] that were acted on; rows that are not `valid` [T, S, N] are
+        excluded.
+        """
         if not self.norm_obs:
             return None
         return moments_of(obs if self._columns is None else obs[..., self._columns], valid)
 
     def learn(self, new: Learned) -> None:
-        """new: of all environments, in their order."""
+        """Update the statistics. new: moments of all environments, in their order."""
         if new.obs is not None:
             self._obs.update(new.obs)
             self._refresh()
@@ -155,7 +160,7 @@ class RunningNormaliser:
             self._return.update(new.discounted_return)
 
     def normalise(self, obs: NDArray[Any]) -> NDArray[Any]:
-        """obs [S, ..., *observation] -> the same shape, float32. Changes nothing here."""
+        """Standardise and clip observations [S, ..., *observation] to float32, without updating the statistics."""
         if not self.norm_obs:
             return obs
         if self._columns is None:
@@ -171,7 +176,7 @@ class RunningNormaliser:
         return np.minimum(np.maximum(scaled, -self._clip_obs), self._clip_obs).astype(np.float32)
 
     def scale_rewards(self, reward: NDArray[Any]) -> NDArray[Any]:
-        """reward: [S, ...] -> the same shape, scaled by the statistics of now. Changes nothing here."""
+        """Scale and clip rewards [S, ...] by the present statistics, without updating them."""
         if not self.norm_reward:
             return reward
         scaled = reward / np.sqrt(self._return.var + EPSILON).reshape(-1, *(1,) * (reward.ndim - 1))
@@ -200,7 +205,7 @@ class RunningNormaliser:
 
 
 def _scaled_columns(space: Space[Any]) -> NDArray[np.int64] | None:
-    """Which columns of a packed dictionary are scaled; None for a Box, all of which is. Raises `UserError`."""
+    """Columns of a packed Dict that are scaled; None for a Box, which is scaled whole. Raises `UserError`."""
     if isinstance(space, Box) and not is_image(space):
         return None
     leaves = layout(space) if isinstance(space, Dict) else []

@@ -1,4 +1,6 @@
-"""Ids that a person's own program registered: stored with their entry point, so that other processes know them, too."""
+"""Environment ids registered by the user's program: stored with their entry point, so that other processes can register
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""S x N environments with a leading seed axis, whatever vector environment is behind them."""
+"""S x N environments with a leading seed axis, on top of any vector environment."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from tuneexp.trial_config import EnvBackend
 
 
 class Step(NamedTuple):
-    """What one step of S x N environments gives; every field [S, N, ...]."""
+    """Result of one step of S x N environments; every field [S, N, ...]."""
 
     obs: NDArray[Any]
-    """What to act on next."""
+    """Observation for the next action."""
     next_obs: NDArray[Any]
     """The true next observation of this transition: the final one at an episode's end."""
     reward: NDArray[np.float32]
-    """What to learn from."""
+    """Reward for training."""
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
     valid: NDArray[np.bool_]
     """False where the step only reset the environment (NEXT_STEP): its action was ignored."""
     score: NDArray[np.float64]
-    """What statistics of episodes count: the reward, but where training learns from its sign only (Atari)."""
+    """Reward for episode returns; differs from `reward` if training uses its sign only (Atari)."""
 
 
 class EnvFacts(NamedTuple):

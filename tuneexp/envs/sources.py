@@ -28,8 +28,7 @@ EnvLike = str | Callable[..., Env[Any, Any]]
 
 @dataclass(frozen=True)
 class EnvSource:
-    """Where environments come from: `game` for Atari, `pool` for EnvPool, `spec` for other registered ids, `factory`
-    for everything else."""
+    """Factory of environments: `game` (Atari), `pool` (EnvPool), `spec` (other registered ids), or `factory`."""
 
     name: str
     spec: EnvSpec | None = None
@@ -67,13 +66,13 @@ class EnvSource:
 
     @property
     def clip_reward(self) -> bool:
-        """Whether training learns from the sign of the reward only."""
+        """True if training uses only the sign of the reward."""
         own = self.game or self.pool
         return own is not None and own.clip_reward
 
     @property
     def has_native(self) -> bool:
-        """Whether the id brings a vector environment of its own that can stand in for single ones."""
+        """True if the id has its own vector environment that can replace single ones."""
         if self.wrappers:
             return False
         if self.game is not None or self.pool is not None:
@@ -197,7 +196,7 @@ def _register_atari(env_id: str) -> None:
 
 
 def _callable_name(env: Callable[..., Any]) -> str:
-    """A name for messages and checkpoints that is the same in another process: no addresses in it."""
+    """Name for messages and checkpoints, equal in every process: no memory addresses."""
     inner = env.func if isinstance(env, functools.partial) else env
     return getattr(inner, "__qualname__", type(inner).__qualname__)
 

@@ -1,4 +1,4 @@
-"""One vector environment per seed, seen as one wide vector environment."""
+"""One vector environment per seed, combined into one vector environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environments whose observations are stacks of frames."""
+"""Detection of environments whose observations are stacked frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrappers by name, and an action mask that becomes part of the observation."""
+"""Wrappers by name, and a wrapper that adds the action mask to the observation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class NamedWrapper:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     def around(self, env: Env[Any, Any], env_name: str) -> Env[Any, Any]:
-        """Raises `UserError` that says what arguments the wrapper takes where it can't be put around `env`."""
+        """Wrap `env`. Raises `UserError`, with the wrapper's arguments, if it fails."""
         make = _find(self.name)
         # Stored as JSON, which has no tuples; gymnasium's wrappers insist on them for shapes.
         kwargs = {key: tuple(value) if isinstance(value, list) else value for key, value in self.kwargs.items()}
@@ -106,15 +106,17 @@ def _arguments(make: Callable[..., Any]) -> str:
 
 
 class ActionMask(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Observations become {"action_mask": mask, "observation": the environment's own}.
+    """Observations become {"action_mask": mask, "observation": the original one}.
 
-    mask: int8 [K], 1 where an action is allowed; K choices of a Discrete action, or those of all parts of a
-    MultiDiscrete one after another. It comes from the environment's method `action_masks()` (as for sb3-contrib's
-    MaskablePPO) or, where it has none, from `info["action_mask"]` (as in gymnasium's Taxi).
+    mask: int8 [K], 1 for valid actions; K actions of a Discrete space, or the options of all choices of a MultiDiscrete
+    one. It comes from the environment's method `action_masks()` (as for MaskablePPO of sb3-contrib) or, without one,
+    from `info["action_mask"]` (as in gymnasium's Taxi). The final observation of an episode may lack a mask: all
+    actions are then valid.
 
-    Raises `UserError` for other action spaces, and `ValueError` while it runs where there is no mask, or one that
-    allows nothing although the episode goes on. The final observation of an episode, on which nobody acts, may lack
-    a mask: it then allows everything."""
+    Raises:
+        UserError: another action space.
+        ValueError: at run time, no mask or no valid action although the episode continues.
+    """
 
     def __init__(self, env: Env[Any, Any]) -> None:
         super().__init__(env)

@@ -1,4 +1,4 @@
-"""A policy and a value function."""
+"""Actor-critic network: policy and value function."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ VALUE_GAIN = 1.0
 
 
 class ActorCriticOutput(NamedTuple):
-    """policy: [..., head.size]; log_std: [head.size], None unless actions are continuous, with use_sde that of
-    the exploration weights; value: [...]."""
+    """policy: [..., head.size]; log_std: [head.size] of continuous actions (with use_sde of the exploration weights),
+    else None; value: [...].
+    """
 
     policy: Tensor
     log_std: Tensor | None
@@ -129,16 +130,16 @@ class ActorCritic(nn.Module):
 
     @property
     def exploration_shape(self) -> tuple[int, int] | None:
-        """Of the weights that state-dependent exploration draws; None without it."""
+        """Shape of the exploration weights of gSDE; None without it."""
         return None if self.exploration is None else self.exploration.shape
 
     @property
     def state_size(self) -> int:
-        """Numbers of recurrent state a row has; 0 without recurrence."""
+        """Size of the recurrent state per row; 0 without recurrence."""
         return sum(cell.state_size for cell in (self.cell, self.critic_cell) if isinstance(cell, Cell))
 
     def forward(self, obs: Tensor, state: Tensor | None = None) -> ActorCriticOutput:
-        """obs: [..., *observation shape]; state: [..., state_size], with recurrence only."""
+        """Outputs of the heads. obs: [..., *observation shape]; state: [..., state_size], with recurrence only."""
         features, log_std = self._features(obs, state)[0], self.log_std
         if self.exploration is not None:
             log_std = self.exploration.log_std
@@ -146,28 +147,43 @@ class ActorCritic(nn.Module):
         return ActorCriticOutput(self._policy(features.policy, obs), log_std, value)
 
     def value(self, obs: Tensor, state: Tensor | None = None) -> Tensor:
-        """obs: [..., *observation shape]; state: [..., state_size] before it, with recurrence only. The value alone,
-        [...]: for bootstraps."""
+        """Value only, for bootstraps.
+
+        Args:
+            obs: [..., *observation shape].
+            state: Recurrent state before the observation, [..., state_size]; with recurrence only.
+
+        Returns:
+            Values, [...].
+        """
         return self.value_net(self._features(obs, state)[0].value).squeeze(-1)
 
     def dist(self, obs: Tensor, state: Tensor | None = None) -> Distribution:
-        """The action distribution alone: for acting. Arguments as of `value`."""
+        """Action distribution only, for acting. Arguments as of `value`."""
         return self._dist(self._features(obs, state)[0].policy, obs)
 
     def dist_and_value(self, obs: Tensor, state: Tensor | None = None) -> tuple[Distribution, Tensor]:
-        """The action distribution and the value [...]. Arguments as of `value`."""
+        """Action distribution and values [...]. Arguments as of `value`."""
         return self._both(self._features(obs, state)[0], obs)
 
     def step(self, obs: Tensor, state: Tensor | None) -> tuple[Distribution, Tensor, Tensor | None]:
-        """obs: [..., *observation shape]; state: [..., state_size] before it. Returns the action distribution, the
-        value [...] and the state after it. Without recurrence, the state is handed back as it came."""
+        """Action distribution, values [...] and the new recurrent state (unchanged without recurrence). Arguments as of
+        `value`.
+        """
         features, new_state = self._features(obs, state)
         return *self._both(features, obs), new_state
 
     def unroll(self, obs: Tensor, state: Tensor | None, start: Tensor) -> tuple[Distribution, Tensor]:
-        """obs: [L, ..., *observation shape], L steps; state: [..., state_size] before the first; start: bool [L, ...],
-        True where a step is the first of its episode: the state is zero before it. Returns the distribution over
-        [L, ...] and the values [L, ...]. Everything but the cell sees all steps at once."""
+        """Unroll L steps; everything but the cell processes all steps at once.
+
+        Args:
+            obs: [L, ..., *observation shape].
+            state: Recurrent state before the first step, [..., state_size].
+            start: First steps of episodes, before which the state is zeroed, bool [L, ...].
+
+        Returns:
+            Distribution over [L, ...] and values [L, ...].
+        """
         if self.cell is None:
             return self.dist_and_value(obs)
         own, of_critic = self._states(self.cell, state)
@@ -184,7 +200,7 @@ class ActorCritic(nn.Module):
         return features if self.trunk is None else self.trunk(features)
 
     def _features(self, obs: Tensor, state: Tensor | None) -> tuple[_Features, Tensor | None]:
-        """What the heads see, and the state after it."""
+        """Inputs of the two heads, and the new recurrent state."""
         features = self._before_cell(obs)
         if self.cell is None:
             return _Features(features, features), state
@@ -225,7 +241,7 @@ def _require_one_size(hidden_sizes: Sequence[int], vf_hidden_sizes: Sequence[int
 def _critic_cell(
     cell: type[Cell], enable: bool | None, in_size: int, size: int, generator: torch.Generator | None
 ) -> Cell | nn.Linear | None:
-    """The value function's layer in place of the policy's recurrent cell; None: it uses that cell."""
+    """Recurrent or linear layer of the critic; None if it shares the policy's recurrent cell."""
     if enable is None:
         return None
     if enable:

@@ -1,6 +1,6 @@
 """Convolutional networks for images: [..., channels, height, width] float -> features [..., size].
 
-Neither has buffers, dropout or normalisation over the batch: they work under `vmap` and seeds stay apart.
+They have no buffers, dropout or batch normalisation: they work under `vmap`, and seeds do not interact.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def conv(
     orthogonal_gain: float | None,
     generator: torch.Generator | None,
 ) -> nn.Conv2d:
-    """A convolution whose weights come from `generator`: orthogonal with zero biases, or as torch itself does."""
+    """Convolution initialised from `generator`: orthogonal with zero biases, or as torch by default."""
     layer = nn.utils.skip_init(nn.Conv2d, in_channels, out_channels, kernel, stride=stride, padding=padding)
     assert layer.bias is not None
     if orthogonal_gain is not None:
@@ -45,7 +45,7 @@ def conv(
 
 
 def over_batch(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """images: [..., C, H, W]; `function` takes and returns one batch axis, which convolutions insist on."""
+    """Apply `function`, which needs exactly one batch axis, to images [..., C, H, W]."""
     lead = images.shape[:-3]
     out = function(images.reshape(math.prod(lead), *images.shape[-3:]))
     return out.reshape(*lead, *out.shape[1:])
@@ -140,9 +140,11 @@ class ImpalaResNet(nn.Module):
 
 
 def faster_in_turn(model: nn.Module) -> bool:
-    """Whether several seeds of `model` are computed faster in a loop than under `vmap`, which makes of convolutions
-    grouped ones. So it was measured, with gradients, on one core (4 seeds of 32 rows, milliseconds, loop against vmap):
-    Nature at 84x84 78 against 139 compiled and 131 against 180 eager, but IMPALA at 7x7 12.8 against 10.0."""
+    """True if a loop over seeds is faster than `vmap`, which turns convolutions into grouped ones.
+
+    Measured with gradients on one core (4 seeds of 32 rows, milliseconds, loop against vmap): Nature at 84x84 78
+    against 139 compiled and 131 against 180 eager, but IMPALA at 7x7 12.8 against 10.0.
+    """
     nets = [net for net in model.modules() if isinstance(net, ImpalaResNet) and net.small]
     small = {id(layer) for net in nets for layer in net.modules()}
     convolutions = [layer for layer in model.modules() if isinstance(layer, nn.modules.conv._ConvNd)]

@@ -1,7 +1,7 @@
-"""Actors and whole models of the off-policy actor-critics: SAC (continuous and discrete), TD3, DDPG, TQC.
+"""Models of the off-policy actor-critics: SAC (continuous and discrete), TD3, DDPG, TQC.
 
-Their submodules are the parts of a loss: `actor`, `critic`, `temperature`. Actions are those of networks, in [-1, 1];
-`rl.squashed.ActionScale` maps them to the bounds of the action space. Layers start as torch starts them.
+Their submodules are the parts of a loss: `actor`, `critic`, `temperature`. Actions are in [-1, 1];
+`rl.squashed.ActionScale` maps them to the bounds of the action space. Layers are initialised as torch does by default.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
 
 
 def bounded_head(action_space: gym.Space) -> ActionHead:
-    """The head of a bounded Box; `UserError` for any other space, with what fits."""
+    """Action head of a bounded Box. Raises `UserError` for other spaces."""
     head = action_head(action_space)
     if head.kind != "continuous":
         raise UserError(f"this network needs a Box of continuous actions; these are {action_space}")
@@ -37,7 +37,7 @@ def bounded_head(action_space: gym.Space) -> ActionHead:
 
 
 class _Trunk(nn.Module):
-    """Encoder and hidden layers: what every actor starts with. [..., *observation shape] -> [..., out_size]."""
+    """Encoder and hidden layers of an actor: [..., *observation shape] -> [..., out_size]."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ def _shaped(flat: Tensor, head: ActionHead) -> Tensor:
 
 
 class Temperature(nn.Module):
-    """SAC's weight of the entropy, exp(log_alpha)."""
+    """SAC's temperature alpha = exp(log_alpha), the entropy coefficient."""
 
     def __init__(self, alpha: float) -> None:
         super().__init__()
@@ -149,40 +149,40 @@ class Temperature(nn.Module):
 
 
 class BoxActions:
-    """What a model of bounded continuous actions says of them."""
+    """Mixin of models with bounded continuous actions."""
 
     scale: ActionScale
 
     def to_env(self, action: Tensor) -> Tensor:
-        """[-1, 1] -> the bounds of the action space."""
+        """Scale actions from [-1, 1] to the bounds of the action space."""
         return self.scale.to_env(action)
 
     def random_action(self, noise: Tensor) -> Tensor:
-        """noise: [..., *action shape], uniform in [0, 1). Actions of networks, uniform in [-1, 1]."""
+        """Uniform random actions in [-1, 1]. noise: uniform in [0, 1), [..., *action shape]."""
         return 2.0 * noise - 1.0
 
 
 class ChoiceActions:
-    """The same of Discrete actions."""
+    """Mixin of models with Discrete actions."""
 
     n_actions: int
 
     def to_env(self, action: Tensor) -> Tensor:
-        """Choices are what the environment takes."""
+        """Discrete actions, unchanged."""
         return action
 
     def random_action(self, noise: Tensor) -> Tensor:
-        """noise: [...], uniform in [0, 1). Choices int64 [...], all as likely."""
+        """Uniform random actions, int64 [...]. noise: uniform in [0, 1), [...]."""
         return uniform_choice(noise, self.n_actions)
 
 
 class Tempered:
-    """A model whose submodule `temperature` learns the weight of the entropy."""
+    """Mixin of models with a learned entropy coefficient, submodule `temperature`."""
 
     temperature: Temperature
 
     def alpha(self) -> Tensor:
-        """The weight of the entropy, a 0-d tensor."""
+        """Entropy coefficient, 0-d."""
         return self.temperature()
 
 
@@ -220,7 +220,7 @@ class SoftActorCritic(Tempered, BoxActions, nn.Module):
 
     @property
     def exploration_shape(self) -> tuple[int, int] | None:
-        """Of the weights that state-dependent exploration draws; None without it."""
+        """Shape of the exploration weights of gSDE; None without it."""
         return None if self.actor.exploration is None else self.actor.exploration.shape
 
     def dist(self, obs: Tensor) -> SquashedGaussian:

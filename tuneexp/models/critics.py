@@ -1,4 +1,4 @@
-"""An ensemble of critics of (observation, action), computed at once."""
+"""Ensemble of critics of (observation, action), computed in one batched operation."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from tuneexp.rl.distributions import action_head
 
 
 class EnsembleLinear(nn.Module):
-    """n linear layers side by side: weight [n, in, out], bias [n, 1, out]. Initialised as `nn.Linear` does, each one
-    with numbers of its own."""
+    """n linear layers in parallel: weight [n, in, out], bias [n, 1, out], each initialised independently as
+    `nn.Linear`.
+    """
 
     def __init__(self, n: int, in_size: int, out_size: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -42,8 +43,10 @@ class EnsembleLayerNorm(nn.Module):
 
 
 class Critics(nn.Module):
-    """`n_critics` networks of (observation, action) -> `out_size` numbers. They share the encoder, which has parameters
-    for images only (cnn, cnn_features: see `Encoder`). Actions are those of networks, in [-1, 1]."""
+    """`n_critics` networks of (observation, action) with `out_size` outputs each; actions are in [-1, 1].
+
+    They share the encoder, which has parameters for images only (cnn, cnn_features: see `Encoder`).
+    """
 
     def __init__(
         self,

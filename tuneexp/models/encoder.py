@@ -1,4 +1,4 @@
-"""Observations of any supported space -> one vector of features."""
+"""Encoder: observations of any supported space -> one feature vector."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tuneexp.spaces.zero_based import zero_based
 
 CNNS: dict[str, type[NatureCNN] | type[ImpalaResNet]] = {"nature": NatureCNN, "impala": ImpalaResNet}
 CNN_FEATURES = {"nature": NATURE_FEATURES, "impala": IMPALA_FEATURES}
-# Of each image in a dictionary, as in Stable-Baselines3's CombinedExtractor.
+# Features per image of a Dict, as in Stable-Baselines3's CombinedExtractor.
 DICT_IMAGE_FEATURES = 256
 
 
 def channels_first(shape: Sequence[int]) -> bool:
-    """Whether an image's channels are its first axis or its last: whichever is shorter."""
+    """True if the channels of an image are its first axis, False for its last: the shorter one. Raises `UserError`."""
     first, middle, last = shape
     if first == last or middle < min(first, last):
         raise UserError(
@@ -40,7 +40,7 @@ def planes(shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def cnn_for(shape: Sequence[int], cnn: str) -> str:
-    """The name of the CNN that "auto" stands for, or `cnn` itself."""
+    """Name of the CNN; resolves "auto" by the size of the image."""
     if cnn != "auto":
         return cnn
     return "nature" if min(planes(shape)[1:]) >= NATURE_SMALLEST else "impala"
@@ -49,7 +49,7 @@ def cnn_for(shape: Sequence[int], cnn: str) -> str:
 def hidden_sizes_for(
     observation_space: gym.Space[Any], given: Sequence[int] | None, otherwise: Sequence[int], images: Sequence[int]
 ) -> tuple[int, ...]:
-    """`given`, or where that is None the default: `images` for images, `otherwise` for all other spaces."""
+    """`given`, or if None the default: `images` for images, `otherwise` for other spaces."""
     if given is not None:
         return tuple(given)
     return tuple(images if is_image(observation_space) else otherwise)

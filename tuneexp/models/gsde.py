@@ -1,4 +1,4 @@
-"""The learned part of state-dependent exploration (gSDE): how far its weights deviate from zero."""
+"""Learned standard deviations of generalised state-dependent exploration (gSDE)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from tuneexp.rl.state_dependent import StateDependentGaussian, expln
 
 
 class ExplorationWeights(nn.Module):
-    """Standard deviations of the weights between `latent_size` hidden units and the numbers of an action.
+    """Standard deviations of the exploration weights between L latent units and A action components.
 
-    log_std: [L, A], or [L, 1] without `full_std`: one for each unit. use_expln: see `expln`. learn_features: gradients
-    go through the noise into the hidden layer (SAC, TQC), else they don't (PPO, A2C), as in Stable-Baselines3.
-    clip_mean: bound on the mean; 0: none."""
+    The parameter `log_std` is [L, A], or [L, 1] without `full_std`.
+
+    Args:
+        latent_size: Latent units L.
+        head: Action head.
+        log_std_init: Initial log standard deviation.
+        full_std: One standard deviation per pair of latent unit and action; else one per latent unit.
+        use_expln: `expln` instead of exp.
+        clip_mean: Clipping bound of the mean; 0: no clipping.
+        learn_features: Let gradients of the noise reach the hidden layer (SAC, TQC); PPO and A2C do not, as in
+            Stable-Baselines3.
+    """
 
     def __init__(
         self, latent_size: int, head: ActionHead, log_std_init: float, full_std: bool, use_expln: bool,
@@ -27,7 +36,7 @@ class ExplorationWeights(nn.Module):
         self.log_std = nn.Parameter(torch.full((latent_size, head.size if full_std else 1), float(log_std_init)))
 
     def dist(self, mean: Tensor, latent: Tensor) -> StateDependentGaussian:
-        """mean: [..., A], flat; latent: [..., L]. Over actions [..., *action shape], before a tanh if there is one."""
+        """Distribution of actions [..., *action shape], before a tanh if any. mean: [..., A]; latent: [..., L]."""
         std = expln(self.log_std) if self._use_expln else self.log_std.exp()
         latent = latent if self._learn_features else latent.detach()
         mean = mean.clamp(-self._clip_mean, self._clip_mean) if self._clip_mean else mean

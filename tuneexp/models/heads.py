@@ -1,7 +1,7 @@
-"""A user's own network: how it is built, and whether it has what an algorithm needs of it.
+"""Custom networks: construction, and validation of the methods that an algorithm needs.
 
-The network is a class, called as `MyNet(observation_space, action_space, **kwargs)`. What it must offer are its
-*heads*: methods, submodules or parameters with fixed names and shapes. They see one batch axis, `[B, ...]`.
+The network is a class, called as `MyNet(observation_space, action_space, **kwargs)`. Its *heads* are methods,
+submodules or parameters with fixed names and shapes. They see one batch axis, `[B, ...]`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,15 @@ _BATCH = 2
 
 @dataclass(frozen=True)
 class Head:
-    """inputs: examples of the arguments, without the batch axis, by name. The output has shape [*lead, B, *shape];
-    `outputs` of them, if several.
+    """Specification of one head; each output has shape [*lead, B, *shape].
 
-    kind: a "method" is called on the network; a "part" is a submodule, because the parts of a loss are told apart by
-    the submodule a parameter is in; a "parameter" has `shape` and no batch.
+    Args:
+        inputs: Examples of the arguments without batch axis, by name.
+        shape: Shape of the output after the batch axis.
+        lead: Axes before the batch axis.
+        outputs: Number of output tensors.
+        kind: "method" of the network; "part", a submodule whose parameters one part of the loss trains; or "parameter"
+            of `shape`, without batch.
     """
 
     inputs: Mapping[str, Tensor]
@@ -39,8 +43,8 @@ class Head:
     outputs: int = 1
     kind: Literal["method", "part", "parameter"] = "method"
 
-    def told(self, name: str) -> str:
-        """`value(obs) -> [B]`"""
+    def signature(self, name: str) -> str:
+        """Signature for error messages: `value(obs) -> [B]`."""
         if self.kind == "parameter":
             return f"{name} = torch.nn.Parameter of shape {list(self.shape)}"
         one = f"[{', '.join(str(n) for n in (*self.lead, 'B', *self.shape))}]"
@@ -52,8 +56,20 @@ class Head:
 def build_own(
     model: str | type, observation_space: gym.Space[Any], action_space: gym.Space[Any], kwargs: Mapping[str, Any]
 ) -> nn.Module:
-    """The network at an address ("my_package.models:MyNet" or "path/file.py:MyNet") or of a class. `UserError` where it
-    can't be built or can't be trained here."""
+    """Build a custom network.
+
+    Args:
+        model: Class, or its address ("my_package.models:MyNet", "path/file.py:MyNet").
+        observation_space: A gymnasium space.
+        action_space: A gymnasium space.
+        kwargs: Further arguments.
+
+    Returns:
+        The network.
+
+    Raises:
+        UserError: it can't be built, or has layers that can't be trained with a seed axis.
+    """
     found = load_class(model, "model", (nn.Module,), "a torch.nn.Module class") if isinstance(model, str) else model
     name = model if isinstance(model, str) else getattr(model, "__name__", repr(model))
     call = f"{name}(observation_space, action_space{''.join(f', {key}=...' for key in kwargs)})"
@@ -71,7 +87,7 @@ def build_own(
     return module
 
 
-# Kinds of layers that can't have a seed axis, and what does the same.
+# Layers that can't have a seed axis, and their replacement.
 _REFUSED: tuple[tuple[type[nn.Module], str], ...] = (
     (nn.modules.batchnorm._NormBase, "keeps statistics of the batch; use torch.nn.LayerNorm or GroupNorm"),
     (nn.modules.dropout._DropoutNd, "draws random numbers of its own; leave it out"),
@@ -105,7 +121,7 @@ def _require_trainable(module: nn.Module, name: str) -> None:
 
 
 def example_observation(space: gym.Space[Any]) -> Tensor:
-    """One observation as networks see it, zeros: without a batch axis, a Dict packed (`spaces/packing.py`)."""
+    """One observation of zeros as networks see it: no batch axis, a Dict packed (`spaces/packing.py`)."""
     if isinstance(space, gym.spaces.Dict):
         dtype = torch.uint8 if packed_dtype(space) is np.uint8 else torch.float32
         return torch.zeros(packed_size(space), dtype=dtype)
@@ -116,12 +132,18 @@ def example_observation(space: gym.Space[Any]) -> Tensor:
 
 
 def check_heads(module: nn.Module, owner: str, heads: Mapping[str, Head]) -> None:
-    """Run every head on a batch of two. `UserError` names all missing heads, or the first that gives another shape.
+    """Run every head on a batch of two.
 
-    owner: what needs them, for the message ("ppo").
+    Args:
+        module: The network.
+        owner: Name of the algorithm, for error messages.
+        heads: Required heads by name.
+
+    Raises:
+        UserError: heads are missing, or one returns another shape.
     """
     name = type(module).__name__
-    missing = [head.told(key) for key, head in heads.items() if not _has(module, key, head)]
+    missing = [head.signature(key) for key, head in heads.items() if not _has(module, key, head)]
     if missing:
         others = [key for key in (*vars(type(module)), *module._modules) if not key.startswith("_")]
         absent = [key for key, head in heads.items() if not _has(module, key, head)]
@@ -145,22 +167,22 @@ def _check_head(module: nn.Module, name: str, owner: str, key: str, head: Head) 
         outputs, needed = (getattr(module, key),), head.shape
     else:
         inputs = [example.expand(_BATCH, *example.shape) for example in head.inputs.values()]
-        told = ", ".join(f"{arg}: {_described(x)}" for arg, x in zip(head.inputs, inputs, strict=True))
+        shapes = ", ".join(f"{arg}: {_described(x)}" for arg, x in zip(head.inputs, inputs, strict=True))
         try:
             with torch.no_grad():
                 found = getattr(module, key)(*inputs)
         except BaseException as error:
-            raise UserError(f"{name}.{key}({told}) failed: {reason_of(error)[:300]}") from error
+            raise UserError(f"{name}.{key}({shapes}) failed: {reason_of(error)[:300]}") from error
         outputs = (found,) if head.outputs == 1 else tuple(found) if isinstance(found, tuple | list) else (found,)
         needed = (*head.lead, _BATCH, *head.shape)
     if len(outputs) != head.outputs or not all(isinstance(out, Tensor) for out in outputs):
         given = ", ".join(type(out).__name__ for out in outputs)
-        raise UserError(f"{name}.{key} gave ({given}); {owner} needs {head.told(key)}")
+        raise UserError(f"{name}.{key} gave ({given}); {owner} needs {head.signature(key)}")
     for out in outputs:
         if tuple(out.shape) != needed:
             of = "" if head.kind == "parameter" else f" for a batch of {_BATCH}"
             raise UserError(
-                f"{name}.{key} has shape {list(out.shape)}{of}, {owner} needs {list(needed)}: {head.told(key)}"
+                f"{name}.{key} has shape {list(out.shape)}{of}, {owner} needs {list(needed)}: {head.signature(key)}"
             )
         if not out.is_floating_point():
             raise UserError(f"{name}.{key} gives {out.dtype}; {owner} needs floats")
@@ -170,7 +192,7 @@ def _described(x: Tensor) -> str:
     return f"{str(x.dtype).removeprefix('torch.')} {list(x.shape)}"
 
 
-# -- what each kind of algorithm needs
+# -- heads of each kind of algorithm
 
 
 def _obs(space: gym.Space[Any]) -> dict[str, Tensor]:

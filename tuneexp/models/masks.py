@@ -1,4 +1,4 @@
-"""Action masks: which discrete actions the environment allows, told in a leaf of its Dict observations."""
+"""Action masks: invalid discrete actions, marked in a leaf of Dict observations."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from tuneexp.errors import UserError
 from tuneexp.rl.distributions import ActionHead
 from tuneexp.spaces.packing import Leaf, layout
 
-# Finite: where a mask allows nothing, as some environments say after the end, the choice is uniform instead of NaN. Far
-# enough down that exp gives exactly 0, and not so far that a sum of several overflows.
+# Logit of an invalid action. Finite: a mask without any valid action, as some environments return after the end of an
+# episode, gives a uniform choice instead of NaN. exp gives exactly 0, and a sum of several does not overflow.
 FORBIDDEN = -1e8
 
 
 class ActionMask:
-    """The leaf `key` of `observation_space` as a mask: one number an action (for MultiDiscrete one for each choice of
-    each part, in order), 0 forbids. `UserError` where it can't be one."""
+    """Leaf `key` of Dict observations as action mask: one number per action (or option of each choice); 0 marks invalid
+    actions.
+
+    Raises:
+        UserError: there is no such leaf, or it has another size.
+    """
 
     def __init__(self, key: str, observation_space: gym.Space[Any], head: ActionHead) -> None:
         if head.kind == "continuous":
@@ -31,20 +35,20 @@ class ActionMask:
             )
         leaves = {leaf.name: leaf for leaf in layout(observation_space)}
         if key not in leaves:
-            raise UserError(f"action_mask {key!r} is no part of the observations; there are {_told(leaves.values())}")
+            raise UserError(f"action_mask {key!r} is no part of the observations; there are {_listed(leaves.values())}")
         leaf = leaves[key]
         if leaf.size != head.size or isinstance(leaf.space, gym.spaces.Discrete):
             raise UserError(
                 f"action_mask {key!r} holds {leaf.size} number(s), the mask of these actions needs {head.size}; make "
-                f"it MultiBinary({head.size}). There are {_told(leaves.values())}"
+                f"it MultiBinary({head.size}). There are {_listed(leaves.values())}"
             )
         self.start, self.end = leaf.start, leaf.start + leaf.size
 
     def apply(self, logits: Tensor, obs: Tensor) -> Tensor:
-        """logits: [..., head.size]; obs: packed [..., size]."""
+        """Mask invalid actions. logits: [..., head.size]; obs: packed [..., size]."""
         return torch.where(obs[..., self.start : self.end] != 0, logits, FORBIDDEN)
 
 
-def _told(leaves: Any) -> str:
+def _listed(leaves: Any) -> str:
     found: list[Leaf] = list(leaves)
     return ", ".join(f"{leaf.name!r} of {leaf.size}" for leaf in found)

@@ -34,10 +34,19 @@ def linear(
     orthogonal_gain: float | None,
     generator: torch.Generator | None = None,
 ) -> nn.Linear:
-    """A linear layer whose weights come from `generator` (None: torch's default one).
+    """Linear layer initialised from `generator`.
 
-    With a gain: orthogonal weights and zero biases (Saxe et al. 2014). Without: uniform within 1/sqrt(in_features), as
-    `nn.Linear` does itself, which alone has no way to say where its random numbers come from.
+    With a gain: orthogonal weights (Saxe et al. 2014, arXiv 1312.6120) and zero biases. Without: uniform within
+    1/sqrt(in_features), as `nn.Linear`, which takes no generator.
+
+    Args:
+        in_features: Number of inputs.
+        out_features: Number of outputs.
+        orthogonal_gain: Gain of orthogonal weights. None: uniform weights.
+        generator: Random generator. None: torch's default.
+
+    Returns:
+        The layer.
     """
     layer = nn.utils.skip_init(nn.Linear, in_features, out_features)
     if orthogonal_gain is not None:
@@ -93,11 +102,11 @@ class MLP(nn.Module):
 
     @property
     def latent_size(self) -> int:
-        """Inputs of the last linear layer."""
+        """Number of inputs of the last linear layer."""
         return self.layers[-1].in_features  # type: ignore[return-value]
 
     def with_latent(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The output and the last hidden layer, [..., latent_size] (`out_size` was given)."""
+        """Output and last hidden layer, [..., latent_size]; needs `out_size`."""
         *hidden, last = self.layers
         for layer in hidden:
             x = layer(x)

@@ -1,4 +1,4 @@
-"""Linear layers that explore by noise on their weights."""
+"""Noisy networks: linear layers with learned noise on their weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ SIGMA_0 = 0.5
 
 
 class NoisyLinear(nn.Module):
-    """A linear layer with factorised Gaussian noise on weights and biases. Fortunato et al. 2018, eq. 9-11.
+    """Linear layer with factorised Gaussian noise on weights and biases.
 
-    `noise_size` standard normals make one noise: a factor for each input, then one for each output. Initialised as in
-    the paper: means uniform within 1/sqrt(in_size), deviations sigma0 / sqrt(in_size). No forward pass draws anything.
+    Fortunato et al. 2018 (NoisyNet, arXiv 1706.10295), eq. 9 to 11. One noise sample is `noise_size` standard normal
+    numbers: a factor per input, then one per output. Initialised as in the paper: means uniform within 1/sqrt(in_size),
+    standard deviations sigma0 / sqrt(in_size). A forward pass draws no random numbers.
+
+    Args:
+        in_size: Number of inputs.
+        out_size: Number of outputs.
+        sigma0: Initial scale of the noise.
+        generator: Random generator of the initialisation. None: torch's default.
     """
 
     def __init__(
@@ -28,15 +35,14 @@ class NoisyLinear(nn.Module):
         self.bias_sigma = nn.Parameter(torch.full((out_size,), sigma0 * bound))
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """x: [..., in_size]; noise: [noise_size] for all rows, [..., noise_size] one for each row, or None: the mean
-        weights. Returns [..., out_size]."""
+        """x: [..., in_size]; noise: [noise_size] for all rows, or [..., noise_size] per row; None: mean weights."""
         if noise is None:
             return linear(x, self.weight, self.bias)
         factor_in, factor_out = _scaled(noise).split([self.in_size, self.out_size], dim=-1)
         if noise.dim() == 1:
             weight = torch.addcmul(self.weight, self.weight_sigma, torch.outer(factor_out, factor_in))
             return linear(x, weight, torch.addcmul(self.bias, self.bias_sigma, factor_out))
-        # The noise of a weight is a product, so a row's own noise scales its inputs and outputs: no weights per row.
+        # The noise of a weight is a product of factors, so noise per row scales inputs and outputs: no weights per row.
         perturbation = linear(x * factor_in, self.weight_sigma, self.bias_sigma)
         return torch.addcmul(linear(x, self.weight, self.bias), factor_out, perturbation)
 

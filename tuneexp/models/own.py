@@ -1,4 +1,4 @@
-"""A user's own network as the model of an algorithm: checked, and with the methods the built-in models have.
+"""Custom networks as models: adapters with the methods of the built-in models.
 
 The network sees one batch axis: leading axes are merged before it and restored after it.
 """
@@ -50,7 +50,7 @@ def on_rows(call: Callable[..., Tensor], inputs: list[tuple[Tensor, int]], lead_
 
 
 class _Own(nn.Module):
-    """Knows how many axes one observation has."""
+    """Base class of the adapters; holds the number of axes of an observation."""
 
     def __init__(self, observation_space: gym.Space[Any]) -> None:
         super().__init__()

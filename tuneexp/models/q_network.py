@@ -1,4 +1,4 @@
-"""Values of discrete actions: DQN and what became of it (dueling, noisy, distributional)."""
+"""Q-networks of discrete actions: DQN with dueling, noisy and distributional variants."""
 
 from __future__ import annotations
 
@@ -100,13 +100,13 @@ class QNetwork(nn.Module):
 def default_hidden_sizes(
     observation_space: gym.Space, given: Sequence[int] | None, cnn: str, otherwise: Sequence[int] = (64, 64)
 ) -> tuple[int, ...]:
-    """Of a network of values for each action: for images the hidden layer of the CNN."""
+    """Default hidden sizes of a Q-network; for images the hidden layer of the CNN."""
     images = (CNN_FEATURES[cnn_for(observation_space.shape or (), cnn)],) if is_image(observation_space) else ()
     return hidden_sizes_for(observation_space, given, otherwise, images)
 
 
 def _split(noise: Tensor | None, size: int) -> tuple[Tensor | None, Tensor | None]:
-    """The first `size` numbers of the last axis, and the others."""
+    """Split the last axis after `size` numbers."""
     return (None, None) if noise is None else (noise[..., :size], noise[..., size:])
 
 

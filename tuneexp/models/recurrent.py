@@ -1,7 +1,7 @@
-"""Recurrent cells written with linear operations: `nn.LSTM` and `nn.GRU` have no vmap rule and can't be traced.
+"""Recurrent cells from linear operations: `nn.LSTM` and `nn.GRU` have no vmap rule and cannot be traced.
 
-A state is one tensor [..., state_size], zeros where an episode starts. Input parts of all steps are computed at once
-(`project`), so that a loop over time holds the recurrent part alone.
+A state is one tensor [..., state_size], zeros at the start of an episode. The input contributions of all steps are
+computed at once (`project`), so that the loop over time holds the recurrent part only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Cell(nn.Module):
         return self.advance(self.project(x), state)
 
     def project(self, x: Tensor) -> Tensor:
-        """What the input alone contributes to the gates, [..., gates * size]."""
+        """Contribution of the input to the gates, [..., gates * size]."""
         return linear(x, self.weight_ih, self.bias_ih)
 
     def advance(self, projected: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +48,7 @@ class Cell(nn.Module):
         is the first of its episode: the state is zero before it. Returns the outputs [L, ..., size]."""
         outputs = []
         for projected, first in zip(self.project(x).unbind(0), start.unbind(0), strict=True):
-            # A choice, not a product: what is left behind may be infinite.
+            # `where`, not a product: the discarded state may be infinite.
             state = torch.where(first.unsqueeze(-1), torch.zeros_like(state), state)
             output, state = self.advance(projected, state)
             outputs.append(output)
@@ -88,7 +88,7 @@ CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell}
 
 
 def cell_class(name: str) -> type[Cell] | None:
-    """None for "none"."""
+    """Cell class by name; None for "none"."""
     if name == "none":
         return None
     if name not in CELLS:

@@ -1,7 +1,8 @@
-"""What an algorithm of one's own is tested with: probe environments, and the contract that every algorithm keeps.
+"""Test suite for algorithms: probe environments, and the contract that every algorithm fulfils.
 
-In a test file: `TestMine = contract("path/mine.py:MINE", hyperparameters={...})`. Without one:
-`python -m tuneexp.testing path/mine.py:MINE --set learning_rate=0.005`."""
+In a test file: `TestMine = contract("path/mine.py:MINE", hyperparameters={...})`. Without one: `python -m
+tuneexp.testing path/mine.py:MINE --set learning_rate=0.005`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ __all__ = ["contract"]
 
 
 def __getattr__(name: str) -> Any:
-    """Loaded on first use: the probes are environments, and a worker that steps one needs no contract."""
+    """Import `contract` on first use: a worker that steps a probe environment does not need it."""
     if name != "contract":
         raise AttributeError(f"module 'tuneexp.testing' has no attribute {name!r}")
     from tuneexp.testing.suite import contract

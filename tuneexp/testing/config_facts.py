@@ -1,4 +1,4 @@
-"""Facts about the configuration: what a person can set, and what a change of it costs."""
+"""Tests of the configuration: every hyperparameter can be set, and new numbers need no recompilation."""
 
 from __future__ import annotations
 

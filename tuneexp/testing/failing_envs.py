@@ -1,4 +1,4 @@
-"""Environments that something goes wrong in, for the facts about what must then stay as it is."""
+"""Environments with overflowing rewards, for tests of the isolation of seeds."""
 
 from __future__ import annotations
 

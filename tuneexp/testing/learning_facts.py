@@ -1,4 +1,4 @@
-"""Facts about learning: each probe is solved by training, and by nothing else."""
+"""Tests of learning: training solves each probe, an untrained network solves none."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _train_until(trial: Trial, env_steps: int) -> None:
 
 
 def _shortfall(subject: Subject, trial: Trial, probe: type[Probe]) -> str | None:
-    """What of the probe isn't solved."""
+    """Unsolved part of the probe as text, or None."""
     errors = value_errors(subject, trial, probe)
     if not (errors < subject.tolerance).all():
         return (
@@ -95,18 +95,19 @@ def stored_log_probs_are_of_their_actions(subject: Subject) -> None:
 
 
 def value_errors(subject: Subject, trial: Trial, probe: type[Probe]) -> Tensor:
-    """[S]: the largest error over the probe's observations. A network with a memory is asked only about those with
-    which an episode begins: the others have a past."""
+    """Maximum absolute error over the probe's observations, [S]; with a recurrent network over initial observations
+    only.
+    """
     memory = getattr(trial.learner.model, "state_size", 0)
-    asked = probe.starts if memory and probe.starts is not None else range(len(probe.contexts))
-    obs = torch.tensor([probe.contexts[index] for index in asked])
-    expected = torch.tensor([probe.values[index] for index in asked])
+    indices = probe.starts if memory and probe.starts is not None else range(len(probe.contexts))
+    obs = torch.tensor([probe.contexts[index] for index in indices])
+    expected = torch.tensor([probe.values[index] for index in indices])
     errors = (values_of(trial, subject.values, obs) - expected[:, None]).abs()
     return errors.nan_to_num(float("inf")).max(0).values
 
 
 def actions_right(trial: Trial, probe: type[Probe]) -> Tensor:
-    """[S] bool; right where actions don't matter."""
+    """True for seeds whose actions are right, bool [S]; always if actions don't matter."""
     if probe.solved_return is None:
         return torch.ones(len(trial.config.seeds), dtype=torch.bool)
     return torch.from_numpy(trial.evaluate(**EVALUATION).mean(1)) >= probe.solved_return
@@ -126,5 +127,5 @@ def _wrong(subject: Subject, right: Tensor) -> str:
 
 
 def words(name: str) -> str:
-    """`RewardOneStepLater` -> `reward_one_step_later`."""
+    """Snake case: `RewardOneStepLater` -> `reward_one_step_later`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

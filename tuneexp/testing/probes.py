@@ -1,8 +1,8 @@
-"""Probe environments: each can be solved only by an algorithm whose one part works.
+"""Probe environments: each one isolates a single component of an algorithm.
 
-Learn them in this order; the first that fails says which part is broken. Addressed as
-`tuneexp.testing.probes:NAME`; each has a discrete form and one with a continuous action (`...Continuous`).
-A network that wasn't trained fails every one of them. After Jones 2021, "Debugging RL, without the agonizing pain".
+Run them in this order; the first failure shows the broken component. Addressed as `tuneexp.testing.probes:NAME`; each
+has a discrete form and one with a continuous action (`...Continuous`). An untrained network fails every one of them.
+After Jones 2021, "Debugging RL, without the agonizing pain".
 """
 
 from __future__ import annotations

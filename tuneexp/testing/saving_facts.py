@@ -1,4 +1,4 @@
-"""Facts about checkpoints and reused actors: training goes on as if nothing had happened."""
+"""Tests of checkpoints and reused actors: training continues identically."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _target_of(trial: Trial) -> dict[str, Tensor]:
 
 
 def resume(folder: Path, output: Path) -> None:
-    """Load a checkpoint, train to the end of its budget, save."""
+    """Load a checkpoint, train to the end of the budget, save."""
     state = checkpoint.read(folder)
     config = TrialConfig.parse(state["config"], "the checkpoint")
     trial = Trial(load_algorithm(config.algorithm), config)
@@ -77,26 +77,26 @@ def resume(folder: Path, output: Path) -> None:
 
 
 def _resume_elsewhere(folder: Path, output: Path) -> None:
-    """In a process that has only imported, and knows nothing of this one: forked from one that did no more."""
+    """Resume in a fresh process that has only imported this module."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    heard, told = context.Pipe(duplex=False)
-    process = context.Process(target=_resume_and_tell, args=(folder, output, told))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_resume_and_report, args=(folder, output, sender))
     process.start()
     process.join(RESUME_TIMEOUT_S)
     process.kill()
     process.join()
-    reason = heard.recv() if heard.poll() else f"exit code {process.exitcode}"
+    reason = receiver.recv() if receiver.poll() else f"exit code {process.exitcode}"
     require(reason is None, f"a new process could not go on: {reason}")
 
 
-def _resume_and_tell(folder: Path, output: Path, told: Connection) -> None:
+def _resume_and_report(folder: Path, output: Path, sender: Connection) -> None:
     torch.set_num_threads(1)
     try:
         resume(folder, output)
-        told.send(None)
+        sender.send(None)
     except Exception as error:
-        told.send(f"{type(error).__name__}: {error}")
+        sender.send(f"{type(error).__name__}: {error}")
 
 
 def _state(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Facts about seeds: they are an axis, none disturbs another, and the same ones give the same result."""
+"""Tests of the seed axis: seeds do not influence each other, and equal seeds give equal results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tuneexp.testing.subject import (
 )  # fmt: skip
 from tuneexp.trial import Trial
 
-# Share of the way that training moved the parameters. Rounding alone stays far below, unless trajectories part.
+# Allowed distance relative to the change by training. Rounding alone stays far below unless trajectories diverge.
 SAME_RUN = 2e-3
 SPARE_ROUNDS = 3
 GARBAGE = 1000.0
@@ -68,7 +68,7 @@ def at_once_are_single_runs(subject: Subject, n_seeds: int) -> None:
 
 
 def nan_stays_with_its_seed(subject: Subject) -> None:
-    """Parameters of seed 1 of three turn NaN in the middle: it is named, and the others are as without it."""
+    """Parameters of seed 1 of three become NaN: it is reported as failed, and the others are unchanged."""
     healthy, sick = (subject.short_trial((0, 1, 2), subject.rounds() + SPARE_ROUNDS) for _ in range(2))
     try:
         for trial in (healthy, sick):
@@ -85,7 +85,7 @@ def nan_stays_with_its_seed(subject: Subject) -> None:
 
 
 def reset_rows_count_for_nothing(subject: Subject) -> None:
-    """What stands in rows on which an environment only reset itself reaches neither parameters nor statistics."""
+    """Values in reset rows influence neither parameters nor metrics."""
     plain, spoiled = (subject.short_trial((0, 1), env=_world(subject)) for _ in range(2))
     resets = 0
     sample = spoiled.group.sample
@@ -121,7 +121,7 @@ def _world(subject: Subject) -> str:
 
 
 def huge_rewards_stay_with_their_seed(subject: Subject) -> None:
-    """Rewards of seed 1 grow beyond what float32 can square. It may fail; the others are as without it."""
+    """Rewards of seed 1 exceed the square root of float32's range. It may fail; the others are unchanged."""
     env = _world(subject)
     rounds = subject.rounds() + SPARE_ROUNDS
     healthy = subject.short_trial((0, 1, 2), rounds, env=env)

@@ -1,4 +1,4 @@
-"""An algorithm under contract: what it is tried with, and the trials that are made of it."""
+"""An algorithm under test, its settings, and trials of it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,18 @@ class Broken(AssertionError):
 
 
 def require(holds: Any, broken: str) -> None:
-    """An `assert` that stays under `python -O` and that explains itself where pytest doesn't rewrite it."""
+    """An `assert` that also works under `python -O` and without pytest's rewriting."""
     if not holds:
         raise Broken(broken)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """env: what the facts about seeds and checkpoints are tried in. kinds: of actions, whose probes it must learn.
-    tolerance: of the values of probes. `kept`: what one fact computed and another one needs too."""
+    """An algorithm under test.
+
+    env: environment of the tests of seeds and checkpoints. kinds: kinds of actions whose probes it must solve.
+    tolerance: of the values of probes. kept: results that several tests share.
+    """
 
     spec: AlgorithmSpec
     address: str
@@ -108,12 +111,12 @@ def training_steps(trial: Trial, rounds: int | None = None) -> Trial:
 
 
 def of_seed(trial: Trial, index: int) -> dict[str, Tensor]:
-    """A copy of one seed's parameters, by the seed's place in the trial."""
+    """Copy of one seed's parameters, by the index of the seed."""
     return {name: leaf[index].clone() for name, leaf in trial.learner.parameters.items()}
 
 
 def differences(a: Any, b: Any, path: str = "") -> list[str]:
-    """Where two trees of dicts, lists, tensors and arrays differ, bit by bit; NaN equals NaN."""
+    """Paths at which two trees of dicts, lists, tensors and arrays differ, bit by bit; NaN equals NaN."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         if a.keys() != b.keys():
             return [f"{path}: {sorted(map(str, a.keys() ^ b.keys()))} on one side only"]
@@ -134,5 +137,5 @@ def first_of(found: Sequence[str]) -> str:
 
 
 def distance(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
-    """The norm of the difference of two seeds' parameters."""
+    """Euclidean distance of two seeds' parameters."""
     return float(torch.stack([(a[name] - b[name]).double().square().sum() for name in a]).sum().sqrt())

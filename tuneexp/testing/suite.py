@@ -1,4 +1,4 @@
-"""The contract: the facts that every algorithm keeps, as a test class or as a list to run."""
+"""The contract of algorithms, as a pytest class or as a list of tests."""
 
 from __future__ import annotations
 

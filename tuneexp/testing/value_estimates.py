@@ -1,4 +1,4 @@
-"""What an algorithm thinks an observation is worth, read off its networks."""
+"""Value estimates of observations from an algorithm's networks."""
 
 from __future__ import annotations
 

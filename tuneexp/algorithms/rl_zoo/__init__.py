@@ -1,4 +1,4 @@
-"""RL Zoo's configurations pasted in: its names and values, as they are written here."""
+"""Translation of RL Zoo configurations to names and values used here."""
 
 from tuneexp.algorithms.rl_zoo.keys import INSTEAD, RL_ZOO_KEYS, from_rl_zoo
 

@@ -1,4 +1,4 @@
-"""RL Zoo's hyperparameter files pasted in: what each key becomes here, or one line that says what to write instead."""
+"""Translation of RL Zoo's hyperparameter keys; unsupported ones raise an error with the replacement."""
 
 from __future__ import annotations
 
@@ -42,8 +42,18 @@ _NORMALISATION = {"epsilon": 1e-8, "training": True}
 
 
 def from_rl_zoo(values: Values, fields: Fields) -> Values:
-    """`values` under the names that they have here; fields: those of the configuration. Raises `ValueError` of one line
-    for what has no meaning here."""
+    """Translate hyperparameters of an RL Zoo file.
+
+    Args:
+        values: Names and values as in the file.
+        fields: Fields of the configuration.
+
+    Returns:
+        Hyperparameters by the names used here.
+
+    Raises:
+        ValueError: a key has no counterpart; one line.
+    """
     for key in values:
         if key in INSTEAD and key not in fields:
             raise ValueError(INSTEAD[key])

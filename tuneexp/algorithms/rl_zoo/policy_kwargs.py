@@ -1,4 +1,4 @@
-"""RL Zoo's `policy_kwargs`: what each of its names is among the hyperparameters of an algorithm here."""
+"""Translation of RL Zoo's `policy_kwargs` to hyperparameters."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ _OPTIMIZERS = ("", "optim.", "th.optim.", "torch.optim.")
 
 
 def put_networks(own: Values, fields: Fields) -> None:
-    """Replace `policy_kwargs` in `own` by what it says here; what `own` says itself wins. Raises ValueError of one line
-    for what has no meaning here."""
+    """Replace `policy_kwargs` in `own` by its translation; explicit values in `own` take precedence.
+
+    Raises ValueError of one line for entries without counterpart.
+    """
     if "policy_kwargs" not in own:
         return
     given = read_dict("policy_kwargs", own.pop("policy_kwargs"))
