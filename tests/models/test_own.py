@@ -241,10 +241,10 @@ def test_examples_are_as_networks_see_observations() -> None:
 
 
 def test_head_tables_follow_the_action_space() -> None:
-    assert soft_actor_critic_heads(VECTOR, CHOICE)["critic"].told("critic") == (
+    assert soft_actor_critic_heads(VECTOR, CHOICE)["critic"].signature("critic") == (
         "critic(obs) (a torch.nn.Module) -> [2, B, 3]"
     )
-    assert Head({}, (3,), kind="parameter").told("log_std") == "log_std = torch.nn.Parameter of shape [3]"
+    assert Head({}, (3,), kind="parameter").signature("log_std") == "log_std = torch.nn.Parameter of shape [3]"
 
 
 def test_building_draws_from_torchs_generator_so_that_seeds_differ() -> None:
