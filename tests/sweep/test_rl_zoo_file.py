@@ -215,3 +215,12 @@ def test_merges_of_merges_do_not_grow(tmp_path: Path) -> None:
     rows += [f"r{i}: &r{i} {{<<: [*r{i - 1}, *r{i - 1}]}}" for i in range(1, 40)]
     (tmp_path / "ppo.yml").write_text("\n".join(rows))
     assert settings(f"{tmp_path / 'ppo.yml'}:r39", "CartPole-v1")["budget_env_steps"] == 5
+
+
+def test_wrong_values_of_a_row_are_listed_together(tmp_path: Path) -> None:
+    path = tmp_path / "ppo.yml"
+    path.write_text("CartPole-v1: {policy: MlpPolicy, n_timesteps: none, frame_stack: 0, policy_kwargs: dict(x=f())}")
+    with pytest.raises(UserError) as refusal:
+        rl_zoo_row(path, "CartPole-v1")
+    lines = str(refusal.value).splitlines()
+    assert ["n_timesteps" in lines[0], "frame_stack" in lines[1], "policy_kwargs" in lines[2]] == [True] * 3

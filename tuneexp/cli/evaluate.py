@@ -18,7 +18,7 @@ from tuneexp.cli.options import (
     count,
     examples,
 )
-from tuneexp.cli.parsing import moved_addresses, positive
+from tuneexp.cli.parsing import moved_addresses, positive, trial_number
 from tuneexp.cli.terminal import terminal
 from tuneexp.errors import UserError
 from tuneexp.remote_folders import is_uri
@@ -36,11 +36,14 @@ def evaluate(
         str,
         typer.Argument(
             metavar="CHECKPOINT or NAME",
-            help="A checkpoint folder or URI, as train prints it; or a sweep: the last checkpoint of its best trial.",
+            help="Checkpoint folder or URI, as train prints it; or a sweep, for the last checkpoint of its best trial.",
         ),
     ],
     trial: Annotated[
-        int | None, typer.Option("--trial", help="Number of the trial of a sweep, instead of the best.")
+        int | None,
+        typer.Option(
+            "--trial", parser=trial_number, metavar="N", help="Number of a trial of the sweep; by default the best one."
+        ),
     ] = None,
     episodes: Annotated[
         int, typer.Option("--episodes", parser=count, help="Episodes for each seed of the checkpoint.")

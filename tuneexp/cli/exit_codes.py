@@ -1,4 +1,4 @@
-"""From an exception to an exit code and one or two lines: the only place that catches everything."""
+"""Exit codes and error messages of the command line: every exception ends as one or two lines."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tuneexp.sweep.signals import Stop, refuse_unsignalled, stop_signals
 CHECKS_ONLY = "checks only"
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 WRITE, _OURS = "write: ", "tuneexp: "
+SWAPPED = "the algorithm comes first"
 # Commands that look at `checks_only`.
 _CHECK_FIRST = ("train", "sweep", "resume", "evaluate", "show")
 
@@ -37,15 +38,15 @@ def run_and_exit(app_run: Callable[[], int]) -> NoReturn:
 
 
 def run_app(app: typer.Typer, args: Sequence[str], prog_name: str, near_misses: bool = False) -> int:
-    """Run one command line of `app`; nothing escapes but what says "stop" to Python.
+    """Run one command line of `app` and return its exit code. Only KeyboardInterrupt and SystemExit can be raised.
 
-    near_misses: one that is refused is answered with the line to write, where it is near to one."""
+    near_misses: for a refused line, print the nearest line that is accepted."""
     _open_closed_streams()
     return _run(typer.main.get_command(app), args, prog_name, near_misses)
 
 
 def checks_only(ctx: typer.Context) -> bool:
-    """True for a line that is about to be advised: the command ends after its checks."""
+    """Return True if the command is to end after its checks."""
     return ctx.obj == CHECKS_ONLY
 
 
@@ -55,13 +56,15 @@ def _run(command: Any, args: Sequence[str], prog_name: str, near_misses: bool = 
         sys.stdout.flush()
     except TuneexpError as error:
         instead = _line_instead(command, args) if near_misses and error.exit_code == BAD_INPUT else None
-        lines = [instead[1]] if instead and instead[1].startswith(WRITE) else _notes(error)
-        return _say("\n".join([str(error), *lines]), error.exit_code)
+        lines = _advice(instead) or _notes(error)
+        return _print_error("\n".join([str(error), *lines]), error.exit_code)
     except typer.TyperException as error:
         instead = _line_instead(command, args) if near_misses else None
-        return _say("\n".join(filter(None, instead)), BAD_INPUT) if instead else _usage_error(error)
+        return (
+            _print_error("\n".join(filter(None, instead)), BAD_INPUT) if instead else _usage_error(error, command, args)
+        )
     except (KeyboardInterrupt, typer.Abort):
-        return _say("interrupted", INTERRUPTED)
+        return _print_error("interrupted", INTERRUPTED)
     except BrokenPipeError:
         return _drop_output()
     except OSError as error:  # of the machine, not of this program: a full disk, say
@@ -77,9 +80,9 @@ def _run(command: Any, args: Sequence[str], prog_name: str, near_misses: bool = 
 
 @contextmanager
 def stoppable(saves: bool = True) -> Iterator[Stop]:
-    """A command that Ctrl-C, SIGTERM and SIGHUP end in order, with the exit code of the signal.
+    """End a command in order at Ctrl-C, SIGTERM or SIGHUP, with the exit code of the signal.
 
-    saves: False for one that has nothing to save."""
+    saves: False for a command that has nothing to save."""
     with stop_signals() as stop:
         stop.saves = saves
         try:
@@ -89,14 +92,14 @@ def stoppable(saves: bool = True) -> Iterator[Stop]:
             raise typer.Exit(stop.exit_code) from None
 
 
-def _say(message: str, code: int) -> int:
+def _print_error(message: str, code: int) -> int:
     with contextlib.suppress(OSError):  # standard error is full: the exit code says the rest
         typer.echo(visible(f"{_OURS}{masked(message)}"), err=True)
     return code
 
 
 def _line_instead(command: Any, args: Sequence[str]) -> tuple[str, str] | None:
-    """Why the line is a near miss, and `write: LINE`, or what the command refuses in that line, or nothing."""
+    """Return why the line is a near miss, and `write: LINE`, the refusal of that line, or ""."""
     from tuneexp.cli.slips import near_miss
 
     if (miss := near_miss(command, args)) is None:
@@ -106,7 +109,7 @@ def _line_instead(command: Any, args: Sequence[str]) -> tuple[str, str] | None:
 
 
 def refusal_of(command: Any, args: Sequence[str]) -> str | None:
-    """The first line of why the command refuses these arguments, None where it does not. Nothing is started."""
+    """Return the first line of the refusal of these arguments, or None. Nothing is started."""
     if args[0] not in _CHECK_FIRST:
         return None
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
@@ -116,8 +119,18 @@ def refusal_of(command: Any, args: Sequence[str]) -> str | None:
     return next((line.removeprefix(_OURS) for line in lines if line.startswith(_OURS)), "") if code else None
 
 
-def _usage_error(error: typer.TyperException) -> int:
-    """typer's own complaints (an unknown option, a missing argument), with the nearest name and the help to read."""
+def _advice(instead: tuple[str, str] | None) -> list[str]:
+    """Return the line to write instead, or for swapped arguments what is wrong with that line."""
+    if instead is None:
+        return []
+    reason, line = instead
+    if line.startswith(WRITE):
+        return [line]
+    return [f"{reason}; {line}"] if reason == SWAPPED and line else []
+
+
+def _usage_error(error: typer.TyperException, group: Any, args: Sequence[str]) -> int:
+    """Print an error of typer (an unknown option, a missing argument) with the nearest name and the help to read."""
     kind, context = type(error).__name__, getattr(error, "ctx", None)
     if kind == "NoArgsIsHelpError":  # `tuneexp` alone: its help was already printed
         return BAD_INPUT
@@ -127,8 +140,11 @@ def _usage_error(error: typer.TyperException) -> int:
         message = _unknown("option", getattr(error, "option_name", ""), [*options, "--help"])
     elif message.startswith("No such command") and context is not None:
         message = _unknown("command", message.split("'")[1], context.command.commands)
-    see = f"{context.command_path} --help" if context is not None else "tuneexp --help"
-    return _say(f"{message[:1].lower()}{message[1:]} (see {see})", BAD_INPUT)
+    words = context.command_path.split() if context is not None else ["tuneexp"]
+    if len(words) == 1 and args and args[0] in getattr(group, "commands", {}):
+        words.append(args[0])  # typer names no command if the value of an option is missing
+    see = f"{' '.join(words)} --help"
+    return _print_error(f"{message[:1].lower()}{message[1:]} (see {see})", BAD_INPUT)
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
@@ -141,8 +157,8 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def _open_closed_streams() -> None:
-    """`tuneexp ... >&-`: what is closed goes nowhere. Else the next file that is opened would be standard output, and
-    whatever writes there would write into it."""
+    """Open closed standard streams (`tuneexp ... >&-`) on the null device. Else the next file that is opened would
+    become standard output."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -153,8 +169,8 @@ def _open_closed_streams() -> None:
 
 
 def _drop_output() -> int:
-    """Nothing more can be written to standard output: the reader of a pipe went away (`tuneexp list | head -1`), or a
-    disk is full. Keep Python's shutdown from complaining about it."""
+    """Discard standard output after a closed pipe (`tuneexp list | head -1`) or on a full disk, so that the shutdown of
+    Python prints no error."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         return FAILED
@@ -172,7 +188,7 @@ def _failed(error: Exception, args: Sequence[str], message: str) -> int:
         typer.echo(visible("".join(traceback.format_exception(error)).rstrip()), err=True)
         return FAILED
     advice = "; ".join([*_notes(error), "run it again with -v to see where it came from"])
-    return _say(f"{message}\n{advice}", FAILED)
+    return _print_error(f"{message}\n{advice}", FAILED)
 
 
 def _notes(error: Exception) -> list[str]:

@@ -165,6 +165,14 @@ def moved_addresses(texts: Iterable[str]) -> dict[str, str]:
     return {old: new for old, _, new in pairs}
 
 
+def trial_number(text: str | int) -> int:
+    """Parse `--trial`."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{shortened(text)} is no number of a trial; leave out --trial for the best one") from None
+
+
 def positive(option: str, value: int) -> int:
     """Return `value` if it is from 1 to `MOST`, else raise UserError."""
     if value <= 0:

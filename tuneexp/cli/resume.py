@@ -1,4 +1,4 @@
-"""`tuneexp resume`: a sweep goes on where it stood."""
+"""`tuneexp resume`: continue an interrupted sweep."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def resume(
     address: AddressOption = None,
     failed: Annotated[
         bool,
-        typer.Option("--failed", help="Train failed trials again, too, from their last checkpoints."),
+        typer.Option("--failed", help="Also continue failed trials from their last checkpoints."),
     ] = False,
     checkpoints: Annotated[
         str | None,
         typer.Option(
             "--checkpoints",
             metavar="FOLDER or URI",
-            help="Where the sweep's checkpoints lie now, if they have moved.",
+            help="New folder or URI of the sweep's checkpoints, if they have moved.",
             rich_help_panel=WHERE,
         ),
     ] = None,
@@ -60,12 +60,14 @@ def resume(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Go on with a sweep that was interrupted or killed: finished trials stay, the others continue."""
+    """Continue a sweep that was interrupted or killed. Finished trials stay as they are."""
     with terminal(json, verbose) as screen, stoppable() as stop:
         stop.starting()
         from tuneexp.sweep import load_config
         from tuneexp.sweep import resume as resume_sweep
         from tuneexp.sweep.config import relocated_config
+        from tuneexp.sweep.storage.folder import stored_folder
+        from tuneexp.sweep.storage.snapshot import check_signatures
 
         places = moved_addresses(moved or ())
         config = relocated_config(load_config(name, storage), places)
@@ -73,6 +75,8 @@ def resume(
             return
         stored = _stored(name, storage)
         ended = stored is not None and _has_ended(stored, failed)
+        if ended and not trust:
+            check_signatures(stored_folder(name, storage), trust)  # refused before anything is printed
         result = watch_on(
             screen,
             config,
@@ -97,7 +101,7 @@ def resume(
 
 
 def _stored(name: str, storage: str) -> SweepResult | None:
-    """The sweep as the storage has it; None for a state that only the resume can mend."""
+    """Return the stored sweep; None for a damaged one, which the resume repairs or refuses."""
     from tuneexp.sweep import load_sweep
 
     try:
@@ -107,7 +111,7 @@ def _stored(name: str, storage: str) -> SweepResult | None:
 
 
 def _has_ended(stored: SweepResult, failed: bool) -> bool:
-    """True if a resume trains nothing."""
+    """Return True if a resume trains nothing."""
     from tuneexp.tracking.outcome import FAILURES
 
     return stored.state == "finished" and not (failed and any(one["outcome"] in FAILURES for one in stored.trials))

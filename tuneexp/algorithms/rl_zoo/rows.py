@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,15 +46,16 @@ def is_row(values: Mapping[str, Any]) -> bool:
 
 def row_settings(row: Mapping[str, Any], env: Any, fields: Fields, where: str) -> Row:
     """A whole row for a trial in `env`. What it leaves out is as in Stable-Baselines3, also where the defaults here are
-    others. fields: of the algorithm's configuration; where: for messages. Raises `UserError` of one line."""
+    others. fields: of the algorithm's configuration; where: for messages. Raises `UserError` with a line for a wrong
+    number of steps, environment and hyperparameter each."""
     elsewhere = ("n_timesteps", "callback", *OF_THE_ENVIRONMENT)
-    try:
-        steps = _steps(row["n_timesteps"])
-        environment = environment_of(row, env)
-        own = {key: value for key, value in row.items() if key not in elsewhere or key in fields}
-        hyperparameters = from_rl_zoo({**_defaults(row, fields), **own}, fields)
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
+    own = {key: value for key, value in row.items() if key not in elsewhere or key in fields}
+    problems: list[str] = []
+    steps = _tried(problems, lambda: _steps(row["n_timesteps"]))
+    environment = _tried(problems, lambda: environment_of(row, env))
+    hyperparameters = _tried(problems, lambda: from_rl_zoo({**_defaults(row, fields), **own}, fields))
+    if problems:
+        raise UserError("\n".join(f"{where}: {problem}" for problem in problems))
     settings = {"budget_env_steps": steps, "hyperparameters": hyperparameters, **environment}
     return Row(settings, list(_remarks(row)))
 
@@ -71,6 +72,15 @@ def placed(
         log.warning("%s", remark)
     settings = {**row.settings, **of_trial}
     return settings, settings.pop("hyperparameters")
+
+
+def _tried(problems: list[str], read: Callable[[], Any]) -> Any:
+    """Return the value of `read`, or None after adding its ValueError to `problems`."""
+    try:
+        return read()
+    except ValueError as error:
+        problems.append(str(error))
+    return None
 
 
 def _steps(value: Any) -> int:
