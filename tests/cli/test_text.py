@@ -46,7 +46,8 @@ def runs(tmp_path: Path) -> Path:
     """A stored sweep whose environment, reasons and values hold such text."""
     folder = SweepFolder(store_sweep(tmp_path / "runs"))
     config = load_config("kept", tmp_path / "runs")
-    save_config(folder, config.model_copy(update={"env": NASTY, "algorithm": NASTY}))
+    trial = config.trial.model_copy(update={"env": NASTY, "algorithm": NASTY})
+    save_config(folder, config.model_copy(update={"trial": trial}))
     found = snapshot.load(folder)
     assert found is not None
     best, other = found.records
