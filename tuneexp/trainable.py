@@ -24,12 +24,13 @@ from tuneexp.execution.remote.sigterm import die_of_sigterm
 from tuneexp.execution.remote.worker_logs import answer_where, in_worker, quiet_tune
 from tuneexp.faults import ends_process, travels
 from tuneexp.remote_folders import is_uri
+from tuneexp.seeds import seed_list
 from tuneexp.stored import plain
 from tuneexp.temporary import temporary_folder
 from tuneexp.trial import MultiAgentTrial, Trial, build_trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
-from tuneexp.trial_config import TrialConfig, seed_list
+from tuneexp.trial_config import TrialConfig
 from tuneexp.trust import addresses_in, moved_options, remember, require_files, require_trusted, sources_of, with_moved
 
 log = logging.getLogger(__name__)
@@ -284,8 +285,7 @@ def evaluate_checkpoint(
     moved: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Evaluate every seed of a checkpoint; return_std is over all episodes; partial_episodes counts those that were
-    stopped after `evaluation.max_steps` of the checkpoint's configuration. trust, moved: as of
-    `trial_from_checkpoint`."""
+    stopped after `evaluation.max_steps`. trust, moved: as of `trial_from_checkpoint`."""
     trial = trial_from_checkpoint(folder, learns=False, trust=trust, moved=moved)
     returns = trial.evaluate(episodes, seed)
     trial.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from tuneexp.addresses import lasting_address, relocated
 from tuneexp.config import Config, Count, fields_of, without_suffixes
 from tuneexp.errors import UserError
-from tuneexp.stored import plain
+from tuneexp.seeds import checked_seeds
 
 
 def _lasting(hyperparameters: dict[str, Any]) -> dict[str, Any]:
@@ -101,21 +101,6 @@ def moved_applied(values: Any) -> Any:
     space = values.get("space")
     kept = {"space": space} if isinstance(space, dict) and "function" not in space else {}
     return {**relocated(values, moved), **kept, "moved": moved}
-
-
-def seed_list(seeds: int | Sequence[int]) -> list[int]:
-    """Return the seeds of a number of seeds (4 -> [0, 1, 2, 3]) or of a list. UserError for one that is no seed, or a
-    repeated one."""
-    given = plain(seeds, "seeds")
-    named: Any = list(range(given)) if type(given) is int else given
-    if not isinstance(named, list) or not named:
-        raise UserError(f"a trial needs at least one seed, got seeds={seeds!r}; write seeds=4 or seeds=[3, 5, 8]")
-    for seed in named:
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-            raise UserError(f"a seed is a whole number from 0 to {2**32 - 1}, got {seed!r}")
-    if len(set(named)) < len(named):
-        raise UserError(f"a seed is repeated in {named}; write each seed once")
-    return named
 
 
 class EvaluationConfig(Config):
@@ -225,11 +210,10 @@ class TrialConfig(Config):
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, seeds: list[int]) -> list[int]:
-        if min(seeds) < 0:
-            raise ValueError("seeds are whole numbers from 0")
-        if len(set(seeds)) != len(seeds):
-            raise ValueError("a seed is repeated; write each seed once")
-        return seeds
+        try:
+            return checked_seeds(seeds)
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
     @property
     def report_period(self) -> int:

@@ -98,7 +98,7 @@ def test_only_the_first_equals_sign_separates() -> None:
         (["a//b=3"], "name=value"),
         (["a=1", "a=2"], "'a' twice"),
         (["a=1", "a/b=2"], "nested key"),
-        (["a/b=2", "a=1"], "twice"),
+        (["a/b=2", "a=1"], "nested keys"),
     ],
 )
 def test_settings_that_contradict_themselves_are_refused(settings: list[str], says: str) -> None:

@@ -54,7 +54,7 @@ Cli = Callable[..., Done]
         (["train", "ppo", "CartPole-v1", "--env-steps", "0"], "--env-steps is at least 1, got 0"),
         (["train", "ppo", "CartPole-v1", "--env-steps", "-5"], "--env-steps is at least 1, got -5"),
         (["train", "ppo", "CartPole-v1", "--seeds", "0"], "--seeds"),
-        (["train", "ppo", "CartPole-v1", "--seeds", "3,3"], "twice"),
+        (["train", "ppo", "CartPole-v1", "--seeds", "3,3"], "repeated"),
         (["train", "ppo", "CartPole-v1", "--compile", "offf"], "'off'"),
         (["train", "ppo", "CartPole-v1", "--set", "learning_rate"], "name=value"),
         (["show", "x", "--top", "0"], "--top is at least 1"),

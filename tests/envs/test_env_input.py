@@ -135,7 +135,7 @@ def test_unsupported_spaces_are_answered_with_the_supported_ones(what: str, spac
 
 @pytest.mark.parametrize("seeds", [[], [-1], [1, 1], [0.5], [True]])
 def test_seeds_must_be_distinct_non_negative_integers(seeds: list[Any]) -> None:
-    with pytest.raises(UserError, match="seeds"):
+    with pytest.raises(UserError, match="seed"):
         SeedEnvs("CartPole-v1", seeds, 1)
 
 

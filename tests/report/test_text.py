@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tuneexp.report.text import count, duration, flat, number, score, seeds
+from tuneexp.nesting import flat
+from tuneexp.report.text import count, duration, number, score, seeds
 
 
 @pytest.mark.parametrize(

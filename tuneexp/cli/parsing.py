@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tuneexp.errors import UserError, shortened
+from tuneexp.nesting import nested
+from tuneexp.seeds import checked_seeds
 from tuneexp.trial_config import TrialConfig, is_group, settings_in
 
-MAX_SEED = 2**32 - 1
 # Largest count: more than any budget, and a number that a tensor can hold.
 MOST = 10**15
 MOST_NESTED_NAMES = 20
@@ -26,7 +27,10 @@ def parse_seeds(text: str) -> list[int]:
         parts.pop()
     if not all(re.fullmatch(r"-?[0-9]{1,20}", part) for part in parts):
         raise _no_seeds(text)
-    return _distinct_seeds([int(part) for part in parts])
+    try:
+        return checked_seeds([int(part) for part in parts])
+    except UserError as error:
+        raise UserError(f"--seeds: {error}") from None
 
 
 def _seed_count(text: str) -> int:
@@ -52,15 +56,6 @@ def _positive_count(count: int) -> int:
     return count
 
 
-def _distinct_seeds(seeds: list[int]) -> list[int]:
-    for seed in seeds:
-        if not 0 <= seed <= MAX_SEED:
-            raise UserError(f"--seeds: a seed is from 0 to {MAX_SEED}, got {seed}")
-    if len(set(seeds)) < len(seeds):
-        raise UserError(f"--seeds names a seed twice: {', '.join(map(str, seeds))}; each seed trains once")
-    return seeds
-
-
 def parse_value(text: str) -> Any:
     """Parse a YAML scalar or flow list (`0.001`, `1e-3`, `true`, `relu`, `[64, 64]`, `null`). UserError for others."""
     from tuneexp.yaml_reading import YamlError, parse_yaml
@@ -79,7 +74,7 @@ def parse_settings(settings: Iterable[str], option: str = "--set") -> dict[str, 
 
     Nested keys are written with `/` or `.`. UserError for a text without `=`, a repeated key, or a key that is both a
     value and a group."""
-    tree: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         path = re.split(r"[/.]", key.strip())
@@ -87,21 +82,13 @@ def parse_settings(settings: Iterable[str], option: str = "--set") -> dict[str, 
             raise UserError(
                 f"{option} {shortened(setting)}: write {option} name=value, for example {option} learning_rate=0.001"
             )
-        _put(tree, path, parse_value(text), option)
-    return tree
-
-
-def _put(tree: dict[str, Any], path: list[str], value: Any, option: str) -> None:
-    *groups, leaf = path
-    for group in groups:
-        tree = tree.setdefault(group, {})
-        if not isinstance(tree, dict):
-            raise UserError(
-                f"{option}: {group!r} is given a value and also a nested key ({'/'.join(path)}); keep one of them"
-            )
-    if leaf in tree:
-        raise UserError(f"{option} names {'/'.join(path)!r} twice; keep one of them")
-    tree[leaf] = value
+        if (name := "/".join(path)) in values:
+            raise UserError(f"{option} names {name!r} twice; keep one of them")
+        values[name] = parse_value(text)
+    try:
+        return nested(values)
+    except UserError as error:
+        raise UserError(f"{option}: {error}") from None
 
 
 # Settings with a spelling of their own on the command line. Groups are set by --set GROUP/KEY=VALUE, and the others by

@@ -118,8 +118,9 @@ def varied_names(config: SweepConfig) -> list[str] | None:
 
 
 def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
+    from tuneexp.nesting import flat
     from tuneexp.report.seeds import final_returns, interval
-    from tuneexp.report.text import flat, number, score, short_path
+    from tuneexp.report.text import number, score, short_path
 
     settings = " ".join(f"{name}={number(value)}" for name, value in flat(best["config"]).items())
     lines = [
@@ -157,7 +158,8 @@ def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str | None
     """Return the command that trains the best configuration on fresh seeds, which the sweep was not tuned on.
 
     None if no command can name the environment."""
-    from tuneexp.report.text import flat, short_path
+    from tuneexp.nesting import flat
+    from tuneexp.report.text import short_path
     from tuneexp.sweep import load_config
 
     trial = _by_entry_point(load_config(result.name, result.storage).trial)

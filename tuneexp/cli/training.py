@@ -64,7 +64,7 @@ def job_of_row(
     trust: bool = False,
 ) -> tuple[Job, list[str]]:
     """Return the job of the row of `env` in the RL Zoo file `zoo`, overridden by options, and remarks about the row."""
-    from tuneexp.config import merged
+    from tuneexp.nesting import merged
     from tuneexp.sweep.rl_zoo import read_row
 
     if algorithm is None or env is None:
@@ -92,7 +92,7 @@ def resumed_job(
 ) -> Job:
     """Return the job of a checkpoint with a larger budget. Options may change what fits its networks."""
     from tuneexp.checkpoint import CheckpointError, read_header
-    from tuneexp.config import merged
+    from tuneexp.nesting import merged
 
     header = read_header(checkpoint)
     done, config = header.get("env_steps"), header.get("config")

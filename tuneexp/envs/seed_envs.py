@@ -18,6 +18,7 @@ from tuneexp.envs.observations import ObsReader
 from tuneexp.envs.sources import EnvLike, resolve
 from tuneexp.envs.wrappers import WrapperLike
 from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
+from tuneexp.seeds import checked_seeds
 from tuneexp.spaces.supported import check_spaces
 from tuneexp.spaces.zero_based import action_conversion, zero_based
 from tuneexp.trial_config import EnvBackend
@@ -91,7 +92,7 @@ class SeedEnvs:
         observations of float64 stay so, for who normalises them."""
         source = resolve(env, env_kwargs, wrappers, training, backend)
         indices = range(first_env, first_env + _checked_count(n_envs))
-        self._built = build(source, _checked_seeds(seeds, distinct_seeds), indices, backend, autoreset)
+        self._built = build(source, checked_seeds(seeds, distinct_seeds, largest=None), indices, backend, autoreset)
         self._vec = self._built.vec
         self.name, self.seeds = source.name, [int(s) for s in seeds]
         self.n_seeds, self.n_envs, self._first_env = len(self.seeds), n_envs, first_env
@@ -257,14 +258,6 @@ class SeedEnvs:
 
     def close(self) -> None:
         close(self._vec)
-
-
-def _checked_seeds(seeds: Sequence[int], distinct: bool) -> list[int]:
-    if not seeds or any(isinstance(s, bool) or not isinstance(s, (int, np.integer)) or s < 0 for s in seeds):
-        raise UserError(f"seeds must be a list of at least one non-negative integer, got {seeds!r}")
-    if distinct and len(set(seeds)) != len(seeds):
-        raise UserError(f"seeds must differ from each other, got {list(seeds)!r}")
-    return [int(s) for s in seeds]
 
 
 def _checked_count(n_envs: int) -> int:

@@ -9,7 +9,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from tuneexp.report.text import cell, count, flat, number, score
+from tuneexp.nesting import flat
+from tuneexp.report.text import cell, count, number, score
 from tuneexp.tracking.values import important_first, short_names
 
 # A pruned trial had a smaller budget: it ranks below every trial that used its whole budget.

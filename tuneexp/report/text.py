@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,12 +90,3 @@ def short_path(path: str) -> str:
         return f"./{short}" if short.startswith("-") else short  # else a command takes it for an option
     except FileNotFoundError:  # the working folder was deleted
         return path
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested keys: `{"model": {"activation": "relu"}}` -> `{"model/activation": "relu"}`."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        path = f"{prefix}/{key}" if prefix else str(key)
-        leaves |= flat(value, path) if isinstance(value, Mapping) else {path: value}
-    return leaves

@@ -14,10 +14,10 @@ from tuneexp.algorithms.rl_zoo.files import FILES, OTHERS, algorithm_of
 from tuneexp.algorithms.rl_zoo.rows import Row, present_env, row_for, row_settings
 from tuneexp.config import Config
 from tuneexp.errors import UserError, unknown_name
+from tuneexp.nesting import flat_of_dotted, nested
 from tuneexp.rl.schedules import parse_schedule
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.binding import overlap, written_over
-from tuneexp.sweep.search.space.parsing import flat, nested
 from tuneexp.trust import addresses_in, require_trusted
 from tuneexp.yaml_reading import load_yaml_mapping
 
@@ -137,14 +137,16 @@ def sweep_of_row(
     if not space.names:
         raise UserError("--zoo fixes what a space doesn't vary, which a function tells only while it runs; write YAML")
     own, of_trial = row.settings["hyperparameters"], dict(row.settings)
-    fixed = {name: value for name, value in flat(own).items() if not any(overlap(name, one) for one in space.names)}
-    point, remarks = _first_trial(space, flat(config_class.parse(own, "the row").model_dump(mode="json")))
+    fixed = {
+        name: value for name, value in flat_of_dotted(own).items() if not any(overlap(name, one) for one in space.names)
+    }
+    point, remarks = _first_trial(space, flat_of_dotted(config_class.parse(own, "the row").model_dump(mode="json")))
     asked = {
         **{name: value for name, value in of_trial.items() if name != "hyperparameters"},
         **settings,
         "env": of_trial["env"],
         "space": space if point is None else _tried_first(space, point),
-        "fixed": nested(written_over(fixed, flat(settings.get("fixed") or {}))),
+        "fixed": nested(written_over(fixed, flat_of_dotted(settings.get("fixed") or {}))),
     }
     return asked, [*row.remarks, *remarks]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from ray.tune.result import AUTO_RESULT_KEYS
 
-from tuneexp.tracking.values import entity_name, leaves
+from tuneexp.nesting import leaves
+from tuneexp.tracking.values import entity_name
 
 OBJECTIVES = ("objective", "objective_low", "objective_high")
 # Keys that Tune adds to each result, and the number of the report: a metric has its step.

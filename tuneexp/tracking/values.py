@@ -6,10 +6,11 @@ import json
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tuneexp.nesting import leaves
 from tuneexp.remote_folders import is_uri, joined
 
 _FORBIDDEN = re.compile(r"[^/\w.\- :]")
@@ -20,18 +21,6 @@ def entity_name(name: str) -> str:
     """`name` as MLflow accepts it for metrics, params and tags: other characters become `_`."""
     cleaned = posixpath.normpath(_FORBIDDEN.sub("_", name)).lstrip("/.")[:_MAX_NAME]
     return cleaned or "unnamed"
-
-
-def leaves(values: Mapping[str, Any], skip: Collection[str] = (), prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Flatten nested mappings: yields names joined by `/` with their values, without the names in `skip`."""
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if name in skip:
-            continue
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, skip, f"{name}/")
-        else:
-            yield name, value
 
 
 def varied_values(config: Mapping[str, Any], varied: Iterable[str]) -> dict[str, Any]:

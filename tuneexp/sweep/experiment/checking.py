@@ -11,13 +11,14 @@ from tuneexp.config import Config, Problem, told, without_suffixes
 from tuneexp.envs.registration import register_again
 from tuneexp.envs.sources import resolve
 from tuneexp.errors import UserError, nearest, shortened, unknown_name
+from tuneexp.nesting import flat_of_dotted
+from tuneexp.seeds import seed_list
 from tuneexp.sweep import defaults
 from tuneexp.sweep.config import ASKED, SweepConfig
 from tuneexp.sweep.experiment.reading import GROUPS, KEYS, Experiment, read_experiment
 from tuneexp.sweep.search.registry import SCHEDULERS, SEARCHERS
 from tuneexp.sweep.search.space.binding import Binding
-from tuneexp.sweep.search.space.parsing import Dimension, flat, parse_entries
-from tuneexp.trial_config import seed_list
+from tuneexp.sweep.search.space.parsing import Dimension, parse_entries
 from tuneexp.trust import addresses_in, require_trusted
 
 # Names of settings in other tools.
@@ -127,7 +128,7 @@ def _hyperparameter_problems(settings: Mapping[str, Any], algorithm: str) -> Ite
     """Yield problems of fixed and varied hyperparameters, checked by the algorithm's configuration."""
     config_class: type[Config] = config_class_of(algorithm)
     fixed, space = settings.get("fixed"), settings.get("space")
-    values = flat(fixed) if isinstance(fixed, Mapping) else {}
+    values = flat_of_dotted(fixed) if isinstance(fixed, Mapping) else {}
     binding = Binding(config_class, values, algorithm)
     for name, value in values.items():
         yield from _refusals(("fixed", *name.split("/")), _check, binding, name, [value])

@@ -12,14 +12,13 @@ from typing import Any
 from tuneexp.addresses import is_address
 from tuneexp.algorithms.rl_zoo.files import algorithm_of, has_rows
 from tuneexp.commands import command
-from tuneexp.config import merged
 from tuneexp.envs.sources import resolve
 from tuneexp.errors import UserError, nearest
+from tuneexp.nesting import flat_of_dotted, merged, nested
 from tuneexp.remote_folders import is_uri
 from tuneexp.sweep import defaults
 from tuneexp.sweep.config import ASKED, FORMER_BUDGET, SETTINGS, budget_by_its_name
 from tuneexp.sweep.search.space.dimensions import KINDS
-from tuneexp.sweep.search.space.parsing import flat, nested
 from tuneexp.trial_config import is_group
 from tuneexp.yaml_reading import Lines, load_with_lines, load_yaml_mapping
 
@@ -148,7 +147,7 @@ def _space_file(folder: Path, named: str, path: Path) -> dict[str, Any]:
 def _nested_names(settings: dict[str, Any], lines: Lines) -> tuple[dict[str, Any], Lines]:
     """Nest names such as `model/activation` under `fixed`, and in the paths of `lines`."""
     fixed = settings.get("fixed")
-    settings = {**settings, "fixed": nested(flat(fixed))} if isinstance(fixed, Mapping) else settings
+    settings = {**settings, "fixed": nested(flat_of_dotted(fixed))} if isinstance(fixed, Mapping) else settings
     return settings, {tuple(part for name in path for part in name.split("/")): line for path, line in lines.items()}
 
 

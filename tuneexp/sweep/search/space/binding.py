@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from tuneexp.algorithms.rl_zoo import INSTEAD
 from tuneexp.config import AtMost, Config
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.sweep.search.space.parsing import flat, nested
+from tuneexp.nesting import flat_of_dotted, nested
 
 
 @dataclass(frozen=True)
@@ -117,4 +117,4 @@ def _defaults(config_class: type[BaseModel]) -> dict[str, Any]:
         if not field.is_required()
         for default in [field.get_default(call_default_factory=True)]
     }
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in flat(plain).items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in flat_of_dotted(plain).items()}

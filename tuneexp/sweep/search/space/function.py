@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 from tuneexp.addresses import address_of, load_address
 from tuneexp.config import Config
 from tuneexp.errors import TuneexpError, UserError, reason_of
+from tuneexp.nesting import flat_of_dotted, nested, slashed
 from tuneexp.sweep.search.space.binding import Binding, overlap
-from tuneexp.sweep.search.space.parsing import flat, nested, plain_value
+from tuneexp.sweep.search.space.parsing import plain_value
 from tuneexp.sweep.search.space.rehearsal import rehearse
 from tuneexp.sweep.search.space.search_space import SearchSpace
 from tuneexp.sweep.search.space.walk import InfeasiblePoint
@@ -44,7 +45,7 @@ class FunctionSpace(SearchSpace):
         """Rehearse the function: names, bounds of every range and choice it asks for, and whole configurations."""
         from optuna.distributions import distribution_to_json
 
-        binding = Binding(config_class, flat(fixed or {}), owner)
+        binding = Binding(config_class, flat_of_dotted(fixed or {}), owner)
         binding.check_names(binding.fixed)
         for name, value in binding.fixed.items():
             binding.check_value(name, value)
@@ -102,8 +103,8 @@ class FunctionSpace(SearchSpace):
             raise UserError(
                 f"search space {self.address} returned {returned!r}; return a mapping of values, or nothing"
             )
-        asked = {name.replace(".", "/"): value for name, value in trial.params.items() if not name.startswith(_HELPER)}
-        values = {name: plain_value(name, value) for name, value in flat(returned or {}).items()}
+        asked = {slashed(name): value for name, value in trial.params.items() if not name.startswith(_HELPER)}
+        values = {name: plain_value(name, value) for name, value in flat_of_dotted(returned or {}).items()}
         for name in values:
             if any(overlap(name, other) for other in asked):
                 raise UserError(

@@ -11,6 +11,7 @@ from typing import Any
 
 from tuneexp.config import is_number, without_suffixes
 from tuneexp.errors import UserError, unknown_name
+from tuneexp.nesting import slashed
 from tuneexp.sweep.search.space.dimensions import (
     INT_KINDS,
     KINDS,
@@ -51,7 +52,7 @@ def parse_entries(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tupl
     for key, entry in entries.items():
         if not isinstance(key, str) or not key:
             raise UserError(f"the key {key!r} of the space is no name; write the hyperparameter's name")
-        name = f"{prefix}{key.replace('.', '/')}"
+        name = f"{prefix}{slashed(key)}"
         if is_tune_object(entry):
             yield name, Dimension(name, from_tune_object(name, entry))
         elif not isinstance(entry, Mapping):
@@ -233,36 +234,6 @@ def _number(name: str, kind: str, value: Any) -> int | float:
         fractions = "loguniform" if kind in LOG_KINDS else "uniform, or quniform with a step,"
         raise UserError(f"{name}: {kind} takes whole numbers, got {value!r}; write {fractions} for fractions")
     return int(value)
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"model": {"activation": "relu"}}` -> `{"model/activation": "relu"}`; dots in keys count as nesting, too."""
-    leaves: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{str(key).replace('.', '/')}"
-        if isinstance(value, Mapping) and value:
-            leaves.update(flat(value, f"{name}/"))
-        else:
-            leaves[name] = value
-    return leaves
-
-
-def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `flat`. UserError where a name is both a value and a group."""
-    tree: dict[str, Any] = {}
-    for name, value in leaves.items():
-        *groups, last = name.split("/")
-        place = tree
-        for group in groups:
-            place = place.setdefault(group, {})
-            if not isinstance(place, dict):
-                raise UserError(
-                    f"{'/'.join(groups)!r} is given a value and also the nested key {name!r}; keep one of them"
-                )
-        if last in place:
-            raise UserError(f"{name!r} is given a value and also nested keys; keep one of them")
-        place[last] = value
-    return tree
 
 
 def is_one_of(value: Any, allowed: Iterable[Any]) -> bool:

@@ -17,10 +17,11 @@ from tuneexp.addresses import is_address, load_address
 from tuneexp.commands import command
 from tuneexp.config import Config, without_suffixes
 from tuneexp.errors import UserError, nearest
+from tuneexp.nesting import ABSENT, flat_of_dotted, nested, slashed, value_at
 from tuneexp.sweep.search.space import walk as conditional
 from tuneexp.sweep.search.space.binding import Binding, overlap, written_over
 from tuneexp.sweep.search.space.dimensions import Values
-from tuneexp.sweep.search.space.parsing import Dimension, flat, nested, parse_entries
+from tuneexp.sweep.search.space.parsing import Dimension, parse_entries
 from tuneexp.sweep.search.space.rehearsal import rehearse
 from tuneexp.sweep.search.space.walk import InfeasiblePoint, active_part, check_conditions, check_constraints, ordered
 from tuneexp.yaml_reading import load_yaml_mapping
@@ -131,14 +132,14 @@ class SearchSpace:
 
     def flatten(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The varied values of a nested config by their flat names; a branch that is not taken is left out."""
-        return {name: value for name in self.names if (value := _get(config, name)) is not _ABSENT}
+        return {name: value for name in self.names if (value := value_at(config, name)) is not ABSENT}
 
     def validate(self, config_class: type[Config], fixed: Mapping[str, Any] | None = None, owner: str = "ppo") -> Self:
         """Check everything against `config_class` and the fixed values (nested), and bind the space to them.
 
         UserError of one line: an unknown name, a value out of bounds, a name both fixed and varied, a rule of the
         config that no suggestion can keep, an initial point that breaks one. Fixed values win over constants."""
-        binding = Binding(config_class, flat(fixed or {}), owner)
+        binding = Binding(config_class, flat_of_dotted(fixed or {}), owner)
         conditions = [name for dimension in self.dimensions.values() for name in dimension.when]
         binding.check_names([*binding.fixed, *self.names, *self.constants, *conditions])
         binding.check_not_fixed(self.names)
@@ -155,7 +156,7 @@ class SearchSpace:
         check_constraints(order, self._background(), binding.constraints)
         self._tried = [point for number, point in enumerate(self.initial, 1) if self._fits(point, number)]
         self._rehearsed = []
-        rehearse(lambda trial: self._rehearsed.append(flat(self.suggest(trial))))
+        rehearse(lambda trial: self._rehearsed.append(flat_of_dotted(self.suggest(trial))))
         return self
 
     def corners(self) -> Iterator[Any]:
@@ -265,7 +266,7 @@ def _flat_point(point: Mapping[str, Any], dimensions: Mapping[str, Dimension]) -
     """Flat by the dimensions' names: a mapping that is itself an option of a choice stays whole."""
     leaves: dict[str, Any] = {}
     for key, value in point.items():
-        name = str(key).replace(".", "/")
+        name = slashed(key)
         if isinstance(value, Mapping) and name not in dimensions:
             leaves |= _flat_point({f"{name}/{inner}": v for inner, v in value.items()}, dimensions)
         else:
@@ -283,15 +284,3 @@ def _check_point(point: Mapping[str, Any], dimensions: Mapping[str, Dimension], 
         values = dimensions[name].values
         if not values.contains(value):
             raise UserError(f"initial point {number}: {name}={value!r} lies outside of {values.spell()}")
-
-
-def _get(config: Mapping[str, Any], name: str) -> Any:
-    value: Any = config
-    for key in name.split("/"):
-        if not isinstance(value, Mapping) or key not in value:
-            return _ABSENT
-        value = value[key]
-    return value
-
-
-_ABSENT = object()
