@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PEERS  := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
-SOURCES := tuneexp tests experiments benchmarks
+SOURCES := tuneexp tests experiments benchmarks docs/api.py
 # Tests run in parts side by side, more than there are cores since many of them wait. docs/testing.md has their times.
 PARTS    := faults sweeps commands training others
 faults   := tests/faults
@@ -24,7 +24,7 @@ export OMP_NUM_THREADS := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test $(PARTS:%=part-%) check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling zoo learn screenshots ui format install clean
+.PHONY: help demo test $(PARTS:%=part-%) check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling zoo learn screenshots api ui format install clean
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ learn: $(STAMP) ## train every algorithm, 5 seeds at once (hours); writes docs/l
 
 screenshots: $(STAMP) ## the pictures in docs/img: the live table, MLflow's pages; needs Chromium (apt-get install chromium chromium-driver)
 	$(BIN)/python -m benchmarks.screenshots
+
+api: $(STAMP) ## the page of public names, docs/api.md, from the docstrings
+	$(BIN)/python docs/api.py
 
 ui: $(STAMP) ## the MLflow UI on what your sweeps stored, on this machine only
 	$(BIN)/tuneexp ui

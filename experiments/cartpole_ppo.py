@@ -1,4 +1,4 @@
-"""Tune PPO on CartPole: 8 trials of 4 seeds each, weak trials stopped early. A minute or two on two cores.
+"""Tune PPO on CartPole: 8 trials of 4 seeds each, weak trials are stopped early. A minute or two on two cores.
 
 python experiments/cartpole_ppo.py
 python experiments/cartpole_ppo.py --trials 32 --env-steps 100000 --name long
@@ -6,11 +6,7 @@ python experiments/cartpole_ppo.py --trials 32 --env-steps 100000 --name long
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tuneexp import Sweep, run_script, watch
-
-SPACE = Path(__file__).parents[1] / "search_spaces" / "ppo.yaml"
 
 
 def main(
@@ -26,7 +22,6 @@ def main(
     sweep = Sweep(
         algorithm="ppo",
         env="CartPole-v1",
-        space=SPACE,
         trials=trials,
         seeds=seeds,
         budget_env_steps=env_steps,

@@ -1,24 +1,20 @@
-"""The same sweep on a laptop and on a Ray cluster: PPO on Acrobot, as many trials at a time as there is room for.
+"""Tune PPO on Acrobot, on one machine or on a Ray cluster: as many trials at a time as there are resources for.
 
 python experiments/cluster_sweep.py --trials 4 --env-steps 20000
 python experiments/cluster_sweep.py --address auto --storage /mnt/shared/runs --trials 64
 python experiments/cluster_sweep.py --address auto --checkpoints s3://bucket/sweeps --trials 64 --env-runners 3
-tuneexp sweep --algorithm ppo --env Acrobot-v1 --space search_spaces/ppo.yaml --trials 64 --address auto \
-    --storage /mnt/shared/runs --name acrobot
+tuneexp sweep --algorithm ppo --env Acrobot-v1 --trials 64 --address auto --storage /mnt/shared/runs \
+    --name acrobot
 tuneexp resume acrobot --storage /mnt/shared/runs
 
-On a cluster it is started on one of its nodes. Checkpoints need a place that all nodes see: a shared folder as
---storage, or an object store as --checkpoints. What a node can't see, and a trial that no node has room for, is told
-before any trial starts. docs/scaling.md goes on from here.
+On a cluster, start it on one of the nodes. All nodes need access to the checkpoints: use a shared folder as
+--storage, or an object store as --checkpoints. A path that a node cannot access, and a trial that fits on no node,
+are errors before any trial starts. See docs/scaling.md.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tuneexp import Sweep, run_script, watch
-
-SPACE = Path(__file__).parents[1] / "search_spaces" / "ppo.yaml"
 
 
 def main(
@@ -33,11 +29,10 @@ def main(
     name: str = "",
     storage: str = "runs",
 ) -> None:
-    """Tune PPO on Acrobot, here or on a cluster. --env-steps is the budget of each seed of a trial."""
+    """Tune PPO on Acrobot, on this machine or on a cluster. --env-steps is the budget of each seed of a trial."""
     sweep = Sweep(
         algorithm="ppo",
         env="Acrobot-v1",
-        space=SPACE,
         fixed={"num_env_runners": env_runners},
         trials=trials,
         seeds=seeds,
@@ -46,7 +41,7 @@ def main(
         searcher=searcher,
         name=name or None,  # None: a new one is made
         storage=storage,
-        address=address or None,  # or RAY_ADDRESS, or else this machine
+        address=address or None,  # None: RAY_ADDRESS if it is set, else this machine
         checkpoints=checkpoints or None,
     )
     watch(sweep)

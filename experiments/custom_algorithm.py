@@ -1,4 +1,4 @@
-"""An algorithm of one's own: REINFORCE with a baseline (Williams 1992), tuned, and PPO tuned beside it.
+"""An algorithm of your own: REINFORCE with a baseline (Williams 1992). It is tuned, and PPO for comparison.
 
 python experiments/custom_algorithm.py
 tuneexp train experiments/custom_algorithm.py:REINFORCE CartPole-v1 --env-steps 100000 --set learning_rate=0.003
@@ -16,20 +16,17 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn, optim
 
-from tuneexp import AlgorithmSpec, Sweep, run_script, watch
-from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.config import numeric, structural
-from tuneexp.rl.distributions import Distribution, action_head
-from tuneexp.rl.returns import discounted_returns
+from tuneexp import AlgorithmConfig, AlgorithmSpec, Sweep, numeric, run_script, structural, watch
+from tuneexp.rl import Distribution, action_head, discounted_returns
 
 
-class ReinforceConfig(AlgorithmConfig):  # learning_rate, gamma, n_envs and normalisation come with it
-    baseline_learning_rate: float = numeric(5e-3, "Step size of the baseline.", gt=0.0)
+class ReinforceConfig(AlgorithmConfig):  # inherits learning_rate, gamma, n_envs and normalisation
+    baseline_learning_rate: float = numeric(5e-3, "Learning rate of the baseline.", gt=0.0)
     ent_coef: float = numeric(0.0, "Weight of the entropy bonus.", ge=0.0)
     max_grad_norm: float | None = numeric(1.0, "Bound on each seed's gradient norm; None: no bound.", gt=0.0)
     n_steps: int = structural(128, "Steps per environment in one rollout.", ge=1)
     hidden_size: int = structural(64, "Units of the hidden layer of policy and baseline.", ge=1)
-    n_epochs: ClassVar[int] = 1  # the gradient is right for the policy that acted: each rollout is used once, whole
+    n_epochs: ClassVar[int] = 1  # on-policy: each rollout is used for one update, as a whole
 
     def rollout_env_steps(self) -> int:
         return self.n_envs * self.n_steps
@@ -59,7 +56,7 @@ def act(nets: Any, obs: Tensor, state: Any, noise: Mapping[str, Tensor], cfg: An
 
 
 def returns(nets: Any, fragment: Mapping[str, Tensor], cfg: Any) -> dict[str, Tensor]:
-    """What followed each action, to the end of its episode; where the rollout cuts it, the baseline stands in."""
+    """Discounted return of each action; the baseline is the bootstrap where the rollout ends within an episode."""
     reward, terminated, truncated, valid = (fragment[name] for name in ("reward", "terminated", "truncated", "valid"))
     beyond = nets.frozen.value(fragment["next_obs"])
     following = discounted_returns(reward, beyond, terminated, truncated, cfg.gamma, valid)
@@ -81,18 +78,17 @@ def adam(named_parameters: Mapping[str, nn.Parameter], cfg: Any) -> optim.Optimi
 
 REINFORCE = AlgorithmSpec("reinforce", ReinforceConfig, PolicyAndBaseline, act, loss, returns, adam)
 
-
-# Hyperparameters that both have, so that one space serves REINFORCE and PPO.
+# Hyperparameters that REINFORCE and PPO share: one space for both.
 SPACE = {"learning_rate": {"loguniform": [1e-3, 1e-2]}, "ent_coef": {"loguniform": [1e-4, 1e-2]}}
 
 
 def main(trials: int = 4, seeds: int = 4, env_steps: int = 100_000, name: str = "", storage: str = "runs") -> None:
-    """Tune REINFORCE on CartPole, then PPO beside it. --env-steps is the budget of each seed of a trial."""
+    """Tune REINFORCE on CartPole, then PPO for comparison. --env-steps is the budget of each seed of a trial."""
     name = name or time.strftime("reinforce-%Y%m%d-%H%M%S")
     for algorithm, called in ((REINFORCE, name), ("ppo", f"{name}-ppo")):
         sweep = Sweep(
             algorithm=algorithm,
-            env="CartPole-v1",  # MLflow compares what is of one environment: both sweeps are side by side there
+            env="CartPole-v1",  # one MLflow experiment for each environment: both sweeps are in the same one
             space=SPACE,
             trials=trials,
             seeds=seeds,

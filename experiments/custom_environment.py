@@ -1,9 +1,8 @@
-"""An environment of one's own: park a cart on a mark. PPO learns it in seconds.
+"""An environment of your own: park a cart on a mark. PPO solves it in seconds.
 
 python experiments/custom_environment.py
 tuneexp train ppo experiments/custom_environment.py:Parking --env-steps 50000 --set env_kwargs/friction=0.2
-tuneexp sweep --algorithm ppo --env experiments/custom_environment.py:Parking --space search_spaces/ppo.yaml \
-    --name parking
+tuneexp sweep --algorithm ppo --env experiments/custom_environment.py:Parking --name parking
 """
 
 from __future__ import annotations
@@ -20,8 +19,10 @@ Observation = NDArray[np.float32]
 
 
 class Parking(gymnasium.Env[Observation, np.int64]):
-    """A cart on rails, pushed left, not at all, or right. Each step costs its distance to the mark; standing on the
-    mark ends the episode (terminated), 100 steps cut it off (truncated)."""
+    """A cart on rails that is pushed left, not at all, or right.
+
+    The reward is minus the distance to the mark. The episode is terminated when the cart stands on the mark, and
+    truncated after 100 steps."""
 
     def __init__(self, friction: float = 0.1) -> None:
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,), np.float32)
@@ -29,7 +30,7 @@ class Parking(gymnasium.Env[Observation, np.int64]):
         self.friction = friction
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Observation, dict[str, Any]]:
-        super().reset(seed=seed)  # makes self.np_random, the only source of chance: episodes repeat by their seed
+        super().reset(seed=seed)  # makes self.np_random, the only source of random numbers
         self.position, self.mark = self.np_random.uniform(-1.0, 1.0, size=2)
         self.speed, self.steps = 0.0, 0
         return self._observation(), {}

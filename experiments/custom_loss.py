@@ -1,8 +1,8 @@
-"""A loss of one's own: PPO with a KL penalty instead of clipping, in a few lines, then tuned.
+"""A loss of your own: PPO with a KL penalty instead of clipping (Schulman et al. 2017, eq. 8). It is tuned on CartPole.
 
 python experiments/custom_loss.py
 tuneexp train experiments/custom_loss.py:MyPPO CartPole-v1 --env-steps 50000
-tuneexp sweep --algorithm experiments/custom_loss.py:MyPPO --env CartPole-v1 --space search_spaces/ppo.yaml --name mine
+tuneexp sweep --algorithm experiments/custom_loss.py:MyPPO --env CartPole-v1 --name mine
 """
 
 from __future__ import annotations
@@ -12,21 +12,19 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from tuneexp import PPO, Sweep, run_script, watch
-from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.nets import Nets
-from tuneexp.rl.losses import approx_kl, mean_over, normalize
+from tuneexp import PPO, CfgView, Nets, Sweep, run_script, watch
+from tuneexp.rl import approx_kl, mean_over, normalize
 
 
 def my_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
-    """One seed's minibatch, columns [B, ...]. Nothing is clipped: a penalty holds the policy near the old one."""
+    """batch: one minibatch of one seed, columns [B, ...]. The KL penalty keeps the policy near the old one."""
     dist, value = nets.online.dist_and_value(batch["obs"])
     log_ratio = dist.log_prob(batch["action"]) - batch["log_prob"]
-    mask = batch["mask"]  # False where a row only fills up the minibatch
+    mask = batch["mask"]  # False where a row is padding
     policy_loss = -mean_over(log_ratio.exp() * normalize(batch["advantage"], mask), mask)
     value_loss = mean_over((value - batch["value_target"]).pow(2), mask)
     kl, entropy = approx_kl(log_ratio, mask), mean_over(dist.entropy(), mask)
-    # clip_range keeps its meaning of a step size: the smaller it is, the harder the pull back.
+    # 1 / clip_range is the coefficient of the penalty: as in PPO, a smaller clip_range means smaller steps.
     loss = policy_loss + kl / cfg.clip_range + cfg.vf_coef * value_loss - cfg.ent_coef * entropy
     return loss, {"policy_loss": policy_loss, "value_loss": value_loss, "approx_kl": kl, "entropy": entropy}
 

@@ -1,4 +1,4 @@
-"""A network of one's own: PPO with a residual network, then tuned. Any torch.nn.Module with the right heads will do.
+"""A network of your own: PPO with a residual network. Any torch.nn.Module with the required methods can be used.
 
 python experiments/custom_model.py
 tuneexp train ppo CartPole-v1 --env-steps 50000 --set model=experiments/custom_model.py:MyNet
@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp import Sweep, run_script, watch
-from tuneexp.rl.distributions import action_head
+from tuneexp.rl import action_head
 
 
 class MyNet(nn.Module):
-    """What PPO needs of it: `policy(obs)`, `value(obs)` and, for continuous actions, `log_std`."""
+    """Residual network with the methods that PPO requires: `policy`, `value` and, for continuous actions, `log_std`."""
 
     def __init__(self, observation_space: Any, action_space: Any, width: int = 64, blocks: int = 2) -> None:
         super().__init__()
-        head = action_head(action_space)  # .size: the numbers that a policy gives for one action
+        head = action_head(action_space)  # .size: number of outputs of a policy
         self.first = nn.Linear(observation_space.shape[0], width)
         self.blocks = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width)) for _ in range(blocks))
         self.policy_out, self.value_out = nn.Linear(width, head.size), nn.Linear(width, 1)
@@ -46,7 +46,7 @@ class MyNet(nn.Module):
 
 SPACE = {
     "learning_rate": {"loguniform": [1e-4, 3e-3]},
-    "model_kwargs": {"width": {"choice": [32, 64]}},  # arguments of the network are searched like anything else
+    "model_kwargs": {"width": {"choice": [32, 64]}},  # arguments of the network are hyperparameters too
     "n_steps": 32,
     "batch_size": 256,
     "gamma": 0.98,

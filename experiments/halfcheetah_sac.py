@@ -1,7 +1,8 @@
 """Tune SAC on MuJoCo's HalfCheetah. Needs the extra `mujoco`: pip install -e '.[mujoco]'.
 
-The first trial is the published configuration (RL Zoo): a million steps, an update at each. At 100 updates a second, a
-whole trial is about 3 hours of one core; that is estimated, nobody waited for it here. A taste: the second line.
+The first trial is the published configuration (RL Zoo): a million steps with one update each. At 100 updates a
+second, a trial takes about 3 hours on one core; this is an estimate, not a measurement. The second command is a short
+run.
 
 python experiments/halfcheetah_sac.py
 python experiments/halfcheetah_sac.py --trials 1 --seeds 1 --env-steps 50000

@@ -1,4 +1,4 @@
-"""Tune DQN on MountainCar, whose only reward is at the top of the hill: half an hour on two cores.
+"""Tune DQN on MountainCar, a task with a sparse reward: half an hour on two cores.
 
 The first trial is the published configuration (RL Zoo), the others vary it.
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from tuneexp import Sweep, run_script, watch
 
-# What varies, and plain values: the same in every trial.
+# Ranges are searched. Plain values are the same in every trial.
 SPACE = {
     "learning_rate": {"loguniform": [5e-4, 1e-2]},
     "gamma": {"complement_loguniform": [0.95, 0.999]},

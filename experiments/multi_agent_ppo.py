@@ -1,6 +1,7 @@
-"""Two policies that must agree on a language: a speaker sees which of three marks is meant and says one of three words,
-a listener hears the word and points at a mark. Each is a PPO of its own; the speaker's hyperparameters are tuned, the
-listener's stay. A minute or two on two cores.
+"""Two policies that learn to communicate, each with a PPO of its own. A minute or two on two cores.
+
+A speaker observes the target, one of three marks, and chooses one of three words. A listener observes the word and
+chooses a mark. The hyperparameters of the speaker are tuned, those of the listener are fixed.
 
 python experiments/multi_agent_ppo.py
 tuneexp train experiments/multi_agent_ppo.py:TELLING_PPO experiments/multi_agent_ppo.py:Telling --env-steps 30000 \
@@ -23,8 +24,9 @@ MARKS, ROUNDS = 3, 10
 
 
 class Telling(AECEnv[str, Any, int]):
-    """Ten rounds of speaking and pointing; both get 1 for a round in which the right mark is pointed at. The speaker
-    learns of it in its next turn: what is gained out of turn belongs to the turn before."""
+    """Ten rounds of one word and one choice. Both agents get a reward of 1 for a round with the right choice.
+
+    The speaker gets it in its next turn: rewards between two turns of an agent belong to the first of them."""
 
     metadata = {"name": "telling"}
 
@@ -65,18 +67,18 @@ class Telling(AECEnv[str, Any, int]):
         self._accumulate_rewards()
 
 
-# Whatever follows a round has nothing to do with it: a discount near 0 says so.
+# Rounds are independent of each other, so the discount factor is near 0.
 OWN = {"n_steps": 64, "batch_size": 128, "learning_rate": 3e-3, "gamma": 0.01, "model": {"hidden_sizes": [32]}}
 POLICIES = {"speaker": PolicySpec("ppo", {**OWN, "ent_coef": 0.02}), "listener": PolicySpec("ppo", OWN)}
 
 TELLING_PPO = MultiAgentSpec("telling_ppo", POLICIES, policy_mapping="per_agent")
 
-# Hyperparameters of one policy are searched while the other's stay.
+# Only hyperparameters of the speaker are searched.
 SPACE = {"speaker": {"learning_rate": {"loguniform": [1e-3, 1e-2]}, "ent_coef": {"loguniform": [1e-3, 1e-1]}}}
 
 
 def main(trials: int = 4, seeds: int = 4, env_steps: int = 30_000, name: str = "", storage: str = "runs") -> None:
-    """Tune the speaker's PPO. --env-steps is the budget of each seed of a trial; a step is one word or one pointing."""
+    """Tune the speaker's PPO. --env-steps is the budget of each seed of a trial; a step is the action of one agent."""
     sweep = Sweep(
         algorithm=TELLING_PPO,
         env=Telling,

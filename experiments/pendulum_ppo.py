@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tuneexp import Sweep, run_script, watch
 
-# A space may be written in Python, too. What is not named keeps the value below in every trial.
+# A search space in Python. FIXED holds values that are the same in every trial.
 SPACE = {
     "learning_rate": {"loguniform": [3e-4, 3e-3]},
     "gamma": {"complement_loguniform": [0.8, 0.99]},

@@ -15,7 +15,7 @@ SPACE = {
     "learning_rate": {"loguniform": [1e-4, 3e-3]},
     "gamma": {"complement_loguniform": [0.9, 0.999]},
     "tau": {"loguniform": [1e-3, 5e-2]},
-    "buffer_size": 20_000,  # as many rows as there are steps: nothing is forgotten
+    "buffer_size": 20_000,  # as many rows as steps: no transition is overwritten
     "initial": [{"learning_rate": 1e-3, "gamma": 0.99, "tau": 0.005}],
 }
 

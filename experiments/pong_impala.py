@@ -1,9 +1,8 @@
 """Tune IMPALA on Pong from pixels. Needs the extra `atari`: pip install -e '.[atari]'.
 
-The first trial has the paper's network, fragments and discount; the step size and the entropy bonus are RLlib's, whose
-loss is a mean over steps, as the one here is. 10 million steps are many hours of some cores; nobody waited for them
-here.
-A taste: the second line. On a machine with cores to spare give each trial runners (`--set num_env_runners=4`).
+The first trial has the network, the fragments and the discount factor of the paper. Learning rate and entropy bonus
+are those of RLlib, whose loss is a mean over steps, as it is here. 10 million steps take many hours; this was not
+measured. The second command is a short run. On a machine with many cores use env runners (`--set num_env_runners=4`).
 
 python experiments/pong_impala.py
 python experiments/pong_impala.py --trials 1 --seeds 1 --env-steps 1000000
@@ -16,9 +15,9 @@ from __future__ import annotations
 from tuneexp import Sweep, run_script, watch
 
 SPACE = {
-    "learning_rate": {"choice": ["linear:0.0002", "linear:0.0005", "linear:0.001"]},  # each falls to 0
+    "learning_rate": {"choice": ["linear:0.0002", "linear:0.0005", "linear:0.001"]},  # each decays to 0
     "ent_coef": {"choice": [0.003, 0.01, 0.03]},
-    "n_envs": 32,  # fragments of one update
+    "n_envs": 32,  # environments, each with one fragment in an update
     "n_steps": 20,
     "gamma": 0.99,
     "vf_coef": 0.25,

@@ -1,7 +1,7 @@
 """Tune PPO on Pong from pixels. Needs the extra `atari`: pip install -e '.[atari]'.
 
-The first trial is the published configuration (RL Zoo), 10 million steps: some 14 hours of one core
-at 200 steps per second. docs/learning.md has the curve of its first 1.4 million steps. A taste: the second line.
+The first trial is the published configuration (RL Zoo). Its 10 million steps take about 14 hours on one core at 200
+steps per second. docs/learning.md has the curve of the first 1.4 million steps. The second command is a short run.
 
 python experiments/pong_ppo.py
 python experiments/pong_ppo.py --trials 1 --seeds 1 --env-steps 1000000
@@ -16,7 +16,7 @@ from __future__ import annotations
 from tuneexp import Sweep, run_script, watch
 
 SPACE = {
-    "learning_rate": {"choice": ["linear:0.0001", "linear:0.00025", "linear:0.0005"]},  # each falls to 0
+    "learning_rate": {"choice": ["linear:0.0001", "linear:0.00025", "linear:0.0005"]},  # each decays to 0
     "ent_coef": {"choice": [0.0, 0.003, 0.01]},
     "n_envs": 8,
     "n_steps": 128,

@@ -158,19 +158,25 @@ def test_files_are_small_rooms() -> None:
     assert not [f"{dotted(path)}: {size} lines" for path, size in sizes.items() if size > limits[path]]
 
 
+def first_statement(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
+    """The one after the docstring, where there are more."""
+    documented = ast.get_docstring(function) is not None and len(function.body) > 1
+    return function.body[int(documented)]
+
+
 def test_functions_fit_on_a_screen() -> None:
-    """The body counts: a command's signature is a list of its options."""
+    """Statements count: a command's signature is a list of its options, a docstring one of arguments."""
     long = [
         f"{dotted(path)}.{node.name}: {length} lines"
         for path in modules()
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (length := (node.end_lineno or 0) - node.body[0].lineno + 1) > 45
+        and (length := (node.end_lineno or 0) - first_statement(node).lineno + 1) > 45
     ]
     assert not long
 
 
-@pytest.mark.parametrize("package", ["tuneexp", "tuneexp.sweep"])
+@pytest.mark.parametrize("package", [*tuneexp.PUBLIC, "tuneexp.sweep"])
 def test_no_public_name_is_that_of_a_module_which_would_take_its_place(package: str) -> None:
     public = importlib.import_module(package)
     modules = {path.stem for path in Path(str(public.__file__)).parent.iterdir()}

@@ -22,12 +22,30 @@ from tuneexp.errors import UserError, shortened, unknown_name
 
 
 def numeric(default: Any, description: str, **bounds: Any) -> Any:
-    """A hyperparameter that reaches `loss_fn` as a 0-d tensor. `bounds`: gt, ge, lt, le."""
+    """Declare a hyperparameter that reaches `loss_fn` as a 0-d tensor: a new value needs no new compilation.
+
+    Args:
+        default: Default value.
+        description: One line, shown by `tuneexp describe`.
+        bounds: `gt`, `ge`, `lt`, `le`: limits of the value.
+
+    Returns:
+        A pydantic field.
+    """
     return Field(default, description=description, json_schema_extra={"structural": False}, **bounds)
 
 
 def structural(default: Any, description: str, **bounds: Any) -> Any:
-    """A hyperparameter that stays a Python value: a size, a switch or a name."""
+    """Declare a hyperparameter that is a Python value of the compiled program: a size, a switch or a name.
+
+    Args:
+        default: Default value.
+        description: One line, shown by `tuneexp describe`.
+        bounds: `gt`, `ge`, `lt`, `le`: limits of the value.
+
+    Returns:
+        A pydantic field.
+    """
     return Field(default, description=description, json_schema_extra={"structural": True}, **bounds)
 
 

@@ -18,11 +18,11 @@ from tuneexp.algorithms.registry import address_of, load_spec
 from tuneexp.algorithms.rl_zoo.rows import RL_ZOO_KEYS, placed
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
 from tuneexp.envs.registration import registration_where_stored
-from tuneexp.errors import TuneexpError, UserError, sentence_of, unknown_name
+from tuneexp.errors import UserError, unknown_name
 from tuneexp.execution.remote.deaths import tell_exits
+from tuneexp.execution.remote.readable_errors import faults_that_travel
 from tuneexp.execution.remote.sigterm import die_of_sigterm
-from tuneexp.execution.remote.worker_logs import answer_where, in_worker, quiet_tune
-from tuneexp.faults import ends_process, travels
+from tuneexp.execution.remote.worker_logs import answer_where, quiet_tune
 from tuneexp.remote_folders import is_uri
 from tuneexp.seeds import seed_list
 from tuneexp.stored import plain
@@ -166,25 +166,6 @@ def _named(folder: str | Path) -> Iterator[None]:
         raise checkpoint.CheckpointError(f"{folder}: {error}") from error
 
 
-@contextmanager
-def faults_that_travel() -> Iterator[None]:
-    """In a worker: what a driver can't read, or would take for its end, becomes an error that says the same."""
-    try:
-        yield
-    except BaseException as error:
-        by_user = isinstance(error, KeyboardInterrupt)  # Ctrl-C doesn't reach workers
-        if (
-            not in_worker()
-            or (ends_process(error) and not by_user)
-            or (isinstance(error, Exception) and travels(error))
-        ):
-            raise
-        if isinstance(error, TuneexpError):
-            raise type(error)(*error.args) from None
-        log.error("the driver is told a part of this", exc_info=error)
-        raise TuneexpError(sentence_of(error)) from None
-
-
 def report_changed_source(config: TrialConfig) -> None:
     for address in changed_sources(config.sources):
         log.warning("the source of %s has changed since this was started", address)
@@ -240,10 +221,18 @@ def _addressed(env: Any) -> Any:
 def trial_from_checkpoint(
     folder: str | Path, learns: bool = True, trust: bool = False, moved: Mapping[str, str] | None = None, **changes: Any
 ) -> Trial:
-    """The trial that a checkpoint holds, ready to go on. changes: fields of `TrialConfig` (a larger budget). learns:
-    False where it is only asked to act, which takes neither learners nor the device that it learned on. trust: import
-    the addresses that it names, and remember them as trusted. Raises `UserError` where one of them is not. moved: new
-    addresses, files or folders of the user's own, by the stored ones."""
+    """Load the trial of a checkpoint, ready to go on or to act.
+
+    Args:
+        folder: Checkpoint folder.
+        learns: False for a trial that only acts: it needs neither learner processes nor the device it was trained on.
+        trust: Import the addresses that the checkpoint names, and remember them as trusted.
+        moved: New addresses, files or folders of your own, by the stored ones.
+        changes: Settings of the trial to change, such as a larger `budget_env_steps`.
+
+    Raises:
+        UserError: The checkpoint is damaged, or names an address that is not trusted.
+    """
     state = checkpoint.read(folder)
     if not isinstance(state.get("config"), dict):
         raise checkpoint.CheckpointError(f"the checkpoint {folder} is damaged: it holds no configuration")

@@ -128,7 +128,18 @@ def entropy_of(dist: Distribution, log_prob: Tensor) -> Tensor:
 
 
 def policy_and_value(nets: Nets, batch: Mapping[str, Tensor]) -> tuple[Distribution, Tensor]:
-    """`policy_and_value_of` the online network."""
+    """Distribution of actions and value of each row, or of each step of a sequence.
+
+    A recurrent network starts from the state stored at the first step, which is reset to zero where an episode starts
+    within the sequence.
+
+    Args:
+        nets: Networks of one seed.
+        batch: Columns [B, ...], or sequences [L, B, ...] with `state` and `start`.
+
+    Returns:
+        The distribution, and the value [B] or [L, B].
+    """
     return policy_and_value_of(nets.online, batch)
 
 

@@ -74,14 +74,22 @@ class PolicySpec:
 
 @dataclass(frozen=True)
 class MultiAgentSpec(TrainableSpec):
-    """An algorithm like any other, known by its address: `module:NAME` or `path/file.py:NAME`.
+    """Several policies that act and learn in the same environments. Known by its address, like an `AlgorithmSpec`.
 
-    policy_mapping: "shared" (all agents have the one policy), "per_agent" (a policy is named as its agent),
-    {agent: policy}, or a function of the agent, or of the agent and the number of its environment (to change sides).
-    objective_policy: whose evaluation return counts; None: the mean of all that are trained.
-    evaluated_against: policies that act by a script when the others are evaluated: {policy: function or address}.
+    Hyperparameters of a policy are a group under its name, `red/learning_rate`.
 
-    Hyperparameters of a policy are a group under its name, `red/learning_rate`, and searched or fixed as all others."""
+    Attributes:
+        name: Name in messages and names of sweeps.
+        policies: Policies by name.
+        policy_mapping: "shared" (one policy for all agents), "per_agent" (a policy has the name of its agent), `{agent:
+            policy}`, or a function of the agent, or of the agent and the index of its environment.
+        objective_policy: Policy whose evaluation return is the objective; None: the mean of all that are trained.
+        evaluated_against: `{policy: function or address}`, scripts that replace policies in evaluation.
+        default_space: Search space of a sweep that names none; None: a sweep must name one.
+
+    Raises:
+        UserError: No policy is trained, or a policy is incomplete.
+    """
 
     name: str
     policies: Mapping[str, PolicySpec]

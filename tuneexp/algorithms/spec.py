@@ -68,15 +68,28 @@ class TrainableSpec:
 
 @dataclass(frozen=True)
 class AlgorithmSpec(TrainableSpec):
-    """Customise by replacing one piece: `MyPPO = replace(PPO, name="my_ppo", loss_fn=my_loss)`.
+    """An algorithm: functions and data. Customise it with `replace(PPO, name="my_ppo", loss_fn=my_loss)`.
 
-    The new spec is known by its address, `module:NAME` or `path/file.py:NAME`, wherever the name of a
-    built-in algorithm is accepted. Signatures of the functions: `tuneexp.learning.interfaces`.
+    The new specification is known by its address, `module:NAME` or `path/file.py:NAME`, and accepted wherever the name
+    of a built-in algorithm is. docs/customising.md shows how each function is called.
 
-    action_kinds: what it can act in. act_noise, loss_noise: the columns of random numbers that acting and one gradient
-    step need. update_period: part of the loss -> every how many updates it is due (a number or the name of a field).
-    target: how `nets.target` follows. An algorithm whose configuration is an `OffPolicyConfig` has a replay buffer.
-    asynchronous: its training step learns from single runners' fragments, so that each runner carries every seed.
+    Attributes:
+        name: Name in messages and names of sweeps.
+        config_class: Subclass of `AlgorithmConfig` with the hyperparameters.
+        build_model: `(observation_space, action_space, cfg) -> nn.Module`, the networks of one seed.
+        act_fn: `(nets, obs, state, noise, cfg, explore) -> (action, columns, state)`; one seed, obs [N, ...].
+        loss_fn: `(nets, batch, cfg) -> (loss, metrics)`; one seed, columns [B, ...].
+        postprocess_fn: `(nets, fragment, cfg) -> columns`; all seeds, [T, S, N, ...], without gradients.
+        optimizer_fn: `(named_parameters, cfg) -> torch.optim.Optimizer`, which must act elementwise.
+        training_step: One round of sample, learn and sync.
+        action_kinds: Supported action spaces: "discrete", "multi_discrete", "continuous".
+        act_noise: `(model, action_space, cfg) -> {name: Noise}`, the random inputs of `act_fn`.
+        loss_noise: The same of `loss_fn`.
+        update_period: Part of the loss -> number of updates between two of its updates, or name of a hyperparameter.
+        target: Update of the target networks; None: there are none.
+        asynchronous: The training step learns from fragments of single env runners, each of which carries every seed.
+        default_space: Search space of a sweep that names none: a YAML file, a mapping, a function, an address, or the
+            name of a built-in algorithm. Copied by `replace`; None: a sweep must name one.
     """
 
     name: str

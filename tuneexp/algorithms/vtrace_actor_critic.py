@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
-from tuneexp.rl.vtrace import VTrace, vtrace
+from tuneexp.rl.v_trace import VTrace, vtrace
 
 
 def vtrace_columns(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:

@@ -21,16 +21,33 @@ if TYPE_CHECKING:
 
 
 def watch(sweep: Sweep) -> SweepResult:
-    """Run `sweep` with a live table on a terminal, one line a trial in a log, and the leaderboard at its end.
+    """Run a sweep with a live table on a terminal, or a line for each trial in a log.
 
-    Raises `TuneexpError` where no trial finished, `SweepInterrupted` after Ctrl-C, SIGTERM or SIGHUP."""
+    The leaderboard is printed at the end.
+
+    Args:
+        sweep: A sweep that has not run yet.
+
+    Returns:
+        The result.
+
+    Raises:
+        TuneexpError: No trial finished.
+        SweepInterrupted: Ctrl-C, SIGTERM or SIGHUP ended the sweep; its state is saved.
+    """
     with terminal(verbose=sweep.verbose) as screen, stop_signals():
         return watch_on(screen, sweep.fitted, sweep.space.names or None, sweep.run)
 
 
 def run_script(main: Callable[..., Any]) -> None:
-    """Run `main` as a program: its typed arguments become options with `--help`, its docstring the help, and an
-    error one or two lines and an exit code instead of a traceback."""
+    """Run a function as a program: its typed arguments become options, its docstring the text of `--help`.
+
+    Errors are printed in one or two lines, without a traceback, and set the exit code. Whole numbers may be written 1e5
+    or 100k.
+
+    Args:
+        main: Function with typed arguments.
+    """
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command()(_with_counts(main))
     run_and_exit(lambda: run_app(app, sys.argv[1:], Path(sys.argv[0]).name))

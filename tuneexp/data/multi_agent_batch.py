@@ -9,14 +9,19 @@ from tuneexp.errors import UserError
 
 
 class MultiAgentBatch(Mapping[str, SampleBatch]):
-    """An immutable mapping, policy id -> its `SampleBatch` with the axes `FRAGMENT_AXES`, columns [T, S, L, ...].
+    """Immutable mapping from policy names to fragments, columns [T, S, L, ...].
 
-    A lane (the axis "env") is one agent in one environment. Its rows follow each other in time: row t + 1 is what the
-    agent did next, whenever that was. Lanes with fewer rows than others are filled up at their end, with `valid` False.
-    T and L differ between policies; S is the same.
+    The axis "env" (L) counts seats: an agent in an environment. Row t + 1 of a seat is the next action of this agent.
+    Seats with fewer rows are padded at their end, with `valid` False. T and L differ between policies; S is the same. A
+    policy whose rollout is not complete is absent.
 
-    env_steps: per seed, over all its environments: one for each call of an environment's `step`. A policy is absent
-    whose rollout isn't complete."""
+    Args:
+        batches: Fragments by policy, each with a column `valid`.
+        env_steps: Calls of `step` per seed, over all its environments.
+
+    Raises:
+        UserError: A batch has other axes, or no column `valid`.
+    """
 
     def __init__(self, batches: Mapping[str, SampleBatch], env_steps: int) -> None:
         for policy, batch in batches.items():

@@ -98,14 +98,20 @@ class LocalRunners:
 
 
 class EnvRunnerGroup:
-    """What training operations sample from; they never see a single runner.
+    """Env runners, local or remote, that sample as one. A training step gets it as `training.group`.
 
-    It draws the noise of all actions, for the whole fragment, and hands each runner its slice, so that what is sampled
-    doesn't depend on how many runners there are; and it has the statistics, of observations, rewards and episodes.
+    The group draws the noise of all actions of a fragment and gives each runner its slice, so the number of runners
+    does not change what is sampled. It holds the running statistics of observations and rewards, and those of episodes.
+    `env_steps` (per seed) and `transitions` (all seeds, without reset rows) count what was sampled.
 
-    policy: what evaluation acts with, over all seeds. keep_raw: fragments hold rewards as the environments gave them,
-    else scaled where the normaliser says so. env_steps (per seed) and transitions (of all seeds, without those that
-    only reset) count what was sampled. held: draws the noise where it is held over fragments, of one step each."""
+    Args:
+        policy: Policy that evaluation acts with, over all seeds.
+        runners: The env runners.
+        seeds: Seeds of the trial.
+        normaliser: Running statistics of observations and rewards; None: nothing is normalised.
+        keep_raw: Fragments hold observations and rewards as the environments returned them, for a replay buffer.
+        held: Draws noise that is held across fragments of one step each; None: noise ends with its fragment.
+    """
 
     def __init__(
         self,
@@ -124,7 +130,14 @@ class EnvRunnerGroup:
         self.transitions, self.env_steps, self._times_restored = 0, 0, 0
 
     def sample(self, n_steps: int) -> SampleBatch:
-        """A fragment, columns [T, S, N, ...], of `n_steps` steps in every environment."""
+        """Collect a fragment.
+
+        Args:
+            n_steps: Steps in each environment (T).
+
+        Returns:
+            Columns [T, S, N, ...].
+        """
         noise = self._drawn(n_steps)
         shares = [(shard, self.policy.noise_of(noise, shard)) for shard in self.runners.shards]
         fragments = self.runners.sample([self.request(n_steps, own, shard) for shard, own in shares])
@@ -172,7 +185,7 @@ class EnvRunnerGroup:
             self.normaliser.learn(_merged(learned, [one.shard for one in fragments]))
 
     def metrics(self) -> dict[str, float]:
-        """What a report says of sampling, beside episodes and steps."""
+        """Metrics of sampling, beside those of episodes and steps."""
         return {}
 
     def scaled(self, batch: SampleBatch) -> SampleBatch:
@@ -183,8 +196,14 @@ class EnvRunnerGroup:
         return batch.with_columns({"reward": torch.from_numpy(by_seed).movedim(0, 1)})
 
     def sync_weights(self, parameters: Mapping[str, Tensor]) -> None:
-        """parameters: name -> [S, ...]. A local runner shares the learner's storage: it takes the reference and copies
-        nothing. Remote ones pull what was put into the object store once."""
+        """Give new parameters to all runners.
+
+        A local runner shares the storage of the learner, so nothing is copied. Remote runners pull them from Ray's
+        object store.
+
+        Args:
+            parameters: Parameters by name, each [S, ...].
+        """
         self.policy.set_parameters(parameters)
         self.runners.sync_weights(parameters)
 

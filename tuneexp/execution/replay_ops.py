@@ -17,9 +17,13 @@ from tuneexp.rl.returns import n_step_transitions
 
 
 def off_policy_step(training: Training) -> None:
-    """DQN, SAC and their kin: collect `train_freq` steps in every environment, then learn from what is remembered.
+    """Training step of algorithms with a replay buffer: collect `train_freq` steps in every environment, then update.
 
-    Where phases are counted in episodes, one step is collected, after which the seeds learn whose episodes are over."""
+    With `train_freq` in episodes one step is collected, and the seeds whose episodes ended are updated.
+
+    Args:
+        training: Group, learner, replay buffer and configuration.
+    """
     cfg, learner, experience = training.cfg, training.learner, training.experience
     assert experience is not None, "an off-policy algorithm's configuration is an OffPolicyConfig"
     fragment = synchronous_parallel_sample(training.group, cfg.fragment_steps())
@@ -35,8 +39,19 @@ def off_policy_step(training: Training) -> None:
 
 
 def transitions(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:
-    """A `postprocess_fn`: n-step transitions, [T, S, N]. `reward` is the sum, `discount` what the value of `next_obs`
-    counts: gamma^k, 0 after a termination. `action` is what the networks chose, before the environment's scale."""
+    """n-step transitions for a replay buffer.
+
+    A `postprocess_fn`.
+
+    Args:
+        nets: Networks of all seeds; `nets.frozen` has no gradients.
+        fragment: Columns [T, S, N, ...] of the rollout.
+        cfg: Hyperparameters.
+
+    Returns:
+        Columns [T, S, N, ...]: `obs`, `action` (before it is scaled to the environment's bounds), `reward` (the
+        discounted sum), `next_obs`, `discount` (gamma^k, 0 after a termination) and `valid`.
+    """
     n_step = n_step_transitions(
         fragment["reward"], fragment["terminated"], fragment["truncated"], fragment["valid"], cfg.gamma, cfg.n_step
     )
@@ -66,9 +81,18 @@ def replay_updates(
     learner: Learner, experience: Experience, n_updates: int, batch_size: int, view: CfgView,
     learns: Tensor | None = None,
 ) -> None:  # fmt: skip
-    """`n_updates` gradient steps of `batch_size` rows, drawn with replacement: fewer that are stored are drawn several
-    times, as in Stable-Baselines3. A seed without any sits out, and so do those that don't learn now; learns: [S] bool,
-    None: all do."""
+    """Gradient updates on minibatches drawn with replacement from the replay buffer.
+
+    A seed without stored rows is skipped.
+
+    Args:
+        learner: It is updated in place.
+        experience: Replay buffer; `training.experience` in a training step.
+        n_updates: Number of updates.
+        batch_size: Rows of one minibatch, per seed.
+        view: Hyperparameters at their present values; `training.view` in a training step.
+        learns: [S] bool, the seeds to update; None: all.
+    """
     buffer = experience.buffer
     learner.require_rows(buffer.size > 0 if learns is None else (buffer.size > 0) & learns)
     if not n_updates:

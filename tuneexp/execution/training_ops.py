@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class SampleSource(Protocol):
-    """What a training step samples from: an `EnvRunnerGroup`, or one policy's part of what several sample together."""
+    """Interface of what a training step samples from: an `EnvRunnerGroup`, or the part of one of several policies."""
 
     def sample(self, n_steps: int) -> SampleBatch: ...
 
@@ -32,9 +32,16 @@ class SampleSource(Protocol):
 
 @dataclass
 class Training:
-    """What a training step works with. `cfg` holds the configuration, `view` the same with schedules at their
-    present values; `experience` is the replay buffer of an algorithm that has one, `learners` are the learner processes
-    where there are some (`num_learners`)."""
+    """Everything that a training step works with.
+
+    Attributes:
+        group: Source of fragments, such as an `EnvRunnerGroup`.
+        learner: Parameters, optimizer and target networks of all seeds.
+        postprocess_fn: That of the algorithm.
+        cfg: The configuration as it was given. `view` has the same with schedules at their present values.
+        experience: Replay buffer, of an algorithm that has one.
+        learners: Learner processes, with `num_learners` above 0.
+    """
 
     group: SampleSource
     learner: Learner
@@ -55,13 +62,30 @@ class TrainingStep(Protocol):
 
 
 def synchronous_parallel_sample(group: SampleSource, n_steps: int) -> SampleBatch:
-    """A fragment from every runner, joined: columns [T, S, N, ...]."""
+    """Collect one fragment from all environments; every env runner finishes before this returns.
+
+    Args:
+        group: Source of fragments; `training.group` in a training step.
+        n_steps: Steps in each environment (T).
+
+    Returns:
+        Fragment, columns [T, S, N, ...].
+    """
     return group.sample(n_steps)
 
 
 def postprocess(postprocess_fn: PostprocessFn, learner: Learner, fragment: SampleBatch, view: CfgView) -> SampleBatch:
-    """Training columns [T, S, N, ...], and `valid`, False for rows that nothing is learned from; on the learner's
-    device, where the networks are."""
+    """Turn a fragment into training columns, without gradients, on the device of the learner.
+
+    Args:
+        postprocess_fn: That of the algorithm.
+        learner: Its networks are handed to the function.
+        fragment: Columns [T, S, N, ...].
+        view: Hyperparameters at their present values; `training.view` in a training step.
+
+    Returns:
+        Training columns [T, S, N, ...] and `valid`, False for rows that nothing is learned from.
+    """
     if learner.device != CPU:
         fragment = fragment.to(learner.device)
     with torch.no_grad():
@@ -70,22 +94,41 @@ def postprocess(postprocess_fn: PostprocessFn, learner: Learner, fragment: Sampl
 
 
 def train_one_step(learner: Learner, batch: SampleBatch, n_epochs: int, batch_size: int) -> None:
-    """batch: columns [S, R, ...] with `valid` [S, R]. Epochs over minibatches of every seed's valid rows; a row may be
-    a sequence, and `batch_size` then counts sequences."""
+    """Train for some epochs over minibatches of the valid rows of each seed.
+
+    Args:
+        learner: It is updated in place.
+        batch: Columns [S, R, ...] with `valid` [S, R]; a row may be a sequence.
+        n_epochs: Passes over the rows.
+        batch_size: Rows (or sequences) of one minibatch, per seed.
+    """
     learn_epochs(learner, drawn_epochs(learner, batch, n_epochs, batch_size))
 
 
 def multi_gpu_train_one_step(
     learners: LearnerGroup, learner: Learner, batch: SampleBatch, n_epochs: int, batch_size: int
 ) -> None:
-    """`train_one_step` on several learners, with the same result to float tolerance. Seeds are shared out among them;
-    where there are fewer seeds than learners, the rows of each minibatch are, and gradients are averaged before they
-    are clipped. `learner` keeps the parameters and the optimizer: they go out and come back."""
+    """`train_one_step` on several learner processes, with the same result to float tolerance.
+
+    Seeds are divided among the learners. With fewer seeds than learners the rows of each minibatch are divided instead,
+    and gradients are averaged before they are clipped.
+
+    Args:
+        learners: Learner processes; `training.learners` in a training step.
+        learner: Holds parameters and optimizer: they are sent out and come back.
+        batch: Columns [S, R, ...] with `valid` [S, R]; a row may be a sequence.
+        n_epochs: Passes over the rows.
+        batch_size: Rows (or sequences) of one minibatch, per seed.
+    """
     learners.learn(learner, drawn_epochs(learner, batch, n_epochs, batch_size))
 
 
 def on_policy_step(training: Training) -> None:
-    """PPO and its kin: every fragment is used once, for `n_epochs`, and thrown away."""
+    """Training step of on-policy algorithms: each fragment is learned from for `n_epochs`, then dropped.
+
+    Args:
+        training: Group, learner and configuration.
+    """
     cfg, learner = training.cfg, training.learner
     fragment = synchronous_parallel_sample(training.group, cfg.n_steps)
     batch = postprocess(training.postprocess_fn, learner, fragment, training.view)

@@ -118,9 +118,13 @@ class NoTarget:
 
 @dataclass(frozen=True)
 class Nets:
-    """Networks that the functions of an algorithm call.
+    """Networks that the functions of an algorithm call: `nets.online.value(obs)` is the method `value` of the model.
 
-    online: carries gradients. frozen: the same values, detached. target: the target networks."""
+    Attributes:
+        online: Carries gradients.
+        frozen: The same values, detached.
+        target: The target networks; an error without a `TargetUpdate`.
+    """
 
     online: Any
     frozen: Any

@@ -16,7 +16,11 @@ _OF_TUNE = {"date", "timestamp", "pid", "hostname", "node_ip", "trial_id", "conf
 
 
 def pretty_print(result: Mapping[str, Any]) -> None:
-    """Print one result of `algo.train()` in groups: `train/`, `update/`, `seed/`, `time/`."""
+    """Print a result of `train()` in groups: `train/`, `update/`, `seed/`, `time/`.
+
+    Args:
+        result: Metrics by name.
+    """
     print(pretty(result))  # noqa: T201
 
 

@@ -116,7 +116,14 @@ def n_step(
 
 
 class NStep(NamedTuple):
-    """n-step transitions, all fields [T, ...]; see `n_step_transitions`."""
+    """n-step transitions, all [T, ...]; from `n_step_transitions`.
+
+    Attributes:
+        reward: Discounted sum of the rewards of the window.
+        discount: gamma^k of the bootstrap after k rewards; 0 after a termination.
+        last: Time index of the row whose `next_obs` is the state of the bootstrap, int64.
+        complete: The window has n rows, or its episode ended within it; bool.
+    """
 
     reward: Tensor  # discounted sum of the window's rewards
     discount: Tensor  # gamma^k of the bootstrap after k rewards; 0 after a termination

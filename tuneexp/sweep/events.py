@@ -18,9 +18,19 @@ Kind = Literal["started", "report", "ended"]
 
 @dataclass(frozen=True)
 class SweepEvent:
-    """An event of one trial.
+    """A change in the state of one trial.
 
-    restored: it happened before a resume and is repeated, so that a table is complete."""
+    Attributes:
+        kind: "started", "report" or "ended".
+        trial_number: Number of the trial, from 0.
+        trial_id: Id of the trial.
+        config: Hyperparameters, varied and fixed.
+        env_steps: Environment steps done, per seed.
+        objective: Last objective; None before the first report.
+        outcome: Outcome of an ended trial, such as "completed" or "pruned".
+        reason: Reason of that outcome.
+        restored: The event happened before a resume and is repeated, so that a table is complete.
+    """
 
     kind: Kind
     trial_number: int

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """State and results of a sweep. `as_json()` is the output of `--json`."""
+    """Result of a sweep; `as_json()` is what `--json` prints.
+
+    Attributes:
+        name: Name of the sweep.
+        storage: Folder that holds the sweep's folder.
+        state: "finished", "failed" (every trial failed before its first report), "running" or "interrupted".
+        best: Best trial: `trial_id`, `trial_number`, `objective`, `config`, `checkpoint`; None before one completed.
+        trials: One mapping for each trial: `trial_id`, `trial_number`, `outcome`, `reason`, `objective`, `env_steps`,
+            `config` and more.
+        mlflow: `tracking_uri`, `experiment_id`, `parent_run_id` and `link`.
+    """
 
     name: str
     storage: str
@@ -41,7 +51,18 @@ class SweepResult:
 
 
 def load_sweep(name: str, storage: str | Path = "runs") -> SweepResult:
-    """The sweep as it stands on disk. UserError where there is none."""
+    """Read the present state of a sweep from disk; needs no Ray and no MLflow.
+
+    Args:
+        name: Name of the sweep, or path of its folder.
+        storage: Folder that holds the sweep's folder.
+
+    Returns:
+        The result so far.
+
+    Raises:
+        UserError: There is no such sweep.
+    """
     folder = stored_folder(name, storage)
     return result_of(read_config(folder), folder)
 
@@ -92,9 +113,15 @@ def _state_of(config: SweepConfig, folder: SweepFolder, records: list[TrialRecor
 
 
 def list_sweeps(storage: str | Path = "runs") -> list[dict[str, Any]]:
-    """One row a sweep, oldest first: name, state, algorithm, env, trials, finished, best (objective), created_at_s.
+    """List the sweeps of a storage folder, oldest first.
 
-    A sweep that can't be read has the state "unreadable" and the reason."""
+    Args:
+        storage: The folder.
+
+    Returns:
+        One mapping for each sweep: `name`, `state`, `reason`, `algorithm`, `env`, `trials`, `finished`, `best`
+        (objective), `created_at_s`. A sweep that cannot be read has the state "unreadable" and the reason.
+    """
     rows = []
     for path in sorted(storage_folder(storage).glob("*/sweep.json")):
         try:
@@ -122,8 +149,19 @@ def _list_row(folder: SweepFolder) -> dict[str, Any]:
 
 
 def load_study(name: str, storage: str | Path = "runs", trust: bool = False) -> optuna.Study:
-    """Optuna's study of the sweep as of the last snapshot, for Optuna's plots and importances. It is unpickled, so
-    UserError where this user didn't sign the snapshot, unless `trust`."""
+    """Load Optuna's study of a sweep as of the last snapshot, for Optuna's plots and importances.
+
+    Args:
+        name: Name of the sweep, or path of its folder.
+        storage: Folder that holds the sweep's folder.
+        trust: Unpickle a snapshot that this user did not sign.
+
+    Returns:
+        The study.
+
+    Raises:
+        UserError: There is no such sweep, it has no trials yet, or its snapshot is not trusted.
+    """
     folder = stored_folder(name, storage)
     read_config(folder)
     return study_of(folder, trust)

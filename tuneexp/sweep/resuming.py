@@ -54,17 +54,29 @@ def resume(
     checkpoints: str | Path | None = None,
     moved: Mapping[str, str] | None = None,
 ) -> SweepResult:
-    """Go on with a sweep, given by its name or the path of its folder.
+    """Continue a sweep. Finished trials stay, interrupted ones go on from their last checkpoint, missing ones are run.
 
-    Finished trials stay as they are, interrupted ones go on from their last checkpoint, the missing ones are run.
+    A finished sweep is returned as it is; reports that MLflow has not received are delivered.
 
-    `address`: another cluster than the sweep began on ("local": this machine); it must see the checkpoints.
-    `checkpoints`: where the sweep's checkpoints lie now, if they have moved; it is kept.
-    `moved`: new files, folders or addresses of the user's own, by the old ones; they are kept.
-    `failed`: trials that ended by an error go on, too, from their last checkpoints; always where no trial ran.
-    `trust`: run the code that the sweep names and unpickle its snapshot, and remember them as trusted.
-    A finished sweep is returned as it is; reports that MLflow never got are delivered. UserError where there is no such
-    sweep, where another process runs it, or where it holds what is not trusted."""
+    Args:
+        name: Name of the sweep, or path of its folder.
+        storage: Folder that holds the sweep's folder.
+        on_event: Function that is called with each `SweepEvent`.
+        callbacks: Tune callbacks of your own; they must be picklable.
+        verbose: Show the log output of Ray.
+        address: Another Ray cluster ("local": this machine). It must have access to the checkpoints.
+        trust: Run the code that the sweep names and unpickle its snapshot, and remember them as trusted.
+        failed: Retry failed trials from their last checkpoints. Without it they are retried only if no trial ran.
+        checkpoints: New location of the sweep's checkpoints, if they were moved; it is stored.
+        moved: New files, folders or addresses of your own, by the old ones; they are stored.
+
+    Returns:
+        The result.
+
+    Raises:
+        UserError: There is no such sweep, another process runs it, or it names code that is not trusted.
+        SweepInterrupted: A signal ended the sweep; its state is saved.
+    """
     refuse_nested_sweep()
     callbacks, folder = callback_list(callbacks), _folder_of(name, storage)
     config = read_config(folder)  # first: a name that does not exist must not leave a folder

@@ -30,13 +30,22 @@ log = logging.getLogger(__name__)
 def rl_zoo_row(
     file: str | Path, env: str, algorithm: str | AlgorithmSpec | None = None, *, trust: bool = False
 ) -> dict[str, Any]:
-    """The row of `env` in a file of RL Zoo's, as `PPO.build(**rl_zoo_row("ppo.yml", "Pendulum-v1"))` takes it: `env`,
-    `budget_env_steps`, `hyperparameters`, and where the row has them `wrappers` and `env_kwargs`.
+    """Read the row of an environment from a file of RL Zoo: `PPO.build(**rl_zoo_row("ppo.yml", "Pendulum-v1"))`.
 
-    file: its path; "ppo.yml:CartPole-v1" takes that row for whatever `env` is. algorithm: the name or specification
-    that the row is for; None: as the file is named. trust: the wrappers that the row names by address may be imported,
-    now and later. What is otherwise than in Stable-Baselines3 is logged. Raises `UserError` where there is no such
-    row, or it has what can't be had here."""
+    Differences to Stable-Baselines3 are logged.
+
+    Args:
+        file: Path of the file; "ppo.yml:CartPole-v1" takes that row for any `env`.
+        env: Environment id.
+        algorithm: Name or specification of the algorithm; None: by the name of the file.
+        trust: Import the wrappers that the row names by address, and remember them as trusted.
+
+    Returns:
+        `env`, `budget_env_steps`, `hyperparameters`, and `wrappers` and `env_kwargs` if the row has them.
+
+    Raises:
+        UserError: There is no such row, or it contains something that is not supported.
+    """
     again = ("train", algorithm if isinstance(algorithm, str) else "ppo", env, "--zoo", file)
     row = read_row(file, env, algorithm, again, trust)
     for remark in row.remarks:

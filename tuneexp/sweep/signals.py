@@ -48,7 +48,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class SweepInterrupted(TuneexpError):
-    """A signal ended the sweep: its state is saved, and the message says how to go on."""
+    """A signal ended the sweep. Its state is saved, and the message has the command that continues it."""
 
     def __init__(self, message: str, exit_code: int = BY_A_SIGNAL + signal.SIGINT) -> None:
         super().__init__(message)

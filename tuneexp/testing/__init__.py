@@ -6,18 +6,17 @@ tuneexp.testing path/mine.py:MINE --set learning_rate=0.005`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tuneexp.testing.suite import contract
+import tuneexp
 
-__all__ = ["contract"]
+__all__ = tuneexp.names_of(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    """Import `contract` on first use: a worker that steps a probe environment does not need it."""
-    if name != "contract":
-        raise AttributeError(f"module 'tuneexp.testing' has no attribute {name!r}")
-    from tuneexp.testing.suite import contract
+    """Loaded on first use: the probes are environments, and a worker that steps one needs no contract."""
+    return tuneexp.load_public(__name__, name)
 
-    return contract
+
+def __dir__() -> list[str]:
+    return __all__

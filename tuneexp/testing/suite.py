@@ -63,14 +63,23 @@ def subject_of(
 
 
 def contract(algorithm: str | AlgorithmSpec, hyperparameters: Mapping[str, Any] | None = None, **settings: Any) -> type:
-    """A class with one test a fact, for pytest to collect: `TestMine = contract("path/mine.py:MINE", {...})`.
+    """Make a class of tests for pytest to collect: `TestMine = contract("path/mine.py:MINE", {...})`.
 
-    hyperparameters: with which it solves every probe within `budget_env_steps` (3072) environment steps per seed.
-    action_kinds: "discrete", "continuous", where these hyperparameters serve only one of those that it acts in.
-    values: what an observation is worth, read off the networks (`tuneexp.testing.value_estimates.ValueFn`), where the
-    model has no `value` and no `q`. tolerance: of the probes' values, which lie between -1 and 1. env: for the facts
-    about seeds and checkpoints. Nothing is trained before the tests run; an algorithm that doesn't exist is refused
-    at once."""
+    Nothing is trained before the tests run.
+
+    Args:
+        algorithm: A name, an address or an `AlgorithmSpec`.
+        hyperparameters: With these it solves every probe environment within `budget_env_steps`.
+        settings: `budget_env_steps` (3072) per seed; `action_kinds`, if these hyperparameters are for some of the
+            supported ones only; `values`, a function for models without `value` and `q`; `tolerance` of the probes'
+            values (from -1 to 1); `env` for the tests of seeds and checkpoints.
+
+    Returns:
+        A class with one test for each property.
+
+    Raises:
+        UserError: There is no such algorithm.
+    """
     subject = subject_of(algorithm, hyperparameters, **settings)
     tests = {f"test_{name}": _test(fact, subject) for name, fact in facts_for(subject).items()}
     documented = f"The contract of {subject.address}."

@@ -33,9 +33,12 @@ logger = logging.getLogger(__name__)
 
 
 class SearchSpace:
-    """Dimensions in the order they were written, constants beside them, and points to try first.
+    """A search space. `SearchSpace.of` reads every accepted form; `validate` comes before the first `suggest`.
 
-    `validate` before the first `suggest`: it binds the space to a config, whose constraints suggestions then keep."""
+    Args:
+        dimensions: Hyperparameters that vary.
+        constants: Hyperparameters with the same value in every trial.
+        initial: Points to try first."""
 
     def __init__(
         self,
@@ -87,11 +90,10 @@ class SearchSpace:
         """From the form of `to_mapping`: `{"gamma": {"uniform": [0.9, 0.99]}, "initial": [{"gamma": 0.95}]}`."""
         if set(mapping) == {"function"} and isinstance(mapping["function"], str):
             return cls.of(mapping["function"])
-        entries = {key: value for key, value in mapping.items() if key != "initial"}
         dimensions: list[Dimension] = []
         constants: dict[str, Any] = {}
         names: list[str] = []
-        for name, entry in parse_entries(entries):
+        for name, entry in parse_entries({key: value for key, value in mapping.items() if key != "initial"}):
             if clash := next((other for other in names if overlap(name, other)), None):
                 raise UserError(f"{name!r} and {clash!r} of the space name the same thing; keep one of them")
             names.append(name)

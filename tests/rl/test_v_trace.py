@@ -20,7 +20,7 @@ from tests.rl.test_returns import (
     random_fragment,
 )
 from tuneexp.rl.returns import gae
-from tuneexp.rl.vtrace import VTrace, vtrace
+from tuneexp.rl.v_trace import VTrace, vtrace
 
 # The fragment of test_returns: gamma = 1/2, one-step errors (-2, 4, 3). The policy makes the first action twice as
 # likely as the one that acted did, the second half, the third four times.

@@ -23,7 +23,12 @@ from tuneexp.rl.returns import (
 
 
 class VTrace(NamedTuple):
-    """Advantages and value targets, both [T, ...]; see `vtrace`."""
+    """Result of `vtrace`, all [T, ...].
+
+    Attributes:
+        advantage: Factor of the gradient of the log probability.
+        target: v_s, target of the value function.
+    """
 
     advantage: Tensor  # weight of the gradient of the log-probability
     target: Tensor  # v_s, the target of the value function
