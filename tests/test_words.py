@@ -16,7 +16,7 @@ from tuneexp.report.hyperparameters import hyperparameter_rows
 
 PACKAGE = Path(tuneexp.__file__).parent
 # Rooms whose docstrings follow the rules. It grows until it names them all.
-ROOMS = ("rl", "data", "models", "envs", "algorithms", "testing")
+ROOMS = ("rl", "data", "models", "envs", "algorithms", "testing", "sweep")
 NOT_YET = ("envs/multi_agent",)
 # Every public function at the top level of these has sections Args and Returns.
 WITH_SECTIONS = ("rl",)

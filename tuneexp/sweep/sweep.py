@@ -68,7 +68,7 @@ class Sweep:
     """A sweep, checked and ready to start. Nothing is written before `run`.
 
     Raises:
-        UserError: A setting is wrong. The message says what to write instead.
+        UserError: A setting is wrong. The message holds what to write instead.
 
     Args:
         name: Name of the sweep and of its folder; by default a new one, such as ppo-CartPole-v1-20261128-kqzt.
@@ -130,7 +130,7 @@ class Sweep:
     def from_file(cls, path: str | Path, *, trust: bool = False, **changes: Any) -> Sweep:
         """The sweep that an experiment file asks for, such as the `experiment.yaml` of another one.
 
-        `changes`: arguments of `Sweep` that take the place of what the file says. `trust`: run the code that the file
+        `changes`: arguments of `Sweep` that replace those of the file. `trust`: run the code that the file
         names, whoever wrote it. UserError lists all that is wrong in the file."""
         from tuneexp.sweep.experiment.checking import asked_in
 
@@ -142,7 +142,7 @@ class Sweep:
             check_writable(self.folder, self.config)
 
     def run(self, on_event: Watcher | None = None) -> SweepResult:
-        """Run to the end. `on_event` is told what happens. SweepInterrupted after Ctrl-C, SIGTERM or SIGHUP."""
+        """Run to the end. `on_event` is called with each event. SweepInterrupted after Ctrl-C, SIGTERM or SIGHUP."""
         self.check_writable()
         if self.goes_on:
             return self._go_on(on_event)

@@ -25,7 +25,7 @@ def cluster_address(address: str | None) -> str | None:
 
 
 def refuse_unreachable(address: str | None) -> None:
-    """UserError where nobody answers at `host:port` (Ray itself would try for minutes), or where it is no address."""
+    """UserError where nothing listens at `host:port` (Ray itself would retry for minutes), or for no address."""
     if address is None or address == "auto":
         return  # Ray finds those itself
     if address.startswith("ray://"):

@@ -38,7 +38,7 @@ def random_sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:
 
 
 class StudySearcher(Searcher):
-    """An Optuna study that lives in Tune's searcher state, so that it is never ahead of Tune's snapshot.
+    """An Optuna study inside of Tune's searcher state, so that it is never ahead of Tune's snapshot.
 
     States: COMPLETE only for a trial that spent its budget, PRUNED where the scheduler stopped it, FAIL for
     NaN and errors. Suggestion numbers are the study's trial numbers and go into `config["trial_number"]`.

@@ -55,7 +55,7 @@ def walk(
     constraints: Sequence[AtMost],
     pick: Callable[[Dimension, Values], Any],
 ) -> dict[str, Any]:
-    """Flat values of the active dimensions, each as `pick(dimension, what the constraints leave of its values)` says.
+    """Return flat values of the active dimensions, each from `pick(dimension, the values that the constraints leave)`.
 
     background: flat values of everything that is not searched, and the defaults of what is."""
     chosen: dict[str, Any] = {}
