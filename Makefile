@@ -24,7 +24,7 @@ export OMP_NUM_THREADS := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test $(PARTS:%=part-%) check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling zoo learn screenshots api ui format install clean
+.PHONY: help demo test $(PARTS:%=part-%) check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling zoo nightly learn screenshots api ui format install clean
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -66,6 +66,12 @@ bench-scaling: $(STAMP) ## what grows with the number of trials; writes the tabl
 
 zoo: $(STAMP) ## train every row of RL Zoo's files for 2,000 steps, on stand-ins where an environment is missing (an hour)
 	TUNEEXP_ZOO=all $(BIN)/python -m pytest -q tests/rl_zoo $(PYTEST_ARGS)
+
+# What is too long for `make test`, which holds a faster test of each fact: kills at other moments, and all rows.
+nightly: $(STAMP) zoo ## what is too long for every change: all rows of RL Zoo, kills at ten more random moments
+	@for _ in 1 2 3 4 5 6 7 8 9 10; do \
+		$(BIN)/python -m pytest -q tests/faults tests/tracking -k 'at_any_moment or killed_at_random' $(PYTEST_ARGS) || exit 1; \
+	done
 
 learn: $(STAMP) ## train every algorithm, 5 seeds at once (hours); writes docs/learning.md. LEARN='--only NAME --jobs 2'
 	$(BIN)/python -m benchmarks learn $(LEARN)

@@ -3,34 +3,16 @@ episode."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from tests.algorithms.trials import trial_of
-from tuneexp.trial import Trial
+from tests.algorithms.noisy import N_STEPS, STD, noisy_trial, sampled
 
 pytestmark = pytest.mark.usefixtures("untraced")
-STD, N_STEPS = 0.5, 24
-# Episodes of 7 steps, so that several end within a fragment.
-SHORT: dict[str, Any] = {"wrappers": [{"TimeLimit": {"max_episode_steps": 7}}]}
-
-
-def noisy_trial(seeds: Sequence[int], algorithm: str = "td3", **changes: Any) -> Trial:
-    settings = {"noise_type": "ornstein-uhlenbeck", "noise_std": STD, "learning_starts": 0, "n_envs": 2, **SHORT}
-    return trial_of(algorithm, "Pendulum-v1", seeds, **{**settings, **changes})
-
-
-def sampled(trial: Trial) -> dict[str, Tensor]:
-    try:
-        return dict(trial.group.sample(N_STEPS))
-    finally:
-        trial.close()
 
 
 def stable_baselines3(draws: NDArray[Any], starts: NDArray[np.bool_]) -> NDArray[Any]:
@@ -85,16 +67,3 @@ def test_evaluation_is_without_noise() -> None:
     assert trial.evaluate(2, 7) == pytest.approx(quiet.evaluate(2, 7))
     trial.close()
     quiet.close()
-
-
-@pytest.mark.usefixtures("ray_cluster")
-def test_runners_of_other_processes_carry_the_process_on() -> None:
-    def two(trial: Trial) -> list[dict[str, Tensor]]:
-        trial.group.sample(5)
-        return [sampled(trial)]
-
-    local = two(noisy_trial([3, 5]))
-    remote = two(noisy_trial([3, 5], num_env_runners=2, num_cpus_per_env_runner=0.1))
-    for mine, theirs in zip(local, remote, strict=True):
-        for name in ("state", "next_state", "action", "start"):
-            torch.testing.assert_close(theirs[name], mine[name], rtol=1e-5, atol=1e-5, msg=name)
