@@ -1,6 +1,6 @@
 """Functions of reinforcement learning on tensors: returns, losses, exploration, distributions, schedules.
 
-They are pure: no parameters, no random numbers, no loops over seeds. Leading axes are kept, as each function says."""
+They are pure: no parameters, no random numbers, no loops over seeds. Leading axes are kept."""
 
 from __future__ import annotations
 
