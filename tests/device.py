@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from tuneexp.learning import flat_parameters
 from tuneexp.learning.compile import build, program
-from tuneexp.trial import trial
+from tuneexp.trial import environments
 
 DEVICE = torch.device("meta")
 _MOVES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
@@ -87,7 +87,7 @@ def second_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
 
     monkeypatch.setattr(flat_parameters, "_seeded", on_the_cpu)
     monkeypatch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: [*fused(), DEVICE.type])
-    monkeypatch.setattr(trial, "device_of", lambda setting: DEVICE)
+    monkeypatch.setattr(environments, "device_of", lambda setting: DEVICE)
     monkeypatch.setattr(build, "_eager", lambda request, graph=None: program.eager(request.fn))  # mapped by vmap
     with _Factories():
         yield DEVICE

@@ -55,7 +55,7 @@ def rollout_batch(trial: Trial) -> dict[str, Tensor]:
     """Training columns [S, R, ...] of one rollout, `valid` among them. Leaves the learner as it was."""
     trial.learner.start_rollout(trial.progress)
     fragment = trial.group.sample(trial.cfg.n_steps)  # type: ignore[attr-defined]
-    batch = postprocess(trial.spec.postprocess_fn, trial.learner, fragment, trial.training.view)
+    batch = postprocess(trial.spec.postprocess_fn, trial.learner, fragment, trial.trainer.training.view)
     return dict(batch.to_rows())
 
 
@@ -80,7 +80,7 @@ def training_steps(trial: Trial, n: int) -> list[list[int]]:
     taken = []
     for _ in range(n):
         trial.learner.log.summary()
-        trial._training_step()
+        trial.training_step()
         taken.append(trial.learner.log.taken().tolist())
     return taken
 

@@ -113,7 +113,7 @@ def test_a_space_that_is_not_supported_is_wrapped_as_told(
     assert advice in str(told.value)
     wrapped = [f"{mine}:{wrapper}"] if isinstance(wrapper, str) and wrapper != FLAT else [wrapper]
     trial = Trial(load_algorithm("ppo"), small_config([0], env=make, wrappers=wrapped))
-    trial._training_step()
+    trial.training_step()
     trial.close()
 
 
@@ -127,7 +127,7 @@ def test_unbounded_actions_get_bounds_or_another_algorithm_as_told(mine: Path) -
         Trial(load_algorithm("sac"), small_config([0], env=make, **of_sac))
     for name, wrappers, changes in (("sac", [f"{mine}:Bounded"], of_sac), ("ppo", [], {})):
         trial = Trial(load_algorithm(name), small_config([0], env=make, wrappers=wrappers, **changes))
-        trial._training_step()
+        trial.training_step()
         trial.close()
 
 
@@ -275,6 +275,6 @@ def test_a_layer_is_replaced_as_told(tmp_path: Path, refused: str, advice: str, 
 def test_a_constant_that_is_detached_stays_constant(tmp_path: Path) -> None:
     (tmp_path / "nets.py").write_text(NETS)
     trial = Trial(load_algorithm("ppo"), small_config([0, 1], model=f"{tmp_path}/nets.py:Detached"))
-    trial._training_step()
+    trial.training_step()
     trial.close()
     assert (trial.learner.stack.leaves["net.scale"] == 2).all()

@@ -27,7 +27,7 @@ from tuneexp.remote_folders import is_uri
 from tuneexp.seeds import seed_list
 from tuneexp.stored import plain
 from tuneexp.temporary import temporary_folder
-from tuneexp.trial import MultiAgentTrial, Trial, build_trial
+from tuneexp.trial import Trial, build_trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
 from tuneexp.trial_config import TrialConfig
@@ -133,7 +133,7 @@ class AlgorithmTrainable(Trainable):
     def _take_networks_of(self, state: Mapping[str, Any]) -> None:
         """A checkpoint of an older version has the networks that were the default then: the trial gets them."""
         trial = self.trial
-        if isinstance(trial, MultiAgentTrial) or "config" not in state:
+        if not isinstance(trial.spec, AlgorithmSpec) or "config" not in state:
             return
         own, before = trial.config.hyperparameters, state["config"]["hyperparameters"]
         meant = model_written_out(state, trial.spec.config_class)
@@ -278,12 +278,10 @@ def evaluate_checkpoint(
     trial = trial_from_checkpoint(folder, learns=False, trust=trust, moved=moved)
     returns = trial.evaluate(episodes, seed)
     trial.close()
-    # NaN where a policy that is judged doesn't play
-    mean, std = (np.nanmean, np.nanstd) if isinstance(trial, MultiAgentTrial) else (np.mean, np.std)
     return {
         "episodes": episodes,
-        "return_mean": float(mean(returns)),
-        "return_std": float(std(returns)),
-        "return_per_seed": mean(returns, axis=1).tolist(),
+        "return_mean": float(np.nanmean(returns)),  # NaN where a policy that is judged doesn't play
+        "return_std": float(np.nanstd(returns)),
+        "return_per_seed": np.nanmean(returns, axis=1).tolist(),
         "partial_episodes": trial.partial_episodes,
     }

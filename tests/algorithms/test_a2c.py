@@ -76,14 +76,14 @@ def test_steps_of_sequences_that_do_not_count_change_nothing() -> None:
 def test_each_rollout_is_used_once_and_whole() -> None:
     trial = trial_of("a2c", "CartPole-v1", [0, 1], n_envs=2, n_steps=16)
     assert trial.advance()["update/updates"] == 128 // 32
-    assert trial.shapes.minibatch_rows == 32
+    assert trial.trainer.shapes.minibatch_rows == 32
 
 
 def test_a_network_with_memory_trains_on_sequences() -> None:
     trial = trial_of("a2c", "CartPole-v1", [0, 1], model={"hidden_sizes": [8], "recurrent": "gru"}, sequence_length=8)
     before = {name: leaf.clone() for name, leaf in trial.learner.parameters.items()}
     assert trial.advance()["failed_seeds"] == []
-    assert trial.shapes.minibatch_rows == 4
+    assert trial.trainer.shapes.minibatch_rows == 4
     assert all(not torch.equal(leaf, before[name]) for name, leaf in trial.learner.parameters.items())
 
 

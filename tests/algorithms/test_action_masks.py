@@ -33,12 +33,12 @@ def test_forbidden_actions_are_never_taken(parts: int, model: dict[str, Any]) ->
     trial = masked_trial([0, 1], parts, model=model)
     Forbidding.taken_in_spite = 0
     for _ in range(4):
-        trial._training_step()
+        trial.training_step()
     trial.evaluate(20, seed=3)
     assert Forbidding.taken_in_spite == 0
     trial.group.sample(1)  # not because nobody counts
     free = small_trial([0], env=Forbidding, wrappers=["ActionMask"], env_kwargs={"parts": parts})
-    free._training_step()
+    free.training_step()
     assert Forbidding.taken_in_spite > 0
 
 
@@ -76,7 +76,7 @@ def test_learning_works_where_most_actions_are_forbidden() -> None:
 def test_an_own_network_obeys_the_mask_too() -> None:
     trial = masked_trial([0], model=Wide)
     Forbidding.taken_in_spite = 0
-    trial._training_step()
+    trial.training_step()
     trial.evaluate(5, seed=3)
     assert Forbidding.taken_in_spite == 0
 

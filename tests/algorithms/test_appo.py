@@ -86,7 +86,7 @@ def test_the_target_is_what_acts_unless_its_interval_is_longer() -> None:
     seen = []
     for _ in range(4):
         before = trial.learner.stack.flat.clone()
-        trial._training_step()
+        trial.training_step()
         seen.append((torch.equal(target.flat, before), torch.equal(target.flat, first)))
     # Rollouts of 32 steps: the target moves before the second and the fourth.
     assert seen == [(True, True), (True, False), (False, False), (True, False)]
@@ -105,5 +105,5 @@ def test_a_network_with_memory_has_a_target_with_memory() -> None:
     trial = trial_of("appo", "CartPole-v1", [0, 1], model=model, sequence_length=8, batch_size=16, n_epochs=2)
     before = {name: leaf.clone() for name, leaf in trial.learner.parameters.items()}
     assert trial.advance()["failed_seeds"] == []
-    assert trial.shapes.minibatch_rows == 2
+    assert trial.trainer.shapes.minibatch_rows == 2
     assert all(not torch.equal(leaf, before[name]) for name, leaf in trial.learner.parameters.items())

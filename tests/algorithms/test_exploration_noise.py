@@ -29,7 +29,9 @@ def stable_baselines3(draws: NDArray[Any], starts: NDArray[np.bool_]) -> NDArray
 @pytest.mark.parametrize("algorithm", ["td3", "ddpg"])
 def test_the_noise_is_that_of_stable_baselines3_and_starts_anew_with_each_episode(algorithm: str) -> None:
     trial = noisy_trial([3, 5], algorithm)
-    column = list(trial.shapes.act_noise).index(next(one for one in trial.shapes.act_noise if one[0] == "action"))
+    column = list(trial.trainer.shapes.act_noise).index(
+        next(one for one in trial.trainer.shapes.act_noise if one[0] == "action")
+    )
     twins = [torch.Generator() for _ in trial.group.generators]
     for twin, own in zip(twins, trial.group.generators, strict=True):
         twin.set_state(own.get_state())

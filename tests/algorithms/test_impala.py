@@ -94,7 +94,7 @@ def test_the_bounds_of_the_ratios_are_hyperparameters() -> None:
 def test_each_rollout_is_used_once_as_whole_fragments() -> None:
     trial = trial_of("impala", "CartPole-v1", [0, 1], n_envs=2, n_steps=40, budget_env_steps=160)
     assert trial.advance()["update/updates"] == 2
-    assert (trial.shapes.minibatch_rows, trial.shapes.sequence_length) == (2, 40)
+    assert (trial.trainer.shapes.minibatch_rows, trial.trainer.shapes.sequence_length) == (2, 40)
 
 
 def test_a_network_with_memory_learns_from_its_sequences() -> None:
@@ -103,7 +103,7 @@ def test_a_network_with_memory_learns_from_its_sequences() -> None:
     )
     before = {name: leaf.clone() for name, leaf in trial.learner.parameters.items()}
     assert trial.advance()["failed_seeds"] == []
-    assert (trial.shapes.minibatch_rows, trial.shapes.sequence_length) == (4, 8)
+    assert (trial.trainer.shapes.minibatch_rows, trial.trainer.shapes.sequence_length) == (4, 8)
     assert all(not torch.equal(leaf, before[name]) for name, leaf in trial.learner.parameters.items())
 
 
@@ -117,6 +117,6 @@ def test_the_ratios_are_one_where_the_policy_has_not_changed() -> None:
     for model in ({"hidden_sizes": [8]}, {"hidden_sizes": [8], "recurrent": "lstm"}):
         trial = trial_of("impala", "CartPole-v1", [0, 1], model=model, sequence_length=8)
         for _ in range(3):
-            trial._training_step()
+            trial.training_step()
             statistics, _ = trial.learner.log.latest()
             assert statistics["approx_kl"].abs().max() < 1e-5

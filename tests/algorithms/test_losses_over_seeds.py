@@ -35,7 +35,7 @@ def outputs(trial: Trial, **settings: Any) -> dict[frozenset[str], list[Tensor]]
     """Resting parts -> what a gradient step gives, by the plain function."""
     minibatch = minibatch_of(trial)
     inputs = trial.learner.step_inputs(list(minibatch.values()))
-    steps = trial.programs.steps.items()
+    steps = trial.trainer.programs.steps.items()
     return {omitted: replace(step, **settings)(inputs) for omitted, (step, _) in steps}
 
 

@@ -21,7 +21,7 @@ from tuneexp.envs.sources import describe_env
 from tuneexp.errors import EnvironmentFault, UserError
 from tuneexp.report.hyperparameters import hyperparameter_rows
 from tuneexp.sweep.search.space import SearchSpace
-from tuneexp.trial import MultiAgentTrial
+from tuneexp.trial import Trial
 from tuneexp.trial_config import TrialConfig
 
 OWN = {"learning_rate": 1e-3, "model": {"hidden_sizes": [8]}}
@@ -55,9 +55,9 @@ class Breaks(Differ):
         return obs, rewards, *rest
 
 
-def built(spec: MultiAgentSpec, env: Any = Differ, **changes: Any) -> MultiAgentTrial:
+def built(spec: MultiAgentSpec, env: Any = Differ, **changes: Any) -> Trial:
     config = {"algorithm": spec.name, "env": env, "budget_env_steps": 1000, "compile": "off", **changes}
-    return MultiAgentTrial(spec, TrialConfig.parse(config, "the test"))
+    return Trial(spec, TrialConfig.parse(config, "the test"))
 
 
 def policies(**mapping: str) -> dict[str, PolicySpec]:

@@ -55,7 +55,7 @@ def test_a_class_trains_and_its_address_is_what_is_stored(algorithm: str, tmp_pa
     assert {name for name, leaf in parameters.items() if torch.equal(leaf, before[name])} == unused
     algo.save(str(tmp_path))
     again = trial_from_checkpoint(tmp_path)
-    assert again.own_model == f"tests.algorithms.networks:{network.__name__}"
+    assert again.trainer.own_model == f"tests.algorithms.networks:{network.__name__}"
     assert same(dict(again.learner.parameters), dict(parameters))
     again.close()
     algo.stop()
@@ -69,7 +69,7 @@ def test_the_network_of_a_file_learns_from_the_command_line(tmp_path: Path) -> N
     assert done.exit_code == 0, done.output
     checkpoint = json.loads(done.output.splitlines()[-1])["checkpoint"]
     trial = trial_from_checkpoint(checkpoint)
-    assert trial.own_model == f"{FILE}:Wide"
+    assert trial.trainer.own_model == f"{FILE}:Wide"
     assert trial.learner.parameters["net.trunk.0.weight"].shape == (1, 6, 4)
     trial.close()
 
@@ -146,10 +146,10 @@ class Negated(Wide):
 def test_a_class_that_took_the_place_of_another_does_not_get_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs are kept for the next trial of an actor; in a notebook a class is often written anew."""
     first, again = small_trial(model=WIDE), small_trial(model=WIDE)
-    assert first.programs is again.programs
+    assert first.trainer.programs is again.trainer.programs
     monkeypatch.setattr("tests.algorithms.networks.Wide", Negated)
     other = small_trial(model=WIDE)
-    assert other.programs is not first.programs
+    assert other.trainer.programs is not first.trainer.programs
 
 
 def test_the_configuration_can_be_written_and_read_again() -> None:

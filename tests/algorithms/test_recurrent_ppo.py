@@ -44,11 +44,13 @@ def recurrent_trial(
 
 def runner_of(trial: Trial, autoreset: Autoreset) -> EnvRunnerGroup:
     envs = SeedEnvs(RandomLengths, trial.config.seeds, 2, autoreset=autoreset)
-    return EnvRunnerGroup(trial._policy(), LocalRunners(EnvRunner(envs, trial._policy())), trial.config.seeds)
+    return EnvRunnerGroup(
+        trial.trainer.new_policy(), LocalRunners(EnvRunner(envs, trial.trainer.new_policy())), trial.config.seeds
+    )
 
 
 def columns_of(trial: Trial, fragment: SampleBatch) -> SampleBatch:
-    return postprocess(trial.spec.postprocess_fn, trial.learner, fragment, trial.training.view)
+    return postprocess(trial.spec.postprocess_fn, trial.learner, fragment, trial.trainer.training.view)
 
 
 def net_of(trial: Trial, seed: int) -> Any:
@@ -145,7 +147,7 @@ def test_seeds_at_once_are_single_runs(n_seeds: int, cell: str) -> None:
         trial = small_trial(seeds, env=RandomLengths, sequence_length=8, model={
             "hidden_sizes": [8], "recurrent": cell, "recurrent_size": 6,
         })  # fmt: skip
-        trial._training_step()
+        trial.training_step()
         return parameters_of(trial), trial.learner.log.summary()
 
     together, logged = after_one_rollout(list(range(n_seeds)))
@@ -160,7 +162,7 @@ def test_seeds_at_once_are_single_runs(n_seeds: int, cell: str) -> None:
 @pytest.mark.parametrize("env", ["CartPole-v1", "Acrobot-v1"])
 def test_the_state_goes_on_over_save_and_load(env: Any, tmp_path: Path) -> None:
     trial = recurrent_trial([0, 1], env=env)
-    trial._training_step()
+    trial.training_step()
     checkpoint.write(tmp_path, trial.state_dict())
     again = recurrent_trial([0, 1], env=env)
     again.load_state_dict(checkpoint.read(tmp_path))
@@ -169,7 +171,7 @@ def test_the_state_goes_on_over_save_and_load(env: Any, tmp_path: Path) -> None:
     assert state.abs().sum() > 0
     assert torch.equal(state, loaded)
     for one in (trial, again):
-        one._training_step()
+        one.training_step()
     assert same(parameters_of(trial), parameters_of(again))
     assert torch.equal(trial.group.runners.runner._state, again.group.runners.runner._state)  # type: ignore[arg-type]
 
@@ -201,7 +203,7 @@ def test_sequences_that_do_not_fit_are_refused_with_numbers(changes: dict[str, A
 def test_one_sequence_a_rollout_is_learned_from() -> None:
     trial = recurrent_trial([0], n_envs=1, n_steps=8, batch_size=8, env=Recall)
     before = parameters_of(trial)
-    trial._training_step()
+    trial.training_step()
     assert not same(before, parameters_of(trial))
 
 

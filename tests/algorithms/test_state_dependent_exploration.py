@@ -140,7 +140,7 @@ def test_a_recurrent_policy_explores_by_the_output_of_its_cell() -> None:
     )  # fmt: skip
     try:
         assert trial.learner.model.exploration_shape == (5, 2)
-        trial._training_step()
+        trial.training_step()
         assert not trial.learner.failed.any()
     finally:
         trial.close()

@@ -33,7 +33,7 @@ def trial_of(algorithm: str, env: str, seeds: Sequence[int], budget_env_steps: i
 def minibatch_of(trial: Trial) -> dict[str, Tensor]:
     """Columns [S, B, ...] and noise as the gradient step takes them. A seed's numbers don't depend on the others."""
     seeds = trial.config.seeds
-    empty = trial.shapes.minibatch(len(seeds), trial.programs.columns)
+    empty = trial.trainer.shapes.minibatch(len(seeds), trial.trainer.programs.columns)
     per_seed = [{name: _filled(name, column[0], seed) for name, column in empty.items()} for seed in seeds]
     return {name: torch.stack([columns[name] for columns in per_seed]) for name in empty}
 

@@ -91,9 +91,9 @@ def test_a_buffer_of_images_holds_as_many_rows_as_was_asked_for(wrappers: list[A
     )  # fmt: skip
     trial = Trial(DQN, config)
     while trial.env_steps < 1600:
-        trial._training_step()
-    assert trial.experience is not None
-    buffer = trial.experience.buffer
+        trial.training_step()
+    assert trial.trainer.experience is not None
+    buffer = trial.trainer.experience.buffer
     assert (buffer.frames is not None) == bool(wrappers)
     drawn = set()
     for _ in range(30):

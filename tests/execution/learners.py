@@ -54,6 +54,6 @@ def threaded_learners(monkeypatch: pytest.MonkeyPatch) -> list[ThreadedLearners]
         return made[-1]
 
     monkeypatch.setattr(remote, "RemoteLearners", make)
-    monkeypatch.setattr("tuneexp.trial.trial.make_room", lambda cfg: None)
+    monkeypatch.setattr("tuneexp.trial.environments.make_room", lambda cfg: None)
     monkeypatch.setattr(distributed, "all_reduce", lambda tensor: made[-1].all_reduce(tensor))
     return made

@@ -253,7 +253,7 @@ def test_a_restored_trial_drops_what_was_under_way_and_counts_whole_episodes(mak
     """Every episode has 6 steps, so that one that lost some, or has some twice, would show."""
     trial = make("CartPole-v1", env_kwargs={"max_episode_steps": 6})
     for _ in range(3):
-        trial._training_step()
+        trial.training_step()
     state = trial.state_dict()
     for restored in (False, True):
         if restored:
@@ -261,7 +261,7 @@ def test_a_restored_trial_drops_what_was_under_way_and_counts_whole_episodes(mak
         assert trial.env_steps == 60
         before = trial.group.episodes.total_episodes.copy()
         for _ in range(5):
-            trial._training_step()
+            trial.training_step()
         summary = trial.group.episodes.summary()
         assert summary.length_mean.tolist() == summary.return_mean.tolist() == [6.0, 6.0]
         assert trial.env_steps == 160

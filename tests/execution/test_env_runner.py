@@ -26,13 +26,15 @@ STEPS = 61
 
 def runner_of(trial: Trial, autoreset: Literal["next_step", "same_step", "disabled"]) -> EnvRunnerGroup:
     envs = SeedEnvs(Clockwork, trial.config.seeds, 2, autoreset=autoreset)
-    return EnvRunnerGroup(trial._policy(), LocalRunners(EnvRunner(envs, trial._policy())), trial.config.seeds)
+    return EnvRunnerGroup(
+        trial.trainer.new_policy(), LocalRunners(EnvRunner(envs, trial.trainer.new_policy())), trial.config.seeds
+    )
 
 
 def valid_columns(trial: Trial, autoreset: Literal["next_step", "same_step", "disabled"]) -> dict[str, Tensor]:
     """Columns of the transitions of seed 1, environment 0, in time order."""
     fragment = runner_of(trial, autoreset).sample(STEPS)
-    batch = postprocess(trial.spec.postprocess_fn, trial.learner, fragment, trial.training.view)
+    batch = postprocess(trial.spec.postprocess_fn, trial.learner, fragment, trial.trainer.training.view)
     mine = {name: column[:, 1, 0] for name, column in batch.items()}
     return {name: column[mine["valid"]] for name, column in mine.items()}
 
@@ -109,7 +111,7 @@ def test_actions_follow_the_policys_probabilities() -> None:
 def test_normalised_observations_are_learned_from_and_frozen_in_evaluation() -> None:
     trial = small_trial(normalize_observation=True, normalize_reward=True, clip_obs=1.5, clip_reward=0.0625)
     trial.group.sample(200)
-    normaliser = trial.normaliser
+    normaliser = trial.trainer.normaliser
     assert normaliser is not None
     before = normaliser.state_dict()
     trial.evaluate(3, 0)
@@ -129,8 +131,8 @@ def test_a_final_observation_is_scaled_like_the_others(
     """It is no part of the next row there: a truncation would bootstrap from what the network never sees."""
     envs = SeedEnvs(Clockwork, trial.config.seeds, 2, autoreset=autoreset)
     normaliser = RunningNormaliser(2, envs.observation_space, norm_reward=False)
-    runners = LocalRunners(EnvRunner(envs, trial._policy(), normaliser))
-    group = EnvRunnerGroup(trial._policy(), runners, trial.config.seeds, normaliser)
+    runners = LocalRunners(EnvRunner(envs, trial.trainer.new_policy(), normaliser))
+    group = EnvRunnerGroup(trial.trainer.new_policy(), runners, trial.config.seeds, normaliser)
     group.sample(39)
     expected = {time: normaliser.normalise(np.full((2, 2, 2), time / 5, np.float32))[0, 0, 0] for time in (3, 5)}
     assert abs(expected[5] - 1.0) > 0.1
@@ -165,7 +167,7 @@ def test_exploration_falls_with_each_step_and_not_with_each_rollout(n_envs: int)
     for _ in range(4):
         trial.learner.start_rollout(trial.progress, trial.env_steps)
         seen.append(trial.group.sample(25))
-        trial.env_steps += 25 * n_envs
+
     steps = torch.arange(100.0).view(-1, 1, 1).expand(-1, 2, n_envs)
     assert torch.equal(torch.cat([each["time"] for each in seen]), steps * n_envs)
     expected = (1.0 - 0.95 * steps / 50).clamp(min=0.05)

@@ -16,7 +16,7 @@ from tuneexp.algorithms.dqn import DQN
 from tuneexp.algorithms.multi_agent import MultiAgentSpec, PolicySpec
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.data.replay import Entry, ReplayBuffer
-from tuneexp.trial import MultiAgentTrial
+from tuneexp.trial import Trial
 from tuneexp.trial.runners import RunnerRecipe
 from tuneexp.trial_config import TrialConfig
 
@@ -94,10 +94,10 @@ def test_a_replay_buffer_keeps_what_is_normalised_when_it_is_drawn() -> None:
                          "normalize_observation": True},
     )  # fmt: skip
     for _ in range(3):
-        trial._training_step()
-    assert trial.experience is not None
-    rows = trial.experience.buffer.sample_rows(1, 100, trial.learner.generators)
-    (minibatch,) = trial.experience.minibatches(rows)
+        trial.training_step()
+    assert trial.trainer.experience is not None
+    rows = trial.trainer.experience.buffer.sample_rows(1, 100, trial.learner.generators)
+    (minibatch,) = trial.trainer.experience.minibatches(rows)
     assert minibatch["obs"].dtype == torch.float32
     assert values(minibatch["obs"][0]) == 9
     assert values(minibatch["next_obs"][0]) == 9
@@ -114,7 +114,7 @@ def test_evaluation_and_other_processes_see_what_training_sees() -> None:
     # A reward that float32 can't hold is counted as it is.
     assert (returns == 9 * (1.0 + 2.0**-30)).all()
     (shard,) = trial.group.runners.shards
-    runner = RunnerRecipe(PPO, trial.config, trial.shapes, shard, False)()
+    runner = RunnerRecipe(PPO, trial.config, trial.trainer.shapes, shard, False)()
     assert runner.envs.obs_dtype == np.float64
     runner.close()
 
@@ -129,9 +129,9 @@ def test_several_agents_are_normalised_too() -> None:
     group = {"n_steps": 20, "batch_size": 20, "n_epochs": 1, "normalize_observation": True}
     config = {"algorithm": "clocks", "env": Clocks, "budget_env_steps": 80, "compile": "off",
               "hyperparameters": {"n_envs": 2, "all": group}}  # fmt: skip
-    trial = MultiAgentTrial(spec, TrialConfig.parse(config, "the test"))
-    trial.group.sample(20)
-    assert values(trial.group.sample(20)["all"]["obs"]) >= 9
+    trial = Trial(spec, TrialConfig.parse(config, "the test"))
+    trial.source.runner.sample(20)
+    assert values(trial.source.runner.sample(20)["all"]["obs"]) >= 9
     trial.advance()
 
 

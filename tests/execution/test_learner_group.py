@@ -34,7 +34,7 @@ SEQUENCES = {"sequence_length": 8, "model": {"hidden_sizes": [8], "recurrent": "
 def trained(seeds: list[int], num_learners: int, rollouts: int = 2, **changes: Any) -> Trial:
     trial = small_trial(seeds, num_learners=num_learners, **changes)
     for _ in range(rollouts):
-        trial._training_step()
+        trial.training_step()
     return trial
 
 
@@ -104,9 +104,9 @@ def test_a_bool_that_skips_an_update_counts_if_it_is_true_for_any_learner() -> N
         training.group.sample = lambda n: _with_a_seven(marked(n))
         on_policy_step(training)
 
-    several._training_step()
+    several.training_step()
     assert several.learner.log.taken().tolist() == [1]
-    with_one_seven(several.training)
+    with_one_seven(several.trainer.training)
     assert several.learner.log.taken().tolist() == [1], "the second update was skipped"
 
 
@@ -129,11 +129,11 @@ def test_learners_that_share_seeds_take_the_steps_of_one(num_learners: int) -> N
 def test_a_seed_that_diverges_in_one_learner_is_frozen_in_all_and_stays_so() -> None:
     trials = [small_trial([0, 1, 2], num_learners=n) for n in (0, 2)]
     for trial in trials:
-        trial._training_step()
+        trial.training_step()
         trial.learner.parameters["value_net.layers.0.weight"][2] = float("inf")
-        trial._training_step()
+        trial.training_step()
         assert trial.learner.failed.tolist() == [False, False, True]
-        trial._training_step()
+        trial.training_step()
     assert_same_training(*trials)
 
 
@@ -158,12 +158,12 @@ def test_a_trial_goes_on_from_a_checkpoint_with_other_learners() -> None:
     changes = {"rollouts": 4}
     whole, first, rest = (small_trial([0, 1, 2], num_learners=n, **changes) for n in (0, 2, 3))
     for _ in range(2):
-        whole._training_step()
-        first._training_step()
+        whole.training_step()
+        first.training_step()
     rest.load_state_dict(first.state_dict())
     for trial in (whole, rest):
         trial.learner.log.summary()
-        trial._training_step()
+        trial.training_step()
     assert_same_training(whole, rest)
 
 
@@ -195,13 +195,13 @@ def test_sequences_of_impala_are_split_and_advantages_that_a_loss_normalises_its
     changes = {"n_envs": 4, "n_steps": 8}
     one, several = (trial_of("impala", "CartPole-v1", [0], num_learners=n, **changes) for n in (0, 2))
     for trial in (one, several):
-        trial._training_step()
+        trial.training_step()
     for name, leaf in parameters_of(one).items():
         torch.testing.assert_close(several.learner.parameters[name], leaf, rtol=1e-4, atol=1e-6)
     appo = {**changes, "num_learners": 2, "batch_size": 32, "n_epochs": 1}
     with pytest.raises(UserError, match=r"num_learners=1 .*normalize_advantage=false"):
-        trial_of("appo", "CartPole-v1", [0], **appo)._training_step()
-    trial_of("appo", "CartPole-v1", [0], normalize_advantage=False, **appo)._training_step()
+        trial_of("appo", "CartPole-v1", [0], **appo).training_step()
+    trial_of("appo", "CartPole-v1", [0], normalize_advantage=False, **appo).training_step()
 
 
 def test_a_training_step_that_leaves_its_learners_idle_is_refused() -> None:
@@ -242,11 +242,11 @@ def test_a_learner_keeps_nothing_between_operations(threaded_learners: list[Thre
     """Whatever it held before, the next operation starts from the trial's own parameters and moments."""
     whole, several = (small_trial([0], num_learners=n) for n in (0, 2))
     for trial in (whole, several):
-        trial._training_step()
+        trial.training_step()
     for learner in threaded_learners[0].learners:
         learner.stack.flat.fill_(9.0)
         learner.n_updates, learner.failed[:] = 77, True
         learner.optimizer.optimizer.state.clear()
     for trial in (whole, several):
-        trial._training_step()
+        trial.training_step()
     assert_same_training(whole, several)

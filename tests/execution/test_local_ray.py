@@ -33,7 +33,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("ray_cluster")
 def test_every_process_of_a_trial_listens_on_the_loopback_interface_only() -> None:
     trial = small_trial([0], num_learners=2)  # they split rows, so they meet
-    trial._training_step()
+    trial.training_step()
     addresses = listening_addresses(os.getpid())
     trial.close()
     assert {"gcs_server", "raylet", "ray::LearnerAct"} <= {name for name, _ in addresses}

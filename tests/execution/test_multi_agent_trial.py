@@ -19,7 +19,7 @@ from tuneexp.algorithms.multi_agent import MultiAgentSpec, PolicySpec
 from tuneexp.errors import UserError
 from tuneexp.tracking.reports import metrics_of
 from tuneexp.trainable import evaluate_checkpoint
-from tuneexp.trial import MultiAgentTrial
+from tuneexp.trial import Trial
 from tuneexp.trial_config import EvaluationConfig, TrialConfig
 
 NETWORK = {"hidden_sizes": [16]}
@@ -61,24 +61,24 @@ ONE = MultiAgentSpec("one", {"shared": PolicySpec("ppo", PPO)})
 def trial_of(
     spec: MultiAgentSpec, env: Any = Differ, seeds: tuple[int, ...] = (0, 1), steps: int = 256,
     every: int | None = None, **hyperparameters: Any,
-) -> MultiAgentTrial:  # fmt: skip
+) -> Trial:  # fmt: skip
     config = {
         "algorithm": spec.name, "env": env, "seeds": list(seeds), "budget_env_steps": steps, "compile": "off",
         "report_every_env_steps": every or steps, "evaluation": {"episodes": 2, "final_episodes": 4},
         "hyperparameters": {"n_envs": 2, **hyperparameters},
     }  # fmt: skip
-    return MultiAgentTrial(spec, TrialConfig.parse(config, "the test"))
+    return Trial(spec, TrialConfig.parse(config, "the test"))
 
 
-def weights(trial: MultiAgentTrial) -> dict[str, Tensor]:
+def weights(trial: Trial) -> dict[str, Tensor]:
     """policy -> [S, P]."""
     return {
         name: torch.cat([leaf.flatten(1) for leaf in one.learner.parameters.values()], dim=1)
-        for name, one in trial.participants.items()
+        for name, one in trial.trainers.items()
     }
 
 
-def to_the_end(trial: MultiAgentTrial) -> dict[str, Any]:
+def to_the_end(trial: Trial) -> dict[str, Any]:
     result = trial.advance()
     while not result["done"]:
         result = trial.advance()
@@ -143,7 +143,7 @@ def test_a_restored_trial_goes_on_as_if_uninterrupted(env: Any, tmp_path: Path) 
     whole, first, second = (trial_of(spec, env, steps=240, every=80) for _ in range(3))
     expected = [whole.advance() for _ in range(3)]
     first.advance()
-    assert first.participants["red"].runner.fragment_steps == 8
+    assert first.trainers["red"].group.runner.fragment_steps == 8
     checkpoint.write(tmp_path / "state", first.state_dict())
     second.load_state_dict(checkpoint.read(tmp_path / "state"))
     for before in expected[1:]:
@@ -160,7 +160,7 @@ def test_each_policy_learns_when_its_own_rollout_is_complete() -> None:
     trial = trial_of(MIXED, steps=128)
     updates = []
     for _ in range(8):
-        trial._training_step()
+        trial.training_step()
         updates.append(tuple(one.learner.n_updates for one in trial.trained.values()))
     # Every 4 steps of 2 environments DQN learns once, after 64 of its agent's; PPO every 16, 4 epochs of 2 minibatches.
     assert [ppo for ppo, _ in updates] == [0, 0, 0, 8, 8, 8, 8, 16]
@@ -187,7 +187,7 @@ def test_a_copy_takes_the_newest_weights_at_its_times_and_no_others() -> None:
     trial = trial_of(MultiAgentSpec("play", policies, {"red": "red", "blue": "old"}), steps=192)
     equal = [torch.equal(*weights(trial).values())]
     for _ in range(6):  # of 32 steps each
-        trial._training_step()
+        trial.training_step()
         equal.append(torch.equal(*weights(trial).values()))
     assert equal == [True, False, False, True, False, False, True]
 
@@ -232,8 +232,8 @@ def test_policies_change_sides_where_the_mapping_asks_for_the_environment() -> N
         lambda agent, index: "ab"[(agent == "red") == (index % 2 == 0)],
     )  # fmt: skip
     trial = trial_of(spec, steps=64)
-    assert trial.participants["a"].spaces.places == [(0, "blue"), (1, "red")]
-    assert trial.participants["b"].spaces.places == [(0, "red"), (1, "blue")]
+    assert trial.source.runner.envs.spaces["a"].places == [(0, "blue"), (1, "red")]
+    assert trial.source.runner.envs.spaces["b"].places == [(0, "red"), (1, "blue")]
     assert to_the_end(trial)["env_steps"] == 64
 
 
@@ -262,14 +262,14 @@ def test_an_objective_counts_the_episodes_in_which_its_policy_plays() -> None:
         trial.evaluate(1, 0)
     config = trial.config.model_copy(update={"evaluation": EvaluationConfig(episodes=1, final_episodes=4)})
     with pytest.raises(UserError, match=r"other, .* first 1 environment.*\n.*evaluation episodes"):
-        MultiAgentTrial(spec, config)
+        Trial(spec, config)
 
 
 def test_a_checkpoint_of_several_policies_is_evaluated(tmp_path: Path) -> None:
     config = trial_of(ONE).config.model_copy(
         update={"algorithm": f"{__file__}:ONE", "env": "tests.envs.agents:Differ", "seeds": [0, 1]}
     )
-    trial = MultiAgentTrial(ONE, config)
+    trial = Trial(ONE, config)
     checkpoint.write(tmp_path, trial.state_dict())
     found = evaluate_checkpoint(tmp_path, episodes=3, seed=7, trust=True)
     assert found["return_per_seed"] == pytest.approx(trial.evaluate(3, 7).mean(axis=1).tolist())
@@ -278,7 +278,7 @@ def test_a_checkpoint_of_several_policies_is_evaluated(tmp_path: Path) -> None:
 def test_episodes_of_several_agents_that_are_stopped_are_partial() -> None:
     config = trial_of(ONE).config
     short = config.evaluation.model_copy(update={"max_steps": 1})
-    trial = MultiAgentTrial(ONE, config.model_copy(update={"evaluation": short}))
+    trial = Trial(ONE, config.model_copy(update={"evaluation": short}))
     trial.evaluate(3, 7)
     assert trial.partial_episodes == 3 * len(config.seeds)
     assert trial_of(ONE, steps=64).advance()["partial_episodes"] == 0
@@ -309,7 +309,7 @@ def always_zero(obs: Any, rng: np.random.Generator) -> int:
 
 def test_a_seed_of_which_one_policy_diverges_is_failed_and_the_others_go_on() -> None:
     trial = trial_of(BOTH_PPO, seeds=(0, 1), steps=64)
-    next(iter(trial.participants["blue"].learner.parameters.values()))[0] = float("nan")
+    next(iter(trial.trainers["blue"].learner.parameters.values()))[0] = float("nan")
     result = to_the_end(trial)
     assert result["failed_seeds"] == [0]
     assert result["env_steps"] == 64

@@ -69,7 +69,7 @@ def updates_in(trial: Trial, n_steps: int) -> list[list[int]]:
     log, taken = trial.learner.log, []
     for _ in range(n_steps):
         log.summary()
-        trial._training_step()
+        trial.training_step()
         taken.append(log.taken().tolist() if log._updates else [0] * len(trial.config.seeds))
     return taken
 

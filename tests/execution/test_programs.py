@@ -22,8 +22,8 @@ def td3_on_pendulum(wrappers: list[Any]) -> Trial:
 def test_programs_are_not_shared_with_actions_of_other_bounds(fresh_programs: None) -> None:
     """The shapes are the same; the bounds are constants of the networks."""
     plain, again, halved = td3_on_pendulum([]), td3_on_pendulum([]), td3_on_pendulum(HALVED)
-    assert again.programs is plain.programs
-    assert halved.programs is not plain.programs
+    assert again.trainer.programs is plain.trainer.programs
+    assert halved.trainer.programs is not plain.trainer.programs
     for trial, bound in ((plain, 2.0), (halved, 1.0)):
         for parameter in trial.learner.parameters.values():
             parameter.fill_(10.0)  # a deterministic actor at its bound

@@ -39,12 +39,12 @@ def killer(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def train_for_some_steps(trial: Trial) -> None:
     """A learner that had its answer ready before it was killed is missed by the next step."""
     for _ in range(10):
-        trial._training_step()
+        trial.training_step()
 
 
 def actors_of(trial: Trial) -> list[Any]:
-    assert trial.learners is not None
-    return trial.learners.processes._actors  # type: ignore[attr-defined]
+    assert trial.trainer.learners is not None
+    return trial.trainer.learners.processes._actors  # type: ignore[attr-defined]
 
 
 def test_two_processes_split_rows_as_one_learns_also_where_one_is_killed(
@@ -54,11 +54,11 @@ def test_two_processes_split_rows_as_one_learns_also_where_one_is_killed(
 
     one = trained([0], 0, **CHANGES)
     several = small_trial([0], num_learners=2, **CHANGES)
-    several._training_step()
+    several.training_step()
     killer.append(actors_of(several)[1])
-    several._training_step()
-    assert several.learners is not None
-    assert several.learners.processes.restarts == 1
+    several.training_step()
+    assert several.trainer.learners is not None
+    assert several.trainer.learners.processes.restarts == 1
     assert_same_training(one, several)
 
     monkeypatch.setattr(learners, "MOST_RESTARTS", 1)

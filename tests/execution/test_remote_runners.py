@@ -99,10 +99,10 @@ def two_fragments(trial: Trial) -> dict[str, Any]:
         columns = [dict(trial.group.sample(24)) for _ in range(2)]
         episodes = trial.group.episodes.state_dict()
         for _ in range(2):
-            trial._training_step()
+            trial.training_step()
         return {
             "columns": columns, "episodes": episodes, "parameters": parameters_of(trial),
-            "statistics": trial.normaliser.state_dict() if trial.normaliser else {},
+            "statistics": trial.trainer.normaliser.state_dict() if trial.trainer.normaliser else {},
         }  # fmt: skip
     finally:
         trial.close()
@@ -187,12 +187,12 @@ def test_a_training_whose_runners_are_killed_again_and_again_ends_with_the_right
     killer = threading.Thread(target=kill_every_few_seconds, daemon=True)
     killer.start()
     while not trial.done or len(killed) < 3:
-        trial._training_step()
+        trial.training_step()
     over.set()
     killer.join()
     updates = trial.learner.n_updates
     steps = trial.group.env_steps
-    trial._training_step()  # also the last one that was killed is replaced
+    trial.training_step()  # also the last one that was killed is replaced
     assert trial.group.runners.restarts == len(killed) >= 3
     assert steps == trial.env_steps - 128 >= rollouts * 64
     assert updates == steps // 128 * 2 * (128 // 16), "two epochs of minibatches of 16 rows from each rollout"
@@ -224,7 +224,7 @@ def test_evaluating_a_checkpoint_starts_no_runners_and_one_after_a_death_holds_n
     monkeypatch.setattr(runners, "in_bundle", lambda index, takes: bundles.append((index, takes)) or {})
     trial = remote_trial(2)
     assert bundles == [(1, {"CPU": 0.1}), (2, {"CPU": 0.1})]
-    trial._training_step()
+    trial.training_step()
     checkpoint.write(tmp_path, trial.state_dict())
     here = set(runner_pids())
     alone = trial_from_checkpoint(tmp_path, learns=False)
@@ -235,7 +235,7 @@ def test_evaluating_a_checkpoint_starts_no_runners_and_one_after_a_death_holds_n
     os.kill((here - before).pop(), signal.SIGKILL)
     known = [one["envs"] is not None for one in trial.group.state_dict()["runners"]]
     assert sorted(known) == [False, True]
-    trial._training_step()
+    trial.training_step()
     assert trial.group.runners.restarts == 1
     trial.close()
 
@@ -257,7 +257,7 @@ def test_runners_and_learners_sit_in_the_bundles_that_are_theirs() -> None:
 
 def test_a_checkpoint_goes_on_with_its_runners_and_starts_fresh_episodes_with_others(tmp_path: Path) -> None:
     trial = remote_trial(2, **NORMALISED)
-    trial._training_step()
+    trial.training_step()
     checkpoint.write(tmp_path, trial.state_dict())
     again, others = remote_trial(2, **NORMALISED), remote_trial(0, **NORMALISED)
     for one in (again, others):
@@ -265,7 +265,7 @@ def test_a_checkpoint_goes_on_with_its_runners_and_starts_fresh_episodes_with_ot
     states = again.group.state_dict()
     assert not differences(states, trial.group.state_dict())
     for one in (trial, again, others):
-        one._training_step()
+        one.training_step()
     assert same(parameters_of(trial), parameters_of(again))
     assert others.group.state_dict()["times_restored"] == 1
     for one in (trial, again, others):
@@ -280,7 +280,7 @@ def test_replay_learns_from_remote_runners_with_noise_of_one_draw_a_step() -> No
     )  # fmt: skip
     for trial in (local, remote):
         while not trial.done:
-            trial._training_step()
+            trial.training_step()
         trial.close()
     for name, leaf in local.learner.parameters.items():
         torch.testing.assert_close(remote.learner.parameters[name], leaf, rtol=1e-3, atol=1e-5)

@@ -46,7 +46,7 @@ def test_nothing_is_learned_before_learning_starts() -> None:
     trial = replay_trial()
     before, updates = parameters_of(trial), []
     for _ in range(7):  # of 8 environment steps each
-        trial._training_step()
+        trial.training_step()
         updates.append(trial.learner.n_updates)
         if trial.env_steps < 40:
             assert same(parameters_of(trial), before)
@@ -57,20 +57,20 @@ def test_nothing_is_learned_before_learning_starts() -> None:
 @pytest.mark.parametrize(("gradient_steps", "updates"), [(1, 1), (3, 3), (-1, 8), (0, 0)])
 def test_each_rollout_is_followed_by_so_many_updates(gradient_steps: int, updates: int) -> None:
     trial = replay_trial(learning_starts=0, gradient_steps=gradient_steps, batch_size=2)
-    trial._training_step()
-    trial._training_step()
+    trial.training_step()
+    trial.training_step()
     assert trial.learner.n_updates == 2 * updates
 
 
 def test_a_trial_restored_without_its_buffer_collects_before_it_learns_on() -> None:
     trial, restored = (replay_trial(save_replay_buffer=False) for _ in range(2))
     for _ in range(8):
-        trial._training_step()
+        trial.training_step()
     restored.load_state_dict(trial.state_dict())
     before, updates = parameters_of(restored), []
     assert same(before, parameters_of(trial))
     for _ in range(6):
-        restored._training_step()
+        restored.training_step()
         updates.append(restored.learner.n_updates - trial.learner.n_updates)
     assert updates == [0, 0, 0, 0, 2, 4]
 
@@ -81,18 +81,18 @@ def test_learning_starts_when_it_was_said_though_a_minibatch_is_larger(prioritiz
     trial = replay_trial(batch_size=256, prioritized=prioritized)
     updates = []
     for _ in range(6):
-        trial._training_step()
+        trial.training_step()
         updates.append(trial.learner.n_updates)
     assert updates == [0, 0, 0, 0, 2, 4]
     assert trial.learner.log.taken().tolist() == [4, 4]
-    assert (trial.experience.buffer.size < 50).all()  # type: ignore[union-attr]
+    assert (trial.trainer.experience.buffer.size < 50).all()  # type: ignore[union-attr]
 
 
 def test_nothing_is_learned_before_a_window_of_n_steps_is_complete() -> None:
     trial = replay_trial(learning_starts=0, train_freq=1, gradient_steps=1, n_step=4)
     before = parameters_of(trial)
     for n_steps in range(1, 6):
-        trial._training_step()
+        trial.training_step()
         assert same(parameters_of(trial), before) == (n_steps < 4)
 
 
@@ -110,9 +110,9 @@ def test_what_a_seed_draws_does_not_depend_on_who_learns_beside_it(prioritized: 
     spoil(together, 1)
     spoil(alone[1], 0)
     for _ in range(8):
-        together._training_step()
+        together.training_step()
         for index, single in enumerate(alone):
-            single._training_step()
+            single.training_step()
             own = single.learner.generators[0].get_state()
             assert torch.equal(together.learner.generators[index].get_state(), own)
     assert together.learner.failed.tolist() == [False, True, False]
@@ -130,8 +130,8 @@ READING = replace(DQN, name="reading", loss_fn=reading_loss)
 def test_priorities_go_back_to_the_rows_that_they_are_of() -> None:
     trial = replay_trial((0, 1, 2), READING, prioritized=True, prioritized_alpha=1.0)
     for _ in range(20):
-        trial._training_step()
-    state = trial.experience.buffer.state_dict()  # type: ignore[union-attr]
+        trial.training_step()
+    state = trial.trainer.experience.buffer.state_dict()  # type: ignore[union-attr]
     for obs, priorities in zip(state["columns"]["obs"], state["priorities"], strict=True):
         own = obs[:, 0].abs().double() + 1e-6
         updated = (priorities - own).abs() < 1e-9
@@ -144,9 +144,9 @@ def test_a_seed_that_did_not_learn_sets_no_priorities() -> None:
     trial = replay_trial((0, 1, 2), READING, prioritized=True, prioritized_alpha=1.0)
     spoil(trial, 1)
     for _ in range(12):
-        trial._training_step()
+        trial.training_step()
     assert trial.learner.failed.tolist() == [False, True, False]
-    changed = [bool((own != 1.0).any()) for own in trial.experience.buffer.state_dict()["priorities"]]  # type: ignore[union-attr]
+    changed = [bool((own != 1.0).any()) for own in trial.trainer.experience.buffer.state_dict()["priorities"]]  # type: ignore[union-attr]
     assert changed == [True, False, True]
 
 
@@ -165,7 +165,7 @@ def test_importance_weights_are_those_of_the_rows_drawn() -> None:
     spec = replace(DQN, name="weighing", loss_fn=weighing_loss)
     trial = replay_trial((0, 1), spec, prioritized=True, prioritized_alpha=1.0, prioritized_beta=1.0, train_freq=40,
                          gradient_steps=200, budget=160)  # fmt: skip
-    trial._training_step()
+    trial.training_step()
     spreads = [step[1][step[0].index("spread")] for step in trial.learner.log._updates]
     assert all(step[1][step[0].index("w")].eq(1.0).all() for step in trial.learner.log._updates)
     assert torch.stack(spreads[-50:]).max() < 1e-8, "all rows were drawn once by then"
@@ -201,8 +201,8 @@ def test_a_replay_row_holds_the_true_next_observation_of_its_step() -> None:
     """A pole's position moves by its velocity times 0.02 s, also on the step that ends an episode."""
     trial = replay_trial((0, 1), n_envs=3)
     for _ in range(20):
-        trial._training_step()
-    columns = trial.experience.buffer.state_dict()["columns"]  # type: ignore[union-attr]
+        trial.training_step()
+    columns = trial.trainer.experience.buffer.state_dict()["columns"]  # type: ignore[union-attr]
     ends = 0
     for obs, next_obs, discount in zip(columns["obs"], columns["next_obs"], columns["discount"], strict=True):
         np.testing.assert_allclose(next_obs[:, 0], obs[:, 0] + 0.02 * obs[:, 1], atol=1e-6)

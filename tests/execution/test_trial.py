@@ -16,6 +16,7 @@ from tuneexp.errors import UserError
 from tuneexp.execution import programs
 from tuneexp.execution.training_ops import Training
 from tuneexp.trial import Trial
+from tuneexp.trial.source import Evaluation
 
 HERE = __name__.rpartition(".")[0]
 POISONED = f"{HERE}.envs:Poisoned"
@@ -47,7 +48,7 @@ def test_env_steps_is_what_the_environments_were_stepped() -> None:
     """Per seed: steps that only reset an environment (NEXT_STEP) are part of the clock, as they cost one."""
     Counted.steps = 0
     trial = small_trial(env=Counted, n_steps=60, batch_size=8, evaluation={"episodes": 1, "final_episodes": 1})
-    trial.evaluate = lambda episodes, seed: np.zeros((2, 1))  # type: ignore[method-assign]
+    trial.source.evaluate = lambda episodes, seed: Evaluation(np.zeros((2, 1)), 0, {})  # type: ignore[method-assign]
     metrics = trial.advance()
     fragments = metrics["env_steps"] * 2
     resets = fragments - Counted.steps
@@ -76,7 +77,7 @@ def test_reports_and_evaluations_do_not_disturb_training(period: int) -> None:
     run(trial)
     plain = small_trial(rollouts=4, normalize_observation=True)
     for _ in range(4):
-        plain._training_step()
+        plain.training_step()
     assert same(parameters_of(trial), parameters_of(plain))
 
 
@@ -99,13 +100,13 @@ def test_every_seed_and_every_report_is_evaluated_on_the_same_episodes() -> None
 def test_evaluation_is_deterministic_and_the_final_one_is_longer() -> None:
     trial = small_trial(rollouts=2, evaluation={"episodes": 3, "final_episodes": 7})
     seen: list[int] = []
-    evaluate = trial.evaluate
-    trial.evaluate = lambda episodes, seed: seen.append(episodes) or evaluate(episodes, seed)  # type: ignore[method-assign, func-returns-value]
+    evaluate = trial.source.evaluate
+    trial.source.evaluate = lambda episodes, seed: seen.append(episodes) or evaluate(episodes, seed)  # type: ignore[method-assign, func-returns-value]
     run(trial)
     assert seen == [3, 7]
-    assert (evaluate(6, 1) == evaluate(6, 1)).all()
+    assert (trial.evaluate(6, 1) == trial.evaluate(6, 1)).all()
     # More episodes than environments of the policy's width, fewer, and a part of one: the same first ones.
-    assert (evaluate(7, 1)[:, :3] == evaluate(3, 1)).all()
+    assert (trial.evaluate(7, 1)[:, :3] == trial.evaluate(3, 1)).all()
 
 
 def test_a_seed_that_diverges_is_named_and_the_others_are_as_without_it() -> None:

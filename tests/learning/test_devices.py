@@ -45,7 +45,7 @@ def trained(case: str) -> Trial:
     few |= {"n_epochs": 2} if algorithm == "ppo" else {}
     trial = trial_of(algorithm, env, seeds, **{**few, **changes})
     while trial.learner.n_updates < 2:
-        trial._training_step()
+        trial.training_step()
     return trial
 
 

@@ -38,7 +38,7 @@ def test_a_numeric_field_acts(name: str) -> None:
     results = []
     for value in VALUES[name]:
         trial = small_trial([0], **{name: value})
-        trial._training_step()
+        trial.training_step()
         results.append(parameters_of(trial))
     assert not same(*results)
 
@@ -52,7 +52,7 @@ def test_a_loss_sees_numeric_fields_as_tensors_and_structural_ones_as_values() -
 
     from tuneexp.algorithms.spec import replace
 
-    small_trial([0], spec=replace(PPO, name="spy", loss_fn=loss), target_kl=0.1)._training_step()
+    small_trial([0], spec=replace(PPO, name="spy", loss_fn=loss), target_kl=0.1).training_step()
     for name, field in PPOConfig.model_fields.items():
         tensor = isinstance(seen[name], torch.Tensor)
         assert tensor == (is_numeric(field) and seen[name] is not None), name
@@ -76,7 +76,7 @@ def test_schedules_reach_the_optimizer_and_the_loss() -> None:
     clip = trial.learner.hyper.names.index("clip_range")
     seen = []
     for _ in range(4):
-        trial._training_step()
+        trial.training_step()
         group = trial.learner.optimizer.optimizer.param_groups[0]
         seen.append((group["lr"], float(trial.learner.hyper.tensor[clip])))
     expected = [(0.001 * (1 - done), 0.2 - 0.1 * done) for done in (0, 0.25, 0.5, 0.75)]
@@ -89,7 +89,7 @@ def test_a_clip_schedule_changes_the_updates() -> None:
     for clip_range in (0.05, "linear:0.05:0.0001"):
         trial = small_trial([0], clip_range=clip_range, learning_rate=1e-2)
         for _ in range(3):
-            trial._training_step()
+            trial.training_step()
         results.append(parameters_of(trial))
     assert not same(*results)
 
@@ -101,7 +101,7 @@ def test_no_numeric_field_causes_a_new_program_over_20_trials(fresh_programs: No
         share = 0.5 + number / 50
         changes = {name: values[0] * share for name, values in VALUES.items() if values[0]}
         trial = Trial(PPO, small_config(**{**changes, "ent_coef": number / 1000}))
-        trial._training_step()
+        trial.training_step()
         trial.close()
         traced.append(Counter.traced)
     assert traced[0] > 0

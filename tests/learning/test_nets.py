@@ -76,7 +76,7 @@ def test_building_networks_leaves_the_global_random_state_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    small_trial([3, 5])._training_step()
+    small_trial([3, 5]).training_step()
     assert torch.equal(torch.rand(3), expected)
 
 

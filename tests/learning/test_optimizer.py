@@ -139,6 +139,6 @@ def test_a_specs_own_optimizer_trains() -> None:
 
     trial = small_trial(spec=replace(PPO, name="frozen_policy", optimizer_fn=value_faster))
     before = parameters_of(trial)
-    trial._training_step()
+    trial.training_step()
     moved = {name for name, leaf in trial.learner.parameters.items() if not torch.equal(leaf, before[name])}
     assert moved == {name for name in before if name.startswith("value")}

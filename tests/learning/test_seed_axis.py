@@ -29,7 +29,7 @@ from tuneexp.trial import Trial
 def trained(seeds: list[int], rollouts: int = 3, **changes: object) -> Trial:
     trial = small_trial(seeds, **changes)
     for _ in range(rollouts):
-        trial._training_step()
+        trial.training_step()
     return trial
 
 
@@ -124,7 +124,7 @@ def test_a_huge_gradient_of_one_seed_leaves_the_others_alone() -> None:
 def test_gradients_are_clipped_to_the_norm_of_each_seed() -> None:
     trial = small_trial([0, 1, 2], max_grad_norm=0.01)
     minibatch = minibatch_of(rollout_batch(trial))
-    ((step, program),) = trial.programs.steps.values()
+    ((step, program),) = trial.trainer.programs.steps.values()
     flat, statistics, *_ = program.run(trial.learner.step_inputs(trial.learner.columns_of(minibatch, {}, 0)))
     norms_before = statistics[step.metric_names.index("grad_norm")]
     squares = torch.zeros(3)
@@ -147,7 +147,7 @@ def test_a_seed_that_turns_nan_is_frozen_and_the_others_go_on_untouched(poison: 
 
 def test_a_failed_seed_stays_frozen_in_later_rollouts() -> None:
     trial, before = one_update({"value_target": float("nan")})
-    trial._training_step()
+    trial.training_step()
     assert trial.learner.failed.tolist() == [False, True, False]
     assert same(of_seed(trial.learner.parameters, 1), of_seed(before, 1))
 

@@ -17,7 +17,7 @@ pytest.importorskip("pettingzoo")
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.cli import run
 from tuneexp.sweep import Sweep
-from tuneexp.trial import MultiAgentTrial
+from tuneexp.trial import Trial
 from tuneexp.trial_config import TrialConfig
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def test_two_policies_find_a_language() -> None:
         "algorithm": spec.name, "env": f"{SCRIPT}:Telling", "seeds": [0, 1], "budget_env_steps": 9_000,
         "report_every_env_steps": 9_000, "compile": "off", "hyperparameters": {"speaker": {"n_epochs": 5}},
     }  # fmt: skip
-    trial = MultiAgentTrial(spec, TrialConfig.parse(config, "the test"))
+    trial = Trial(spec, TrialConfig.parse(config, "the test"))
     result = trial.advance()
     trial.close()
     assert min(result["return_per_seed"]) > 8.0
@@ -74,11 +74,11 @@ def test_self_play_meets_a_copy_on_both_sides_and_is_measured_against_chance() -
         "algorithm": spec.name, "env": "pettingzoo.classic.tictactoe_v3", "seeds": [0], "budget_env_steps": 512,
         "report_every_env_steps": 512, "compile": "off", "hyperparameters": {"n_envs": 8, "learner": small},
     }  # fmt: skip
-    trial = MultiAgentTrial(spec, TrialConfig.parse(config, "the test"))
-    sides = {agent for _, agent in trial.participants["learner"].spaces.places}
+    trial = Trial(spec, TrialConfig.parse(config, "the test"))
+    sides = {agent for _, agent in trial.source.runner.envs.spaces["learner"].places}
     assert sides == {"player_1", "player_2"}
     result = trial.advance()
-    returns = trial.evaluate_policies(200, seed=1)
+    returns = trial.source.evaluate(200, seed=1).by_policy
     trial.close()
     assert np.array_equal(returns["learner"], -returns["opponent"])
     assert set(np.unique(returns["learner"])) <= {-1.0, 0.0, 1.0}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from tuneexp.errors import UserError
 from tuneexp.execution.lanes import LaneFragment
 from tuneexp.execution.policy import Policy
 from tuneexp.learning.rng_streams import generator
+from tuneexp.learning.user_functions import name_of
 
 log = logging.getLogger(__name__)
 
@@ -232,9 +233,12 @@ class JointRunner:
 class PolicyGroup:
     """What the training operations of one policy sample from: its part of what all sampled together."""
 
-    def __init__(self, name: str, policy: Policy) -> None:
-        self.policy, self._name = policy, name
+    def __init__(self, name: str, runner: LaneRunner) -> None:
+        self.policy, self.runner, self._name = runner.policy, runner, name
         self._fragment: SampleBatch | None = None
+
+    def use_policy(self, policy: Policy) -> None:
+        self.policy = self.runner.policy = policy
 
     def offer(self, fragment: SampleBatch) -> None:
         self._fragment = fragment
@@ -250,9 +254,13 @@ class PolicyGroup:
             )
         return fragment
 
-    @property
-    def unused(self) -> bool:
-        return self._fragment is not None
+    def require_sampled(self, training_step: Callable[..., None]) -> None:
+        """Raises `UserError` where `training_step` left the fragment that it was offered."""
+        if self._fragment is not None:
+            raise UserError(
+                f"policy {self._name!r}: training_step {name_of(training_step)} sampled nothing; "
+                f"write synchronous_parallel_sample(training.group, {self._fragment.size('time')})"
+            )
 
     def sync_weights(self, parameters: Mapping[str, Tensor]) -> None:
         self.policy.set_parameters(parameters)

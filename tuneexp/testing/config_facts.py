@@ -84,7 +84,7 @@ def numbers_need_no_new_program(subject: Subject) -> None:
     first = subject.short_trial((0, 1))
     other = subject.short_trial((0, 1), None, **_changed_numbers(first, subject))
     try:
-        require(other.programs is first.programs, "other numbers built other programs")
+        require(other.trainer.programs is first.trainer.programs, "other numbers built other programs")
         for step, keys in _keys(first, other):
             require(keys[0] == keys[1], f"other numbers would be compiled anew (parts that rest: {sorted(step)})")
     finally:
@@ -107,9 +107,9 @@ def _changed_numbers(trial: Trial, subject: Subject) -> dict[str, float]:
 
 def _example(trial: Trial) -> list[Tensor]:
     """Inputs of a gradient step; noise and columns are random, but the same for every trial of these shapes."""
-    step = next(iter(trial.programs.steps.values()))[0]
+    step = next(iter(trial.trainer.programs.steps.values()))[0]
     own = torch.Generator().manual_seed(0)
-    minibatch = trial.shapes.minibatch(len(trial.learner.seeds), trial.programs.columns)
+    minibatch = trial.trainer.shapes.minibatch(len(trial.learner.seeds), trial.trainer.programs.columns)
     columns = [
         torch.rand(column.shape, generator=own).to(column.dtype) if name != "mask" else column
         for name, column in minibatch.items()
@@ -119,10 +119,10 @@ def _example(trial: Trial) -> list[Tensor]:
 
 
 def _keys(*trials: Trial) -> Iterator[tuple[frozenset[str], list[str]]]:
-    for omitted in trials[0].programs.steps:
+    for omitted in trials[0].trainer.programs.steps:
         keys = []
         for trial in trials:
-            step, example = trial.programs.steps[omitted][0], _example(trial)
+            step, example = trial.trainer.programs.steps[omitted][0], _example(trial)
             fresh = trial.learner.gradient_step(step.column_names, omitted=omitted, time_major=step.time_major)
             keys.append(key_of(trace(fresh, example), example))
         yield omitted, keys
@@ -133,7 +133,7 @@ def traced_equals_eager(subject: Subject) -> None:
     trial = subject.short_trial((0, 1))
     try:
         example = _example(trial)
-        for omitted, (step, _) in trial.programs.steps.items():
+        for omitted, (step, _) in trial.trainer.programs.steps.items():
             graph = trace(step, example)
             with torch.no_grad():
                 traced = graph(*example)
@@ -150,10 +150,10 @@ def compiled_equals_eager(subject: Subject) -> None:
     """Really compiled, which takes a compiler and some ten seconds."""
     eager, compiled = (subject.short_trial((0, 1), compile=mode) for mode in ("off", "on"))
     try:
-        require(compiled.programs.compiled, "it could not be compiled: the log says why")
+        require(compiled.trainer.programs.compiled, "it could not be compiled: the log says why")
         for trial in (eager, compiled):
             while not trial.done:
-                trial._training_step()
+                trial.training_step()
         for name, leaf in compiled.learner.parameters.items():
             torch.testing.assert_close(leaf, eager.learner.parameters[name], rtol=1e-3, atol=1e-4)
     finally:

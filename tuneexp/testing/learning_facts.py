@@ -43,7 +43,7 @@ def solves(subject: Subject, probe: type[Probe]) -> None:
 
 def _train_until(trial: Trial, env_steps: int) -> None:
     while trial.env_steps < env_steps and not trial.done:
-        trial._training_step()
+        trial.training_step()
 
 
 def _shortfall(subject: Subject, trial: Trial, probe: type[Probe]) -> str | None:

@@ -101,7 +101,7 @@ def reset_rows_count_for_nothing(subject: Subject) -> None:
         spoil["action"][reset] = 0
         return fragment.with_columns(spoil)
 
-    spoiled.group.sample = garbage  # type: ignore[method-assign]
+    spoiled.group.sample = garbage
     try:
         training_steps(plain)
         training_steps(spoiled)
@@ -143,7 +143,7 @@ def _require_others_untouched(healthy: Trial, sick: Trial) -> None:
         require(not found, f"seed {index} was changed by the NaN of seed 1: {first_of(found)}")
     returns = [trial.evaluate(2, seed=1) for trial in (healthy, sick)]
     require((returns[0][[0, 2]] == returns[1][[0, 2]]).all(), "the other seeds act differently")
-    buffer = None if sick.experience is None else sick.experience.buffer
+    buffer = None if sick.trainer.experience is None else sick.trainer.experience.buffer
     if isinstance(buffer, PrioritizedReplay):
         priorities = np.concatenate([np.asarray(own) for own in buffer.state_dict()["priorities"]])
         require(np.isfinite(priorities).all(), "priorities of rows are no longer finite")

@@ -104,7 +104,7 @@ def training_steps(trial: Trial, rounds: int | None = None) -> Trial:
     before = trial.learner.n_updates
     left = rounds if rounds is not None else 10**9
     while left and not trial.done:
-        trial._training_step()
+        trial.training_step()
         left -= 1
     require(trial.learner.n_updates > before, "nothing was learned: no update within the budget")
     return trial

@@ -64,6 +64,6 @@ def _q_of_greedy(trial: Trial, nets: Nets, obs: Tensor, cfg: CfgView) -> Tensor:
 
 def _greedy_action(trial: Trial, nets: Nets, obs: Tensor, cfg: CfgView) -> Tensor:
     """As the networks count actions: [K] or [K, ...]."""
-    noise = {name: kind.zeros(1, len(obs))[0] for name, kind in trial.shapes.act_noise}
-    action, columns, _ = trial.spec.act_fn(nets, obs, None, noise, cfg, torch.tensor(False))
+    noise = {name: kind.zeros(1, len(obs))[0] for name, kind in trial.trainer.shapes.act_noise}
+    action, columns, _ = trial.trainer.spec.act_fn(nets, obs, None, noise, cfg, torch.tensor(False))
     return columns.get("network_action", action)

@@ -1,9 +1,10 @@
-"""What a trial is made of, from its algorithm, its configuration and its environments."""
+"""Assembly of learners, policies and runners, in the trial's process and in others."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,16 +17,18 @@ from tuneexp.data.frames import FrameStore
 from tuneexp.data.prioritized import PrioritizedReplay
 from tuneexp.data.replay import Entry, ReplayBuffer
 from tuneexp.envs.normalise import RunningNormaliser
-from tuneexp.envs.seed_envs import EnvFacts
+from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.execution.experience import Experience
 from tuneexp.execution.phases import EpisodePhases
 from tuneexp.execution.policy import Policy
-from tuneexp.execution.programs import TrialPrograms, programs_for
 from tuneexp.execution.shapes import TrialShapes
-from tuneexp.learning.compile.build import CompileMode, Workload
+from tuneexp.learning.act import Act
+from tuneexp.learning.compile.build import Workload
+from tuneexp.learning.compile.program import Program
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.noise import checked_noise
+from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.learning.user_functions import wrap_errors
 from tuneexp.trial_config import TrialConfig
 
@@ -35,15 +38,41 @@ log = logging.getLogger(__name__)
 LONG_EPISODE_STEPS = 500
 
 
-def build_learner(
-    spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], facts: EnvFacts, device: torch.device
-) -> Learner:
+def env_settings(config: TrialConfig) -> dict[str, Any]:
+    """Settings of `SeedEnvs`, for training and for evaluation."""
+    return {"env_kwargs": config.env_kwargs, "backend": config.env_backend, "wrappers": config.wrappers}
+
+
+def build_envs(
+    config: TrialConfig, cfg: AlgorithmConfig, seeds: Sequence[int], n_envs: int, first_env: int = 0
+) -> SeedEnvs:
+    """first_env: index of the first environment of each seed, in the trial."""
+    exact = cfg.normalize_observation
+    return SeedEnvs(config.env, seeds, n_envs, first_env=first_env, exact=exact, **env_settings(config))
+
+
+def facts_of(config: TrialConfig, cfg: AlgorithmConfig) -> EnvFacts:
+    """From one environment that is built and closed again."""
+    envs = build_envs(config, cfg, config.seeds[:1], 1)
+    try:
+        return envs.facts
+    finally:
+        envs.close()
+
+
+def model_builder(spec: AlgorithmSpec, facts: EnvFacts) -> Callable[[CfgView], nn.Module]:
     def model(view: CfgView) -> nn.Module:
         with wrap_errors("build_model", spec.build_model):
             return spec.build_model(facts.observation_space, facts.action_space, view)
 
+    return model
+
+
+def build_learner(
+    spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], facts: EnvFacts, device: torch.device
+) -> Learner:
     return Learner(
-        model,
+        model_builder(spec, facts),
         spec.loss_fn,
         spec.optimizer_fn,
         cfg,
@@ -67,22 +96,24 @@ def workload_of(cfg: AlgorithmConfig, config: TrialConfig) -> Workload:
     )
 
 
-def build_programs_of(
-    spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, mode: CompileMode, workload: Workload
-) -> TrialPrograms:
-    return programs_for(learner, spec.build_model, spec.act_fn, spec.postprocess_fn, shapes, mode, workload)
-
-
 def build_policy(
-    learner: Learner, programs: TrialPrograms, shapes: TrialShapes, budget_env_steps: int | None = None
+    networks: SeedNetworks, act: Act, program: Program, shapes: TrialShapes, clock: tuple[int, int] | None
 ) -> Policy:
-    """budget_env_steps: None where the clock stands still within a rollout."""
-    hyper = learner.hyper
-    clock_step = None if budget_env_steps is None else hyper.clock_step(shapes.n_envs, budget_env_steps)
+    """clock: environments per seed and budget in environment steps; None where schedules stand still within a
+    rollout."""
+    hyper = networks.hyper
     return Policy(
-        programs.act, programs.act_program, learner.hyper.tensor, learner.parameters, dict(shapes.act_noise),
-        shapes.n_envs, shapes.state_size, clock_step,
+        act, program, hyper.tensor, networks.parameters, dict(shapes.act_noise), shapes.n_envs, shapes.state_size,
+        None if clock is None else hyper.clock_step(*clock),
     )  # fmt: skip
+
+
+def normaliser_of(facts: EnvFacts, cfg: AlgorithmConfig, n_seeds: int) -> RunningNormaliser | None:
+    if not (cfg.normalize_observation or cfg.normalize_reward):
+        return None
+    return RunningNormaliser(
+        n_seeds, facts.observation_space, cfg.normalize_observation, cfg.normalize_reward, cfg.clip_obs, cfg.clip_reward
+    )
 
 
 def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, facts: EnvFacts) -> TrialShapes:

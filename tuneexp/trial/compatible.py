@@ -1,40 +1,23 @@
-"""Whether a checkpoint fits a trial."""
+"""Checks that a checkpoint fits a trial."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from tuneexp.addresses import changed_sources
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.config import Config
 from tuneexp.errors import CheckpointError
 from tuneexp.learning.learner import Learner
-from tuneexp.trial.former import model_written_out
 
 if TYPE_CHECKING:
     from tuneexp.trial.trial import Trial
 
-log = logging.getLogger(__name__)
-
-# What shapes the environments, their statistics and the stored experience.
+# Numbers may differ (population-based training changes them); these shape environments, statistics or replay.
 FIXED = ("n_envs", "normalize_observation", "normalize_reward", "buffer_size", "n_step", "prioritized",
          "optimizer_class", "use_rms_prop")  # fmt: skip
-
-
-def check_compatible(trial: Trial, state: Mapping[str, Any]) -> None:
-    """Numbers may differ (population-based training changes them), what shapes the stored state may not."""
-    check_same_run(trial, state)
-    of_class = trial.spec.config_class
-    meant = {**state["config"]["hyperparameters"], **model_written_out(state, of_class)}
-    saved = of_class.parse(meant, "the checkpoint")
-    check_same_networks(saved, trial.learner, state["learner"]["parameters"])
-    own_model = own_model_of(trial.cfg)
-    if own_model and (since := state.get("model_source")) and changed_sources({own_model: since}):
-        log.warning("the source of the network %s has changed since the checkpoint was made", own_model)
 
 
 def check_same_run(trial: Trial, state: Mapping[str, Any]) -> None:
@@ -49,8 +32,8 @@ def check_same_run(trial: Trial, state: Mapping[str, Any]) -> None:
             f"the checkpoint holds seeds {state['seeds']}, this trial has {trial.config.seeds}; "
             f"name the same: seeds={state['seeds']}"
         )
-    if state["env"] != trial.env_name:
-        raise CheckpointError(f"the checkpoint is of environment {state['env']}, this trial is of {trial.env_name}")
+    if state["env"] != trial.source.name:
+        raise CheckpointError(f"the checkpoint is of environment {state['env']}, this trial is of {trial.source.name}")
 
 
 def check_same_networks(saved: AlgorithmConfig, learner: Learner, parameters: Mapping[str, Tensor]) -> None:

@@ -1,11 +1,9 @@
-"""The runners of a trial: one in its own process, or recipes for those that are made elsewhere."""
+"""The runner group of one policy, and recipes for runners of other processes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
@@ -13,46 +11,19 @@ from tuneexp.algorithms.registry import load_algorithm, sendable
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.registration import register_again
-from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
+from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.execution.asynchronous import AsynchronousGroup, Pipeline
 from tuneexp.execution.env_runner import EnvRunner
-from tuneexp.execution.group import EnvRunnerGroup, LocalRunners, Runners
+from tuneexp.execution.group import EnvRunnerGroup, Runners
 from tuneexp.execution.phases import HeldNoise
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.programs import acting_program
 from tuneexp.execution.shapes import TrialShapes
 from tuneexp.execution.shards import Shard, shards_of
 from tuneexp.learning.seed_networks import SeedNetworks
+from tuneexp.trial.building import build_envs, build_policy, model_builder, normaliser_of
 from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial_config import TrialConfig
-
-
-def env_settings(config: TrialConfig) -> dict[str, Any]:
-    """How `SeedEnvs` builds the environments of a trial, for training and for evaluation."""
-    return {"env_kwargs": config.env_kwargs, "backend": config.env_backend, "wrappers": config.wrappers}
-
-
-def facts_of(config: TrialConfig, cfg: AlgorithmConfig) -> EnvFacts:
-    """From one environment that is built and closed again."""
-    envs = SeedEnvs(config.env, config.seeds[:1], 1, exact=cfg.normalize_observation, **env_settings(config))
-    try:
-        return envs.facts
-    finally:
-        envs.close()
-
-
-def normaliser_of(facts: EnvFacts, cfg: AlgorithmConfig, n_seeds: int) -> RunningNormaliser | None:
-    if not (cfg.normalize_observation or cfg.normalize_reward):
-        return None
-    return RunningNormaliser(
-        n_seeds, facts.observation_space, cfg.normalize_observation, cfg.normalize_reward, cfg.clip_obs, cfg.clip_reward
-    )
-
-
-def local_runners(
-    envs: SeedEnvs, policy: Policy, normaliser: RunningNormaliser | None, cfg: AlgorithmConfig, keep_raw: bool
-) -> Runners:
-    return LocalRunners(EnvRunner(envs, policy, normaliser, keep_raw, cfg.gamma))
 
 
 def group_of(
@@ -90,7 +61,7 @@ def remote_runners(
 
 @dataclass(frozen=True)
 class RunnerRecipe:
-    """What a runner of another process is made of. shapes: of the whole trial."""
+    """Builds a runner in another process. shapes: of the whole trial."""
 
     algorithm: str | AlgorithmSpec
     config: TrialConfig
@@ -99,20 +70,13 @@ class RunnerRecipe:
     compiled: bool
 
     def __call__(self) -> EnvRunner:
-        spec = load_algorithm(self.algorithm)
+        spec, shard, seeds = load_algorithm(self.algorithm), self.shard, self.config.seeds[self.shard.seeds]
         cfg = spec.config_class.parse(self.config.hyperparameters, spec.name)
-        shard, seeds = self.shard, self.config.seeds[self.shard.seeds]
         register_again(self.config.env, self.config.env_registration)
-        settings = {**env_settings(self.config), "exact": cfg.normalize_observation}
-        envs = SeedEnvs(self.config.env, seeds, shard.n_envs, first_env=shard.first_env, **settings)
-        build = partial(spec.build_model, envs.observation_space, envs.action_space)
-        networks = SeedNetworks(build, cfg, seeds)
+        envs = build_envs(self.config, cfg, seeds, shard.n_envs, shard.first_env)
+        networks = SeedNetworks(model_builder(spec, envs.facts), cfg, seeds)
         shapes = replace(self.shapes, n_envs=shard.n_envs)
-        act, program = acting_program(
-            networks, spec.act_fn, shapes, first_mode(self.config) if self.compiled else "off"
-        )
-        policy = Policy(
-            act, program, networks.hyper.tensor, networks.parameters, dict(shapes.act_noise), shard.n_envs,
-            shapes.state_size, networks.hyper.clock_step(cfg.n_envs, self.config.budget_env_steps),
-        )  # fmt: skip
+        mode = first_mode(self.config) if self.compiled else "off"
+        act, program = acting_program(networks, spec.act_fn, shapes, mode)
+        policy = build_policy(networks, act, program, shapes, (cfg.n_envs, self.config.budget_env_steps))
         return EnvRunner(envs, policy, normaliser_of(envs.facts, cfg, len(seeds)), shapes.keep_raw, cfg.gamma)

@@ -2,128 +2,92 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tuneexp.addresses import source_hash
-from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.preflight import check_action_space, check_trial
+from tuneexp.algorithms.multi_agent import MultiAgentSpec
+from tuneexp.algorithms.preflight import check_trial
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.envs.episode_stats import mean_of_known
-from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
-from tuneexp.errors import CheckpointError, UserError
-from tuneexp.execution.evaluation import evaluate
-from tuneexp.execution.learner_group import LearnerGroup
+from tuneexp.errors import CheckpointError
 from tuneexp.execution.objective import Objective
-from tuneexp.execution.policy import Policy
-from tuneexp.execution.programs import TrialPrograms
-from tuneexp.execution.training_ops import Training
 from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.denormals import flush_denormals
-from tuneexp.learning.devices import CPU, device_of
-from tuneexp.learning.user_functions import name_of
+from tuneexp.learning.learner import Learner
 from tuneexp.stored import plain
-from tuneexp.trial.building import (
-    build_experience,
-    build_learner,
-    build_policy,
-    build_programs_of,
-    shapes_of,
-    workload_of,
-)
-from tuneexp.trial.compatible import check_compatible, own_model_of
-from tuneexp.trial.eager_start import EagerStart, first_mode, settled
+from tuneexp.trial.compatible import check_same_run
+from tuneexp.trial.eager_start import EagerStart, settled
+from tuneexp.trial.environments import Environments
 from tuneexp.trial.former import NETWORK_DEFAULTS
-from tuneexp.trial.learners import learner_group
-from tuneexp.trial.resources import make_room
-from tuneexp.trial.runners import env_settings, facts_of, group_of, local_runners, normaliser_of, remote_runners
+from tuneexp.trial.policy_trainer import PolicyTrainer
+from tuneexp.trial.shared_environments import SharedEnvironments
+from tuneexp.trial.source import Evaluation, ExperienceSource
 from tuneexp.trial_config import TrialConfig
 
 
 class Trial:
-    """`advance()` trains to the next report. The clock is `env_steps`, per seed."""
+    """One experience source and the trainers of its policies, by name. The clock is `env_steps`, per seed.
 
-    learners: LearnerGroup | None = None
-    partial_episodes = 0  # of the last evaluation, over all seeds: stopped before their end
+    `advance()` trains to the next report. trained: the trainers whose policies learn. partial_episodes: of the last
+    evaluation, over all seeds, those that were stopped before their end."""
 
-    def __init__(self, spec: AlgorithmSpec, config: TrialConfig) -> None:
+    partial_episodes = 0
+
+    def __init__(self, spec: AlgorithmSpec | MultiAgentSpec, config: TrialConfig) -> None:
         flush_denormals()
-        self.spec, self.env_steps, self.iteration, self.train_s = spec, 0, 0, 0.0
-        self.cfg: AlgorithmConfig = spec.config_class.parse(
+        self.spec, self.iteration, self.train_s = spec, 0, 0.0
+        self.cfg: Any = spec.config_class.parse(
             config.hyperparameters, spec.name, see=f"tuneexp describe {config.algorithm or spec.name}"
         )
         self.config = config = settled(config, self.cfg)
         self.objective = Objective(config.objective, config.seeds)
         check_trial(spec.name, self.cfg, config.budget_env_steps)
         self.eager_start = EagerStart(config, self.cfg)
-        self._open()
-
-    def _open(self) -> None:
-        """The environments and what acts and learns in them."""
-        config = self.config
-        if self.cfg.num_env_runners:
-            self._build(facts_of(config, self.cfg), None)
-            return
-        settings = {**env_settings(config), "exact": self.cfg.normalize_observation}
-        envs = SeedEnvs(config.env, config.seeds, self.cfg.n_envs, **settings)
+        self.source = _source_of(spec, config, self.cfg)
         try:
-            self._build(envs.facts, envs)
+            self.trainers = {setup.name: PolicyTrainer(setup, config) for setup in self.source.setups()}
+            self.trained = {name: one for name, one in self.trainers.items() if one.trained}
+            self.source.connect(self.trainers)
         except BaseException:
-            envs.close()
+            self.source.close()
             raise
-
-    def _build(self, facts: EnvFacts, envs: SeedEnvs | None) -> None:
-        """envs: of the local runner, where it is the one that samples."""
-        spec, config, n_seeds = self.spec, self.config, len(self.config.seeds)
-        self.env_name = facts.name
-        make_room(self.cfg)
-        check_action_space(spec.name, spec.action_kinds, facts.action_space, facts.name)
-        self.learner = build_learner(spec, self.cfg, config.seeds, facts, device_of(config.device))
-        self.normaliser = normaliser_of(facts, self.cfg, n_seeds)
-        self.shapes = shapes_of(spec, self.cfg, self.learner, facts)
-        self.programs = self._programs(first_mode(config))
-        self.learner.use_programs(self.programs.steps)
-        self.experience = build_experience(self.cfg, self.shapes, self.programs.columns, n_seeds, self.normaliser)
-        policy, keep_raw = self._policy(), self.shapes.keep_raw
-        if envs is None:
-            runners = remote_runners(spec, config, self.cfg, facts, self.shapes, self.programs.compiled)
-        else:
-            runners = local_runners(envs, policy, self.normaliser, self.cfg, keep_raw)
-        self.group = group_of(spec, self.cfg, policy, runners, config.seeds, self.normaliser, keep_raw)
-        self.group.sync_weights(self.learner.parameters)
-        try:
-            self.learners = learner_group(
-                spec, config, self.cfg, facts, self.shapes, self.programs.columns, workload_of(self.cfg, config)
-            )
-        except BaseException:
-            self.group.close()
-            raise
-        self.training = Training(
-            self.group, self.learner, spec.postprocess_fn, self.cfg, self.experience, self.learners
-        )
-
-    def _programs(self, mode: CompileMode) -> TrialPrograms:
-        workload = workload_of(self.cfg, self.config)
-        if self.cfg.num_learners:
-            workload = replace(workload, updates=0)  # which learners make
-        return build_programs_of(self.spec, self.learner, self.shapes, mode, workload)
-
-    def _policy(self) -> Policy:
-        return build_policy(self.learner, self.programs, self.shapes, self.config.budget_env_steps)
+        self._renew_copies(0)
 
     @property
-    def own_model(self) -> str | None:
-        """The address of the networks where they are the user's own."""
-        return own_model_of(self.cfg)
+    def trainer(self) -> PolicyTrainer:
+        """The one policy trainer. ValueError where there are several."""
+        (only,) = self.trainers.values()
+        return only
+
+    @property
+    def learner(self) -> Learner:
+        """Of the one policy."""
+        return self.trainer.learner
+
+    @property
+    def group(self) -> Any:
+        """Of the one policy: an `EnvRunnerGroup`."""
+        return self.trainer.group
+
+    @property
+    def env_steps(self) -> int:
+        return self.source.env_steps
 
     @property
     def compiled(self) -> bool:
-        """Whether what learns is."""
-        return self.programs.compiled if self.learners is None else self.learners.processes.compiled
+        """True where everything that learns or acts is."""
+        return all(one.compiled for one in self.trainers.values())
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """[S]: seeds of which some policy diverged."""
+        failed: Any = reduce(operator.or_, (one.learner.failed for one in self.trained.values()))
+        return failed.numpy()
 
     @property
     def progress(self) -> float:
@@ -132,23 +96,24 @@ class Trial:
 
     @property
     def done(self) -> bool:
-        return self.env_steps >= self.config.budget_env_steps or bool(self.learner.failed.all())
+        return self.env_steps >= self.config.budget_env_steps or bool(self.failed.all())
 
     def advance(self) -> dict[str, Any]:
         """Sample, learn and sync until the next report is due; then evaluate. Returns the metrics."""
-        started, transitions_before = time.perf_counter(), self.group.transitions
+        started, transitions_before = time.perf_counter(), self.source.transitions
         due = self.eager_start.next_report(self.env_steps)
         while True:
             started += self._end_eager_start()  # which is no training
-            self._training_step()
+            self.training_step()
             if self.env_steps >= due or self.done:
                 break
-        returns = self._evaluate()
+        plan = self.config.evaluation
+        evaluation = self._evaluated(plan.final_episodes if self.done else plan.episodes, plan.seed)
         self.iteration += 1
         seconds = time.perf_counter() - started
         self.train_s += seconds
         # The clock counts every call of `step`, the same for all seeds; the rate leaves out those that only reset.
-        return self._metrics(returns, (self.group.transitions - transitions_before) / seconds)
+        return self._metrics(evaluation, (self.source.transitions - transitions_before) / seconds)
 
     def _end_eager_start(self) -> float:
         """Switch to compiled programs once the eager start is over. Returns the seconds of building them."""
@@ -158,60 +123,42 @@ class Trial:
             self.eager_start.to_come = False
         return time.perf_counter() - started
 
-    def _training_step(self) -> None:
-        rollout_env_steps = self.cfg.rollout_env_steps()
-        self.learner.start_rollout(self.progress, self.env_steps, rollout_env_steps)
-        before = self.group.env_steps
-        self.spec.training_step(self.training)
-        collected = self.group.env_steps - before
-        if collected != rollout_env_steps:
-            raise UserError(
-                f"training_step {name_of(self.spec.training_step)} collected {collected} environment "
-                f"steps per seed, {type(self.cfg).__name__}.rollout_env_steps() says {rollout_env_steps}\n"
-                "make them agree: budgets and schedules are counted by it"
-            )
-        if self.learners is not None and not self.learners.operations:
-            raise UserError(
-                f"training_step {name_of(self.spec.training_step)} leaves num_learners={self.cfg.num_learners} idle\n"
-                "call multi_gpu_train_one_step(training.learners, ...) in it, or write num_learners=0"
-            )
-        self.env_steps += rollout_env_steps
+    def training_step(self) -> None:
+        """Collect once; each policy whose rollout is complete then runs the training step of its algorithm."""
+        before = self.env_steps
+        for name, env_steps in self.source.starting():
+            self.trainers[name].start_rollout(self.progress, env_steps)
+        for name in self.source.rollouts():
+            self.trainers[name].learn()
+        self._renew_copies(before)
 
-    def _evaluate(self) -> np.ndarray:
-        plan = self.config.evaluation
-        episodes = plan.final_episodes if self.done else plan.episodes
-        return self.evaluate(episodes, plan.seed).mean(axis=1)
+    def _renew_copies(self, before: int) -> None:
+        """Copies of other policies that were due since `before`, and all at first."""
+        for one in self.trainers.values():
+            copied, every = one.setup.policy.copies, one.setup.policy.copy_every_env_steps
+            if copied is not None and (not self.env_steps or self.env_steps // every > before // every):
+                one.copy_from(self.trainers[copied])
 
     def evaluate(self, episodes: int, seed: int) -> np.ndarray:
-        """Returns of the deterministic policy, [S, episodes], in environments of their own."""
-        settings, max_steps = env_settings(self.config), self.config.evaluation.max_steps
-        done = evaluate(self.group.policy, self.config.env, settings, episodes, seed, self.normaliser, max_steps)
-        self.partial_episodes = int(done.partial.sum())
-        return done.returns
+        """Returns of the deterministic policies that count for the objective, their mean, [S, episodes]; in
+        environments of their own. NaN in an episode in which none of them has an agent."""
+        return self._evaluated(episodes, seed).returns
 
-    def _metrics(self, returns: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
-        failed = self.learner.failed.numpy()
+    def _evaluated(self, episodes: int, seed: int) -> Evaluation:
+        evaluation = self.source.evaluate(episodes, seed)
+        self.partial_episodes = evaluation.partial
+        return evaluation
+
+    def _metrics(self, evaluation: Evaluation, env_steps_per_s: float) -> dict[str, Any]:
+        failed = self.failed
         alive = ~failed if not failed.all() else np.ones_like(failed)
-        episodes = self.group.episodes.summary()
-        metrics: dict[str, Any] = {
-            **self._standing(returns, failed, env_steps_per_s),
-            "train/return_mean": mean_of_known(episodes.return_mean[alive]),
-            "train/episode_length_mean": mean_of_known(episodes.length_mean[alive]),
-            "train/episodes": int(episodes.new_episodes.sum()),
-            "update/learning_rate": self.learner.learning_rate,
-            "update/updates": int(self.learner.n_updates),
-            **self.group.metrics(),
+        metrics = {
+            **self._standing(np.nanmean(evaluation.returns, axis=1), failed, env_steps_per_s),
+            **self.source.metrics(alive, evaluation),
         }
-        if self.learner.device != CPU:
-            metrics["cuda_graphs"] = self.programs.captured
-        if self.learners is not None:
-            metrics["learner_restarts"] = self.learners.processes.restarts
-        if self.cfg.num_env_runners:
-            metrics["env_runner_restarts"] = self.group.runners.restarts
-        for name, values in self.learner.log.summary().items():
-            metrics[f"update/{name}"] = mean_of_known(values.numpy()[alive])
-        for index, seed in enumerate(self.config.seeds):
-            metrics[f"seed/{seed}/train_return_mean"] = float(episodes.return_mean[index])
+        for one in self.trained.values():
+            metrics |= one.metrics(alive)
+        metrics["update/updates"] = sum(int(one.learner.n_updates) for one in self.trained.values())
         return metrics
 
     def _standing(self, returns: np.ndarray, failed: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
@@ -236,19 +183,8 @@ class Trial:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            **self._identity(),
-            "model_source": None if self.own_model is None else source_hash(self.own_model),
-            "learner": self.learner.state_dict(),
-            "group": self.group.state_dict(),
-            "experience": None if self.experience is None else self.experience.state_dict(),
-            "objective": self.objective.state_dict(),
-        }
-
-    def _identity(self) -> dict[str, Any]:
-        """What this is a trial of, and how far it is."""
-        return {
             "algorithm": self.spec.name,
-            "env": self.env_name,
+            "env": self.source.name,
             "seeds": list(self.config.seeds),
             "env_steps": self.env_steps,
             "iteration": self.iteration,
@@ -257,44 +193,47 @@ class Trial:
             "eager_start": self.eager_start.to_come,
             "network_defaults": NETWORK_DEFAULTS,
             # A callable without an address is stored by its name alone: it loads only into a trial that has it.
-            "config": {**plain(self.config.model_dump(exclude={"env"}), "config"), "env": self.env_name},
+            "config": {**plain(self.config.model_dump(exclude={"env"}), "config"), "env": self.source.name},
+            **self.source.nested({name: one.state_dict() for name, one in self.trainers.items()}),
+            "group": self.source.state_dict(),
+            "objective": self.objective.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises `CheckpointError` where the checkpoint is of another algorithm, environment, seeds or networks,
         or damaged."""
         try:
-            self._check_compatible(state)
+            check_same_run(self, state)
+            states = self.source.states_in(state)
+            for name, one in self.trainers.items():
+                one.check_compatible(self.source.saved_config(name, state), states[name])
             self._compute_as_in(state)
-            self._load_parts(state)
+            for name, one in self.trainers.items():
+                one.load_state_dict(states[name])
+            same_episodes = self.source.load_state_dict(state["group"], int(state["env_steps"]))
+            for name, one in self.trainers.items():
+                one.load_experience(states[name], same_episodes)
             self.objective.load_state_dict(state["objective"])
-            self.env_steps, self.iteration = int(state["env_steps"]), int(state["iteration"])
-            self.train_s = float(state["train_s"])
+            self.iteration, self.train_s = int(state["iteration"]), float(state["train_s"])
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
             raise CheckpointError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from error
 
-    def _check_compatible(self, state: Mapping[str, Any]) -> None:
-        check_compatible(self, state)
-
-    def _load_parts(self, state: Mapping[str, Any]) -> None:
-        self.learner.load_state_dict(state["learner"])
-        same_episodes = self.group.load_state_dict(state["group"])
-        self.group.sync_weights(self.learner.parameters)
-        if self.experience is not None:
-            self.experience.load_state_dict(state["experience"], same_episodes)
-
     def _compute_as_in(self, state: Mapping[str, Any]) -> None:
         mode = self.eager_start.goes_on_from(state, self.compiled)
-        if mode is not None and not self.learners:
+        if mode is not None and not any(one.learners for one in self.trainers.values()):
             self._build_programs(mode)
 
     def _build_programs(self, mode: CompileMode) -> None:
-        """Anew, in place of those that there are."""
-        self.programs = self._programs(mode)
-        self.learner.use_programs(self.programs.steps)
-        self.group.use_policy(self._policy())
+        for one in self.trainers.values():
+            one.build_programs(mode)
 
     def close(self) -> None:
-        self.group.close()
-        if self.learners is not None:
-            self.learners.close()
+        self.source.close()
+        for one in self.trainers.values():
+            one.close()
+
+
+def _source_of(spec: AlgorithmSpec | MultiAgentSpec, config: TrialConfig, cfg: Any) -> ExperienceSource:
+    if isinstance(spec, MultiAgentSpec):
+        return SharedEnvironments(spec, config, cfg)
+    return Environments(spec, config, cfg)

@@ -35,11 +35,11 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
     monkeypatch.chdir(tmp_path)
     changes = {"target_kl": 0.5, "normalize_observation": True}
     eager, compiled = small_trial(compile="off", **changes), small_trial(compile="on", **changes)
-    assert not eager.programs.compiled
-    assert compiled.programs.compiled
+    assert not eager.trainer.programs.compiled
+    assert compiled.trainer.programs.compiled
     for _ in range(3):
-        eager._training_step()
-        compiled._training_step()
+        eager.training_step()
+        compiled.training_step()
     eager_stats = eager.learner.log.summary()
     for name, leaf in compiled.learner.parameters.items():
         torch.testing.assert_close(leaf, eager.learner.parameters[name], rtol=1e-3, atol=1e-5)
@@ -55,17 +55,17 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
             "ent_coef": 0.1 * share, "vf_coef": share, "max_grad_norm": share, "target_kl": 0.5 * share,
         }  # fmt: skip
         again = small_trial(compile="on", normalize_observation=True, **values)
-        assert again.programs.compiled
-        again._training_step()
+        assert again.trainer.programs.compiled
+        again.training_step()
         again.close()
     assert Counter.compiled == 2
     assert Counter.traced == 4, "eager and compiled"
 
     # `auto` compiles what the cache holds, but a trial that was run eagerly goes on eagerly.
     resumed = small_trial(compile="auto", expected_trials=1000, **changes)
-    assert resumed.programs.compiled
+    assert resumed.trainer.programs.compiled
     resumed.load_state_dict(eager.state_dict())
-    assert not resumed.programs.compiled
+    assert not resumed.trainer.programs.compiled
     eager.advance()
     resumed.advance()
     assert same(parameters_of(resumed), parameters_of(eager))
@@ -144,15 +144,15 @@ def test_a_loss_that_reads_values_trains_eagerly_with_one_clear_line(
 ) -> None:
     monkeypatch.setattr(build, "_TOLD", set())
     trial = small_trial(seeds, spec=replace(PPO, name="reading", loss_fn=reading_loss), **{**REPAYS, "compile": mode})
-    trial._training_step()
-    assert not trial.programs.compiled
+    trial.training_step()
+    assert not trial.trainer.programs.compiled
     lines = [record.getMessage() for record in caplog.records if "tuneexp" in record.name]
     assert len([line for line in lines if ".item()" in line]) == len(lines)
     assert len(lines) <= 2
     assert lines or (mode == "off" and seeds == [0])
 
     plain = small_trial(seeds, compile="off")
-    plain._training_step()
+    plain.training_step()
     for name, leaf in plain.learner.parameters.items():
         torch.testing.assert_close(trial.learner.parameters[name], leaf, rtol=1e-4, atol=1e-6)
 
@@ -176,7 +176,7 @@ def test_a_loss_of_many_numbers_is_refused(seeds: list[int], fresh_programs: Non
         return nets.online.value(batch["obs"]), {}
 
     with pytest.raises(UserError, match="one number"):
-        small_trial(seeds, spec=replace(PPO, name="unreduced", loss_fn=unreduced))._training_step()
+        small_trial(seeds, spec=replace(PPO, name="unreduced", loss_fn=unreduced)).training_step()
 
 
 def test_auto_compiles_where_the_work_of_all_trials_repays_it() -> None:
@@ -234,10 +234,10 @@ def test_two_processes_compile_the_same_program_once_and_a_damaged_one_is_compil
 def test_compiled_training_of_one_seed_equals_its_eager_training(fresh_programs: None) -> None:
     """One seed is compiled without `vmap`: a program of its own kind."""
     compiled, eager = small_trial([3], compile="on"), small_trial([3])
-    assert compiled.programs.compiled
+    assert compiled.trainer.programs.compiled
     for _ in range(3):
-        compiled._training_step()
-        eager._training_step()
+        compiled.training_step()
+        eager.training_step()
     for name, leaf in compiled.learner.parameters.items():
         torch.testing.assert_close(leaf, eager.learner.parameters[name], rtol=1e-3, atol=1e-5)
 
@@ -285,16 +285,21 @@ def test_a_compiler_that_is_killed_leaves_no_other_behind(tmp_path: Path) -> Non
 
 def test_a_second_trial_takes_over_the_programs_of_the_first(fresh_programs: None) -> None:
     first, second = Trial(PPO, small_config()), Trial(PPO, small_config(learning_rate=0.1, gamma=0.5))
-    assert second.programs is first.programs
+    assert second.trainer.programs is first.trainer.programs
     # What no function reads makes no new program.
-    assert Trial(PPO, small_config(n_epochs=5, n_steps=16, normalize_observation=True)).programs is first.programs
-    assert Trial(PPO, small_config(model={"hidden_sizes": [4]})).programs is not first.programs
-    assert Trial(PPO, small_config(normalize_advantage=False)).programs is not first.programs
-    assert Trial(PPO, small_config(target_kl=0.1)).programs is not first.programs
-    assert Trial(PPO, small_config(batch_size=8)).programs is not first.programs
-    assert Trial(PPO, small_config(seeds=[0, 1, 2])).programs is not first.programs
+    assert (
+        Trial(PPO, small_config(n_epochs=5, n_steps=16, normalize_observation=True)).trainer.programs
+        is first.trainer.programs
+    )
+    assert Trial(PPO, small_config(model={"hidden_sizes": [4]})).trainer.programs is not first.trainer.programs
+    assert Trial(PPO, small_config(normalize_advantage=False)).trainer.programs is not first.trainer.programs
+    assert Trial(PPO, small_config(target_kl=0.1)).trainer.programs is not first.trainer.programs
+    assert Trial(PPO, small_config(batch_size=8)).trainer.programs is not first.trainer.programs
+    assert Trial(PPO, small_config(seeds=[0, 1, 2])).trainer.programs is not first.trainer.programs
     reading = replace(PPO, name="reading", loss_fn=epochs_loss)
-    assert Trial(reading, small_config()).programs is not Trial(reading, small_config(n_epochs=5)).programs
+    assert (
+        Trial(reading, small_config()).trainer.programs is not Trial(reading, small_config(n_epochs=5)).trainer.programs
+    )
 
 
 def epochs_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Tensor]]:

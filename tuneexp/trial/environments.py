@@ -1,0 +1,128 @@
+"""The experience source of one policy: environments here, in other processes, or sampled asynchronously."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.multi_agent import PolicySpec
+from tuneexp.algorithms.preflight import check_action_space
+from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.envs.episode_stats import mean_of_known
+from tuneexp.envs.seed_envs import SeedEnvs
+from tuneexp.errors import UserError
+from tuneexp.execution.env_runner import EnvRunner
+from tuneexp.execution.evaluation import evaluate
+from tuneexp.execution.group import EnvRunnerGroup, LocalRunners, Runners
+from tuneexp.learning.devices import device_of
+from tuneexp.learning.user_functions import name_of
+from tuneexp.trial.building import build_envs, env_settings, facts_of
+from tuneexp.trial.former import model_written_out
+from tuneexp.trial.policy_trainer import PolicyTrainer
+from tuneexp.trial.resources import make_room
+from tuneexp.trial.runners import group_of, remote_runners
+from tuneexp.trial.source import Evaluation, PolicySetup
+from tuneexp.trial_config import TrialConfig
+
+
+class Environments:
+    """`n_envs` environments per seed for one policy, whose training step steps them as it samples."""
+
+    group: EnvRunnerGroup
+    _trainer: PolicyTrainer
+
+    def __init__(self, spec: AlgorithmSpec, config: TrialConfig, cfg: AlgorithmConfig) -> None:
+        self._spec, self._config, self._cfg = spec, config, cfg
+        self._envs = None if cfg.num_env_runners else build_envs(config, cfg, config.seeds, cfg.n_envs)
+        self._opened: SeedEnvs | EnvRunnerGroup | None = self._envs
+        self._facts = facts_of(config, cfg) if self._envs is None else self._envs.facts
+        self.name = self._facts.name
+
+    def setups(self) -> list[PolicySetup]:
+        spec, config, facts = self._spec, self._config, self._facts
+        make_room(self._cfg)
+        check_action_space(spec.name, spec.action_kinds, facts.action_space, facts.name)
+        device, budget = device_of(config.device), config.budget_env_steps
+        return [PolicySetup(spec.name, PolicySpec(spec), spec, self._cfg, config.seeds, facts, device, budget)]
+
+    def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
+        (trainer,) = trainers.values()
+        config, cfg, keep_raw, normaliser = self._config, self._cfg, trainer.shapes.keep_raw, trainer.normaliser
+        policy = trainer.new_policy()
+        if self._envs is None:
+            compiled = trainer.programs.compiled
+            runners: Runners = remote_runners(self._spec, config, cfg, self._facts, trainer.shapes, compiled)
+        else:
+            runners = LocalRunners(EnvRunner(self._envs, policy, normaliser, keep_raw, cfg.gamma))
+        self._opened = self.group = group_of(self._spec, cfg, policy, runners, config.seeds, normaliser, keep_raw)
+        self._trainer = trainer
+        trainer.use_group(self.group)
+
+    @property
+    def env_steps(self) -> int:
+        return self.group.env_steps
+
+    @property
+    def transitions(self) -> int:
+        return self.group.transitions
+
+    def starting(self) -> list[tuple[str, int]]:
+        return [(self._spec.name, self.env_steps)]
+
+    def rollouts(self) -> Iterator[str]:
+        before, expected = self.env_steps, self._cfg.rollout_env_steps()
+        yield self._spec.name
+        collected = self.env_steps - before
+        if collected != expected:
+            raise UserError(
+                f"training_step {name_of(self._spec.training_step)} collected {collected} environment "
+                f"steps per seed, {type(self._cfg).__name__}.rollout_env_steps() says {expected}\n"
+                "make them agree: budgets and schedules are counted by it"
+            )
+
+    def evaluate(self, episodes: int, seed: int) -> Evaluation:
+        config, normaliser = self._config, self._trainer.normaliser
+        settings, max_steps = env_settings(config), config.evaluation.max_steps
+        done = evaluate(self.group.policy, config.env, settings, episodes, seed, normaliser, max_steps)
+        return Evaluation(done.returns, int(done.partial.sum()), {self._spec.name: done.returns})
+
+    def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:
+        episodes = self.group.episodes.summary()
+        metrics: dict[str, Any] = {
+            "train/return_mean": mean_of_known(episodes.return_mean[alive]),
+            "train/episode_length_mean": mean_of_known(episodes.length_mean[alive]),
+            "train/episodes": int(episodes.new_episodes.sum()),
+            **self.group.metrics(),
+        }
+        if self._cfg.num_env_runners:
+            metrics["env_runner_restarts"] = self.group.runners.restarts
+        for seed, value in zip(self._config.seeds, episodes.return_mean, strict=True):
+            metrics[f"seed/{seed}/train_return_mean"] = float(value)
+        return metrics
+
+    def saved_config(self, name: str, state: Mapping[str, Any]) -> AlgorithmConfig:
+        of_class = self._spec.config_class
+        meant = {**state["config"]["hyperparameters"], **model_written_out(state, of_class)}
+        return of_class.parse(meant, "the checkpoint")
+
+    def nested(self, states: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        return states[self._spec.name]
+
+    def states_in(self, state: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        return {self._spec.name: state}
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.group.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any], env_steps: int) -> bool:
+        same_episodes = self.group.load_state_dict(state)
+        self.group.env_steps = env_steps
+        return same_episodes
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()

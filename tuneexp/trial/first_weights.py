@@ -1,0 +1,57 @@
+"""First weights and statistics of a policy, from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from tuneexp import checkpoint
+from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.errors import CheckpointError
+from tuneexp.learning.learner import Learner
+from tuneexp.trial.source import PolicySetup
+
+
+def start_from(setup: PolicySetup, learner: Learner, normaliser: RunningNormaliser | None) -> None:
+    """Load what `setup.policy.checkpoint` names. Raises `CheckpointError` where it doesn't fit."""
+    folder = str(setup.policy.checkpoint)
+    state = checkpoint.read(folder)
+    if "policies" in state:
+        which = setup.policy.checkpoint_policy or setup.name
+        if which not in state["policies"]:
+            raise CheckpointError(
+                f"the checkpoint {folder} holds no policy {which!r}; write checkpoint_policy="
+                f"{' or '.join(map(repr, state['policies']))}"
+            )
+        parameters = state["policies"][which]["learner"]["parameters"]
+        statistics = state["group"]["policies"][which]["normaliser"]
+    else:
+        parameters, statistics = state["learner"]["parameters"], _statistics(state)
+    _take_weights(learner, parameters, f"policy {setup.name!r}: the checkpoint {folder}")
+    if normaliser is not None and statistics is not None:
+        normaliser.load_state_dict(_for_seeds(statistics, len(setup.seeds)))
+
+
+def _take_weights(learner: Learner, parameters: Mapping[str, Tensor], what: str) -> None:
+    for name, leaf in learner.parameters.items():
+        saved = parameters.get(name)
+        if saved is None or saved.shape[1:] != leaf.shape[1:] or saved.shape[0] not in (1, leaf.shape[0]):
+            shown = None if saved is None else list(saved.shape)
+            raise CheckpointError(
+                f"{what} doesn't fit: {name} is {shown} there and {list(leaf.shape)} here; it needs the same "
+                "networks, and one seed or as many as here"
+            )
+        leaf.copy_(saved.expand_as(leaf))
+
+
+def _statistics(state: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Of the observations, in the checkpoint of one policy."""
+    found = state["group"].get("normaliser")
+    return found if isinstance(found, Mapping) else None
+
+
+def _for_seeds(statistics: Mapping[str, Any], n_seeds: int) -> dict[str, Any]:
+    """[S or 1, ...] -> [n_seeds, ...]."""
+    return {name: value.repeat(n_seeds, 0) if len(value) == 1 else value for name, value in statistics.items()}

@@ -1,0 +1,167 @@
+"""One policy of a trial, with everything of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuneexp.addresses import changed_sources, source_hash
+from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.envs.episode_stats import mean_of_known
+from tuneexp.errors import UserError
+from tuneexp.execution.policy import Policy
+from tuneexp.execution.programs import TrialPrograms, programs_for
+from tuneexp.execution.training_ops import Training
+from tuneexp.learning.compile.build import CompileMode
+from tuneexp.learning.devices import CPU
+from tuneexp.learning.user_functions import name_of
+from tuneexp.trial.building import (
+    build_experience,
+    build_learner,
+    build_policy,
+    normaliser_of,
+    shapes_of,
+    workload_of,
+)
+from tuneexp.trial.compatible import check_same_networks, own_model_of
+from tuneexp.trial.eager_start import first_mode
+from tuneexp.trial.first_weights import start_from
+from tuneexp.trial.learners import learner_group
+from tuneexp.trial.source import Group, PolicySetup
+from tuneexp.trial_config import TrialConfig
+
+log = logging.getLogger(__name__)
+
+# A policy that isn't trained acts as at the end of its training: it doesn't explore as a beginner does.
+LONG_AFTER = 2**30
+
+
+class PolicyTrainer:
+    """Learner, programs, statistics of observations and rewards, replay buffer, and the group that it samples from.
+
+    learners: learner processes, where there are some."""
+
+    group: Group
+
+    def __init__(self, setup: PolicySetup, config: TrialConfig) -> None:
+        self.setup, self.config, self.spec, self.cfg = setup, config, setup.spec, setup.cfg
+        self.trained, facts, n_seeds = setup.policy.trained, setup.facts, len(setup.seeds)
+        self.learner = build_learner(self.spec, self.cfg, setup.seeds, facts, setup.device)
+        self.normaliser = normaliser_of(facts, self.cfg, n_seeds)
+        self.shapes = shapes_of(self.spec, self.cfg, self.learner, facts)
+        self._use_programs(first_mode(config))
+        columns = self.programs.columns
+        self.experience = (
+            build_experience(self.cfg, self.shapes, columns, n_seeds, self.normaliser) if self.trained else None
+        )
+        if setup.policy.checkpoint is not None:
+            start_from(setup, self.learner, self.normaliser)
+        if not self.trained:
+            self.learner.set_clock(1.0, LONG_AFTER)
+
+    def use_group(self, group: Group) -> None:
+        """Sample from `group` from here on, and start the learner processes where there are some."""
+        self.group = group
+        group.sync_weights(self.learner.parameters)
+        self.learners = learner_group(
+            self.spec, self.config, self.cfg, self.setup.facts, self.shapes, self.programs.columns,
+            workload_of(self.cfg, self.config),
+        )  # fmt: skip
+        self.training = Training(
+            group, self.learner, self.spec.postprocess_fn, self.cfg, self.experience, self.learners
+        )
+
+    def _use_programs(self, mode: CompileMode) -> None:
+        spec, learner, workload = self.spec, self.learner, workload_of(self.cfg, self.config)
+        if self.cfg.num_learners:
+            workload = replace(workload, updates=0)  # which learners make
+        self.programs: TrialPrograms = programs_for(
+            learner, spec.build_model, spec.act_fn, spec.postprocess_fn, self.shapes, mode, workload
+        )
+        learner.use_programs(self.programs.steps)
+
+    def build_programs(self, mode: CompileMode) -> None:
+        """Replace the programs that there are."""
+        self._use_programs(mode)
+        self.group.use_policy(self.new_policy())
+
+    def new_policy(self) -> Policy:
+        budget, programs = self.setup.budget_env_steps, self.programs
+        clock = None if budget is None else (self.cfg.n_envs, budget)
+        return build_policy(self.learner, programs.act, programs.act_program, self.shapes, clock)
+
+    @property
+    def own_model(self) -> str | None:
+        """The address of the networks where they are the user's own."""
+        return own_model_of(self.cfg)
+
+    @property
+    def compiled(self) -> bool:
+        """True where the gradient step is compiled."""
+        return self.programs.compiled if self.learners is None else self.learners.processes.compiled
+
+    def start_rollout(self, progress: float, env_steps: int) -> None:
+        """env_steps: of this policy, before the rollout."""
+        self.learner.start_rollout(progress, env_steps, self.cfg.rollout_env_steps())
+
+    def learn(self) -> None:
+        """One training step of its algorithm: sample -> learn -> sync."""
+        self.spec.training_step(self.training)
+        if self.learners is not None and not self.learners.operations:
+            raise UserError(
+                f"training_step {name_of(self.spec.training_step)} leaves num_learners={self.cfg.num_learners} idle\n"
+                "call multi_gpu_train_one_step(training.learners, ...) in it, or write num_learners=0"
+            )
+
+    def copy_from(self, other: PolicyTrainer) -> None:
+        """Weights and statistics of `other` as they are now."""
+        for name, leaf in self.learner.parameters.items():
+            leaf.copy_(other.learner.parameters[name])
+        if self.normaliser is not None and other.normaliser is not None:
+            self.normaliser.load_state_dict(other.normaliser.state_dict())
+
+    def metrics(self, alive: NDArray[np.bool_]) -> dict[str, Any]:
+        """Metrics of the updates since the last call. alive: [S] bool, the seeds that count."""
+        learner, prefix = self.learner, f"{self.setup.prefix}update"
+        metrics: dict[str, Any] = {
+            f"{prefix}/learning_rate": learner.learning_rate,
+            f"{prefix}/updates": int(learner.n_updates),
+            **{f"{prefix}/{name}": mean_of_known(of.numpy()[alive]) for name, of in learner.log.summary().items()},
+        }
+        if learner.device != CPU:
+            metrics["cuda_graphs"] = self.programs.captured
+        if self.learners is not None:
+            metrics["learner_restarts"] = self.learners.processes.restarts
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model_source": None if self.own_model is None else source_hash(self.own_model),
+            "learner": self.learner.state_dict(),
+            "experience": None if self.experience is None else self.experience.state_dict(),
+        }
+
+    def check_compatible(self, saved: AlgorithmConfig, state: Mapping[str, Any]) -> None:
+        """Raises `CheckpointError` where `state`, of a trainer that was configured by `saved`, has other networks."""
+        check_same_networks(saved, self.learner, state["learner"]["parameters"])
+        since = state.get("model_source")
+        if self.own_model and since and changed_sources({self.own_model: since}):
+            log.warning("the source of the network %s has changed since the checkpoint was made", self.own_model)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Without the replay buffer, which needs to know whether episodes go on."""
+        self.learner.load_state_dict(state["learner"])
+        self.group.sync_weights(self.learner.parameters)
+
+    def load_experience(self, state: Mapping[str, Any], same_episodes: bool) -> None:
+        if self.experience is not None:
+            self.experience.load_state_dict(state["experience"], same_episodes)
+
+    def close(self) -> None:
+        if self.learners is not None:
+            self.learners.close()

@@ -1,0 +1,219 @@
+"""The experience source of several policies, whose agents act in the same environments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.multi_agent import MultiAgentSpec
+from tuneexp.algorithms.multi_agent_config import MultiAgentConfig, policy_config
+from tuneexp.algorithms.preflight import check_action_space
+from tuneexp.envs.episode_stats import mean_of_known
+from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
+from tuneexp.envs.multi_agent.sources import resolve_multi_agent
+from tuneexp.errors import UserError, unknown_name
+from tuneexp.execution.joint_evaluation import Returns, evaluate_jointly
+from tuneexp.execution.lanes import LaneFragment
+from tuneexp.execution.multi_agent import JointRunner, LaneRunner, PolicyGroup
+from tuneexp.learning.devices import CPU
+from tuneexp.learning.rng_streams import policy_seed
+from tuneexp.trial.building import env_settings
+from tuneexp.trial.policy_trainer import PolicyTrainer
+from tuneexp.trial.source import Evaluation, PolicySetup
+from tuneexp.trial_config import TrialConfig
+
+
+class SharedEnvironments:
+    """`n_envs` environments per seed, stepped by the greatest common divisor of the policies' rollouts.
+
+    Each policy learns whenever its own rollout is complete. A step of one of its agents is an environment step to it:
+    its rollouts, `learning_starts` and targets count those. `groups`: of the policies that aren't scripted."""
+
+    runner: JointRunner
+
+    def __init__(self, spec: MultiAgentSpec, config: TrialConfig, cfg: MultiAgentConfig) -> None:
+        if config.device.startswith("cuda"):
+            raise UserError(f"{spec.name}: several policies learn on the CPU; leave out device={config.device}")
+        self._spec, self._config, self._cfg = spec, config, cfg
+        self._factory = resolve_multi_agent(config.env, **env_settings(config))
+        self._agents = self._factory.agents()
+        self.name = self._factory.name
+        self._judged = self._objective_policies()
+        self._check_judged(config.evaluation.episodes, "evaluation episodes")
+        self._check_judged(config.evaluation.final_episodes, "evaluation final_episodes")
+        assignment = self._assignment(cfg.n_envs)
+        self._envs = self._build_envs(assignment, list(spec.policies), config.seeds, spec.scripts)
+
+    def _build_envs(
+        self, assignment: list[dict[str, str]], policies: list[str], seeds: Sequence[int], scripts: Mapping[str, Any]
+    ) -> MultiAgentEnvs:
+        groups = {name: getattr(self._cfg, of.copies or name, None) for name, of in self._spec.policies.items()}
+        exact = {name for name, group in groups.items() if getattr(group, "normalize_observation", False)}
+        return MultiAgentEnvs(self._factory, self._agents, assignment, policies, seeds, scripts, exact)
+
+    def _assignment(self, n_envs: int) -> list[dict[str, str]]:
+        return self._spec.assignment(list(self._agents), n_envs)
+
+    def _objective_policies(self) -> list[str]:
+        named = self._cfg.objective_policy or self._spec.objective_policy
+        if named is None:
+            return self._spec.trained
+        if named not in self._spec.policies:
+            raise unknown_name("policy", named, self._spec.policies, see=f"objective_policy of {self._spec.name}")
+        return [named]
+
+    def _check_judged(self, episodes: int, what: str) -> None:
+        """A mapping may go by the index of the environment, and an evaluation has as many as it has episodes."""
+        if not _policies_in(self._assignment(episodes)).intersection(self._judged):
+            raise UserError(
+                f"{' and '.join(self._judged)}, whose returns are the objective, have no agent in the first "
+                f"{episodes} environment(s) by the policy mapping\nwrite a larger {what}, or another objective_policy"
+            )
+
+    def setups(self) -> list[PolicySetup]:
+        return [self._setup(name) for name in self._spec.policies if name not in self._spec.scripts]
+
+    def _setup(self, name: str) -> PolicySetup:
+        policy, spec, spaces = self._spec.policies[name], self._spec.spec_of(name), self._envs.spaces[name]
+        cfg = self._config_of(name, self._cfg, spaces.n_envs, f"policy {name}")
+        if spec.asynchronous:
+            raise UserError(
+                f"policy {name!r}: {spec.name} samples by itself; beside other policies write ppo or dqn, say"
+            )
+        if getattr(cfg, "use_sde", False):
+            # A fragment here is what all policies sample together, which may be a part of one's rollout.
+            raise UserError(f"policy {name!r}: use_sde explores where one policy samples alone; write use_sde=false")
+        check_action_space(spec.name, spec.action_kinds, spaces.action_space, f"policy {name!r} in {self.name}")
+        seeds = [policy_seed(seed, name) for seed in self._config.seeds]
+        return PolicySetup(name, policy, spec, cfg, seeds, spaces.facts, CPU, prefix=f"policy/{name}/")
+
+    def _config_of(self, name: str, cfg: MultiAgentConfig, n_envs: int, owner: str) -> AlgorithmConfig:
+        group = getattr(cfg, self._spec.policies[name].copies or name)
+        return policy_config(self._spec.spec_of(name), group, n_envs, owner)
+
+    def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
+        self._trainers = trainers
+        self.groups = {name: self._group(one) for name, one in trainers.items()}
+        for name, one in trainers.items():
+            one.use_group(self.groups[name])
+        self.runner = JointRunner(self._envs, {name: group.runner for name, group in self.groups.items()})
+        self._unit = math.gcd(*(of.fragment.n_steps for of in self.runner.runners.values() if of.fragment is not None))
+
+    def _group(self, one: PolicyTrainer) -> PolicyGroup:
+        setup, spaces = one.setup, self._envs.spaces[one.setup.name]
+        fragment = LaneFragment(_rollout_steps(setup), *spaces.lead) if one.trained else None
+        keep_raw, gamma = one.shapes.keep_raw, setup.cfg.gamma
+        runner = LaneRunner(spaces, one.new_policy(), setup.seeds, one.normaliser, keep_raw, gamma, fragment)
+        return PolicyGroup(setup.name, runner)
+
+    @property
+    def env_steps(self) -> int:
+        return self.runner.env_steps
+
+    @property
+    def transitions(self) -> int:
+        return self.runner.transitions
+
+    def starting(self) -> Iterator[tuple[str, int]]:
+        steps = self.env_steps // self._cfg.n_envs
+        for name, group in self.groups.items():
+            if group.runner.fragment is not None and not group.runner.fragment_steps:
+                yield name, steps * self._trainers[name].cfg.n_envs
+
+    def rollouts(self) -> Iterator[str]:
+        for name, fragment in self.runner.sample(self._unit).items():
+            self.groups[name].offer(fragment)
+            yield name
+            self.groups[name].require_sampled(self._trainers[name].spec.training_step)
+
+    def evaluate(self, episodes: int, seed: int) -> Evaluation:
+        """All act deterministically, those that `evaluated_against` names by their scripts. NaN in an environment in
+        which a policy has no agent."""
+        self._check_judged(episodes, "number of episodes")
+        assignment, spec, n_seeds = self._assignment(episodes), self._spec, len(self._config.seeds)
+        present = [name for name in spec.policies if name in _policies_in(assignment)]
+        scripts = {name: script for name, script in spec.evaluation_scripts.items() if name in present}
+        runners = {name: self.groups[name].runner for name in present if name not in scripts}
+        envs = self._build_envs(assignment, present, [seed] * n_seeds, scripts)
+        try:
+            returns, partial = evaluate_jointly(runners, envs, self._config.evaluation.max_steps)
+        finally:
+            envs.close()
+        nowhere = np.full((n_seeds, episodes), np.nan)
+        of_all = {name: returns.get(name, nowhere) for name in spec.policies}
+        return Evaluation(self._judge(of_all), int(partial.sum()), of_all)
+
+    def _judge(self, returns: Returns) -> NDArray[np.float64]:
+        """Mean over the policies that count for the objective, [S, E]."""
+        known = np.stack([returns[name] for name in self._judged])
+        here = (~np.isnan(known)).sum(axis=0)
+        return np.where(here, np.nansum(known, axis=0) / np.maximum(here, 1), np.nan)
+
+    def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:
+        episodes = {name: tracker.summary() for name, tracker in self.runner.episodes.items()}
+        judged = [episodes[name] for name in self._judged]
+        metrics: dict[str, Any] = {
+            "train/return_mean": mean_of_known(np.stack([of.return_mean[alive] for of in judged])),
+            "train/episode_length_mean": mean_of_known(np.stack([of.length_mean[alive] for of in judged])),
+            "train/episodes": int(sum(of.new_episodes.sum() for of in judged)),
+        }
+        for name, of in episodes.items():
+            returns = evaluation.by_policy[name]
+            metrics |= {
+                f"policy/{name}/return_mean": mean_of_known(returns[alive]),
+                f"policy/{name}/train_return_mean": mean_of_known(of.return_mean[alive]),
+                f"policy/{name}/episode_length_mean": mean_of_known(of.length_mean[alive]),
+            }
+            for seed, own in zip(self._config.seeds, returns, strict=True):
+                metrics[f"seed/{seed}/policy/{name}/return_mean"] = mean_of_known(own)
+        return metrics
+
+    def saved_config(self, name: str, state: Mapping[str, Any]) -> AlgorithmConfig:
+        saved = self._spec.config_class.parse(state["config"]["hyperparameters"], "the checkpoint")
+        n_envs = self._envs.spaces[name].n_envs * saved.n_envs // self._cfg.n_envs
+        return self._config_of(name, saved, n_envs, f"the checkpoint's policy {name}")
+
+    def nested(self, states: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        return {"policies": dict(states)}
+
+    def states_in(self, state: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+        policies: Mapping[str, Mapping[str, Any]] = state["policies"]
+        return policies
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.runner.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any], env_steps: int) -> bool:
+        self.runner.load_state_dict(state)
+        self.runner.env_steps = env_steps
+        n_envs, budget = self._cfg.n_envs, self._config.budget_env_steps
+        for name, one in self._trainers.items():
+            if one.trained:
+                # A rollout under way was started at an earlier time, whose schedules it keeps.
+                begun = env_steps - self.groups[name].runner.fragment_steps * n_envs
+                one.learner.set_clock(min(1.0, begun / budget), begun // n_envs * one.cfg.n_envs)
+        return state["envs"] is not None
+
+    def close(self) -> None:
+        self._envs.close()
+
+
+def _rollout_steps(setup: PolicySetup) -> int:
+    """Steps of each environment in one rollout. UserError where the algorithm's count is none of its lanes."""
+    rows, n_envs = setup.cfg.rollout_env_steps(), setup.cfg.n_envs
+    steps, rest = divmod(rows, n_envs)
+    if rest or not steps:
+        raise UserError(
+            f"policy {setup.name!r}: {type(setup.cfg).__name__}.rollout_env_steps() is {rows}, "
+            f"no multiple of n_envs={n_envs}; every lane takes as many steps"
+        )
+    return steps
+
+
+def _policies_in(assignment: Sequence[Mapping[str, str]]) -> set[str]:
+    return {policy for of in assignment for policy in of.values()}
