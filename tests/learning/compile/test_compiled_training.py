@@ -297,9 +297,8 @@ def test_a_second_trial_takes_over_the_programs_of_the_first(fresh_programs: Non
     assert Trial(PPO, small_config(batch_size=8)).trainer.programs is not first.trainer.programs
     assert Trial(PPO, small_config(seeds=[0, 1, 2])).trainer.programs is not first.trainer.programs
     reading = replace(PPO, name="reading", loss_fn=epochs_loss)
-    assert (
-        Trial(reading, small_config()).trainer.programs is not Trial(reading, small_config(n_epochs=5)).trainer.programs
-    )
+    one, other = Trial(reading, small_config()), Trial(reading, small_config(n_epochs=5))
+    assert one.trainer.programs is not other.trainer.programs
 
 
 def epochs_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Tensor]]:
