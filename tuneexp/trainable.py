@@ -27,7 +27,7 @@ from tuneexp.remote_folders import is_uri
 from tuneexp.seeds import seed_list
 from tuneexp.stored import plain
 from tuneexp.temporary import temporary_folder
-from tuneexp.trial import Trial, build_trial
+from tuneexp.trial import Trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
 from tuneexp.trial_config import TrialConfig
@@ -70,7 +70,7 @@ class AlgorithmTrainable(Trainable):
         trial_config = TrialConfig.parse(config, "the trial")
         spec = self.bound_spec or load_spec(trial_config.algorithm)
         report_changed_source(trial_config)
-        self.trial = build_trial(spec, trial_config)
+        self.trial = Trial(spec, trial_config)
 
     def step(self) -> dict[str, Any]:
         with faults_that_travel():
@@ -139,7 +139,7 @@ class AlgorithmTrainable(Trainable):
         meant = model_written_out(state, trial.spec.config_class)
         if meant and own.get("model") == before.get("model"):
             trial.close()
-            self.trial = build_trial(trial.spec, trial.config.model_copy(update={"hyperparameters": {**own, **meant}}))
+            self.trial = Trial(trial.spec, trial.config.model_copy(update={"hyperparameters": {**own, **meant}}))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Actors are reused: everything is built anew in place, but for the programs that still fit."""
@@ -253,7 +253,7 @@ def trial_from_checkpoint(
         here = {"compile": "off", "device": "cpu", "hyperparameters": {**config.hyperparameters, **alone}}
         config, state = config.model_copy(update=here), _without_runners(state)
     with _named(folder):
-        trial = build_trial(spec, config)
+        trial = Trial(spec, config)
     try:
         with _named(folder):
             trial.load_state_dict(state)

@@ -143,7 +143,7 @@ def test_a_restored_trial_goes_on_as_if_uninterrupted(env: Any, tmp_path: Path) 
     whole, first, second = (trial_of(spec, env, steps=240, every=80) for _ in range(3))
     expected = [whole.advance() for _ in range(3)]
     first.advance()
-    assert first.trainers["red"].group.runner.fragment_steps == 8
+    assert first.trainers["red"].group.fragment_steps == 8
     checkpoint.write(tmp_path / "state", first.state_dict())
     second.load_state_dict(checkpoint.read(tmp_path / "state"))
     for before in expected[1:]:

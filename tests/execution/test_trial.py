@@ -14,9 +14,9 @@ from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
 from tuneexp.execution import programs
+from tuneexp.execution.evaluation import Evaluation
 from tuneexp.execution.training_ops import Training
 from tuneexp.trial import Trial
-from tuneexp.trial.source import Evaluation
 
 HERE = __name__.rpartition(".")[0]
 POISONED = f"{HERE}.envs:Poisoned"
@@ -48,7 +48,7 @@ def test_env_steps_is_what_the_environments_were_stepped() -> None:
     """Per seed: steps that only reset an environment (NEXT_STEP) are part of the clock, as they cost one."""
     Counted.steps = 0
     trial = small_trial(env=Counted, n_steps=60, batch_size=8, evaluation={"episodes": 1, "final_episodes": 1})
-    trial.source.evaluate = lambda episodes, seed: Evaluation(np.zeros((2, 1)), 0, {})  # type: ignore[method-assign]
+    trial.source.evaluate = lambda episodes, seed: Evaluation(np.zeros((2, 1)), np.zeros((2, 1), np.bool_))  # type: ignore[method-assign]
     metrics = trial.advance()
     fragments = metrics["env_steps"] * 2
     resets = fragments - Counted.steps

@@ -26,10 +26,12 @@ LONG_STEPS = 5_000
 
 class Evaluation(NamedTuple):
     """returns: [S, E]; partial: bool [S, E], episodes that were stopped before their end, whose returns are what was
-    gained until then."""
+    gained until then. by_policy: returns of each of several policies, NaN in an episode without one of its agents;
+    `returns` are then of those that the objective counts."""
 
     returns: NDArray[np.float64]
     partial: NDArray[np.bool_]
+    by_policy: Mapping[str, NDArray[np.float64]] = {}
 
 
 def evaluate(

@@ -29,7 +29,7 @@ RAW = "raw_obs"
 
 
 class LaneRunner:
-    """What one policy does on its lanes, and the rows that come of it.
+    """Acts for one policy on its lanes, collects the rows, and is the group from which its training step samples.
 
     An agent's transition is open from when it acts until it may act again or has ended; what is open at a fragment's
     end goes into the next one. fragment: None for a policy that isn't trained: its statistics are frozen, too.
@@ -46,10 +46,11 @@ class LaneRunner:
         fragment: LaneFragment | None = None,
     ) -> None:
         self.policy, self.normaliser, self.fragment = policy, normaliser, fragment
-        self._keep_raw, self._n_lanes = keep_raw, spaces.n_envs
+        self.name, self._keep_raw, self._n_lanes = spaces.policy, keep_raw, spaces.n_envs
         self._returns = DiscountedReturns(spaces.n_seeds, spaces.n_envs, gamma)
         self.generators = [generator(seed, "runner") for seed in seeds]
         self._open: dict[str, Tensor] = {}
+        self._offered: SampleBatch | None = None
 
     @property
     def fragment_steps(self) -> int:
@@ -126,6 +127,35 @@ class LaneRunner:
             return batch
         scaled = self.normaliser.scale_rewards(reward.swapaxes(0, 1))
         return batch.with_columns({"reward": torch.from_numpy(scaled).transpose(0, 1)})
+
+    def offer(self, fragment: SampleBatch) -> None:
+        """Hand out `fragment`, from `take`, at the next `sample`."""
+        self._offered = fragment
+
+    def sample(self, n_steps: int) -> SampleBatch:
+        """The fragment of this rollout, columns [T, S, L, ...]. `UserError` for another length, or a second one."""
+        fragment, self._offered = self._offered, None
+        if fragment is None or fragment.size("time") != n_steps:
+            left = "none is left" if fragment is None else f"{fragment.size('time')} were collected"
+            raise UserError(
+                f"policy {self.name!r}: its training step asks for {n_steps} steps and {left}\n"
+                "beside other policies it samples once, as many steps as rollout_env_steps() / n_envs"
+            )
+        return fragment
+
+    def require_sampled(self, training_step: Callable[..., None]) -> None:
+        """Raises `UserError` where `training_step` left the fragment that it was offered."""
+        if self._offered is not None:
+            raise UserError(
+                f"policy {self.name!r}: training_step {name_of(training_step)} sampled nothing; "
+                f"write synchronous_parallel_sample(training.group, {self._offered.size('time')})"
+            )
+
+    def sync_weights(self, parameters: Mapping[str, Tensor]) -> None:
+        self.policy.set_parameters(parameters)
+
+    def use_policy(self, policy: Policy) -> None:
+        self.policy = policy
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -228,42 +258,6 @@ class JointRunner:
 
     def close(self) -> None:
         self.envs.close()
-
-
-class PolicyGroup:
-    """What the training operations of one policy sample from: its part of what all sampled together."""
-
-    def __init__(self, name: str, runner: LaneRunner) -> None:
-        self.policy, self.runner, self._name = runner.policy, runner, name
-        self._fragment: SampleBatch | None = None
-
-    def use_policy(self, policy: Policy) -> None:
-        self.policy = self.runner.policy = policy
-
-    def offer(self, fragment: SampleBatch) -> None:
-        self._fragment = fragment
-
-    def sample(self, n_steps: int) -> SampleBatch:
-        """The fragment of this rollout, columns [T, S, L, ...]. `UserError` for another length, or a second one."""
-        fragment, self._fragment = self._fragment, None
-        if fragment is None or fragment.size("time") != n_steps:
-            left = "none is left" if fragment is None else f"{fragment.size('time')} were collected"
-            raise UserError(
-                f"policy {self._name!r}: its training step asks for {n_steps} steps and {left}\n"
-                "beside other policies it samples once, as many steps as rollout_env_steps() / n_envs"
-            )
-        return fragment
-
-    def require_sampled(self, training_step: Callable[..., None]) -> None:
-        """Raises `UserError` where `training_step` left the fragment that it was offered."""
-        if self._fragment is not None:
-            raise UserError(
-                f"policy {self._name!r}: training_step {name_of(training_step)} sampled nothing; "
-                f"write synchronous_parallel_sample(training.group, {self._fragment.size('time')})"
-            )
-
-    def sync_weights(self, parameters: Mapping[str, Tensor]) -> None:
-        self.policy.set_parameters(parameters)
 
 
 def _where(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:

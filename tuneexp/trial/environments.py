@@ -16,8 +16,8 @@ from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import UserError
 from tuneexp.execution.env_runner import EnvRunner
-from tuneexp.execution.evaluation import evaluate
-from tuneexp.execution.group import EnvRunnerGroup, LocalRunners, Runners
+from tuneexp.execution.evaluation import Evaluation, evaluate
+from tuneexp.execution.group import EnvRunnerGroup, LocalRunners
 from tuneexp.learning.devices import device_of
 from tuneexp.learning.user_functions import name_of
 from tuneexp.trial.building import build_envs, env_settings, facts_of
@@ -25,7 +25,7 @@ from tuneexp.trial.former import model_written_out
 from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial.resources import make_room
 from tuneexp.trial.runners import group_of, remote_runners
-from tuneexp.trial.source import Evaluation, PolicySetup
+from tuneexp.trial.source import PolicySetup
 from tuneexp.trial_config import TrialConfig
 
 
@@ -51,15 +51,13 @@ class Environments:
 
     def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
         (trainer,) = trainers.values()
-        config, cfg, keep_raw, normaliser = self._config, self._cfg, trainer.shapes.keep_raw, trainer.normaliser
-        policy = trainer.new_policy()
+        policy, keep_raw = trainer.new_policy(), trainer.shapes.keep_raw
         if self._envs is None:
-            compiled = trainer.programs.compiled
-            runners: Runners = remote_runners(self._spec, config, cfg, self._facts, trainer.shapes, compiled)
+            runners = remote_runners(trainer)
         else:
-            runners = LocalRunners(EnvRunner(self._envs, policy, normaliser, keep_raw, cfg.gamma))
-        self._opened = self.group = group_of(self._spec, cfg, policy, runners, config.seeds, normaliser, keep_raw)
-        self._trainer = trainer
+            runners = LocalRunners(EnvRunner(self._envs, policy, trainer.normaliser, keep_raw, self._cfg.gamma))
+        self._trainer, self.group = trainer, group_of(trainer, policy, runners)
+        self._opened = self.group
         trainer.use_group(self.group)
 
     @property
@@ -87,8 +85,7 @@ class Environments:
     def evaluate(self, episodes: int, seed: int) -> Evaluation:
         config, normaliser = self._config, self._trainer.normaliser
         settings, max_steps = env_settings(config), config.evaluation.max_steps
-        done = evaluate(self.group.policy, config.env, settings, episodes, seed, normaliser, max_steps)
-        return Evaluation(done.returns, int(done.partial.sum()), {self._spec.name: done.returns})
+        return evaluate(self.group.policy, config.env, settings, episodes, seed, normaliser, max_steps)
 
     def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:
         episodes = self.group.episodes.summary()
@@ -104,24 +101,18 @@ class Environments:
             metrics[f"seed/{seed}/train_return_mean"] = float(value)
         return metrics
 
-    def saved_config(self, name: str, state: Mapping[str, Any]) -> AlgorithmConfig:
+    def check_compatible(self, state: Mapping[str, Any]) -> None:
         of_class = self._spec.config_class
         meant = {**state["config"]["hyperparameters"], **model_written_out(state, of_class)}
-        return of_class.parse(meant, "the checkpoint")
-
-    def nested(self, states: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-        return states[self._spec.name]
-
-    def states_in(self, state: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-        return {self._spec.name: state}
+        self._trainer.check_compatible(of_class.parse(meant, "the checkpoint"), state)
 
     def state_dict(self) -> dict[str, Any]:
-        return self.group.state_dict()
+        return {**self._trainer.state_dict(), "group": self.group.state_dict()}
 
-    def load_state_dict(self, state: Mapping[str, Any], env_steps: int) -> bool:
-        same_episodes = self.group.load_state_dict(state)
-        self.group.env_steps = env_steps
-        return same_episodes
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        same_episodes = self.group.load_state_dict(state["group"])
+        self.group.env_steps = int(state["env_steps"])
+        self._trainer.load_state_dict(state, same_episodes)
 
     def close(self) -> None:
         if self._opened is not None:

@@ -20,14 +20,7 @@ from tuneexp.execution.training_ops import Training
 from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.user_functions import name_of
-from tuneexp.trial.building import (
-    build_experience,
-    build_learner,
-    build_policy,
-    normaliser_of,
-    shapes_of,
-    workload_of,
-)
+from tuneexp.trial import building
 from tuneexp.trial.compatible import check_same_networks, own_model_of
 from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial.first_weights import start_from
@@ -51,14 +44,12 @@ class PolicyTrainer:
     def __init__(self, setup: PolicySetup, config: TrialConfig) -> None:
         self.setup, self.config, self.spec, self.cfg = setup, config, setup.spec, setup.cfg
         self.trained, facts, n_seeds = setup.policy.trained, setup.facts, len(setup.seeds)
-        self.learner = build_learner(self.spec, self.cfg, setup.seeds, facts, setup.device)
-        self.normaliser = normaliser_of(facts, self.cfg, n_seeds)
-        self.shapes = shapes_of(self.spec, self.cfg, self.learner, facts)
+        self.learner = building.build_learner(self.spec, self.cfg, setup.seeds, facts, setup.device)
+        self.normaliser = building.normaliser_of(facts, self.cfg, n_seeds)
+        self.shapes = building.shapes_of(self.spec, self.cfg, self.learner, facts)
         self._use_programs(first_mode(config))
-        columns = self.programs.columns
-        self.experience = (
-            build_experience(self.cfg, self.shapes, columns, n_seeds, self.normaliser) if self.trained else None
-        )
+        build, columns = building.build_experience, self.programs.columns
+        self.experience = build(self.cfg, self.shapes, columns, n_seeds, self.normaliser) if self.trained else None
         if setup.policy.checkpoint is not None:
             start_from(setup, self.learner, self.normaliser)
         if not self.trained:
@@ -70,14 +61,14 @@ class PolicyTrainer:
         group.sync_weights(self.learner.parameters)
         self.learners = learner_group(
             self.spec, self.config, self.cfg, self.setup.facts, self.shapes, self.programs.columns,
-            workload_of(self.cfg, self.config),
+            building.workload_of(self.cfg, self.config),
         )  # fmt: skip
         self.training = Training(
             group, self.learner, self.spec.postprocess_fn, self.cfg, self.experience, self.learners
         )
 
     def _use_programs(self, mode: CompileMode) -> None:
-        spec, learner, workload = self.spec, self.learner, workload_of(self.cfg, self.config)
+        spec, learner, workload = self.spec, self.learner, building.workload_of(self.cfg, self.config)
         if self.cfg.num_learners:
             workload = replace(workload, updates=0)  # which learners make
         self.programs: TrialPrograms = programs_for(
@@ -93,7 +84,7 @@ class PolicyTrainer:
     def new_policy(self) -> Policy:
         budget, programs = self.setup.budget_env_steps, self.programs
         clock = None if budget is None else (self.cfg.n_envs, budget)
-        return build_policy(self.learner, programs.act, programs.act_program, self.shapes, clock)
+        return building.build_policy(self.learner, programs.act, programs.act_program, self.shapes, clock)
 
     @property
     def own_model(self) -> str | None:
@@ -153,12 +144,10 @@ class PolicyTrainer:
         if self.own_model and since and changed_sources({self.own_model: since}):
             log.warning("the source of the network %s has changed since the checkpoint was made", self.own_model)
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Without the replay buffer, which needs to know whether episodes go on."""
+    def load_state_dict(self, state: Mapping[str, Any], same_episodes: bool) -> None:
+        """same_episodes: True where the environments go on where they were."""
         self.learner.load_state_dict(state["learner"])
         self.group.sync_weights(self.learner.parameters)
-
-    def load_experience(self, state: Mapping[str, Any], same_episodes: bool) -> None:
         if self.experience is not None:
             self.experience.load_state_dict(state["experience"], same_episodes)
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.algorithms.registry import load_algorithm, sendable
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.registration import register_again
-from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.execution.asynchronous import AsynchronousGroup, Pipeline
 from tuneexp.execution.env_runner import EnvRunner
 from tuneexp.execution.group import EnvRunnerGroup, Runners
@@ -23,14 +19,13 @@ from tuneexp.execution.shards import Shard, shards_of
 from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.trial.building import build_envs, build_policy, model_builder, normaliser_of
 from tuneexp.trial.eager_start import first_mode
+from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial_config import TrialConfig
 
 
-def group_of(
-    spec: AlgorithmSpec, cfg: AlgorithmConfig, policy: Policy, runners: Runners, seeds: Sequence[int],
-    normaliser: RunningNormaliser | None, keep_raw: bool,
-) -> EnvRunnerGroup:  # fmt: skip
-    if not spec.asynchronous:
+def group_of(trainer: PolicyTrainer, policy: Policy, runners: Runners) -> EnvRunnerGroup:
+    cfg, seeds, normaliser, keep_raw = trainer.cfg, trainer.setup.seeds, trainer.normaliser, trainer.shapes.keep_raw
+    if not trainer.spec.asynchronous:
         episodes = cfg.phase_episodes() if isinstance(cfg, OffPolicyConfig) else None
         held = None if episodes is None else HeldNoise(len(seeds), episodes)
         return EnvRunnerGroup(policy, runners, seeds, normaliser, keep_raw, held)
@@ -41,27 +36,26 @@ def group_of(
 
         assert isinstance(runners, RemoteRunners)
         pipeline = RequestPipeline(runners, getattr(cfg, "max_requests_in_flight_per_env_runner", 2))
-    return AsynchronousGroup(
-        policy, runners, seeds, normaliser, keep_raw, pipeline=pipeline, updates_per_step=cfg.updates_per_rollout()
-    )
+    updates = cfg.updates_per_rollout()
+    return AsynchronousGroup(policy, runners, seeds, normaliser, keep_raw, pipeline=pipeline, updates_per_step=updates)
 
 
-def remote_runners(
-    spec: AlgorithmSpec, config: TrialConfig, cfg: AlgorithmConfig, facts: EnvFacts, shapes: TrialShapes, compiled: bool
-) -> Runners:
-    """compiled: whether the trial's own programs are. Raises `UserError` where there is no room for them."""
+def remote_runners(trainer: PolicyTrainer) -> Runners:
+    """Raises `UserError` where there is no room for them."""
     from tuneexp.execution.remote.runners import RemoteRunners, RunnerLimits  # Ray, only where it is asked for
 
-    shards = shards_of(len(config.seeds), cfg.n_envs, cfg.num_env_runners, spec.asynchronous, facts.apart)
-    algorithm = sendable(spec)
-    recipes = [RunnerRecipe(algorithm, config, shapes, shard, compiled) for shard in shards]
+    spec, config, cfg, compiled = trainer.spec, trainer.config, trainer.cfg, trainer.programs.compiled
+    algorithm, apart = sendable(spec), trainer.setup.facts.apart
+    shards = shards_of(len(config.seeds), cfg.n_envs, cfg.num_env_runners, spec.asynchronous, apart)
+    recipes = [RunnerRecipe(algorithm, config, trainer.shapes, shard, compiled) for shard in shards]
     limits = RunnerLimits(cfg.num_cpus_per_env_runner, cfg.sample_timeout_s, cfg.max_env_runner_restarts)
     return RemoteRunners(recipes, shards, limits)
 
 
 @dataclass(frozen=True)
 class RunnerRecipe:
-    """Builds a runner in another process. shapes: of the whole trial."""
+    """Builds a runner in another process. shapes: of the whole trial. compiled: whether the trial's own programs
+    are."""
 
     algorithm: str | AlgorithmSpec
     config: TrialConfig

@@ -17,14 +17,15 @@ from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
 from tuneexp.envs.multi_agent.sources import resolve_multi_agent
 from tuneexp.errors import UserError, unknown_name
+from tuneexp.execution.evaluation import Evaluation
 from tuneexp.execution.joint_evaluation import Returns, evaluate_jointly
 from tuneexp.execution.lanes import LaneFragment
-from tuneexp.execution.multi_agent import JointRunner, LaneRunner, PolicyGroup
+from tuneexp.execution.multi_agent import JointRunner, LaneRunner
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.rng_streams import policy_seed
 from tuneexp.trial.building import env_settings
 from tuneexp.trial.policy_trainer import PolicyTrainer
-from tuneexp.trial.source import Evaluation, PolicySetup
+from tuneexp.trial.source import PolicySetup
 from tuneexp.trial_config import TrialConfig
 
 
@@ -97,19 +98,17 @@ class SharedEnvironments:
         return policy_config(self._spec.spec_of(name), group, n_envs, owner)
 
     def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
-        self._trainers = trainers
-        self.groups = {name: self._group(one) for name, one in trainers.items()}
+        self._trainers, self.groups = trainers, {name: self._group(one) for name, one in trainers.items()}
         for name, one in trainers.items():
             one.use_group(self.groups[name])
-        self.runner = JointRunner(self._envs, {name: group.runner for name, group in self.groups.items()})
-        self._unit = math.gcd(*(of.fragment.n_steps for of in self.runner.runners.values() if of.fragment is not None))
+        self.runner = JointRunner(self._envs, self.groups)
+        self._unit = math.gcd(*(of.fragment.n_steps for of in self.groups.values() if of.fragment is not None))
 
-    def _group(self, one: PolicyTrainer) -> PolicyGroup:
+    def _group(self, one: PolicyTrainer) -> LaneRunner:
         setup, spaces = one.setup, self._envs.spaces[one.setup.name]
         fragment = LaneFragment(_rollout_steps(setup), *spaces.lead) if one.trained else None
         keep_raw, gamma = one.shapes.keep_raw, setup.cfg.gamma
-        runner = LaneRunner(spaces, one.new_policy(), setup.seeds, one.normaliser, keep_raw, gamma, fragment)
-        return PolicyGroup(setup.name, runner)
+        return LaneRunner(spaces, one.new_policy(), setup.seeds, one.normaliser, keep_raw, gamma, fragment)
 
     @property
     def env_steps(self) -> int:
@@ -122,7 +121,7 @@ class SharedEnvironments:
     def starting(self) -> Iterator[tuple[str, int]]:
         steps = self.env_steps // self._cfg.n_envs
         for name, group in self.groups.items():
-            if group.runner.fragment is not None and not group.runner.fragment_steps:
+            if group.fragment is not None and not group.fragment_steps:
                 yield name, steps * self._trainers[name].cfg.n_envs
 
     def rollouts(self) -> Iterator[str]:
@@ -138,7 +137,7 @@ class SharedEnvironments:
         assignment, spec, n_seeds = self._assignment(episodes), self._spec, len(self._config.seeds)
         present = [name for name in spec.policies if name in _policies_in(assignment)]
         scripts = {name: script for name, script in spec.evaluation_scripts.items() if name in present}
-        runners = {name: self.groups[name].runner for name in present if name not in scripts}
+        runners = {name: self.groups[name] for name in present if name not in scripts}
         envs = self._build_envs(assignment, present, [seed] * n_seeds, scripts)
         try:
             returns, partial = evaluate_jointly(runners, envs, self._config.evaluation.max_steps)
@@ -146,7 +145,7 @@ class SharedEnvironments:
             envs.close()
         nowhere = np.full((n_seeds, episodes), np.nan)
         of_all = {name: returns.get(name, nowhere) for name in spec.policies}
-        return Evaluation(self._judge(of_all), int(partial.sum()), of_all)
+        return Evaluation(self._judge(of_all), partial, of_all)
 
     def _judge(self, returns: Returns) -> NDArray[np.float64]:
         """Mean over the policies that count for the objective, [S, E]."""
@@ -173,31 +172,27 @@ class SharedEnvironments:
                 metrics[f"seed/{seed}/policy/{name}/return_mean"] = mean_of_known(own)
         return metrics
 
-    def saved_config(self, name: str, state: Mapping[str, Any]) -> AlgorithmConfig:
+    def check_compatible(self, state: Mapping[str, Any]) -> None:
         saved = self._spec.config_class.parse(state["config"]["hyperparameters"], "the checkpoint")
-        n_envs = self._envs.spaces[name].n_envs * saved.n_envs // self._cfg.n_envs
-        return self._config_of(name, saved, n_envs, f"the checkpoint's policy {name}")
-
-    def nested(self, states: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-        return {"policies": dict(states)}
-
-    def states_in(self, state: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-        policies: Mapping[str, Mapping[str, Any]] = state["policies"]
-        return policies
+        for name, one in self._trainers.items():
+            n_envs = one.cfg.n_envs * saved.n_envs // self._cfg.n_envs
+            cfg = self._config_of(name, saved, n_envs, f"the checkpoint's policy {name}")
+            one.check_compatible(cfg, state["policies"][name])
 
     def state_dict(self) -> dict[str, Any]:
-        return self.runner.state_dict()
+        policies = {name: one.state_dict() for name, one in self._trainers.items()}
+        return {"policies": policies, "group": self.runner.state_dict()}
 
-    def load_state_dict(self, state: Mapping[str, Any], env_steps: int) -> bool:
-        self.runner.load_state_dict(state)
-        self.runner.env_steps = env_steps
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.runner.load_state_dict(state["group"])
+        self.runner.env_steps = env_steps = int(state["env_steps"])
         n_envs, budget = self._cfg.n_envs, self._config.budget_env_steps
         for name, one in self._trainers.items():
+            one.load_state_dict(state["policies"][name], same_episodes=state["group"]["envs"] is not None)
             if one.trained:
                 # A rollout under way was started at an earlier time, whose schedules it keeps.
-                begun = env_steps - self.groups[name].runner.fragment_steps * n_envs
+                begun = env_steps - self.groups[name].fragment_steps * n_envs
                 one.learner.set_clock(min(1.0, begun / budget), begun // n_envs * one.cfg.n_envs)
-        return state["envs"] is not None
 
     def close(self) -> None:
         self._envs.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.algorithms.multi_agent import PolicySpec
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts
+from tuneexp.execution.evaluation import Evaluation
 from tuneexp.execution.policy import Policy
 from tuneexp.execution.training_ops import SampleSource
 
@@ -37,15 +38,6 @@ class PolicySetup:
     device: torch.device
     budget_env_steps: int | None = None
     prefix: str = ""
-
-
-class Evaluation(NamedTuple):
-    """Returns of the deterministic policies. returns: [S, E], those that the objective counts; NaN in an episode that
-    has none. partial: number of episodes that were stopped before their end. by_policy: [S, E] each."""
-
-    returns: NDArray[np.float64]
-    partial: int
-    by_policy: Mapping[str, NDArray[np.float64]]
 
 
 class Group(SampleSource, Protocol):
@@ -89,18 +81,13 @@ class ExperienceSource(Protocol):
     def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:
         """Metrics of what was collected since the last call. alive: [S] bool, the seeds that count."""
 
-    def saved_config(self, name: str, state: Mapping[str, Any]) -> AlgorithmConfig:
-        """Configuration of one policy in the checkpoint `state` of a trial."""
+    def check_compatible(self, state: Mapping[str, Any]) -> None:
+        """Raises `CheckpointError` where the policies in the checkpoint `state` of a trial have other networks."""
 
-    def nested(self, states: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-        """States of policy trainers, as checkpoints have them."""
+    def state_dict(self) -> dict[str, Any]:
+        """Part of a trial's checkpoint: of the source and its policy trainers."""
 
-    def states_in(self, state: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-        """Inverse of `nested`."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: Mapping[str, Any], env_steps: int) -> bool:
-        """Go on at `env_steps`; after learners were loaded. Returns whether episodes go on where they were."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from the checkpoint `state` of a trial, at its `env_steps`."""
 
     def close(self) -> None: ...

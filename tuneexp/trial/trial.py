@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from tuneexp.algorithms.multi_agent import MultiAgentSpec
 from tuneexp.algorithms.preflight import check_trial
-from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
+from tuneexp.envs.registration import register_again
 from tuneexp.errors import CheckpointError
+from tuneexp.execution.evaluation import Evaluation
 from tuneexp.execution.objective import Objective
 from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.denormals import flush_denormals
@@ -26,7 +28,7 @@ from tuneexp.trial.environments import Environments
 from tuneexp.trial.former import NETWORK_DEFAULTS
 from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial.shared_environments import SharedEnvironments
-from tuneexp.trial.source import Evaluation, ExperienceSource
+from tuneexp.trial.source import ExperienceSource
 from tuneexp.trial_config import TrialConfig
 
 
@@ -38,8 +40,9 @@ class Trial:
 
     partial_episodes = 0
 
-    def __init__(self, spec: AlgorithmSpec | MultiAgentSpec, config: TrialConfig) -> None:
+    def __init__(self, spec: TrainableSpec, config: TrialConfig) -> None:
         flush_denormals()
+        register_again(config.env, config.env_registration)
         self.spec, self.iteration, self.train_s = spec, 0, 0.0
         self.cfg: Any = spec.config_class.parse(
             config.hyperparameters, spec.name, see=f"tuneexp describe {config.algorithm or spec.name}"
@@ -146,7 +149,7 @@ class Trial:
 
     def _evaluated(self, episodes: int, seed: int) -> Evaluation:
         evaluation = self.source.evaluate(episodes, seed)
-        self.partial_episodes = evaluation.partial
+        self.partial_episodes = int(evaluation.partial.sum())
         return evaluation
 
     def _metrics(self, evaluation: Evaluation, env_steps_per_s: float) -> dict[str, Any]:
@@ -194,8 +197,7 @@ class Trial:
             "network_defaults": NETWORK_DEFAULTS,
             # A callable without an address is stored by its name alone: it loads only into a trial that has it.
             "config": {**plain(self.config.model_dump(exclude={"env"}), "config"), "env": self.source.name},
-            **self.source.nested({name: one.state_dict() for name, one in self.trainers.items()}),
-            "group": self.source.state_dict(),
+            **self.source.state_dict(),
             "objective": self.objective.state_dict(),
         }
 
@@ -204,15 +206,9 @@ class Trial:
         or damaged."""
         try:
             check_same_run(self, state)
-            states = self.source.states_in(state)
-            for name, one in self.trainers.items():
-                one.check_compatible(self.source.saved_config(name, state), states[name])
+            self.source.check_compatible(state)
             self._compute_as_in(state)
-            for name, one in self.trainers.items():
-                one.load_state_dict(states[name])
-            same_episodes = self.source.load_state_dict(state["group"], int(state["env_steps"]))
-            for name, one in self.trainers.items():
-                one.load_experience(states[name], same_episodes)
+            self.source.load_state_dict(state)
             self.objective.load_state_dict(state["objective"])
             self.iteration, self.train_s = int(state["iteration"]), float(state["train_s"])
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
@@ -233,7 +229,8 @@ class Trial:
             one.close()
 
 
-def _source_of(spec: AlgorithmSpec | MultiAgentSpec, config: TrialConfig, cfg: Any) -> ExperienceSource:
+def _source_of(spec: TrainableSpec, config: TrialConfig, cfg: Any) -> ExperienceSource:
     if isinstance(spec, MultiAgentSpec):
         return SharedEnvironments(spec, config, cfg)
+    assert isinstance(spec, AlgorithmSpec)
     return Environments(spec, config, cfg)
