@@ -189,7 +189,7 @@ def test_rings_that_grew_stay_as_they_are() -> None:
     buffer, grown = ReplayBuffer(ENTRIES, 1, 400, frames), []
     for _ in range(200):
         add(buffer, envs.fragment(10))
-        grown.append(frames.frames_per_lane)
+        grown.append(frames.frames_per_stream)
     assert len(set(grown)) < 6
     assert grown[80] == grown[-1] <= 200 * 4  # a row costs no more than a stack of its own
     assert buffer.bytes_needed == bytes_needed(ENTRIES, 1, 400, frames)

@@ -12,9 +12,9 @@ from torch import Tensor
 from tuneexp.envs.env_rng import env_seed
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
 from tuneexp.envs.multi_agent.sources import MultiAgentSource
-from tuneexp.execution.lanes import LaneFragment
-from tuneexp.execution.multi_agent import JointRunner, LaneRunner
+from tuneexp.execution.multi_agent import JointRunner, SeatRunner
 from tuneexp.execution.policy import Acted
+from tuneexp.execution.seats import SeatFragment
 
 Row = tuple[float, int, float, float, bool, bool]  # obs, action, reward, next obs, terminated, truncated
 
@@ -31,8 +31,8 @@ class Reflex:
     def __init__(self, memory: bool = False) -> None:
         self.memory = memory
 
-    def initial_state(self, lanes: int) -> Tensor | None:
-        return torch.zeros(2, lanes, 1) if self.memory else None
+    def initial_state(self, seats: int) -> Tensor | None:
+        return torch.zeros(2, seats, 1) if self.memory else None
 
     def draw_noise(self, n_steps: int, generators: Any) -> list[Tensor]:
         return []
@@ -54,9 +54,9 @@ def joint_runner(
     envs = MultiAgentEnvs(source, source.agents(), [mapping] * n_envs, list(n_steps), seeds)
     runners = {}
     for name, steps in n_steps.items():
-        fragment = LaneFragment(steps, *envs.spaces[name].lead)
+        fragment = SeatFragment(steps, *envs.spaces[name].lead)
         policy: Any = Reflex(memory)
-        runners[name] = LaneRunner(envs.spaces[name], policy, seeds, fragment=fragment)
+        runners[name] = SeatRunner(envs.spaces[name], policy, seeds, fragment=fragment)
     return JointRunner(envs, runners)
 
 
@@ -66,14 +66,14 @@ def rows_of(runner: JointRunner, unit: int, times: int) -> dict[tuple[str, int, 
     for _ in range(times):
         for policy, fragment in runner.sample(unit).items():
             columns = fragment.numpy()
-            for lane, (index, agent) in enumerate(runner.envs.spaces[policy].places):
+            for seat, (index, agent) in enumerate(runner.envs.spaces[policy].places):
                 for seed in range(len(runner.envs.seeds)):
-                    valid = columns["valid"][:, seed, lane]
+                    valid = columns["valid"][:, seed, seat]
                     assert (valid[:-1] >= valid[1:]).all(), "rows are not compacted"
-                    assert np.allclose(columns["extra"][valid, seed, lane], columns["obs"][valid, seed, lane, 0] + 0.5)
+                    assert np.allclose(columns["extra"][valid, seed, seat], columns["obs"][valid, seed, seat, 0] + 0.5)
                     own = rows.setdefault((agent, seed, index), [])
                     for t in valid.nonzero()[0]:
-                        at = (t, seed, lane)
+                        at = (t, seed, seat)
                         own.append(
                             (
                                 float(columns["obs"][*at, 0]), int(columns["action"][at]), float(columns["reward"][at]),

@@ -54,7 +54,7 @@ def test_what_is_gained_out_of_turn_belongs_to_the_turn_before() -> None:
 
 
 @pytest.mark.parametrize(("env", "mapping"), WORLDS, ids=["turn based", "parallel"])
-def test_a_next_row_of_a_lane_is_what_its_agent_saw_next(env: Any, mapping: dict[str, str]) -> None:
+def test_a_next_row_of_a_seat_is_what_its_agent_saw_next(env: Any, mapping: dict[str, str]) -> None:
     for own in rows_of(joint_runner(env, mapping, {"a": 7, "b": 7}), 7, 6).values():
         for row, following in itertools.pairwise(own):
             assert row[3] == following[0] or row[4] or row[5]

@@ -80,7 +80,7 @@ def test_a_checkpoint_holds_nothing_of_the_device(second_device: torch.device, t
 
 
 def test_evaluation_acts_on_the_device(second_device: torch.device) -> None:
-    """In lanes of the training's width, the last of them filled up."""
+    """In batches of the training's width, the last of them filled up."""
     with_memory = trial_of("ppo", "CartPole-v1", [0, 1], n_steps=8, batch_size=16, **RECURRENT)
     assert with_memory.evaluate(3, 0).shape == (2, 3)
 

@@ -108,6 +108,6 @@ def _of_group(policy: str, rule: AtMost) -> AtMost:
     return AtMost(f"{policy}/{rule.name}", factors, rule.refused)
 
 
-def policy_config(spec: AlgorithmSpec, group: AlgorithmConfig, lanes: int, owner: str) -> AlgorithmConfig:
+def policy_config(spec: AlgorithmSpec, group: AlgorithmConfig, seats: int, owner: str) -> AlgorithmConfig:
     """Configuration of the algorithm of one policy, with its number of seats as `n_envs`. Raises `UserError`."""
-    return spec.config_class.parse({**group.model_dump(), "n_envs": lanes}, owner)
+    return spec.config_class.parse({**group.model_dump(), "n_envs": seats}, owner)

@@ -258,8 +258,8 @@ class ReplayBuffer:
         """
         frames = self.frames
         if frames is None:
-            obs, lanes = self.entries["obs"], len(state["frames"]["written"])
-            frames = FrameStore(obs.shape, obs.dtype, lanes, 1, self.capacity)
+            obs, n_streams = self.entries["obs"], len(state["frames"]["written"])
+            frames = FrameStore(obs.shape, obs.dtype, n_streams, 1, self.capacity)
         frames.load_state_dict(state["frames"])
         columns = dict(state["columns"])
         sizes = [_still_whole(frames, ids, int(w)) for ids, w in zip(columns["obs"], state["written"], strict=True)]

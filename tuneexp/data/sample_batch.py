@@ -211,16 +211,16 @@ class SampleBatch(Mapping[str, Tensor]):
             if needed not in self._columns:
                 raise UserError(f"splitting by episode needs the columns terminated and truncated; {needed} is missing")
         dim = self._dim("time" if "time" in self.axes else None)
-        lanes = {name: _lanes(column, dim, len(self.axes)) for name, column in self._columns.items()}
-        valid = lanes["valid"] if "valid" in lanes else torch.ones_like(lanes["terminated"])
-        ends = lanes["terminated"] | lanes["truncated"] | ~valid
+        streams = {name: _streams(column, dim, len(self.axes)) for name, column in self._columns.items()}
+        valid = streams["valid"] if "valid" in streams else torch.ones_like(streams["terminated"])
+        ends = streams["terminated"] | streams["truncated"] | ~valid
         pieces = []
-        for lane in range(ends.shape[1]):
-            after_ends = (ends[:, lane].nonzero().squeeze(1) + 1).tolist()
+        for stream in range(ends.shape[1]):
+            after_ends = (ends[:, stream].nonzero().squeeze(1) + 1).tolist()
             for steps in torch.arange(ends.shape[0]).tensor_split(after_ends):
-                kept = steps[valid[steps, lane]]
+                kept = steps[valid[steps, stream]]
                 if len(kept):
-                    pieces.append(SampleBatch({name: c[kept, lane] for name, c in lanes.items()}, ("time",)))
+                    pieces.append(SampleBatch({name: c[kept, stream] for name, c in streams.items()}, ("time",)))
         return pieces
 
     # -- names of axes and columns
@@ -283,7 +283,7 @@ def _check_joinable(name: str, first: Tensor, other: Tensor, dim: int, number: i
         )
 
 
-def _lanes(column: Tensor, time_dim: int, n_axes: int) -> Tensor:
+def _streams(column: Tensor, time_dim: int, n_axes: int) -> Tensor:
     """[T, C, ...]: time first, all other axes of the batch merged."""
     first = column.movedim(time_dim, 0)
     return first.flatten(1, n_axes - 1) if n_axes > 1 else first.unsqueeze(1)

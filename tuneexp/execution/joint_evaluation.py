@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs, PolicySpaces, PolicyStep
 from tuneexp.execution.evaluation import steps_of
-from tuneexp.execution.multi_agent import LaneRunner
+from tuneexp.execution.multi_agent import SeatRunner
 
 Returns = dict[str, NDArray[np.float64]]
 
 
 def evaluate_jointly(
-    runners: Mapping[str, LaneRunner], envs: MultiAgentEnvs, max_steps: int
+    runners: Mapping[str, SeatRunner], envs: MultiAgentEnvs, max_steps: int
 ) -> tuple[Returns, NDArray[np.bool_]]:
     """Plays the first episode of each environment, for `max_steps` at most. Returns policy -> [S, E]: what its agents
     gained in it, their mean; NaN where it has none in an environment; and bool [S, E], episodes that were stopped
@@ -39,14 +39,14 @@ def evaluate_jointly(
 
 
 class _Player:
-    def __init__(self, runner: LaneRunner, spaces: PolicySpaces) -> None:
+    def __init__(self, runner: SeatRunner, spaces: PolicySpaces) -> None:
         self._policy, self._normaliser = runner.policy, runner.normaliser
         self._state = self._policy.initial_state(spaces.n_envs)
 
     def act(self, step: PolicyStep) -> NDArray[Any]:
         seen = step.obs if self._normaliser is None else self._normaliser.normalise(step.obs)
         if self._state is not None:
-            # Also of a lane that ended in the step before: its next episode starts from zeros.
+            # Also of a seat that ended in the step before: its next episode starts from zeros.
             self._state = self._state.masked_fill(torch.from_numpy(step.ended)[..., None], 0.0)
         acted = self._policy.exploit(torch.from_numpy(seen), self._state)
         if self._state is not None and acted.state is not None:
@@ -56,7 +56,7 @@ class _Player:
 
 
 def _env_of(spaces: PolicySpaces) -> NDArray[np.int64]:
-    """[L]: the environment of each lane."""
+    """[L]: the environment of each seat."""
     return np.array([index for index, _ in spaces.places])
 
 

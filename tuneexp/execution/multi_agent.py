@@ -1,4 +1,4 @@
-"""Several policies sample from the same environments, each on lanes of its own."""
+"""Several policies sample from the same environments, each on seats of its own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tuneexp.envs.episode_stats import EpisodeTracker
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs, PolicySpaces, PolicyStep
 from tuneexp.envs.normalise import DiscountedReturns, Learned, RunningNormaliser, moments_of
 from tuneexp.errors import UserError
-from tuneexp.execution.lanes import LaneFragment
 from tuneexp.execution.policy import Policy
+from tuneexp.execution.seats import SeatFragment
 from tuneexp.learning.rng_streams import generator
 from tuneexp.learning.user_functions import name_of
 
@@ -28,8 +28,8 @@ RAW = "raw_obs"
 """What the environment gave, beside what the policy saw: statistics learn from it."""
 
 
-class LaneRunner:
-    """Acts for one policy on its lanes, collects the rows, and is the group from which its training step samples.
+class SeatRunner:
+    """Acts for one policy on its seats, collects the rows, and is the group from which its training step samples.
 
     An agent's transition is open from when it acts until it may act again or has ended; what is open at a fragment's
     end goes into the next one. fragment: None for a policy that isn't trained: its statistics are frozen, too.
@@ -43,10 +43,10 @@ class LaneRunner:
         normaliser: RunningNormaliser | None = None,
         keep_raw: bool = False,
         gamma: float = 1.0,
-        fragment: LaneFragment | None = None,
+        fragment: SeatFragment | None = None,
     ) -> None:
         self.policy, self.normaliser, self.fragment = policy, normaliser, fragment
-        self.name, self._keep_raw, self._n_lanes = spaces.policy, keep_raw, spaces.n_envs
+        self.name, self._keep_raw, self._n_seats = spaces.policy, keep_raw, spaces.n_envs
         self._returns = DiscountedReturns(spaces.n_seeds, spaces.n_envs, gamma)
         self.generators = [generator(seed, "runner") for seed in seeds]
         self._open: dict[str, Tensor] = {}
@@ -59,7 +59,7 @@ class LaneRunner:
 
     def start(self, step: PolicyStep) -> None:
         """All environments are at the start of an episode."""
-        self._state = self.policy.initial_state(self._n_lanes)
+        self._state = self.policy.initial_state(self._n_seats)
         self._starts = torch.ones(step.acting.shape, dtype=torch.bool)
         self._open = {}
         self._see(step)
@@ -195,7 +195,7 @@ class JointRunner:
 
     runners: of policies that aren't scripted. `episodes`: policy -> statistics of its agents' episodes."""
 
-    def __init__(self, envs: MultiAgentEnvs, runners: Mapping[str, LaneRunner]) -> None:
+    def __init__(self, envs: MultiAgentEnvs, runners: Mapping[str, SeatRunner]) -> None:
         self.envs, self.runners = envs, dict(runners)
         self.episodes = {name: EpisodeTracker(of.n_seeds, of.n_envs) for name, of in envs.spaces.items()}
         self._before_acting = {name: np.zeros(of.lead, np.float32) for name, of in envs.spaces.items()}

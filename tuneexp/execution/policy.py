@@ -91,22 +91,22 @@ class Policy:
     def exploit(self, obs: Tensor, state: Tensor | None = None) -> Acted:
         """obs: [S, E, ...] for any E; state: [S, E, state_size]. The deterministic action [S, E, ...].
 
-        The one program serves training and evaluation: lanes are filled up to its width."""
-        lanes = obs.shape[1]
+        The one program serves training and evaluation: environments are filled up to its width."""
+        envs = obs.shape[1]
         parts = self._chunks(obs)
         states: Sequence[Tensor | None] = [None] * len(parts) if state is None else self._chunks(state)
         acted = [self._run(self._exploit, *pair, self._no_noise) for pair in zip(parts, states, strict=True)]
-        action = torch.cat([part.action for part in acted], dim=1)[:, :lanes]
+        action = torch.cat([part.action for part in acted], dim=1)[:, :envs]
         if state is not None:
-            state = torch.cat([part.state for part in acted if part.state is not None], dim=1)[:, :lanes]
+            state = torch.cat([part.state for part in acted if part.state is not None], dim=1)[:, :envs]
         return Acted(action, state, [])
 
-    def _chunks(self, lanes: Tensor) -> list[Tensor]:
-        """[S, E, ...] -> parts [S, n_envs, ...], the last one filled up with its first lane."""
-        missing = -lanes.shape[1] % self.n_envs
+    def _chunks(self, envs: Tensor) -> list[Tensor]:
+        """[S, E, ...] -> parts [S, n_envs, ...], the last one filled up with its first environment."""
+        missing = -envs.shape[1] % self.n_envs
         if missing:
-            lanes = torch.cat([lanes, lanes[:, :1].expand(-1, missing, *lanes.shape[2:])], dim=1)
-        return [part.contiguous() for part in lanes.split(self.n_envs, dim=1)]
+            envs = torch.cat([envs, envs[:, :1].expand(-1, missing, *envs.shape[2:])], dim=1)
+        return [part.contiguous() for part in envs.split(self.n_envs, dim=1)]
 
     def _run(
         self, explore: Tensor, obs: Tensor, state: Tensor | None, noise: list[Tensor], hyper: Tensor | None = None

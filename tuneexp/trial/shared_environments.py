@@ -19,8 +19,8 @@ from tuneexp.envs.multi_agent.sources import resolve_multi_agent
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.execution.evaluation import Evaluation
 from tuneexp.execution.joint_evaluation import Returns, evaluate_jointly
-from tuneexp.execution.lanes import LaneFragment
-from tuneexp.execution.multi_agent import JointRunner, LaneRunner
+from tuneexp.execution.multi_agent import JointRunner, SeatRunner
+from tuneexp.execution.seats import SeatFragment
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.rng_streams import policy_seed
 from tuneexp.trial.building import env_settings
@@ -104,11 +104,11 @@ class SharedEnvironments:
         self.runner = JointRunner(self._envs, self.groups)
         self._unit = math.gcd(*(of.fragment.n_steps for of in self.groups.values() if of.fragment is not None))
 
-    def _group(self, one: PolicyTrainer) -> LaneRunner:
+    def _group(self, one: PolicyTrainer) -> SeatRunner:
         setup, spaces = one.setup, self._envs.spaces[one.setup.name]
-        fragment = LaneFragment(_rollout_steps(setup), *spaces.lead) if one.trained else None
+        fragment = SeatFragment(_rollout_steps(setup), *spaces.lead) if one.trained else None
         keep_raw, gamma = one.shapes.keep_raw, setup.cfg.gamma
-        return LaneRunner(spaces, one.new_policy(), setup.seeds, one.normaliser, keep_raw, gamma, fragment)
+        return SeatRunner(spaces, one.new_policy(), setup.seeds, one.normaliser, keep_raw, gamma, fragment)
 
     @property
     def env_steps(self) -> int:
@@ -199,13 +199,13 @@ class SharedEnvironments:
 
 
 def _rollout_steps(setup: PolicySetup) -> int:
-    """Steps of each environment in one rollout. UserError where the algorithm's count is none of its lanes."""
+    """Steps of each environment in one rollout. UserError where the algorithm's count is none of its seats."""
     rows, n_envs = setup.cfg.rollout_env_steps(), setup.cfg.n_envs
     steps, rest = divmod(rows, n_envs)
     if rest or not steps:
         raise UserError(
             f"policy {setup.name!r}: {type(setup.cfg).__name__}.rollout_env_steps() is {rows}, "
-            f"no multiple of n_envs={n_envs}; every lane takes as many steps"
+            f"no multiple of n_envs={n_envs}; every seat takes as many steps"
         )
     return steps
 

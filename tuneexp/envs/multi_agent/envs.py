@@ -1,4 +1,4 @@
-"""S x N environments of several agents, as arrays with lanes: one for each agent of a policy in each environment."""
+"""S x N environments of several agents, as arrays with seats: one for each agent of a policy in each environment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PolicyStep(NamedTuple):
     """What one step is for one policy; every field [S, L, ...].
 
     A transition is complete (`valid`) when its agent may act again or has ended: in turn-based environments `reward`
-    is what was gained from one own turn to the next. Lanes that aren't `acting` have no observation to act on."""
+    is what was gained from one own turn to the next. Seats that aren't `acting` have no observation to act on."""
 
     obs: NDArray[Any]
     acting: NDArray[np.bool_]
@@ -45,9 +45,9 @@ class PolicyStep(NamedTuple):
 
 
 class PolicySpaces:
-    """What one policy sees and does: its lanes, the same for all seeds, and its spaces (plain, as `SeedEnvs` has them).
+    """What one policy sees and does: its seats, the same for all seeds, and its spaces (plain, as `SeedEnvs` has them).
 
-    places: (environment index, agent) of each lane. Raises `UserError` where agents differ in their spaces."""
+    places: (environment index, agent) of each seat. Raises `UserError` where agents differ in their spaces."""
 
     def __init__(
         self, policy: str, env: str, seeds: Sequence[int], places: Sequence[tuple[int, str]],
@@ -111,7 +111,7 @@ class MultiAgentEnvs:
 
     assignment: for each environment index, agent -> policy. scripted: policies that act by themselves; all others are
     acted for by `step`. exact: policies whose observations of float64 stay so, as they are normalised. `spaces`: policy
-    -> its lanes and spaces."""
+    -> its seats and spaces."""
 
     def __init__(
         self,
@@ -125,8 +125,8 @@ class MultiAgentEnvs:
     ) -> None:
         self.name, self.seeds, self.n_envs = source.name, [int(seed) for seed in seeds], len(assignment)
         self.spaces = policy_spaces(source.name, agents, assignment, policies, seeds, exact)
-        self._lane = {
-            place: (name, lane) for name, spaces in self.spaces.items() for lane, place in enumerate(spaces.places)
+        self._seat = {
+            place: (name, seat) for name, spaces in self.spaces.items() for seat, place in enumerate(spaces.places)
         }
         self._scripted = dict(scripted or {})
         self._acted = {name: np.zeros(spaces.lead, np.bool_) for name, spaces in self.spaces.items()}
@@ -171,7 +171,7 @@ class MultiAgentEnvs:
         return self._seen_next(self._blank())
 
     def step(self, actions: Mapping[str, NDArray[Any]]) -> tuple[dict[str, PolicyStep], NDArray[np.bool_]]:
-        """actions: policy -> [S, L, ...], for all that aren't scripted; those of lanes that aren't acting are ignored.
+        """actions: policy -> [S, L, ...], for all that aren't scripted; those of seats that aren't acting are ignored.
         Returns policy -> what happened, and which episodes ended, [S, N]; these have started anew."""
         sent = {name: self.spaces[name].converted(action) for name, action in actions.items()}
         steps, over = self._blank(), np.zeros((len(self.seeds), self.n_envs), np.bool_)
@@ -191,26 +191,26 @@ class MultiAgentEnvs:
         }
 
     def _action(self, sent: Mapping[str, NDArray[Any]], seed: int, index: int, agent: str, obs: Any) -> Any:
-        policy, lane = self._place(index, agent)
-        self._acted[policy][seed, lane] = True
+        policy, seat = self._place(index, agent)
+        self._acted[policy][seed, seat] = True
         if policy in self._scripted:
             try:
                 return self._scripted[policy](obs, self._random[policy][seed][index])
             except BaseException as error:
                 who = f"seed {self.seeds[seed]}, index {index}, agent {agent}"
                 raise raised(self.name, who, f"the scripted policy {policy!r}", error) from error
-        action = sent[policy][seed, lane]
+        action = sent[policy][seed, seat]
         return action.item() if action.ndim == 0 else action
 
     def _place(self, index: int, agent: str) -> tuple[str, int]:
-        place = self._lane.get((index, agent))
+        place = self._seat.get((index, agent))
         if place is None:
             raise UserError(f"environment {self.name}: agent {agent!r} is none of its possible_agents; name it there")
         return place
 
     def _tell(self, steps: Mapping[str, PolicyStep], seed: int, index: int, turn: Turn, driver: Driver) -> None:
-        policy, lane = self._place(index, turn.agent)
-        step, at = steps[policy], (seed, lane)
+        policy, seat = self._place(index, turn.agent)
+        step, at = steps[policy], (seed, seat)
         if not math.isfinite(turn.reward):
             raise driver.fault(f"the reward is not finite: {turn.reward}", turn.agent)
         step.score[at] += turn.reward
@@ -227,9 +227,9 @@ class MultiAgentEnvs:
         """Fills in who acts on what next."""
         for seed, index, driver in self._each():
             for agent, obs in driver.to_act.items():
-                policy, lane = self._place(index, agent)
-                steps[policy].acting[seed, lane] = True
-                steps[policy].obs[seed, lane] = self._read(policy, agent, obs, driver)
+                policy, seat = self._place(index, agent)
+                steps[policy].acting[seed, seat] = True
+                steps[policy].obs[seed, seat] = self._read(policy, agent, obs, driver)
         return steps
 
     def _read(self, policy: str, agent: str, raw: Any, driver: Driver) -> NDArray[Any]:
@@ -240,8 +240,8 @@ class MultiAgentEnvs:
         return obs
 
     def _require_nobody_open(self, seed: int, index: int, driver: Driver) -> None:
-        for (where, agent), (policy, lane) in self._lane.items():
-            if where == index and self._acted[policy][seed, lane]:
+        for (where, agent), (policy, seat) in self._seat.items():
+            if where == index and self._acted[policy][seed, seat]:
                 raise driver.fault("the episode ended without a termination or truncation of it", agent)
 
     def get_state(self) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""A fragment whose lanes fill up at their own pace: rows are compacted, so that a lane's next row is its next step."""
+"""A fragment whose seats fill up at their own pace: rows are compacted, so that a seat's next row is its next step."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor
 from tuneexp.data.sample_batch import FRAGMENT_AXES, SampleBatch
 
 
-class LaneFragment:
-    """Columns [T, S, L, ...] for `n_steps` = T steps of the environments, in which a lane completes T rows at most."""
+class SeatFragment:
+    """Columns [T, S, L, ...] for `n_steps` = T steps of the environments, in which a seat completes T rows at most."""
 
-    def __init__(self, n_steps: int, n_seeds: int, n_lanes: int) -> None:
+    def __init__(self, n_steps: int, n_seeds: int, n_seats: int) -> None:
         self.n_steps, self.steps = n_steps, 0
         self._columns: dict[str, Tensor] = {}
-        self._count = torch.zeros(n_seeds, n_lanes, dtype=torch.int64)
+        self._count = torch.zeros(n_seeds, n_seats, dtype=torch.int64)
 
     @property
     def complete(self) -> bool:
         return self.steps == self.n_steps
 
     def add(self, rows: Mapping[str, Tensor], valid: Tensor) -> None:
-        """One step. rows: name -> [S, L, ...]; valid: [S, L] bool, the lanes that have a row now."""
+        """One step. rows: name -> [S, L, ...]; valid: [S, L] bool, the seats that have a row now."""
         for name, values in rows.items():
             if name not in self._columns:
                 self._columns[name] = values.new_zeros((self.n_steps, *values.shape))
@@ -44,7 +44,7 @@ class LaneFragment:
         return batch
 
     def cut(self) -> None:
-        """What follows is of other episodes: the newest row of each lane ends its trace, and bootstraps."""
+        """What follows is of other episodes: the newest row of each seat ends its trace, and bootstraps."""
         if not self._columns:
             return
         where = (self._count > 0).nonzero(as_tuple=True)
@@ -55,9 +55,9 @@ class LaneFragment:
         return {"steps": self.steps, "count": self._count.clone(), "columns": dict(self._columns)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises ValueError where the state is of other lanes or another number of steps."""
+        """Raises ValueError where the state is of other seats or another number of steps."""
         if tuple(state["count"].shape) != tuple(self._count.shape) or int(state["steps"]) >= self.n_steps:
-            raise ValueError(f"a fragment of lanes {list(state['count'].shape)} after {state['steps']} steps")
+            raise ValueError(f"a fragment of seats {list(state['count'].shape)} after {state['steps']} steps")
         self.steps = int(state["steps"])
         self._count.copy_(state["count"])
         self._columns = {name: column.clone() for name, column in state["columns"].items()}
