@@ -12,7 +12,7 @@ from tests.cli.conftest import Done, tuneexp  # noqa: F401
 from tuneexp import PPO, UserError
 from tuneexp.addresses import lasting_address, relocated
 from tuneexp.algorithms.registry import load_spec
-from tuneexp.envs.sources import describe_env
+from tuneexp.envs.env_factory import describe_env
 from tuneexp.models.heads import build_own
 from tuneexp.sweep import SearchSpace
 from tuneexp.trainable import evaluate_checkpoint

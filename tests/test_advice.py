@@ -15,7 +15,7 @@ from tests.small import small_config
 from tuneexp.algorithms.multi_agent import MultiAgentSpec, PolicySpec
 from tuneexp.algorithms.preflight import check_environment
 from tuneexp.algorithms.registry import load_algorithm
-from tuneexp.envs.sources import describe_env
+from tuneexp.envs.env_factory import describe_env
 from tuneexp.errors import UserError
 from tuneexp.models.own import OwnActorCritic
 from tuneexp.trial import Trial

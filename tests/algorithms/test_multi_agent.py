@@ -17,7 +17,7 @@ from tuneexp.algorithms.multi_agent import SHARED_DQN, SHARED_PPO, MultiAgentSpe
 from tuneexp.algorithms.multi_agent_config import policy_config
 from tuneexp.algorithms.preflight import check_environment
 from tuneexp.algorithms.registry import address_of, load_algorithm, load_spec
-from tuneexp.envs.sources import describe_env
+from tuneexp.envs.env_factory import describe_env
 from tuneexp.errors import EnvironmentFault, UserError
 from tuneexp.report.hyperparameters import hyperparameter_rows
 from tuneexp.sweep.search.space import SearchSpace

@@ -11,7 +11,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 from tests.envs.counting import Counting
 from tuneexp.envs import SeedEnvs, describe_env
-from tuneexp.envs.sources import resolve
+from tuneexp.envs.env_factory import resolve
 from tuneexp.errors import EnvironmentFault, UserError
 
 OWN = """

@@ -11,7 +11,7 @@ from gymnasium.spaces import Box
 
 from tests.envs.counting import Counting
 from tuneexp.envs import SeedEnvs, describe_env
-from tuneexp.envs.sources import resolve
+from tuneexp.envs.env_factory import resolve
 from tuneexp.envs.zoo_wrappers import _coverage
 from tuneexp.errors import UserError
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tuneexp.envs.env_rng import env_seed
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
-from tuneexp.envs.multi_agent.sources import MultiAgentSource
+from tuneexp.envs.multi_agent.multi_agent_factory import MultiAgentEnvFactory
 from tuneexp.execution.multi_agent import JointRunner, SeatRunner
 from tuneexp.execution.policy import Acted
 from tuneexp.execution.seats import SeatFragment
@@ -50,8 +50,8 @@ def joint_runner(
     memory: bool = False,
 ) -> JointRunner:  # fmt: skip
     """n_steps: policy -> steps of its rollout."""
-    source = MultiAgentSource("test", env)
-    envs = MultiAgentEnvs(source, source.agents(), [mapping] * n_envs, list(n_steps), seeds)
+    factory = MultiAgentEnvFactory("test", env)
+    envs = MultiAgentEnvs(factory, factory.agents(), [mapping] * n_envs, list(n_steps), seeds)
     runners = {}
     for name, steps in n_steps.items():
         fragment = SeatFragment(steps, *envs.spaces[name].lead)

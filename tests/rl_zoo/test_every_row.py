@@ -18,8 +18,8 @@ from tests.rl_zoo.stand_in import spaces_of
 from tuneexp import UserError, rl_zoo_row
 from tuneexp.algorithms.preflight import check_action_space
 from tuneexp.algorithms.registry import load_algorithm
+from tuneexp.envs.env_factory import describe_env
 from tuneexp.envs.seed_envs import EnvFacts
-from tuneexp.envs.sources import describe_env
 from tuneexp.trial.building import build_learner
 
 folder()  # skips what follows where the package isn't installed

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.algorithms.registry import ACTION_KINDS, load_spec
-from tuneexp.envs.sources import describe_env
+from tuneexp.envs.env_factory import describe_env
 from tuneexp.errors import UserError
 from tuneexp.spaces.kinds import ActionKind, action_kind, require_continuous
 from tuneexp.trial_config import EnvBackend
@@ -103,17 +103,17 @@ def _check_policies(
     n_envs: int,
 ) -> dict[str, Any]:
     from tuneexp.envs.multi_agent.envs import policy_spaces
-    from tuneexp.envs.multi_agent.sources import resolve_multi_agent
+    from tuneexp.envs.multi_agent.multi_agent_factory import resolve_multi_agent
 
-    source = resolve_multi_agent(env, env_kwargs, wrappers, backend)
-    agents = source.agents()
+    factory = resolve_multi_agent(env, env_kwargs, wrappers, backend)
+    agents = factory.agents()
     assignment = spec.assignment(list(agents), n_envs)
-    found = policy_spaces(source.name, agents, assignment, list(spec.policies), [0])
+    found = policy_spaces(factory.name, agents, assignment, list(spec.policies), [0])
     for policy, spaces in found.items():
         if policy not in spec.scripts:
             kinds = spec.spec_of(policy).action_kinds
             check_action_space(
-                spec.spec_of(policy).name, kinds, spaces.action_space, f"policy {policy!r} in {source.name}"
+                spec.spec_of(policy).name, kinds, spaces.action_space, f"policy {policy!r} in {factory.name}"
             )
     return {policy: _words(of.observation_space, of.action_space) for policy, of in found.items()}
 

@@ -130,8 +130,8 @@ def check_job(job: Job) -> None:
     An algorithm or environment of the user's own is checked by the trial itself."""
     from tuneexp.algorithms.preflight import check_budget, check_environment
     from tuneexp.algorithms.registry import ALGORITHMS, check_algorithm, config_class_of
+    from tuneexp.envs.env_factory import resolve
     from tuneexp.envs.registration import register_again
-    from tuneexp.envs.sources import resolve
 
     check_algorithm(job.algorithm)
     if job.algorithm not in ALGORITHMS:

@@ -14,10 +14,10 @@ from gymnasium.spaces import MultiDiscrete
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tuneexp.envs.atari import AtariVec
+from tuneexp.envs.env_factory import EnvFactory
 from tuneexp.envs.env_faults import NamedFaults
 from tuneexp.envs.env_rng import UniformPerEnv, env_seed, env_seeds
 from tuneexp.envs.envpool import PoolVec
-from tuneexp.envs.sources import EnvSource
 from tuneexp.envs.stacked import StackedVectorEnv
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.trial_config import EnvBackend
@@ -45,13 +45,13 @@ class Built:
         return getattr(self.vec, "frame_stack", None)
 
 
-def build(source: EnvSource, seeds: list[int], indices: range, backend: EnvBackend, autoreset: str | None) -> Built:
+def build(factory: EnvFactory, seeds: list[int], indices: range, backend: EnvBackend, autoreset: str | None) -> Built:
     """indices: the environments of each seed. Raises `UserError` for a mode that the native environment doesn't have,
     and where its environments can't be told apart."""
-    if source.wants_native(backend):
-        return _native(source, seeds, indices, autoreset)
+    if factory.wants_native(backend):
+        return _native(factory, seeds, indices, autoreset)
     mode = AutoresetMode.NEXT_STEP if autoreset is None else _mode(autoreset)
-    makers = [partial(_make_named, source, seed, i) for seed in seeds for i in indices]
+    makers = [partial(_make_named, factory, seed, i) for seed in seeds for i in indices]
     return Built(_sync_or_async(makers, backend, mode), partial(env_seeds, seeds, indices), mode)
 
 
@@ -68,8 +68,8 @@ def close(vec: VectorEnv[Any, Any, Any]) -> None:
         vec.closed = True
 
 
-def _make_named(source: EnvSource, seed: int, index: int) -> Env[Any, Any]:
-    return NamedFaults(source.make(), source.name, seed, index)
+def _make_named(factory: EnvFactory, seed: int, index: int) -> Env[Any, Any]:
+    return NamedFaults(factory.make(), factory.name, seed, index)
 
 
 def _sync_or_async(
@@ -81,31 +81,31 @@ def _sync_or_async(
     return SyncVectorEnv(makers, copy=False, autoreset_mode=mode)
 
 
-def _native(source: EnvSource, seeds: list[int], indices: range, autoreset: str | None) -> Built:
-    first = source.make_native(1)
+def _native(factory: EnvFactory, seeds: list[int], indices: range, autoreset: str | None) -> Built:
+    first = factory.make_native(1)
     kind = type(first)
     mode = first.metadata.get("autoreset_mode")
     if not isinstance(mode, AutoresetMode):
         first.close()
         raise UserError(
-            f"environment {source.name}: its vector environment doesn't say how it resets\n"
+            f"environment {factory.name}: its vector environment doesn't say how it resets\n"
             "set metadata['autoreset_mode'] to a gymnasium.vector.AutoresetMode, or use env_backend sync"
         )
     if autoreset is not None and _mode(autoreset) is not mode:
         first.close()
         raise UserError(
-            f"environment {source.name} resets by {mode.name.lower()} only; use env_backend sync for others"
+            f"environment {factory.name} resets by {mode.name.lower()} only; use env_backend sync for others"
         )
     first.close()
     if kind is CartPoleVectorEnv:
-        return _wide_cartpole(source, seeds, indices)
+        return _wide_cartpole(factory, seeds, indices)
     if kind in (AtariVec, PoolVec):  # each of its environments has a generator of its own
-        return Built(source.make_native(len(seeds) * len(indices)), partial(env_seeds, seeds, indices), mode)
-    return _one_per_seed(source, seeds, indices, mode)
+        return Built(factory.make_native(len(seeds) * len(indices)), partial(env_seeds, seeds, indices), mode)
+    return _one_per_seed(factory, seeds, indices, mode)
 
 
-def _wide_cartpole(source: EnvSource, seeds: list[int], indices: range) -> Built:
-    vec = source.make_native(len(seeds) * len(indices))
+def _wide_cartpole(factory: EnvFactory, seeds: list[int], indices: range) -> Built:
+    vec = factory.make_native(len(seeds) * len(indices))
     assert isinstance(vec, CartPoleVectorEnv)
     random = UniformPerEnv(vec, seeds, indices)
     # The price of a step is its numpy calls: one wide environment costs the same for 8 seeds as for 1.
@@ -122,13 +122,13 @@ class _AlreadyChecked(MultiDiscrete):
         return True
 
 
-def _one_per_seed(source: EnvSource, seeds: list[int], indices: range, mode: AutoresetMode) -> Built:
-    parts = [source.make_native(len(indices)) for _ in seeds]
+def _one_per_seed(factory: EnvFactory, seeds: list[int], indices: range, mode: AutoresetMode) -> Built:
+    parts = [factory.make_native(len(indices)) for _ in seeds]
 
     def reset_seed(restored: int) -> list[int]:
         return [env_seed(seed, 0, restored) for seed in seeds]
 
-    return Built(StackedVectorEnv(parts, source.name, seeds), reset_seed, mode, apart=False)
+    return Built(StackedVectorEnv(parts, factory.name, seeds), reset_seed, mode, apart=False)
 
 
 def _mode(name: str) -> AutoresetMode:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tuneexp.envs import state
 from tuneexp.envs.backends import build, close
+from tuneexp.envs.env_factory import EnvLike, resolve
 from tuneexp.envs.env_faults import fault, raised
 from tuneexp.envs.observations import ObsReader
-from tuneexp.envs.sources import EnvLike, resolve
 from tuneexp.envs.wrappers import WrapperLike
 from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
 from tuneexp.seeds import checked_seeds
@@ -90,11 +90,11 @@ class SeedEnvs:
         backend. training: False for evaluation, which plays whole games for their score where training doesn't
         (`atari.py`). first_env: these are the environments from this index on, of a seed that has more. exact:
         observations of float64 stay so, for who normalises them."""
-        source = resolve(env, env_kwargs, wrappers, training, backend)
+        factory = resolve(env, env_kwargs, wrappers, training, backend)
         indices = range(first_env, first_env + _checked_count(n_envs))
-        self._built = build(source, checked_seeds(seeds, distinct_seeds, largest=None), indices, backend, autoreset)
+        self._built = build(factory, checked_seeds(seeds, distinct_seeds, largest=None), indices, backend, autoreset)
         self._vec = self._built.vec
-        self.name, self.seeds = source.name, [int(s) for s in seeds]
+        self.name, self.seeds = factory.name, [int(s) for s in seeds]
         self.n_seeds, self.n_envs, self._first_env = len(self.seeds), n_envs, first_env
         raw_obs, raw_action = self._vec.single_observation_space, self._vec.single_action_space
         check_spaces(raw_obs, raw_action, self.name)
@@ -103,7 +103,7 @@ class SeedEnvs:
         self.obs_shape, self.obs_dtype = self._reader.shape, self._reader.dtype
         self.action_space: Space[Any] = zero_based(raw_action)
         self.autoreset: AutoresetMode = self._built.autoreset
-        self._signs_only = source.clip_reward
+        self._signs_only = factory.clip_reward
         self._lead = (self.n_seeds, n_envs)
         self._to_env = action_conversion(raw_action)
         self._flat_action_shape = (self.n_seeds * n_envs, *(raw_action.shape or ()))

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tuneexp.envs.env_factory import EnvLike
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
-from tuneexp.envs.sources import EnvLike
 from tuneexp.execution.policy import Policy
 
 log = logging.getLogger(__name__)

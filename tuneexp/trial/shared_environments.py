@@ -15,7 +15,7 @@ from tuneexp.algorithms.multi_agent_config import MultiAgentConfig, policy_confi
 from tuneexp.algorithms.preflight import check_action_space
 from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
-from tuneexp.envs.multi_agent.sources import resolve_multi_agent
+from tuneexp.envs.multi_agent.multi_agent_factory import resolve_multi_agent
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.execution.evaluation import Evaluation
 from tuneexp.execution.joint_evaluation import Returns, evaluate_jointly

@@ -14,7 +14,7 @@ from tuneexp.algorithms.rl_zoo.environment import environment_of, present_id, wi
 from tuneexp.algorithms.rl_zoo.keys import RL_ZOO_KEYS, WITH_MEMORY, from_rl_zoo
 from tuneexp.algorithms.rl_zoo.policy_kwargs import Fields
 from tuneexp.envs.atari import is_atari
-from tuneexp.envs.sources import can_be_there
+from tuneexp.envs.env_factory import can_be_there
 from tuneexp.errors import UserError, nearest, shortened
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tuneexp.envs.env_faults import raised
 from tuneexp.envs.env_rng import env_seed, env_seeds
 from tuneexp.envs.multi_agent.drivers import Driver, Turn
-from tuneexp.envs.multi_agent.sources import MultiAgentSource, Spaces
+from tuneexp.envs.multi_agent.multi_agent_factory import MultiAgentEnvFactory, Spaces
 from tuneexp.envs.observations import ObsReader
 from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.errors import CheckpointError, UserError
@@ -115,7 +115,7 @@ class MultiAgentEnvs:
 
     def __init__(
         self,
-        source: MultiAgentSource,
+        factory: MultiAgentEnvFactory,
         agents: Mapping[str, Spaces],
         assignment: Sequence[Mapping[str, str]],
         policies: Sequence[str],
@@ -123,8 +123,8 @@ class MultiAgentEnvs:
         scripted: Mapping[str, Scripted] | None = None,
         exact: Collection[str] = (),
     ) -> None:
-        self.name, self.seeds, self.n_envs = source.name, [int(seed) for seed in seeds], len(assignment)
-        self.spaces = policy_spaces(source.name, agents, assignment, policies, seeds, exact)
+        self.name, self.seeds, self.n_envs = factory.name, [int(seed) for seed in seeds], len(assignment)
+        self.spaces = policy_spaces(factory.name, agents, assignment, policies, seeds, exact)
         self._seat = {
             place: (name, seat) for name, spaces in self.spaces.items() for seat, place in enumerate(spaces.places)
         }
@@ -136,7 +136,7 @@ class MultiAgentEnvs:
             self._drivers.append([])
             for index in range(self.n_envs):
                 who = f"seed {seed}, index {index}"
-                self._drivers[-1].append(source.driver(who, self._episode_seeds(seed, index, 0)))
+                self._drivers[-1].append(factory.driver(who, self._episode_seeds(seed, index, 0)))
 
     def _episode_seeds(self, seed: int, index: int, restored: int) -> np.random.Generator:
         return np.random.default_rng(env_seed(seed, index, restored))

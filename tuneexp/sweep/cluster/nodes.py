@@ -158,8 +158,8 @@ def complaint(store: CheckpointStorage, mark: str, node_id: str, trial: dict[str
 def _load(trial: dict[str, Any]) -> None:
     from tuneexp.addresses import changed_sources, load_address
     from tuneexp.algorithms.registry import load_spec
+    from tuneexp.envs.env_factory import describe_env
     from tuneexp.envs.registration import register_again
-    from tuneexp.envs.sources import describe_env
     from tuneexp.trial_config import TrialConfig
 
     config = TrialConfig.parse(trial, "the trial")

@@ -8,8 +8,8 @@ from typing import Any
 
 from tuneexp.algorithms.registry import ALGORITHMS, config_class_of
 from tuneexp.config import Config, Problem, told, without_suffixes
+from tuneexp.envs.env_factory import resolve
 from tuneexp.envs.registration import register_again
-from tuneexp.envs.sources import resolve
 from tuneexp.errors import UserError, nearest, shortened, unknown_name
 from tuneexp.nesting import flat_of_dotted
 from tuneexp.seeds import seed_list

@@ -12,7 +12,7 @@ from typing import Any
 from tuneexp.addresses import is_address
 from tuneexp.algorithms.rl_zoo.files import algorithm_of, has_rows
 from tuneexp.commands import command
-from tuneexp.envs.sources import resolve
+from tuneexp.envs.env_factory import resolve
 from tuneexp.errors import UserError, nearest
 from tuneexp.nesting import flat_of_dotted, merged, nested
 from tuneexp.remote_folders import is_uri

@@ -22,8 +22,8 @@ Spaces = tuple[Space[Any], Space[Any]]
 
 
 @dataclass(frozen=True)
-class MultiAgentSource:
-    """Where environments come from."""
+class MultiAgentEnvFactory:
+    """Makes environments of agents."""
 
     name: str
     factory: Callable[..., Any]
@@ -62,7 +62,7 @@ class MultiAgentSource:
 
 def resolve_multi_agent(
     env: Any, env_kwargs: Mapping[str, Any] | None = None, wrappers: Sequence[Any] = (), backend: str = "auto"
-) -> MultiAgentSource:
+) -> MultiAgentEnvFactory:
     """Raises `UserError` where `env` names nothing, or settings of single-agent environments are given."""
     _kinds()
     if wrappers:
@@ -71,12 +71,12 @@ def resolve_multi_agent(
         raise UserError(f"environment {env}: env_backend {backend} is for gymnasium environments; leave it out")
     kwargs = dict(env_kwargs or {})
     if callable(env):
-        return MultiAgentSource(getattr(env, "__qualname__", type(env).__qualname__), env, kwargs)
+        return MultiAgentEnvFactory(getattr(env, "__qualname__", type(env).__qualname__), env, kwargs)
     if not isinstance(env, str):
         raise UserError(f"env is {env!r}; {HOW}")
     if is_address(env):
-        return MultiAgentSource(env, load_class(env, "environment", _kinds(), HOW.removeprefix("give ")), kwargs)
-    return MultiAgentSource(env, _factory_in(env), kwargs)
+        return MultiAgentEnvFactory(env, load_class(env, "environment", _kinds(), HOW.removeprefix("give ")), kwargs)
+    return MultiAgentEnvFactory(env, _factory_in(env), kwargs)
 
 
 def is_multi_agent(env: Any) -> bool:

@@ -16,7 +16,7 @@ from gymnasium.vector import VectorEnv
 from tuneexp.addresses import import_named, is_address, load_address, load_class
 from tuneexp.envs import atari
 from tuneexp.envs.envpool import Pool, pool
-from tuneexp.envs.multi_agent.sources import is_multi_agent
+from tuneexp.envs.multi_agent.multi_agent_factory import is_multi_agent
 from tuneexp.envs.wrappers import NamedWrapper, WrapperLike, parse_wrappers
 from tuneexp.errors import UserError, nearest, reason_of, unknown_name
 from tuneexp.spaces.supported import check_spaces
@@ -27,7 +27,7 @@ EnvLike = str | Callable[..., Env[Any, Any]]
 
 
 @dataclass(frozen=True)
-class EnvSource:
+class EnvFactory:
     """Factory of environments: `game` (Atari), `pool` (EnvPool), `spec` (other registered ids), or `factory`."""
 
     name: str
@@ -118,7 +118,7 @@ def resolve(
     wrappers: Sequence[WrapperLike] = (),
     training: bool = True,
     backend: EnvBackend = "auto",
-) -> EnvSource:
+) -> EnvFactory:
     """Raises `UserError`, with the nearest valid name, where `env`, a wrapper or the backend names nothing."""
     if backend not in get_args(EnvBackend):
         raise unknown_name("environment backend", str(backend), get_args(EnvBackend))
@@ -126,24 +126,24 @@ def resolve(
     if backend == "envpool":
         if not isinstance(env, str):
             raise UserError(f"env_backend envpool takes one of EnvPool's ids (CartPole-v1), got {env!r}")
-        source = EnvSource(env, kwargs=kwargs, pool=pool(env, kwargs, training))
+        factory = EnvFactory(env, kwargs=kwargs, pool=pool(env, kwargs, training))
     else:
-        source = _resolve(env, kwargs, training)
-    return replace(source, wrappers=parse_wrappers(wrappers))
+        factory = _resolve(env, kwargs, training)
+    return replace(factory, wrappers=parse_wrappers(wrappers))
 
 
-def _resolve(env: EnvLike, kwargs: dict[str, Any], training: bool) -> EnvSource:
+def _resolve(env: EnvLike, kwargs: dict[str, Any], training: bool) -> EnvFactory:
     if not isinstance(env, str):
         if not callable(env):
             raise UserError(f"env must be an id, 'module:Class', 'path/file.py:Class' or a callable, got {env!r}")
-        return EnvSource(_callable_name(env), factory=env, kwargs=kwargs)
+        return EnvFactory(_callable_name(env), factory=env, kwargs=kwargs)
     is_atari = atari.is_atari(env)
     if is_atari:
         _register_atari(env)
     spec = gymnasium.registry.get(env)
     if spec is not None:
         game = atari.atari(env, kwargs, training) if is_atari else None
-        return EnvSource(env, spec=spec, kwargs=kwargs, game=game)
+        return EnvFactory(env, spec=spec, kwargs=kwargs, game=game)
     if ":" in env:
         return _from_address(env, kwargs)
     if "." in env and is_multi_agent(env):
@@ -160,32 +160,32 @@ def describe_env(
     """Observation and action space of one environment, in plain form (discrete values count from 0).
 
     Builds and closes one environment, steps nothing. Raises `UserError` as `SeedEnvs` does."""
-    source = resolve(env, env_kwargs, wrappers, backend=backend)
-    if source.wants_native(backend):
+    factory = resolve(env, env_kwargs, wrappers, backend=backend)
+    if factory.wants_native(backend):
         # A native environment may preprocess: its observations are then other than the single one's.
-        vec = source.make_native(1)
+        vec = factory.make_native(1)
         spaces = vec.single_observation_space, vec.single_action_space
         vec.close()
     else:
-        made = source.make()
+        made = factory.make()
         spaces = made.observation_space, made.action_space
         made.close()
-    check_spaces(*spaces, source.name)
+    check_spaces(*spaces, factory.name)
     return zero_based(spaces[0]), zero_based(spaces[1])
 
 
-def _from_address(address: str, kwargs: dict[str, Any]) -> EnvSource:
+def _from_address(address: str, kwargs: dict[str, Any]) -> EnvFactory:
     if is_address(address):
         if is_multi_agent(load_address(address, "environment")):
             raise _for_several_agents(address)
         factory = load_class(address, "environment", (Env,), "a class of gymnasium.Env")
-        return EnvSource(address, factory=factory, kwargs=kwargs)
+        return EnvFactory(address, factory=factory, kwargs=kwargs)
     # gymnasium's own form "module:Id-v0": importing the module registers the id.
     module, _, env_id = address.partition(":")
     import_named(module, address, "environment")
     if env_id not in gymnasium.registry:
         raise _unknown(env_id, f"{module}:")
-    return EnvSource(address, spec=gymnasium.registry[env_id], kwargs=kwargs)
+    return EnvFactory(address, spec=gymnasium.registry[env_id], kwargs=kwargs)
 
 
 def _register_atari(env_id: str) -> None:
