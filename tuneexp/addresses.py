@@ -125,7 +125,7 @@ def resolved_address(address: str) -> str:
     return f"{address} in {_origin_of((where or address).partition('.')[0])}"
 
 
-def source_hash(address: str) -> str | None:
+def code_hash(address: str) -> str | None:
     """Hash of the file in which an address lies, not of what that file imports. None where there is no such file."""
     where = address.rpartition(":")[0] or address
     try:
@@ -137,7 +137,7 @@ def source_hash(address: str) -> str | None:
 
 def changed_sources(sources: Mapping[str, str]) -> list[str]:
     """The addresses in files that are no longer those of these hashes."""
-    return [address for address, since in sources.items() if source_hash(address) != since]
+    return [address for address, since in sources.items() if code_hash(address) != since]
 
 
 def _origin_of(module: str) -> Path | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tuneexp.addresses import is_module_name, is_own_address, relocated, resolved_address, source_hash
+from tuneexp.addresses import code_hash, is_module_name, is_own_address, relocated, resolved_address
 from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.files import write_atomically
@@ -142,7 +142,7 @@ def addresses_in(config: Mapping[str, Any]) -> list[Named]:
 
 def sources_of(config: Mapping[str, Any]) -> dict[str, str]:
     """Address -> hash of its file, for all that a configuration imports from elsewhere than tuneexp. Imports it."""
-    hashes = {address: source_hash(address) for kind, address in addresses_in(config) if kind != CLUSTER}
+    hashes = {address: code_hash(address) for kind, address in addresses_in(config) if kind != CLUSTER}
     return {address: found for address, found in hashes.items() if found is not None}
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.algorithms import own
 from tests.small import HYPERPARAMETERS, parameters_of, same, small_trial
 from tuneexp import PPO, checkpoint
-from tuneexp.addresses import source_hash
+from tuneexp.addresses import code_hash
 from tuneexp.algorithms.registry import address_of, load_spec
 from tuneexp.algorithms.spec import AlgorithmSpec, replace
 from tuneexp.errors import UserError
@@ -80,10 +80,10 @@ def test_a_changed_source_is_reported(own_file: Path, tmp_path: Path, caplog: py
 
 
 def test_the_hash_is_of_the_source(own_file: Path) -> None:
-    first = source_hash(f"{own_file}:MyPPO")
-    assert first == source_hash(f"{own_file}:MyPPO")
+    first = code_hash(f"{own_file}:MyPPO")
+    assert first == code_hash(f"{own_file}:MyPPO")
     own_file.write_text(own_file.read_text() + "\n")
-    assert source_hash(f"{own_file}:MyPPO") != first
+    assert code_hash(f"{own_file}:MyPPO") != first
 
 
 @pytest.mark.parametrize(

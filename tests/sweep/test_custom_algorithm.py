@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tuneexp.addresses import source_hash
+from tuneexp.addresses import code_hash
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.sweep import Sweep, load_sweep, resume
 from tuneexp.sweep.config import read_config
@@ -71,7 +71,7 @@ def test_a_resumed_sweep_is_of_the_same_algorithm_and_stands_beside_ppo_in_mlflo
     interrupted(script, storage)
     config = read_config(sweep_folder("mine", storage))
     assert config.trial.algorithm == f"{script}:REINFORCE"
-    assert config.trial.sources[f"{script}:REINFORCE"] == source_hash(f"{script}:REINFORCE")
+    assert config.trial.sources[f"{script}:REINFORCE"] == code_hash(f"{script}:REINFORCE")
 
     result = resume("mine", storage)
     assert [trial["env_steps"] >= 40_000 or trial["outcome"] == "pruned" for trial in result.trials] == [True, True]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuneexp.addresses import changed_sources, source_hash
+from tuneexp.addresses import changed_sources, code_hash
 from tuneexp.algorithms.config import AlgorithmConfig
 from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.errors import UserError
@@ -132,7 +132,7 @@ class PolicyTrainer:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "model_source": None if self.own_model is None else source_hash(self.own_model),
+            "model_source": None if self.own_model is None else code_hash(self.own_model),
             "learner": self.learner.state_dict(),
             "experience": None if self.experience is None else self.experience.state_dict(),
         }
