@@ -13,6 +13,7 @@ from tuneexp.algorithms.rl_zoo.environment import KEYS as OF_THE_ENVIRONMENT
 from tuneexp.algorithms.rl_zoo.environment import environment_of, present_id, without_velocities
 from tuneexp.algorithms.rl_zoo.keys import RL_ZOO_KEYS, WITH_MEMORY, from_rl_zoo
 from tuneexp.algorithms.rl_zoo.policy_kwargs import Fields
+from tuneexp.config import whole_number
 from tuneexp.envs.atari import is_atari
 from tuneexp.envs.env_factory import can_be_there
 from tuneexp.errors import UserError, nearest, shortened
@@ -85,7 +86,7 @@ def _tried(problems: list[str], read: Callable[[], Any]) -> Any:
 
 def _steps(value: Any) -> int:
     try:
-        steps = int(float(value))
+        steps = whole_number(value) if isinstance(value, str) else int(value)
     except (TypeError, ValueError, OverflowError):
         steps = 0
     if isinstance(value, bool) or steps < 1:
