@@ -38,7 +38,7 @@ LAYERS: list[set[str]] = [
         "outages",
         "processes",
         "remote_folders",
-        "seeds",
+        "trial_seeds",
         "signatures",
         "stored",
         "temporary",

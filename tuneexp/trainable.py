@@ -24,13 +24,13 @@ from tuneexp.execution.remote.readable_errors import faults_that_travel
 from tuneexp.execution.remote.sigterm import die_of_sigterm
 from tuneexp.execution.remote.worker_logs import answer_where, quiet_tune
 from tuneexp.remote_folders import is_uri
-from tuneexp.seeds import seed_list
 from tuneexp.stored import plain
 from tuneexp.temporary import temporary_folder
 from tuneexp.trial import Trial
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.resources import bundles_of
 from tuneexp.trial_config import TrialConfig
+from tuneexp.trial_seeds import seed_list
 from tuneexp.trust import addresses_in, moved_options, remember, require_files, require_trusted, sources_of, with_moved
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from tuneexp.addresses import lasting_address, relocated
 from tuneexp.config import Config, Count, fields_of, without_suffixes
 from tuneexp.errors import UserError
-from tuneexp.seeds import checked_seeds
+from tuneexp.trial_seeds import checked_seeds
 
 
 def _lasting(hyperparameters: dict[str, Any]) -> dict[str, Any]:

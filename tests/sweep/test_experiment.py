@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuneexp.errors import UserError
-from tuneexp.seeds import seed_list
 from tuneexp.sweep import Sweep
 from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.experiment.reading import read_experiment
 from tuneexp.sweep.experiment.writing import asked_values, experiment_text
 from tuneexp.trial_config import EvaluationConfig
+from tuneexp.trial_seeds import seed_list
 from tuneexp.yaml_reading import parse_yaml
 from tuneexp.yaml_writing import yaml_text
 

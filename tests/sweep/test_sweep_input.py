@@ -13,10 +13,10 @@ import pytest
 
 from tuneexp import PPO
 from tuneexp.errors import UserError
-from tuneexp.seeds import seed_list
 from tuneexp.sweep import Sweep, fitting, list_sweeps, load_config, load_study, load_sweep, resume
 from tuneexp.sweep.config import FORMAT_VERSION, save_config, trial_config
 from tuneexp.trial_config import TrialConfig
+from tuneexp.trial_seeds import seed_list
 
 SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from tuneexp.errors import UserError, shortened
 from tuneexp.nesting import nested
-from tuneexp.seeds import checked_seeds
 from tuneexp.trial_config import TrialConfig, is_group, settings_in
+from tuneexp.trial_seeds import checked_seeds
 
 # Largest count: more than any budget, and a number that a tensor can hold.
 MOST = 10**15

@@ -83,7 +83,7 @@ def _around_row(
 def with_example(error: UserError, name: str, algorithm: str | None, zoo: str | None = None) -> UserError:
     """Add an example to `error`: the command with the intended algorithm and an environment that fits it."""
     from tuneexp.algorithms.registry import ACTION_KINDS, ALGORITHMS
-    from tuneexp.algorithms.rl_zoo.files import algorithm_of
+    from tuneexp.algorithms.rl_zoo.file_names import algorithm_of
 
     meant = algorithm or (zoo and algorithm_of(zoo)) or defaults.ALGORITHM
     if ":" not in meant:

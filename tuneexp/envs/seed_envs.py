@@ -18,10 +18,10 @@ from tuneexp.envs.env_faults import fault, raised
 from tuneexp.envs.observations import ObsReader
 from tuneexp.envs.wrappers import WrapperLike
 from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
-from tuneexp.seeds import checked_seeds
 from tuneexp.spaces.supported import check_spaces
 from tuneexp.spaces.zero_based import action_conversion, zero_based
 from tuneexp.trial_config import EnvBackend
+from tuneexp.trial_seeds import checked_seeds
 
 
 class Step(NamedTuple):

@@ -12,7 +12,6 @@ from tuneexp.config import Config
 from tuneexp.documented import with_settings
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.outages import patience_s
-from tuneexp.seeds import seed_list
 from tuneexp.signatures import require_key
 from tuneexp.stored import plain
 from tuneexp.sweep import defaults
@@ -47,6 +46,7 @@ from tuneexp.sweep.storage.folder import (
 )
 from tuneexp.sweep.storage.owner_marker import refuse_foreign
 from tuneexp.tracking.store import check_store
+from tuneexp.trial_seeds import seed_list
 from tuneexp.trust import addresses_in, remember
 
 if TYPE_CHECKING:

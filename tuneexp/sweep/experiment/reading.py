@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.addresses import is_address
-from tuneexp.algorithms.rl_zoo.files import algorithm_of, has_rows
+from tuneexp.algorithms.rl_zoo.file_names import algorithm_of, has_rows
 from tuneexp.commands import command
 from tuneexp.envs.env_factory import resolve
 from tuneexp.errors import UserError, nearest

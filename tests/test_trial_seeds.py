@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tuneexp.errors import UserError
-from tuneexp.seeds import MAX_SEED, checked_seeds, seed_list
 from tuneexp.trial_config import TrialConfig
+from tuneexp.trial_seeds import MAX_SEED, checked_seeds, seed_list
 
 
 def test_numpy_seeds_become_ints_and_the_largest_seed_is_allowed() -> None:
