@@ -66,7 +66,7 @@ class AtMost:
     refused: bool = True
 
     def problem(self, values: Mapping[str, Any]) -> str | None:
-        """What breaks the rule in `values` and what to write instead, or None. Only numbers are compared."""
+        """Return how `values` break the rule and what to write instead, or None. Only numbers are compared."""
         value: Any = values.get(self.name)
         factors: dict[str, Any] = {name: values.get(name) for name in self.factors}
         if not all(is_number(number) for number in (value, *factors.values())):
@@ -102,7 +102,7 @@ Count = Annotated[int, BeforeValidator(lambda value: whole_number(value) if isin
 
 
 def without_suffixes(value: Any) -> Any:
-    """`value` with numbers for texts such as 100k and 2.5M, also inside lists and mappings."""
+    """Return `value` with numbers for texts such as 100k and 2.5M, also inside lists and mappings."""
     if isinstance(value, Mapping):
         return {key: without_suffixes(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -160,11 +160,11 @@ class Config(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise UserError(told([one.text for one in _problems(cls, error, owner, see)])) from None
+            raise UserError(first_lines([one.text for one in _problems(cls, error, owner, see)])) from None
 
     @classmethod
     def problems(cls, values: Mapping[str, Any]) -> list[Problem]:
-        """All that `parse` would refuse, without the name of an owner; empty where it refuses nothing."""
+        """Return the problems for which `parse` would refuse `values`, without an owner."""
         try:
             cls.model_validate(dict(values))
         except ValidationError as error:
@@ -181,20 +181,20 @@ class Problem(NamedTuple):
     text: str
 
 
-def told(lines: Sequence[str], most: int = 6) -> str:
-    """One line for each, up to `most`."""
+def first_lines(lines: Sequence[str], most: int = 6) -> str:
+    """Join up to `most` lines, and count the rest."""
     more = len(lines) - most
     return "\n".join([*lines[:most], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _problems(cls: type[BaseModel], error: ValidationError, owner: str, see: str) -> list[Problem]:
-    """One for each key: pydantic tells each branch of a union."""
+    """Return one problem per key. pydantic has one for each branch of a union."""
     found = [_problem(cls, details, owner, see) for details in error.errors()]
     return list({one.path or one.text: one for one in reversed(found)}.values())[::-1]
 
 
 def fields_of(annotation: Any) -> dict[str, FieldInfo]:
-    """The fields of a configuration class by name; none for another type."""
+    """Return the fields of a configuration class by name; none for another type."""
     if isinstance(annotation, type) and issubclass(annotation, Config):
         return annotation.flat_fields()
     is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,4 +1,4 @@
-"""The commands, put together. Nothing heavy is imported here: `tuneexp --help` is for people in a hurry."""
+"""Assembly of the commands. torch, Ray and MLflow are not imported here, so that `tuneexp --help` is fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checkpoint that a person means by a path, a folder of checkpoints, a training or a sweep."""
+"""Lookup of a checkpoint by its path, a folder of checkpoints, a training or a sweep."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuneexp.report.text import short_path
 
 @dataclass(frozen=True)
 class Found:
-    """A checkpoint. trial: its number, where a sweep was named."""
+    """A checkpoint. trial: its number, if a sweep was named."""
 
     path: str
     sweep: str | None = None
@@ -23,8 +23,9 @@ class Found:
 
 
 def find_checkpoint(named: str, storage: str, trial: int | None = None) -> Found:
-    """Of a sweep, the last checkpoint of its best trial, or of trial number `trial`; of the folder of a training or a
-    trial, the last one. What is none of these is left as it is. Raises UserError for a trial that there is not."""
+    """Return the last checkpoint of a sweep's best trial (or trial number `trial`), or of a training's folder.
+
+    Another path is returned as it is. UserError for an unknown trial."""
     from tuneexp.sweep.storage.folder import stored_at
 
     if not is_uri(named) and not _is_checkpoint(named):
@@ -40,7 +41,7 @@ def find_checkpoint(named: str, storage: str, trial: int | None = None) -> Found
 
 
 def checkpoint_to_resume(named: Path, storage: str) -> Path:
-    """Of a checkpoint, or of the folder or name of a training. Raises UserError for a sweep, with its own command."""
+    """Return the checkpoint of a path, or of a training by folder or name. UserError for a sweep, with its command."""
     from tuneexp.sweep.storage.folder import stored_at
 
     if is_uri(str(named)) or _is_checkpoint(str(named)):
@@ -66,7 +67,7 @@ def _is_checkpoint(path: str) -> bool:
 
 
 def _last_in(folder: str) -> str | None:
-    """The newest checkpoint in a folder: their names hold the steps, with leading zeros."""
+    """Return the newest checkpoint in a folder. Names have the steps with leading zeros."""
     if "\0" in folder or not os.path.isdir(folder):
         return None
     return max((str(path) for path in Path(folder).glob("checkpoint_*") if _is_checkpoint(str(path))), default=None)

@@ -1,4 +1,4 @@
-"""For scripts of one's own: the live leaderboard, the quiet terminal and the error messages of the command line."""
+"""Live leaderboard, quiet terminal and error messages of the command line, for scripts of users."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run_script(main: Callable[..., Any]) -> None:
 
 
 def _with_counts(main: Callable[..., Any]) -> Callable[..., Any]:
-    """`main` whose whole numbers may be written 1e5 and 100k on the command line."""
+    """Return `main` with integers that may be written 1e5 and 100k on the command line."""
 
     def counting(*args: Any, **kwargs: Any) -> Any:
         return main(*args, **kwargs)

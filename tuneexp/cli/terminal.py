@@ -1,4 +1,4 @@
-"""Where output goes: results to standard output, everything else to standard error, chatter of others to a log.
+"""Output streams: results to standard output, messages to standard error, output of libraries to a log.
 
 Ray writes from C++ and from subprocesses, so levels and filters in Python are not enough: the file descriptors 1
 and 2 themselves are pointed at a log file while a command works, and the person's own two streams are kept aside.
@@ -51,16 +51,16 @@ class Terminal:
     verbose: bool
 
     def note(self, message: str) -> None:
-        """A line about the work: standard error."""
+        """Print a line about progress to standard error."""
         print_text(self.err, message)
 
     def result(self, value: Any) -> None:
-        """The one JSON object of `--json`: valid JSON, so NaN is written as null."""
+        """Print the JSON object of `--json`. NaN is written as null."""
         self.out.write(json.dumps(finite(value), allow_nan=False) + "\n")
         self.out.flush()
 
     def show(self, renderable: RenderableType) -> None:
-        """A table that is the result itself: standard output."""
+        """Print a table, the result of the command, to standard output."""
         Console(file=self.out, highlight=False, width=self.width).print(renderable)
 
     def show_text(self, text: str) -> None:
@@ -70,7 +70,7 @@ class Terminal:
 
     @property
     def width(self) -> int:
-        """Columns of standard output."""
+        """Width of standard output in columns."""
         return Console(file=self.out).width if self.out.isatty() else LOG_WIDTH
 
 
@@ -93,7 +93,7 @@ def terminal(json: bool = False, verbose: bool = False) -> Iterator[Terminal]:
 
 
 def _require_working_folder() -> None:
-    """torch ends the process without a word where the working folder was deleted."""
+    """Raise UserError if the working folder was deleted: torch would end the process without a message."""
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -108,7 +108,7 @@ def _is_descriptor(stream: TextIO, number: int) -> bool:
 
 
 def _own(stack: contextlib.ExitStack, stream: TextIO, number: int) -> TextIO:
-    """A stream of our own on what `stream` writes to now, so that descriptor `number` can be pointed elsewhere."""
+    """Return a copy of `stream`, so that descriptor `number` can be redirected."""
     if not _is_descriptor(stream, number):
         return stream
     stream.flush()
@@ -119,7 +119,7 @@ def _own(stack: contextlib.ExitStack, stream: TextIO, number: int) -> TextIO:
 
 
 def _point(stack: contextlib.ExitStack, number: int, target: int) -> None:
-    """Point descriptor `number` at `target` until the stack closes."""
+    """Redirect descriptor `number` to `target` until the stack closes."""
     if not _is_descriptor(sys.stdout if number == 1 else sys.stderr, number):
         return
     kept = os.dup(number)

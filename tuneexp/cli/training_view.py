@@ -1,4 +1,4 @@
-"""Training as it runs: a progress bar with time left on a terminal, one line a report everywhere."""
+"""Progress of a training: a bar with the time left on a terminal, and one line per report."""
 
 from __future__ import annotations
 

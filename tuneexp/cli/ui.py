@@ -54,7 +54,7 @@ def ui(
 
 
 def _sweep(name: str | None, storage: str) -> Path | None:
-    """The folder of the sweep to open. UserError for a name that is none, with the nearest one."""
+    """Return the folder of the sweep to open. UserError for an unknown name, with the nearest one."""
     from tuneexp.sweep import list_sweeps
     from tuneexp.sweep.config import read_config
     from tuneexp.sweep.storage.folder import stored_folder
@@ -68,7 +68,7 @@ def _sweep(name: str | None, storage: str) -> Path | None:
 
 
 def _command(storage: str, port: int) -> tuple[list[str], dict[str, str]]:
-    """How MLflow's server is started on this store. UserError where nothing was stored, or a server has it."""
+    """Return the command and environment of MLflow's server. UserError if nothing is stored."""
     from tuneexp.tracking.store import ui_command
 
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (Path(storage).expanduser() / "mlflow.db").is_file():
@@ -118,7 +118,7 @@ def _serve(
 
 
 def _store_views(screen: Terminal, sweep: Path | None) -> bool:
-    """The page needs the sweep's saved view. One of an earlier version has none. Returns whether it is there."""
+    """Write the sweep's saved view, which earlier versions did not have. Return True if it is there."""
     from tuneexp.tracking.drain import SHORT_PATIENCE, mlflow_ids
     from tuneexp.tracking.view_store import store_views
 
@@ -162,7 +162,7 @@ def _links(sweep: Path, port: int) -> str:
 
 
 def _has_display() -> bool:
-    """True where a browser can open a window for the person. Browsers for text would take over the terminal."""
+    """Return True if a browser can open a window. Text browsers would take over the terminal."""
     if not sys.stderr.isatty():
         return False
     named = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

@@ -1,4 +1,4 @@
-"""A sweep on the screen: while it runs, and what is found and can be done next at its end."""
+"""Progress of a sweep, and the leaderboard with the next commands at its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RL Zoo's files (hyperparams/ppo.yml and its kin): a row of one as settings of a trial or of a sweep."""
+"""Rows of RL Zoo's files (hyperparams/ppo.yml) as settings of a trial or a sweep."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def rl_zoo_row(
 def read_row(
     file: str | Path, env: str, algorithm: str | AlgorithmSpec | None, again: tuple[object, ...], trust: bool = False
 ) -> Row:
-    """As `rl_zoo_row`. again: words of the command that --trust is added to, for the message."""
+    """Return a row as `rl_zoo_row` does. again: words of the command to repeat with --trust, for the message."""
     path, named = _parts(file)
     if path.is_dir():
         own = path / f"{algorithm if isinstance(algorithm, str) else 'ppo'}.yml"
@@ -74,7 +74,7 @@ def row_of(
     again: tuple[object, ...],
     trust: bool = False,
 ) -> Row:
-    """The same of a file that was read. named: the row, None for that of `env`."""
+    """Return a row of a parsed file. named: the row; None is that of `env`."""
     algorithm = _algorithm_of(path, algorithm)
     present = present_env(env)
     name, remark = _row_name(rows, env, present.settings["env"], named, path)
@@ -90,7 +90,7 @@ def row_of(
 
 
 def _parts(file: str | Path) -> tuple[Path, str | None]:
-    """(file, row) of "ppo.yml:CartPole-v1"."""
+    """Split "ppo.yml:CartPole-v1" into file and row."""
     where, colon, name = str(file).rpartition(":")
     return (Path(where), name) if colon and where and not Path(file).exists() else (Path(file), None)
 
@@ -120,7 +120,7 @@ def _row_name(rows: Mapping[str, Any], env: str, present: str, named: str | None
 
 
 def _refuse_other_keys(row: Mapping[str, Any], fields: Mapping[str, Any], algorithm: str, where: str) -> None:
-    """UserError where the row has hyperparameters that the algorithm lacks, with the algorithms that have all."""
+    """Raise UserError for hyperparameters that the algorithm lacks, with the algorithms that have all of them."""
     known = {*fields, *RL_ZOO_KEYS, *OF_THE_ENVIRONMENT}
     unknown = [key for key in row if key not in known]
     if missing := next((key for key in ("n_timesteps", "policy") if key not in row), None):
@@ -140,9 +140,10 @@ def _refuse_other_keys(row: Mapping[str, Any], fields: Mapping[str, Any], algori
 def sweep_of_row(
     row: Row, space: SearchSpace, settings: Mapping[str, Any], config_class: type[Config]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Arguments of `Sweep` around a row: what `space` doesn't vary is fixed as the row has it, and the first trial has
-    the row's own values of what it varies, where they lie in its ranges. settings: arguments of `Sweep` that win over
-    the row. And remarks, a line each."""
+    """Return the arguments of a `Sweep` around a row, and remarks.
+
+    Hyperparameters that `space` does not vary are fixed at the values of the row. The first trial has the values of the
+    row, if they are in the ranges of `space`. settings: arguments of `Sweep` that override the row."""
     if not space.names:
         raise UserError("--zoo fixes what a space doesn't vary, which a function tells only while it runs; write YAML")
     own, of_trial = row.settings["hyperparameters"], dict(row.settings)
@@ -161,7 +162,7 @@ def sweep_of_row(
 
 
 def _first_trial(space: SearchSpace, values: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[str]]:
-    """The point of the row's `values`, None where there is none within the ranges of `space`; and remarks."""
+    """Return the point of the row's `values` in `space`, or None if it is outside of its ranges; and remarks."""
     point = {name: values.get(name) for name in space.names}
     falling = [name for name, value in point.items() if isinstance(value, str) and value.startswith("lin")]
     point |= {name: parse_schedule(values[name]).initial for name in falling}

@@ -1,4 +1,4 @@
-"""Near misses of command lines, and what to write instead."""
+"""Corrections of command lines that are refused."""
 
 from tuneexp.cli.slips.line import near_miss
 

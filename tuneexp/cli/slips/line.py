@@ -1,7 +1,7 @@
-"""The command line to write instead of a near miss: one in the words of Stable-Baselines3, RL Zoo, Ray Tune or Optuna,
-or with a hyperparameter for an option, swapped arguments, spaces around `=`.
+"""Correction of refused command lines: words of Stable-Baselines3, RL Zoo, Ray Tune or Optuna, swapped arguments,
+hyperparameters written as options, spaces around `=`.
 
-It is asked once a command line was refused. What it gives is parsed, and checked by the command before it is shown."""
+A correction is parsed and checked by its command before it is printed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TYPESET = str.maketrans({"\u201c": None, "\u201d": None, "\u2018": None, "\u2019
 
 
 def near_miss(group: Any, args: Sequence[str]) -> tuple[str, list[str]] | None:
-    """Reason, and arguments to write instead of `args`, none where a value is missing; None where no near miss is seen.
+    """Return a reason and the arguments to write instead (none if a value is missing), or None without a correction.
 
     group: the typer command with all commands."""
     unquoted = [re.sub(r"""(["'])(.+)\1""", r"\2", word) if word[:1] in "\"'" else word for word in args]
@@ -51,7 +51,7 @@ def _help(words: list[str], known: Mapping[str, Any]) -> list[str]:
 
 
 def _command(words: list[str], line: Line, known: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Name of the command that is meant, and the words after it."""
+    """Return the name of the intended command, and the words after it."""
     from tuneexp.algorithms.registry import ALGORITHMS
 
     if not words:
@@ -83,7 +83,7 @@ def _tunes(words: Sequence[str], line: Line) -> bool:
 
 
 def _algorithm_in(words: Sequence[str]) -> str:
-    """The built-in algorithm that is named anywhere; ppo where none is."""
+    """Return the first built-in algorithm among the words, else ppo."""
     from tuneexp.algorithms.registry import ALGORITHMS
 
     return next((word.lower() for word in words if word.lower() in ALGORITHMS), "ppo")

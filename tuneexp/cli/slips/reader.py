@@ -1,4 +1,4 @@
-"""The words after a command, read as what they mean."""
+"""Reader of the words after a command, which corrects them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tuneexp.sweep import defaults
 
 @dataclass
 class Line:
-    """A command line as it is put together again."""
+    """A corrected command line."""
 
     positional: list[str] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ def is_experiment(word: str) -> bool:
 
 
 def _file_of(word: str) -> str | None:
-    """The experiment file of this name without its suffix, or of the sweep of this name."""
+    """Return the experiment file of a name without suffix, or of the sweep of this name."""
     if is_experiment(word):
         return None
     files = (f"{word}.yaml", f"{word}.yml", os.path.join(defaults.STORAGE, word, "experiment.yaml"))
@@ -176,7 +176,7 @@ class Reader:
             self.line.because("--set takes name=value, without spaces")
 
     def _known(self, key: str, bare: str) -> str | None:
-        """The option of the command that is meant."""
+        """Return the intended option of the command."""
         if key in self.flags:
             return key
         if meant := next((one for one in OPTIONS.get(bare, ()) if one in self.flags), None):
@@ -189,7 +189,7 @@ class Reader:
         return f"--{close}" if close else None
 
     def _hyperparameter(self, word: str) -> str | None:
-        """Name of the hyperparameter or setting that is meant: `learning-rate` and `lr` are `learning_rate`."""
+        """Return the intended hyperparameter or setting: `learning_rate` for `learning-rate`."""
         from tuneexp.algorithms.registry import config_class_of
         from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
         from tuneexp.cli.parsing import GROUPS
@@ -210,7 +210,7 @@ class Reader:
         self.line.options += words
 
     def _ordered(self) -> list[str]:
-        """Algorithm and environment, in this order."""
+        """Return the algorithm and the environment, in this order."""
         from tuneexp.algorithms.registry import ALGORITHMS
 
         line, given = self.line, list(self.line.positional)

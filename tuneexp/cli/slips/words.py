@@ -1,4 +1,4 @@
-"""Names of Stable-Baselines3, RL Zoo, Ray Tune and Optuna, and those that people guess, with the names here."""
+"""Names of Stable-Baselines3, RL Zoo, Ray Tune and Optuna, and common guesses, with the names in tuneexp."""
 
 from __future__ import annotations
 

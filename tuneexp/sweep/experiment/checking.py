@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.algorithms.registry import ALGORITHMS, config_class_of
-from tuneexp.config import Config, Problem, told, without_suffixes
+from tuneexp.config import Config, Problem, first_lines, without_suffixes
 from tuneexp.envs.env_factory import resolve
 from tuneexp.envs.registration import register_again
 from tuneexp.errors import UserError, nearest, shortened, unknown_name
@@ -72,7 +72,7 @@ def _refuse(experiment: Experiment, problems: Iterable[Problem]) -> None:
     lines = sorted((experiment.line_of(one.path) or 0, one.text) for one in problems)
     texts = [f"{experiment.path}{f', line {line}' if line else ''}: {_one_line(text)}" for line, text in lines]
     if texts:
-        raise UserError(told(texts, MOST_PROBLEMS))
+        raise UserError(first_lines(texts, MOST_PROBLEMS))
 
 
 def _one_line(text: str) -> str:

@@ -22,7 +22,7 @@ _ALWAYS = {"algorithm", "env", "space", "trials", "seeds", "budget_env_steps", "
 
 
 def write_experiment(folder: SweepFolder, config: SweepConfig, callbacks: Sequence[Any] = ()) -> None:
-    """Raises StorageFault where there is no room. callbacks: a comment names them, as no file can hold them."""
+    """Write the file. StorageFault if there is no room. callbacks: named in a comment, as no file can hold them."""
     text = experiment_text(config, [type(one).__name__ for one in callbacks])
     try:
         write_atomically(folder.experiment_file, text.encode())
@@ -33,7 +33,7 @@ def write_experiment(folder: SweepFolder, config: SweepConfig, callbacks: Sequen
 
 
 def experiment_text(config: SweepConfig, callbacks: Sequence[str] = ()) -> str:
-    """YAML of what was asked for, without the name and the storage: a repetition is another sweep."""
+    """Return the settings as YAML, without name and storage, as a repetition is another sweep."""
     return f"{_header(config, callbacks)}\n{yaml_text(_readable(asked_values(config)))}"
 
 
@@ -47,7 +47,7 @@ def asked_values(config: SweepConfig) -> dict[str, Any]:
 
 
 def _readable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with a number of seeds for the first ones, and paths as seen from the sweep's folder."""
+    """Return `values` with N for seeds 0 to N-1, and paths relative to the sweep's folder."""
     readable = dict(values)
     if readable["seeds"] == list(range(len(readable["seeds"]))):
         readable["seeds"] = len(readable["seeds"])
