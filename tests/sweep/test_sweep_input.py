@@ -13,7 +13,8 @@ import pytest
 
 from tuneexp import PPO
 from tuneexp.errors import UserError
-from tuneexp.sweep import Sweep, fitting, list_sweeps, load_config, load_study, load_sweep, resume
+from tuneexp.sweep import Sweep, list_sweeps, load_config, load_study, load_sweep, resume
+from tuneexp.sweep.cluster import capacity
 from tuneexp.sweep.config import FORMAT_VERSION, save_config, trial_config
 from tuneexp.trial_config import TrialConfig
 from tuneexp.trial_seeds import seed_list
@@ -213,14 +214,14 @@ def test_what_was_asked_is_read_back_from_the_folder(tmp_path: Path) -> None:
 def test_the_number_of_concurrent_trials_is_found_anew_at_each_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "cores", lambda: 2)
+    monkeypatch.setattr(capacity, "cores", lambda: 2)
     sweep = asked(tmp_path)
     assert sweep.fitted.concurrency == 2
     sweep.folder.path.mkdir(parents=True)
     save_config(sweep.folder, sweep.config)
-    monkeypatch.setattr(fitting, "cores", lambda: 16)
+    monkeypatch.setattr(capacity, "cores", lambda: 16)
     stored = load_config("s", tmp_path / "runs")
-    assert (stored.concurrency, fitting.fitted_here(stored, sweep.space).concurrency) == (None, 8)
+    assert (stored.concurrency, capacity.resolved_here(stored, sweep.space).concurrency) == (None, 8)
 
 
 def test_a_sweep_of_the_format_before_is_read(tmp_path: Path) -> None:
