@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import NamedTuple
 import pytest
 
 import tuneexp
-from tuneexp.algorithms.registry import ALGORITHMS, config_class_of
+from tuneexp.algorithms.registry import ALGORITHMS, config_class_of, load_spec
+from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.report.hyperparameters import hyperparameter_rows
 
 PACKAGE = Path(tuneexp.__file__).parent
@@ -117,3 +119,24 @@ def test_every_hyperparameter_is_described_by_sentences(algorithm: str) -> None:
         if not text.endswith(".") or not text[:1].isupper() or QUESTION.match(text) or OF_PERSONS.search(text)
     ]
     assert not wrong
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_loss_and_postprocessing_of_an_algorithm_document_arguments_and_result(algorithm: str) -> None:
+    spec = load_spec(algorithm)
+    assert isinstance(spec, AlgorithmSpec)
+    for function in (spec.loss_fn, spec.postprocess_fn):
+        if function.__module__.startswith("tuneexp.algorithms"):  # those of other rooms follow with their rooms
+            documented = set(ARGUMENT.findall(inspect.getdoc(function) or ""))
+            assert documented >= {*inspect.signature(function).parameters}, function
+            assert "Returns:" in str(function.__doc__), function
+
+
+def test_papers_on_arxiv_are_cited_by_their_number() -> None:
+    numbers = [
+        (found.where, number)
+        for found in documented(ROOMS)
+        for number in re.findall(r"arXiv[ :]+([^\s,;:)]+)", found.doc)
+    ]
+    assert len(numbers) > 20
+    assert not [each for each in numbers if not re.fullmatch(r"\d{4}\.\d{4,5}", each[1])]

@@ -21,18 +21,11 @@ Mapped = str | Mapping[str, str] | Callable[..., str]
 
 @dataclass(frozen=True)
 class PolicySpec:
-    """Specification of one policy: its algorithm, script or original, and if it is trained.
+    """One policy: its algorithm (or script, or original to copy), and `trained`, False for fixed weights.
 
-    Args:
-        algorithm: Name, address or `AlgorithmSpec`.
-        hyperparameters: Replacements of the algorithm's defaults, which `--set policy/name=value` and search spaces may
-            change.
-        trained: False keeps the weights fixed.
-        checkpoint: Checkpoint of this library with the initial weights.
-        checkpoint_policy: Policy in the checkpoint, if it has several.
-        script: Function (obs, rng) -> action, or its address.
-        copies: Name of the policy that this one is a frozen copy of.
-        copy_every_env_steps: Environment steps per seed between updates of the copy.
+    algorithm: name, address or `AlgorithmSpec`; hyperparameters: replacements of its defaults, which `--set
+    policy/name=value` and search spaces may change; checkpoint: of this library, with the initial weights
+    (checkpoint_policy: of that policy).
     """
 
     algorithm: str | AlgorithmSpec | None = None
@@ -46,25 +39,28 @@ class PolicySpec:
 
     @classmethod
     def scripted(cls, function: Scripted | str) -> PolicySpec:
-        """`function(obs, rng) -> action`, or its address. obs: as the environment gives it; rng: a numpy Generator of
-        (seed, environment index), its only source of chance."""
+        """A policy that acts by a function (obs, rng) -> action, or its address.
+
+        obs: as the environment returns it; rng: numpy Generator of (seed, environment index), its only source of
+        randomness.
+        """
         return cls(trained=False, script=function)
 
     @classmethod
     def copy_of(cls, policy: str, every_env_steps: int) -> PolicySpec:
-        """A frozen copy of another policy, replaced by its newest weights each `every_env_steps` steps (per seed)."""
+        """A frozen copy of another policy, updated to its weights every `every_env_steps` steps per seed."""
         return cls(trained=False, copies=policy, copy_every_env_steps=every_env_steps)
 
     @cached_property
     def spec(self) -> AlgorithmSpec:
-        """Of its algorithm. Raises `UserError` where there is none of that name."""
+        """Specification of its algorithm. Raises `UserError` if there is none of that name."""
         if isinstance(self.algorithm, AlgorithmSpec):
             return self.algorithm
         return load_algorithm(str(self.algorithm))
 
     @cached_property
     def function(self) -> Scripted:
-        """Of a scripted policy."""
+        """Function of a scripted policy."""
         return as_function(self.script)
 
     @property
@@ -144,11 +140,13 @@ class MultiAgentSpec(TrainableSpec):
         return self.scripts | {name: as_function(script) for name, script in self.evaluated_against.items()}
 
     def spec_of(self, policy: str) -> AlgorithmSpec:
-        """The algorithm by which `policy` acts; that of a copy is its original's."""
+        """Algorithm of `policy`; for a copy that of its original."""
         return self.policies[self.policies[policy].copies or policy].spec
 
     def assignment(self, agents: Sequence[str], n_envs: int) -> list[dict[str, str]]:
-        """For each environment, agent -> policy. Raises `UserError` for an agent without one, or one that isn't."""
+        """Policy of each agent, for each environment. Raises `UserError` for an agent without one, or an unknown
+        policy.
+        """
         mapping = self._mapping(agents)
         placed = [{agent: mapping(agent, index) for agent in agents} for index in range(n_envs)]
         for of in placed:
@@ -167,7 +165,7 @@ class MultiAgentSpec(TrainableSpec):
             if len(self.policies) > 1:
                 names = ", ".join(self.policies)
                 raise UserError(
-                    f"{self.name}: policy_mapping says who of {names} acts for which agent; 'shared' is for one: write "
+                    f"{self.name}: policy_mapping='shared' is for one policy, not for {names}: write "
                     "policy_mapping={agent: policy}, or 'per_agent' for policies that are named as their agents"
                 )
             only = next(iter(self.policies))
@@ -188,7 +186,7 @@ class MultiAgentSpec(TrainableSpec):
 
 
 def as_function(script: Any) -> Scripted:
-    """A script itself, or what its address names."""
+    """A script, loaded if it is an address."""
     found = load_address(script, "scripted policy") if isinstance(script, str) else script
     if not callable(found):
         raise UserError(f"a scripted policy is a function (obs, rng) -> action, got {found!r}")

@@ -49,7 +49,7 @@ class FrameStore:
         self._ring: Tensor | None = None  # [L * F, ...], made when the first frame comes
         self._written = torch.zeros(self.n_streams, dtype=torch.int64)
         self._continues = torch.zeros(self.n_streams, dtype=torch.bool)  # the next row may follow the last one stored
-        self._needed_from = torch.zeros(self.n_streams, dtype=torch.int64)  # no older frame was needed when last asked
+        self._needed_from = torch.zeros(self.n_streams, dtype=torch.int64)  # last result of needed_from
 
     @property
     def bytes_needed(self) -> int:
@@ -218,7 +218,7 @@ def _equal(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _bytes(x: Tensor) -> Tensor:
-    """x: [T, L, k, ...]. uint8 [T, L, bytes], without a copy where a stack lies in one piece."""
+    """Bytes of stacks, uint8 [T, L, bytes], without a copy if a stack is contiguous. x: [T, L, k, ...]."""
     flat = x.flatten(2) if x.dim() > 3 else x
     return (flat if flat.stride(2) == 1 else flat.contiguous()).view(torch.uint8)
 

@@ -227,7 +227,7 @@ class SampleBatch(Mapping[str, Tensor]):
 
     def _dim(self, axis: str | None) -> int:
         if axis is None and len(self.axes) > 1:
-            raise UserError(f"this batch has the axes {self.axes}; say which one with axis=")
+            raise UserError(f"this batch has the axes {self.axes}; write which one with axis=")
         if axis is not None and axis not in self.axes:
             raise unknown_name("axis", axis, self.axes)
         return 0 if axis is None else self.axes.index(axis)

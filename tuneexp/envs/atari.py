@@ -1,23 +1,24 @@
 """Atari with the standard preprocessing, by the emulator's own vector environment (ale-py).
 
-Standard (Mnih et al. 2015; Machado et al. 2018): an action is repeated for 4 frames, the last two of them are merged by
-their maximum, frames become 84 x 84 grey, the observation is the last 4, uint8 [4, 84, 84]; an episode starts with up
-to 30 idle frames and, in games that wait for it, with FIRE; it ends after 108,000 frames (half an hour).
+Standard (Mnih et al. 2015; Machado et al. 2018, arXiv 1709.06009): actions are repeated for 4 frames, of which the last
+two are merged by their maximum; frames are resized to 84 x 84 grey; the observation is the last 4, uint8 [4, 84, 84];
+an episode starts with up to 30 no-op frames and, in games that need it, with FIRE; it is truncated after 108,000 frames
+(half an hour).
 
-- `ALE/Pong-v5` follows Machado et al.: with probability 0.25 the emulator repeats the last action ("sticky"), and
-  losing a life ends nothing.
-- `PongNoFrameskip-v4` follows Mnih et al.: no sticky actions; while training, losing a life terminates the episode.
+- `ALE/Pong-v5` follows Machado et al.: sticky actions with probability 0.25; losing a life ends nothing.
+- `PongNoFrameskip-v4` follows Mnih et al.: no sticky actions; in training, losing a life terminates the episode.
 
-Training and evaluation differ in two things only: training learns from the sign of the reward (statistics of training
-episodes are of the true score), and only training may end episodes with a life. Evaluation plays whole games for their
-score. `env_kwargs` changes any of it: `episodic_life`, `reward_clipping`, `repeat_action_probability`, `frameskip`,
-`stack_num`, `img_height`, `img_width`, `grayscale`, `noop_max`, `use_fire_reset`, `max_num_frames_per_episode`,
-`full_action_space`, `num_threads` (1: trials run side by side), ...
+Training and evaluation differ in two things only: training uses the sign of the reward (episode statistics use the true
+score), and only training may end episodes at a lost life. Evaluation plays whole games. `env_kwargs` changes any of it:
+`episodic_life`, `reward_clipping`, `repeat_action_probability`, `frameskip`, `stack_num`, `img_height`, `img_width`,
+`grayscale`, `noop_max`, `use_fire_reset`, `max_num_frames_per_episode`, `full_action_space`, `num_threads` (1: trials
+run in parallel), ...
 
-What the emulator does in its own way: idle frames count towards the limit; its reset after a lost life would start
-the whole game anew, so that here a lost life only reports `terminated` and the game goes on, without a reset and
-without the idle action that other packages put there. For raw frames name the emulator's single environment,
-`ale_py.env:AtariEnv` with `env_kwargs` {"game": "pong"}."""
+Differences of the emulator: no-op frames count towards the limit. Its reset after a lost life would restart the game,
+so a lost life only reports `terminated` here and the game continues, without a reset and without the no-op action of
+other packages. For raw frames use the emulator's single environment, `ale_py.env:AtariEnv` with `env_kwargs` {"game":
+"pong"}.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ from numpy.typing import NDArray
 from tuneexp.errors import UserError, unknown_name
 
 _LEGACY_ID = re.compile(r"[A-Z]\w*NoFrameskip-v[04]")
-# Arguments of the emulator's vector environment that are settled here.
+# Arguments of the emulator's vector environment that are set here and can't be changed.
 _SETTLED = {"self", "game", "num_envs", "batch_size", "thread_affinity_offset", "autoreset_mode", "life_loss_info"}
 
 
@@ -46,13 +47,13 @@ def is_atari(env_id: str) -> bool:
 
 
 def register() -> None:
-    """gymnasium knows Atari's ids once the emulator is imported. Raises ImportError where it isn't installed."""
+    """Register Atari's ids with gymnasium. Raises ImportError if the emulator is not installed."""
     gymnasium.register_envs(importlib.import_module("ale_py"))
 
 
 @dataclass(frozen=True)
 class Atari:
-    """One game. options: of the emulator's vector environment. clip_reward: learn from the sign of the reward."""
+    """One game. options: arguments of the vector environment; clip_reward: train on the sign of the reward."""
 
     game: str
     clip_reward: bool
@@ -66,7 +67,7 @@ class Atari:
 
 
 def atari(env_id: str, env_kwargs: Mapping[str, Any], training: bool) -> Atari:
-    """The game that a registered id names. Raises `UserError` for an argument that isn't one, with the nearest."""
+    """Look up the game of a registered id. Raises `UserError` for an unknown argument, with the nearest one."""
     registered = gymnasium.registry[env_id].kwargs
     given = dict(env_kwargs)
     known = inspect.signature(_vector_class().__init__).parameters.keys() - _SETTLED
@@ -81,7 +82,7 @@ def atari(env_id: str, env_kwargs: Mapping[str, Any], training: bool) -> Atari:
         "max_num_frames_per_episode": registered["max_num_frames_per_episode"],
         "num_threads": 1,
         **given,
-        # Clipped where the score is counted, and lives as the module says: neither is left to the emulator.
+        # Rewards are clipped in `SeedEnvs`, which keeps the score, and lost lives are handled in `AtariVec`.
         "reward_clipping": False,
         "life_loss_info": life and training,
     }
@@ -93,7 +94,9 @@ def _vector_class() -> Any:
 
 
 class AtariVec(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
-    """The emulator's vector environment; `info["goes_on"]` [n] marks ends (lost lives) that no reset follows."""
+    """The emulator's vector environment; `info["goes_on"]` [n] marks lost lives, after which the game continues without
+    a reset.
+    """
 
     def __init__(self, game: str, num_envs: int, options: Mapping[str, Any]) -> None:
         self._ale: Any = _vector_class()(game, num_envs, autoreset_mode=AutoresetMode.NEXT_STEP, **options)
@@ -104,7 +107,7 @@ class AtariVec(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         self.observation_space, self.action_space = self._ale.observation_space, self._ale.action_space
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[NDArray[Any], dict[str, Any]]:
-        """seed: one for each environment, which draws everything from it alone; None goes on."""
+        """Reset. seed: random seed of each environment; None continues their random sequences."""
         seeds = None if seed is None else np.asarray(seed, np.int64)
         return self._ale.reset(seed=seeds, options=options)
 
@@ -121,7 +124,7 @@ class AtariVec(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
 
 
 class AtariSingle(Env[NDArray[Any], Any]):
-    """One game with the same preprocessing, for wrappers and for the sync and async backends."""
+    """Single game with the same preprocessing, for wrappers and the sync and async backends."""
 
     def __init__(self, vec: AtariVec) -> None:
         self._vec, self.frame_stack = vec, vec.frame_stack
@@ -131,7 +134,7 @@ class AtariSingle(Env[NDArray[Any], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """After a lost life the game goes on where it is; else a new game."""
+        """Start a new game; after a lost life, continue the game."""
         super().reset(seed=seed)
         goes_on, self._after_life = self._after_life, None
         if goes_on is not None and seed is None:

@@ -27,9 +27,14 @@ from tuneexp.trial_config import EnvBackend
 class Built:
     """A vector environment of S * N rows, seed-major.
 
-    reset_seed: gives the `seed` of a reset that starts every environment's own random sequence, or another one for
-    each time that a run was restored; vector environments differ in what they take. apart: each environment has a
-    generator of its own, so that a part of them can be stepped elsewhere."""
+    Args:
+        vec: The vector environment.
+        reset_seed: Function from the number of restores to the `seed` argument of a reset, which starts new random
+            sequences.
+        autoreset: Its autoreset mode.
+        cartpole_random: Generators of native CartPole.
+        apart: Each environment has its own generator, so that environments can be distributed over processes.
+    """
 
     vec: VectorEnv[Any, Any, Any]
     reset_seed: Callable[[int], Any]
@@ -46,8 +51,21 @@ class Built:
 
 
 def build(factory: EnvFactory, seeds: list[int], indices: range, backend: EnvBackend, autoreset: str | None) -> Built:
-    """indices: the environments of each seed. Raises `UserError` for a mode that the native environment doesn't have,
-    and where its environments can't be told apart."""
+    """Build the vector environment.
+
+    Args:
+        factory: Factory of environments.
+        seeds: Random seeds.
+        indices: Environments of each seed.
+        backend: Environment backend.
+        autoreset: Autoreset mode. None: default of the backend.
+
+    Returns:
+        The vector environment with its seeds.
+
+    Raises:
+        UserError: the native environment has another autoreset mode.
+    """
     if factory.wants_native(backend):
         return _native(factory, seeds, indices, autoreset)
     mode = AutoresetMode.NEXT_STEP if autoreset is None else _mode(autoreset)
@@ -88,7 +106,7 @@ def _native(factory: EnvFactory, seeds: list[int], indices: range, autoreset: st
     if not isinstance(mode, AutoresetMode):
         first.close()
         raise UserError(
-            f"environment {factory.name}: its vector environment doesn't say how it resets\n"
+            f"environment {factory.name}: its vector environment declares no autoreset mode\n"
             "set metadata['autoreset_mode'] to a gymnasium.vector.AutoresetMode, or use env_backend sync"
         )
     if autoreset is not None and _mode(autoreset) is not mode:
@@ -108,15 +126,17 @@ def _wide_cartpole(factory: EnvFactory, seeds: list[int], indices: range) -> Bui
     vec = factory.make_native(len(seeds) * len(indices))
     assert isinstance(vec, CartPoleVectorEnv)
     random = UniformPerEnv(vec, seeds, indices)
-    # The price of a step is its numpy calls: one wide environment costs the same for 8 seeds as for 1.
-    # Each column draws from its own generator, and reset(seed=None) leaves that alone.
+    # The cost of a step is its numpy calls: one wide environment costs the same for 8 seeds as for 1.
+    # Each column uses its own generator, which reset(seed=None) does not change.
     vec.np_random = random  # type: ignore[assignment]
     vec.action_space = _AlreadyChecked(np.full(vec.num_envs, 2))
     return Built(vec, random.restart, AutoresetMode.NEXT_STEP, random)
 
 
 class _AlreadyChecked(MultiDiscrete):
-    """`SeedEnvs.step` has checked the action; the environment's own check is a fifth of its step."""
+    """Action space without a check: `SeedEnvs.step` has checked the action, and a second check takes a fifth of the
+    step.
+    """
 
     def contains(self, x: Any) -> bool:
         return True

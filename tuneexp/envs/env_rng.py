@@ -45,16 +45,16 @@ class UniformPerEnv:
         self.restart()
 
     def restart(self, restored: int = 0) -> None:
-        """Start every environment's sequence, or another one after each restore (see `env_seed`)."""
+        """Restart all random sequences, with other ones after each restore (see `env_seed`)."""
         self._generators = [np.random.default_rng(s) for s in env_seeds(self._seeds, self._indices, restored)]
 
     def uniform(self, low: float, high: float, size: tuple[int, int]) -> NDArray[np.float64]:
         rows, columns = size
         drawn = np.empty((columns, rows))
         if columns:
-            everybody = columns == len(self._generators)
-            who = range(columns) if everybody else self._env.prev_done.nonzero()[0].tolist()
-            for row, index in zip(drawn, who, strict=True):
+            full_reset = columns == len(self._generators)
+            indices = range(columns) if full_reset else self._env.prev_done.nonzero()[0].tolist()
+            for row, index in zip(drawn, indices, strict=True):
                 self._generators[index].random(out=row)
             drawn *= high - low
             drawn += low

@@ -102,7 +102,7 @@ class PoolVec(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
                 seed=list(seeds),
                 **self._source.options,
             )
-            _ = made.observation_space, made.action_space  # made when first asked for, with warnings
+            _ = made.observation_space, made.action_space  # created on first access, with warnings
         return made
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

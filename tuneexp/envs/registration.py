@@ -56,7 +56,7 @@ def registration_where_stored(env: Any) -> dict[str, Any] | None:
 
 
 def register_again(env: Any, registration: Mapping[str, Any] | None) -> None:
-    """Register the id as the program did that stored `registration`. The driver has asked whether it is trusted."""
+    """Register an id as stored in `registration`. The driver has already checked that it is trusted."""
     if not registration or registration_of(env) == registration:
         return
     single, vector = registration.get("entry_point"), registration.get("vector_entry_point")

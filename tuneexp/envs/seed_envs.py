@@ -42,8 +42,9 @@ class Step(NamedTuple):
 
 
 class EnvFacts(NamedTuple):
-    """Facts about an environment before its first step. apart: see `backends.Built`. frame_stack: see
-    `stacks.frame_stack_of`."""
+    """Properties of an environment before its first step. apart: see `backends.Built`; frame_stack: see
+    `stacks.frame_stack_of`.
+    """
 
     name: str
     observation_space: Space[Any]
@@ -57,18 +58,19 @@ class EnvFacts(NamedTuple):
 class SeedEnvs:
     """`n_envs` environments for each of `seeds`.
 
-    Environment i of seed s draws its randomness from (s, i) alone, so its trajectory doesn't depend on
-    the seeds beside it. Box observations are float32 where they are floating point, other types are kept; a Dict is
-    packed into one flat axis (`observations.py`), and `observation_space` stays the Dict. `obs_shape` and `obs_dtype`
-    are those of one environment's array. Discrete values count from 0, whatever the environment's own `start`. Box
-    actions are clipped to their bounds.
+    The randomness of environment i of seed s comes from (s, i) alone, so its trajectory does not depend on other seeds.
+    Floating point Box observations are float32, other types are kept; a Dict is packed into one flat axis
+    (`observations.py`), and `observation_space` remains the Dict. `obs_shape` and `obs_dtype` are those of one
+    environment's array. Discrete values count from 0, whatever the `start` of the space. Box actions are clipped to
+    their bounds.
 
-    `obs` [S, N, ...] is the observation to act on; `resets_next` [S, N] is True where the coming step only
-    resets. That is NEXT_STEP after an end, but for the lost lives of `atari.py`, which end no game: acting goes on
-    from the same observation.
+    `obs` [S, N, ...] is the observation for the next action; `resets_next` [S, N] is True where the next step only
+    resets. That is NEXT_STEP after an end, except for the lost lives of `atari.py`, after which the game continues.
 
-    Raises `UserError` for an environment that can't be built or whose spaces aren't supported, and
-    `EnvironmentFault` where an environment raises or gives NaN or infinity once it runs."""
+    Raises:
+        UserError: the environment can't be built, or its spaces are not supported.
+        EnvironmentFault: at run time, an environment raises, or returns NaN or infinity.
+    """
 
     def __init__(
         self,
@@ -84,12 +86,22 @@ class SeedEnvs:
         first_env: int = 0,
         exact: bool = False,
     ) -> None:
-        """`autoreset` is a choice for sync and async backends (default next_step); a native one brings its own.
+        """Build the environments.
 
-        wrappers: by name, applied in order to each single environment (`wrappers.py`); they rule out a native
-        backend. training: False for evaluation, which plays whole games for their score where training doesn't
-        (`atari.py`). first_env: these are the environments from this index on, of a seed that has more. exact:
-        observations of float64 stay so, for who normalises them."""
+        Args:
+            env: Id, address or callable.
+            seeds: Random seeds.
+            n_envs: Environments per seed.
+            env_kwargs: Arguments of the environment.
+            backend: Environment backend.
+            autoreset: Autoreset mode of the sync and async backends, next_step by default; native ones have their own.
+            distinct_seeds: Refuse equal seeds.
+            wrappers: Wrappers by name, applied in order to each environment (`wrappers.py`); they exclude a native
+                backend.
+            training: False for evaluation, which plays whole games for their score (`atari.py`).
+            first_env: Index of the first of these environments, for a seed with more of them.
+            exact: Keep float64 observations, for normalisation.
+        """
         factory = resolve(env, env_kwargs, wrappers, training, backend)
         indices = range(first_env, first_env + _checked_count(n_envs))
         self._built = build(factory, checked_seeds(seeds, distinct_seeds, largest=None), indices, backend, autoreset)
@@ -119,14 +131,15 @@ class SeedEnvs:
         )  # fmt: skip
 
     def reset(self) -> NDArray[Any]:
-        """Start every environment on a fresh episode; the first call starts each one's random sequence.
-
-        Returns obs [S, N, ...]."""
+        """Start a new episode in every environment; the first call starts the random sequences. Returns obs [S, N,
+        ...].
+        """
         return self._reset(None if self._was_reset else self._built.reset_seed(0))
 
     def reset_fresh(self, times_restored: int) -> NDArray[Any]:
-        """As `reset`, where a run is restored whose environments couldn't be saved, or was lost with its process: each
-        number starts other random sequences, of (seed, index, times_restored), so that no episodes are met again."""
+        """As `reset` after a restore without saved environments: the random sequences depend on (seed, index,
+        times_restored), so that episodes are not repeated.
+        """
         return self._reset(self._built.reset_seed(times_restored))
 
     def _reset(self, seed: Any) -> NDArray[Any]:
@@ -142,7 +155,7 @@ class SeedEnvs:
         return self.obs
 
     def step(self, action: NDArray[Any]) -> Step:
-        """action [S, N, ...], the next one for each environment (ignored where it only resets)."""
+        """Step all environments. action: [S, N, ...], ignored where the step only resets."""
         sent = self._to_env(action.reshape(self._flat_action_shape))
         try:
             raw, reward, terminated, truncated, infos = self._vec.step(sent)
@@ -182,7 +195,7 @@ class SeedEnvs:
     def _after_ends(
         self, obs: NDArray[Any], ended: NDArray[np.bool_], infos: dict[str, Any], action: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """(what to act on, true next observation) where some episodes ended and the mode isn't NEXT_STEP."""
+        """Observation for the next action and true next observation, where episodes ended (not NEXT_STEP)."""
         if self.autoreset is AutoresetMode.DISABLED:
             raw, _ = self._vec.reset(options={"reset_mask": ended.reshape(-1).copy()})
             return self._observation(raw, action), obs
@@ -195,19 +208,19 @@ class SeedEnvs:
         return obs, next_obs
 
     def _observation(self, raw: Any, action: NDArray[Any] | None = None) -> NDArray[Any]:
-        """A fresh array [S, N, ...] of the promised type."""
+        """New array [S, N, ...] of type `obs_dtype`."""
         obs = self._reader.batch(raw, self.n_seeds * self.n_envs).reshape(*self._lead, *self.obs_shape)
         if self._reader.floating:
             self._require_finite_obs(obs, action)
         return obs
 
     def _require_finite_obs(self, obs: NDArray[Any], action: NDArray[Any] | None) -> None:
-        # One sum says "all finite" at a fraction of the price of np.isfinite(...).all().
+        # A finite sum implies finite values, and is much faster than np.isfinite(...).all().
         if not isfinite(obs.sum()):
             self._require_finite(obs.reshape(self._lead[0] * self._lead[1], -1), "observation", action)
 
     def _require_finite(self, values: NDArray[Any], what: str, action: NDArray[Any] | None) -> None:
-        """The exact check, once the cheap one (which large values overflow) has doubts. values: [S * N, ...]."""
+        """Exact check, if the cheap one (which large values overflow) fails. values: [S * N, ...]."""
         bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
         if not bad.any():
             return
@@ -220,9 +233,10 @@ class SeedEnvs:
         raise fault(self.name, f"seed {seed}, index {index}", f"the {what} is not finite: {shown}{blame}")
 
     def get_state(self) -> dict[str, Any] | None:
-        """Exact state of every environment and its randomness, without pickled objects.
+        """Exact state of all environments and generators, without pickled objects.
 
-        None where it can't be saved (classic control and MuJoCo can): `reset_fresh` starts new episodes instead."""
+        None if it can't be saved (classic control and MuJoCo can): `reset_fresh` then starts new episodes.
+        """
         if not self._was_reset:
             raise RuntimeError("reset() comes before get_state()")
         inner = state.save(self._built)
@@ -231,9 +245,10 @@ class SeedEnvs:
         return {**self._identity(), "obs": self.obs.copy(), "ended": self.resets_next.copy(), "inner": inner}
 
     def set_state(self, saved: Mapping[str, Any]) -> NDArray[Any]:
-        """Go on exactly where `get_state` left; returns the observation to act on, [S, N, ...].
+        """Restore a state from `get_state`; returns the observation for the next action, [S, N, ...].
 
-        Raises `CheckpointError` where `saved` is of another environment, other seeds or another number of them."""
+        Raises `CheckpointError` for another environment, other seeds or another number of them.
+        """
         for key, own in self._identity().items():
             if saved[key] != own:
                 raise CheckpointError(f"the saved environments have {key} {saved[key]!r}, here it is {own!r}")

@@ -27,7 +27,7 @@ def channels_first(shape: Sequence[int]) -> bool:
     first, middle, last = shape
     if first == last or middle < min(first, last):
         raise UserError(
-            f"in images of shape {tuple(shape)} neither the first nor the last axis can be told to be the channels; "
+            f"in images of shape {tuple(shape)} neither the first nor the last axis is clearly the channel axis; "
             "make them [channels, height, width] or [height, width, channels], with fewer channels than rows"
         )
     return first < last

@@ -204,7 +204,7 @@ def _obs_action(observation_space: gym.Space[Any], action_space: gym.Space[Any])
 
 
 def actor_critic_heads(observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> dict[str, Head]:
-    """A2C, PPO: `policy` (logits, or means with a free `log_std`) and `value`."""
+    """Heads of A2C, PPO, IMPALA and APPO: `policy` (logits, or means with a parameter `log_std`) and `value`."""
     head, obs = action_head(action_space), _obs(observation_space)
     table = {"policy": Head(obs, (head.size,)), "value": Head(obs, ())}
     if head.has_log_std:
@@ -213,7 +213,7 @@ def actor_critic_heads(observation_space: gym.Space[Any], action_space: gym.Spac
 
 
 def q_heads(observation_space: gym.Space[Any], action_space: gym.Space[Any], atoms: int = 1) -> dict[str, Head]:
-    """DQN and its descendants: `q`, a number for each action, or `atoms` of them."""
+    """Head of DQN and QR-DQN: `q`, one or `atoms` numbers per action."""
     shape = (action_head(action_space).size,) if atoms == 1 else (action_head(action_space).size, atoms)
     return {"q": Head(_obs(observation_space), shape)}
 
@@ -221,8 +221,11 @@ def q_heads(observation_space: gym.Space[Any], action_space: gym.Space[Any], ato
 def soft_actor_critic_heads(
     observation_space: gym.Space[Any], action_space: gym.Space[Any], n_critics: int = 2, n_quantiles: int = 1
 ) -> dict[str, Head]:
-    """SAC, TQC: submodules `actor` (mean and log standard deviation before the tanh; for Discrete actions logits) and
-    `critic` (all critics at once; for Discrete actions without the argument `action`)."""
+    """Heads of SAC and TQC.
+
+    Submodules `actor` (mean and log standard deviation before the tanh; logits of Discrete actions) and `critic` (all
+    critics in one call; for Discrete actions without the argument `action`).
+    """
     head, obs = action_head(action_space), _obs(observation_space)
     if head.kind == "discrete":
         return {
@@ -238,7 +241,7 @@ def soft_actor_critic_heads(
 def deterministic_heads(
     observation_space: gym.Space[Any], action_space: gym.Space[Any], n_critics: int = 2
 ) -> dict[str, Head]:
-    """DDPG, TD3: submodules `actor` (actions before the tanh) and `critic` (all critics at once)."""
+    """Heads of DDPG and TD3: submodules `actor` (actions before the tanh) and `critic` (all critics in one call)."""
     size = math.prod(action_head(action_space).shape)
     return {
         "actor": Head(_obs(observation_space), (size,), kind="part"),

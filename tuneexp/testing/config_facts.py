@@ -150,7 +150,7 @@ def compiled_equals_eager(subject: Subject) -> None:
     """Really compiled, which takes a compiler and some ten seconds."""
     eager, compiled = (subject.short_trial((0, 1), compile=mode) for mode in ("off", "on"))
     try:
-        require(compiled.trainer.programs.compiled, "it could not be compiled: the log says why")
+        require(compiled.trainer.programs.compiled, "it could not be compiled: see the log")
         for trial in (eager, compiled):
             while not trial.done:
                 trial.training_step()

@@ -60,7 +60,7 @@ def _shortfall(subject: Subject, trial: Trial, probe: type[Probe]) -> str | None
 
 
 def untrained_solves_none(subject: Subject) -> None:
-    """Else the probes would say nothing about training."""
+    """An untrained network solves no probe; else probes would show nothing about training."""
     for probe in probes_for(subject.kinds):
         trial = _trial(subject, probe)
         try:

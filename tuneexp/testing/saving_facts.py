@@ -116,7 +116,7 @@ def reset_config_is_a_fresh_start(subject: Subject) -> None:
         programs = reused.trial.trainer.programs
         for seeds, changes in (((0, 1), {}), ((0, 1, 2), {"normalize_observation": True}), ((5,), {})):
             config = subject.short_config(seeds, rounds, **changes).model_dump()
-            require(reused.reset_config(config) is True, "reset_config did not say that it was done")
+            require(reused.reset_config(config) is True, "reset_config did not return True")
             if seeds == (0, 1):
                 require(reused.trial.trainer.programs is programs, "programs were built again for the same shapes")
             _require_fresh(bound(config=config), reused)

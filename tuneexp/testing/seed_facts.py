@@ -105,7 +105,7 @@ def reset_rows_count_for_nothing(subject: Subject) -> None:
     try:
         training_steps(plain)
         training_steps(spoiled)
-        require(resets, "no environment was reset: this fact says nothing")
+        require(resets, "no environment was reset: this test shows nothing")
         for index in range(2):
             found = differences(of_seed(plain, index), of_seed(spoiled, index))
             require(not found, f"reset rows were learned from: {first_of(found)} differ")

@@ -55,7 +55,7 @@ class OffPolicyConfig(AlgorithmConfig):
         if self.num_learners:
             raise ValueError(
                 f"num_learners={self.num_learners} is for algorithms that use each rollout once, such as ppo and a2c; "
-                "the replay buffer lies in the trial's own process: write num_learners=0"
+                "the replay buffer is in the trial's own process: write num_learners=0"
             )
         return self
 

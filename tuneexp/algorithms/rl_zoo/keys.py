@@ -10,10 +10,10 @@ from tuneexp.algorithms.rl_zoo.literals import Symbol, read_dict, read_text
 from tuneexp.algorithms.rl_zoo.policy_kwargs import Fields, Values, put_networks
 from tuneexp.errors import shortened
 
-# The observations decide about the encoder; RL Zoo's names for that are accepted and say nothing.
+# The encoder depends on the observations; RL Zoo's policy names are accepted and have no effect.
 POLICIES = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy")
 WITH_MEMORY = ("MlpLstmPolicy", "CnnLstmPolicy", "MultiInputLstmPolicy")
-# Of sb3_contrib's policies, unless policy_kwargs says otherwise.
+# Defaults of sb3_contrib's recurrent policies; policy_kwargs overrides them.
 LSTM = {"recurrent": "lstm", "recurrent_size": 256, "enable_critic_lstm": True}
 
 NO_CALLBACK = "callback is Python code, which is never evaluated; leave it out"
@@ -32,9 +32,9 @@ INSTEAD = {
 RL_ZOO_KEYS = (*INSTEAD, "policy", "policy_kwargs", "normalize", "use_sde", "sde_sample_freq", "use_sde_at_warmup",
                "noise_type", "noise_std", "optimize_memory_usage", "replay_buffer_class", "replay_buffer_kwargs",
                "verbose", "tensorboard_log", "stats_window_size")  # fmt: skip
-"""Keys of those files that are no fields of (all) configurations; `from_rl_zoo` says what becomes of each."""
+"""Keys of RL Zoo that are no fields of (all) configurations; `from_rl_zoo` translates or refuses each."""
 
-# Stacked frames are stored once anyway; the others say what Stable-Baselines3 prints.
+# Without effect: stacked frames are always stored once; the others control the output of Stable-Baselines3.
 _UNUSED = ("optimize_memory_usage", "verbose", "tensorboard_log", "stats_window_size")
 _NORMALISED = {"norm_obs": "normalize_observation", "norm_reward": "normalize_reward"}
 # Other settings of VecNormalize, as they are here.
@@ -155,7 +155,7 @@ def _buffer(own: Values) -> None:
             raise ValueError(f"replay_buffer_kwargs {option} is not known here; leave it out")
         if option == "handle_timeout_termination" and value is not True:
             raise ValueError(
-                f"replay_buffer_kwargs {option}={value}: truncated episodes are always told from terminated ones here; "
+                f"replay_buffer_kwargs {option}={value}: truncated and terminated episodes are never mixed here; "
                 "leave it out"
             )
 

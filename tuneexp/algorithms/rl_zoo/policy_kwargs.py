@@ -27,7 +27,7 @@ _MODEL = {
 }
 # Top-level hyperparameters of an algorithm here.
 _OF_THE_ALGORITHM = ("n_critics", "n_quantiles")
-# What says no more than what is done anyway, or than another name says.
+# Values that equal the behaviour here, or repeat another name.
 _AS_HERE: dict[str, tuple[Any, ...]] = {
     "full_std": (True,),
     "use_expln": (False,),
