@@ -13,7 +13,7 @@ from tuneexp import PPO, UserError
 from tuneexp.addresses import lasting_address, relocated
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.envs.env_factory import describe_env
-from tuneexp.models.heads import build_own
+from tuneexp.models.heads import build_custom
 from tuneexp.sweep import SearchSpace
 from tuneexp.trainable import evaluate_checkpoint
 
@@ -66,7 +66,7 @@ def test_code_that_ends_the_program_when_it_is_called_is_an_error(tmp_path: Path
     for call in (
         lambda: describe_env(f"{file}:env"),
         lambda: describe_env("CartPole-v1", wrappers=[f"{file}:wrapper"]),
-        lambda: build_own(f"{file}:net", observation, action, {}),
+        lambda: build_custom(f"{file}:net", observation, action, {}),
         lambda: SearchSpace.of(f"{file}:space").validate(load_spec("ppo").config_class),
     ):
         with pytest.raises(UserError, match="ended"):

@@ -17,7 +17,7 @@ from tuneexp.algorithms.preflight import check_environment
 from tuneexp.algorithms.registry import load_algorithm
 from tuneexp.envs.env_factory import describe_env
 from tuneexp.errors import UserError
-from tuneexp.models.own import OwnActorCritic
+from tuneexp.models.custom import CustomActorCritic
 from tuneexp.trial import Trial
 
 SHARED = "tuneexp.algorithms.multi_agent:SHARED_PPO"
@@ -260,13 +260,13 @@ class Detached(Net):
 def test_a_layer_is_replaced_as_told(tmp_path: Path, refused: str, advice: str, taken: str) -> None:
     (tmp_path / "nets.py").write_text(NETS)
 
-    def model(net: str) -> OwnActorCritic:
-        return OwnActorCritic(f"{tmp_path}/nets.py:{net}", networks.VECTOR, networks.CHOICE, owner="ppo")
+    def model(net: str) -> CustomActorCritic:
+        return CustomActorCritic(f"{tmp_path}/nets.py:{net}", networks.VECTOR, networks.CHOICE, owner="ppo")
 
     with pytest.raises(UserError, match=re.escape(advice)):
         model(refused)
 
-    def outputs(net: OwnActorCritic, obs: Any) -> list[Any]:
+    def outputs(net: CustomActorCritic, obs: Any) -> list[Any]:
         return [net.net.policy(obs), net.value(obs)]  # type: ignore[operator]
 
     networks.check_seed_axis(lambda generator: model(taken), outputs, [networks.observe(networks.VECTOR, 3, 2)])

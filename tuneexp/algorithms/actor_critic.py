@@ -18,7 +18,7 @@ from tuneexp.errors import UserError
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.models.actor_critic import ActorCritic
-from tuneexp.models.own import OwnActorCritic
+from tuneexp.models.custom import CustomActorCritic
 from tuneexp.rl.distributions import Distribution
 from tuneexp.rl.returns import gae
 from tuneexp.rl.state_dependent import RescaledGaussian
@@ -42,7 +42,7 @@ def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.M
     if cfg.action_mask is not None and cfg.normalize_observation:  # read only where it matters
         _refuse_scaled_mask(observation_space, cfg.action_mask)
     if isinstance(cfg.model, str):
-        return OwnActorCritic(
+        return CustomActorCritic(
             cfg.model, observation_space, action_space, owner="an actor-critic (ppo, a2c, impala, appo)",
             kwargs=cfg.model_kwargs, action_mask=cfg.action_mask,
         )  # fmt: skip

@@ -75,7 +75,7 @@ class AlgorithmConfig(Config):
 
     @field_validator("model", mode="wrap", check_fields=False)
     @classmethod
-    def _own_network(cls, value: Any, configured: ValidatorFunctionWrapHandler) -> Any:
+    def _custom_network(cls, value: Any, configured: ValidatorFunctionWrapHandler) -> Any:
         if isinstance(value, type):
             return lasting_address(value, "model")
         if not isinstance(value, str):

@@ -15,7 +15,7 @@ from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
 from tuneexp.models.continuous import DeterministicActorCritic
-from tuneexp.models.own import OwnDeterministicActorCritic
+from tuneexp.models.custom import CustomDeterministicActorCritic
 from tuneexp.rl.distributions import action_head
 from tuneexp.rl.exploration import ornstein_uhlenbeck
 
@@ -33,9 +33,9 @@ def networks(observation_space: Any, action_space: Any, cfg: CfgView, owner: str
     Returns:
         The networks.
     """
-    made: DeterministicActorCritic | OwnDeterministicActorCritic
+    made: DeterministicActorCritic | CustomDeterministicActorCritic
     if isinstance(cfg.model, str):
-        made = OwnDeterministicActorCritic(
+        made = CustomDeterministicActorCritic(
             cfg.model, observation_space, action_space, owner=owner, kwargs=cfg.model_kwargs, n_critics=n_critics
         )
     else:

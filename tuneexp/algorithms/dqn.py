@@ -21,7 +21,7 @@ from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate
-from tuneexp.models.own import OwnQNetwork
+from tuneexp.models.custom import CustomQNetwork
 from tuneexp.models.q_network import QNetwork
 from tuneexp.rl.distributional import atoms_between, project
 from tuneexp.rl.exploration import epsilon_greedy, linear_epsilon
@@ -43,7 +43,7 @@ def q_network(observation_space: Any, action_space: Any, cfg: CfgView, owner: st
         raise UserError(
             f"{owner}: dueling and noisy shape the built-in network; {cfg.model} is as it is: leave them out"
         )
-    return OwnQNetwork(cfg.model, observation_space, action_space, owner=owner, kwargs=cfg.model_kwargs, atoms=atoms)
+    return CustomQNetwork(cfg.model, observation_space, action_space, owner=owner, kwargs=cfg.model_kwargs, atoms=atoms)
 
 
 def action_values(output: Tensor, cfg: CfgView) -> Tensor:

@@ -13,7 +13,7 @@ Images = Literal["auto", "nature", "impala"]
 Recurrent = Literal["none", "lstm", "gru"]
 
 
-def refuse_own_network(use_sde: bool, model: Config | str) -> None:
+def refuse_custom_network(use_sde: bool, model: Config | str) -> None:
     """Check that state-dependent exploration has a built-in network, whose last hidden layer is known.
 
     Args:

@@ -19,7 +19,7 @@ from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.models.continuous import DiscreteSoftActorCritic, SoftActorCritic
-from tuneexp.models.own import OwnDiscreteSoftActorCritic, OwnSoftActorCritic
+from tuneexp.models.custom import CustomDiscreteSoftActorCritic, CustomSoftActorCritic
 from tuneexp.rl.distributions import action_head
 from tuneexp.spaces.kinds import require_continuous
 
@@ -37,7 +37,7 @@ def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.M
         require_continuous(action_space)
     settings = {"n_critics": cfg.n_critics, "initial_alpha": cfg.initial_ent_coef}
     if isinstance(cfg.model, str):
-        return OwnDiscreteSoftActorCritic(
+        return CustomDiscreteSoftActorCritic(
             cfg.model, observation_space, action_space, owner="sac", kwargs=cfg.model_kwargs, **settings
         )
     network = {name: value for name, value in cfg.model.model_dump().items() if name not in EXPLORATION}
@@ -50,7 +50,7 @@ def continuous_network(
     """The built-in networks or a custom one, with `n_quantiles` outputs per critic. owner: name of the algorithm."""
     settings = {"n_critics": cfg.n_critics, "n_quantiles": n_quantiles, "initial_alpha": cfg.initial_ent_coef}
     if isinstance(cfg.model, str):
-        return OwnSoftActorCritic(
+        return CustomSoftActorCritic(
             cfg.model, observation_space, action_space, owner=owner, kwargs=cfg.model_kwargs, **settings
         )
     network = cfg.model.model_dump()

@@ -53,7 +53,7 @@ class Head:
         return f"{name}({', '.join(self.inputs)}){part} -> {several}{one}"
 
 
-def build_own(
+def build_custom(
     model: str | type, observation_space: gym.Space[Any], action_space: gym.Space[Any], kwargs: Mapping[str, Any]
 ) -> nn.Module:
     """Build a custom network.

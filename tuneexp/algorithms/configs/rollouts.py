@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from pydantic import model_validator
 
 from tuneexp.algorithms.config import AlgorithmConfig
-from tuneexp.algorithms.networks import ActorCriticConfig, refuse_own_network
+from tuneexp.algorithms.networks import ActorCriticConfig, refuse_custom_network
 from tuneexp.config import AtMost, structural
 
 # Gradients vanish, and compute grows, with the number of unrolled steps.
@@ -33,7 +33,7 @@ class RolloutConfig(AlgorithmConfig):
 
     @model_validator(mode="after")
     def _exploration_fits(self) -> Self:
-        refuse_own_network(self.use_sde, self.model)
+        refuse_custom_network(self.use_sde, self.model)
         if isinstance(self.model, ActorCriticConfig) and self.model.squash_output and not self.use_sde:
             raise ValueError("model/squash_output=true belongs to use_sde; write use_sde=true, or leave it out")
         return self

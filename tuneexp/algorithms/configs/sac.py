@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import model_validator
 
 from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
-from tuneexp.algorithms.networks import SoftNetworksConfig, refuse_own_network
+from tuneexp.algorithms.networks import SoftNetworksConfig, refuse_custom_network
 from tuneexp.config import numeric, structural
 
 
@@ -35,7 +35,7 @@ class SoftConfig(OffPolicyConfig):
 
     @model_validator(mode="after")
     def _exploration_fits(self) -> Self:
-        refuse_own_network(self.use_sde, self.model)
+        refuse_custom_network(self.use_sde, self.model)
         return self
 
 

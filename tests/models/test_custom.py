@@ -14,21 +14,21 @@ from torch import Tensor, nn
 from tests.models import own_networks as own
 from tests.models.networks import CHOICE, TORQUE, VECTOR, check_seed_axis, observe, randn
 from tuneexp.errors import UserError
+from tuneexp.models.custom import (
+    CustomActorCritic,
+    CustomDeterministicActorCritic,
+    CustomDiscreteSoftActorCritic,
+    CustomQNetwork,
+    CustomSoftActorCritic,
+)
 from tuneexp.models.heads import (
     Head,
-    build_own,
+    build_custom,
     check_heads,
     deterministic_heads,
     example_observation,
     q_heads,
     soft_actor_critic_heads,
-)
-from tuneexp.models.own import (
-    OwnActorCritic,
-    OwnDeterministicActorCritic,
-    OwnDiscreteSoftActorCritic,
-    OwnQNetwork,
-    OwnSoftActorCritic,
 )
 
 FILE = Path(own.__file__)
@@ -41,7 +41,7 @@ IMAGE = gym.spaces.Box(0, 255, (2, 5, 5), dtype=np.uint8)
     ids=["class", "path", "module"],
 )
 def test_a_network_is_named_by_class_or_address(model: Any) -> None:
-    net = OwnActorCritic(model, VECTOR, CHOICE, owner="ppo", kwargs={"width": 5})
+    net = CustomActorCritic(model, VECTOR, CHOICE, owner="ppo", kwargs={"width": 5})
     assert net.dist(observe(VECTOR, 6)).mode().shape == (6,)
     assert dict(net.named_parameters())["net.mean.weight"].shape == (3, 5)
 
@@ -49,7 +49,7 @@ def test_a_network_is_named_by_class_or_address(model: Any) -> None:
 @pytest.mark.parametrize("action", [CHOICE, TORQUE], ids=["discrete", "continuous"])
 @pytest.mark.parametrize("space", [VECTOR, IMAGE], ids=["vector", "image"])
 def test_leading_axes_are_merged_before_the_network_and_restored_after_it(space: gym.Space, action: gym.Space) -> None:
-    net = OwnActorCritic(own.Policy, space, action, owner="ppo")
+    net = CustomActorCritic(own.Policy, space, action, owner="ppo")
     obs = observe(space, 2, 3)
     dist, value = net.dist_and_value(obs)
     torch.testing.assert_close(value.flatten(), net.net.value(obs.flatten(0, 1)))
@@ -61,7 +61,7 @@ def test_leading_axes_are_merged_before_the_network_and_restored_after_it(space:
 
 
 def test_log_std_of_a_users_network_is_learned() -> None:
-    net = OwnActorCritic(own.Policy, VECTOR, TORQUE, owner="ppo")
+    net = CustomActorCritic(own.Policy, VECTOR, TORQUE, owner="ppo")
     net.dist(observe(VECTOR, 4)).log_prob(torch.zeros(4, 2)).sum().backward()
     assert net.net.log_std.grad.abs().min() > 0
 
@@ -73,12 +73,12 @@ def test_an_own_network_takes_a_mask() -> None:
         def __init__(self, observation_space: Any, action_space: Any) -> None:
             super().__init__(VECTOR, action_space)
 
-    net = OwnActorCritic(Packed, space, CHOICE, owner="ppo", action_mask="allowed")
+    net = CustomActorCritic(Packed, space, CHOICE, owner="ppo", action_mask="allowed")
     obs = torch.tensor([[0, 1, 0, 1]], dtype=torch.uint8)
     assert net.dist(obs).mode().tolist() == [1]
 
 
-def soft(model: OwnSoftActorCritic, obs: Tensor, noise: Tensor) -> list[Tensor]:
+def soft(model: CustomSoftActorCritic, obs: Tensor, noise: Tensor) -> list[Tensor]:
     action, log_prob = model.dist(obs).sample_and_log_prob(noise)
     return [model.q(obs, action), log_prob, model.alpha(), model.to_env(action)]
 
@@ -96,21 +96,21 @@ def test_own_networks_have_a_seed_axis() -> None:
 
     args: dict[str, Any] = {"owner": "it"}
     check_seed_axis(
-        seeded(lambda: OwnActorCritic(own.Policy, VECTOR, TORQUE, **args)),
+        seeded(lambda: CustomActorCritic(own.Policy, VECTOR, TORQUE, **args)),
         lambda model, obs: [model.value(obs), model.dist(obs).mode()],
         [obs],
     )
-    check_seed_axis(seeded(lambda: OwnQNetwork(own.Values, VECTOR, CHOICE, **args)), lambda m, o: [m.q(o)], [obs])
+    check_seed_axis(seeded(lambda: CustomQNetwork(own.Values, VECTOR, CHOICE, **args)), lambda m, o: [m.q(o)], [obs])
     check_seed_axis(
-        seeded(lambda: OwnSoftActorCritic(own.Soft, VECTOR, TORQUE, **args)), soft, [obs, randn(3, 4, 2, 2)]
+        seeded(lambda: CustomSoftActorCritic(own.Soft, VECTOR, TORQUE, **args)), soft, [obs, randn(3, 4, 2, 2)]
     )
     check_seed_axis(
-        seeded(lambda: OwnDiscreteSoftActorCritic(own.SoftOnChoices, VECTOR, CHOICE, **args)),
+        seeded(lambda: CustomDiscreteSoftActorCritic(own.SoftOnChoices, VECTOR, CHOICE, **args)),
         lambda model, obs: [model.q(obs), model.dist(obs).log_probs, model.alpha()],
         [obs],
     )
     check_seed_axis(
-        seeded(lambda: OwnDeterministicActorCritic(own.Deterministic, VECTOR, TORQUE, **args)),
+        seeded(lambda: CustomDeterministicActorCritic(own.Deterministic, VECTOR, TORQUE, **args)),
         lambda model, obs: [model.q(obs, model.act(obs))],
         [obs],
     )
@@ -118,7 +118,7 @@ def test_own_networks_have_a_seed_axis() -> None:
 
 def test_shapes_of_own_off_policy_networks() -> None:
     obs, noise = observe(VECTOR, 3, 5), randn(3, 5, 2)
-    net = OwnSoftActorCritic(own.Soft, VECTOR, TORQUE, owner="sac", initial_alpha=0.5)
+    net = CustomSoftActorCritic(own.Soft, VECTOR, TORQUE, owner="sac", initial_alpha=0.5)
     action, log_prob = net.dist(obs).sample_and_log_prob(noise)
     mean, log_std = net.actor(obs.flatten(0, 1))
     expected = (mean + log_std.exp() * noise.flatten(0, 1)).tanh().view(3, 5, 2)
@@ -127,12 +127,12 @@ def test_shapes_of_own_off_policy_networks() -> None:
     torch.testing.assert_close(net.q(obs, action)[1, 2], net.critic(obs[2], action[2])[1])
     assert log_prob.shape == (3, 5)
     assert net.alpha().item() == pytest.approx(0.5)
-    choices = OwnDiscreteSoftActorCritic(own.SoftOnChoices, VECTOR, CHOICE, owner="sac")
+    choices = CustomDiscreteSoftActorCritic(own.SoftOnChoices, VECTOR, CHOICE, owner="sac")
     assert choices.q(obs).shape == (2, 3, 5, 3)
     assert choices.random_action(torch.tensor([0.9])).tolist() == [2]
-    hard = OwnDeterministicActorCritic(own.Deterministic, VECTOR, TORQUE, owner="td3")
+    hard = CustomDeterministicActorCritic(own.Deterministic, VECTOR, TORQUE, owner="td3")
     torch.testing.assert_close(hard.act(obs), hard.actor(obs).tanh())
-    values = OwnQNetwork(own.Values, VECTOR, CHOICE, owner="dqn")
+    values = CustomQNetwork(own.Values, VECTOR, CHOICE, owner="dqn")
     assert values.q(obs, None).shape == (3, 5, 3)
     assert values.noise_size == 0
 
@@ -142,7 +142,7 @@ def test_shapes_of_own_off_policy_networks() -> None:
 
 def fails(model: Any, message: str, action: gym.Space = CHOICE, **kwargs: Any) -> None:
     with pytest.raises(UserError, match=message):
-        OwnActorCritic(model, VECTOR, action, owner="ppo", kwargs=kwargs)
+        CustomActorCritic(model, VECTOR, action, owner="ppo", kwargs=kwargs)
 
 
 def test_every_missing_head_is_named_with_its_shape() -> None:
@@ -157,9 +157,9 @@ def test_every_missing_head_is_named_with_its_shape() -> None:
 def test_a_wrong_shape_is_told_with_the_right_one() -> None:
     fails(own.WideValue, r"WideValue.value has shape \[2, 1\] for a batch of 2, ppo needs \[2\]: value\(obs\) -> \[B\]")
     with pytest.raises(UserError, match=r"Values.q .*\[2, 3\] .*\[2, 3, 51\]"):
-        OwnQNetwork(own.Values, VECTOR, CHOICE, owner="dqn", atoms=51)
+        CustomQNetwork(own.Values, VECTOR, CHOICE, owner="dqn", atoms=51)
     with pytest.raises(UserError, match=r"Soft.critic .*\[2, 2\] .*\[5, 2\]"):
-        OwnSoftActorCritic(own.Soft, VECTOR, TORQUE, owner="sac", n_critics=5)
+        CustomSoftActorCritic(own.Soft, VECTOR, TORQUE, owner="sac", n_critics=5)
 
 
 def test_a_head_that_fails_is_told_with_its_inputs() -> None:
@@ -168,7 +168,7 @@ def test_a_head_that_fails_is_told_with_its_inputs() -> None:
 
 def test_a_head_of_several_outputs_needs_them_all() -> None:
     with pytest.raises(UserError, match=r"Deterministic.actor .*\(Tensor\).* 2 tensors"):
-        OwnSoftActorCritic(own.Deterministic, VECTOR, TORQUE, owner="sac")
+        CustomSoftActorCritic(own.Deterministic, VECTOR, TORQUE, owner="sac")
 
 
 def test_a_part_must_be_a_module() -> None:
@@ -188,9 +188,9 @@ def test_integers_are_no_values() -> None:
 
 def test_every_parameter_belongs_to_one_part() -> None:
     with pytest.raises(UserError, match=r"Loose.encoder.weight .*neither"):
-        OwnSoftActorCritic(own.Loose, VECTOR, TORQUE, owner="sac")
+        CustomSoftActorCritic(own.Loose, VECTOR, TORQUE, owner="sac")
     with pytest.raises(UserError, match=r"share .*critic.shared.weight"):
-        OwnDeterministicActorCritic(own.Tied, VECTOR, TORQUE, owner="td3")
+        CustomDeterministicActorCritic(own.Tied, VECTOR, TORQUE, owner="td3")
 
 
 @pytest.mark.parametrize(
@@ -251,6 +251,6 @@ def test_building_draws_from_torchs_generator_so_that_seeds_differ() -> None:
     nets = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        nets.append(build_own(own.Policy, VECTOR, CHOICE, {}).state_dict()["mean.weight"])
+        nets.append(build_custom(own.Policy, VECTOR, CHOICE, {}).state_dict()["mean.weight"])
     assert torch.equal(nets[0], nets[1])
     assert not torch.equal(nets[0], nets[2])

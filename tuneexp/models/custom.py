@@ -25,7 +25,7 @@ from tuneexp.models.continuous import (
 )
 from tuneexp.models.heads import (
     actor_critic_heads,
-    build_own,
+    build_custom,
     check_heads,
     deterministic_heads,
     example_observation,
@@ -49,7 +49,7 @@ def on_rows(call: Callable[..., Tensor], inputs: list[tuple[Tensor, int]], lead_
     return out.reshape((*out.shape[:lead_axes], *batch, *out.shape[lead_axes + 1 :]))
 
 
-class _Own(nn.Module):
+class _Custom(nn.Module):
     """Base class of the adapters; holds the number of axes of an observation."""
 
     def __init__(self, observation_space: gym.Space[Any]) -> None:
@@ -60,7 +60,7 @@ class _Own(nn.Module):
         return on_rows(call, [(obs, self._obs_axes)], lead_axes)
 
 
-class OwnActorCritic(_Own):
+class CustomActorCritic(_Custom):
     """`net.policy(obs) -> [B, head.size]`, `net.value(obs) -> [B]` and, for continuous actions, `net.log_std
     [head.size]`, as `ActorCritic` without recurrence. Raises `UserError` where the network lacks one."""
 
@@ -79,7 +79,7 @@ class OwnActorCritic(_Own):
         super().__init__(observation_space)
         self.head = action_head(action_space)
         self.mask = None if action_mask is None else ActionMask(action_mask, observation_space, self.head)
-        self.net = build_own(model, observation_space, action_space, kwargs)
+        self.net = build_custom(model, observation_space, action_space, kwargs)
         check_heads(self.net, owner, actor_critic_heads(observation_space, action_space))
 
     def value(self, obs: Tensor, state: Tensor | None = None) -> Tensor:
@@ -102,7 +102,7 @@ class OwnActorCritic(_Own):
         return self.dist_and_value(obs)
 
 
-class OwnQNetwork(_Own):
+class CustomQNetwork(_Custom):
     """`net.q(obs) -> [B, A]` (with atoms [B, A, atoms]), as `QNetwork` without noise."""
 
     noise_size = 0
@@ -119,7 +119,7 @@ class OwnQNetwork(_Own):
     ) -> None:
         super().__init__(observation_space)
         self.actions, self.atoms = action_head(action_space).size, atoms
-        self.net = build_own(model, observation_space, action_space, kwargs)
+        self.net = build_custom(model, observation_space, action_space, kwargs)
         check_heads(self.net, owner, q_heads(observation_space, action_space, atoms))
 
     def q(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -127,7 +127,7 @@ class OwnQNetwork(_Own):
         return self._on(self.net.q, obs)  # type: ignore[arg-type]  # checked to be a method
 
 
-class OwnSoftActorCritic(Tempered, BoxActions, _Own):
+class CustomSoftActorCritic(Tempered, BoxActions, _Custom):
     """Submodules `actor(obs) -> (mean, log_std)`, [B, action size] each, and `critic(obs, action) -> [n_critics, B]`
     (TQC: [n_critics, B, n_quantiles]), as `SoftActorCritic`. log_std is clamped as there."""
 
@@ -146,7 +146,7 @@ class OwnSoftActorCritic(Tempered, BoxActions, _Own):
         super().__init__(observation_space)
         self.head, self.scale = bounded_head(action_space), ActionScale(action_space)
         heads = soft_actor_critic_heads(observation_space, action_space, n_critics, n_quantiles)
-        self.actor, self.critic = _parts(build_own(model, observation_space, action_space, kwargs), owner, heads)
+        self.actor, self.critic = _parts(build_custom(model, observation_space, action_space, kwargs), owner, heads)
         self.temperature = Temperature(initial_alpha)
 
     def dist(self, obs: Tensor) -> SquashedGaussian:
@@ -160,7 +160,7 @@ class OwnSoftActorCritic(Tempered, BoxActions, _Own):
         return on_rows(self.critic, [(obs, self._obs_axes), (action, len(self.head.shape))], lead_axes=1)
 
 
-class OwnDiscreteSoftActorCritic(Tempered, ChoiceActions, _Own):
+class CustomDiscreteSoftActorCritic(Tempered, ChoiceActions, _Custom):
     """Submodules `actor(obs) -> [B, A]` (logits) and `critic(obs) -> [n_critics, B, A]`, as
     `DiscreteSoftActorCritic`."""
 
@@ -178,7 +178,7 @@ class OwnDiscreteSoftActorCritic(Tempered, ChoiceActions, _Own):
         super().__init__(observation_space)
         self.n_actions = action_head(action_space).size
         heads = soft_actor_critic_heads(observation_space, action_space, n_critics)
-        self.actor, self.critic = _parts(build_own(model, observation_space, action_space, kwargs), owner, heads)
+        self.actor, self.critic = _parts(build_custom(model, observation_space, action_space, kwargs), owner, heads)
         self.temperature = Temperature(initial_alpha)
 
     def dist(self, obs: Tensor) -> Categorical:
@@ -188,7 +188,7 @@ class OwnDiscreteSoftActorCritic(Tempered, ChoiceActions, _Own):
         return self._on(self.critic, obs, lead_axes=1)
 
 
-class OwnDeterministicActorCritic(BoxActions, _Own):
+class CustomDeterministicActorCritic(BoxActions, _Custom):
     """Submodules `actor(obs) -> [B, action size]`, before the tanh, and `critic(obs, action) -> [n_critics, B]`, as
     `DeterministicActorCritic`."""
 
@@ -207,7 +207,7 @@ class OwnDeterministicActorCritic(BoxActions, _Own):
         super().__init__(observation_space)
         self.head, self.scale = bounded_head(action_space), ActionScale(action_space)
         heads = deterministic_heads(observation_space, action_space, n_critics)
-        self.actor, self.critic = _parts(build_own(model, observation_space, action_space, kwargs), owner, heads)
+        self.actor, self.critic = _parts(build_custom(model, observation_space, action_space, kwargs), owner, heads)
 
     def act(self, obs: Tensor) -> Tensor:
         flat = self._on(self.actor, obs).tanh()
