@@ -18,7 +18,7 @@ from tuneexp.envs.env_factory import EnvFactory
 from tuneexp.envs.env_faults import NamedFaults
 from tuneexp.envs.env_rng import UniformPerEnv, env_seed, env_seeds
 from tuneexp.envs.envpool import PoolVec
-from tuneexp.envs.stacked import StackedVectorEnv
+from tuneexp.envs.per_seed import PerSeedVectorEnv
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.trial_config import EnvBackend
 
@@ -44,7 +44,7 @@ class Built:
 
     @property
     def frame_stack(self) -> int | None:
-        """See `stacks.frame_stack_of`."""
+        """See `frame_stack.frame_stack_of`."""
         if isinstance(self.vec, SyncVectorEnv | AsyncVectorEnv):
             return self.vec.get_attr("frame_stack")[0]
         return getattr(self.vec, "frame_stack", None)
@@ -148,7 +148,7 @@ def _one_per_seed(factory: EnvFactory, seeds: list[int], indices: range, mode: A
     def reset_seed(restored: int) -> list[int]:
         return [env_seed(seed, 0, restored) for seed in seeds]
 
-    return Built(StackedVectorEnv(parts, factory.name, seeds), reset_seed, mode, apart=False)
+    return Built(PerSeedVectorEnv(parts, factory.name, seeds), reset_seed, mode, apart=False)
 
 
 def _mode(name: str) -> AutoresetMode:

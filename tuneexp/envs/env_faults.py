@@ -7,7 +7,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 from gymnasium import Env
 
-from tuneexp.envs.stacks import frame_stack_of
+from tuneexp.envs.frame_stack import frame_stack_of
 from tuneexp.errors import EnvironmentFault, reason_of
 
 

@@ -43,7 +43,7 @@ class Step(NamedTuple):
 
 class EnvFacts(NamedTuple):
     """Properties of an environment before its first step. apart: see `backends.Built`; frame_stack: see
-    `stacks.frame_stack_of`.
+    `frame_stack.frame_stack_of`.
     """
 
     name: str

@@ -16,7 +16,7 @@ from tuneexp.envs.observations import join, some_rows
 Infos = dict[str, Any]
 
 
-class StackedVectorEnv(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
+class PerSeedVectorEnv(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
     """For vector environments whose sub-environments share a generator: each seed keeps its own.
 
     Rows are seed-major, [S * N, ...]; observations are arrays or nested dictionaries of them."""
