@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
-from tuneexp.execution.remote.settings import SENT_TO_WORKERS, SWEEP_SETTINGS
+from tuneexp.ray_support.environment import SENT_TO_WORKERS, SWEEP_SETTINGS
 
 # Before torch or Ray are imported, so that they and every process they start see it.
 os.environ.update({name: SWEEP_SETTINGS[name] for name in SENT_TO_WORKERS if name in SWEEP_SETTINGS})
@@ -78,8 +78,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has built no program yet, with its counters at 0."""
-    from tuneexp.execution import programs
     from tuneexp.learning.compile.program import Counter
+    from tuneexp.sampling import programs
 
     monkeypatch.setattr(programs, "_BUILT", OrderedDict())
     monkeypatch.setattr(Counter, "traced", 0)
@@ -116,7 +116,7 @@ def ray_cluster() -> Iterator[None]:
     """A Ray of this test session's own, with 2 CPUs; shut down at its end.
 
     Anything that another process runs on this machine is left alone: address "local" never joins it."""
-    from tuneexp.execution.remote.ray_start import local_ray
+    from tuneexp.ray_support.start import local_ray
 
     with local_ray(2, object_store_memory=128 * 1024**2, logging_level="ERROR"):
         yield

@@ -8,8 +8,8 @@ import sys
 
 import torch
 
-from tuneexp import checkpoint
-from tuneexp.trainable import trial_from_checkpoint
+from tuneexp.files import checkpoint
+from tuneexp.trial.trainable import trial_from_checkpoint
 
 
 def main(arguments: list[str]) -> None:

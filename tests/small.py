@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.execution.training_ops import postprocess
+from tuneexp.training.training_ops import postprocess
 from tuneexp.trial import Trial
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 # Rollouts of 64 steps: long enough that a random CartPole policy falls over in each, at times of each seed's own.
 HYPERPARAMETERS: dict[str, Any] = {

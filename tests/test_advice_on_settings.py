@@ -14,10 +14,10 @@ from tuneexp.algorithms.ppo import PPO, PPOConfig
 from tuneexp.algorithms.registry import ALGORITHMS, load_algorithm
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
+from tuneexp.files.yaml_reading import parse_yaml
 from tuneexp.sweep.cluster.resources import refuse_unmeetable
 from tuneexp.sweep.search.space import SearchSpace
-from tuneexp.trial.resources import bundles_of
-from tuneexp.yaml_reading import parse_yaml
+from tuneexp.trial.resource_request import bundles_of
 
 # What the messages of pasted hyperparameters tell to write, by the algorithms that they name.
 EVERY = tuple(ALGORITHMS)

@@ -32,8 +32,8 @@ def test_the_launcher_accepts_the_ssh_cluster() -> None:
 
 
 def test_nodes_are_started_with_what_a_sweep_cannot_send_them() -> None:
-    """It is read by the node itself; tuneexp/execution/remote/settings.py sets it for a Ray of its own."""
-    from tuneexp.execution.remote.settings import SENT_TO_WORKERS, SWEEP_SETTINGS
+    """It is read by the node itself; tuneexp/ray_support/environment.py sets it for a Ray of its own."""
+    from tuneexp.ray_support.environment import SENT_TO_WORKERS, SWEEP_SETTINGS
 
     (config,) = documents("ssh.yaml")
     commands = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]

@@ -12,7 +12,7 @@ import torch
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.trial import Trial
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "customising.md").read_text()

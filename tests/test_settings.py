@@ -19,11 +19,11 @@ from tuneexp.cli.parsing import WRITTEN_AS, option_of
 from tuneexp.cli.settings import declared
 from tuneexp.config import fields_of
 from tuneexp.sweep import Sweep
-from tuneexp.sweep.config import SETTINGS as OF_SWEEPS
 from tuneexp.sweep.experiment.writing import experiment_text
+from tuneexp.sweep.sweep_config import SETTINGS as OF_SWEEPS
 from tuneexp.sweep.tracked import _constants
-from tuneexp.trainable import AlgorithmTrainable
-from tuneexp.trial_config import TrialConfig, is_group, settings_in, without_defaults
+from tuneexp.trial.trainable import AlgorithmTrainable
+from tuneexp.trial.trial_config import TrialConfig, is_group, settings_in, without_defaults
 
 SPACE = {"gamma": {"uniform": [0.9, 0.99]}}
 SETTINGS = settings_in(TrialConfig.model_fields)

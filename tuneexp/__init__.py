@@ -26,7 +26,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "tuneexp.algorithms.td3": ("TD3", "TD3Config"),
         "tuneexp.algorithms.tqc": ("TQC", "TQCConfig"),
         "tuneexp.algorithms.multi_agent": ("MultiAgentSpec", "PolicySpec"),
-        "tuneexp.algorithms.config": ("AlgorithmConfig",),
+        "tuneexp.algorithms.base_config": ("AlgorithmConfig",),
         "tuneexp.algorithms.configs.rollouts": ("RolloutConfig",),
         "tuneexp.algorithms.configs.off_policy": ("OffPolicyConfig",),
         "tuneexp.config": ("numeric", "structural"),
@@ -36,8 +36,8 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "tuneexp.learning.target": ("TargetUpdate",),
         "tuneexp.data.sample_batch": ("SampleBatch", "concat_samples"),
         "tuneexp.data.multi_agent_batch": ("MultiAgentBatch",),
-        "tuneexp.execution.group": ("EnvRunnerGroup",),
-        "tuneexp.execution.training_ops": (
+        "tuneexp.sampling.group": ("EnvRunnerGroup",),
+        "tuneexp.training.training_ops": (
             "Training",
             "synchronous_parallel_sample",
             "postprocess",
@@ -45,7 +45,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
             "multi_gpu_train_one_step",
             "on_policy_step",
         ),
-        "tuneexp.execution.replay_ops": ("replay_updates", "off_policy_step"),
+        "tuneexp.training.replay_ops": ("replay_updates", "off_policy_step"),
         "tuneexp.sweep": (
             "SearchSpace",
             "Sweep",
@@ -60,7 +60,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "tuneexp.sweep.rl_zoo": ("rl_zoo_row",),
         "tuneexp.cli.script": ("run_script", "watch"),
         "tuneexp.report.pretty": ("pretty_print",),
-        "tuneexp.trainable": ("trial_from_checkpoint",),
+        "tuneexp.trial.trainable": ("trial_from_checkpoint",),
         "tuneexp.errors": ("TuneexpError", "UserError", "CheckpointError"),
     },
     "tuneexp.algorithms": {
@@ -76,7 +76,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "tuneexp.algorithms.tqc": ("tqc_loss",),
         "tuneexp.algorithms.actor_critic": ("advantages", "policy_and_value"),
         "tuneexp.algorithms.vtrace_actor_critic": ("vtrace_columns",),
-        "tuneexp.execution.replay_ops": ("transitions",),
+        "tuneexp.training.replay_ops": ("transitions",),
         "tuneexp.algorithms.off_policy": ("weighted_mean",),
         "tuneexp.learning.optimizers": ("optimizer_of",),
     },

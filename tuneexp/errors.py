@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from tuneexp.faults import ends_process, one_line, plain
+from tuneexp.tracebacks import ends_process, one_line, plain
 
 
 class TuneexpError(Exception):

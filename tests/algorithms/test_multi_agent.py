@@ -22,7 +22,7 @@ from tuneexp.errors import EnvironmentFault, UserError
 from tuneexp.report.hyperparameters import hyperparameter_rows
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.trial import Trial
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 OWN = {"learning_rate": 1e-3, "model": {"hidden_sizes": [8]}}
 PAIR = MultiAgentSpec(

@@ -10,7 +10,7 @@ from tuneexp import Sweep
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.errors import UserError
 from tuneexp.trial import Trial
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 
 def trial(algorithm: str, env: str, budget: int = 1000, **hyperparameters: Any) -> Trial:

@@ -11,16 +11,16 @@ from torch import Tensor
 
 from tests.algorithms.memory_envs import RandomLengths, Recall
 from tests.small import parameters_of, same, small_config, small_trial
-from tuneexp import checkpoint
 from tuneexp.algorithms.ppo import PPO, PPOConfig
 from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.data.sequences import to_sequences
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import UserError
-from tuneexp.execution.env_runner import EnvRunner
-from tuneexp.execution.group import EnvRunnerGroup, LocalRunners
-from tuneexp.execution.training_ops import postprocess, train_one_step
+from tuneexp.files import checkpoint
 from tuneexp.learning.nets import Nets
+from tuneexp.sampling.env_runner import EnvRunner
+from tuneexp.sampling.group import EnvRunnerGroup, LocalRunners
+from tuneexp.training.training_ops import postprocess, train_one_step
 from tuneexp.trial import Trial
 
 Autoreset = Literal["next_step", "same_step"]

@@ -12,12 +12,13 @@ import pytest
 
 from tests.algorithms import own
 from tests.small import HYPERPARAMETERS, parameters_of, same, small_trial
-from tuneexp import PPO, checkpoint
+from tuneexp import PPO
 from tuneexp.addresses import code_hash
 from tuneexp.algorithms.registry import address_of, load_spec
 from tuneexp.algorithms.spec import AlgorithmSpec, replace
 from tuneexp.errors import UserError
-from tuneexp.trainable import trial_from_checkpoint
+from tuneexp.files import checkpoint
+from tuneexp.trial.trainable import trial_from_checkpoint
 
 OWN = Path(own.__file__)
 
@@ -49,7 +50,7 @@ def test_an_algorithm_of_ones_own_trains_by_its_own_loss() -> None:
 
 LOADED = """
 import sys
-from tuneexp.trainable import trial_from_checkpoint
+from tuneexp.trial.trainable import trial_from_checkpoint
 trial = trial_from_checkpoint(sys.argv[1])
 print(trial.spec.name, trial.env_steps, "update/mine" in trial.advance())
 """

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.trial import Trial
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 SMALL: dict[str, dict[str, Any]] = {
     "on": {"n_envs": 2, "n_steps": 16},

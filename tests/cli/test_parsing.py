@@ -19,7 +19,7 @@ from tuneexp.cli.settings import checked
 from tuneexp.config import whole_number
 from tuneexp.errors import UserError
 from tuneexp.sweep import SearchSpace, SweepConfig
-from tuneexp.trial_config import TrialConfig, settings_in
+from tuneexp.trial.trial_config import TrialConfig, settings_in
 
 ASKED_FOR: dict[str, Any] = {
     "name": "s",

@@ -14,8 +14,8 @@ from tests.cli.conftest import Done
 from tests.faults.stored import store_checkpoint, store_sweep
 from tuneexp.cli.training import Job
 from tuneexp.sweep import load_config, load_sweep
-from tuneexp.sweep.config import SweepConfig, save_config
 from tuneexp.sweep.storage.folder import sweep_folder
+from tuneexp.sweep.sweep_config import SweepConfig, save_config
 
 Cli = Callable[..., Done]
 STORAGE = "it's a b/runs"

@@ -17,9 +17,9 @@ import pytest
 from tests.cli.conftest import ROOT, Done, assert_refused
 from tests.faults.stored import SPACE, store_sweep
 from tuneexp import PPO, Sweep
-from tuneexp.checkpoint import read_header
 from tuneexp.errors import UserError
-from tuneexp.sweep.config import save_config
+from tuneexp.files.checkpoint import read_header
+from tuneexp.sweep.sweep_config import save_config
 
 Cli = Callable[..., Done]
 

@@ -20,11 +20,11 @@ from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard, swe
 from tuneexp.report.live import LiveView, LogView, SweepProgress
 from tuneexp.report.text import visible
 from tuneexp.sweep import load_config, load_sweep
-from tuneexp.sweep.config import save_config
 from tuneexp.sweep.events import SweepEvent
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.snapshot import Snapshot
+from tuneexp.sweep.sweep_config import save_config
 
 Cli = Callable[..., Done]
 NASTY = "\x1b[31m[v2][/x]:boom:\x9b\u202e"

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from tests.data.episodes import FRAME, K, Stacking
 from tests.data.replay_rows import generators
-from tuneexp import checkpoint
 from tuneexp.data import memory
 from tuneexp.data.frames import FrameStore
 from tuneexp.data.prioritized import PrioritizedReplay
 from tuneexp.data.replay import Entry, ReplayBuffer, bytes_needed
 from tuneexp.errors import CheckpointError, UserError
+from tuneexp.files import checkpoint
 from tuneexp.rl.returns import n_step_transitions
 
 modes = pytest.mark.parametrize("mode", ["SAME_STEP", "NEXT_STEP"])

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from tests.data.replay_rows import ENTRIES, generators, ragged, rows
-from tuneexp import checkpoint
 from tuneexp.data import memory
 from tuneexp.data.prioritized import PrioritizedReplay
 from tuneexp.data.replay import Entry, ReplayBuffer, bytes_needed
 from tuneexp.errors import CheckpointError, UserError
+from tuneexp.files import checkpoint
 
 KINDS = [ReplayBuffer, PrioritizedReplay]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
-from tuneexp.envs import SeedEnvs, Step, describe_env
+from tuneexp.envs.env_factory import describe_env
+from tuneexp.envs.seed_envs import SeedEnvs, Step
 from tuneexp.errors import UserError
 
 pytest.importorskip("ale_py", reason="Atari is not installed: pip install 'tuneexp[atari]'")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.envs.counting import NATIVE, Counting
-from tuneexp.envs import SeedEnvs, Step
+from tuneexp.envs.seed_envs import SeedEnvs, Step
 from tuneexp.errors import UserError
 
 MODES = ("next_step", "same_step", "disabled")

@@ -11,8 +11,9 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from tuneexp.envs import SeedEnvs, describe_env
+from tuneexp.envs.env_factory import describe_env
 from tuneexp.envs.normalise import Learned, RunningNormaliser
+from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import EnvironmentFault, UserError
 from tuneexp.spaces.packing import layout
 

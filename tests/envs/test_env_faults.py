@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.envs.counting import Counting, Faulty, SharedGenerator, SharedGeneratorSingle
-from tuneexp.envs import SeedEnvs
+from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import EnvironmentFault
 
 

@@ -13,7 +13,8 @@ import pytest
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 from tests.envs.counting import NATIVE, Counting, OddSpaces
-from tuneexp.envs import SeedEnvs, describe_env
+from tuneexp.envs.env_factory import describe_env
+from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import UserError
 
 SOURCE = """

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.envs.counting import NATIVE, RandomLength
-from tuneexp.envs import SeedEnvs
 from tuneexp.envs.env_rng import env_seed
+from tuneexp.envs.seed_envs import SeedEnvs
 
 SETUPS: list[tuple[Any, str]] = [
     ("CartPole-v1", "native"),

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from tests.envs.counting import NATIVE, Counting
-from tuneexp.envs import SeedEnvs
+from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import CheckpointError
 
 CLASSIC = ["CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0"]

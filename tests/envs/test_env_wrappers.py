@@ -10,8 +10,8 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 from tests.envs.counting import Counting
-from tuneexp.envs import SeedEnvs, describe_env
-from tuneexp.envs.env_factory import resolve
+from tuneexp.envs.env_factory import describe_env, resolve
+from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import EnvironmentFault, UserError
 
 OWN = """

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from tuneexp.envs import SeedEnvs, describe_env
+from tuneexp.envs.env_factory import describe_env
+from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import UserError
 
 

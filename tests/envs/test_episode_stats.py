@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.envs.counting import NATIVE, Counting
-from tuneexp.envs import SeedEnvs, Step
 from tuneexp.envs.episode_stats import EpisodeTracker
+from tuneexp.envs.seed_envs import SeedEnvs, Step
 
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 

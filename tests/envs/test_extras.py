@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from tuneexp.envs import SeedEnvs, describe_env
+from tuneexp.envs.env_factory import describe_env
+from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import UserError
 
 CASES = [("HalfCheetah-v5", "mujoco", (17,)), ("LunarLander-v3", "Box2D", (8,)), ("BipedalWalker-v3", "Box2D", (24,))]

@@ -12,7 +12,7 @@ from tests.envs.images import Images
 from tuneexp.algorithms.dqn import DQN
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.trial.trial import Trial
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 CLIP = {"ClipReward": {"min_reward": -1, "max_reward": 1}}
 STACK = {"FrameStackObservation": {"stack_size": 4}}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.harness import ROOT
-from tuneexp.execution.remote.settings import SENT_TO_WORKERS
+from tuneexp.ray_support.environment import SENT_TO_WORKERS
 
 # What the page on scaling says to set where nodes are started.
 _SETTINGS = {"RAY_worker_niceness": "0"}

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.small import small_trial
-from tuneexp import checkpoint
+from tuneexp.files import checkpoint
 from tuneexp.sweep import Sweep
-from tuneexp.sweep.config import save_config
 from tuneexp.sweep.search.registry import SEARCHERS, build
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.records import TrialRecord
 from tuneexp.sweep.storage.snapshot import SEARCHER_STATE, STATE_PATTERNS, Snapshot
+from tuneexp.sweep.sweep_config import save_config
 from tuneexp.tracking.outbox import Outbox, Position, save_position
-from tuneexp.tracking.records import CHECKPOINTED, REPORTED, SWEEP_STARTED, TRIAL_ENDED, TRIAL_STARTED, record
+from tuneexp.tracking.outbox_records import CHECKPOINTED, REPORTED, SWEEP_STARTED, TRIAL_ENDED, TRIAL_STARTED, record
 
 SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}, "model/activation": {"choice": ["tanh", "relu"]}}
 BUDGET = 128

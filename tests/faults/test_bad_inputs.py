@@ -63,7 +63,7 @@ def nothing_starts(untraced: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.init", accept)
     monkeypatch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))  # a third of the time
     monkeypatch.setattr("tuneexp.tracking.drain.finish_delivery", accept)
-    monkeypatch.setattr("tuneexp.trainable.AlgorithmTrainable.step", accept)
+    monkeypatch.setattr("tuneexp.trial.trainable.AlgorithmTrainable.step", accept)
 
 
 def answer(case: Case, root: Path) -> Answer:

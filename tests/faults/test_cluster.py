@@ -17,8 +17,8 @@ import pytest
 from tests.faults.cluster import cluster_of, node, raylet_of
 from tests.faults.harness import END_TIMEOUT_S, REPORTS, ROOT, START_TIMEOUT_S, Sweep, assert_whole
 from tests.faults.process_tree import descendants, kill_tree
-from tuneexp.execution.remote.settings import SENT_TO_WORKERS, SWEEP_SETTINGS
-from tuneexp.tracking.records import current_reports
+from tuneexp.ray_support.environment import SENT_TO_WORKERS, SWEEP_SETTINGS
+from tuneexp.tracking.outbox_records import current_reports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
 

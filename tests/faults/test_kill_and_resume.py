@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixture
 
 SUGGESTED = "tuneexp.sweep.search.searchers:StudySearcher.suggest:after:{}"
 TOLD = "tuneexp.sweep.search.searchers:StudySearcher.on_trial_complete:after:{}"
-SNAPSHOT_HALF_WRITTEN = "tuneexp.files:replace:before:{}"
-CHECKPOINT_RENAME = "tuneexp.checkpoint:_put_in_place:{}:{}"
+SNAPSHOT_HALF_WRITTEN = "tuneexp.files.atomic:replace:before:{}"
+CHECKPOINT_RENAME = "tuneexp.files.checkpoint:_put_in_place:{}:{}"
 MLFLOW_RUN = "mlflow.tracking.client:MlflowClient.create_run:{}:{}"
 PUTTING_BACK = "tuneexp.sweep.storage.checkpoint_storage:write_atomically:after:{}"
 RESTORING = "ray.tune.execution.tune_controller:TuneController.resume:after:1"

@@ -10,8 +10,8 @@ import torch
 from tests.algorithms.trials import trial_of
 from tests.device import DEVICE, OnDevice, second_device
 from tests.small import small_config
-from tuneexp import checkpoint
 from tuneexp.errors import UserError
+from tuneexp.files import checkpoint
 from tuneexp.learning.devices import CPU, device_of
 from tuneexp.trial import Trial
 

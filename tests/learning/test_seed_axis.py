@@ -22,7 +22,7 @@ from tests.small import (
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.data.sample_batch import SEED_ROW_AXES, SampleBatch
-from tuneexp.execution.training_ops import train_one_step
+from tuneexp.training.training_ops import train_one_step
 from tuneexp.trial import Trial
 
 

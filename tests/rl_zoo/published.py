@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tuneexp.algorithms.rl_zoo.rows import ATARI, DEFAULT, Row
+from tuneexp.files.yaml_reading import load_yaml_mapping
 from tuneexp.sweep.rl_zoo import FILES, row_of
-from tuneexp.yaml_reading import load_yaml_mapping
 
 VERSION = "2.9.2"
 # Parts of the ids of packages with rows of their own.

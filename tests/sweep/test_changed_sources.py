@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tuneexp.errors import UserError
+from tuneexp.security.trust import addresses_in, require_trusted
 from tuneexp.sweep import Sweep, load_config, resume
-from tuneexp.sweep.config import SweepConfig, refuse_other_settings, save_config, trial_config, with_sources
 from tuneexp.sweep.resuming import _with_moved, refuse_changed_space, report_changed_sources
 from tuneexp.sweep.search.space import SearchSpace
-from tuneexp.trial_config import TrialConfig
-from tuneexp.trust import addresses_in, require_trusted
+from tuneexp.sweep.sweep_config import SweepConfig, refuse_other_settings, save_config, trial_config, with_sources
+from tuneexp.trial.trial_config import TrialConfig
 
 PARTS = {
     "algorithm": "from dataclasses import replace\nfrom tuneexp import PPO\nIt = replace(PPO, name='mine')",

@@ -15,9 +15,9 @@ import pytest
 from tuneexp.addresses import code_hash
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.sweep import Sweep, load_sweep, resume
-from tuneexp.sweep.config import read_config
 from tuneexp.sweep.resuming import report_changed_sources
 from tuneexp.sweep.storage.folder import sweep_folder
+from tuneexp.sweep.sweep_config import read_config
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "custom_algorithm.py"
 SMALL = {"trials": 2, "seeds": 2, "compile": "off", "scheduler": "fifo", "concurrency": 2}

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuneexp.errors import UserError
+from tuneexp.files.yaml_reading import parse_yaml
+from tuneexp.files.yaml_writing import yaml_text
+from tuneexp.seeds import seed_list
 from tuneexp.sweep import Sweep
-from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.experiment.reading import read_experiment
 from tuneexp.sweep.experiment.writing import asked_values, experiment_text
-from tuneexp.trial_config import EvaluationConfig
-from tuneexp.trial_seeds import seed_list
-from tuneexp.yaml_reading import parse_yaml
-from tuneexp.yaml_writing import yaml_text
+from tuneexp.sweep.sweep_config import SweepConfig
+from tuneexp.trial.trial_config import EvaluationConfig
 
 SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
 

@@ -18,7 +18,7 @@ from tuneexp.algorithms.registry import load_spec
 from tuneexp.cli import run
 from tuneexp.sweep import Sweep
 from tuneexp.trial import Trial
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 ROOT = Path(__file__).parents[2]
 SCRIPT, PLAY = ROOT / "experiments" / "multi_agent_ppo.py", ROOT / "experiments" / "self_play.py"

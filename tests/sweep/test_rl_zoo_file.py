@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tuneexp import PPO, SearchSpace, UserError, rl_zoo_row
+from tuneexp.security.trust import list_file
 from tuneexp.sweep.rl_zoo import read_row, sweep_of_row
-from tuneexp.trust import list_file
 
 PPO_FILE = """
 default:

@@ -13,11 +13,11 @@ import pytest
 
 from tuneexp import PPO
 from tuneexp.errors import UserError
+from tuneexp.seeds import seed_list
 from tuneexp.sweep import Sweep, list_sweeps, load_config, load_study, load_sweep, resume
 from tuneexp.sweep.cluster import capacity
-from tuneexp.sweep.config import FORMAT_VERSION, save_config, trial_config
-from tuneexp.trial_config import TrialConfig
-from tuneexp.trial_seeds import seed_list
+from tuneexp.sweep.sweep_config import FORMAT_VERSION, save_config, trial_config
+from tuneexp.trial.trial_config import TrialConfig
 
 SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from tuneexp.envs import SeedEnvs
+from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.testing.probes import PROBES, CutShort, Probe
 
 

@@ -13,13 +13,13 @@ from tuneexp.algorithms.dqn import DQN
 from tuneexp.algorithms.spec import replace
 from tuneexp.cli.exit_codes import run_app
 from tuneexp.errors import UserError
-from tuneexp.execution.replay_ops import transitions
 from tuneexp.learning.learner import Learner
 from tuneexp.testing import contract, learning_facts, saving_facts, seed_facts
 from tuneexp.testing.__main__ import app
 from tuneexp.testing.probes import CutShort, RewardOneStepLater
 from tuneexp.testing.subject import Broken
 from tuneexp.testing.suite import facts_for, subject_of
+from tuneexp.training.replay_ops import transitions
 
 HYPERPARAMETERS: dict[str, Any] = {
     "n_envs": 8, "learning_rate": 5e-3, "learning_starts": 128, "batch_size": 64, "buffer_size": 1000, "train_freq": 1,

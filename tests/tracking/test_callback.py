@@ -22,11 +22,11 @@ from tests.tracking.helpers import (
     report,
     run_trial,
 )
-from tuneexp import faults
+from tuneexp import tracebacks as faults
 from tuneexp.tracking import callback as callback_module
 from tuneexp.tracking.drain import wait_until_delivered
 from tuneexp.tracking.outbox import Outbox
-from tuneexp.tracking.records import SweepLog, current_reports, reconcile
+from tuneexp.tracking.outbox_records import SweepLog, current_reports, reconcile
 
 PATIENCE_S = 60.0
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.tracking.helpers import Store, make_callback, make_trial, report, run_trial
 from tuneexp.tracking import callback as callback_module
-from tuneexp.tracking import records
+from tuneexp.tracking import outbox_records as records
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.deliver import Delivery
 from tuneexp.tracking.outbox import outbox_folder

@@ -20,7 +20,7 @@ from tuneexp.tracking import drain
 from tuneexp.tracking.deliver import Delivery
 from tuneexp.tracking.drain import Undelivered, drain_now, mlflow_ids, start_delivery, undelivered, wait_until_delivered
 from tuneexp.tracking.outbox import Outbox, append, load_position, save_position
-from tuneexp.tracking.records import TRIAL_STARTED
+from tuneexp.tracking.outbox_records import TRIAL_STARTED
 
 PATIENCE_S = 60.0
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from tests.envs.images import Images
-from tuneexp import PPO, checkpoint
+from tuneexp import PPO
 from tuneexp.algorithms.dqn import DQN
-from tuneexp.trainable import evaluate_checkpoint, trial_from_checkpoint
+from tuneexp.files import checkpoint
+from tuneexp.trial.trainable import evaluate_checkpoint, trial_from_checkpoint
 
 ON_POLICY = {"n_envs": 2, "n_steps": 4, "batch_size": 8, "n_epochs": 1}
 OFF_POLICY = {"buffer_size": 50, "learning_starts": 4, "batch_size": 4}

@@ -16,7 +16,6 @@ from tuneexp.algorithms.configs.dqn import DQNConfig
 from tuneexp.algorithms.off_policy import adam, weighted_mean
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError
-from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
@@ -25,6 +24,7 @@ from tuneexp.models.custom import CustomQNetwork
 from tuneexp.models.q_network import QNetwork
 from tuneexp.rl.distributional import atoms_between, project
 from tuneexp.rl.exploration import epsilon_greedy, linear_epsilon
+from tuneexp.training.replay_ops import off_policy_step, transitions
 
 __all__ = ["DQN", "DQNConfig"]
 

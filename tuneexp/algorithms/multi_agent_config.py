@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from pydantic import create_model, model_validator
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.config import AtMost, Config, structural
 from tuneexp.errors import UserError
 from tuneexp.nesting import merged
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 # Settings that all policies share: the environments, and the processes that sample and learn.
 SHARED = (

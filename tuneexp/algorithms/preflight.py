@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.algorithms.registry import ACTION_KINDS, load_spec
+from tuneexp.envs.backend_names import EnvBackend
 from tuneexp.envs.env_factory import describe_env
 from tuneexp.errors import UserError
 from tuneexp.spaces.kinds import ActionKind, action_kind, require_continuous
-from tuneexp.trial_config import EnvBackend
 
 if TYPE_CHECKING:
-    from tuneexp.algorithms.config import AlgorithmConfig
+    from tuneexp.algorithms.base_config import AlgorithmConfig
     from tuneexp.algorithms.multi_agent import MultiAgentSpec
     from tuneexp.algorithms.multi_agent_config import MultiAgentConfig
     from tuneexp.algorithms.spec import TrainableSpec

@@ -11,12 +11,12 @@ from tuneexp.algorithms.configs.qrdqn import QRDQNConfig
 from tuneexp.algorithms.dqn import act_noise, choose, chosen, loss_noise, next_output, q_network
 from tuneexp.algorithms.off_policy import weighted_mean
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.optimizers import optimizer_of
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.rl.distributional import quantile_huber
+from tuneexp.training.replay_ops import off_policy_step, transitions
 
 __all__ = ["QRDQN", "QRDQNConfig"]
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from tuneexp.algorithms.configs.sac import SACConfig
 from tuneexp.algorithms.off_policy import adam, weighted_mean
 from tuneexp.algorithms.spec import AlgorithmSpec, action_noise
-from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
@@ -22,6 +21,7 @@ from tuneexp.models.continuous import DiscreteSoftActorCritic, SoftActorCritic
 from tuneexp.models.custom import CustomDiscreteSoftActorCritic, CustomSoftActorCritic
 from tuneexp.rl.distributions import action_head
 from tuneexp.spaces.kinds import require_continuous
+from tuneexp.training.replay_ops import off_policy_step, transitions
 
 __all__ = ["SAC", "SACConfig"]
 

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.spec_validation import check_spec
-from tuneexp.execution.quiet import quiet_imports
-from tuneexp.execution.training_ops import TrainingStep, on_policy_step
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.interfaces import ActFn, BuildModel, LossFn, NoiseFn, OptimizerFn, PostprocessFn, no_noise
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate
+from tuneexp.quiet_imports import quiet_imports
 from tuneexp.rl.distributions import action_head
 from tuneexp.spaces.kinds import ActionKind
+from tuneexp.training.training_ops import TrainingStep, on_policy_step
 
 if TYPE_CHECKING:
-    from tuneexp.trainable import AlgorithmTrainable
+    from tuneexp.trial.trainable import AlgorithmTrainable
 
 __all__ = ["AlgorithmSpec", "replace"]
 
@@ -61,7 +61,7 @@ class TrainableSpec:
             UserError: an unknown or invalid setting.
         """
         with quiet_imports():
-            from tuneexp.trainable import build_trainable  # the one import upwards, at the point of use
+            from tuneexp.trial.trainable import build_trainable  # the one import upwards, at the point of use
 
         return build_trainable(self, env=env, seeds=seeds, settings=settings)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.errors import UserError, nearest
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.learning.user_functions import CALLED, called_as, name_of

@@ -14,13 +14,13 @@ from tuneexp.algorithms.configs.td3 import TD3Config
 from tuneexp.algorithms.deterministic import act, act_noise, actor_critic_losses, networks
 from tuneexp.algorithms.off_policy import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.rl.distributions import action_head
+from tuneexp.training.replay_ops import off_policy_step, transitions
 
 __all__ = ["TD3", "TD3Config"]
 

@@ -24,12 +24,12 @@ from tuneexp.algorithms.sac import (
     temperature_part,
 )
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.execution.replay_ops import off_policy_step, transitions
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.rl.distributional import quantile_huber, without_largest
+from tuneexp.training.replay_ops import off_policy_step, transitions
 
 __all__ = ["TQC", "TQCConfig"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tuneexp.commands import command
 from tuneexp.errors import UserError, nearest, shortened
-from tuneexp.remote_folders import is_uri
+from tuneexp.files.remote_folders import is_uri
 from tuneexp.report.text import short_path
 
 
@@ -61,7 +61,7 @@ def checkpoint_to_resume(named: Path, storage: str) -> Path:
 
 
 def _is_checkpoint(path: str) -> bool:
-    from tuneexp.checkpoint import STATE_FILE
+    from tuneexp.files.checkpoint import STATE_FILE
 
     return os.path.lexists(os.path.join(path, STATE_FILE)) if "\0" not in path else False
 

@@ -50,7 +50,7 @@ def _list_algorithms(screen: Terminal) -> None:
 def _describe(screen: Terminal, algorithm: str) -> None:
     from tuneexp.algorithms.registry import config_class_of, first_line_of
     from tuneexp.report.hyperparameters import hyperparameter_rows, hyperparameter_table
-    from tuneexp.trial.resources import told
+    from tuneexp.trial.resource_request import told
 
     config_class = config_class_of(algorithm)
     rows = hyperparameter_rows(config_class)

@@ -21,7 +21,7 @@ from tuneexp.cli.options import (
 from tuneexp.cli.parsing import moved_addresses, positive, trial_number
 from tuneexp.cli.terminal import terminal
 from tuneexp.errors import UserError
-from tuneexp.remote_folders import is_uri
+from tuneexp.files.remote_folders import is_uri
 
 EPILOG = examples(
     "tuneexp evaluate first",
@@ -60,7 +60,7 @@ def evaluate(
     if seed < 0:
         raise UserError(f"--seed is 0 or more, got {seed}")
     with terminal(json, verbose) as screen, stoppable(saves=False):
-        from tuneexp.checkpoint import read_header
+        from tuneexp.files.checkpoint import read_header
         from tuneexp.report.text import short_path
 
         found = find_checkpoint(checkpoint, storage, trial)
@@ -70,7 +70,7 @@ def evaluate(
             read_header(found.path)  # what is no checkpoint is told without torch
         if checks_only(ctx):
             return
-        from tuneexp.trainable import evaluate_checkpoint
+        from tuneexp.trial.trainable import evaluate_checkpoint
 
         result = evaluate_checkpoint(
             found.path, episodes=episodes, seed=seed, trust=trust, moved=moved_addresses(moved or ())

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 import typer
 
 from tuneexp.errors import TuneexpError, nearest, shortened
-from tuneexp.masking import masked
-from tuneexp.outages import FULL
+from tuneexp.files.retries import FULL
 from tuneexp.report.text import visible
+from tuneexp.security.masking import masked
 from tuneexp.sweep.process_exit import end_process, until_the_process_ends
 from tuneexp.sweep.signals import Stop, refuse_unsignalled, stop_signals
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from tuneexp.errors import UserError, shortened
 from tuneexp.nesting import nested
-from tuneexp.trial_config import TrialConfig, is_group, settings_in
-from tuneexp.trial_seeds import checked_seeds
+from tuneexp.seeds import checked_seeds
+from tuneexp.trial.trial_config import TrialConfig, is_group, settings_in
 
 # Largest count: more than any budget, and a number that a tensor can hold.
 MOST = 10**15
@@ -58,7 +58,7 @@ def _positive_count(count: int) -> int:
 
 def parse_value(text: str) -> Any:
     """Parse a YAML scalar or flow list (`0.001`, `1e-3`, `true`, `relu`, `[64, 64]`, `null`). UserError for others."""
-    from tuneexp.yaml_reading import YamlError, parse_yaml
+    from tuneexp.files.yaml_reading import YamlError, parse_yaml
 
     try:
         return parse_yaml(text)

@@ -65,9 +65,9 @@ def resume(
         stop.starting()
         from tuneexp.sweep import load_config
         from tuneexp.sweep import resume as resume_sweep
-        from tuneexp.sweep.config import relocated_config
         from tuneexp.sweep.storage.folder import stored_folder
         from tuneexp.sweep.storage.snapshot import check_signatures
+        from tuneexp.sweep.sweep_config import relocated_config
 
         places = moved_addresses(moved or ())
         config = relocated_config(load_config(name, storage), places)

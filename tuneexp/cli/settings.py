@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from tuneexp.cli.options import HOW, SEARCH, WHERE, count, one_of
 from tuneexp.cli.parsing import WRITTEN_AS, option_of, positive
-from tuneexp.trial_config import is_group
+from tuneexp.trial.trial_config import is_group
 
 Command = Callable[..., None]
 

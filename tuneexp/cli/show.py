@@ -19,7 +19,7 @@ from tuneexp.errors import UserError, shortened
 
 if TYPE_CHECKING:
     from tuneexp.sweep import SweepConfig, SweepResult
-    from tuneexp.trial_config import TrialConfig
+    from tuneexp.trial.trial_config import TrialConfig
 
 LIST_EPILOG = examples("tuneexp list", "tuneexp list --storage /data/runs --json")
 SHOW_EPILOG = examples("tuneexp show first", "tuneexp show first --plot curves.png", "tuneexp show first --json")
@@ -203,7 +203,7 @@ def _by_entry_point(config: TrialConfig) -> TrialConfig | None:
 def _other_settings(config: TrialConfig) -> tuple[dict[str, Any], list[str]]:
     """Return the settings that differ from their defaults: groups for `--set`, and the words of options."""
     from tuneexp.cli.settings import declared
-    from tuneexp.trial_config import settings_in, without_defaults
+    from tuneexp.trial.trial_config import settings_in, without_defaults
 
     fields, values = settings_in(type(config).model_fields), config.model_dump(mode="json")
     changed = {name: without_defaults(field, values[name]) for name, field in fields.items()}

@@ -29,7 +29,7 @@ from tuneexp.cli.sweep_arguments import experiment_file, one_of_both, sweep_of
 from tuneexp.cli.terminal import terminal
 from tuneexp.cli.watching import watch_on
 from tuneexp.sweep import defaults
-from tuneexp.sweep.config import SETTINGS, SweepConfig
+from tuneexp.sweep.sweep_config import SETTINGS, SweepConfig
 
 EPILOG = examples(
     "tuneexp sweep ppo CartPole-v1 --trials 8 --name first",

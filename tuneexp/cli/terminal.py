@@ -23,10 +23,10 @@ from rich.console import Console, RenderableType
 
 from tuneexp.cli.parsing import finite
 from tuneexp.errors import TuneexpError, UserError
-from tuneexp.execution.remote.settings import TERMINAL_SETTINGS, set_missing
-from tuneexp.masking import masked
+from tuneexp.files.temporary import new_log, remove_old_logs
+from tuneexp.ray_support.environment import TERMINAL_SETTINGS, set_missing
 from tuneexp.report.text import print_text, visible
-from tuneexp.temporary import new_log, remove_old_logs
+from tuneexp.security.masking import masked
 
 LOG_WIDTH = 160  # of tables in a file or a pipe, where a terminal's width means nothing
 _NOISY_LOGGERS = ("ray", "mlflow", "alembic", "sqlalchemy", "optuna", "gymnasium", "torch", "matplotlib", "urllib3")

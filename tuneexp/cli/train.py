@@ -42,13 +42,13 @@ from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.cli.training import Job, check_job, job_of_row, new_job, resumed_job
 from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError, UserError
-from tuneexp.outages import of_the_storage, retried
+from tuneexp.files.retries import of_the_storage, retried
+from tuneexp.security.trust import moved_options
 from tuneexp.sweep.signals import stop_signals
-from tuneexp.trial_config import TrialConfig, settings_in
-from tuneexp.trust import moved_options
+from tuneexp.trial.trial_config import TrialConfig, settings_in
 
 if TYPE_CHECKING:
-    from tuneexp.trainable import AlgorithmTrainable
+    from tuneexp.trial.trainable import AlgorithmTrainable
 
 EPILOG = examples(
     "tuneexp train ppo CartPole-v1 --env-steps 100000 --seeds 4",
@@ -158,7 +158,7 @@ def _run_to_the_end(screen: Terminal, job: Job, folder: Path) -> tuple[dict[str,
     """Train to the budget with a checkpoint at every report. Return the last result, seconds and the checkpoint."""
     from tuneexp.algorithms.registry import load_spec
     from tuneexp.cli.training_view import training_view
-    from tuneexp.trainable import build_trainable
+    from tuneexp.trial.trainable import build_trainable
 
     spec = load_spec(job.algorithm)
     settings = {**job.settings, "budget_env_steps": job.budget_env_steps}
@@ -193,7 +193,7 @@ def _save(algo: AlgorithmTrainable, folder: Path, env_steps: int) -> Path:
 
 
 def _save_once(algo: AlgorithmTrainable, target: Path) -> None:
-    from tuneexp.files import sync_folder
+    from tuneexp.files.atomic import sync_folder
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

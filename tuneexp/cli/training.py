@@ -10,8 +10,16 @@ from typing import Any
 from tuneexp.addresses import is_address
 from tuneexp.cli.sweep_arguments import with_example
 from tuneexp.errors import UserError
-from tuneexp.trial_config import TrialConfig, settings_in
-from tuneexp.trust import Named, addresses_in, moved_options, remember, require_files, require_trusted, with_moved
+from tuneexp.security.trust import (
+    Named,
+    addresses_in,
+    moved_options,
+    remember,
+    require_files,
+    require_trusted,
+    with_moved,
+)
+from tuneexp.trial.trial_config import TrialConfig, settings_in
 
 # Settings that a job has beside its own fields, and which a resume takes from the checkpoint.
 _OWN = ("algorithm", "env", "seeds", "budget_env_steps", "hyperparameters")
@@ -91,7 +99,7 @@ def resumed_job(
     moved: Mapping[str, str] | None = None,
 ) -> Job:
     """Return the job of a checkpoint with a larger budget. Options may change what fits its networks."""
-    from tuneexp.checkpoint import CheckpointError, read_header
+    from tuneexp.files.checkpoint import CheckpointError, read_header
     from tuneexp.nesting import merged
 
     header = read_header(checkpoint)

@@ -56,8 +56,8 @@ def ui(
 def _sweep(name: str | None, storage: str) -> Path | None:
     """Return the folder of the sweep to open. UserError for an unknown name, with the nearest one."""
     from tuneexp.sweep import list_sweeps
-    from tuneexp.sweep.config import read_config
     from tuneexp.sweep.storage.folder import stored_folder
+    from tuneexp.sweep.sweep_config import read_config
 
     if name is None:
         known = [row["name"] for row in list_sweeps(storage) if row["state"] != "unreadable"]

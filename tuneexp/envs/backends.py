@@ -14,13 +14,13 @@ from gymnasium.spaces import MultiDiscrete
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tuneexp.envs.atari import AtariVec
+from tuneexp.envs.backend_names import EnvBackend
 from tuneexp.envs.env_factory import EnvFactory
 from tuneexp.envs.env_faults import NamedFaults
 from tuneexp.envs.env_rng import UniformPerEnv, env_seed, env_seeds
 from tuneexp.envs.envpool import PoolVec
 from tuneexp.envs.per_seed import PerSeedVectorEnv
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.trial_config import EnvBackend
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from gymnasium.vector import VectorEnv
 
 from tuneexp.addresses import import_named, is_address, load_address, load_class
 from tuneexp.envs import atari
+from tuneexp.envs.backend_names import EnvBackend
 from tuneexp.envs.envpool import Pool, pool
 from tuneexp.envs.multi_agent.multi_agent_factory import is_multi_agent
 from tuneexp.envs.wrappers import NamedWrapper, WrapperLike, parse_wrappers
 from tuneexp.errors import UserError, nearest, reason_of, unknown_name
 from tuneexp.spaces.supported import check_spaces
 from tuneexp.spaces.zero_based import zero_based
-from tuneexp.trial_config import EnvBackend
 
 EnvLike = str | Callable[..., Env[Any, Any]]
 

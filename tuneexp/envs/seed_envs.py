@@ -12,16 +12,16 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from tuneexp.envs import state
+from tuneexp.envs.backend_names import EnvBackend
 from tuneexp.envs.backends import build, close
 from tuneexp.envs.env_factory import EnvLike, resolve
 from tuneexp.envs.env_faults import fault, raised
 from tuneexp.envs.observations import ObsReader
 from tuneexp.envs.wrappers import WrapperLike
 from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
+from tuneexp.seeds import checked_seeds
 from tuneexp.spaces.supported import check_spaces
 from tuneexp.spaces.zero_based import action_conversion, zero_based
-from tuneexp.trial_config import EnvBackend
-from tuneexp.trial_seeds import checked_seeds
 
 
 class Step(NamedTuple):

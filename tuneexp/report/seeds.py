@@ -46,7 +46,7 @@ def seed_curves(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def stored_curves(sweep_folder: Path) -> dict[int, list[dict[str, Any]]]:
     """Trial number -> rows of `seed_curves`, from the reports in the sweep's folder."""
-    from tuneexp.tracking.records import current_reports
+    from tuneexp.tracking.outbox_records import current_reports
 
     return {
         trial: seed_curves({**report["metrics"], "env_steps": report["step"]} for report in reports)

@@ -6,24 +6,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tuneexp.sweep.config import SweepConfig, load_config
     from tuneexp.sweep.events import SweepEvent
     from tuneexp.sweep.results import SweepResult, list_sweeps, load_study, load_sweep
     from tuneexp.sweep.resuming import resume
     from tuneexp.sweep.search.space import SearchSpace
     from tuneexp.sweep.signals import SweepInterrupted
     from tuneexp.sweep.sweep import Sweep
+    from tuneexp.sweep.sweep_config import SweepConfig, load_config
 
 # Loaded on first use: `tuneexp list` needs no Ray.
 _LAZY = {
     "SearchSpace": "tuneexp.sweep.search.space",
     "Sweep": "tuneexp.sweep.sweep",
-    "SweepConfig": "tuneexp.sweep.config",
+    "SweepConfig": "tuneexp.sweep.sweep_config",
     "SweepEvent": "tuneexp.sweep.events",
     "SweepInterrupted": "tuneexp.sweep.signals",
     "SweepResult": "tuneexp.sweep.results",
     "list_sweeps": "tuneexp.sweep.results",
-    "load_config": "tuneexp.sweep.config",
+    "load_config": "tuneexp.sweep.sweep_config",
     "load_study": "tuneexp.sweep.results",
     "load_sweep": "tuneexp.sweep.results",
     "resume": "tuneexp.sweep.resuming",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from ray import tune
 
-from tuneexp.execution.remote.ray_patches import callbacks_uncounted, trial_failures
+from tuneexp.ray_support.patches import callbacks_uncounted, trial_failures
 from tuneexp.sweep import events
 from tuneexp.sweep.cluster.capacity import trials_of
 from tuneexp.sweep.cluster.failure_causes import is_final, raise_storage_fault, write_cause
@@ -18,7 +18,6 @@ from tuneexp.sweep.cluster.ray_session import RaySession
 from tuneexp.sweep.cluster.resources import largest
 from tuneexp.sweep.cluster.transfers import SlowTransfers
 from tuneexp.sweep.cluster.watchdog import Watchdog
-from tuneexp.sweep.config import SweepConfig, trial_config
 from tuneexp.sweep.search.concurrency_limiter import ConcurrencyLimiter
 from tuneexp.sweep.search.registry import SCHEDULERS, SEARCHERS, build
 from tuneexp.sweep.search.searchers import StudySearcher
@@ -30,6 +29,7 @@ from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.relocation import relocate
 from tuneexp.sweep.storage.second_copy import checkpoints_of_copy
 from tuneexp.sweep.storage.snapshot_writer import SnapshotWriter
+from tuneexp.sweep.sweep_config import SweepConfig, trial_config
 
 RETRIES_OF_A_LOST_WORKER = 2
 
@@ -92,7 +92,7 @@ def _signal_of_tune_put_back() -> Iterator[None]:
 
 
 def tuner_trainable() -> type[tune.Trainable]:
-    from tuneexp.trainable import AlgorithmTrainable
+    from tuneexp.trial.trainable import AlgorithmTrainable
 
     return AlgorithmTrainable
 

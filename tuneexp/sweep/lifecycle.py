@@ -11,10 +11,9 @@ from ray.tune import Callback
 
 from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError
-from tuneexp.outages import no_room_in, of_the_storage, retried, storage_fault_in
+from tuneexp.files.retries import no_room_in, of_the_storage, retried, storage_fault_in
 from tuneexp.sweep.cluster.loss_detection import ClusterLost
 from tuneexp.sweep.cluster.ray_session import RaySession
-from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.engine import run_trials
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.process_exit import show_cursor
@@ -23,6 +22,7 @@ from tuneexp.sweep.search.searchers import export_study
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import SweepInterrupted, how_to_go_on, refuse_unsignalled, stop_signals
 from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.sweep_config import SweepConfig
 from tuneexp.sweep.tracked import mlflow_callback
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.drain import Undelivered, drain_now

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from tuneexp.commands import command
 from tuneexp.errors import TuneexpError, UserError
-from tuneexp.locks import is_held
-from tuneexp.stored import DamagedFile
-from tuneexp.sweep.config import SweepConfig, read_config
+from tuneexp.files.json_reading import DamagedFile
+from tuneexp.files.locks import is_held
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder, storage_folder, stored_folder
 from tuneexp.sweep.storage.records import TrialRecord
+from tuneexp.sweep.sweep_config import SweepConfig, read_config
 from tuneexp.tracking.drain import mlflow_ids
 from tuneexp.tracking.links import sweep_link
 from tuneexp.tracking.outcome import FAILURES

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING
 from tuneexp.addresses import changed_sources
 from tuneexp.commands import command
 from tuneexp.errors import UserError
-from tuneexp.files import remove
+from tuneexp.files.atomic import remove
+from tuneexp.security.trust import (
+    CLUSTER,
+    addresses_in,
+    moved_options,
+    remember,
+    require_files,
+    require_trusted,
+    with_moved,
+)
 from tuneexp.sweep.cluster.capacity import resolved_here
-from tuneexp.sweep.config import SweepConfig, read_config, relocated_config, save_config, with_sources
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.nesting_check import refuse_nested_sweep
@@ -26,15 +34,7 @@ from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of, last
 from tuneexp.sweep.storage.folder import SweepFolder, stored_at, sweep_folder
 from tuneexp.sweep.storage.second_copy import recover
 from tuneexp.sweep.sweep import callback_list, check_writable, checked_space
-from tuneexp.trust import (
-    CLUSTER,
-    addresses_in,
-    moved_options,
-    remember,
-    require_files,
-    require_trusted,
-    with_moved,
-)
+from tuneexp.sweep.sweep_config import SweepConfig, read_config, relocated_config, save_config, with_sources
 
 if TYPE_CHECKING:
     from ray.tune import Callback

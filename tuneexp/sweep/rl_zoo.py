@@ -14,12 +14,12 @@ from tuneexp.algorithms.rl_zoo.file_names import FILES, OTHERS, algorithm_of
 from tuneexp.algorithms.rl_zoo.rows import Row, present_env, row_for, row_settings
 from tuneexp.config import Config
 from tuneexp.errors import UserError, unknown_name
+from tuneexp.files.yaml_reading import load_yaml_mapping
 from tuneexp.nesting import flat_of_dotted, nested
 from tuneexp.rl.schedules import parse_schedule
+from tuneexp.security.trust import addresses_in, require_trusted
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.binding import overlap, written_over
-from tuneexp.trust import addresses_in, require_trusted
-from tuneexp.yaml_reading import load_yaml_mapping
 
 if TYPE_CHECKING:
     from tuneexp.algorithms.spec import AlgorithmSpec

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tuneexp.sweep.cluster.capacity import ray_session_for, resolved_on_cluster
-from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.owner_marker import claim
+from tuneexp.sweep.sweep_config import SweepConfig
 
 if TYPE_CHECKING:
     from ray.tune import Callback

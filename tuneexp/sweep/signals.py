@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
-from tuneexp import faults
+from tuneexp import tracebacks as faults
 from tuneexp.commands import command
 from tuneexp.errors import TuneexpError
 from tuneexp.sweep.process_exit import (

@@ -11,20 +11,14 @@ from tuneexp.addresses import lasting_address
 from tuneexp.config import Config
 from tuneexp.documented import with_settings
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.outages import patience_s
-from tuneexp.signatures import require_key
-from tuneexp.stored import plain
+from tuneexp.files.json_reading import plain
+from tuneexp.files.retries import patience_s
+from tuneexp.security.signatures import require_key
+from tuneexp.security.trust import addresses_in, remember
+from tuneexp.seeds import seed_list
 from tuneexp.sweep import defaults
 from tuneexp.sweep.cluster.address import cluster_address, refuse_unreachable
 from tuneexp.sweep.cluster.capacity import resolved_here
-from tuneexp.sweep.config import (
-    FORMER_BUDGET,
-    SETTINGS,
-    SweepConfig,
-    refuse_other_settings,
-    save_config,
-    with_sources,
-)
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.names import new_name
@@ -45,9 +39,15 @@ from tuneexp.sweep.storage.folder import (
     writable_storage,
 )
 from tuneexp.sweep.storage.owner_marker import refuse_foreign
+from tuneexp.sweep.sweep_config import (
+    FORMER_BUDGET,
+    SETTINGS,
+    SweepConfig,
+    refuse_other_settings,
+    save_config,
+    with_sources,
+)
 from tuneexp.tracking.store import check_store
-from tuneexp.trial_seeds import seed_list
-from tuneexp.trust import addresses_in, remember
 
 if TYPE_CHECKING:
     from ray.tune import Callback

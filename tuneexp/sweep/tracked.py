@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 from tuneexp.commands import command
-from tuneexp.sweep.config import SETTINGS, SweepConfig
+from tuneexp.files.yaml_writing import yaml_text
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.sweep_config import SETTINGS, SweepConfig
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.notes import About
 from tuneexp.tracking.origin import origin_tags, version_tags
 from tuneexp.tracking.record_texts import Words
-from tuneexp.yaml_writing import yaml_text
 
 # Settings that another start of the same sweep may have otherwise, and the space, which is an artifact.
 _OF_A_START = ("concurrency", "address", "checkpoints", "space")

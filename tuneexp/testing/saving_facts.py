@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tuneexp import checkpoint
 from tuneexp.algorithms.registry import address_of, load_algorithm
+from tuneexp.files import checkpoint
 from tuneexp.testing.subject import Subject, differences, first_of, require, training_steps
 from tuneexp.trial import Trial
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 RESUME_TIMEOUT_S = 300.0
 TARGET_ROUNDS = 3  # training steps between moves of target networks that follow the clock
@@ -106,7 +106,7 @@ def _state(folder: Path) -> dict[str, Any]:
 
 def reset_config_is_a_fresh_start(subject: Subject) -> None:
     """An actor that takes another configuration has what a fresh one has, and takes over the programs that fit."""
-    from tuneexp.trainable import AlgorithmTrainable
+    from tuneexp.trial.trainable import AlgorithmTrainable
 
     bound = type("Bound", (AlgorithmTrainable,), {"bound_spec": subject.spec})
     rounds = subject.rounds()

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.testing.value_estimates import ValueFn
 from tuneexp.trial import Trial
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 # Updates after which a trial has moved its parameters and, mostly, its targets.
 ENOUGH_UPDATES = 6

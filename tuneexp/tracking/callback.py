@@ -10,14 +10,14 @@ from typing import Any
 
 from ray.tune import Callback
 
-from tuneexp import faults
-from tuneexp.tracking import records
+from tuneexp import tracebacks as faults
+from tuneexp.tracking import outbox_records as records
 from tuneexp.tracking.drain import MLflowIds, Undelivered, finish_delivery, mlflow_ids, start_delivery
 from tuneexp.tracking.naming import model_name
 from tuneexp.tracking.outbox import Outbox
+from tuneexp.tracking.outbox_records import RunState, SweepLog, reconcile, record
 from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
 from tuneexp.tracking.record_texts import Words
-from tuneexp.tracking.records import RunState, SweepLog, reconcile, record
 from tuneexp.tracking.reports import OBJECTIVES, metrics_of, tags_of
 from tuneexp.tracking.values import constant_params, entity_name, plain, stored_path, table_row, varied_values
 

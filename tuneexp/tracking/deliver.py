@@ -26,11 +26,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from tuneexp.locks import locked
-from tuneexp.masking import masked, secrets_of
+from tuneexp.files.locks import locked
+from tuneexp.security.masking import masked, secrets_of
 from tuneexp.tracking.lookup import Refused, SweepGone
 from tuneexp.tracking.outbox import Outbox, Position, Record, append, load_position, outbox_folder, save_position
-from tuneexp.tracking.records import SWEEP_STARTED
+from tuneexp.tracking.outbox_records import SWEEP_STARTED
 from tuneexp.tracking.store import artifact_root, open_client, tracking_uri
 from tuneexp.tracking.trouble import check_sqlite, reason
 

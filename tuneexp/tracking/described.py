@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tuneexp.tracking.naming import own_names, run_name
 from tuneexp.tracking.notes import NOTE, experiment_note, linked, note_tags
 from tuneexp.tracking.outbox import Record
-from tuneexp.tracking.records import run_key
+from tuneexp.tracking.outbox_records import run_key
 
 if TYPE_CHECKING:
     from tuneexp.tracking.runs import Runs

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuneexp.commands import command
-from tuneexp.masking import masked
 from tuneexp.processes import python_command, without_proxy_on_loopback
+from tuneexp.security.masking import masked
 from tuneexp.tracking.outbox import Outbox, load_position, outbox_folder
 from tuneexp.tracking.store import default_store_has, tracking_uri
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tuneexp.tracking.outbox import Position, Record
-from tuneexp.tracking.records import PARENT, run_key
+from tuneexp.tracking.outbox_records import PARENT, run_key
 
 
 class Refused(Exception):

@@ -21,7 +21,7 @@ _ADDRESSES = (
 )
 _CHECKPOINT_TAGS = (
     ("tags", "value", "key = 'checkpoint'"),
-    ("logged_model_tags", "tag_value", "tag_key = 'tuneexp.checkpoint'"),
+    ("logged_model_tags", "tag_value", "tag_key = 'tuneexp.files.checkpoint'"),
 )
 BUSY_TIMEOUT_S = 20.0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import tuneexp
-from tuneexp.masking import masked
+from tuneexp.security.masking import masked
 
 _GIT_LIMIT_S = 5.0
 _PACKAGES = ("torch", "ray", "optuna", "mlflow", "gymnasium")

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from tuneexp.stored import DamagedFile, checked, parse_json, read_json
+from tuneexp.files.json_reading import DamagedFile, checked, parse_json, read_json
 from tuneexp.tracking.record_schema import problem_of
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneexp.faults import plain
+from tuneexp.tracebacks import plain
 
 COMPLETED, PRUNED, DIVERGED = "completed", "pruned", "diverged"
 ERROR, OUT_OF_MEMORY, TIMEOUT = "error", "out_of_memory", "timeout"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tuneexp.remote_folders import is_uri
+from tuneexp.files.remote_folders import is_uri
 from tuneexp.tracking.naming import label_of
 from tuneexp.tracking.notes import About, interrupted_note, sweep_note, sweep_result, trial_note
+from tuneexp.tracking.outbox_records import RunState
 from tuneexp.tracking.outcome import INTERRUPTED
-from tuneexp.tracking.records import RunState
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tuneexp.remote_folders import is_uri
-from tuneexp.tracking import records as records_of
+from tuneexp.files.remote_folders import is_uri
+from tuneexp.tracking import outbox_records as records_of
 from tuneexp.tracking.described import (
     describe,
     describe_experiment,
@@ -27,8 +27,7 @@ from tuneexp.tracking.described import (
 )
 from tuneexp.tracking.lookup import KnownRuns
 from tuneexp.tracking.outbox import Position, Record
-from tuneexp.tracking.outcome import INTERRUPTED, MLFLOW_STATUS, RUNNING
-from tuneexp.tracking.records import (
+from tuneexp.tracking.outbox_records import (
     CHECKPOINTED,
     PARENT,
     REPORTED,
@@ -39,6 +38,7 @@ from tuneexp.tracking.records import (
     TRIAL_STARTED,
     run_key,
 )
+from tuneexp.tracking.outcome import INTERRUPTED, MLFLOW_STATUS, RUNNING
 from tuneexp.tracking.store import tracking_uri
 from tuneexp.tracking.summary import write_summary
 from tuneexp.tracking.values import flat_params, tag_values

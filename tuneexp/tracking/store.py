@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from tuneexp.errors import UserError
-from tuneexp.locks import locked
-from tuneexp.masking import masked
+from tuneexp.files.locks import locked
 from tuneexp.processes import SAFE_PATH, without_proxy_on_loopback
+from tuneexp.security.masking import masked
 from tuneexp.tracking.moved import follow_folder
 from tuneexp.tracking.page import NAME as PAGE
 from tuneexp.tracking.trouble import check_sqlite, reason

@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneexp.remote_folders import is_uri, local_copy
+from tuneexp.files.remote_folders import is_uri, local_copy
 from tuneexp.tracking.described import describe, describe_experiment, log_artifacts
 from tuneexp.tracking.outbox import Record
-from tuneexp.tracking.records import PARENT, run_key
+from tuneexp.tracking.outbox_records import PARENT, run_key
 from tuneexp.tracking.values import flat_params, tag_values
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _log_model(runs: Runs, best: Record, run_id: str, checkpoint: str) -> str:
     # Known by its run and step: the checkpoint's address changes with a storage that is moved.
     tags = {
         "tuneexp.sweep_id": runs.position.sweep_id,
-        "tuneexp.checkpoint": checkpoint,
+        "tuneexp.files.checkpoint": checkpoint,
         "tuneexp.env_steps": str(best["step"]),
     }
     query = f"source_run_id = '{run_id}' AND tags.`tuneexp.env_steps` = '{best['step']}'"

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 from urllib.parse import unquote
 
-from tuneexp.masking import masked, secrets_of
+from tuneexp.security.masking import masked, secrets_of
 from tuneexp.tracking.moved import BUSY_TIMEOUT_S
 
 _LONGEST = 500

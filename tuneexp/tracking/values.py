@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tuneexp.files.remote_folders import is_uri, joined
 from tuneexp.nesting import leaves
-from tuneexp.remote_folders import is_uri, joined
 
 _FORBIDDEN = re.compile(r"[^/\w.\- :]")
 _MAX_NAME, _MAX_TAG = 250, 5000

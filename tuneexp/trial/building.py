@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.data.frames import FrameStore
@@ -18,10 +18,6 @@ from tuneexp.data.prioritized import PrioritizedReplay
 from tuneexp.data.replay import Entry, ReplayBuffer
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
-from tuneexp.execution.experience import Experience
-from tuneexp.execution.phases import EpisodePhases
-from tuneexp.execution.policy import Policy
-from tuneexp.execution.shapes import TrialShapes
 from tuneexp.learning.act import Act
 from tuneexp.learning.compile.build import Workload
 from tuneexp.learning.compile.program import Program
@@ -30,7 +26,11 @@ from tuneexp.learning.learner import Learner
 from tuneexp.learning.noise import checked_noise
 from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.learning.user_functions import wrap_errors
-from tuneexp.trial_config import TrialConfig
+from tuneexp.sampling.phases import EpisodePhases
+from tuneexp.sampling.policy import Policy
+from tuneexp.training.experience import Experience
+from tuneexp.trial.shapes import TrialShapes
+from tuneexp.trial.trial_config import TrialConfig
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.config import Config
 from tuneexp.errors import CheckpointError
 from tuneexp.learning.learner import Learner

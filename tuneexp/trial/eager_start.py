@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.devices import CPU, device_of
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 # Numbers of steps, not of seconds, and the same whether the programs are on the disk or not: so two runs are equal.
 EAGER_ENV_STEPS = 2_000

@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.multi_agent import PolicySpec
 from tuneexp.algorithms.preflight import check_action_space
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import UserError
-from tuneexp.execution.env_runner import EnvRunner
-from tuneexp.execution.evaluation import Evaluation, evaluate
-from tuneexp.execution.group import EnvRunnerGroup, LocalRunners
 from tuneexp.learning.devices import device_of
 from tuneexp.learning.user_functions import name_of
+from tuneexp.sampling.env_runner import EnvRunner
+from tuneexp.sampling.evaluation import Evaluation, evaluate
+from tuneexp.sampling.group import EnvRunnerGroup, LocalRunners
 from tuneexp.trial.building import build_envs, env_settings, facts_of
 from tuneexp.trial.former import model_written_out
 from tuneexp.trial.policy_trainer import PolicyTrainer
-from tuneexp.trial.resources import make_room
+from tuneexp.trial.resource_request import make_room
 from tuneexp.trial.runners import group_of, remote_runners
 from tuneexp.trial.source import PolicySetup
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 
 class Environments:

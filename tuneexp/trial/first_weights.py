@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from tuneexp import checkpoint
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.errors import CheckpointError
+from tuneexp.files import checkpoint
 from tuneexp.learning.learner import Learner
 from tuneexp.trial.source import PolicySetup
 

@@ -8,20 +8,20 @@ from typing import Any
 
 from torch import Tensor
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.registry import load_algorithm, sendable
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts
-from tuneexp.execution.learner_group import LearnerGroup
-from tuneexp.execution.programs import learner_programs
-from tuneexp.execution.shapes import TrialShapes
-from tuneexp.execution.shares import Share, plan_of
 from tuneexp.learning.compile.build import CompileMode, Workload
 from tuneexp.learning.devices import device_of
 from tuneexp.learning.learner import Learner
+from tuneexp.training.learner_group import LearnerGroup
+from tuneexp.training.shares import Share, plan_of
 from tuneexp.trial.building import build_learner
 from tuneexp.trial.eager_start import first_mode
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.programs import learner_programs
+from tuneexp.trial.shapes import TrialShapes
+from tuneexp.trial.trial_config import TrialConfig
 
 
 def learner_group(
@@ -32,7 +32,7 @@ def learner_group(
     work can't be shared, or there is no room for the learners."""
     if not cfg.num_learners:
         return None
-    from tuneexp.execution.remote.learners import RemoteLearners  # Ray, only where it is asked for
+    from tuneexp.training.remote.learner_actors import RemoteLearners  # Ray, only where it is asked for
 
     plan = plan_of(len(config.seeds), shapes.minibatch_rows, cfg.num_learners, cfg.num_gpus_per_learner)
     recipe = LearnerRecipe(

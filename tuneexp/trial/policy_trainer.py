@@ -11,22 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuneexp.addresses import changed_sources, code_hash
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.errors import UserError
-from tuneexp.execution.policy import Policy
-from tuneexp.execution.programs import TrialPrograms, programs_for
-from tuneexp.execution.training_ops import Training
 from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.user_functions import name_of
+from tuneexp.sampling.policy import Policy
+from tuneexp.training.training_ops import Training
 from tuneexp.trial import building
 from tuneexp.trial.compatible import check_same_networks, own_model_of
 from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial.first_weights import start_from
 from tuneexp.trial.learners import learner_group
+from tuneexp.trial.programs import TrialPrograms, programs_for
 from tuneexp.trial.source import Group, PolicySetup
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 log = logging.getLogger(__name__)
 

@@ -8,19 +8,19 @@ from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.algorithms.registry import load_algorithm, sendable
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.registration import register_again
-from tuneexp.execution.asynchronous import AsynchronousGroup, Pipeline
-from tuneexp.execution.env_runner import EnvRunner
-from tuneexp.execution.group import EnvRunnerGroup, Runners
-from tuneexp.execution.phases import HeldNoise
-from tuneexp.execution.policy import Policy
-from tuneexp.execution.programs import acting_program
-from tuneexp.execution.shapes import TrialShapes
-from tuneexp.execution.shards import Shard, shards_of
 from tuneexp.learning.seed_networks import SeedNetworks
+from tuneexp.sampling.asynchronous import AsynchronousGroup, Pipeline
+from tuneexp.sampling.env_runner import EnvRunner
+from tuneexp.sampling.group import EnvRunnerGroup, Runners
+from tuneexp.sampling.phases import HeldNoise
+from tuneexp.sampling.policy import Policy
+from tuneexp.sampling.shards import Shard, shards_of
 from tuneexp.trial.building import build_envs, build_policy, model_builder, normaliser_of
 from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial.policy_trainer import PolicyTrainer
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.programs import acting_program
+from tuneexp.trial.shapes import TrialShapes
+from tuneexp.trial.trial_config import TrialConfig
 
 
 def group_of(trainer: PolicyTrainer, policy: Policy, runners: Runners) -> EnvRunnerGroup:
@@ -31,8 +31,8 @@ def group_of(trainer: PolicyTrainer, policy: Policy, runners: Runners) -> EnvRun
         return EnvRunnerGroup(policy, runners, seeds, normaliser, keep_raw, held)
     pipeline: Pipeline | None = None
     if cfg.num_env_runners:
-        from tuneexp.execution.remote.pipeline import RequestPipeline  # Ray, only where it is asked for
-        from tuneexp.execution.remote.runners import RemoteRunners
+        from tuneexp.sampling.remote.pipeline import RequestPipeline  # Ray, only where it is asked for
+        from tuneexp.sampling.remote.runner_actors import RemoteRunners
 
         assert isinstance(runners, RemoteRunners)
         pipeline = RequestPipeline(runners, getattr(cfg, "max_requests_in_flight_per_env_runner", 2))
@@ -42,7 +42,7 @@ def group_of(trainer: PolicyTrainer, policy: Policy, runners: Runners) -> EnvRun
 
 def remote_runners(trainer: PolicyTrainer) -> Runners:
     """Raises `UserError` where there is no room for them."""
-    from tuneexp.execution.remote.runners import RemoteRunners, RunnerLimits  # Ray, only where it is asked for
+    from tuneexp.sampling.remote.runner_actors import RemoteRunners, RunnerLimits  # Ray, only where it is asked for
 
     spec, config, cfg, compiled = trainer.spec, trainer.config, trainer.cfg, trainer.programs.compiled
     algorithm, apart = sendable(spec), trainer.setup.facts.apart

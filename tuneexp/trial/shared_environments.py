@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.multi_agent import MultiAgentSpec
 from tuneexp.algorithms.multi_agent_config import MultiAgentConfig, policy_config
 from tuneexp.algorithms.preflight import check_action_space
@@ -17,16 +17,16 @@ from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
 from tuneexp.envs.multi_agent.multi_agent_factory import resolve_multi_agent
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.execution.evaluation import Evaluation
-from tuneexp.execution.joint_evaluation import Returns, evaluate_jointly
-from tuneexp.execution.multi_agent import JointRunner, SeatRunner
-from tuneexp.execution.seats import SeatFragment
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.rng_streams import policy_seed
+from tuneexp.sampling.evaluation import Evaluation
+from tuneexp.sampling.joint_evaluation import Returns, evaluate_jointly
+from tuneexp.sampling.joint_sampling import JointRunner, SeatRunner
+from tuneexp.sampling.seats import SeatFragment
 from tuneexp.trial.building import env_settings
 from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial.source import PolicySetup
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 
 class SharedEnvironments:

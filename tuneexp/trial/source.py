@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.multi_agent import PolicySpec
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts
-from tuneexp.execution.evaluation import Evaluation
-from tuneexp.execution.policy import Policy
-from tuneexp.execution.training_ops import SampleSource
+from tuneexp.sampling.evaluation import Evaluation
+from tuneexp.sampling.policy import Policy
+from tuneexp.training.training_ops import SampleSource
 
 if TYPE_CHECKING:
     from tuneexp.trial.policy_trainer import PolicyTrainer

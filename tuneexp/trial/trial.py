@@ -16,20 +16,20 @@ from tuneexp.algorithms.preflight import check_trial
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
 from tuneexp.envs.registration import register_again
 from tuneexp.errors import CheckpointError
-from tuneexp.execution.evaluation import Evaluation
-from tuneexp.execution.objective import Objective
+from tuneexp.files.json_reading import plain
 from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.denormals import flush_denormals
 from tuneexp.learning.learner import Learner
-from tuneexp.stored import plain
+from tuneexp.sampling.evaluation import Evaluation
 from tuneexp.trial.compatible import check_same_run
 from tuneexp.trial.eager_start import EagerStart, settled
 from tuneexp.trial.environments import Environments
 from tuneexp.trial.former import NETWORK_DEFAULTS
+from tuneexp.trial.objective import Objective
 from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial.shared_environments import SharedEnvironments
 from tuneexp.trial.source import ExperienceSource
-from tuneexp.trial_config import TrialConfig
+from tuneexp.trial.trial_config import TrialConfig
 
 
 class Trial:

@@ -17,7 +17,7 @@ from tuneexp.errors import EnvironmentFault, LearnerLost, RunnerLost, UserError
 from tuneexp.sweep.cluster.failure_causes import cause_of, is_final
 from tuneexp.sweep.cluster.watchdog import where
 from tuneexp.tracking.outcome import REASON, outcome_of, reason_of
-from tuneexp.trainable import AlgorithmTrainable
+from tuneexp.trial.trainable import AlgorithmTrainable
 
 ENV = """
 import os, sys

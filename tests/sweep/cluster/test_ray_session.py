@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tuneexp.errors import UserError
-from tuneexp.execution.remote.settings import SENT_TO_WORKERS, worker_environment
+from tuneexp.ray_support.environment import SENT_TO_WORKERS, worker_environment
 from tuneexp.sweep import Sweep
 from tuneexp.sweep.cluster import loss_detection, nodes, ray_session
 from tuneexp.sweep.cluster.address import cluster_address, refuse_unreachable
@@ -160,7 +160,7 @@ def test_a_head_that_is_silent_for_long_is_lost_and_one_that_answers_is_not(monk
 def test_a_local_ray_that_is_asked_for_starts_here_whatever_the_environment_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from tuneexp.execution.remote import ray_start
+    from tuneexp.ray_support import ray_start
 
     folders: list[Path] = []
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")

@@ -13,8 +13,8 @@ from tuneexp.sweep.cluster import capacity, pending_monitor
 from tuneexp.sweep.cluster.capacity import trials_of
 from tuneexp.sweep.cluster.ray_session import cores
 from tuneexp.sweep.cluster.resources import cpus_of, largest, refuse_unmeetable, trials_that_fit
-from tuneexp.sweep.config import read_config, save_config
-from tuneexp.trainable import AlgorithmTrainable
+from tuneexp.sweep.sweep_config import read_config, save_config
+from tuneexp.trial.trainable import AlgorithmTrainable
 
 ONE, FIVE = [{"CPU": 1.0}], [{"CPU": 1.0}] * 5
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tuneexp import checkpoint
 from tuneexp.errors import UserError
-from tuneexp.remote_folders import joined, local_copy
+from tuneexp.files import checkpoint
+from tuneexp.files.remote_folders import joined, local_copy
 from tuneexp.sweep.engine import forget_beyond_snapshot
 from tuneexp.sweep.storage import checkpoint_storage as places
 from tuneexp.sweep.storage import snapshot

@@ -8,12 +8,12 @@ import pytest
 
 from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep, load_config, resume
-from tuneexp.sweep.config import save_config
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoint_storage_of, lasting_location
 from tuneexp.sweep.storage.owner_marker import claim, read_owner, refuse_foreign
 from tuneexp.sweep.storage.records import TrialRecord
 from tuneexp.sweep.storage.snapshot import Snapshot
+from tuneexp.sweep.sweep_config import save_config
 
 CHECKPOINT = "trial_00000_aaa/checkpoint_000003"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
-from tuneexp import checkpoint
+from tuneexp.files import checkpoint
 from tuneexp.sweep.engine import forget_beyond_snapshot
 from tuneexp.sweep.storage import checkpoint_storage as places
 from tuneexp.sweep.storage import second_copy, snapshot

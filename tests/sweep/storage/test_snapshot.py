@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from tuneexp.errors import TuneexpError, UserError
-from tuneexp.files import write_atomically
+from tuneexp.files.atomic import write_atomically
 from tuneexp.sweep import load_study, load_sweep, resume
-from tuneexp.sweep.config import SweepConfig, save_config
 from tuneexp.sweep.engine import forget_beyond_snapshot, start_over
 from tuneexp.sweep.search.schedulers import Fifo
 from tuneexp.sweep.storage import snapshot
@@ -23,6 +22,7 @@ from tuneexp.sweep.storage.folder import SweepFolder, sweep_folder
 from tuneexp.sweep.storage.records import TrialRecord
 from tuneexp.sweep.storage.snapshot import Snapshot
 from tuneexp.sweep.storage.snapshot_writer import SnapshotWriter, drop_older_checkpoints
+from tuneexp.sweep.sweep_config import SweepConfig, save_config
 
 NAMES = [pattern.replace("*", "2026-01-02_03-04-05") for pattern in snapshot.STATE_PATTERNS]
 
@@ -106,7 +106,7 @@ def test_a_kill_in_the_middle_of_a_write_leaves_the_old_file(
     def strike(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tuneexp.files.replace", strike)
+    monkeypatch.setattr("tuneexp.files.atomic.replace", strike)
     with pytest.raises(KeyboardInterrupt):
         write_atomically(target, b"new")
     assert target.read_bytes() == b"old"

@@ -18,16 +18,16 @@ import pytest
 from tests.faults.full_disk import fill
 from tests.faults.harness import Sweep as CommandLineSweep
 from tuneexp.errors import StorageFault
-from tuneexp.outages import PATIENCE
+from tuneexp.files.retries import PATIENCE
 from tuneexp.sweep import SearchSpace, lifecycle, resume
 from tuneexp.sweep.cluster.transfers import SLOW_S, SlowTransfers
-from tuneexp.sweep.config import SweepConfig, save_config
 from tuneexp.sweep.search.schedulers import Fifo
 from tuneexp.sweep.search.searchers import StudySearcher, random_sampler, read_suggestions
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.snapshot_writer import SnapshotWriter
+from tuneexp.sweep.sweep_config import SweepConfig, save_config
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import PositiveInt, field_validator, model_validator
 
-from tuneexp.algorithms.config import AlgorithmConfig
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.config import AtMost, numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from tuneexp.locks import LockError, locked
+from tuneexp.files.locks import LockError, locked
+from tuneexp.files.temporary import temporary_folder
 from tuneexp.processes import SAFE_PATH, python_command
-from tuneexp.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 

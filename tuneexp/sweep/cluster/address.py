@@ -6,8 +6,8 @@ import os
 import socket
 
 from tuneexp.errors import UserError
-from tuneexp.execution.remote.settings import ADDRESS
-from tuneexp.masking import masked
+from tuneexp.ray_support.environment import ADDRESS
+from tuneexp.security.masking import masked
 
 ANSWER_LIMIT_S = 10.0
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from tuneexp.sweep.cluster.ray_session import RaySession, cores, runs_elsewhere
 from tuneexp.sweep.cluster.resources import Resources, cpus_of, refuse_unmeetable, trials_that_fit
-from tuneexp.sweep.config import SweepConfig, trial_config
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import check_signals, stop_signals
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.sweep_config import SweepConfig, trial_config
 
 
 def trials_of(space: SearchSpace) -> list[Sequence[Resources]]:
     """Return the distinct resource requests of trials of a validated space, as the Trainable gives them to Tune."""
-    from tuneexp.trial.resources import RESOURCE_FIELDS, bundles_of
+    from tuneexp.trial.resource_request import RESOURCE_FIELDS, bundles_of
 
     asked: list[Sequence[Resources]] = []
     for corner in space.corners_of(RESOURCE_FIELDS):

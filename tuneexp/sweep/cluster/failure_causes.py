@@ -10,7 +10,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 
 from tuneexp.errors import LearnerLost, RunnerLost, StorageFault, sentence_of
-from tuneexp.execution.remote.deaths import death_of
+from tuneexp.ray_support.exit_causes import death_of
 from tuneexp.tracking.outcome import REASON, last_raised
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tuneexp.errors import TuneexpError
-from tuneexp.execution.remote.loss import lost_process
+from tuneexp.ray_support.lost_processes import lost_process
 from tuneexp.sweep.cluster.address import check_port
 
 # Tune notices a loss in its next step, unless its thread waits for the head: Ray gives up no earlier than after 60 s,

@@ -160,7 +160,7 @@ def _load(trial: dict[str, Any]) -> None:
     from tuneexp.algorithms.registry import load_spec
     from tuneexp.envs.env_factory import describe_env
     from tuneexp.envs.registration import register_again
-    from tuneexp.trial_config import TrialConfig
+    from tuneexp.trial.trial_config import TrialConfig
 
     config = TrialConfig.parse(trial, "the trial")
     load_spec(config.algorithm)

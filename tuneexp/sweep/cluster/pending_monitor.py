@@ -11,7 +11,7 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from tuneexp.execution.remote.loss import lost_process
+from tuneexp.ray_support.lost_processes import lost_process
 from tuneexp.sweep.cluster.loss_detection import ClusterLost
 from tuneexp.sweep.cluster.resources import Resources, total_words
 

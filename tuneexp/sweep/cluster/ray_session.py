@@ -14,14 +14,14 @@ from functools import partial
 from typing import Any, Self
 
 from tuneexp.errors import UserError
-from tuneexp.execution.remote.left_over import kill_ray
-from tuneexp.execution.remote.private import private_surroundings, variables_restored
-from tuneexp.execution.remote.settings import (
+from tuneexp.ray_support.environment import (
     SNAPSHOT_PERIOD,
     SWEEP_SETTINGS,
     settings_in_environment,
     worker_environment,
 )
+from tuneexp.ray_support.orphans import kill_ray
+from tuneexp.ray_support.private_session import private_surroundings, variables_restored
 from tuneexp.sweep.cluster.address import cluster_address, no_cluster, token_advice
 from tuneexp.sweep.cluster.loss_detection import CHECK_PERIOD_S, LossDetector
 from tuneexp.sweep.process_exit import abandon, cleaned
@@ -153,7 +153,7 @@ class RaySession:
         if self._address is not None:
             _join(self._address, **common)
             return
-        from tuneexp.execution.remote.ray_start import start_local
+        from tuneexp.ray_support.start import start_local
 
         start_local(self._temporary, self._cpus, self._gpus, object_store_memory=_OBJECT_STORE_BYTES, **common)
 
@@ -169,7 +169,7 @@ def _ray_runs_here() -> bool:
 
 
 def _join(address: str, **common: Any) -> None:
-    from tuneexp.execution.remote.ray_start import connect
+    from tuneexp.ray_support.start import connect
 
     try:
         connect(address, runtime_env={"env_vars": worker_environment()}, **common)

@@ -9,7 +9,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from tuneexp.outages import patience_s
+from tuneexp.files.retries import patience_s
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from tuneexp.execution.remote.worker_logs import stands_at
+from tuneexp.ray_support.worker_logs import stands_at
 
 logger = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ from tuneexp.envs.env_factory import resolve
 from tuneexp.envs.registration import register_again
 from tuneexp.errors import UserError, nearest, shortened, unknown_name
 from tuneexp.nesting import flat_of_dotted
+from tuneexp.security.trust import addresses_in, require_trusted
+from tuneexp.seeds import seed_list
 from tuneexp.sweep import defaults
-from tuneexp.sweep.config import ASKED, SweepConfig
 from tuneexp.sweep.experiment.reading import GROUPS, KEYS, Experiment, read_experiment
 from tuneexp.sweep.search.registry import SCHEDULERS, SEARCHERS
 from tuneexp.sweep.search.space.binding import Binding
 from tuneexp.sweep.search.space.parsing import Dimension, parse_entries
-from tuneexp.trial_seeds import seed_list
-from tuneexp.trust import addresses_in, require_trusted
+from tuneexp.sweep.sweep_config import ASKED, SweepConfig
 
 # Names of settings in other tools.
 _OTHER_NAMES = {

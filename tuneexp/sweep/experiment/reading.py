@@ -14,13 +14,13 @@ from tuneexp.algorithms.rl_zoo.file_names import algorithm_of, has_rows
 from tuneexp.commands import command
 from tuneexp.envs.env_factory import resolve
 from tuneexp.errors import UserError, nearest
+from tuneexp.files.remote_folders import is_uri
+from tuneexp.files.yaml_reading import Lines, load_with_lines, load_yaml_mapping
 from tuneexp.nesting import flat_of_dotted, merged, nested
-from tuneexp.remote_folders import is_uri
 from tuneexp.sweep import defaults
-from tuneexp.sweep.config import ASKED, FORMER_BUDGET, SETTINGS, budget_by_its_name
 from tuneexp.sweep.search.space.dimensions import KINDS
-from tuneexp.trial_config import is_group
-from tuneexp.yaml_reading import Lines, load_with_lines, load_yaml_mapping
+from tuneexp.sweep.sweep_config import ASKED, FORMER_BUDGET, SETTINGS, budget_by_its_name
+from tuneexp.trial.trial_config import is_group
 
 EXAMPLE = "write one setting a line, as in  env: CartPole-v1"
 KEYS = ("name", "storage", *ASKED)

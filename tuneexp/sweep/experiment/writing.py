@@ -9,13 +9,13 @@ from typing import Any
 
 import tuneexp
 from tuneexp.errors import StorageFault
-from tuneexp.files import write_atomically
-from tuneexp.outages import advice_for
-from tuneexp.remote_folders import is_uri
-from tuneexp.sweep.config import ASKED, SweepConfig
+from tuneexp.files.atomic import write_atomically
+from tuneexp.files.remote_folders import is_uri
+from tuneexp.files.retries import advice_for
+from tuneexp.files.yaml_writing import yaml_text
 from tuneexp.sweep.storage.folder import SweepFolder
-from tuneexp.trial_config import without_defaults
-from tuneexp.yaml_writing import yaml_text
+from tuneexp.sweep.sweep_config import ASKED, SweepConfig
+from tuneexp.trial.trial_config import without_defaults
 
 # Written even where they are the defaults: another version may have other ones.
 _ALWAYS = {"algorithm", "env", "space", "trials", "seeds", "budget_env_steps", "scheduler", "searcher", "searcher_seed"}

@@ -18,9 +18,9 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from tuneexp.errors import UserError
-from tuneexp.files import sync
-from tuneexp.outages import Outage
-from tuneexp.stored import parse_json
+from tuneexp.files.atomic import sync
+from tuneexp.files.json_reading import parse_json
+from tuneexp.files.retries import Outage
 from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
 
 logger = logging.getLogger(__name__)

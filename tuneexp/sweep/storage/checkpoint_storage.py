@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.errors import UserError
-from tuneexp.files import sync, sync_folder, write_atomically
-from tuneexp.masking import masked
-from tuneexp.remote_folders import filesystem, is_uri, joined
+from tuneexp.files.atomic import sync, sync_folder, write_atomically
+from tuneexp.files.remote_folders import filesystem, is_uri, joined
+from tuneexp.security.masking import masked
 from tuneexp.sweep.storage.folder import SweepFolder, storage_folder, writable_storage
 
 # An object store that doesn't answer: its client would try for minutes.
@@ -98,7 +98,7 @@ class CheckpointStorage:
 
     def all_whole(self, checkpoints: Iterable[str]) -> bool:
         """Return True where every checkpoint is complete. An object store shows nothing half written."""
-        from tuneexp.checkpoint import is_whole
+        from tuneexp.files.checkpoint import is_whole
 
         return not self._is_local() or all(is_whole(self._at(name)[1]) for name in checkpoints)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tuneexp.commands import command
 from tuneexp.errors import UserError, shortened
-from tuneexp.locks import LockHeld, locked
-from tuneexp.remote_folders import is_uri
+from tuneexp.files.locks import LockHeld, locked
+from tuneexp.files.remote_folders import is_uri
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Taken by what lies beside the sweeps in a storage folder: MLflow's database with its side files (-wal, -journal) and

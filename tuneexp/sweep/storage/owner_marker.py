@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tuneexp.commands import command
 from tuneexp.errors import UserError
-from tuneexp.sweep.config import SweepConfig
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
 from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.sweep_config import SweepConfig
 
 OWNER_FILE = ".tuneexp-sweep"
 

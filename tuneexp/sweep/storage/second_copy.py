@@ -16,8 +16,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-from tuneexp.files import sync, write_atomically
-from tuneexp.stored import DamagedFile
+from tuneexp.files.atomic import sync, write_atomically
+from tuneexp.files.json_reading import DamagedFile
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.snapshot import Snapshot, pack, unpack

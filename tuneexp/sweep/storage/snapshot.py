@@ -25,13 +25,13 @@ from pydantic import TypeAdapter
 
 from tuneexp.commands import command
 from tuneexp.errors import UserError
-from tuneexp.files import remove, write_atomically
-from tuneexp.signatures import SIGNATURE_BYTES, is_signed, sign
-from tuneexp.stored import DamagedFile, checked, parse_json
+from tuneexp.files.atomic import remove, write_atomically
+from tuneexp.files.json_reading import DamagedFile, checked, parse_json
+from tuneexp.security.signatures import SIGNATURE_BYTES, is_signed, sign
+from tuneexp.security.trust import everything_is_trusted
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.records import TrialRecord
-from tuneexp.trust import everything_is_trusted
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from tuneexp.errors import TuneexpError
-from tuneexp.files import remove
-from tuneexp.outages import Outage
+from tuneexp.files.atomic import remove
+from tuneexp.files.retries import Outage
 from tuneexp.sweep import events
 from tuneexp.sweep.search.schedulers import Scheduler
 from tuneexp.sweep.signals import stop_signals

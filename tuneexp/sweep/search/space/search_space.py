@@ -17,6 +17,7 @@ from tuneexp.addresses import is_address, load_address
 from tuneexp.commands import command
 from tuneexp.config import Config, without_suffixes
 from tuneexp.errors import UserError, nearest
+from tuneexp.files.yaml_reading import load_yaml_mapping
 from tuneexp.nesting import ABSENT, flat_of_dotted, nested, slashed, value_at
 from tuneexp.sweep.search.space import walk as conditional
 from tuneexp.sweep.search.space.binding import Binding, overlap, written_over
@@ -24,7 +25,6 @@ from tuneexp.sweep.search.space.dimensions import Values
 from tuneexp.sweep.search.space.parsing import Dimension, parse_entries
 from tuneexp.sweep.search.space.rehearsal import rehearse
 from tuneexp.sweep.search.space.walk import InfeasiblePoint, active_part, check_conditions, check_constraints, ordered
-from tuneexp.yaml_reading import load_yaml_mapping
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial

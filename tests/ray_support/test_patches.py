@@ -1,0 +1,91 @@
+"""Each patch of Ray's and Tune's internals takes effect: these fail where Ray changes under one of them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+import ray
+from ray._private import ray_constants
+from ray.tune import Callback, tune
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+
+from tuneexp.ray_support.patches import callbacks_uncounted, forget_token, trial_failures
+
+# `loopback_only`: tests/ray_support/test_private_session.py looks at the sockets of all processes.
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_local_ray_has_neither_autoscaler_nor_log_monitor() -> None:
+    services = set(ray._private.worker._global_node.all_processes)
+    assert {ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET} <= services
+    assert not services & {ray_constants.PROCESS_TYPE_MONITOR, ray_constants.PROCESS_TYPE_LOG_MONITOR}
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_ray_s_processes_do_not_get_the_signals_of_this_process_s_terminal() -> None:
+    of_ray = [info.process.pid for infos in ray._private.worker._global_node.all_processes.values() for info in infos]
+    assert of_ray
+    assert os.getsid(0) not in {os.getsid(pid) for pid in of_ray}
+
+
+def test_a_token_is_read_again_once_it_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader
+
+    loader, seen = AuthenticationTokenLoader.instance(), []
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    try:
+        for token in ("a" * 64, "b" * 64):
+            monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+            forget_token()
+            seen.append(loader.get_raw_token())
+    finally:
+        monkeypatch.undo()
+        forget_token()
+    assert seen == ["a" * 64, "b" * 64]
+
+
+class Failing(Trial):
+    """A running trial without storage."""
+
+    status = Trial.RUNNING
+    trial_id = custom_trial_name = "failing"
+
+    def __init__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_tune_handles_a_failure_as_it_is_told(final: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(Trial, "handle_error", lambda trial, exc=None: calls.append("error.txt"))
+    monkeypatch.setattr(Trial, "should_recover", lambda trial: True)
+    controller, error = MagicMock(), RuntimeError()
+    with trial_failures(lambda trial: final, calls.append, lambda trial, exc: calls.append("cause")):
+        TuneController._process_trial_failure(controller, Failing(), error)
+    assert calls == [error, "error.txt", "cause"]
+    assert controller._try_recover.called is not final
+
+
+def test_an_error_of_the_first_hook_leaves_the_loop_of_tune(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(error: Exception) -> None:
+        raise error
+
+    written: list[Any] = []
+    monkeypatch.setattr(Trial, "handle_error", lambda trial, exc=None: written.append(exc))
+    with pytest.raises(OSError, match="full"), trial_failures(lambda trial: False, end, MagicMock()):
+        TuneController._process_trial_failure(MagicMock(), Failing(), OSError("full"))
+    assert not written
+
+
+def test_nothing_is_imported_to_count_callbacks_for_statistics_that_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[Any] = []
+    monkeypatch.setattr("ray.air._internal.usage._count_callbacks", lambda callbacks: counted.extend(callbacks))
+    for enabled, count in (("0", 0), ("1", 1)):
+        monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", enabled)
+        with callbacks_uncounted():
+            tune.air_usage.tag_callbacks([Callback()])
+        assert len(counted) == count

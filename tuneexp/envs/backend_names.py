@@ -1,0 +1,5 @@
+"""Names of the vector environment backends. Imports no gymnasium: the command line lists them."""
+
+from typing import Literal
+
+EnvBackend = Literal["auto", "sync", "async", "native", "envpool"]

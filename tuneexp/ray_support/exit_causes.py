@@ -1,0 +1,101 @@
+"""Cause of the death of a Ray process, in plain words."""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from pathlib import Path
+
+from ray.exceptions import OutOfMemoryError, RayActorError
+
+from tuneexp.ray_support.worker_logs import frames_in, in_worker, worker_log
+from tuneexp.tracebacks import Frame, of_user, plain
+
+_SIGNALS = {
+    "Segmentation fault": "signal 11 (segmentation fault)",
+    "Aborted": "signal 6 (abort)",
+    "Bus error": "signal 7 (bus error)",
+    "Illegal instruction": "signal 4 (illegal instruction)",
+    "Floating": "signal 8 (floating-point exception)",
+}
+_EXIT = "tuneexp: exit code"
+
+
+def tell_exits() -> None:
+    """`os._exit` in a worker writes its exit code into the worker's log: Ray learns only that the process is gone."""
+    if not in_worker() or getattr(os._exit, "tells", False):
+        return
+    own, leave = os.getpid(), os._exit
+
+    def telling(status: int) -> None:
+        if os.getpid() == own:  # not in a process that was forked from here
+            frames = [Frame(frame.filename, frame.lineno or 0) for frame in traceback.extract_stack()[-2::-1]]
+            os.write(2, f"\n{_EXIT} {status} (os._exit at {of_user(frames)})\n".encode())
+        leave(status)
+
+    telling.tells = True  # type: ignore[attr-defined]
+    os._exit = telling  # type: ignore[assignment]
+
+
+def death_of(error: RayActorError | OutOfMemoryError) -> str:
+    """The cause, as far as it is known: "signal 11 (segmentation fault) at my_env.py line 12", "out of memory: ..."."""
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or "running low on memory" in text:
+        used = re.search(r"was ([\d.]+ ?\w?B)(?: used)? / ([\d.]+ ?\w?B)", text)
+        return f"out of memory: {' of '.join(used.groups()) if used else 'nearly all'} of its node was in use"
+    if "node has died" in text:
+        return "its node died or left the cluster"
+    return _ended(_last_words(text)) or _exit_code(text) or _without_trace()
+
+
+def _ended(log: str) -> str | None:
+    """Cause found in the log of the worker; None where it has none."""
+    if _EXIT in log:
+        return plain(log[log.rindex(_EXIT) + len("tuneexp: ") :].splitlines()[0])
+    _, fatal, after = log.rpartition("Fatal Python error: ")
+    if not fatal:
+        return None
+    said = after.splitlines()[0]
+    name = next((told for known, told in _SIGNALS.items() if said.startswith(known)), plain(said))
+    # The thread that was hit comes first.
+    frames = frames_in(after)
+    return f"{name} at {of_user(frames)}" if frames else name
+
+
+def _exit_code(text: str) -> str | None:
+    """Cause that Ray reports where the interpreter ended in order; None where it reports none."""
+    if "SIGTERM" in text:
+        return "signal 15 (SIGTERM)"
+    code = re.search(r"Worker exits with an exit code (.+?)\.?\s*$", text, re.M)
+    return f"exit code {plain(code[1])}" if code else None
+
+
+class _Kills:
+    """Processes that the kernel of this machine has ended for lack of memory, as far as they are accounted for."""
+
+    @staticmethod
+    def now() -> int:
+        for file in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
+            try:
+                counted = re.search(r"^oom_kill (\d+)$", Path(file).read_text(), re.M)
+            except OSError:
+                continue
+            if counted:
+                return int(counted[1])
+        return 0
+
+    known = now()
+
+
+def _without_trace() -> str:
+    if (kills := _Kills.now()) > _Kills.known:
+        _Kills.known = kills
+        return "out of memory: the kernel killed it (signal 9)"
+    return "it was killed without a trace: by SIGTERM, or by signal 9, which the kernel sends where memory is short"
+
+
+def _last_words(text: str) -> str:
+    """The end of the dead worker's log, from whichever node it ran on."""
+    pid, ip = re.search(r"^\s*pid: (\d+)$", text, re.M), re.search(r"^\s*ip: (\S+)$", text, re.M)
+    return worker_log(int(pid[1]), ip[1] if ip else None) if pid else ""

@@ -1,0 +1,130 @@
+"""Patches of internals of Ray and Tune, each with its reason and with the upstream change that would remove it.
+
+Ray 2.60 has no public setting for any of them. Those of Ray hold while a Ray starts here, or ends; those of Tune while
+a sweep runs. tests/ray_support/test_patches.py fails where Ray changes under one of them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ray._private import parameter, ray_constants, services
+from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader, Config
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Trial
+
+
+@contextmanager
+def few_services(log_monitor: bool) -> Iterator[None]:
+    """Start Ray without its autoscaler and, on request, without its log monitor.
+
+    Why: one machine can't grow, and nobody reads the workers' output unless asked to; each is a process that takes a
+    second or two of a core. A Ray that no longer has these parameters starts both.
+    Obsolete once `ray.init` takes `no_monitor` and `include_log_monitor`, as `RayParams` does."""
+    of_ray = parameter.RayParams
+    wanted = {"no_monitor": True, "include_log_monitor": log_monitor}
+    known = inspect.signature(of_ray).parameters
+    parameter.RayParams = partial(of_ray, **{name: on for name, on in wanted.items() if name in known})
+    try:
+        yield
+    finally:
+        parameter.RayParams = of_ray
+
+
+@contextmanager
+def loopback_only() -> Iterator[None]:
+    """Start Ray so that its processes listen on 127.0.0.1 only.
+
+    Why: the GCS, the raylet, the driver and the workers listen on all interfaces by default, and who gets in there runs
+    code. `ray.init(_node_ip_address="127.0.0.1")` turns the address back into that of the network, and the environment
+    variable RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER is read when `ray` is imported, which is too early here.
+    Obsolete once `ray.init(address="local")` listens on the loopback interface, or has a setting for it."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def own_session() -> Iterator[None]:
+    """Start Ray's processes in sessions of their own.
+
+    Why: a terminal that is closed sends SIGHUP to all processes of a command, and `kill -TERM -- -GROUP` SIGTERM. Ray's
+    end at once, while the driver needs them to end its trials; Ray blocks SIGINT alone.
+    Obsolete once Ray starts them with `start_new_session`."""
+    of_ray = services.ConsolePopen
+    services.ConsolePopen = partial(of_ray, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = of_ray
+
+
+def forget_token() -> None:
+    """Make Ray read the authentication mode and token anew from the environment at the next start or connection.
+
+    Why: Ray caches both for the life of the process. With those of a local Ray that has ended, a cluster of another
+    token is out of reach, and one that starts here can't start its GCS.
+    Obsolete once `ray.shutdown` forgets them."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def trial_failures(
+    is_final: Callable[[Trial], bool], before: Callable[[Exception], None], after: Callable[[Trial, Exception], None]
+) -> Iterator[None]:
+    """Decide how Tune handles the failure of a trial.
+
+    Why: Tune retries whatever failed, up to `FailureConfig.max_failures`. A lost worker deserves that; code that raised
+    would raise again. Tune has no hook between a failure and `error.txt`, and none that ends the sweep with an error.
+    Obsolete once `FailureConfig` takes a function of the error, and `Callback.on_trial_error` gets the error.
+
+    Args:
+        is_final: True where the trial is not to be retried.
+        before: called with each error; what it raises ends the sweep.
+        after: called with the trial and the error, once Tune has written `error.txt`.
+    """
+    from ray.tune.experiment import Trial
+
+    should_recover, handle_error = Trial.should_recover, Trial.handle_error
+
+    def recoverable(trial: Trial) -> bool:
+        return bool(should_recover(trial)) and not is_final(trial)
+
+    def handled(trial: Trial, exc: Exception | None = None) -> None:
+        if exc is not None:
+            before(exc)
+        handle_error(trial, exc)
+        if exc is not None:
+            after(trial, exc)
+
+    Trial.should_recover, Trial.handle_error = recoverable, handled
+    try:
+        yield
+    finally:
+        Trial.should_recover, Trial.handle_error = should_recover, handle_error
+
+
+@contextmanager
+def callbacks_uncounted() -> Iterator[None]:
+    """Start Tune without counting callbacks by their kinds, unless usage statistics are on.
+
+    Why: for the count, Tune imports all of its loggers: MLflow alone is seconds of every start.
+    Obsolete once Tune counts nothing where `RAY_USAGE_STATS_ENABLED` is 0."""
+    from ray.air._internal import usage
+
+    tag_callbacks = usage.tag_callbacks
+    if os.environ.get("RAY_USAGE_STATS_ENABLED") == "0":
+        usage.tag_callbacks = lambda callbacks: False
+    try:
+        yield
+    finally:
+        usage.tag_callbacks = tag_callbacks

@@ -1,0 +1,109 @@
+"""Evaluation: separate environments, fixed seeds, the deterministic policy, frozen statistics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tuneexp.envs.env_factory import EnvLike
+from tuneexp.envs.normalise import RunningNormaliser
+from tuneexp.envs.seed_envs import SeedEnvs
+from tuneexp.sampling.policy import Policy
+
+log = logging.getLogger(__name__)
+
+# An environment of one's own may have no time limit, and a policy that never ends an episode. The longest games of
+# Atari take 27,000 steps.
+DEFAULT_MAX_STEPS = 30_000
+# Steps without any end after which it is told that evaluation is still busy.
+LONG_STEPS = 5_000
+
+
+class Evaluation(NamedTuple):
+    """returns: [S, E]; partial: bool [S, E], episodes that were stopped before their end, whose returns are what was
+    gained until then. by_policy: returns of each of several policies, NaN in an episode without one of its agents;
+    `returns` are then of those that the objective counts."""
+
+    returns: NDArray[np.float64]
+    partial: NDArray[np.bool_]
+    by_policy: Mapping[str, NDArray[np.float64]] = {}
+
+
+def evaluate(
+    policy: Policy,
+    env: EnvLike,
+    env_settings: Mapping[str, Any],
+    episodes: int,
+    seed: int,
+    normaliser: RunningNormaliser | None = None,
+    max_steps: int = DEFAULT_MAX_STEPS,
+) -> Evaluation:
+    """One episode in each of `episodes` environments, of `max_steps` at most; every seed meets the same episodes.
+    env_settings: `env_kwargs`, `wrappers` and `backend` of `SeedEnvs`."""
+    if env_settings.get("backend") == "async":
+        env_settings = {**env_settings, "backend": "sync"}  # the same episodes, without a process for each
+    exact = normaliser is not None and normaliser.norm_obs
+    envs = SeedEnvs(
+        env, [seed] * policy.n_seeds, episodes, distinct_seeds=False, training=False, exact=exact, **env_settings
+    )
+    try:
+        return _first_episodes(policy, envs, normaliser, max_steps)
+    finally:
+        envs.close()
+
+
+def _first_episodes(policy: Policy, envs: SeedEnvs, normaliser: RunningNormaliser | None, max_steps: int) -> Evaluation:
+    obs, state = envs.reset(), policy.initial_state(envs.n_envs)
+    returns = np.zeros((envs.n_seeds, envs.n_envs))
+    running = np.ones_like(returns, dtype=np.bool_)
+    for _ in steps_of(envs.name, running, max_steps):
+        seen = obs if normaliser is None else normaliser.normalise(obs)
+        action, state, _ = policy.exploit(torch.from_numpy(seen), state)
+        step = envs.step(action.numpy())
+        returns += np.where(running, step.score, 0.0)
+        running &= ~(step.terminated | step.truncated)
+        obs = step.obs
+        if not running.any():
+            break
+    return Evaluation(returns, running)
+
+
+def steps_of(name: str, running: NDArray[np.bool_], max_steps: int) -> Iterator[int]:
+    """The steps of an evaluation. running: bool [S, E], episodes without an end so far, updated in place by the caller.
+    Logs a warning where it takes long, and where episodes are stopped."""
+    for step in range(max_steps):
+        if step == LONG_STEPS and running.all():
+            log.warning(
+                "%s: no evaluation episode has ended in %d steps; they are stopped after %d (evaluation.max_steps)",
+                name, step, max_steps,
+            )  # fmt: skip
+        yield step
+    if running.any():
+        log.warning(
+            "%s: %d of %d evaluation episodes had no end after %d steps (evaluation.max_steps); their returns so far "
+            "are used. Give the environment a time limit: the wrapper TimeLimit, or truncated=True",
+            name, running.sum(), running.size, max_steps,
+        )  # fmt: skip
+
+
+def aggregate(per_seed: Sequence[float], how: str) -> float:
+    """`mean`, `median`, `min` or `iqm` (interquartile mean, Agarwal et al. 2021) of the seeds' values."""
+    values = np.asarray(per_seed, dtype=np.float64)
+    return float(aggregated(values, how)) if values.size else float("nan")
+
+
+def aggregated(values: NDArray[np.float64], how: str, axis: int = -1) -> Any:
+    """`aggregate` along one axis."""
+    values = np.sort(values, axis=axis)
+    if how == "iqm":
+        from scipy.stats import trim_mean
+
+        return trim_mean(values, 0.25, axis=axis)
+    if how == "median":
+        return np.median(values, axis=axis)
+    return np.min(values, axis=axis) if how == "min" else np.mean(values, axis=axis)

@@ -1,0 +1,67 @@
+"""Evaluation of several policies at once: deterministic, separate environments, fixed seeds, frozen statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tuneexp.envs.multi_agent.envs import MultiAgentEnvs, PolicySpaces, PolicyStep
+from tuneexp.sampling.evaluation import steps_of
+from tuneexp.sampling.joint_sampling import SeatRunner
+
+Returns = dict[str, NDArray[np.float64]]
+
+
+def evaluate_jointly(
+    runners: Mapping[str, SeatRunner], envs: MultiAgentEnvs, max_steps: int
+) -> tuple[Returns, NDArray[np.bool_]]:
+    """Plays the first episode of each environment, for `max_steps` at most. Returns policy -> [S, E]: what its agents
+    gained in it, their mean; NaN where it has none in an environment; and bool [S, E], episodes that were stopped
+    before their end. runners: of those that act here."""
+    players = {name: _Player(runners[name], envs.spaces[name]) for name in runners}
+    steps = envs.reset()
+    scores = {name: np.zeros(spaces.lead) for name, spaces in envs.spaces.items()}
+    running = np.ones((len(envs.seeds), envs.n_envs), np.bool_)
+    for _ in steps_of(envs.name, running, max_steps):
+        actions = {name: player.act(steps[name]) for name, player in players.items()}
+        steps, over = envs.step(actions)
+        for name, step in steps.items():
+            scores[name] += np.where(running[:, _env_of(envs.spaces[name])], step.score, 0.0)
+        running &= ~over
+        if not running.any():
+            break
+    returns = {name: _mean_over_agents(score, envs.spaces[name], envs.n_envs) for name, score in scores.items()}
+    return returns, running
+
+
+class _Player:
+    def __init__(self, runner: SeatRunner, spaces: PolicySpaces) -> None:
+        self._policy, self._normaliser = runner.policy, runner.normaliser
+        self._state = self._policy.initial_state(spaces.n_envs)
+
+    def act(self, step: PolicyStep) -> NDArray[Any]:
+        seen = step.obs if self._normaliser is None else self._normaliser.normalise(step.obs)
+        if self._state is not None:
+            # Also of a seat that ended in the step before: its next episode starts from zeros.
+            self._state = self._state.masked_fill(torch.from_numpy(step.ended)[..., None], 0.0)
+        acted = self._policy.exploit(torch.from_numpy(seen), self._state)
+        if self._state is not None and acted.state is not None:
+            acting = torch.from_numpy(step.acting)[..., None]
+            self._state = torch.where(acting, acted.state, self._state)
+        return acted.action.numpy()
+
+
+def _env_of(spaces: PolicySpaces) -> NDArray[np.int64]:
+    """[L]: the environment of each seat."""
+    return np.array([index for index, _ in spaces.places])
+
+
+def _mean_over_agents(score: NDArray[np.float64], spaces: PolicySpaces, n_envs: int) -> NDArray[np.float64]:
+    """score: [S, L]. Returns [S, E]."""
+    own = _env_of(spaces)[:, None] == np.arange(n_envs)
+    with np.errstate(invalid="ignore"):
+        return (score @ own) / own.sum(0)

@@ -1,0 +1,1 @@
+"""Env runners as Ray actors."""

@@ -1,0 +1,1 @@
+"""Trusted code, signatures of pickled state, and addresses without their secrets."""

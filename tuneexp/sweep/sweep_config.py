@@ -1,0 +1,202 @@
+"""Configuration of a sweep as a person asked for it, stored in `sweep.json` and read by `resume`, `list` and `show`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field, field_validator, model_validator
+
+from tuneexp.commands import command
+from tuneexp.config import Config, Count
+from tuneexp.errors import StorageFault, UserError, nearest
+from tuneexp.files.atomic import sync, write_json
+from tuneexp.files.json_reading import DamagedFile, read_json
+from tuneexp.files.retries import advice_for
+from tuneexp.security.trust import lasting_moves, sources_of
+from tuneexp.sweep.storage.folder import SweepFolder, stored_folder
+from tuneexp.trial.trial_config import (
+    Hyperparameters,
+    TrialConfig,
+    internal,
+    moved_applied,
+    one_hash_as_sources,
+    settings_in,
+)
+
+FORMAT_VERSION = 1
+FORMER_BUDGET = "env_steps"
+
+
+def budget_by_its_name(values: Any) -> Any:
+    """Read the format of earlier versions, which called the budget of a trial `env_steps`."""
+    if not isinstance(values, dict) or FORMER_BUDGET not in values or "budget_env_steps" in values:
+        return values
+    return {"budget_env_steps" if key == FORMER_BUDGET else key: value for key, value in values.items()}
+
+
+class SweepConfig(Config):
+    """One sweep: many trials of one algorithm under one searcher and one scheduler.
+
+    The settings of a trial are those of `TrialConfig`; they are written and stored beside the others."""
+
+    flattened: ClassVar[str] = "trial"
+
+    format_version: int = internal(FORMAT_VERSION, "Version of the layout of sweep.json.")
+    name: str = Field(
+        description="Name of the sweep and of its folder; by default a new one, such as ppo-CartPole-v1-20261128-kqzt."
+    )
+    trial: TrialConfig = internal(..., "Settings that all trials share.")
+    trials: Count = Field(8, ge=1, description="Number of trials.")
+    scheduler: str = Field("asha", description="Early stopping of weak trials: asha, or fifo (none).")
+    searcher: str = Field("tpe", description="Search algorithm: tpe (learns from ended trials) or random.")
+    searcher_seed: Count = Field(0, ge=0, le=2**32 - 1, description="Seed of the searcher's random numbers.")
+    concurrency: Count | None = Field(
+        None,
+        ge=1,
+        description="Maximum number of concurrent trials; by default as many as there is room for at each start.",
+    )
+    address: str | None = Field(
+        None,
+        description="Address of a Ray cluster, HOST:PORT, or auto for the one of this node; by default RAY_ADDRESS, or "
+        "else this machine.",
+    )
+    checkpoints: str | None = Field(
+        None,
+        description="Folder or URI (s3://bucket/folder) of the checkpoints, which all nodes can reach; by default the "
+        "storage.",
+    )
+    fixed: Hyperparameters = Field(default_factory=dict, description="Hyperparameters that all trials share.")
+    space: dict[str, Any] = Field(
+        description="Search space: a YAML file, a mapping, or an address path/file.py:FUNCTION of a define-by-run "
+        "function; by default the algorithm's own."
+    )
+    suggested: dict[str, list[str]] = internal(
+        {}, "Suggestions that a define-by-run space asked for in its rehearsals."
+    )
+    created_at_s: float = internal(..., "Start of the sweep, seconds since 1970.")
+
+    _earlier = model_validator(mode="before")(one_hash_as_sources)
+    _moved = model_validator(mode="before")(moved_applied)
+    _budget = model_validator(mode="before")(budget_by_its_name)
+
+    @field_validator("trial")
+    @classmethod
+    def _named_environment(cls, trial: TrialConfig) -> TrialConfig:
+        if not isinstance(trial.env, str):
+            raise ValueError("env is an id or an address, which another process can look up")
+        return trial
+
+
+# Fields of a trial that the searcher or the start of the sweep fills in.
+_OF_EACH_TRIAL = ("hyperparameters", "expected_trials", "trial_number")
+# The settings of a sweep by the names that a person writes, `name` aside, with their declarations.
+SETTINGS = {
+    name: field
+    for name, field in settings_in(SweepConfig.flat_fields()).items()
+    if name not in ("name", *_OF_EACH_TRIAL)
+}
+# Keys of an experiment file, in its order: the settings, and how the id of the environment was registered.
+ASKED = tuple(name for name in SweepConfig.flat_fields() if name in SETTINGS or name == "env_registration")
+
+
+def load_config(name: str, storage: str | Path = "runs") -> SweepConfig:
+    """Return the stored configuration of the sweep `name`. UserError if there is none."""
+    return read_config(stored_folder(name, storage))
+
+
+def relocated_config(config: SweepConfig, moved: Mapping[str, str]) -> SweepConfig:
+    """Return `config` with new addresses for what has moved."""
+    values = config.flat()
+    values["moved"] = {**config.trial.moved, **lasting_moves(moved, values)}
+    return SweepConfig.parse(values, f"sweep {config.name!r}")
+
+
+def with_sources(config: SweepConfig) -> SweepConfig:
+    """Return `config` with the hashes that the source files have now."""
+    trial = config.trial.model_copy(update={"sources": sources_of(config.flat())})
+    return config.model_copy(update={"trial": trial})
+
+
+def save_config(folder: SweepFolder, config: SweepConfig) -> None:
+    """Write `sweep.json`. Raises StorageFault if there is no room; then nothing has changed."""
+    try:
+        stored = {name: value for name, value in config.flat("json").items() if name not in _OF_EACH_TRIAL}
+        write_json(folder.config_file, stored)
+        sync(folder.storage)  # the name of the folder
+    except OSError as error:
+        raise StorageFault(
+            f"{folder.config_file} can't be written: {error.strerror}\n{advice_for(error)}, then run this again"
+        ) from error
+
+
+def read_config(folder: SweepFolder) -> SweepConfig:
+    """Read `sweep.json`. UserError for a sweep that does not exist, is damaged, or is of a newer version."""
+    try:
+        values = read_json(folder.config_file)
+    except (FileNotFoundError, NotADirectoryError):
+        match = nearest(folder.name, [path.parent.name for path in folder.storage.glob("*/sweep.json")])
+        advice = f"did you mean {match!r}?" if match else f"see: {command('list', storage=folder.storage)}"
+        raise UserError(f"there is no sweep {folder.name!r} in {folder.storage}; {advice}") from None
+    version = values.get("format_version", FORMAT_VERSION) if isinstance(values, dict) else None
+    if type(version) is not int:
+        raise DamagedFile(folder.config_file, f"format_version is {version!r}")
+    if version > FORMAT_VERSION:
+        raise UserError(f"{folder.config_file} was written by a newer tuneexp; upgrade tuneexp to open it")
+    if missing := {"seeds", "budget_env_steps"} - set(budget_by_its_name(values)):  # a trial has defaults for them
+        raise DamagedFile(folder.config_file, f"{' and '.join(sorted(missing))} is missing")
+    # The folder may have been renamed.
+    return SweepConfig.parse({**values, "name": folder.name}, str(folder.config_file))
+
+
+_UNSET = object()
+# A resume may run on another cluster. It registers the environment's id as the start did.
+_MAY_DIFFER = {"address", "env_registration"}
+
+
+def refuse_other_settings(folder: SweepFolder, asked: SweepConfig) -> None:
+    """Raise UserError if the sweep in `folder` was started with other settings than `asked`."""
+    before, now = read_config(folder).flat("json"), asked.flat("json")
+    kept = [name for name in ASKED if name not in _MAY_DIFFER]
+    changed = [text for name in kept for text in _differences(name, before[name], now[name])]
+    if changed:
+        raise UserError(
+            f"sweep {asked.name!r} was started with other settings: {'; '.join(changed)}\n"
+            "write the same ones to go on with it, or another --name"
+        )
+
+
+def _differences(name: str, before: Any, now: Any) -> list[str]:
+    """Return a text such as `fixed/gamma: not set, now 0.9` for each nested key that differs."""
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = {**before, **now}
+        return [
+            text
+            for key in keys
+            for text in _differences(f"{name}/{key}", before.get(key, _UNSET), now.get(key, _UNSET))
+        ]
+    texts = ["not set" if value is _UNSET else json.dumps(value) for value in (before, now)]
+    pairs = enumerate(zip(*texts, strict=False))
+    alike = next((place for place, (one, other) in pairs if one != other), min(map(len, texts)))
+    return [f"{name}: {_from(texts[0], alike)}, now {_from(texts[1], alike)}"]
+
+
+def _from(text: str, alike: int) -> str:
+    """Return a part of a long text, near the first character that differs."""
+    start = max(0, alike - 20) if len(text) > 60 else 0
+    return f"{'...' if start else ''}{text[start : start + 57]}{'...' if len(text) > start + 57 else ''}"
+
+
+def trial_config(config: SweepConfig) -> dict[str, Any]:
+    """Return the configuration that all trials share. The searcher adds `trial_number` and the suggested values.
+
+    config: with the concurrency of this start, which decides how many trials a worker is expected to run."""
+    return {
+        **config.trial.model_dump(exclude={"trial_number"}),
+        "hyperparameters": config.fixed,
+        "expected_trials": -(-config.trials // (config.concurrency or config.trials)),
+    }

@@ -1,0 +1,177 @@
+"""The programs of a trial, acting and the gradient steps, built for its shapes and kept for the next trial."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from tuneexp.learning.act import Act
+from tuneexp.learning.compile.build import CompileMode, ProgramSpec, Workload, build_programs
+from tuneexp.learning.compile.program import Program
+from tuneexp.learning.gradient import GradientStep
+from tuneexp.learning.interfaces import ActFn, BuildModel, PostprocessFn
+from tuneexp.learning.learner import Learner, Steps
+from tuneexp.learning.loss_parts import check_parts
+from tuneexp.learning.seed_networks import SeedNetworks
+from tuneexp.learning.shared_rows import combined, of_some_rows
+from tuneexp.learning.user_functions import wrap_errors
+from tuneexp.trial.shapes import TrialShapes, check_rows
+
+
+@dataclass(frozen=True)
+class TrialPrograms:
+    """`columns`: one row of each training column, for its shape and type. `read`: the structural fields that the
+    functions of the algorithm looked at. `spaces`: of `TrialShapes`."""
+
+    act: Act
+    act_program: Program
+    steps: Steps
+    columns: Mapping[str, Tensor]
+    read: Mapping[str, Any]
+    spaces: tuple[Any, Any]
+
+    @property
+    def compiled(self) -> bool:
+        return all(program.compiled for _, program in self.steps.values())
+
+    @property
+    def captured(self) -> bool:
+        return all(program.captured for _, program in self.steps.values())
+
+    def fits(self, static: Mapping[str, Any], spaces: tuple[Any, Any]) -> bool:
+        """Whether a configuration agrees on every structural field that the programs' functions looked at, and the
+        environment on its spaces, of which the networks hold constants: bounds of actions, say."""
+        return self.spaces == spaces and all(static[name] == value for name, value in self.read.items())
+
+
+# Actors are reused: a trial of the same shapes takes over the programs of the one before.
+_BUILT: OrderedDict[Hashable, list[TrialPrograms]] = OrderedDict()
+MOST_SHAPES = 32
+
+
+def programs_for(
+    learner: Learner, build_model: BuildModel, act_fn: ActFn, postprocess_fn: PostprocessFn, shapes: TrialShapes,
+    mode: CompileMode, workload: Workload,
+) -> TrialPrograms:  # fmt: skip
+    """Built once for the functions, the shapes and the structural fields that were looked at."""
+    key = (
+        build_model, act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.hyper.names, shapes,
+        tuple(type(module) for module in learner.model.modules()),
+        tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
+        tuple(learner.periods.all_omitted()), learner.target is None, mode, workload.repays_compiling(), learner.device,
+    )  # fmt: skip
+    built = _BUILT.setdefault(key, [])
+    _BUILT.move_to_end(key)
+    if len(_BUILT) > MOST_SHAPES:
+        _BUILT.popitem(last=False)
+    for programs in built:
+        if programs.fits(learner.hyper.static, shapes.spaces):
+            return programs
+    built.append(_build(learner, act_fn, postprocess_fn, shapes, mode, workload))
+    return built[-1]
+
+
+def _build(
+    learner: Learner, act_fn: ActFn, postprocess_fn: PostprocessFn, shapes: TrialShapes, mode: CompileMode,
+    workload: Workload,
+) -> TrialPrograms:  # fmt: skip
+    hyper, n_seeds = learner.hyper, len(learner.seeds)
+    act, inputs = _act(learner, act_fn, shapes)
+    with wrap_errors("act_fn", act_fn, act.noise_names):
+        action, *acted = act(inputs)
+    kept = dict(zip(act.column_names, acted[int(act.recurrent) :], strict=True))
+    check_rows("act_fn", {"action": action, **kept}, (n_seeds, shapes.n_envs), "[N, ...] for each seed")
+    fragment = shapes.fragment(n_seeds, EXAMPLE_STEPS, action, kept)
+    with wrap_errors("postprocess_fn", postprocess_fn, list(fragment)):
+        columns = shapes.training_columns(learner, postprocess_fn, fragment, hyper.view(act.reads))
+    steps, example = _gradient_steps(learner, shapes, columns)
+    _try_eagerly(learner, steps, example)
+    act_program, *step_programs = _programs(act, inputs, steps, example, mode, workload)
+    reads = learner.model_reads | act.reads | set().union(*(step.reads for step in steps))
+    read = {name: hyper.static[name] for name in reads if name in hyper.static}
+    by_omitted = {step.omitted: (step, program) for step, program in zip(steps, step_programs, strict=True)}
+    return TrialPrograms(act, act_program, by_omitted, columns, read, shapes.spaces)
+
+
+def _gradient_steps(
+    learner: Learner, shapes: TrialShapes, columns: Mapping[str, Tensor]
+) -> tuple[list[GradientStep], list[Tensor]]:
+    """One for each set of omitted parts, and what they are called with, of zeros."""
+    batch = shapes.minibatch(len(learner.seeds), columns)
+    in_time = frozenset([*columns, "mask"]) if shapes.sequence_length else frozenset()
+    steps = [
+        learner.gradient_step(list(batch), omitted=omitted, time_major=in_time)
+        for omitted in learner.periods.all_omitted()
+    ]
+    return steps, learner.step_inputs(list(batch.values()))
+
+
+def learner_programs(
+    learner: Learner, shapes: TrialShapes, columns: Mapping[str, Tensor], mode: CompileMode, workload: Workload,
+    by_rows: bool,
+) -> Steps:  # fmt: skip
+    """For a learner of its own process. by_rows: its minibatches, of the rows that `shapes` says, are parts of those
+    that all learners of torch's process group compute together."""
+    steps, example = _gradient_steps(learner, shapes, columns)
+    if by_rows:
+        steps = [of_some_rows(step) for step in steps]
+    _try_eagerly(learner, steps, example)
+    programs = build_programs(_requests(steps, example, trace=len(learner.seeds) > 1), mode, workload)
+    if by_rows:
+        programs = [
+            combined(step, program, learner.stack, shapes.minibatch_rows)
+            for step, program in zip(steps, programs, strict=True)
+        ]
+    return {step.omitted: (step, program) for step, program in zip(steps, programs, strict=True)}
+
+
+def _act(networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes) -> tuple[Act, list[Tensor]]:
+    """And what it is called with, of zeros."""
+    hyper, names = networks.hyper, tuple(name for name, _ in shapes.act_noise)
+    act = Act(
+        networks.model, act_fn, tuple(networks.parameters), names, hyper.names, hyper.static,
+        recurrent=bool(shapes.state_size), in_turn=networks.in_turn,
+    )  # fmt: skip
+    return act, shapes.act_inputs(networks)
+
+
+def acting_program(
+    networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes, mode: CompileMode
+) -> tuple[Act, Program]:
+    """For a runner of its own process, in the shapes of its share. mode: `auto` compiles, whatever the work."""
+    act, inputs = _act(networks, act_fn, shapes)
+    act(inputs)
+    request = ProgramSpec(act, inputs, trace_when_eager=len(networks.seeds) > 1)
+    (program,) = build_programs([request], mode, Workload(len(networks.seeds), updates=0, acts=10**9))
+    return act, program
+
+
+# Steps of the fragment of zeros that shows what `postprocess_fn` makes: one row, and one that follows it.
+EXAMPLE_STEPS = 2
+
+
+def _programs(
+    act: Act, act_inputs: list[Tensor], steps: list[GradientStep], step_inputs: list[Tensor], mode: CompileMode,
+    workload: Workload,
+) -> list[Program]:  # fmt: skip
+    # At one seed an ordinary step beats its own trace, and nothing of the compiler need be loaded.
+    trace = act_inputs[2].shape[0] > 1
+    return build_programs([ProgramSpec(act, act_inputs, trace), *_requests(steps, step_inputs, trace)], mode, workload)
+
+
+def _requests(steps: list[GradientStep], inputs: list[Tensor], trace: bool) -> list[ProgramSpec]:
+    return [ProgramSpec(step, inputs, trace, untraceable=replace(step, in_turn=True)) for step in steps]
+
+
+def _try_eagerly(learner: Learner, steps: list[GradientStep], inputs: list[Tensor]) -> None:
+    """The loss of the first seed alone, before anything is traced: what is wrong with it is told plainly, and what it
+    reads and names is known also where no trace goes through. Raises `UserError`."""
+    first = [inputs[0], *(tensor[:1] for tensor in inputs[1:])]
+    for step in steps:
+        with wrap_errors("loss_fn", step.loss_fn, step.column_names):
+            replace(step, in_turn=True)(first)
+    check_parts({name for step in steps for name in step.part_names}, learner.periods.parts, learner.parameters)
