@@ -31,7 +31,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_what_a_killed_process_left_goes_at_the_next_start_and_nothing_of_a_living_one(base: Path) -> None:
-    killed = "import os, signal, tuneexp.files.temporary as t\nwith t.temporary_folder(): os.kill(os.getpid(), signal.SIGKILL)"
+    killed = "import os, tuneexp.files.temporary as t\nwith t.temporary_folder(): os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", killed], check=False)
     (left,) = names(base)
     alive = base / f"{left}-alive"

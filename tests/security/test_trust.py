@@ -176,7 +176,8 @@ def test_a_list_that_others_can_write_is_refused(fresh_list: Path) -> None:
         require_trusted(named, "it", ("evaluate", "it"))
 
 
-ADD = "import sys\nfrom tuneexp.security.trust import *\n[remember([Named('model', f'{sys.argv[1]}.x:N{i}')]) for i in range(20)]"
+ADD = "import sys\nfrom tuneexp.security.trust import *\n"
+ADD += "[remember([Named('model', f'{sys.argv[1]}.x:N{i}')]) for i in range(20)]"
 
 
 def test_processes_that_add_at_once_lose_nothing(fresh_list: Path) -> None:

@@ -10,7 +10,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 
 def in_bundle(index: int, takes: Mapping[str, float]) -> dict[str, Any]:
-    """Options of an actor that takes so much, for the trial's bundle `index` (`tuneexp.trial.resource_request.bundles_of`):
+    """Options of an actor that takes so much, for the trial's bundle `index` (`trial.resource_request.bundles_of`):
     left to Ray, a runner may sit in the bundle of a learner, which then finds no room. Nothing outside of a placement
     group, or in one that somebody has made otherwise."""
     group = ray.util.get_current_placement_group()
