@@ -79,7 +79,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has built no program yet, with its counters at 0."""
     from tuneexp.learning.compile.program import Counter
-    from tuneexp.sampling import programs
+    from tuneexp.trial import programs
 
     monkeypatch.setattr(programs, "_BUILT", OrderedDict())
     monkeypatch.setattr(Counter, "traced", 0)

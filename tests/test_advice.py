@@ -12,7 +12,8 @@ from gymnasium import spaces
 
 from tests.models import networks
 from tests.small import small_config
-from tuneexp.algorithms.multi_agent import MultiAgentSpec, PolicySpec
+from tuneexp.algorithms.multi_agent import MultiAgentSpec
+from tuneexp.algorithms.policy_spec import PolicySpec
 from tuneexp.algorithms.preflight import check_environment
 from tuneexp.algorithms.registry import load_algorithm
 from tuneexp.envs.env_factory import describe_env

@@ -120,6 +120,6 @@ def test_only_a_held_lock_means_running(tmp_path: Path, code: int, monkeypatch: 
 
 
 def test_no_other_module_locks_files() -> None:
-    package = Path(__file__).parents[1] / "tuneexp"
+    package = Path(__file__).parents[2] / "tuneexp"
     names = re.compile(r"\bfcntl\b|\bflock\(|\blockf\(")
     assert [path.name for path in package.rglob("*.py") if names.search(path.read_text())] == ["locks.py"]

@@ -14,7 +14,7 @@ from tests.small import small_trial
 from tuneexp.errors import UserError
 from tuneexp.files.locks import locked
 from tuneexp.files.temporary import RAY_PREFIX
-from tuneexp.ray_support import private
+from tuneexp.ray_support import private_session
 from tuneexp.ray_support.private_session import private_surroundings
 
 VARIABLES = ("RAY_TMPDIR", "RAY_AUTH_TOKEN", "RAY_AUTH_MODE")
@@ -25,8 +25,8 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A short folder that is the only place for Ray's; no variable of Ray is set."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(private, "_SOCKET_LIMIT", 400)
-    monkeypatch.setattr(private, "_bases", lambda: [tmp_path])
+    monkeypatch.setattr(private_session, "_SOCKET_LIMIT", 400)
+    monkeypatch.setattr(private_session, "_bases", lambda: [tmp_path])
     return tmp_path
 
 
@@ -122,6 +122,6 @@ def test_a_program_that_a_sweep_has_started_gets_a_folder_beside_the_sweep_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    monkeypatch.setattr(private, "_SOCKET_LIMIT", 400)
+    monkeypatch.setattr(private_session, "_SOCKET_LIMIT", 400)
     with private_surroundings() as outer, private_surroundings() as inner:
         assert outer.parent.parent == inner.parent.parent == tmp_path

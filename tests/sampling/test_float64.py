@@ -13,7 +13,8 @@ from pettingzoo import ParallelEnv
 
 from tests.small import small_trial
 from tuneexp.algorithms.dqn import DQN
-from tuneexp.algorithms.multi_agent import MultiAgentSpec, PolicySpec
+from tuneexp.algorithms.multi_agent import MultiAgentSpec
+from tuneexp.algorithms.policy_spec import PolicySpec
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.data.replay import Entry, ReplayBuffer
 from tuneexp.trial import Trial

@@ -23,8 +23,8 @@ from tests.small import parameters_of, same, small_trial
 from tuneexp.algorithms.dqn import DQN
 from tuneexp.errors import EnvironmentFault, RunnerLost, UserError
 from tuneexp.files import checkpoint
-from tuneexp.ray_support import runners
 from tuneexp.ray_support.placement import in_bundle
+from tuneexp.sampling.remote import runner_actors
 from tuneexp.testing.subject import differences
 from tuneexp.trial import Trial
 from tuneexp.trial.trainable import trial_from_checkpoint
@@ -221,7 +221,7 @@ def test_evaluating_a_checkpoint_starts_no_runners_and_one_after_a_death_holds_n
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, bundles = set(runner_pids()), []
-    monkeypatch.setattr(runners, "in_bundle", lambda index, takes: bundles.append((index, takes)) or {})
+    monkeypatch.setattr(runner_actors, "in_bundle", lambda index, takes: bundles.append((index, takes)) or {})
     trial = remote_trial(2)
     assert bundles == [(1, {"CPU": 0.1}), (2, {"CPU": 0.1})]
     trial.training_step()

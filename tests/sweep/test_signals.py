@@ -20,7 +20,7 @@ import typer
 from tuneexp.addresses import load_address
 from tuneexp.cli.exit_codes import run_app, stoppable
 from tuneexp.errors import UserError
-from tuneexp.ray_support import ray_start
+from tuneexp.ray_support import start as ray_start
 from tuneexp.sweep import process_exit
 from tuneexp.sweep.cluster import ray_session
 from tuneexp.sweep.signals import Interrupted, SweepInterrupted, check_signals, interruptible, stop_signals

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, distributed
 
-from tuneexp.ray_support import learners as remote
 from tuneexp.training.learner_group import Outcome, Task, perform
+from tuneexp.training.remote import learner_actors as remote
 from tuneexp.training.shares import Plan
 
 

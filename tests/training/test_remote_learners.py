@@ -22,17 +22,17 @@ def killer(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Actors put in here are killed while they compute, one at each operation."""
     import ray
 
-    from tuneexp.ray_support import learners
+    from tuneexp.training.remote import learner_actors
 
     victims: list[Any] = []
-    collected = learners._collected
+    collected = learner_actors._collected
 
     def kill_and_collect(refs: Sequence[Any]) -> Any:
         if victims:
             ray.kill(victims.pop())
         return collected(refs)
 
-    monkeypatch.setattr(learners, "_collected", kill_and_collect)
+    monkeypatch.setattr(learner_actors, "_collected", kill_and_collect)
     return victims
 
 
@@ -50,7 +50,7 @@ def actors_of(trial: Trial) -> list[Any]:
 def test_two_processes_split_rows_as_one_learns_also_where_one_is_killed(
     killer: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tuneexp.ray_support import learners
+    from tuneexp.training.remote import learner_actors
 
     one = trained([0], 0, **CHANGES)
     several = small_trial([0], num_learners=2, **CHANGES)
@@ -61,7 +61,7 @@ def test_two_processes_split_rows_as_one_learns_also_where_one_is_killed(
     assert several.trainer.learners.processes.restarts == 1
     assert_same_training(one, several)
 
-    monkeypatch.setattr(learners, "MOST_RESTARTS", 1)
+    monkeypatch.setattr(learner_actors, "MOST_RESTARTS", 1)
     killer.append(actors_of(several)[0])
     with pytest.raises(LearnerLost, match="more than 1 times"):
         train_for_some_steps(several)

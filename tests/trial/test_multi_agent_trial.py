@@ -14,7 +14,8 @@ from torch import Tensor
 pytest.importorskip("pettingzoo")
 
 from tests.envs.agents import ComingAndGoing, Differ, OutOfTurn
-from tuneexp.algorithms.multi_agent import MultiAgentSpec, PolicySpec
+from tuneexp.algorithms.multi_agent import MultiAgentSpec
+from tuneexp.algorithms.policy_spec import PolicySpec
 from tuneexp.errors import UserError
 from tuneexp.files import checkpoint
 from tuneexp.tracking.reports import metrics_of

@@ -13,10 +13,9 @@ from tests.small import parameters_of, same, small_trial
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
-from tuneexp.sampling import programs
 from tuneexp.sampling.evaluation import Evaluation
 from tuneexp.training.training_ops import Training
-from tuneexp.trial import Trial
+from tuneexp.trial import Trial, programs
 
 HERE = __name__.rpartition(".")[0]
 POISONED = f"{HERE}.envs:Poisoned"

@@ -8,64 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from tuneexp.addresses import load_address
 from tuneexp.algorithms.multi_agent_config import MultiAgentConfig, config_class_of
-from tuneexp.algorithms.registry import load_algorithm
+from tuneexp.algorithms.policy_spec import PolicySpec, Scripted, as_function
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
 from tuneexp.errors import UserError, unknown_name
 
-# A function of an agent's observation, as its environment gives it, and a generator: random(obs, rng) -> action.
-Scripted = Callable[..., Any]
 Mapped = str | Mapping[str, str] | Callable[..., str]
-
-
-@dataclass(frozen=True)
-class PolicySpec:
-    """One policy: its algorithm (or script, or original to copy), and `trained`, False for fixed weights.
-
-    algorithm: name, address or `AlgorithmSpec`; hyperparameters: replacements of its defaults, which `--set
-    policy/name=value` and search spaces may change; checkpoint: of this library, with the initial weights
-    (checkpoint_policy: of that policy).
-    """
-
-    algorithm: str | AlgorithmSpec | None = None
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    trained: bool = True
-    checkpoint: str | None = None
-    checkpoint_policy: str | None = None
-    script: Scripted | str | None = None
-    copies: str | None = None
-    copy_every_env_steps: int = 0
-
-    @classmethod
-    def scripted(cls, function: Scripted | str) -> PolicySpec:
-        """A policy that acts by a function (obs, rng) -> action, or its address.
-
-        obs: as the environment returns it; rng: numpy Generator of (seed, environment index), its only source of
-        randomness.
-        """
-        return cls(trained=False, script=function)
-
-    @classmethod
-    def copy_of(cls, policy: str, every_env_steps: int) -> PolicySpec:
-        """A frozen copy of another policy, updated to its weights every `every_env_steps` steps per seed."""
-        return cls(trained=False, copies=policy, copy_every_env_steps=every_env_steps)
-
-    @cached_property
-    def spec(self) -> AlgorithmSpec:
-        """Specification of its algorithm. Raises `UserError` if there is none of that name."""
-        if isinstance(self.algorithm, AlgorithmSpec):
-            return self.algorithm
-        return load_algorithm(str(self.algorithm))
-
-    @cached_property
-    def function(self) -> Scripted:
-        """Function of a scripted policy."""
-        return as_function(self.script)
-
-    @property
-    def has_algorithm(self) -> bool:
-        return self.algorithm is not None
 
 
 @dataclass(frozen=True)
@@ -183,14 +131,6 @@ class MultiAgentSpec(TrainableSpec):
         if stranger := next((agent for agent in table if agent not in agents), None):
             raise unknown_name("agent", stranger, agents, see=f"policy_mapping of {self.name}")
         return lambda agent, index: table[agent]
-
-
-def as_function(script: Any) -> Scripted:
-    """A script, loaded if it is an address."""
-    found = load_address(script, "scripted policy") if isinstance(script, str) else script
-    if not callable(found):
-        raise UserError(f"a scripted policy is a function (obs, rng) -> action, got {found!r}")
-    return found
 
 
 SHARED_PPO = MultiAgentSpec("shared_ppo", {"shared": PolicySpec("ppo")})

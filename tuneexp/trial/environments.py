@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuneexp.algorithms.base_config import AlgorithmConfig
-from tuneexp.algorithms.multi_agent import PolicySpec
+from tuneexp.algorithms.policy_spec import PolicySpec
 from tuneexp.algorithms.preflight import check_action_space
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.episode_stats import mean_of_known

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from tuneexp.algorithms.base_config import AlgorithmConfig
-from tuneexp.algorithms.multi_agent import PolicySpec
+from tuneexp.algorithms.policy_spec import PolicySpec
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.sampling.evaluation import Evaluation

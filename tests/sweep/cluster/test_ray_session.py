@@ -160,7 +160,7 @@ def test_a_head_that_is_silent_for_long_is_lost_and_one_that_answers_is_not(monk
 def test_a_local_ray_that_is_asked_for_starts_here_whatever_the_environment_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from tuneexp.ray_support import ray_start
+    from tuneexp.ray_support import start as ray_start
 
     folders: list[Path] = []
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
