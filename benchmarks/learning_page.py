@@ -12,7 +12,7 @@ from benchmarks.learning_tasks import LONG_RUN, SEEDS, TASKS, TOO_LONG, Publishe
 from benchmarks.long_run import stored as long_run_stored
 from benchmarks.report import load, machine_words, table
 from benchmarks.running import ROOT
-from tuneexp.report.seeds import interval
+from tuneexp.report.learning_curves import interval
 from tuneexp.sampling.evaluation import aggregate
 
 PAGE = ROOT / "docs" / "learning.md"

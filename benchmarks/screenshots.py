@@ -23,7 +23,7 @@ from rich.console import Console
 
 from tests.browser.pages import drawn_bars, drawn_lines, drawn_pixels, open_browser, rows_of, until, visit
 from tuneexp.cli.show import varied_names
-from tuneexp.cli.watching import title_of
+from tuneexp.cli.sweep_view import title_of
 from tuneexp.report.live import LiveView, SweepProgress
 from tuneexp.sweep import load_config, load_sweep
 

@@ -95,4 +95,4 @@ def test_an_installed_tuneexp_describes_an_algorithm_with_its_space(bin_folder: 
 
 def test_an_installed_mlflow_finds_the_pages_of_tuneexp(bin_folder: Path, tmp_path: Path) -> None:
     program = "from importlib.metadata import entry_points as e; print(*(p.value for p in e(group='mlflow.app')))"
-    assert "tuneexp.tracking.page:app" in answer(tmp_path, bin_folder / "python", "-c", program)
+    assert "tuneexp.tracking.ui_app:app" in answer(tmp_path, bin_folder / "python", "-c", program)

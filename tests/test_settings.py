@@ -15,13 +15,13 @@ from tuneexp.algorithms.registry import load_algorithm
 from tuneexp.cli import run
 from tuneexp.cli import sweep as sweep_command
 from tuneexp.cli import train as train_command
-from tuneexp.cli.parsing import WRITTEN_AS, option_of
+from tuneexp.cli.option_values import WRITTEN_AS, option_of
 from tuneexp.cli.settings import declared
 from tuneexp.config import fields_of
 from tuneexp.sweep import Sweep
 from tuneexp.sweep.experiment.writing import experiment_text
+from tuneexp.sweep.mlflow_contents import _constants
 from tuneexp.sweep.sweep_config import SETTINGS as OF_SWEEPS
-from tuneexp.sweep.tracked import _constants
 from tuneexp.trial.trainable import AlgorithmTrainable
 from tuneexp.trial.trial_config import TrialConfig, is_group, settings_in, without_defaults
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tuneexp.cli.parsing import parse_wrappers
+from tuneexp.cli.option_values import parse_wrappers
 from tuneexp.cli.show import _other_settings
 from tuneexp.sweep import Sweep
 

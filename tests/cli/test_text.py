@@ -16,9 +16,9 @@ from rich.console import Console, RenderableType
 from tests.cli.conftest import Done
 from tests.faults.stored import store_sweep
 from tuneexp.cli.terminal import terminal
+from tuneexp.report.formatting import visible
 from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard, sweep_table
 from tuneexp.report.live import LiveView, LogView, SweepProgress
-from tuneexp.report.text import visible
 from tuneexp.sweep import load_config, load_sweep
 from tuneexp.sweep.events import SweepEvent
 from tuneexp.sweep.storage import snapshot

@@ -15,7 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from tests.cli.slips import NEAR_MISSES, NO_NEAR_MISSES
+from tests.cli.refused_lines import CORRECTED, NOT_CORRECTED
 
 SEED = 20260101
 
@@ -134,9 +134,9 @@ def options() -> Iterator[Case]:
         yield Case("options", repr(args), args)
 
 
-def near_misses() -> Iterator[Case]:
+def correct() -> Iterator[Case]:
     """Command lines in the words of other tools, and their words in any order."""
-    typed = [*NEAR_MISSES, *(line for line in NO_NEAR_MISSES if line)]
+    typed = [*CORRECTED, *(line for line in NOT_CORRECTED if line)]
     words, chance = sorted({word for line in typed for word in line.split()}), random.Random(f"{SEED} words")
     for line in typed:
         yield Case("near misses", line, (*line.split(),))
@@ -555,4 +555,4 @@ def _loop(path: Path) -> None:
 
 
 def all_cases(root: Path) -> list[Case]:
-    return [*options(), *near_misses(), *settings(), *spaces(), *experiments(), *checkpoints(root), *sweeps(root)]
+    return [*options(), *correct(), *settings(), *spaces(), *experiments(), *checkpoints(root), *sweeps(root)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.small import small_trial
 from tuneexp.files import checkpoint
 from tuneexp.sweep import Sweep
-from tuneexp.sweep.search.registry import SEARCHERS, build
+from tuneexp.sweep.search.search_registry import SEARCHERS, build
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.folder import SweepFolder

@@ -62,7 +62,7 @@ def nothing_starts(untraced: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tuneexp.sweep.cluster.capacity.RaySession", accept)
     monkeypatch.setattr("ray.init", accept)
     monkeypatch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))  # a third of the time
-    monkeypatch.setattr("tuneexp.tracking.drain.finish_delivery", accept)
+    monkeypatch.setattr("tuneexp.tracking.delivery_process.finish_delivery", accept)
     monkeypatch.setattr("tuneexp.trial.trainable.AlgorithmTrainable.step", accept)
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.sampling.envs import Clockwork, Endless
 from tests.small import small_trial
 from tuneexp.files import checkpoint
-from tuneexp.report.pretty import progress_line
+from tuneexp.report.training_result import progress_line
 from tuneexp.sampling import evaluation
 from tuneexp.sampling.evaluation import evaluate
 from tuneexp.trial.trainable import evaluate_checkpoint

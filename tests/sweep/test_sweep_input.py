@@ -216,7 +216,7 @@ def test_the_number_of_concurrent_trials_is_found_anew_at_each_start(
 ) -> None:
     monkeypatch.setattr(capacity, "cores", lambda: 2)
     sweep = asked(tmp_path)
-    assert sweep.fitted.concurrency == 2
+    assert sweep.resolved.concurrency == 2
     sweep.folder.path.mkdir(parents=True)
     save_config(sweep.folder, sweep.config)
     monkeypatch.setattr(capacity, "cores", lambda: 16)

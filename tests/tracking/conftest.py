@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.helpers import Server, Store
-from tuneexp.tracking import drain
+from tuneexp.tracking import delivery_process
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def no_process_left() -> Iterator[None]:
     """End the delivering processes that a test left running: ours only, by their handle."""
     yield
-    for process in list(drain._running.values()):
+    for process in list(delivery_process._running.values()):
         process.kill()
         process.wait()
-    drain._running.clear()
+    delivery_process._running.clear()

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tuneexp.tracking import drain
+from tuneexp.tracking import delivery_process
 from tuneexp.tracking.callback import MLflowCallback
-from tuneexp.tracking.notes import About
-from tuneexp.tracking.record_texts import Words
+from tuneexp.tracking.descriptions import About
+from tuneexp.tracking.record_texts import RecordTexts
 
 BUDGET_ENV_STEPS = 1000
 
@@ -58,9 +58,11 @@ def make_result(env_steps: int, objective: float = 1.0, **more: Any) -> dict[str
 def make_callback(storage: Path, name: str = "first", **constants: Any) -> MLflowCallback:
     constants = {"gamma": 0.99, "budget_env_steps": BUDGET_ENV_STEPS, **constants}
     tags = {"algorithm": "ppo", "searcher": "tpe", "scheduler": "asha"}
-    words = Words(["learning_rate"], make_about(name), {"mlflow.user": "ada", "mlflow.source.name": "tuneexp sweep"})
+    texts = RecordTexts(
+        ["learning_rate"], make_about(name), {"mlflow.user": "ada", "mlflow.source.name": "tuneexp sweep"}
+    )
     return MLflowCallback(
-        name, storage / name, storage, "CartPole-v1", constants, ["learning_rate"], tags, None, words,
+        name, storage / name, storage, "CartPole-v1", constants, ["learning_rate"], tags, None, texts,
         {"search_space.yaml": "learning_rate: {uniform: [0, 1]}\n"},
     )  # fmt: skip
 
@@ -93,7 +95,7 @@ def run_trial(callback: MLflowCallback, number: int, *env_steps: int, learning_r
 
 def kill_delivery(folder: Path) -> None:
     """SIGKILL to the process that delivers this sweep, if one runs."""
-    process = drain._running.pop(folder.resolve(), None)
+    process = delivery_process._running.pop(folder.resolve(), None)
     if process is not None:
         process.kill()
         process.wait()

@@ -24,7 +24,7 @@ from tests.tracking.helpers import (
 )
 from tuneexp import tracebacks as faults
 from tuneexp.tracking import callback as callback_module
-from tuneexp.tracking.drain import wait_until_delivered
+from tuneexp.tracking.delivery_process import wait_until_delivered
 from tuneexp.tracking.outbox import Outbox
 from tuneexp.tracking.outbox_records import SweepLog, current_reports, reconcile
 
@@ -43,7 +43,7 @@ def kinds(folder: Path) -> list[str]:
 
 def test_neither_the_callback_nor_the_drain_imports_mlflow() -> None:
     code = (
-        "import sys, tuneexp.tracking.callback, tuneexp.tracking.drain, tuneexp.tracking.store;"
+        "import sys, tuneexp.tracking.callback, tuneexp.tracking.delivery_process, tuneexp.tracking.store;"
         "print([name for name in sys.modules if name.split('.')[0] in ('mlflow', 'torch', 'sqlalchemy')])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -51,7 +51,7 @@ def test_neither_the_callback_nor_the_drain_imports_mlflow() -> None:
 
 def test_the_delivering_process_imports_neither_ray_nor_torch() -> None:
     code = (
-        "import sys, tuneexp.tracking.deliver, tuneexp.tracking.runs;"
+        "import sys, tuneexp.tracking.delivery, tuneexp.tracking.runs;"
         "print([name for name in sys.modules if name.split('.')[0] in ('ray', 'torch')])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -11,7 +11,7 @@ from tests.tracking.helpers import Store, make_callback, make_trial, report, run
 from tuneexp.tracking import callback as callback_module
 from tuneexp.tracking import outbox_records as records
 from tuneexp.tracking.callback import MLflowCallback
-from tuneexp.tracking.deliver import Delivery
+from tuneexp.tracking.delivery import Delivery
 from tuneexp.tracking.outbox import outbox_folder
 
 

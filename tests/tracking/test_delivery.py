@@ -16,9 +16,16 @@ import pytest
 
 from tests.faults.full_disk import fill
 from tests.tracking.helpers import Store, kill_delivery, make_callback, make_result, make_trial, report, run_trial
-from tuneexp.tracking import drain
-from tuneexp.tracking.deliver import Delivery
-from tuneexp.tracking.drain import Undelivered, drain_now, mlflow_ids, start_delivery, undelivered, wait_until_delivered
+from tuneexp.tracking import delivery_process
+from tuneexp.tracking.delivery import Delivery
+from tuneexp.tracking.delivery_process import (
+    Undelivered,
+    drain_now,
+    mlflow_ids,
+    start_delivery,
+    undelivered,
+    wait_until_delivered,
+)
 from tuneexp.tracking.outbox import Outbox, append, load_position, save_position
 from tuneexp.tracking.outbox_records import TRIAL_STARTED
 
@@ -241,9 +248,9 @@ def test_the_delivering_process_ends_with_its_driver(tmp_path: Path, store: Stor
     script = f"""
 import os, time
 from pathlib import Path
-from tuneexp.tracking import drain
-drain.start_delivery({str(tmp_path / "first")!r})
-(process,) = drain._running.values()
+from tuneexp.tracking import delivery_process
+delivery_process.start_delivery({str(tmp_path / "first")!r})
+(process,) = delivery_process._running.values()
 print(process.pid, flush=True)
 time.sleep(60)
 """
@@ -270,7 +277,7 @@ def alive(pid: int) -> bool:
 def test_one_process_delivers_at_a_time(tmp_path: Path, store: Store) -> None:
     callback = make_callback(tmp_path)
     run_trial(callback, 1, 500, 1000)
-    first = drain._running.pop((tmp_path / "first").resolve())
+    first = delivery_process._running.pop((tmp_path / "first").resolve())
     start_delivery(tmp_path / "first")
     try:
         run_trial(callback, 2, 500, 1000)

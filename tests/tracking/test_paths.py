@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.helpers import Store, make_callback, make_trial, report
-from tuneexp.tracking.drain import drain_now
+from tuneexp.tracking.delivery_process import drain_now
 from tuneexp.tracking.store import artifact_root, open_client, prepare, tracking_uri
 from tuneexp.tracking.values import stored_path
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.helpers import Server, Store, make_callback, make_trial, report, run_trial
-from tuneexp.tracking import drain
-from tuneexp.tracking.drain import drain_now, undelivered, wait_until_delivered
+from tuneexp.tracking import delivery_process
+from tuneexp.tracking.delivery_process import drain_now, undelivered, wait_until_delivered
 
 PATIENCE_S = 90.0
 
@@ -90,7 +90,7 @@ def test_a_server_killed_at_random_while_it_answers_neither_loses_nor_doubles(
 def test_without_a_server_the_sweep_ends_in_time_and_says_how_to_deliver(tmp_path: Path, server: Server) -> None:
     callback = make_callback(tmp_path)
     run_trial(callback, 1, 500, 1000)
-    (process,) = drain._running.values()
+    (process,) = delivery_process._running.values()
     assert process.ready.wait(PATIENCE_S)  # the limit counts from when MLflow is loaded
     start = time.monotonic()
     left = callback.finish([{"trial": 1}], 1, None, timeout_s=4.0)
@@ -134,7 +134,7 @@ def test_a_server_that_accepts_and_never_answers_holds_nobody_up(
         start = time.monotonic()
         run_trial(callback, 1, 500, 1000)
         assert time.monotonic() - start < 1.0
-        (process,) = drain._running.values()
+        (process,) = delivery_process._running.values()
         assert process.ready.wait(PATIENCE_S)
         start = time.monotonic()
         left = callback.finish([], None, None, timeout_s=3.0)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tuneexp.algorithms.ppo import PPOConfig
-from tuneexp.trial.resource_request import bundles_of, told
+from tuneexp.trial.resource_request import bundles_of, resource_text
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_a_trial_takes_its_own_cpu_and_a_bundle_for_each_process(
 ) -> None:
     cfg = PPOConfig(**asked)
     assert bundles_of(cfg) == bundles
-    assert told(cfg) == f"a trial takes {words}"
+    assert resource_text(cfg) == f"a trial takes {words}"

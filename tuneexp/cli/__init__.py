@@ -23,4 +23,4 @@ def run(args: Sequence[str]) -> int:
     from tuneexp.cli.app import app
     from tuneexp.cli.exit_codes import run_app
 
-    return run_app(app, args, "tuneexp", near_misses=True)
+    return run_app(app, args, "tuneexp", correct=True)

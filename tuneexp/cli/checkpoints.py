@@ -10,11 +10,11 @@ from typing import Any
 from tuneexp.commands import command
 from tuneexp.errors import UserError, nearest, shortened
 from tuneexp.files.remote_folders import is_uri
-from tuneexp.report.text import short_path
+from tuneexp.report.formatting import short_path
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCheckpoint:
     """A checkpoint. trial: its number, if a sweep was named."""
 
     path: str
@@ -22,7 +22,7 @@ class Found:
     trial: int | None = None
 
 
-def find_checkpoint(named: str, storage: str, trial: int | None = None) -> Found:
+def find_checkpoint(named: str, storage: str, trial: int | None = None) -> FoundCheckpoint:
     """Return the last checkpoint of a sweep's best trial (or trial number `trial`), or of a training's folder.
 
     Another path is returned as it is. UserError for an unknown trial."""
@@ -32,12 +32,12 @@ def find_checkpoint(named: str, storage: str, trial: int | None = None) -> Found
         if (folder := stored_at(named, storage)) is not None:
             return _of_sweep(folder.name, short_path(str(folder.storage)), trial)
         if trial is None and (last := _last_in(named) or _last_in(os.path.join(storage, "train", named))):
-            return Found(last)
+            return FoundCheckpoint(last)
         if trial is None and "/" not in named:
             raise _nothing(named, storage)
     if trial is not None:
         raise UserError("--trial goes with the name of a sweep, such as tuneexp evaluate first --trial 3")
-    return Found(named)
+    return FoundCheckpoint(named)
 
 
 def checkpoint_to_resume(named: Path, storage: str) -> Path:
@@ -48,15 +48,15 @@ def checkpoint_to_resume(named: Path, storage: str) -> Path:
         return named
     if (folder := stored_at(str(named), storage)) is None:
         return Path(find_checkpoint(str(named), storage).path)
-    further, place = "", short_path(str(folder.storage))
+    further, storage_path = "", short_path(str(folder.storage))
     try:
-        best = _of_sweep(folder.name, place, None)
+        best = _of_sweep(folder.name, storage_path, None)
         further = (
             f"\nor train its best trial on: {command('train', '--resume', short_path(best.path), '--env-steps', 'N')}"
         )
     except UserError:  # no trial has completed, or a file is damaged: it can still go on
         pass
-    again = command("resume", folder.name, storage=place)
+    again = command("resume", folder.name, storage=storage_path)
     raise UserError(f"{folder.name!r} is a sweep; go on with it: {again}{further}")
 
 
@@ -73,7 +73,7 @@ def _last_in(folder: str) -> str | None:
     return max((str(path) for path in Path(folder).glob("checkpoint_*") if _is_checkpoint(str(path))), default=None)
 
 
-def _of_sweep(name: str, storage: str, number: int | None) -> Found:
+def _of_sweep(name: str, storage: str, number: int | None) -> FoundCheckpoint:
     from tuneexp.sweep import load_sweep
 
     result = load_sweep(name, storage)
@@ -90,7 +90,7 @@ def _of_sweep(name: str, storage: str, number: int | None) -> Found:
         raise UserError(f"sweep {name!r} has no trial {number}; see: {command('show', name, storage=storage)}")
     if not trial["checkpoint"]:
         raise UserError(f"trial {trial['trial_number']} of sweep {name!r} has no checkpoint yet")
-    return Found(trial["checkpoint"], name, trial["trial_number"])
+    return FoundCheckpoint(trial["checkpoint"], name, trial["trial_number"])
 
 
 def _nothing(named: str, storage: str) -> UserError:

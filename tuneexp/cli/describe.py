@@ -34,7 +34,7 @@ def _list_algorithms(screen: Terminal) -> None:
     from rich.table import Table
 
     from tuneexp.algorithms.registry import ALGORITHMS, first_line_of
-    from tuneexp.report.text import cell
+    from tuneexp.report.formatting import cell
 
     rows = [{"name": name, "meaning": first_line_of(name)} for name in sorted(ALGORITHMS)]
     if screen.json:
@@ -50,7 +50,7 @@ def _list_algorithms(screen: Terminal) -> None:
 def _describe(screen: Terminal, algorithm: str) -> None:
     from tuneexp.algorithms.registry import config_class_of, first_line_of
     from tuneexp.report.hyperparameters import hyperparameter_rows, hyperparameter_table
-    from tuneexp.trial.resource_request import told
+    from tuneexp.trial.resource_request import resource_text
 
     config_class = config_class_of(algorithm)
     rows = hyperparameter_rows(config_class)
@@ -59,7 +59,7 @@ def _describe(screen: Terminal, algorithm: str) -> None:
         return
     screen.show_text(f"{algorithm}: {first_line_of(algorithm)}\n")
     screen.show(hyperparameter_table(rows))
-    screen.note(f"\n{told(config_class.parse({}, algorithm))}")
+    screen.note(f"\n{resource_text(config_class.parse({}, algorithm))}")
     example = next((row for row in rows if row["kind"] == "numeric"), rows[0])["name"]
     screen.note(f"\nfix one with --set {example}=VALUE, or search over it: {_searched(algorithm)}")
 

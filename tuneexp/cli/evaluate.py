@@ -8,6 +8,7 @@ import typer
 
 from tuneexp.cli.checkpoints import find_checkpoint
 from tuneexp.cli.exit_codes import checks_only, stoppable
+from tuneexp.cli.option_values import moved_addresses, positive, trial_number
 from tuneexp.cli.options import (
     DEFAULT_STORAGE,
     JsonOption,
@@ -18,7 +19,6 @@ from tuneexp.cli.options import (
     count,
     examples,
 )
-from tuneexp.cli.parsing import moved_addresses, positive, trial_number
 from tuneexp.cli.terminal import terminal
 from tuneexp.errors import UserError
 from tuneexp.files.remote_folders import is_uri
@@ -61,7 +61,7 @@ def evaluate(
         raise UserError(f"--seed is 0 or more, got {seed}")
     with terminal(json, verbose) as screen, stoppable(saves=False):
         from tuneexp.files.checkpoint import read_header
-        from tuneexp.report.text import short_path
+        from tuneexp.report.formatting import short_path
 
         found = find_checkpoint(checkpoint, storage, trial)
         if found.sweep is not None:
@@ -82,8 +82,8 @@ def evaluate(
 
 
 def _words(result: dict[str, Any]) -> str:
-    from tuneexp.report.seeds import interval
-    from tuneexp.report.text import score
+    from tuneexp.report.formatting import score
+    from tuneexp.report.learning_curves import interval
 
     bounds = interval(result["return_per_seed"])
     spread = f"\n95% interval over seeds {score(bounds[0])} to {score(bounds[1])}" if bounds else ""

@@ -16,7 +16,7 @@ import typer
 
 from tuneexp.errors import TuneexpError, nearest, shortened
 from tuneexp.files.retries import FULL
-from tuneexp.report.text import visible
+from tuneexp.report.formatting import visible
 from tuneexp.security.masking import masked
 from tuneexp.sweep.process_exit import end_process, until_the_process_ends
 from tuneexp.sweep.signals import Stop, refuse_unsignalled, stop_signals
@@ -37,12 +37,12 @@ def run_and_exit(app_run: Callable[[], int]) -> NoReturn:
         end_process(code)
 
 
-def run_app(app: typer.Typer, args: Sequence[str], prog_name: str, near_misses: bool = False) -> int:
+def run_app(app: typer.Typer, args: Sequence[str], prog_name: str, correct: bool = False) -> int:
     """Run one command line of `app` and return its exit code. Only KeyboardInterrupt and SystemExit can be raised.
 
-    near_misses: for a refused line, print the nearest line that is accepted."""
+    correct: for a refused line, print the nearest line that is accepted."""
     _open_closed_streams()
-    return _run(typer.main.get_command(app), args, prog_name, near_misses)
+    return _run(typer.main.get_command(app), args, prog_name, correct)
 
 
 def checks_only(ctx: typer.Context) -> bool:
@@ -50,16 +50,16 @@ def checks_only(ctx: typer.Context) -> bool:
     return ctx.obj == CHECKS_ONLY
 
 
-def _run(command: Any, args: Sequence[str], prog_name: str, near_misses: bool = False, obj: str | None = None) -> int:
+def _run(command: Any, args: Sequence[str], prog_name: str, correct: bool = False, obj: str | None = None) -> int:
     try:
         code = command.main(args=list(args), prog_name=prog_name, standalone_mode=False, obj=obj)
         sys.stdout.flush()
     except TuneexpError as error:
-        instead = _line_instead(command, args) if near_misses and error.exit_code == BAD_INPUT else None
+        instead = _line_instead(command, args) if correct and error.exit_code == BAD_INPUT else None
         lines = _advice(instead) or _notes(error)
         return _print_error("\n".join([str(error), *lines]), error.exit_code)
     except typer.TyperException as error:
-        instead = _line_instead(command, args) if near_misses else None
+        instead = _line_instead(command, args) if correct else None
         return (
             _print_error("\n".join(filter(None, instead)), BAD_INPUT) if instead else _usage_error(error, command, args)
         )
@@ -100,9 +100,9 @@ def _print_error(message: str, code: int) -> int:
 
 def _line_instead(command: Any, args: Sequence[str]) -> tuple[str, str] | None:
     """Return why the line is a near miss, and `write: LINE`, the refusal of that line, or ""."""
-    from tuneexp.cli.slips import near_miss
+    from tuneexp.cli.corrections import correction_of
 
-    if (miss := near_miss(command, args)) is None:
+    if (miss := correction_of(command, args)) is None:
         return None
     why, new = miss
     return why, (refusal_of(command, new) or f"{WRITE}{shlex.join(['tuneexp', *new])}") if new else ""

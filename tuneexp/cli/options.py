@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuneexp.cli.parsing import GROUPS
+from tuneexp.cli.option_values import GROUPS
 from tuneexp.sweep import defaults
 
 # Panels of --help.

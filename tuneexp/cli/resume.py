@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuneexp.cli.exit_codes import checks_only, stoppable
+from tuneexp.cli.option_values import moved_addresses
 from tuneexp.cli.options import (
     DEFAULT_STORAGE,
     WHERE,
@@ -18,13 +19,12 @@ from tuneexp.cli.options import (
     VerboseOption,
     examples,
 )
-from tuneexp.cli.parsing import moved_addresses
 from tuneexp.cli.show import NameArgument, varied_names
+from tuneexp.cli.sweep_view import watch_on
 from tuneexp.cli.terminal import terminal
-from tuneexp.cli.watching import watch_on
 from tuneexp.commands import command
 from tuneexp.errors import UserError
-from tuneexp.report.text import short_path
+from tuneexp.report.formatting import short_path
 
 if TYPE_CHECKING:
     from tuneexp.sweep import SweepResult

@@ -11,8 +11,8 @@ import typer
 from annotated_types import Ge
 from pydantic.fields import FieldInfo
 
+from tuneexp.cli.option_values import WRITTEN_AS, option_of, positive
 from tuneexp.cli.options import HOW, SEARCH, WHERE, count, one_of
-from tuneexp.cli.parsing import WRITTEN_AS, option_of, positive
 from tuneexp.trial.trial_config import is_group
 
 Command = Callable[..., None]

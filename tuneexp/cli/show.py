@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuneexp.cli.exit_codes import checks_only
+from tuneexp.cli.option_values import GROUPS, option_of, parse_value, positive
 from tuneexp.cli.options import DEFAULT_STORAGE, JsonOption, StorageOption, VerboseOption, count, examples
-from tuneexp.cli.parsing import GROUPS, option_of, parse_value, positive
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.commands import command
 from tuneexp.errors import UserError, shortened
@@ -84,8 +84,8 @@ def show(
 
 def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -> None:
     """Print the leaderboard and the best trial to standard output."""
+    from tuneexp.report.formatting import cell, short_path
     from tuneexp.report.leaderboard import hidden_parameters, leaderboard_rows, render_leaderboard
-    from tuneexp.report.text import cell, short_path
     from tuneexp.sweep import load_config
 
     if not result.trials:
@@ -119,8 +119,8 @@ def varied_names(config: SweepConfig) -> list[str] | None:
 
 def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
     from tuneexp.nesting import flat
-    from tuneexp.report.seeds import final_returns, interval
-    from tuneexp.report.text import number, score, short_path
+    from tuneexp.report.formatting import number, score, short_path
+    from tuneexp.report.learning_curves import final_returns, interval
 
     settings = " ".join(f"{name}={number(value)}" for name, value in flat(best["config"]).items())
     lines = [
@@ -143,7 +143,7 @@ def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
 
 def _compare_words(result: SweepResult, link: str) -> list[str]:
     """Return the link of the sweep in MLflow, and the command that serves it unless the store is on a server."""
-    from tuneexp.report.text import short_path
+    from tuneexp.report.formatting import short_path
     from tuneexp.tracking.links import is_server
 
     if is_server(result.mlflow["tracking_uri"]):
@@ -159,7 +159,7 @@ def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str | None
 
     None if no command can name the environment."""
     from tuneexp.nesting import flat
-    from tuneexp.report.text import short_path
+    from tuneexp.report.formatting import short_path
     from tuneexp.sweep import load_config
 
     trial = _by_entry_point(load_config(result.name, result.storage).trial)
@@ -234,7 +234,7 @@ def _reads_as_itself(text: str) -> bool:
 
 def _plot(screen: Terminal, result: SweepResult, path: Path) -> None:
     from tuneexp.report.leaderboard import leaderboard_rows, trial_names
-    from tuneexp.report.seeds import save_seed_plot, stored_curves
+    from tuneexp.report.learning_curves import save_seed_plot, stored_curves
     from tuneexp.sweep import load_config
 
     rows = leaderboard_rows(result.trials, varied_names(load_config(result.name, result.storage)))[:PLOTTED_TRIALS]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tuneexp.cli.exit_codes import checks_only, stoppable
+from tuneexp.cli.option_values import parse_seeds, parse_settings, parse_wrappers, positive, split_settings
 from tuneexp.cli.options import (
     DEFAULT_STORAGE,
     HOW,
@@ -23,11 +24,10 @@ from tuneexp.cli.options import (
     count,
     examples,
 )
-from tuneexp.cli.parsing import parse_seeds, parse_settings, parse_wrappers, positive, split_settings
 from tuneexp.cli.settings import checked, with_options
 from tuneexp.cli.sweep_arguments import experiment_file, one_of_both, sweep_of
+from tuneexp.cli.sweep_view import watch_on
 from tuneexp.cli.terminal import terminal
-from tuneexp.cli.watching import watch_on
 from tuneexp.sweep import defaults
 from tuneexp.sweep.sweep_config import SETTINGS, SweepConfig
 
@@ -123,4 +123,4 @@ def sweep(
             return
         new.check_writable()
         stop.check()
-        watch_on(screen, new.fitted, new.space.names or None, new.run)
+        watch_on(screen, new.resolved, new.space.names or None, new.run)

@@ -21,11 +21,11 @@ from typing import IO, Any, TextIO
 
 from rich.console import Console, RenderableType
 
-from tuneexp.cli.parsing import finite
+from tuneexp.cli.option_values import finite
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.files.temporary import new_log, remove_old_logs
 from tuneexp.ray_support.environment import TERMINAL_SETTINGS, set_missing
-from tuneexp.report.text import print_text, visible
+from tuneexp.report.formatting import print_text, visible
 from tuneexp.security.masking import masked
 
 LOG_WIDTH = 160  # of tables in a file or a pipe, where a terminal's width means nothing

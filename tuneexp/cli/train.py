@@ -13,6 +13,14 @@ import typer
 
 from tuneexp.cli.checkpoints import checkpoint_to_resume
 from tuneexp.cli.exit_codes import checks_only, stoppable
+from tuneexp.cli.option_values import (
+    moved_addresses,
+    parse_seeds,
+    parse_settings,
+    parse_wrappers,
+    positive,
+    split_settings,
+)
 from tuneexp.cli.options import (
     DEFAULT_STORAGE,
     HOW,
@@ -28,14 +36,6 @@ from tuneexp.cli.options import (
     ZooOption,
     count,
     examples,
-)
-from tuneexp.cli.parsing import (
-    moved_addresses,
-    parse_seeds,
-    parse_settings,
-    parse_wrappers,
-    positive,
-    split_settings,
 )
 from tuneexp.cli.settings import checked, given, with_options
 from tuneexp.cli.terminal import Terminal, terminal
@@ -132,7 +132,7 @@ def train(
 
 def _new_folder(storage: str, job: Job) -> Path:
     """Return a folder that no other run uses, in a storage that can be written. It is made with a checkpoint."""
-    from tuneexp.sweep.names import new_name
+    from tuneexp.sweep.default_name import new_name
     from tuneexp.sweep.storage.folder import writable_storage
 
     runs = writable_storage(storage) / "train"
@@ -210,7 +210,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _note_how_to_resume(screen: Terminal, job: Job, folder: Path) -> None:
-    from tuneexp.report.text import short_path
+    from tuneexp.report.formatting import short_path
 
     own = _checkpoints(folder)  # which hold the new addresses of what moved
     moved = [] if own else moved_options(job.moved)
@@ -241,8 +241,8 @@ def _summary(job: Job, result: Mapping[str, Any], wall_s: float, checkpoint: Pat
 
 
 def _closing_words(summary: Mapping[str, Any]) -> str:
-    from tuneexp.report.seeds import interval
-    from tuneexp.report.text import count, duration, score, short_path
+    from tuneexp.report.formatting import count, duration, score, short_path
+    from tuneexp.report.learning_curves import interval
 
     bounds = interval(summary["return_per_seed"])
     spread = f" (95% interval over seeds {score(bounds[0])} to {score(bounds[1])})" if bounds else ""

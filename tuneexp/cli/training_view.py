@@ -11,8 +11,8 @@ from typing import Any, Self
 from rich.progress import BarColumn, Progress, TextColumn
 
 from tuneexp.cli.terminal import Terminal
-from tuneexp.report.pretty import progress_line
-from tuneexp.report.text import duration, seeds
+from tuneexp.report.formatting import duration, seeds
+from tuneexp.report.training_result import progress_line
 
 
 def training_view(

@@ -119,7 +119,7 @@ def _serve(
 
 def _store_views(screen: Terminal, sweep: Path | None) -> bool:
     """Write the sweep's saved view, which earlier versions did not have. Return True if it is there."""
-    from tuneexp.tracking.drain import SHORT_PATIENCE, mlflow_ids
+    from tuneexp.tracking.delivery_process import SHORT_PATIENCE, mlflow_ids
     from tuneexp.tracking.view_store import store_views
 
     if sweep is None or not mlflow_ids(sweep).is_there:

@@ -55,7 +55,7 @@ def owned(make: Callable[[], Path]) -> Iterator[Path]:
     """The folder that `make` gives, which is removed at the end. It holds a lock file."""
     with ExitStack() as held:
         folder = make()
-        while not _taken(folder, held):
+        while not _locked(folder, held):
             folder = make()
         try:
             yield folder
@@ -63,7 +63,7 @@ def owned(make: Callable[[], Path]) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _taken(folder: Path, held: ExitStack) -> bool:
+def _locked(folder: Path, held: ExitStack) -> bool:
     """False where another process has removed the new folder as a dead one, just before it was locked."""
     try:
         held.enter_context(locked(folder / _LOCK))

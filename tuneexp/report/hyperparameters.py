@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from rich.table import Table
 
 from tuneexp.config import is_numeric
-from tuneexp.report.text import cell, number
+from tuneexp.report.formatting import cell, number
 
 _BOUNDS = (("ge", "lower", ">="), ("gt", "lower", ">"), ("le", "upper", "<="), ("lt", "upper", "<"))
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuneexp.nesting import flat
-from tuneexp.report.text import cell, count, number, score
+from tuneexp.report.formatting import cell, count, number, score
 from tuneexp.tracking.values import important_first, short_names
 
 # A pruned trial had a smaller budget: it ranks below every trial that used its whole budget.
@@ -30,7 +30,7 @@ def leaderboard_rows(trials: Iterable[Mapping[str, Any]], varied: Sequence[str] 
     configs = [flat(trial.get("config") or {}) for trial in given]
     names = important_first(varied if varied is not None else differing(configs), configs)
     rows = [_row(trial, config, names) for trial, config in zip(given, configs, strict=True)]
-    rows.sort(key=_place)
+    rows.sort(key=_sort_key)
     for rank, row in enumerate(rows, start=1):
         row["rank"] = rank
     return rows
@@ -58,7 +58,7 @@ def _usable(objective: Any) -> float | None:
     return float(objective) if isinstance(objective, int | float) and math.isfinite(objective) else None
 
 
-def _place(row: Mapping[str, Any]) -> tuple[int, float, str]:
+def _sort_key(row: Mapping[str, Any]) -> tuple[int, float, str]:
     objective = row["objective"]
     return (_ORDER.get(row["outcome"], _FAILED_ORDER), math.inf if objective is None else -objective, str(row["trial"]))
 

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tuneexp.nesting import flat
+from tuneexp.report.formatting import cell, count, duration, number, print_text, score
 from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard
-from tuneexp.report.text import cell, count, duration, number, print_text, score
 
 ENDED_STATES = frozenset({"completed", "pruned", "diverged", "error", "out_of_memory", "timeout"})
 _LINES_BESIDE_ROWS = 7  # title, heading, progress, what is hidden, and room for the prompt

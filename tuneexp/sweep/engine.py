@@ -19,7 +19,7 @@ from tuneexp.sweep.cluster.resources import largest
 from tuneexp.sweep.cluster.transfers import SlowTransfers
 from tuneexp.sweep.cluster.watchdog import Watchdog
 from tuneexp.sweep.search.concurrency_limiter import ConcurrencyLimiter
-from tuneexp.sweep.search.registry import SCHEDULERS, SEARCHERS, build
+from tuneexp.sweep.search.search_registry import SCHEDULERS, SEARCHERS, build
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import stop_signals

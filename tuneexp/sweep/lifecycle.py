@@ -16,6 +16,7 @@ from tuneexp.sweep.cluster.loss_detection import ClusterLost
 from tuneexp.sweep.cluster.ray_session import RaySession
 from tuneexp.sweep.engine import run_trials
 from tuneexp.sweep.events import Watcher
+from tuneexp.sweep.mlflow_contents import mlflow_callback
 from tuneexp.sweep.process_exit import show_cursor
 from tuneexp.sweep.results import SweepResult, all_trials_ended, result_of, study_of
 from tuneexp.sweep.search.searchers import export_study
@@ -23,9 +24,8 @@ from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import SweepInterrupted, how_to_go_on, refuse_unsignalled, stop_signals
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import SweepConfig
-from tuneexp.sweep.tracked import mlflow_callback
 from tuneexp.tracking.callback import MLflowCallback
-from tuneexp.tracking.drain import Undelivered, drain_now
+from tuneexp.tracking.delivery_process import Undelivered, drain_now
 
 logger = logging.getLogger(__name__)
 

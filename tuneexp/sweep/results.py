@@ -17,7 +17,7 @@ from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoi
 from tuneexp.sweep.storage.folder import SweepFolder, storage_folder, stored_folder
 from tuneexp.sweep.storage.records import TrialRecord
 from tuneexp.sweep.sweep_config import SweepConfig, read_config
-from tuneexp.tracking.drain import mlflow_ids
+from tuneexp.tracking.delivery_process import mlflow_ids
 from tuneexp.tracking.links import sweep_link
 from tuneexp.tracking.outcome import FAILURES
 

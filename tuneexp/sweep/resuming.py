@@ -132,7 +132,7 @@ def _finished(config: SweepConfig, folder: SweepFolder, stop: Stop) -> SweepResu
     """Nothing is left to train; what a kill kept from being written about it, or delivered, is done now."""
     stop.started()
     from tuneexp.sweep.lifecycle import deliver_rest, write_summary
-    from tuneexp.sweep.tracked import mlflow_callback
+    from tuneexp.sweep.mlflow_contents import mlflow_callback
 
     if folder.study_file.exists():  # written last
         deliver_rest(folder)

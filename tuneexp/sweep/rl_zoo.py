@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuneexp.algorithms.registry import ALGORITHMS, config_class_of
 from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
-from tuneexp.algorithms.rl_zoo.environment import KEYS as OF_THE_ENVIRONMENT
+from tuneexp.algorithms.rl_zoo.env_keys import KEYS as OF_THE_ENVIRONMENT
 from tuneexp.algorithms.rl_zoo.file_names import FILES, OTHERS, algorithm_of
 from tuneexp.algorithms.rl_zoo.rows import Row, present_env, row_for, row_settings
 from tuneexp.config import Config

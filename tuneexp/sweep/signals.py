@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
-from tuneexp import tracebacks as faults
+from tuneexp import tracebacks
 from tuneexp.commands import command
 from tuneexp.errors import TuneexpError
 from tuneexp.sweep.process_exit import (
@@ -62,7 +62,7 @@ class Stop:
         self.number: int | None = None
         self.at_once = False  # a second one came
         self.saves = True  # what was done until then
-        self.words: Callable[[], str] | None = None  # said where the process has to be ended
+        self.final_message: Callable[[], str] | None = None  # logged if the process is killed
         self._in_order: Callable[[], bool] | None = None
         self._marks_only = False
         self._limit: object = None  # the one that counts
@@ -168,13 +168,13 @@ class Stop:
 
     def _last_words(self) -> None:
         show_cursor()
-        if self.words is not None:
-            logger.warning("%s", self.words())
+        if self.final_message is not None:
+            logger.warning("%s", self.final_message())
 
 
-def _tell(words: str) -> None:
+def _tell(message: str) -> None:
     with suppress(OSError, RuntimeError):  # the terminal is gone, or was just being written to
-        logger.warning("%s", words)
+        logger.warning("%s", message)
 
 
 def _by_default(number: int) -> None:
@@ -199,7 +199,7 @@ def stop_signals() -> Iterator[Stop]:
         stop.install(stack)
         _active.append(stop)
         stack.callback(_active.remove, stop)
-        stack.enter_context(faults.interrupts_are(lambda: stop.number is not None))
+        stack.enter_context(tracebacks.interrupts_are(lambda: stop.number is not None))
         yield stop
 
 
@@ -218,7 +218,7 @@ def exit_code_of_signal() -> int | None:
 def interruptible(folder: SweepFolder) -> Iterator[Stop]:
     """Run a sweep in the block: a signal ends it as SweepInterrupted."""
     with stop_signals() as stop:
-        stop.words = lambda: how_to_go_on(folder)
+        stop.final_message = lambda: how_to_go_on(folder)
         try:
             stop.starting()
             yield stop
@@ -227,13 +227,13 @@ def interruptible(folder: SweepFolder) -> Iterator[Stop]:
             refuse_unsignalled(stop, error)
             raise SweepInterrupted(how_to_go_on(folder), stop.exit_code) from None
         finally:
-            stop.words = None
+            stop.final_message = None
 
 
 def refuse_unsignalled(stop: Stop, error: KeyboardInterrupt) -> None:
     """TuneexpError where the user's code, not a signal, raised KeyboardInterrupt."""
     if stop.number is None:
-        raise TuneexpError(f"no signal came, but {faults.one_line(error)} was raised") from error
+        raise TuneexpError(f"no signal came, but {tracebacks.one_line(error)} was raised") from error
 
 
 def how_to_go_on(folder: SweepFolder) -> str:

@@ -19,13 +19,13 @@ from tuneexp.seeds import seed_list
 from tuneexp.sweep import defaults
 from tuneexp.sweep.cluster.address import cluster_address, refuse_unreachable
 from tuneexp.sweep.cluster.capacity import resolved_here
+from tuneexp.sweep.default_name import new_name
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
-from tuneexp.sweep.names import new_name
 from tuneexp.sweep.nesting_check import refuse_nested_sweep
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.run import run_in_ray
-from tuneexp.sweep.search.registry import check_names
+from tuneexp.sweep.search.search_registry import check_names
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.default import default_space
 from tuneexp.sweep.signals import interruptible
@@ -124,7 +124,7 @@ class Sweep:
             refuse_other_settings(self.folder, self.config)
         self.space = checked_space(self.config, parsed)
         self.config = with_sources(self.config.model_copy(update={"suggested": self.space.suggested}))
-        self.fitted = resolved_here(self.config, self.space)  # never stored: a resume may find more cores
+        self.resolved = resolved_here(self.config, self.space)  # never stored: a resume may find more cores
 
     @classmethod
     def from_file(cls, path: str | Path, *, trust: bool = False, **changes: Any) -> Sweep:
@@ -149,7 +149,13 @@ class Sweep:
         with self.folder.lock(), interruptible(self.folder):
             refuse_existing(self.folder)  # another process may have been faster
             return run_in_ray(
-                self.fitted, self.folder, self.space, self.callbacks, on_event, self.verbose, before_trials=self._store
+                self.resolved,
+                self.folder,
+                self.space,
+                self.callbacks,
+                on_event,
+                self.verbose,
+                before_trials=self._store,
             )
 
     def _store(self) -> None:

@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from tuneexp.cli.exit_codes import run_app
+from tuneexp.cli.option_values import parse_settings, split_settings
 from tuneexp.cli.options import JsonOption, SetOption, VerboseOption, examples
-from tuneexp.cli.parsing import parse_settings, split_settings
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.errors import TuneexpError, UserError
 
@@ -75,7 +75,7 @@ def _show(screen: Terminal, algorithm: str, rows: list[dict[str, object]]) -> No
     else:
         from rich.table import Table
 
-        from tuneexp.report.text import cell
+        from tuneexp.report.formatting import cell
 
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
         table.add_column("fact", no_wrap=True)

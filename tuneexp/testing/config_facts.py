@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from torch import Tensor
 
 from tuneexp.cli import run
-from tuneexp.cli.parsing import parse_settings, split_settings
+from tuneexp.cli.option_values import parse_settings, split_settings
 from tuneexp.config import is_numeric
 from tuneexp.errors import UserError
 from tuneexp.learning.compile.program import key_of, trace

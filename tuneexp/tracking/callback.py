@@ -10,14 +10,14 @@ from typing import Any
 
 from ray.tune import Callback
 
-from tuneexp import tracebacks as faults
+from tuneexp import tracebacks
 from tuneexp.tracking import outbox_records as records
-from tuneexp.tracking.drain import MLflowIds, Undelivered, finish_delivery, mlflow_ids, start_delivery
+from tuneexp.tracking.delivery_process import MLflowIds, Undelivered, finish_delivery, mlflow_ids, start_delivery
 from tuneexp.tracking.naming import model_name
 from tuneexp.tracking.outbox import Outbox
 from tuneexp.tracking.outbox_records import RunState, SweepLog, reconcile, record
 from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
-from tuneexp.tracking.record_texts import Words
+from tuneexp.tracking.record_texts import RecordTexts
 from tuneexp.tracking.reports import OBJECTIVES, metrics_of, tags_of
 from tuneexp.tracking.values import constant_params, entity_name, plain, stored_path, table_row, varied_values
 
@@ -32,7 +32,7 @@ class MLflowCallback(Callback):
         varied: Names of the varied hyperparameters: the only params of a child run.
         tags: Tags of the parent run, such as the algorithm and versions.
         checkpoints: Folder or URI of the checkpoints of all sweeps; None is the storage.
-        words: Names and descriptions of the runs.
+        texts: Names and descriptions of the runs.
         artifacts: Text artifacts of the parent run by file name; `experiment.yaml` is added."""
 
     def __init__(
@@ -45,7 +45,7 @@ class MLflowCallback(Callback):
         varied: Iterable[str],
         tags: Mapping[str, Any],
         checkpoints: str | None = None,
-        words: Words | None = None,
+        texts: RecordTexts | None = None,
         artifacts: Mapping[str, str] | None = None,
     ) -> None:
         self.sweep_name = sweep_name
@@ -54,7 +54,7 @@ class MLflowCallback(Callback):
         self.experiment_name = experiment_name
         self.constants = constant_params(constants)
         self.varied, self.tags, self.checkpoints = list(varied), dict(tags), checkpoints
-        self.words, self.artifacts = words or Words(self.varied), dict(artifacts or {})
+        self.texts, self.artifacts = texts or RecordTexts(self.varied), dict(artifacts or {})
         self._restored: dict[str, Any] = {}
         self._forget()
 
@@ -87,7 +87,7 @@ class MLflowCallback(Callback):
                    if self._log.params.get(name, value) != value}  # fmt: skip
         tags = {name: value for name, value in plain({**self.tags, **changed}).items() if value != ""}
         self._write(records.SWEEP_STARTED, sweep_id=sweep_id, sweep=self.sweep_name, experiment=self.experiment_name,
-                    params=new, tags=tags, artifacts=self._artifacts(), **self.words.sweep_started())  # fmt: skip
+                    params=new, tags=tags, artifacts=self._artifacts(), **self.texts.sweep_started())  # fmt: skip
 
     def _artifacts(self) -> dict[str, str]:
         file = self.sweep_folder / "experiment.yaml"
@@ -116,11 +116,11 @@ class MLflowCallback(Callback):
         metrics = {f"trials/{outcome}": float(count) for outcome, count in outcomes.items()}
         scored = best["metrics"] if best else {}
         metrics |= {f"best_{name}": scored[name] for name in OBJECTIVES if name in scored}
-        words = self.words.sweep_ended(best, outcomes)
+        texts = self.texts.sweep_ended(best, outcomes)
         step, metrics = self._log.next_summary(sum(outcomes.values()), metrics)
         self._write(records.SWEEP_ENDED, step=step, rows=[table_row(row) for row in summary_rows], best=best, tags={},
                     status="FINISHED" if outcomes[COMPLETED] + outcomes[PRUNED] else "FAILED",
-                    metrics=metrics, artifacts=self._artifacts(), **words)  # fmt: skip
+                    metrics=metrics, artifacts=self._artifacts(), **texts)  # fmt: skip
         return self._close(timeout_s)
 
     def interrupt(self, timeout_s: float) -> Undelivered | None:
@@ -128,7 +128,7 @@ class MLflowCallback(Callback):
         self._reread()
         running = list(self._log.unfinished())
         self._write(records.INTERRUPTED, open=[(run.trial, run.draw) for run in running],
-                    **self.words.interrupted(running, self.sweep_folder))  # fmt: skip
+                    **self.texts.interrupted(running, self.sweep_folder))  # fmt: skip
         return self._close(timeout_s)
 
     def ids(self) -> MLflowIds:
@@ -198,7 +198,7 @@ class MLflowCallback(Callback):
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         # Tune ends trials at a time limit without a call of `on_trial_complete`. Those that a signal stopped are
         # unfinished: `interrupt` records them.
-        if not faults.interrupted():
+        if not tracebacks.interrupted():
             self._catch_up(trials)
 
     def get_state(self) -> dict[str, Any]:
@@ -237,8 +237,8 @@ class MLflowCallback(Callback):
         return left
 
     def _start_run(self, number: int, draw: int, started_with: Mapping[str, Any] | None = None, **fields: Any) -> None:
-        words = self.words.trial_started(number, started_with or fields["params"])
-        self._write(records.TRIAL_STARTED, trial=number, draw=draw, sweep=self.sweep_name, **fields, **words)
+        texts = self.texts.trial_started(number, started_with or fields["params"])
+        self._write(records.TRIAL_STARTED, trial=number, draw=draw, sweep=self.sweep_name, **fields, **texts)
 
     def _restored_step(self, number: int) -> int:
         return int(self._restored.get("steps", {}).get(number, -1))
@@ -273,7 +273,7 @@ class MLflowCallback(Callback):
         # An empty reason takes the place of the one that the run got when it ended before.
         kept = reason or ("" if run.reason else None)
         self._write(records.TRIAL_ENDED, step=step, reason=kept,
-                    **self.words.trial_ended(run, self.sweep_folder, outcome, reason))  # fmt: skip
+                    **self.texts.trial_ended(run, self.sweep_folder, outcome, reason))  # fmt: skip
 
     def _redraw_up_to(self, run: RunState, step: int) -> RunState:
         """Replace the run of a trial that ended at an earlier step than before a kill. MLflow can't remove metrics, so

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tuneexp.tracking.drain import mlflow_ids
+from tuneexp.tracking.delivery_process import mlflow_ids
 from tuneexp.tracking.store import tracking_uri
 from tuneexp.tracking.views import ALL_SWEEPS, experiment_address, experiments_address, sweep_key
 

@@ -14,15 +14,15 @@ from typing import Any
 
 from tuneexp.tracking.outbox import Outbox, Record
 
-SWEEP_STARTED = "sweep_started"  # sweep_id, sweep, experiment, params, tags, artifacts; texts of `Words`
-TRIAL_STARTED = "trial_started"  # trial, draw, sweep, params, from_step, words; `again`: it goes on after its end
+SWEEP_STARTED = "sweep_started"  # sweep_id, sweep, experiment, params, tags, artifacts; texts of `RecordTexts`
+TRIAL_STARTED = "trial_started"  # trial, draw, sweep, params, from_step, texts; `again`: it goes on after its end
 REPORTED = "reported"  # trial, draw, step, metrics, tags, sets (of a value that changed while the trial ran)
 CHECKPOINTED = "checkpointed"  # trial, draw, step, path
-TRIAL_ENDED = "trial_ended"  # trial, draw, step, outcome, reason, words
+TRIAL_ENDED = "trial_ended"  # trial, draw, step, outcome, reason, texts
 TRIAL_DISCARDED = "trial_discarded"  # trial, draw
 RECONCILED = "reconciled"  # known: the trial numbers of Tune's snapshot
-INTERRUPTED = "interrupted"  # open runs are KILLED until a resume; words
-SWEEP_ENDED = "sweep_ended"  # rows, metrics, best, artifacts, words
+INTERRUPTED = "interrupted"  # open runs are KILLED until a resume; texts
+SWEEP_ENDED = "sweep_ended"  # rows, metrics, best, artifacts, texts
 
 PARENT = "parent"  # key of the sweep's own run
 

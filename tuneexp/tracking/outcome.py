@@ -103,8 +103,8 @@ def _local_error(trial: Any) -> str | None:
 
 def _reason_in(text: str) -> str:
     """The recorded reason of a failure, else the exception in the text."""
-    told = re.findall(rf"^{REASON}(.+)$", text, re.M)
-    return told[-1] if told else last_raised(text)
+    reasons = re.findall(rf"^{REASON}(.+)$", text, re.M)
+    return reasons[-1] if reasons else last_raised(text)
 
 
 def last_raised(text: str) -> str:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tuneexp.files.remote_folders import is_uri
+from tuneexp.tracking.descriptions import About, interrupted_note, sweep_note, sweep_result, trial_note
 from tuneexp.tracking.naming import label_of
-from tuneexp.tracking.notes import About, interrupted_note, sweep_note, sweep_result, trial_note
 from tuneexp.tracking.outbox_records import RunState
 from tuneexp.tracking.outcome import INTERRUPTED
 
 
 @dataclass(frozen=True)
-class Words:
+class RecordTexts:
     """Texts of records.
 
     Args:

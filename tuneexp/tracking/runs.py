@@ -18,14 +18,14 @@ from typing import Any
 
 from tuneexp.files.remote_folders import is_uri
 from tuneexp.tracking import outbox_records as records_of
-from tuneexp.tracking.described import (
+from tuneexp.tracking.description_writer import (
     describe,
     describe_experiment,
     interrupted_trials,
     try_to_log_artifacts,
     words_of_a_new_run,
 )
-from tuneexp.tracking.lookup import KnownRuns
+from tuneexp.tracking.known_runs import KnownRuns
 from tuneexp.tracking.outbox import Position, Record
 from tuneexp.tracking.outbox_records import (
     CHECKPOINTED,

@@ -18,9 +18,10 @@ from tuneexp.errors import UserError
 from tuneexp.files.locks import locked
 from tuneexp.processes import SAFE_PATH, without_proxy_on_loopback
 from tuneexp.security.masking import masked
-from tuneexp.tracking.moved import follow_folder
-from tuneexp.tracking.page import NAME as PAGE
-from tuneexp.tracking.trouble import check_sqlite, reason
+from tuneexp.tracking.store_errors import check_sqlite, reason
+from tuneexp.tracking.store_relocation import follow_folder
+from tuneexp.tracking.ui_app import ENTRY_POINT
+from tuneexp.tracking.ui_app import NAME as UI_APP
 
 _DATABASE = re.compile(r"^(sqlite|postgresql|mysql|mssql)(\+\w+)?:")
 _SQLITE_IN_MEMORY = re.compile(r"sqlite(\+\w+)?:(//)?(/?|/:memory:)(\?.*)?", re.I)
@@ -92,9 +93,9 @@ def ui_command(storage: Path | str, port: int = 5000) -> tuple[list[str], dict[s
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": root,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    # Missing if the code is newer than its installation: then MLflow's own pages are used.
-    known = PAGE in {plugin.name for plugin in entry_points(group="mlflow.app")}
-    flags = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", *(["--app-name", PAGE] if known else [])]
+    # Missing or another one if the code is newer than its installation: then MLflow's own pages are used.
+    known = ENTRY_POINT in {plugin.value for plugin in entry_points(group="mlflow.app")}
+    flags = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", *(["--app-name", UI_APP] if known else [])]
     return [sys.executable, "-P", "-m", "mlflow", "server", *flags], environment
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.files.remote_folders import is_uri, local_copy
-from tuneexp.tracking.described import describe, describe_experiment, log_artifacts
+from tuneexp.tracking.description_writer import describe, describe_experiment, log_artifacts
 from tuneexp.tracking.outbox import Record
 from tuneexp.tracking.outbox_records import PARENT, run_key
 from tuneexp.tracking.values import flat_params, tag_values

@@ -10,7 +10,7 @@ from typing import Any
 from tuneexp.tracking.outbox import Position, Record, load_position
 from tuneexp.tracking.outbox_records import REPORTED, TRIAL_DISCARDED, TRIAL_STARTED, SweepLog, run_key
 from tuneexp.tracking.store import open_client, tracking_uri
-from tuneexp.tracking.trouble import reason
+from tuneexp.tracking.store_errors import reason
 from tuneexp.tracking.views import (
     ALL_SWEEPS,
     TAG_PREFIX,

@@ -32,7 +32,7 @@ def make_room(cfg: AlgorithmConfig) -> None:
         ensure_ray(*(sum(bundle.get(kind, 0.0) for bundle in others) for kind in ("CPU", "GPU")))
 
 
-def told(cfg: AlgorithmConfig) -> str:
+def resource_text(cfg: AlgorithmConfig) -> str:
     """`a trial takes 5 CPUs: 1 of its own, 2 env runner(s) of 1, 2 learner(s) of 1`."""
     bundles = bundles_of(cfg)
     if len(bundles) == 1:

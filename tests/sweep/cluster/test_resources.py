@@ -77,11 +77,11 @@ def test_a_sweep_of_trials_that_this_machine_can_never_run_is_refused(tmp_path: 
 
 
 def test_trials_at_once_are_by_default_what_fits_on_the_cores(tmp_path: Path) -> None:
-    assert asked(tmp_path, trials=100).fitted.concurrency == cores()
-    assert asked(tmp_path, trials=1).fitted.concurrency == 1
+    assert asked(tmp_path, trials=100).resolved.concurrency == cores()
+    assert asked(tmp_path, trials=1).resolved.concurrency == 1
     half = {"num_env_runners": 1, "num_cpus_per_env_runner": cores() / 2}
-    assert asked(tmp_path, trials=100, fixed=half).fitted.concurrency == 1
-    assert asked(tmp_path, trials=100, concurrency=7).fitted.concurrency == 7
+    assert asked(tmp_path, trials=100, fixed=half).resolved.concurrency == 1
+    assert asked(tmp_path, trials=100, concurrency=7).resolved.concurrency == 7
 
 
 def test_the_number_of_trials_at_once_is_stored_as_asked_and_meant_anew_at_each_start(
@@ -202,4 +202,4 @@ def test_a_trial_with_gpu_learners_is_measured_against_this_machines_gpus(
     with pytest.raises(UserError, match=r"1 GPU, this machine .* 0"):
         asked(tmp_path, fixed=gpu)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    assert asked(tmp_path, trials=100, fixed=gpu).fitted.concurrency == 1
+    assert asked(tmp_path, trials=100, fixed=gpu).resolved.concurrency == 1

@@ -11,8 +11,8 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from tuneexp.errors import UserError
-from tuneexp.sweep.search.registry import SCHEDULERS, build, check_names
 from tuneexp.sweep.search.schedulers import Asha, had_ended
+from tuneexp.sweep.search.search_registry import SCHEDULERS, build, check_names
 
 BUDGET = 900  # rungs at 100, 300 and 900
 STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE

@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tuneexp.errors import UserError
-from tuneexp.sweep.search.registry import SEARCHERS, build, check_names
+from tuneexp.sweep.search.search_registry import SEARCHERS, build, check_names
 from tuneexp.sweep.search.searchers import (
     StudySearcher,
     append_suggestion,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
-from tuneexp.algorithms.rl_zoo.environment import KEYS as OF_THE_ENVIRONMENT
-from tuneexp.algorithms.rl_zoo.environment import environment_of, present_id, without_velocities
+from tuneexp.algorithms.rl_zoo.env_keys import KEYS as OF_THE_ENVIRONMENT
+from tuneexp.algorithms.rl_zoo.env_keys import environment_of, present_id, without_velocities
 from tuneexp.algorithms.rl_zoo.keys import RL_ZOO_KEYS, WITH_MEMORY, from_rl_zoo
 from tuneexp.algorithms.rl_zoo.policy_kwargs import Fields
 from tuneexp.config import whole_number

@@ -28,7 +28,7 @@ class PendingMonitor(Callback):
     def __init__(self, bundles: Sequence[Resources]) -> None:
         self._bundles = bundles
         self._waiting_since_s: float | None = None
-        self._told_after_s = WARN_AFTER_S
+        self._next_warning_s = WARN_AFTER_S
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         lost = lost_process()
@@ -39,9 +39,9 @@ class PendingMonitor(Callback):
             return
         now_s = time.monotonic()
         if self._waiting_since_s is None:
-            self._waiting_since_s, self._told_after_s = now_s, WARN_AFTER_S
-        elif (waited_s := now_s - self._waiting_since_s) >= self._told_after_s:
-            self._told_after_s = 2 * waited_s  # told less and less often
+            self._waiting_since_s, self._next_warning_s = now_s, WARN_AFTER_S
+        elif (waited_s := now_s - self._waiting_since_s) >= self._next_warning_s:
+            self._next_warning_s = 2 * waited_s  # told less and less often
             if a_trial_is_starting():
                 logger.warning("no trial runs yet: one has been importing and compiling for %.0f s", waited_s)
                 return

@@ -16,9 +16,9 @@ from tuneexp.security.trust import addresses_in, require_trusted
 from tuneexp.seeds import seed_list
 from tuneexp.sweep import defaults
 from tuneexp.sweep.experiment.reading import GROUPS, KEYS, Experiment, read_experiment
-from tuneexp.sweep.search.registry import SCHEDULERS, SEARCHERS
+from tuneexp.sweep.search.search_registry import SCHEDULERS, SEARCHERS
 from tuneexp.sweep.search.space.binding import Binding
-from tuneexp.sweep.search.space.parsing import Dimension, parse_entries
+from tuneexp.sweep.search.space.space_parser import Dimension, parse_entries
 from tuneexp.sweep.sweep_config import ASKED, SweepConfig
 
 # Names of settings in other tools.

@@ -50,8 +50,8 @@ class Experiment:
 
     def line_of(self, path: tuple[str, ...]) -> int | None:
         """Return the line of the innermost key of `path` that is in the file."""
-        places = (path[:depth] for depth in range(len(path), 0, -1))
-        return next((self.lines[place] for place in places if place in self.lines), None)
+        keys = (path[:depth] for depth in range(len(path), 0, -1))
+        return next((self.lines[key] for key in keys if key in self.lines), None)
 
 
 def read_experiment(path: str | Path) -> Experiment:
@@ -120,8 +120,8 @@ def _from_its_folder(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in values.items()
     }
     for name in ("storage", "checkpoints"):
-        if isinstance(place := settings.get(name), str) and not is_uri(place):
-            settings[name] = str(folder / Path(place).expanduser())
+        if isinstance(location := settings.get(name), str) and not is_uri(location):
+            settings[name] = str(folder / Path(location).expanduser())
     space = settings.get("space")
     if isinstance(space, str):
         settings["space"] = {"function": space} if is_address(space) else _space_file(folder, space, path)

@@ -51,8 +51,8 @@ def _readable(values: Mapping[str, Any]) -> dict[str, Any]:
     readable = dict(values)
     if readable["seeds"] == list(range(len(readable["seeds"]))):
         readable["seeds"] = len(readable["seeds"])
-    if (place := readable.get("checkpoints")) and not is_uri(place) and not Path(place).is_absolute():
-        readable["checkpoints"] = str(Path("..", place))
+    if (location := readable.get("checkpoints")) and not is_uri(location) and not Path(location).is_absolute():
+        readable["checkpoints"] = str(Path("..", location))
     return readable
 
 

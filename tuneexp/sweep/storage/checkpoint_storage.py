@@ -21,7 +21,7 @@ from tuneexp.sweep.storage.folder import SweepFolder, storage_folder, writable_s
 
 # An object store that doesn't answer: its client would try for minutes.
 ANSWER_LIMIT_S = 20.0
-_WORKER = ThreadPoolExecutor(1, thread_name_prefix="place")
+_WORKER = ThreadPoolExecutor(1, thread_name_prefix="checkpoint storage")
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class SecondCopy:
         self._thread: threading.Thread | None = None
         self._under_way: Snapshot | None = None
         self._error: OSError | None = None
-        self._told = False
+        self._warned = False
 
     @property
     def needed(self) -> frozenset[str]:
@@ -91,8 +91,8 @@ class SecondCopy:
             self._store.soon(partial(self._store.remove, checkpoint))
 
     def _tell(self, error: OSError) -> None:
-        if not self._told:
-            self._told = True
+        if not self._warned:
+            self._warned = True
             logger.warning("the sweep is not safe from a power cut: its snapshot can't be copied (%s)", error)
 
 

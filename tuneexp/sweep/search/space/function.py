@@ -10,9 +10,9 @@ from tuneexp.config import Config
 from tuneexp.errors import TuneexpError, UserError, reason_of
 from tuneexp.nesting import flat_of_dotted, nested, slashed
 from tuneexp.sweep.search.space.binding import Binding, overlap
-from tuneexp.sweep.search.space.parsing import plain_value
 from tuneexp.sweep.search.space.rehearsal import rehearse
 from tuneexp.sweep.search.space.search_space import SearchSpace
+from tuneexp.sweep.search.space.space_parser import plain_value
 from tuneexp.sweep.search.space.walk import InfeasiblePoint
 
 if TYPE_CHECKING:

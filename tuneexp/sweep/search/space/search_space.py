@@ -22,8 +22,8 @@ from tuneexp.nesting import ABSENT, flat_of_dotted, nested, slashed, value_at
 from tuneexp.sweep.search.space import walk as conditional
 from tuneexp.sweep.search.space.binding import Binding, overlap, written_over
 from tuneexp.sweep.search.space.dimensions import Values
-from tuneexp.sweep.search.space.parsing import Dimension, parse_entries
 from tuneexp.sweep.search.space.rehearsal import rehearse
+from tuneexp.sweep.search.space.space_parser import Dimension, parse_entries
 from tuneexp.sweep.search.space.walk import InfeasiblePoint, active_part, check_conditions, check_constraints, ordered
 
 if TYPE_CHECKING:

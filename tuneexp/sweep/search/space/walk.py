@@ -10,7 +10,7 @@ from typing import Any
 from tuneexp.config import AtMost, is_number
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.sweep.search.space.dimensions import Values
-from tuneexp.sweep.search.space.parsing import Dimension, is_one_of
+from tuneexp.sweep.search.space.space_parser import Dimension, is_one_of
 
 Extents = dict[str, tuple[float, float]]
 

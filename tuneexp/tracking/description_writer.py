@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tuneexp.tracking.descriptions import NOTE, experiment_note, linked, note_tags
 from tuneexp.tracking.naming import own_names, run_name
-from tuneexp.tracking.notes import NOTE, experiment_note, linked, note_tags
 from tuneexp.tracking.outbox import Record
 from tuneexp.tracking.outbox_records import run_key
 

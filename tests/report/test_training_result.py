@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tuneexp.report.pretty import pretty, pretty_print, progress_line
+from tuneexp.report.training_result import pretty, pretty_print, progress_line
 
 RESULT = {
     "env_steps": 20_000,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuneexp.report.seeds import (
+from tuneexp.report.learning_curves import (
     final_returns,
     interval,
     mean_curve,

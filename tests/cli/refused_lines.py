@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-NEAR_MISSES = {
+CORRECTED = {
     # hyperparameters
     "train ppo CartPole-v1 --learning_rate 0.001": "train ppo CartPole-v1 --set learning_rate=0.001",
     "train ppo CartPole-v1 --learning_rate=0.001": "train ppo CartPole-v1 --set learning_rate=0.001",
@@ -27,7 +27,7 @@ NEAR_MISSES = {
     "train CartPole-v1 PPO": "train ppo CartPole-v1",
     "sweep CartPole-v1": "sweep ppo CartPole-v1",
     "sweep ppo CartPole-v1 first": "sweep ppo CartPole-v1 --name first",
-    # experiment files; test_slips.py writes them
+    # experiment files; test_corrections.py writes them
     "sweep -f hand.yaml": "sweep hand.yaml",
     "sweep --config=hand.yaml --trials 3": "sweep hand.yaml --trials 3",
     "sweep hand": "sweep hand.yaml",
@@ -93,7 +93,7 @@ NEAR_MISSES = {
     "train ppo \u201cCartPole-v1\u201d --set \u2018gamma=0.9\u2019": "train ppo CartPole-v1 --set gamma=0.9",
 }
 
-NO_NEAR_MISSES = (
+NOT_CORRECTED = (
     "",
     "train",
     "train --seeds 0 ppo CartPole-v1",

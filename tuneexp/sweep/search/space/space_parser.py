@@ -190,7 +190,7 @@ def _range(name: str, kind: str, arguments: Sequence[Any]) -> Range:
         raise UserError(f"{name}: the range is the single value {low}; write {name}: {low}")
     made = Range(kind, min(low, high), max(low, high), step)
     _refuse_log_of_nothing(name, made, numbers)
-    fitted = _fitted(made)
+    fitted = _with_fitting_step(made)
     if low > high:
         raise UserError(f"{name}: the range is upside down; write {kind}: {fitted}")
     if step is not None and (step <= 0 or not math.isclose(made.on_grid(high), high, rel_tol=1e-9)):
@@ -212,7 +212,7 @@ def _refuse_log_of_nothing(name: str, values: Range, written: list[int | float])
         )
 
 
-def _fitted(values: Range) -> list[Any]:
+def _with_fitting_step(values: Range) -> list[Any]:
     """The same range with a step that fits, for the advice of an error."""
     if values.step is None:
         return [values.low, values.high]

@@ -9,7 +9,7 @@ from contextlib import closing
 from urllib.parse import unquote
 
 from tuneexp.security.masking import masked, secrets_of
-from tuneexp.tracking.moved import BUSY_TIMEOUT_S
+from tuneexp.tracking.store_relocation import BUSY_TIMEOUT_S
 
 _LONGEST = 500
 _SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY")
@@ -17,11 +17,11 @@ _ELSEWHERE = "choose another --storage, or set MLFLOW_TRACKING_URI to a store of
 # Patterns of messages of MLflow, SQLAlchemy, its drivers and requests; the first match is used.
 _REASONS = (
     (r"out-of-date database schema|can't locate revision",
-     "{place} has the tables of another MLflow version; copy the database, then: mlflow db upgrade '{store}'"),
+     "{location} has the tables of another MLflow version; copy the database, then: mlflow db upgrade '{store}'"),
     (r"file is not a database|image is malformed|file is encrypted",
-     "{place} is no intact SQLite database; move that file away, or set MLFLOW_TRACKING_URI to another one"),
+     "{location} is no intact SQLite database; move that file away, or set MLFLOW_TRACKING_URI to another one"),
     (r"unable to open database file|readonly database|permission denied|errno 13\b",
-     f"{{place}} can't be read and written by this user; {_ELSEWHERE}"),
+     f"{{location}} can't be read and written by this user; {_ELSEWHERE}"),
     (r"\b40[13]\b|password authentication failed|access denied for user|login failed for user",
      "{store} refuses the credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
      "MLFLOW_TRACKING_TOKEN, or write them into MLFLOW_TRACKING_URI"),
@@ -38,11 +38,11 @@ def reason(error: BaseException, store: str) -> str:
     """One line about `error`. store: address of the store with its secrets, which are masked."""
     text = " ".join(str(error).split())
     secrets = [*secrets_of(store), *(os.environ.get(name, "") for name in _SECRET_VARIABLES)]
-    for pattern, words in _REASONS:
+    for pattern, message in _REASONS:
         found = re.search(pattern, text, re.I)
         if found:
             file = _sqlite_file(store)
-            return words.format(store=masked(store), place=file or masked(store), **found.groupdict())
+            return message.format(store=masked(store), location=file or masked(store), **found.groupdict())
     return masked(text, *secrets)[:_LONGEST] or type(error).__name__
 
 

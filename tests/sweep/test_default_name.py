@@ -9,7 +9,7 @@ import pytest
 
 from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep
-from tuneexp.sweep.names import new_name
+from tuneexp.sweep.default_name import new_name
 from tuneexp.sweep.storage.folder import new_sweep_folder
 
 

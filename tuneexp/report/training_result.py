@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuneexp.report.text import count, number, score
+from tuneexp.report.formatting import count, number, score
 
 _FIRST = (
     *("env_steps", "iteration", "objective", "objective_low", "objective_high", "return_mean", "return_per_seed"),

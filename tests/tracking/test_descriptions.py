@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.tracking.helpers import make_about
-from tuneexp.tracking.notes import (
+from tuneexp.tracking.descriptions import (
     DIGESTS,
     LONGEST,
     NOTE,

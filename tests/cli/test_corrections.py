@@ -10,11 +10,11 @@ import pytest
 import typer
 
 from tests.cli.conftest import Done, assert_refused
-from tests.cli.slips import NEAR_MISSES, NO_NEAR_MISSES
+from tests.cli.refused_lines import CORRECTED, NOT_CORRECTED
 from tuneexp.algorithms.registry import ALGORITHMS, config_class_of
 from tuneexp.cli.app import app
+from tuneexp.cli.corrections import correction_of
 from tuneexp.cli.exit_codes import refusal_of
-from tuneexp.cli.slips import near_miss
 from tuneexp.sweep.search.space.binding import hyperparameter_names
 
 Cli = Callable[..., Done]
@@ -31,34 +31,34 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Path(file).write_text("env: CartPole-v1\n")
 
 
-@pytest.mark.parametrize("typed", NEAR_MISSES)
+@pytest.mark.parametrize("typed", CORRECTED)
 def test_a_near_miss_gets_the_line_to_write(typed: str) -> None:
-    told = near_miss(GROUP, typed.split())
+    told = correction_of(GROUP, typed.split())
     assert told is not None
     why, new = told
-    assert shlex.join(new) == NEAR_MISSES[typed]
+    assert shlex.join(new) == CORRECTED[typed]
     assert why
 
 
-@pytest.mark.parametrize("line", sorted({line for line in NEAR_MISSES.values() if line.startswith(("train", "sweep"))}))
+@pytest.mark.parametrize("line", sorted({line for line in CORRECTED.values() if line.startswith(("train", "sweep"))}))
 def test_a_line_that_is_told_is_accepted_by_its_command(line: str) -> None:
     assert refusal_of(GROUP, line.split()) is None
 
 
-@pytest.mark.parametrize("typed", NO_NEAR_MISSES)
+@pytest.mark.parametrize("typed", NOT_CORRECTED)
 def test_what_is_near_to_nothing_gets_no_line(typed: str) -> None:
-    assert near_miss(GROUP, typed.split()) is None
+    assert correction_of(GROUP, typed.split()) is None
 
 
-@pytest.mark.parametrize("line", [line for line in set(NEAR_MISSES.values()) if not line.startswith("--")])
+@pytest.mark.parametrize("line", [line for line in set(CORRECTED.values()) if not line.startswith("--")])
 def test_a_line_that_is_told_is_no_near_miss_itself(line: str) -> None:
-    assert near_miss(GROUP, line.split()) is None
+    assert correction_of(GROUP, line.split()) is None
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_each_hyperparameter_that_is_given_as_an_option_is_told_of_set(algorithm: str) -> None:
     for name in hyperparameter_names(config_class_of(algorithm)):
-        told = near_miss(GROUP, ["train", algorithm, "Any-v0", f"--{name}", "1"])
+        told = correction_of(GROUP, ["train", algorithm, "Any-v0", f"--{name}", "1"])
         assert told is not None, name
         assert told[1] == ["train", algorithm, "Any-v0", "--set", f"{name}=1"]
 

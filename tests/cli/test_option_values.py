@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tuneexp.cli.parsing import (
+from tuneexp.cli.option_values import (
     finite,
     parse_seeds,
     parse_settings,

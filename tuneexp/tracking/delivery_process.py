@@ -52,19 +52,19 @@ class DeliveringProcess(subprocess.Popen[str]):
             )  # fmt: skip
         self.ready = threading.Event()
         self.is_finishing = False
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._read_messages, daemon=True).start()
 
-    def _listen(self) -> None:
+    def _read_messages(self) -> None:
         assert self.stdout is not None
         with self.stdout:
             for line in self.stdout:
-                self._heed(*line.strip().partition(" ")[::2])
+                self._handle_message(*line.strip().partition(" ")[::2])
         self.ready.set()  # it has ended
 
-    def _heed(self, kind: str, text: str) -> None:
+    def _handle_message(self, kind: str, text: str) -> None:
         if kind == "ready":
             self.ready.set()
-        elif kind == "told":
+        elif kind == "note":
             logger.warning("MLflow: %s", text)
         elif kind == "trouble" and not self.is_finishing:  # else the caller of `finish_delivery` gets the reason
             logger.warning("MLflow: %s (the sweep goes on, and keeps its results for MLflow)", text)
@@ -231,7 +231,7 @@ def _command() -> list[str]:
     # A signal may reach the whole group; this process ends on the driver's request or with the driver.
     code = "import os, signal"
     code += "; [signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]"
-    code += f"; os.nice({_PRIORITY}); from tuneexp.tracking.deliver import main; main()"
+    code += f"; os.nice({_PRIORITY}); from tuneexp.tracking.delivery import main; main()"
     return python_command(code)
 
 

@@ -91,8 +91,8 @@ def _trial_result(about: About, outcome: str, reason: str | None, metrics: Mappi
         word = "Pruned by the scheduler" if outcome == PRUNED else "Interrupted"
         return f"**{word}** after {steps} of {about.env_steps:,} environment steps. {scored}".strip()
     word = "Failed" if outcome == ERROR else outcome.replace("_", " ").capitalize()
-    told = f"**{word}** after {steps} environment steps: {code(reason or 'no reason is known')}."
-    return f"{told} {scored} before that." if scored else told
+    line = f"**{word}** after {steps} environment steps: {code(reason or 'no reason is known')}."
+    return f"{line} {scored} before that." if scored else line
 
 
 def experiment_note(env: str, rows: Iterable[Mapping[str, Any]]) -> str:

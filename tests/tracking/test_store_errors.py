@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.helpers import kill_delivery, make_callback, run_trial
-from tuneexp.tracking.deliver import Delivery
+from tuneexp.tracking.delivery import Delivery
 from tuneexp.tracking.outbox import Position, load_position, outbox_folder, save_position
 from tuneexp.tracking.store import tracking_uri
 

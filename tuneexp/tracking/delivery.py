@@ -1,4 +1,4 @@
-"""Process that delivers the outbox to MLflow. `drain` starts it with the sweep's folder as argument.
+"""Process that delivers the outbox to MLflow. `delivery_process` starts it with the sweep's folder as argument.
 
 It is a process, not a thread of Tune's driver, so that MLflow never blocks the driver: its import holds the interpreter
 lock for 1 to 3 s, and database migrations and network calls may hang. Short timeouts are set in the environment of this
@@ -6,7 +6,7 @@ process only.
 
 The process exits when its standard input is closed, so it ends with the driver. The line `finish` on its input means:
 deliver the rest, then exit. On its output it writes `ready` when MLflow is loaded, `trouble ...` if the store can't be
-used at the start, and `told ...` for other messages to the user. Delivery is idempotent (see `runs`): after a kill, the
+used at the start, and `note ...` for other messages to the user. Delivery is idempotent (see `runs`): after a kill, the
 next process repeats what was under way.
 """
 
@@ -28,11 +28,11 @@ from typing import Any, TextIO, cast
 
 from tuneexp.files.locks import locked
 from tuneexp.security.masking import masked, secrets_of
-from tuneexp.tracking.lookup import Refused, SweepGone
+from tuneexp.tracking.known_runs import Refused, SweepGone
 from tuneexp.tracking.outbox import Outbox, Position, Record, append, load_position, outbox_folder, save_position
 from tuneexp.tracking.outbox_records import SWEEP_STARTED
 from tuneexp.tracking.store import artifact_root, open_client, tracking_uri
-from tuneexp.tracking.trouble import check_sqlite, reason
+from tuneexp.tracking.store_errors import check_sqlite, reason
 
 log = logging.getLogger("tuneexp.deliver")
 
@@ -67,8 +67,8 @@ class Delivery:
         check_sqlite(tracking_uri(self.storage))
         client = open_client(self.storage)
         client.search_experiments(max_results=1)  # the first request to a server
-        told = partial(self.tell, "told")
-        runs = Runs(client, self.folder, artifact_root(self.storage), self.position, told)
+        note = partial(self.tell, "note")
+        runs = Runs(client, self.folder, artifact_root(self.storage), self.position, note)
         try:
             runs.mend()
         except SweepGone as gone:
@@ -135,7 +135,7 @@ class Delivery:
         return Position(store=store)
 
     def _start_over(self, runs: Any, gone: SweepGone) -> None:
-        self.tell("told", str(gone))
+        self.tell("note", str(gone))
         beginning = self._beginning(self.position.store)
         if gone.experiment_is_there:
             beginning.experiment_id, beginning.deleted = self.position.experiment_id, self.position.deleted
@@ -187,18 +187,18 @@ def deliver(delivery: Delivery, finish: threading.Event) -> None:
         log.debug("no store", exc_info=True)
         delivery.tell("trouble", delivery.failed(error))
     while True:
-        ending = finish.is_set()
+        is_finishing = finish.is_set()
         try:
             if delivery.round():
                 pause_s = FIRST_PAUSE_S
-            elif ending:
+            elif is_finishing:
                 return
             else:
                 finish.wait(POLL_S)
         except Exception as error:
             log.debug("not delivered", exc_info=True)
             delivery.failed(error)
-            if ending:  # the driver waits: retry soon
+            if is_finishing:  # the driver waits: retry soon
                 time.sleep(FIRST_PAUSE_S)
             else:
                 finish.wait(pause_s)

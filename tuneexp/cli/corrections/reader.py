@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuneexp.cli.slips.words import (
+from tuneexp.cli.corrections.other_tools import (
     ALGORITHM,
     ENV,
     EXPERIMENTS,
@@ -192,7 +192,7 @@ class Reader:
         """Return the intended hyperparameter or setting: `learning_rate` for `learning-rate`."""
         from tuneexp.algorithms.registry import config_class_of
         from tuneexp.algorithms.rl_zoo import RL_ZOO_KEYS
-        from tuneexp.cli.parsing import GROUPS
+        from tuneexp.cli.option_values import GROUPS
         from tuneexp.sweep.search.space.binding import hyperparameter_names
 
         names = hyperparameter_names(config_class_of(self.algorithm))

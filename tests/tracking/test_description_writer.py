@@ -13,9 +13,9 @@ import pytest
 from tests.tracking.helpers import Store, make_callback, make_trial, report, run_trial
 from tuneexp.tracking import callback as callback_module
 from tuneexp.tracking.callback import MLflowCallback
-from tuneexp.tracking.deliver import Delivery
-from tuneexp.tracking.drain import undelivered
-from tuneexp.tracking.notes import NOTE
+from tuneexp.tracking.delivery import Delivery
+from tuneexp.tracking.delivery_process import undelivered
+from tuneexp.tracking.descriptions import NOTE
 
 Deliver = Callable[[], None]
 

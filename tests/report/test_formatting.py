@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tuneexp.nesting import flat
-from tuneexp.report.text import count, duration, number, score, seeds
+from tuneexp.report.formatting import count, duration, number, score, seeds
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-NAME = "tuneexp"  # of the entry point
+NAME, ENTRY_POINT = "tuneexp", f"{__name__}:app"  # as in pyproject.toml
 
 # In the browser's local storage. Else the assistant opens at the first visit, over a quarter of the window.
 _CHOICES = {

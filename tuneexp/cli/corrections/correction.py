@@ -11,14 +11,14 @@ from typing import Any
 
 import typer
 
-from tuneexp.cli.slips.reader import Line, Reader, bare_of, is_experiment
-from tuneexp.cli.slips.words import ALGORITHM, COMMANDS, OF_SWEEPS, OPTIONS, TUNE_FLAGS
+from tuneexp.cli.corrections.other_tools import ALGORITHM, COMMANDS, OF_SWEEPS, OPTIONS, TUNE_FLAGS
+from tuneexp.cli.corrections.reader import Line, Reader, bare_of, is_experiment
 
 # What word processors and web pages make of quotes and dashes.
 TYPESET = str.maketrans({"\u201c": None, "\u201d": None, "\u2018": None, "\u2019": None, "\u2013": "-", "\u2014": "--"})
 
 
-def near_miss(group: Any, args: Sequence[str]) -> tuple[str, list[str]] | None:
+def correction_of(group: Any, args: Sequence[str]) -> tuple[str, list[str]] | None:
     """Return a reason and the arguments to write instead (none if a value is missing), or None without a correction.
 
     group: the typer command with all commands."""

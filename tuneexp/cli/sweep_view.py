@@ -9,7 +9,7 @@ from tuneexp.cli.show import show_result
 from tuneexp.cli.terminal import Terminal
 from tuneexp.commands import command
 from tuneexp.errors import TuneexpError
-from tuneexp.report.text import short_path
+from tuneexp.report.formatting import short_path
 
 if TYPE_CHECKING:
     from tuneexp.sweep import SweepConfig, SweepResult
@@ -63,7 +63,7 @@ def _next_commands(result: SweepResult) -> str:
 
 def title_of(config: SweepConfig) -> str:
     """First line of the live view."""
-    from tuneexp.report.text import seeds
+    from tuneexp.report.formatting import seeds
 
     trials = f"{config.trials} trial{'s' if config.trials > 1 else ''}"
     at_once = f"{config.concurrency} at a time" if config.concurrency else "as many at a time as fit"

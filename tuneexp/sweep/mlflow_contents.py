@@ -11,9 +11,9 @@ from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import SETTINGS, SweepConfig
 from tuneexp.tracking.callback import MLflowCallback
-from tuneexp.tracking.notes import About
+from tuneexp.tracking.descriptions import About
 from tuneexp.tracking.origin import origin_tags, version_tags
-from tuneexp.tracking.record_texts import Words
+from tuneexp.tracking.record_texts import RecordTexts
 
 # Settings that another start of the same sweep may have otherwise, and the space, which is an artifact.
 _OF_A_START = ("concurrency", "address", "checkpoints", "space")
@@ -32,7 +32,7 @@ def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace
         space.names,
         _tags(config),
         config.checkpoints,
-        Words(space.names, _about(config, folder), origin_tags(own_files)),
+        RecordTexts(space.names, _about(config, folder), origin_tags(own_files)),
         _artifacts(config),
     )
 
@@ -88,12 +88,12 @@ def _environment(config: SweepConfig) -> dict[str, Any]:
     from tuneexp.algorithms.preflight import check_environment
 
     trial = config.trial
-    place = (trial.env, trial.env_kwargs, trial.wrappers, trial.env_backend)
+    environment = (trial.env, trial.env_kwargs, trial.wrappers, trial.env_backend)
     return {
         "id": trial.env,
         "kwargs": trial.env_kwargs,
         "registration": trial.env_registration,
         "backend": trial.env_backend,
         "wrappers": trial.wrappers,
-        "spaces": check_environment(trial.algorithm, *place),
+        "spaces": check_environment(trial.algorithm, *environment),
     }
