@@ -18,7 +18,10 @@ from tuneexp.report.hyperparameters import hyperparameter_rows
 
 PACKAGE = Path(tuneexp.__file__).parent
 # Rooms whose docstrings follow the rules. It grows until it names them all.
-ROOMS = ("rl", "data", "models", "envs", "algorithms", "testing", "sweep")
+ROOMS = (
+    "rl", "data", "models", "envs", "algorithms", "testing", "sweep", "tracking", "report", "cli", "files", "security",
+    "spaces", *sorted(path.name for path in PACKAGE.glob("*.py")),
+)  # fmt: skip
 NOT_YET = ("envs/multi_agent",)
 # Every public function at the top level of these has sections Args and Returns.
 WITH_SECTIONS = ("rl",)

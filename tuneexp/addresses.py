@@ -1,4 +1,4 @@
-"""Addresses: how something of the user's own is named in what is stored, `module:NAME` or `path/file.py:NAME`."""
+"""Addresses of Python objects in stored files: `module:NAME` or `path/file.py:NAME`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Any
 from tuneexp.errors import UserError, nearest, reason_of
 
 _FILE_MODULE = "tuneexp_file_"
-# What is being imported, the innermost last.
+# Modules and files that are being imported, the innermost last.
 _importing: list[str] = []
 
 
 def is_address(text: str) -> bool:
-    """`module:NAME` or `path/file.py:NAME`."""
+    """Return True for the form `module:NAME` or `path/file.py:NAME`."""
     where, colon, name = text.rpartition(":")
     return bool(colon and where) and name.isidentifier()
 
@@ -31,13 +31,24 @@ def is_module_name(text: str) -> bool:
 
 
 def is_own_address(address: str) -> bool:
-    """An address in this package."""
+    """Return True for an address in this package."""
     where = address.rpartition(":")[0]
     return where.startswith("tuneexp.") and is_module_name(where)
 
 
 def load_address(address: str, kind: str) -> Any:
-    """What `address` names. `kind` is for messages ("search space"). UserError where there is nothing."""
+    """Import and return the object at `address`.
+
+    Args:
+        address: `module:NAME` or `path/file.py:NAME`.
+        kind: Noun for messages ("search space").
+
+    Returns:
+        The object.
+
+    Raises:
+        UserError: It is no address, or nothing can be imported there.
+    """
     if not is_address(address):
         raise UserError(f"{kind} {address!r} is no address; write module:NAME or path/file.py:NAME")
     where, _, name = address.rpartition(":")
@@ -51,8 +62,22 @@ def load_address(address: str, kind: str) -> Any:
 
 
 def load_class(address: str, kind: str, bases: tuple[type, ...], needed: str) -> Callable[..., Any]:
-    """A subclass of one of `bases`, or a function of the user's own that makes an instance. `needed`: for the message.
-    UserError for any other class, and for a function of this package: a stored file could name each of them."""
+    """Import a class or a factory function.
+
+    Functions of this package are refused: a stored file could name any of them.
+
+    Args:
+        address: `module:NAME` or `path/file.py:NAME`.
+        kind: Noun for messages ("environment").
+        bases: A class must be a subclass of one of these.
+        needed: The accepted classes, for the message.
+
+    Returns:
+        The class, or the user's function that returns an instance.
+
+    Raises:
+        UserError: The address names something else.
+    """
     found = load_address(address, kind)
     fits = issubclass(found, bases) if isinstance(found, type) else callable(found) and not is_own_address(address)
     if not fits:
@@ -62,13 +87,13 @@ def load_class(address: str, kind: str, bases: tuple[type, ...], needed: str) ->
 
 
 def load_module(address: str, kind: str) -> ModuleType:
-    """The module, or the file loaded as one, in which an address lies. UserError where it can't be loaded."""
+    """Import the module or file of an address. UserError if it can't be imported."""
     where = address.rpartition(":")[0]
     return _load_file(Path(where), address, kind) if where.endswith(".py") else import_named(where, address, kind)
 
 
 def address_of(found: Any, kind: str) -> str:
-    """The address of a function or class. UserError for a lambda or a local, which no other process could find."""
+    """Return the address of a function or class. UserError for a lambda or a local: other processes can't import it."""
     if not callable(found):
         raise UserError(f"{kind} {found!r} is no name, address (path/file.py:NAME), class or function")
     name, module = getattr(found, "__qualname__", ""), sys.modules.get(getattr(found, "__module__", None) or "")
@@ -79,46 +104,56 @@ def address_of(found: Any, kind: str) -> str:
             f"write it as a {what} at the top level of a file and pass it, or path/file.py:NAME"
         )
     path = file_of(module)
-    # A module inside a package is found by its name from anywhere, a lone file only through its path.
+    # A module in a package can be imported by name from anywhere, a single file only by its path.
     if path is None or ("." in module.__name__ and not is_loaded_file(module)):
         return f"{module.__name__}:{name}"
     return f"{path}:{name}"
 
 
 def lasting_address(named: str | Callable[..., Any], kind: str) -> str:
-    """The address of a class or function, or an address that another folder's process understands, too: files by
-    absolute path. UserError where there is none."""
+    """Return an address that is valid in any working folder: files have absolute paths.
+
+    UserError for an object without an address."""
     if not isinstance(named, str):
         return address_of(named, kind)
     where, colon, name = named.rpartition(":")
     if where.endswith(".py"):
         return f"{Path(where).resolve()}{colon}{name}" if Path(where).is_file() else named
-    # A module that is one file of the working folder is found from there only.
+    # A module that is a file in the working folder can be imported from there only.
     file = _origin_of(where) if is_address(named) and where.isidentifier() else None
     return f"{file}:{name}" if file is not None and file.parent == Path.cwd() and file.suffix == ".py" else named
 
 
 def relocated(tree: Any, moved: Mapping[str, str]) -> Any:
-    """A tree of dicts, lists and texts with new addresses for what moved. moved: old file, folder or address -> new.
-    A second time changes nothing, also where the new folder is inside the old one."""
+    """Replace moved addresses in a tree of dicts, lists and texts.
+
+    Idempotent, also if the new folder is inside the old one.
+
+    Args:
+        tree: Plain data.
+        moved: Old file, folder or address -> new one.
+
+    Returns:
+        The changed tree.
+    """
     if isinstance(tree, dict):
         return {relocated(key, moved): relocated(value, moved) for key, value in tree.items()}
     if isinstance(tree, list):
         return [relocated(value, moved) for value in tree]
     if isinstance(tree, str):
         for old, new in moved.items():
-            if _lies_in(tree, old) and not (_lies_in(new, old) and _lies_in(tree, new)):
+            if _is_in(tree, old) and not (_is_in(new, old) and _is_in(tree, new)):
                 tree = new + tree[len(old) :]
     return tree
 
 
-def _lies_in(text: str, place: str) -> bool:
-    """place: a file, folder or address."""
-    return text == place or text.startswith((f"{place}:", f"{place.rstrip('/')}/"))
+def _is_in(text: str, outer: str) -> bool:
+    """Return True if `text` is `outer`, a file, folder or address, or is in it."""
+    return text == outer or text.startswith((f"{outer}:", f"{outer.rstrip('/')}/"))
 
 
 def resolved_address(address: str) -> str:
-    """An address with the file it means here: another file of the same name is another address. Imports nothing."""
+    """Return an address with its absolute file, so that files of the same name differ. Imports nothing."""
     where, colon, name = address.rpartition(":")
     if where.endswith(".py"):
         return f"{Path(where).resolve()}{colon}{name}"
@@ -126,7 +161,7 @@ def resolved_address(address: str) -> str:
 
 
 def code_hash(address: str) -> str | None:
-    """Hash of the file in which an address lies, not of what that file imports. None where there is no such file."""
+    """Return the hash of the file of an address, without its imports. None if there is no such file."""
     where = address.rpartition(":")[0] or address
     try:
         path = Path(where) if where.endswith(".py") else file_of(import_named(where, address, "address"))
@@ -136,21 +171,21 @@ def code_hash(address: str) -> str | None:
 
 
 def changed_sources(sources: Mapping[str, str]) -> list[str]:
-    """The addresses in files that are no longer those of these hashes."""
+    """Return the addresses whose files have other hashes now."""
     return [address for address, since in sources.items() if code_hash(address) != since]
 
 
 def _origin_of(module: str) -> Path | None:
-    """The file, or the folder of a package without one, from which a top-level module is or would be imported."""
+    """Return the file of a top-level module, or the folder of a namespace package."""
     if (loaded := sys.modules.get(module)) is not None and (file := file_of(loaded)) is not None:
         return file
     spec = importlib.util.find_spec(module) or importlib.machinery.PathFinder.find_spec(module, [str(Path.cwd())])
-    places = [spec.origin if spec.has_location else None, *(spec.submodule_search_locations or ())] if spec else []
-    return next((Path(place).resolve() for place in places if place), None)
+    paths = [spec.origin if spec.has_location else None, *(spec.submodule_search_locations or ())] if spec else []
+    return next((Path(path).resolve() for path in paths if path), None)
 
 
 def is_loaded_file(module: ModuleType) -> bool:
-    """Whether other processes find the module only by its path: the running script, or a file loaded by address."""
+    """Return True if other processes can import the module only by its path: a script, or a file loaded by address."""
     return module.__name__ == "__main__" or module.__name__.startswith(_FILE_MODULE)
 
 
@@ -160,13 +195,13 @@ def file_of(module: ModuleType) -> Path | None:
 
 
 def search_working_folder() -> None:
-    """Make modules of the working folder importable. At the end of the path, where they can't replace others."""
+    """Append the working folder to the module search path. Last, so that it can't shadow other modules."""
     if (here := str(Path.cwd())) not in sys.path and "" not in sys.path:
         sys.path.append(here)
 
 
 def import_named(name: str, address: str, kind: str) -> ModuleType:
-    """The module `name`, which lies on the path or in the working folder. UserError where it can't be imported."""
+    """Import a module from the search path or the working folder. UserError if that fails."""
     search_working_folder()
     try:
         with _noted(name):
@@ -181,8 +216,8 @@ def _load_file(path: Path, address: str, kind: str) -> ModuleType:
     resolved = path.resolve()
     main = sys.modules.get("__main__")
     if main is not None and file_of(main) == resolved:
-        return main  # the running script: importing it again would run it again
-    # One module per path: what it defines keeps its identity.
+        return main  # the running script: an import would run it a second time
+    # One module per path, so that its classes keep their identity.
     name = f"{_FILE_MODULE}{path.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -210,7 +245,7 @@ def _noted(where: str) -> Iterator[None]:
 
 
 def refuse_while_importing(what: str) -> None:
-    """Raise UserError where `what` ("a sweep") is started by a file that is only being imported for its address."""
+    """Raise UserError if a file starts `what` ("a sweep") while it is being imported."""
     if _importing:
         raise UserError(
             f"{_importing[-1]} starts {what} while it is imported; put that under `if __name__ == '__main__':`"

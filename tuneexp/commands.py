@@ -1,4 +1,4 @@
-"""Command lines that messages tell a person to write."""
+"""Command lines for messages to the user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def command(*words: object, storage: str | Path | None = None) -> str:
-    """`tuneexp WORD ... --storage FOLDER`, each word quoted where a shell needs it, so that it can be pasted."""
+    """Return `tuneexp WORD ... --storage FOLDER`, quoted for a shell."""
     parts = ["tuneexp", *map(str, words)]
     if storage is not None:
         parts += ["--storage", str(storage)]

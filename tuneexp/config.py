@@ -56,17 +56,17 @@ def is_numeric(field: FieldInfo) -> bool:
 
 @dataclass(frozen=True)
 class AtMost:
-    """A rule between top-level fields: `name` is at most the product of `factors`.
+    """Constraint between top-level fields: `name` is at most the product of `factors`.
 
-    A search space keeps it by narrowing what it suggests. A fixed configuration that breaks it is refused, unless
-    `refused` is False: the algorithm then takes the product instead."""
+    A search space narrows its ranges to satisfy it. A fixed configuration that violates it is refused, unless
+    `refused` is False: then the algorithm uses the product."""
 
     name: str
     factors: tuple[str, ...]
     refused: bool = True
 
     def problem(self, values: Mapping[str, Any]) -> str | None:
-        """Return how `values` break the rule and what to write instead, or None. Only numbers are compared."""
+        """Return how `values` violate the constraint and what to write instead, or None. Only numbers are compared."""
         value: Any = values.get(self.name)
         factors: dict[str, Any] = {name: values.get(name) for name in self.factors}
         if not all(is_number(number) for number in (value, *factors.values())):
@@ -89,7 +89,7 @@ _COUNT = re.compile(r"([-+]?[0-9][0-9_]{0,20}(?:\.[0-9]{1,6})?(?:[eE][-+]?[0-9]{
 
 
 def whole_number(text: str) -> int:
-    """`"100_000"`, `"1e5"`, `"100k"`, `"2.5M"` -> int, exactly. ValueError for any other text, and for fractions."""
+    """Parse `"100_000"`, `"1e5"`, `"100k"`, `"2.5M"` exactly. ValueError for other texts and for fractions."""
     match = _COUNT.fullmatch(text.strip())
     number = Decimal(match[1]) * _TIMES[match[2].lower()] if match else None
     if number is None or number != int(number):
@@ -97,7 +97,7 @@ def whole_number(text: str) -> int:
     return int(number)
 
 
-# A number of things: texts such as 100k are accepted.
+# A whole number; texts such as 100k are accepted.
 Count = Annotated[int, BeforeValidator(lambda value: whole_number(value) if isinstance(value, str) else value)]
 
 
@@ -114,12 +114,12 @@ def without_suffixes(value: Any) -> Any:
 
 
 class Config(BaseModel):
-    """Base of every configuration: immutable, unknown keys refused with the nearest valid name."""
+    """Base of every configuration: immutable. Unknown keys are refused with the nearest valid name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     constraints: ClassVar[tuple[AtMost, ...]] = ()
-    # A field that holds another configuration, whose fields are written beside those of this one.
+    # Name of a field that is a configuration whose fields are written as fields of this one.
     flattened: ClassVar[str] = ""
 
     @model_validator(mode="before")
@@ -133,12 +133,12 @@ class Config(BaseModel):
 
     @classmethod
     def flat_fields(cls) -> dict[str, FieldInfo]:
-        """Declarations by the names that a person writes: those of the flattened field stand beside the others."""
+        """Return the declarations by name, with those of the flattened field in its place."""
         own = {name: field for name, field in cls.model_fields.items() if name != cls.flattened}
         return {**fields_of(cls.model_fields[cls.flattened].annotation), **own} if cls.flattened else own
 
     def flat(self, mode: str = "python") -> dict[str, Any]:
-        """The values by the names of `flat_fields`."""
+        """Return the values by the names of `flat_fields`."""
         values = self.model_dump(mode=mode)
         inner = values.pop(self.flattened) if self.flattened else {}
         return {**inner, **values}
@@ -152,9 +152,19 @@ class Config(BaseModel):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], owner: str, see: str = "") -> Self:
-        """Validate `values`; raises `UserError` with a line for each wrong key and what it accepts.
+        """Validate `values`.
 
-        `owner` is what the keys belong to, for the message ("ppo", "the sweep")."""
+        Args:
+            values: Values by name.
+            owner: Owner of the names for messages ("ppo", "the sweep").
+            see: Command that lists the names, for messages.
+
+        Returns:
+            The configuration.
+
+        Raises:
+            UserError: A line for each wrong key with the accepted values.
+        """
         if not isinstance(values, Mapping):
             raise UserError(f"{owner}: write names with values, got {shortened(values)}{f' ({see})' if see else ''}")
         try:
@@ -164,7 +174,7 @@ class Config(BaseModel):
 
     @classmethod
     def problems(cls, values: Mapping[str, Any]) -> list[Problem]:
-        """Return the problems for which `parse` would refuse `values`, without an owner."""
+        """Return the problems of `values`; `parse` raises them as one error."""
         try:
             cls.model_validate(dict(values))
         except ValidationError as error:
@@ -175,20 +185,20 @@ class Config(BaseModel):
 
 
 class Problem(NamedTuple):
-    """A problem in a configuration. path: the names that lead to it."""
+    """A problem in a configuration. path: names from the outermost group to the wrong key."""
 
     path: tuple[str, ...]
     text: str
 
 
 def first_lines(lines: Sequence[str], most: int = 6) -> str:
-    """Join up to `most` lines, and count the rest."""
+    """Join up to `most` lines, with the number of those left out."""
     more = len(lines) - most
     return "\n".join([*lines[:most], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _problems(cls: type[BaseModel], error: ValidationError, owner: str, see: str) -> list[Problem]:
-    """Return one problem per key. pydantic has one for each branch of a union."""
+    """Return one problem per key. pydantic reports one for each branch of a union."""
     found = [_problem(cls, details, owner, see) for details in error.errors()]
     return list({one.path or one.text: one for one in reversed(found)}.values())[::-1]
 
@@ -223,7 +233,7 @@ def _problem(cls: type[BaseModel], problem: ErrorDetails, owner: str, see: str) 
 
 
 def _without_union_branches(cls: type[BaseModel], path: list[str]) -> list[str]:
-    """pydantic appends the failing branch of a union ('float') to the location: drop it."""
+    """Return the path without the failing branch of a union ('float'), which pydantic appends."""
     kept: list[str] = []
     fields: Mapping[str, FieldInfo] = fields_of(cls)
     for part in path:

@@ -42,7 +42,7 @@ def with_settings(settings: Mapping[str, FieldInfo], defaults: Mapping[str, Any]
 
 
 def with_entries(doc: str, entries: list[str]) -> str:
-    """Return a docstring with `entries` at the end of its section `Args:`, which is the last one."""
+    """Return a docstring with `entries` appended to its section `Args:`, which must be the last one."""
     return "\n".join([inspect.cleandoc(doc), *(textwrap.indent(one, " " * 4) for one in entries), ""])
 
 

@@ -1,6 +1,6 @@
-"""What can go wrong, and the exit code that tells it.
+"""Exceptions and their exit codes.
 
-A message is one or two lines that say what to write instead.
+A message is one or two lines with the advice what to write instead.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ class TuneexpError(Exception):
 
 
 class UserError(TuneexpError):
-    """Bad input: nothing was started and nothing stored was touched (exit code 2)."""
+    """Bad input (exit code 2). Nothing was started and no stored file was changed."""
 
     exit_code = 2
 
 
 class CheckpointError(UserError):
-    """A checkpoint that can't be loaded here: damaged, newer, or of something else."""
+    """A checkpoint can't be loaded: it is damaged, of a newer version, or of another configuration."""
 
 
 class LearnerLost(TuneexpError):
-    """Learner processes died more often than is forgiven: the trial goes on from its checkpoint, or fails."""
+    """Learner processes exceeded their limit of restarts. The trial is retried from its checkpoint, or fails."""
 
 
 class RunnerLost(TuneexpError):
-    """Env runners died or hung more often than is forgiven: the trial goes on from its checkpoint, or fails."""
+    """Env runners exceeded their limit of restarts. The trial is retried from its checkpoint, or fails."""
 
 
 class StorageFault(TuneexpError):
-    """A storage failed for longer than it is waited for: the sweep stops with its trials unfinished."""
+    """The retries of a failing storage timed out. The sweep stops with its trials unfinished."""
 
 
 class EnvironmentFault(TuneexpError):
-    """An environment raised or returned NaN in the middle of a trial: the trial fails with this reason."""
+    """An environment raised or returned NaN during a trial. The trial fails with this reason."""
 
 
 def reason_of(error: BaseException) -> str:
-    """One line for an exception of the user's code. Raises it again where it is an order to end."""
+    """Return one line about an exception of the user's code. Re-raises one that ends the process (Ctrl-C, SIGTERM)."""
     if ends_process(error):
         raise error
     ended = " (it ended the program)" if isinstance(error, SystemExit) else ""
@@ -52,18 +52,18 @@ def reason_of(error: BaseException) -> str:
 
 
 def sentence_of(error: BaseException) -> str:
-    """One line for any exception. Our own errors are sentences already."""
+    """Return one line about any exception. Messages of `TuneexpError` are used as they are."""
     return plain(str(error)) if isinstance(error, TuneexpError) else one_line(error)
 
 
 def shortened(value: object) -> str:
-    """`repr(value)` as part of a line: a long one is cut."""
+    """Return `repr(value)`, shortened to about 120 characters."""
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:100]}... ({len(text)} characters)"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name closest to `name`, or None where nothing is close. `lr` means `learning_rate`."""
+    """Return the known name closest to `name`; None if none is close. `lr` is an alias of `learning_rate`."""
     names = list(known)
     matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     matches = matches or [other for other in names if other.lower() == name.lower()]
@@ -73,7 +73,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], see: str = "") -> UserError:
-    """`unknown hyperparameter 'lr' for ppo; did you mean 'learning_rate'? (tuneexp describe ppo)`"""
+    """Return an error such as `unknown hyperparameter 'lr' for ppo; did you mean 'learning_rate'?`"""
     names = sorted(known)
     match = nearest(name, names)
     more = f" and {len(names) - 60} more" if len(names) > 60 else ""

@@ -8,7 +8,7 @@ from typing import Any
 from tuneexp.errors import UserError
 
 ABSENT: Any = object()
-"""Marks a name without a value."""
+"""Marker of a name without a value."""
 
 
 def leaves(values: Mapping[str, Any], skip: Collection[str] = (), prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -13,13 +13,13 @@ SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 
 
 def python_command(code: str) -> list[str]:
-    """A command that runs `code` in a Python that finds this very package, but nothing of the working folder."""
+    """Return a command that runs `code` in a Python that imports this package, but nothing from the working folder."""
     here = str(Path(tuneexp.__file__).resolve().parent.parent)
     return [sys.executable, "-P", "-c", f"import sys; sys.path.append({here!r}); {code}"]
 
 
 def without_proxy_on_loopback(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` for a process whose HTTP clients reach servers on this machine directly, whatever the proxy."""
+    """Return `environment` with NO_PROXY for this machine, so that HTTP clients connect to its servers directly."""
     named = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     direct = ",".join([*filter(None, [named]), "localhost", "127.0.0.1", "::1"])
     return {**environment, "no_proxy": direct, "NO_PROXY": direct}

@@ -1,4 +1,4 @@
-"""Imports without remarks of libraries that a person can do nothing with."""
+"""Imports without irrelevant warnings of libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_imports() -> Iterator[None]:
-    """In a notebook without ipywidgets, tqdm and Ray ask for them while Ray is imported; a level that is set stays."""
+    """Hide the advice of tqdm and Ray to install ipywidgets, which a notebook shows while Ray is imported.
+
+    A log level that was set stays."""
     logger = logging.getLogger("ray.widgets.util")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What went wrong in code that isn't ours, in one line of plain text."""
+"""Exceptions of user code and libraries in one line of plain text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MOST_CHARACTERS = 500
-# Ray colours the heading of a traceback: `ray::NAME() (pid=...`. Any other control character is of the user's text.
+# Ray colours the heading of a traceback: `ray::NAME() (pid=...`. Other control characters come from the user's text.
 _RAY_COLOURS = re.compile(r"\x1b\[36m([^\x1b]*\(\))\x1b\[39m(?= \(pid=)")
 _OWN = str(Path(__file__).parent)
 _PYTHON = str(Path(os.__file__).parent)
@@ -37,7 +37,7 @@ _signalled: list[Callable[[], bool]] = []
 
 @contextmanager
 def interrupts_are(signalled: Callable[[], bool]) -> Iterator[None]:
-    """For the block: KeyboardInterrupt is an order to end only where `signalled()`; else the code itself raised it."""
+    """Context in which KeyboardInterrupt counts as an interrupt only if `signalled()`; else user code raised it."""
     _signalled.append(signalled)
     try:
         yield
@@ -51,21 +51,21 @@ def interrupted() -> bool:
 
 
 def ends_process(error: BaseException) -> bool:
-    """Whether `error` is an order to end, not a fault of the code it went through: Ctrl-C, or SIGTERM to a worker."""
+    """Return True if `error` ends the process (Ctrl-C, or SIGTERM to a worker) and is no fault of the code."""
     if isinstance(error, KeyboardInterrupt):
         return not _signalled or _signalled[-1]()
     return isinstance(error, GeneratorExit) or hasattr(error, "ray_terminate_msg")
 
 
 def plain(text: str) -> str:
-    """One line of bounded length, its control characters spelled out."""
+    """Return `text` as one line of bounded length with escaped control characters."""
     words = " ".join(_RAY_COLOURS.sub(r"\1", text).split())
     line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in words)
     return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 3]}..."
 
 
 def one_line(error: BaseException) -> str:
-    """`ValueError: the message`; what is no ordinary exception with its place: `SystemExit in my_env.py line 12`."""
+    """Return `ValueError: the message`; for other BaseExceptions the source line: `SystemExit in my_env.py line 12`."""
     text = plain(str(error))
     name = type(error).__name__
     frames = [Frame(frame.filename, frame.lineno or 0) for frame in reversed(traceback.extract_tb(error.__traceback__))]
@@ -75,13 +75,13 @@ def one_line(error: BaseException) -> str:
 
 
 def of_user(frames: Iterable[Frame]) -> Frame:
-    """Of frames, innermost first, the first in a file of the user's own, else the innermost."""
+    """Return the innermost frame in a file of the user, else the innermost one. frames: innermost first."""
     known = list(frames)
     return next((frame for frame in known if frame.of_user()), known[0])
 
 
 def travels(error: BaseException) -> bool:
-    """Whether another process can read `error` with its causes."""
+    """Return True if `error` can be pickled with its causes, so that another process can read it."""
     each: BaseException | None = error
     try:
         while each is not None:

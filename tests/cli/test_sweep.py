@@ -172,11 +172,11 @@ def test_a_name_that_exists_is_refused_with_both_commands(first: dict[str, Any],
 
 
 SPACES = {
-    "upside down": ("gamma: {uniform: [0.99, 0.9]}", "upside down"),
+    "upside down": ("gamma: {uniform: [0.99, 0.9]}", "lower bound"),
     "log range at 0": ("learning_rate: {loguniform: [0, 1]}", "log range"),
     "outside the bounds": ("gamma: {uniform: [0.9, 1.5]}", "gamma"),
     "no mapping": ("- gamma", "no mapping"),
-    "duplicate key": ("gamma: {uniform: [0.9, 0.99]}\ngamma: {uniform: [0.8, 0.9]}", "twice"),
+    "duplicate key": ("gamma: {uniform: [0.9, 0.99]}\ngamma: {uniform: [0.8, 0.9]}", "repeated"),
     "Python tag": ("gamma: !!python/object/apply:os.getcwd []", "tag"),
     "unknown hyperparameter": ("gama: {uniform: [0.9, 0.99]}", "'gamma'"),
     "unknown kind": ("gamma: {unifrm: [0.9, 0.99]}", "'uniform'"),

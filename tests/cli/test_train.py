@@ -228,7 +228,7 @@ def test_an_interrupt_prints_the_command_that_goes_on(tmp_path: Path) -> None:
     assert process.returncode == 143
     assert "stopping, saving" in err
     assert "Traceback" not in err
-    words = err.strip().splitlines()[-1].partition("go on with: tuneexp ")[2].split()
+    words = err.strip().splitlines()[-1].partition("continue with: tuneexp ")[2].split()
     assert words[:2] == ["train", "--resume"]
     assert (tmp_path / words[2] / "state.json").is_file()
     assert words[3:] == ["--env-steps", "10000000", "--storage", "runs"]

@@ -181,7 +181,7 @@ Pendulum-v1: {n_timesteps: 1000, policy: MlpPolicy}
         ("x.yaml", "- a", "no mapping, it holds a list"),
         ("x.yaml", "", "no mapping, it holds nothing"),
         ("x.yaml", "env: [1", "x.yaml, line 1: "),
-        ("x.yaml", "env: a\nenv: b", "x.yaml, line 2: the key 'env' stands twice"),
+        ("x.yaml", "env: a\nenv: b", "x.yaml, line 2: the key 'env' is repeated"),
         ("x.yaml", "gamma: {uniform: [0.9, 0.99]}", "sweep ppo CartPole-v1 --space x.yaml"),
         ("x.json", '{"format_version": 1, "created_at_s": 0}', "write tuneexp sweep experiment.yaml"),
         ("x.json", '{"env": "CartPole-v1", "trails": 1}', "'trials'"),

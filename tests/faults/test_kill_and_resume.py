@@ -67,7 +67,7 @@ def test_kills_around_checkpoints_snapshots_and_during_a_resume_change_nothing(
     sweep.kill_at(SNAPSHOT_HALF_WRITTEN.format(7))  # after the four of `PUTTING_BACK`
     (sweep.folder / "snapshot.zip").write_bytes(b"")  # as a power cut may leave it
     result = sweep.finish()
-    assert "going on from its second copy" in sweep.log()
+    assert "continuing from its second copy" in sweep.log()
     assert_whole(sweep, result)
     assert findings(result) == findings(undisturbed)
     assert sweep.finish() == result  # resuming what is finished changes nothing

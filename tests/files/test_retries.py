@@ -73,7 +73,7 @@ def test_a_place_that_is_not_mounted_is_an_outage_and_a_checkpoint_that_is_gone_
     subprocess.run(["umount", "-l", str(small_disk)], check=True)
     try:
         for use in (trainable.save, lambda: trainable.restore(saved)):
-            with pytest.raises(StorageFault, match="tried for 0 s"):
+            with pytest.raises(StorageFault, match="timed out"):
                 use()
         assert not list(small_disk.iterdir())  # nothing is written beside it
     finally:

@@ -80,5 +80,5 @@ def test_nine_in_ten_are_accepted_and_the_page_has_their_numbers() -> None:
 
 @pytest.mark.parametrize("file", ["ars", "crossq", "her", "trpo"])
 def test_a_file_of_an_algorithm_that_is_not_here_is_refused(file: str) -> None:
-    with pytest.raises(UserError, match=f"not here, {file}"):
+    with pytest.raises(UserError, match=f"{file} is not available"):
         rl_zoo_row(folder() / f"{file}.yml", "CartPole-v1")

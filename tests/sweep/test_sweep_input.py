@@ -179,7 +179,7 @@ def test_a_name_that_becomes_a_file_before_the_start_is_refused(tmp_path: Path) 
     sweep = asked(tmp_path)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "s").touch()
-    with pytest.raises(UserError, match="can't be made"):
+    with pytest.raises(UserError, match="can't be created"):
         sweep.run()
 
 

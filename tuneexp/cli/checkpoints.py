@@ -57,7 +57,7 @@ def checkpoint_to_resume(named: Path, storage: str) -> Path:
     except UserError:  # no trial has completed, or a file is damaged: it can still go on
         pass
     again = command("resume", folder.name, storage=storage_path)
-    raise UserError(f"{folder.name!r} is a sweep; go on with it: {again}{further}")
+    raise UserError(f"{folder.name!r} is a sweep; continue it: {again}{further}")
 
 
 def _is_checkpoint(path: str) -> bool:

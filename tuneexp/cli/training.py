@@ -113,7 +113,7 @@ def resumed_job(
     if env_steps <= done:
         raise UserError(f"{checkpoint} has {done} env steps already; ask for more than that: --env-steps {2 * done}")
     if seeds is not None and seeds != config["seeds"]:
-        raise UserError(f"{checkpoint} was trained on seeds {config['seeds']}; leave out --seeds to go on with them")
+        raise UserError(f"{checkpoint} was trained on seeds {config['seeds']}; leave out --seeds")
     job = Job(
         algorithm=algorithm or config["algorithm"],
         env=env or config["env"],

@@ -14,7 +14,7 @@ from typing import Any
 
 
 def write_atomically(path: Path, data: bytes, lasting: bool = True, private: bool = False) -> None:
-    """Replace `path` atomically: it holds the old bytes or all the new ones, whatever kills this process.
+    """Replace `path` atomically: after a kill it holds either the old bytes or all the new ones.
 
     Args:
         path: the file. Its folder must exist.
@@ -23,7 +23,7 @@ def write_atomically(path: Path, data: bytes, lasting: bool = True, private: boo
         private: only this user can read the file (mode 0600).
 
     Raises:
-        OSError: where it can't be written. The old file stays, and no temporary one is left.
+        OSError: the file can't be written. The old one stays, and no temporary file is left.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -37,20 +37,20 @@ def write_atomically(path: Path, data: bytes, lasting: bool = True, private: boo
         replace(temporary, path)
     except OSError:
         with suppress(OSError):
-            temporary.unlink()  # half of it takes the room of the next try
+            temporary.unlink()  # a partial file would take space that the next try needs
         raise
     if lasting:
         sync(path.parent)
 
 
 def sync(path: Path) -> None:
-    """Sync a file, or the names in a folder, to the disk; nothing where `path` is gone."""
+    """Sync a file, or the entries of a folder, to the disk. Does nothing if `path` does not exist."""
     with suppress(FileNotFoundError):
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # a file system that can't do it for folders
+            if error.errno != errno.EINVAL:  # a file system that does not support it for folders
                 raise
         finally:
             os.close(handle)
@@ -69,7 +69,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or folder that may be gone already."""
+    """Delete a file or folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

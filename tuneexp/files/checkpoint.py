@@ -1,8 +1,7 @@
 """Checkpoints: a folder with tensors in safetensors and everything else in one JSON file.
 
-Nothing is ever unpickled. A checkpoint is written under a temporary name and renamed, so a kill
-leaves either the whole of it or nothing. torch is imported where tensors are: a path that is no checkpoint is told
-without it.
+Nothing is unpickled. Writes are atomic: a folder is written under a temporary name and renamed. torch is imported only
+to read or write tensors, so that a path that is no checkpoint is refused without it.
 """
 
 from __future__ import annotations
@@ -37,9 +36,18 @@ Tree = dict[str, Any]
 
 
 def write(folder: str | Path, tree: Mapping[str, Any]) -> Path:
-    """Store a tree of dicts, lists, numbers, texts, tensors and arrays as `folder`, whole or not at all.
+    """Write a checkpoint atomically.
 
-    Raises OSError where the disk is full, say."""
+    Args:
+        folder: Path of the new checkpoint.
+        tree: Dicts, lists, numbers, texts, tensors and arrays.
+
+    Returns:
+        The absolute path.
+
+    Raises:
+        OSError: It can't be written, for example because the disk is full.
+    """
     target = Path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
@@ -62,17 +70,17 @@ def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     except SafetensorError as error:
         if "I/O error" not in str(error):
             raise
-        raise OSError(str(error)) from error  # a full disk, which whoever saves may try again
+        raise OSError(str(error)) from error  # a full disk: the caller may retry
 
 
 def _put_in_place(unfinished: Path, target: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
-    unfinished.chmod(0o777 & ~mask)  # a temporary folder is private, a checkpoint is as any folder
+    unfinished.chmod(0o777 & ~mask)  # a temporary folder is private, a checkpoint has the usual mode
     if not target.exists() or not any(target.iterdir()):
         os.replace(unfinished, target)
     elif not _exchange(unfinished, target):
-        # Two renames: a kill in between leaves the old one beside its name, still whole.
+        # Two renames: after a kill in between, the old checkpoint is complete under another name.
         old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
         os.replace(target, old / "was")
         os.replace(unfinished, target)
@@ -80,8 +88,7 @@ def _put_in_place(unfinished: Path, target: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swap two folders in one step of the file system (Linux), so that no moment is without a checkpoint.
-    False where that isn't to be had."""
+    """Swap two folders atomically (renameat2 of Linux). Returns False if that is not supported."""
     at_cwd, exchange = -100, 2
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
@@ -91,9 +98,17 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def read_header(folder: str | Path) -> Tree:
-    """The JSON part, checked. Raises `CheckpointError` for what is no checkpoint of this format.
+    """Read and check the JSON part of a checkpoint.
 
-    folder: a path, or the URI of a checkpoint in an object store."""
+    Args:
+        folder: A path, or the URI of a checkpoint in an object store.
+
+    Returns:
+        The tree without tensors.
+
+    Raises:
+        CheckpointError: It is no checkpoint, is damaged, or has another format.
+    """
     with local_copy(folder) as here:
         return _read_header(here, folder)
 
@@ -123,7 +138,7 @@ def _read_header(here: Path, folder: str | Path) -> Tree:
 
 
 def refuse_pickled(stored: Any) -> None:
-    """Raise `CheckpointError` for a folder with a file that Ray Tune would unpickle: none of ours has one.
+    """Raise `CheckpointError` for a folder with a file that Ray Tune would unpickle. tuneexp writes none.
 
     stored: Tune's `Checkpoint`."""
     from pyarrow.fs import FileType
@@ -136,7 +151,17 @@ def refuse_pickled(stored: Any) -> None:
 
 
 def read(folder: str | Path) -> Tree:
-    """The whole tree, tensors as torch tensors. Raises `CheckpointError`. folder: a path or a URI."""
+    """Read a checkpoint with its tensors.
+
+    Args:
+        folder: A path or a URI.
+
+    Returns:
+        The tree, with torch tensors.
+
+    Raises:
+        CheckpointError: As `read_header`.
+    """
     with local_copy(folder) as here:
         return _read(here, folder)
 
@@ -158,7 +183,7 @@ def _read(here: Path, folder: str | Path) -> Tree:
 
 
 def is_whole(folder: str | Path) -> bool:
-    """True where the files of a checkpoint can be read and have their lengths; no tensor is loaded."""
+    """Return True if a checkpoint is complete: its files can be read and have the right lengths. Loads no tensor."""
     try:
         read_header(folder)
         with safe_open(Path(folder) / TENSOR_FILE, "pt"):

@@ -1,4 +1,4 @@
-"""Stored JSON, read with care: what is damaged is refused in one line that names the file."""
+"""Reading of stored JSON. A damaged file is refused in one line that names it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 
 class DamagedFile(UserError):
-    """A stored file that was cut short, changed, or written by something else. Nothing was changed by reading it."""
+    """A stored file is truncated, changed, or written by another program. Reading it changed nothing."""
 
     def __init__(self, file: str | Path, problem: object) -> None:
         self.problem = " ".join(str(problem).split())[:200]
@@ -25,7 +25,7 @@ class DamagedFile(UserError):
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text. ValueError for no JSON, and for what is nested too deeply to work with."""
+    """Parse a JSON text. ValueError if it is no JSON or is nested too deeply."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
@@ -40,11 +40,11 @@ def _refuse_constant(name: str) -> None:
 
 
 def too_deep(value: Any, most: int = MOST_NESTED) -> bool:
-    """Lists and mappings inside each other, more than `most` of them: code that walks them would run out of stack."""
+    """Return True if lists and mappings are nested more than `most` deep: recursive code would exhaust the stack."""
     level = [value]
     for _ in range(most):
         inside = (inner for outer in level if isinstance(outer, dict | list | tuple) for inner in _items(outer))
-        level = list({id(inner): inner for inner in inside}.values())  # each once: YAML can name one thing often
+        level = list({id(inner): inner for inner in inside}.values())  # each once: YAML aliases repeat objects
         if not level:
             return False
     return True
@@ -55,9 +55,19 @@ def _items(outer: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> Any:
 
 
 def plain(value: Any, where: str, classes: bool = False) -> Any:
-    """`value` as JSON has it: numpy numbers and arrays, tuples, paths and enumerations become what they stand for.
-    UserError, which names the place in `where`, for anything that JSON can't hold. classes: they may stay, as something
-    else turns them into addresses."""
+    """Convert a value to plain JSON: numpy numbers and arrays, tuples, paths and enumerations are converted.
+
+    Args:
+        value: Any value.
+        where: Its name for messages.
+        classes: Keep classes and functions, which the caller replaces by addresses.
+
+    Returns:
+        The plain value.
+
+    Raises:
+        UserError: JSON can't hold it.
+    """
     if isinstance(value, Enum):
         return plain(value.value, where)
     if isinstance(value, Mapping):
@@ -76,7 +86,7 @@ def plain(value: Any, where: str, classes: bool = False) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in `path`. FileNotFoundError where there is no file, DamagedFile for anything else."""
+    """Read the JSON value in a file. FileNotFoundError if there is no file, DamagedFile for other errors."""
     try:
         return parse_json(path.read_bytes())
     except NotADirectoryError as error:
@@ -88,7 +98,7 @@ def read_json(path: Path) -> Any:
 
 
 def checked(shape: TypeAdapter[Value], value: Any, file: str | Path) -> Value:
-    """`value` in the shape that `file` has. DamagedFile names the first part that has another one."""
+    """Validate the content of `file` with a type adapter. DamagedFile with the first error."""
     try:
         return shape.validate_python(value)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Locks on files between processes, by `flock`: the kernel releases one when its holder ends, however it ends."""
+"""File locks between processes, by `flock`. The kernel releases a lock when its process ends, also by a kill."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LockHeld(Exception):
 
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold the lock on `path`, made where missing. wait=False: raises `LockHeld` where another process has it."""
+    """Hold the lock on `path`, which is created if missing. wait=False: raise `LockHeld` if another process has it."""
     handle = _opened_to_lock(path)
     try:
         if not _flock(handle, path, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB):
@@ -44,7 +44,7 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock on `path`, which is neither taken nor made. Read permission is enough."""
+    """Return True if a process holds the lock on `path`. Acquires and creates nothing; needs read permission only."""
     try:
         handle = _opened(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -79,7 +79,7 @@ def _opened(path: Path, access: int) -> int:
 
 
 def _flock(handle: int, path: Path, operation: int) -> bool:
-    """False: another process holds it. Raises LockError where the file system has no locks."""
+    """Return False if another process holds the lock. LockError if the file system has no locks."""
     try:
         fcntl.flock(handle, operation)
     except OSError as error:
@@ -87,13 +87,13 @@ def _flock(handle: int, path: Path, operation: int) -> bool:
             return False
         raise LockError(
             f"this file system has no locks: {path} ({error.strerror}); choose a folder on a local disk\n"
-            "(--storage FOLDER; checkpoints may lie elsewhere, with --checkpoints)"
+            "(--storage FOLDER; with --checkpoints, checkpoints can be stored elsewhere)"
         ) from None
     return True
 
 
 def _write_process_id(handle: int) -> None:
-    """For the message of whoever finds the lock held. A file that can only be read, or a full disk, goes without."""
+    """Write the process id into the lock file, for the message of `LockHeld`. Skipped if it can't be written."""
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)

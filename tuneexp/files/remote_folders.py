@@ -1,4 +1,4 @@
-"""Folders by URI (`s3://bucket/folder`, `gs://...`, `file:///...`), as Ray Tune and pyarrow know them."""
+"""Folders by URI (`s3://bucket/folder`, `gs://...`, `file:///...`), as in Ray Tune and pyarrow."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def is_uri(folder: str | Path) -> bool:
 
 
 def joined(folder: str, *names: str) -> str:
-    """`folder/name/name`; the options behind a "?" of a URI stay at its end."""
+    """Return `folder/name/name`. The query (`?...`) of a URI stays at its end."""
     path, question, options = folder.partition("?") if is_uri(folder) else (folder, "", "")
     return "/".join([path.rstrip("/"), *names]) + question + options
 
 
 def filesystem(folder: str) -> tuple[Any, str]:
-    """pyarrow's file system and the path in it. UserError for a URI that it doesn't know."""
+    """Return pyarrow's file system and the path in it. UserError for an unknown URI."""
     from pyarrow import ArrowException
     from pyarrow.fs import FileSystem, LocalFileSystem
 
@@ -43,7 +43,7 @@ def filesystem(folder: str) -> tuple[Any, str]:
 
 @contextmanager
 def local_copy(folder: str | Path) -> Iterator[Path]:
-    """`folder` itself where it is a path; of a URI a copy, which goes when the block ends."""
+    """Yield `folder` itself if it is a path; for a URI a temporary copy."""
     if not is_uri(folder):
         yield Path(folder)
         return

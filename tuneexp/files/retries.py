@@ -1,4 +1,4 @@
-"""Faults of a storage (a full disk, an NFS or S3 outage): retried with growing pauses for a limited time."""
+"""Retries of storage operations (a full disk, an NFS or S3 outage) with exponential backoff and a timeout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 def patience_s() -> float:
-    """Seconds for which a storage that fails is tried again. UserError for a setting that is no number."""
+    """Return the timeout of retries in seconds. UserError if the environment variable is no number."""
     text = os.environ.get(PATIENCE, "")
     try:
         seconds = float(text or DEFAULT_PATIENCE_S)
@@ -34,10 +34,10 @@ def patience_s() -> float:
 
 
 class Outage:
-    """A storage that may fail for a while. Its user calls `failed` after each failure and `over` after a success."""
+    """State of the retries of one operation: call `failed` after each failure and `over` after a success."""
 
     def __init__(self, what: str) -> None:
-        self._what = what  # what can't be done, for messages: "the snapshot can't be written"
+        self._what = what  # for messages: "the snapshot can't be written"
         self._since_s: float | None = None
         self._pause_s, self._next_try_s = FIRST_PAUSE_S, 0.0
 
@@ -46,24 +46,24 @@ class Outage:
         return self._since_s is not None
 
     def due(self) -> bool:
-        """Whether the pause after the last failure has passed."""
+        """Return True if the pause after the last failure has passed."""
         return self._since_s is None or time.monotonic() >= self._next_try_s
 
     def failed(self, error: BaseException) -> None:
-        """Log the first failure; raises StorageFault once they have lasted longer than `patience_s`."""
+        """Log the first failure. Raises StorageFault after the timeout."""
         now_s, limit_s = time.monotonic(), patience_s()
         reason = f"{self._what}: {' '.join(str(error).split())[:300] or type(error).__name__}"
         if self._since_s is None:
             self._since_s = now_s
-            logger.warning("%s; tried again for %.0f s", reason, limit_s)
+            logger.warning("%s; retrying for %.0f s", reason, limit_s)
         if now_s - self._since_s >= limit_s:
-            raise StorageFault(f"{reason} (tried for {limit_s:.0f} s)") from error
+            raise StorageFault(f"{reason} (timed out after {limit_s:.0f} s of retries)") from error
         self._next_try_s = now_s + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def over(self) -> None:
         if self._since_s is not None:
-            logger.warning("it is over that %s", self._what)
+            logger.warning("recovered from: %s", self._what)
         self._since_s, self._pause_s = None, FIRST_PAUSE_S
 
     def wait(self) -> None:
@@ -72,8 +72,19 @@ class Outage:
 
 
 def retried(work: Callable[[], Result], what: str, is_fault: Callable[[Exception], bool]) -> Result:
-    """The result of `work`, repeated while it fails by a fault of the storage. Raises StorageFault, or other errors of
-    `work` at once."""
+    """Call `work`, with retries while the storage fails.
+
+    Args:
+        work: The operation.
+        what: Its failure for messages ("the snapshot can't be written").
+        is_fault: Returns True for errors that are retried.
+
+    Returns:
+        The result of `work`.
+
+    Raises:
+        StorageFault: The retries timed out. Other errors of `work` are raised at once.
+    """
     outage = Outage(what)
     while True:
         try:
@@ -89,27 +100,27 @@ def retried(work: Callable[[], Result], what: str, is_fault: Callable[[Exception
 
 
 def of_the_storage(error: BaseException | None) -> bool:
-    """Whether an operation of the file system failed, for another reason than that a file is missing."""
+    """Return True if a file system operation failed, except for a missing file."""
     missing = (FileNotFoundError, NotADirectoryError)
     return any(isinstance(one, OSError) and not isinstance(one, missing) for one in _causes(error))
 
 
 def no_room_in(error: BaseException | None) -> OSError | None:
-    """The OSError that `error` is, or that it was raised for, where a disk is full."""
+    """Return the OSError of a full disk among `error` and its causes."""
     return next((one for one in _causes(error) if isinstance(one, OSError) and one.errno in FULL), None)
 
 
 def advice_for(error: OSError) -> str:
-    return "free space there" if error.errno in FULL else "mend the storage"
+    return "free space there" if error.errno in FULL else "repair the storage"
 
 
 def storage_fault_in(error: BaseException | None) -> StorageFault | None:
-    """The StorageFault that `error` is, or that it was raised for."""
+    """Return the StorageFault among `error` and its causes."""
     return next((one for one in _causes(error) if isinstance(one, StorageFault)), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """`error`, what it was raised for, and so on."""
+    """Yield `error` and the chain of its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,6 +1,6 @@
-"""Temporary folders that only this user can enter: removed at their end, or by a later process if theirs was killed.
+"""Private temporary folders: removed after use, or by a later process if their process was killed.
 
-Each is locked while its process works in it, so that a later one can tell which are those of dead processes."""
+A process locks its folder, so that folders of dead processes can be recognised."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import IO
 
 from tuneexp.files.locks import LockError, LockHeld, locked
 
-# A folder that several machines share holds folders of each of them, and not every lock reaches from one to the other.
+# The base folder may be shared by several machines, and locks may not work between them.
 _MACHINE = f"{zlib.crc32(socket.gethostname().encode()) & 0xFFFF:04x}"
 RAY_PREFIX = f"tx{_MACHINE}-"  # short: the paths of Ray's sockets have a limit
 _PREFIX = f"tuneexp-{_MACHINE}-"
@@ -29,9 +29,9 @@ LOGS_KEPT_S = 86400.0
 
 @contextmanager
 def temporary_folder(base: Path | None = None) -> Iterator[Path]:
-    """A new, empty folder with mode 0700 in `base`, by default the one for temporary files.
+    """Create an empty folder with mode 0700 in `base`, by default the folder for temporary files.
 
-    In a process of a Ray that tuneexp has started it lies in that Ray's own folder, which goes with it."""
+    In a process of a Ray that tuneexp has started, it is in Ray's session folder and is removed with it."""
     if base is None and (of_ray := _folder_of_ray()) is not None:
         base = of_ray
     else:
@@ -44,7 +44,7 @@ def temporary_folder(base: Path | None = None) -> Iterator[Path]:
 
 
 def _folder_of_ray() -> Path | None:
-    """None where there is none, or temporary files belong on another disk."""
+    """Return the session folder of a Ray that tuneexp has started; None without it, or if TMPDIR is on another disk."""
     folder = Path(os.environ.get("RAY_TMPDIR", ""))
     is_it = folder.name.startswith(RAY_PREFIX) and folder.parent == Path(tempfile.gettempdir()) and folder.is_dir()
     return folder if is_it else None
@@ -52,7 +52,7 @@ def _folder_of_ray() -> Path | None:
 
 @contextmanager
 def owned(make: Callable[[], Path]) -> Iterator[Path]:
-    """The folder that `make` gives, which is removed at the end. It holds a lock file."""
+    """Create a folder with `make` and a lock file in it, and remove it at the end."""
     with ExitStack() as held:
         folder = make()
         while not _locked(folder, held):
@@ -64,16 +64,16 @@ def owned(make: Callable[[], Path]) -> Iterator[Path]:
 
 
 def _locked(folder: Path, held: ExitStack) -> bool:
-    """False where another process has removed the new folder as a dead one, just before it was locked."""
+    """Lock a new folder. Returns False if another process removed it just before."""
     try:
         held.enter_context(locked(folder / _LOCK))
-    except LockError:  # a file system without locks, or without room: nobody removes the folder but this process
+    except LockError:  # a file system without locks, or a full one: only this process removes the folder
         return folder.exists()
     return (folder / _LOCK).exists()
 
 
 def remove_dead(base: Path) -> None:
-    """Folders of this user and machine whose process was killed."""
+    """Remove the folders of this user and machine whose process was killed."""
     for folder in (*base.glob(f"{RAY_PREFIX}*"), *base.glob(f"{_PREFIX}*")):
         with suppress(OSError, LockError, LockHeld):
             if folder.lstat().st_uid == os.geteuid() and folder.is_dir() and not folder.is_symlink():
@@ -87,7 +87,7 @@ def _remove_dead_once(base: Path) -> None:
 
 
 def new_log() -> IO[bytes]:
-    """A file with mode 0600 that stays, for the person to read."""
+    """Create a log file with mode 0600 that is kept for the user."""
     return tempfile.NamedTemporaryFile(prefix="tuneexp-", suffix=".log", delete=False)
 
 

@@ -1,6 +1,6 @@
 """YAML 1.2 as plain data: for search spaces, experiment files, RL Zoo's files and values on the command line.
 
-`1e-4` and `1.0e-4` are numbers, `on` and `yes` are words, `010` is 10. Dates are words. Tags and duplicate keys are
+`1e-4` and `1.0e-4` are numbers, `on` and `yes` are texts, `010` is 10. Dates are texts. Tags and duplicate keys are
 refused."""
 
 from __future__ import annotations
@@ -163,13 +163,13 @@ class _PlainConstructor(SafeConstructor):
         if key_node.tag != f"{_TAG}str":
             raise _refusal(key_node, "a key is no name; keys are words such as gamma")
         if key in mapping:
-            raise _refusal(key_node, f"the key {key!r} stands twice; keep one of them")
+            raise _refusal(key_node, f"the key {key!r} is repeated; keep one of them")
         return True
 
     def flatten_mapping(self, node: Any) -> None:
-        """Insert what `<<` names. A key of the mapping itself takes precedence.
+        """Insert the mappings of the merge key `<<`. Keys of the mapping itself take precedence.
 
-        Each merged key is kept once: merges of merges would grow without bound."""
+        Each merged key is kept once, since merges of merges would grow exponentially."""
         super().flatten_mapping(node)
         if merged := getattr(node, "merge", None):
             own = node.value[len(merged) :]

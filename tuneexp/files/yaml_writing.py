@@ -19,7 +19,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_/.](?:[A-Za-z0-9_/.=+@-]|[: ](?=[A-Za-z0-9_/]))
 
 
 def yaml_text(values: Mapping[str, Any]) -> str:
-    """Return `values` as YAML. What lies two levels deep stands on one line."""
+    """Return `values` as YAML. Values below the second level are written on one line."""
     representer = _Representer()
     representer.sort_base_mapping_type_on_output = False
     node = representer.represent_data(dict(values))
@@ -32,7 +32,7 @@ def yaml_text(values: Mapping[str, Any]) -> str:
 
 
 class _CautiousResolver(CoreResolver):
-    """Quotes a text that YAML 1.1 or 1.2 reads as something else, such as 1e5 and on."""
+    """Quotes texts that YAML 1.1 or 1.2 reads as another type, such as 1e5 and on."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,7 +51,7 @@ class _OfVersion(VersionedResolver):
 
 
 class _Representer(SafeRepresenter):
-    """Writes out what aliases would stand for, and 1e-05 as 1.0e-05, which YAML 1.1 reads as a number, too."""
+    """Writes no aliases, and 1e-05 as 1.0e-05, which is a number in YAML 1.1, too."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -1,14 +1,14 @@
-"""Addresses without the secrets in them, for everything that is stored, logged or shown."""
+"""Masking of secrets in addresses that are stored, logged or shown."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import unquote
 
-# user:password@, where the password may hold "/" and "@" that nobody quoted; but not host:port/path@version.
+# user:password@, where the password may contain unquoted "/" and "@"; but not host:port/path@version.
 _PASSWORD = re.compile(r"(://[^\s/@:?#\[]*):(?!\d*(?:[/?#\s]|$))([^\s@]+)@")
 _USERINFO = re.compile(r"([a-z][\w+.-]*)://([^\s/?#]*)@", re.I)
-# Schemes whose user name is no secret. Elsewhere a name without a password is a token, and a key of an object store is.
+# Schemes whose user name is no secret. In others a name without a password is a token or the key of an object store.
 _NAMED_USERS = re.compile(r"(postgresql|mysql|mssql|ssh|sftp|ftp)\b", re.I)
 _NAMES = r"[\w.%-]*(?:passw(?:or)?d|pwd|passphrase|secret)[\w.-]*"
 _NAMES_IN_A_QUERY = (
@@ -19,13 +19,19 @@ _VALUE = r"'[^']*'|\"[^\"]*\"|(?:(?!%3B|%26|;\s*[\w. ]+=)[^&\s'\"])+"
 _PARAMETER = re.compile(
     rf"((?:(?<![\w.%-])(?:{_NAMES})|(?:[?&;]|%3B|%26)(?:{_NAMES_IN_A_QUERY}))(?:=|%3D))({_VALUE})", re.I
 )
-_SHORTEST = 4  # of a secret that is looked for by itself: a shorter one would mask parts of words
+_SHORTEST = 4  # shortest secret that is replaced anywhere: a shorter one would mask parts of words
 
 
 def masked(text: str, *secrets: str) -> str:
-    """`text`, an address or a message that holds some, without passwords, tokens and keys: *** stands for each.
+    """Replace passwords, tokens and keys by ***.
 
-    `secrets`: hidden wherever they occur; see `secrets_of`."""
+    Args:
+        text: An address, or a message with addresses.
+        secrets: Further texts to replace; see `secrets_of`.
+
+    Returns:
+        The masked text.
+    """
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST:
             text = text.replace(secret, "***")
@@ -34,7 +40,7 @@ def masked(text: str, *secrets: str) -> str:
 
 
 def secrets_of(uri: str) -> set[str]:
-    """The secrets in an address, as they are written there and as a program decodes them."""
+    """Return the secrets in an address, both as written and decoded."""
     found = {match[2] for pattern in (_PASSWORD, _PARAMETER) for match in pattern.finditer(uri)}
     user = _USERINFO.search(uri)
     if user is not None:

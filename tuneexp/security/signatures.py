@@ -1,4 +1,4 @@
-"""Signatures of files that are unpickled later: HMAC-SHA256 with a key that only this user can read."""
+"""Signatures of files that are unpickled later: HMAC-SHA256 with a private key of this user."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ SIGNATURE_BYTES = KEY_BYTES = 32
 
 
 def require_key() -> None:
-    """Make the key where there is none. Raises UserError for one that can't be used, with what to do."""
+    """Create the key if it is missing. UserError if the key can't be used."""
     _key(config_folder() / "key")
 
 
 def sign(data: bytes) -> bytes | None:
-    """32 bytes, or None, with a warning, where no key can be kept."""
+    """Return the signature (32 bytes); None, with a warning, if no key can be stored."""
     key = _key(config_folder() / "key")
     return None if key is None else hmac.digest(key, data, hashlib.sha256)
 
 
 def is_signed(data: bytes, signature: bytes) -> bool:
-    """Whether `signature` is this user's, of `data`."""
+    """Return True if `signature` is the signature of `data` with this user's key."""
     own = sign(data)
     return own is not None and hmac.compare_digest(own, signature)
 
 
 @functools.cache
 def _key(path: Path) -> bytes | None:
-    """Made on first use. Raises UserError for a key that others can read, who could then sign, too."""
+    """Read the key, which is created on first use. UserError if other users can read it."""
     try:
         if not path.exists():
             _make(path)
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise UserError(f"others can read or write the key {path}, with which sweeps are signed; chmod 600 {path}")
+            raise UserError(f"other users can read or write the key {path} that signs sweeps; write: chmod 600 {path}")
         key = path.read_bytes()
     except (OSError, LockError) as error:
-        log.warning("no key for signatures (%s): to resume this later takes --trust, or TUNEEXP_TRUST=1", error)
+        log.warning("no key for signatures (%s): a later resume needs --trust, or TUNEEXP_TRUST=1", error)
         return None
     if len(key) != KEY_BYTES:
-        raise UserError(f"the key {path} is damaged; delete it, and resume sweeps that it signed with --trust, once")
+        raise UserError(f"the key {path} is damaged; delete it, then resume sweeps that it signed once with --trust")
     return key
 
 

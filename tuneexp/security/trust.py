@@ -1,8 +1,8 @@
-"""The user's list of trusted addresses: code that a stored file may name and have run.
+"""The user's list of trusted addresses: code that stored files may run.
 
 Loading a checkpoint or a sweep imports the addresses in it. Before that, each must belong to tuneexp or to gymnasium's
-registry, or be on the list, `~/.config/tuneexp/trusted.json`. Naming an address to train, to sweep or in Python adds
-it. Only the process that a person started asks; workers never do."""
+registry, or be on the list, `~/.config/tuneexp/trusted.json`. An address that the user passes to a command or to Python
+is added to the list. Only the user's own process checks the list; workers do not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 CLUSTER = "Ray cluster"
-# Shimmy's, where it is installed: they import whatever module their arguments name.
+# Environments of Shimmy: they import any module that their arguments name.
 _ADAPTERS = {"GymV21Environment-v0", "GymV26Environment-v0"}
 
 
@@ -46,15 +46,22 @@ def list_file() -> Path:
 
 
 def everything_is_trusted() -> bool:
-    """`TUNEEXP_TRUST=1`: for containers, which are thrown away."""
+    """Return True for `TUNEEXP_TRUST=1`, which is for disposable containers."""
     return os.environ.get("TUNEEXP_TRUST") == "1"
 
 
 def require_trusted(named: Iterable[Named], stored_in: str, again: Iterable[object], trust: bool = False) -> None:
-    """Raise UserError, which lists what would run, unless each address is trusted. Imports none of them.
+    """Check that all addresses are trusted. Imports none of them.
 
-    stored_in: for the message ("the checkpoint runs/..."). again: words of the command that --trust is added to.
-    trust: add them to the list instead."""
+    Args:
+        named: Addresses in a stored file.
+        stored_in: The file, for messages ("the checkpoint runs/...").
+        again: Words of the command to repeat with --trust.
+        trust: Add the addresses to the list.
+
+    Raises:
+        UserError: The list of addresses that are not trusted.
+    """
     unknown = [] if everything_is_trusted() else _not_on_the_list(named)
     if unknown and trust:
         _add(unknown)
@@ -67,21 +74,21 @@ def require_trusted(named: Iterable[Named], stored_in: str, again: Iterable[obje
 
 
 def remember(named: Iterable[Named]) -> None:
-    """Add what the user named to the list. A list that can't be written is no reason not to train."""
+    """Add addresses to the list. If it can't be written, a warning is logged."""
     try:
         if unknown := _not_on_the_list(named):
             _add(unknown)
     except (UserError, OSError) as error:
-        log.warning("%s can't be kept: %s; loading this later needs --trust", list_file(), error)
+        log.warning("%s can't be written: %s; loading this later needs --trust", list_file(), error)
 
 
 def moved_options(moved: Mapping[str, str]) -> list[str]:
-    """As words of a command line."""
+    """Return the options `--moved OLD=NEW` as words of a command line."""
     return [word for old, new in moved.items() for word in ("--moved", f"{old}={new}")]
 
 
 def lasting_moves(moved: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, str]:
-    """New files and folders by absolute path, old ones as `config` has them."""
+    """Return `moved` with absolute new paths, and old ones as in `config`."""
     return {_as_stored(old, config): _lasting(new) for old, new in moved.items()}
 
 
@@ -90,19 +97,30 @@ def _lasting(new: str) -> str:
 
 
 def _as_stored(old: str, config: Mapping[str, Any]) -> str:
-    """`old`, or its absolute path where the configuration has only that."""
+    """Return `old`, or its absolute path if only that is in the configuration."""
     absolute, known = str(Path(old).resolve()), config.get("moved") or {}
     return next((one for one in (old, absolute) if one in known or relocated(config, {one: ""}) != config), old)
 
 
 def with_moved(state: dict[str, Any], moved: Mapping[str, str], stored_in: str) -> dict[str, Any]:
-    """`state`, of a configuration `config` and more, with the new addresses for what moved. They become trusted: the
-    user named them. Raises UserError for an old address that isn't in the configuration."""
+    """Replace moved addresses in a stored state. The new ones become trusted, since the user named them.
+
+    Args:
+        state: Mapping with the configuration under "config".
+        moved: Old file, folder or address -> new one.
+        stored_in: The file, for messages.
+
+    Returns:
+        The changed state.
+
+    Raises:
+        UserError: An old address is not in the configuration.
+    """
     config = state["config"]
     places = lasting_moves(moved, config)
     known = config.get("moved") or {}
     for old, new in places.items():
-        if relocated(config, {old: new}) == config and known.get(old) != new:  # the same words twice change nothing
+        if relocated(config, {old: new}) == config and known.get(old) != new:  # a repeated option is no error
             named = ", ".join(one.address for one in addresses_in(config)) or "none"
             raise UserError(f"{stored_in} has no address in {old}; it has: {named}")
     changed: dict[str, Any] = relocated(state, places)
@@ -112,7 +130,7 @@ def with_moved(state: dict[str, Any], moved: Mapping[str, str], stored_in: str) 
 
 
 def require_files(named: Iterable[Named], stored_in: str) -> None:
-    """Raise UserError where the file of a stored address isn't there: it tells how to name its new place."""
+    """Raise UserError with the option --moved if the file of a stored address is missing."""
     for kind, address in named:
         where = address.rpartition(":")[0]
         if kind != CLUSTER and where.endswith(".py") and not Path(where).is_file():
@@ -123,7 +141,7 @@ def require_files(named: Iterable[Named], stored_in: str) -> None:
 
 
 def addresses_in(config: Mapping[str, Any]) -> list[Named]:
-    """What is imported to load a configuration with the fields of a `TrialConfig` or a `SweepConfig`."""
+    """Return the addresses that loading a `TrialConfig` or `SweepConfig`, as a mapping, imports."""
     space = config.get("space") or {}
     registration = config.get("env_registration") or {}
     found = [
@@ -141,7 +159,7 @@ def addresses_in(config: Mapping[str, Any]) -> list[Named]:
 
 
 def sources_of(config: Mapping[str, Any]) -> dict[str, str]:
-    """Address -> hash of its file, for all that a configuration imports from elsewhere than tuneexp. Imports it."""
+    """Return address -> code hash for all code outside of tuneexp that a configuration imports. Imports it."""
     hashes = {address: code_hash(address) for kind, address in addresses_in(config) if kind != CLUSTER}
     return {address: found for address, found in hashes.items() if found is not None}
 
@@ -151,7 +169,7 @@ def _names_in(wrapper: Any) -> list[Any]:
 
 
 def _models_in(values: Any, of_model: bool = False) -> list[str]:
-    """The texts of each field `model`, also in the groups of several policies and in a search space's choices."""
+    """Return the addresses in fields `model`, also in groups of policies and in choices of a search space."""
     if isinstance(values, str):
         return [values] if of_model and ":" in values else []
     if isinstance(values, Mapping):
@@ -164,7 +182,7 @@ def _models_in(values: Any, of_model: bool = False) -> list[str]:
 
 
 def _runs_code(named: Named, config: Mapping[str, Any]) -> bool:
-    """False for a name that is looked up in tuneexp or gymnasium, or that names nothing."""
+    """Return False for a name that is only looked up in tuneexp or gymnasium, or does not exist."""
     kind, text = named
     if kind == CLUSTER:
         return text not in ("auto", "local")
@@ -174,7 +192,7 @@ def _runs_code(named: Named, config: Mapping[str, Any]) -> bool:
         return False
     from gymnasium import registry
 
-    # A PettingZoo environment is a module, which is imported; other names are only looked up.
+    # A PettingZoo environment is a module, which is imported. Other names are only looked up.
     return text in _ADAPTERS or (text not in registry and is_module_name(text))
 
 
@@ -192,7 +210,7 @@ def _read() -> set[str]:
     path = list_file()
     try:
         if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise UserError(f"others can write {path}, so it can't be trusted; look through it, then: chmod 600 {path}")
+            raise UserError(f"other users can write {path}; check its content, then write: chmod 600 {path}")
         values = json.loads(path.read_bytes())
         known = values["addresses"]
         if values["format_version"] > FORMAT_VERSION or not all(isinstance(entry, str) for entry in known):
@@ -200,7 +218,7 @@ def _read() -> set[str]:
     except FileNotFoundError:
         return set()
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} can't be read ({error}); mend it or delete it") from None
+        raise UserError(f"{path} can't be read ({error}); repair it or delete it") from None
     return set(known)
 
 

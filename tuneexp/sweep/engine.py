@@ -1,4 +1,4 @@
-"""Builds `ray.tune.Tuner` from a stored sweep, and runs it."""
+"""The `ray.tune.Tuner` of a stored sweep: built, restored and run."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from tuneexp.sweep.sweep_config import SweepConfig, trial_config
 
 RETRIES_OF_A_LOST_WORKER = 2
 
-# (Trial) -> name. Tune pickles it into each trial of a snapshot: a method of `str` names no module of ours there.
+# (Trial) -> name. Tune pickles it into each trial of a snapshot; a method of `str` refers to no module of tuneexp.
 trial_name = "trial_{0.config[trial_number]:05d}_{0.trial_id}".format
-# Snapshots of earlier versions name this module and this function, and nothing else of ours. Both must stay.
+# Snapshots of earlier versions refer to this module and this function, and to no other code of tuneexp: keep both.
 _trial_name = trial_name
 
 
@@ -48,9 +48,9 @@ def run_trials(
     ray: RaySession,
     failed: bool = False,
 ) -> None:
-    """Run the sweep to its end, from its snapshot where there is one. The caller holds the folder's lock.
+    """Run the sweep to its end, from its snapshot if there is one. The caller holds the folder's lock.
 
-    failed: trials that had failed go on from their last checkpoint."""
+    failed: retry failed trials from their last checkpoints."""
     resumed = folder.snapshot_file.exists()
     store = checkpoint_storage_of(folder, config.checkpoints)
     if resumed:
@@ -73,7 +73,7 @@ def run_trials(
 
 
 def _end_tune() -> bool:
-    """Do what Tune does at SIGUSR1: end its loop after the current step, save, and stop the trials."""
+    """Call Tune's handler of SIGUSR1: Tune ends its loop after the current step, saves, and stops the trials."""
     handler = signal.getsignal(signal.SIGUSR1)
     if not callable(handler):
         return False
@@ -104,9 +104,9 @@ def _new_tuner(
     callbacks: Sequence[tune.Callback],
     resumed: bool,
 ) -> tune.Tuner:
-    """A Tuner built from `config`. It writes `tuner.pkl`, so a restore right after uses today's code and settings."""
+    """Build a Tuner. It writes `tuner.pkl`, so that a restore after it uses the current code and settings."""
     store = checkpoint_storage_of(folder, config.checkpoints)
-    # Tune restores callbacks by position: those that a resume may not be given come last.
+    # Tune restores callbacks by position: the user's come last, since a resume may lack them.
     mlflow, *of_user = callbacks
     scheduler = build(SCHEDULERS[config.scheduler], config.trial.budget_env_steps)
     scheduler.concurrency = config.concurrency
@@ -134,7 +134,7 @@ def _new_tuner(
         run_config=tune.RunConfig(
             name=config.name,
             storage_path=store.storage,
-            # Old checkpoints are dropped by the SnapshotWriter, and only once a snapshot no longer needs them.
+            # The SnapshotWriter removes old checkpoints once no snapshot needs them.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True),
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
             callbacks=[
@@ -151,14 +151,15 @@ def _new_tuner(
 
 
 def start_over(store: CheckpointStorage) -> None:
-    """Nothing of a sweep that died before its first snapshot can be used, but for its suggestions."""
+    """Remove the files of a sweep that ended before its first snapshot. Only its suggestions are kept."""
     snapshot.clear_state(store)
     for trial in store.names("trial_*"):
         store.remove(trial)
 
 
 def forget_beyond_snapshot(folder: SweepFolder, store: CheckpointStorage) -> None:
-    """Remove folders of trials and checkpoints that the snapshot does not name, complete or not: they are made again.
+    """Remove folders of trials and checkpoints that the snapshot does not name: they will be written again.
+
     Checkpoints of its second copy stay."""
     records = snapshot.read_records(folder)
     trials = {record.trial_id for record in records}

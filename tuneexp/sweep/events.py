@@ -53,12 +53,12 @@ _OF_RECORD = ("trial_number", "trial_id", "config", "env_steps", "objective", "o
 
 Watcher = Callable[[SweepEvent], None]
 
-# Tune pickles its callbacks (tuner.pkl); a watcher holds a terminal and can't be pickled, so callbacks find it here.
+# Tune pickles its callbacks (tuner.pkl). A watcher holds a terminal and can't be pickled, so callbacks look it up here.
 _WATCHERS: dict[str, Watcher] = {}
 
 
 def watch(folder: Path, watcher: Watcher | None) -> None:
-    """Send the events of the sweep in `folder` to `watcher`; None ends it."""
+    """Send the events of the sweep in `folder` to `watcher`; None stops that."""
     if watcher is None:
         _WATCHERS.pop(str(folder), None)
     else:
@@ -66,7 +66,7 @@ def watch(folder: Path, watcher: Watcher | None) -> None:
 
 
 def tell(folder: Path, event: SweepEvent) -> None:
-    """Call the watcher. One that raises is dropped: a broken table must not end a sweep."""
+    """Call the watcher. A watcher that raises is removed: an error in a table must not end a sweep."""
     watcher = _WATCHERS.get(str(folder))
     if watcher is None:
         return

@@ -29,7 +29,7 @@ from tuneexp.tracking.delivery_process import Undelivered, drain_now
 
 logger = logging.getLogger(__name__)
 
-# What the end of a sweep waits for MLflow; the rest stays in the outbox, for `tuneexp resume`.
+# Timeouts of the delivery to MLflow at the end of a sweep. `tuneexp resume` delivers the rest of the outbox.
 DELIVERY_TIMEOUT_S = 15.0
 INTERRUPT_TIMEOUT_S = 5.0
 
@@ -43,9 +43,9 @@ def run_to_the_end(
     ray: RaySession,
     failed: bool = False,
 ) -> SweepResult:
-    """Run what is left of the sweep. The caller holds the folder's lock. Raises SweepInterrupted after a signal.
+    """Run the rest of the sweep. The caller holds the folder's lock. Raises SweepInterrupted after a signal.
 
-    failed: trials that had failed are trained again."""
+    failed: retry failed trials."""
     mlflow = mlflow_callback(config, folder, space)
     mlflow.start()
     ray.on_lost = partial(_last_words, folder, mlflow)
@@ -54,7 +54,7 @@ def run_to_the_end(
             _run_trials(config, folder, space, [mlflow, *callbacks], on_event, ray, failed)
         except TuneexpError:
             ray.stop()
-            _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))  # nothing runs any more
+            _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))  # no trial is running
             raise
         ray.stop()
         if not all_trials_ended(config, folder):
@@ -79,44 +79,45 @@ def _run_trials(
             refuse_unsignalled(stop, error)
         logger.info("stopped at once")
     except ClusterLost as error:
-        raise ClusterLost(f"{error}\nwhat is done is kept; {_go_on(folder)}") from error
+        raise ClusterLost(f"{error}\nresults so far are saved; {_go_on(folder)}") from error
     except Exception as error:
-        if all_trials_ended(config, folder):  # Tune's own table of results is of no use here
+        if all_trials_ended(config, folder):  # the error concerns Tune's table of results, which is not used
             logger.debug("all trials have ended", exc_info=True)
             return
         if (fault := storage_fault_in(error)) is not None:
-            raise StorageFault(f"{fault}\nno trial is to blame; once the storage works, {_go_on(folder)}") from error
+            raise StorageFault(f"{fault}\nthe trials did not fail; once the storage works, {_go_on(folder)}") from error
         if isinstance(error, TuneexpError):
             raise
-        if (full := no_room_in(error)) is not None:  # where Tune, or Ray, keeps its own files
+        if (full := no_room_in(error)) is not None:  # the disk of Tune's or Ray's own files
             raise StorageFault(
                 f"{full.strerror}: {full.filename or 'the folder for temporary files (TMPDIR)'}\n"
-                f"what is done is kept; free space there, then {_go_on(folder)}"
+                f"results so far are saved; free space there, then {_go_on(folder)}"
             ) from error
         raise TuneexpError(
-            f"the sweep broke off: {type(error).__name__}: {' '.join(str(error).split())[-300:]}\n"
-            f"what is done is kept; {_go_on(folder, '-v')}"
+            f"the sweep failed: {type(error).__name__}: {' '.join(str(error).split())[-300:]}\n"
+            f"results so far are saved; {_go_on(folder, '-v')}"
         ) from error
 
 
 def _go_on(folder: SweepFolder, *options: str) -> str:
-    return f"go on with: {command('resume', folder.name, *options, storage=folder.storage)}"
+    return f"continue with: {command('resume', folder.name, *options, storage=folder.storage)}"
 
 
 def _last_words(folder: SweepFolder, mlflow: MLflowCallback, reason: str) -> None:
-    """Before the process ends in the middle of a call of Tune's."""
+    """Restore the cursor and log the cause before the process ends during a call of Tune."""
     show_cursor()
-    logger.error("%s\nwhat is done is kept; %s", reason, _go_on(folder))
+    logger.error("%s\nresults so far are saved; %s", reason, _go_on(folder))
     _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))
 
 
 def deliver_rest(folder: SweepFolder) -> None:
-    """Bring MLflow what it could not take when the sweep ended. Usually nothing."""
+    """Deliver records to MLflow that are left in the outbox, usually none."""
     _warn(drain_now(folder.path, DELIVERY_TIMEOUT_S))
 
 
 def write_summary(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallback) -> SweepResult:
-    """Once every trial has ended. Safe to repeat: the study file is written last and marks that all is done."""
+    """Write the summary of a sweep whose trials have all ended. Idempotent: the study file is written last and marks a
+    finished sweep."""
     result = result_of(config, folder)
     best = result.best or {}
     rows = [_summary_row(trial) for trial in result.trials]
@@ -133,7 +134,7 @@ def _write_study(folder: SweepFolder) -> None:
     try:
         retried(write, f"{folder.study_file} can't be written", of_the_storage)
     except StorageFault as fault:
-        raise StorageFault(f"{fault}\nwhat is done is kept; {_go_on(folder)}") from fault
+        raise StorageFault(f"{fault}\nresults so far are saved; {_go_on(folder)}") from fault
 
 
 def _summary_row(trial: dict[str, Any]) -> dict[str, Any]:

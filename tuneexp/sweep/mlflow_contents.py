@@ -15,7 +15,7 @@ from tuneexp.tracking.descriptions import About
 from tuneexp.tracking.origin import origin_tags, version_tags
 from tuneexp.tracking.record_texts import RecordTexts
 
-# Settings that another start of the same sweep may have otherwise, and the space, which is an artifact.
+# Settings that may differ between starts of the same sweep, and the space, which is an artifact.
 _OF_A_START = ("concurrency", "address", "checkpoints", "space")
 
 
@@ -42,7 +42,7 @@ def _parts(address: str) -> tuple[str, str, str]:
 
 
 def _constants(config: SweepConfig) -> dict[str, Any]:
-    """Return the settings that all trials share. The space and the resources of a start are no constants."""
+    """Return the settings that all trials share, without the space and the resources of a start."""
     values = config.flat("json")
     return {name: values[name] for name in SETTINGS if name not in _OF_A_START}
 

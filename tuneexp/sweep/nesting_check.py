@@ -9,11 +9,11 @@ from tuneexp.errors import UserError
 
 
 def refuse_nested_sweep() -> None:
-    """Raise UserError, which names the guard to write, where this process is a worker or imports a user's file."""
+    """Raise UserError with the guard to write if this process is a worker, or imports a file of the user."""
     refuse_while_importing("a sweep")
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized() and ray._private.worker.global_worker.mode == ray.WORKER_MODE:
         raise UserError(
-            "a sweep can't start inside of a Ray worker, which imports the script of a sweep to find what is its own "
-            "there\nput what starts it under `if __name__ == '__main__':`"
+            "a sweep can't start in a Ray worker, which imports the script of the sweep\n"
+            "put the code that starts it under `if __name__ == '__main__':`"
         )

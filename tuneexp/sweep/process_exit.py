@@ -1,4 +1,4 @@
-"""Exit of the process: in order after a command, or immediate where it hangs."""
+"""Exit of the process: orderly after a command, or immediate if it hangs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-BY_A_SIGNAL = 128  # added to the number of the signal: what shells call the exit code of a process that it ended
+BY_A_SIGNAL = 128  # plus the number of the signal: exit code of a process that a signal ended, as in shells
 AT_ONCE_LIMIT_S = 10.0  # from a second signal to the end of the process
 EXIT_LIMIT_S = 20.0  # of the interpreter, once a command has ended by a signal
 _WORDS_LIMIT_S = 1.0
@@ -26,7 +26,7 @@ _process_ends = False
 
 @contextmanager
 def cleaned(clean: Callable[[], None]) -> Iterator[None]:
-    """For the block: `clean` is called where the process is ended in the middle."""
+    """Context in which `clean` is called if the process is ended at once."""
     _cleaners.append(clean)
     try:
         yield
@@ -35,14 +35,14 @@ def cleaned(clean: Callable[[], None]) -> Iterator[None]:
 
 
 def abandon() -> None:
-    """Leave a thread behind that can't be interrupted, so that `end_process` does not wait for it."""
+    """Mark that a thread can't be interrupted, so that `end_process` does not wait for it."""
     global _abandoned
     _abandoned = True
 
 
 @contextmanager
 def until_the_process_ends() -> Iterator[None]:
-    """For the block that is all that this process does: a signal that ends it is its last one."""
+    """Context of a block that is the whole work of this process: after a signal ended it, further ones are ignored."""
     global _process_ends
     _process_ends = True
     try:
@@ -56,7 +56,7 @@ def process_ends() -> bool:
 
 
 def end_process(code: int) -> NoReturn:
-    """Exit. Where a signal has ended the command, others that follow it change nothing and print nothing."""
+    """Exit. After a signal has ended the command, further signals are ignored."""
     if code - BY_A_SIGNAL in SIGNALS:
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -67,27 +67,27 @@ def end_process(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def end_at_once(code: int, words: Callable[[], None]) -> NoReturn:
-    """End the process in the middle, whatever hangs: the last words, too."""
-    _thread.start_new_thread(words, ())
+def end_at_once(code: int, last_message: Callable[[], None]) -> NoReturn:
+    """End the process at once, even if `last_message`, which prints the reason, hangs."""
+    _thread.start_new_thread(last_message, ())
     _thread.start_new_thread(_clean, ())
     time.sleep(_WORDS_LIMIT_S)
     os._exit(code)
 
 
 def quietly(code: int) -> Callable[[int, FrameType | None], None]:
-    """A handler for signals that come while the process ends."""
+    """Return a handler of signals that arrive while the process ends."""
     return lambda number, frame: _exit_within(AT_ONCE_LIMIT_S, code)
 
 
 def show_cursor() -> None:
-    """Show the terminal's cursor, which a live table has hidden, where the process ends in the middle."""
+    """Show the cursor of the terminal again, which a live table hides, before an immediate exit."""
     with suppress(OSError):  # no terminal
         Path("/dev/tty").write_text("\x1b[?25h")
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit without the interpreter's own end, which would wait for, or crash, what is being started."""
+    """Exit without the finalisation of the interpreter, which would wait for threads or crash."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -88,13 +88,13 @@ def all_trials_ended(config: SweepConfig, folder: SweepFolder) -> bool:
 
 
 def failed_trials(folder: SweepFolder) -> list[int]:
-    """Return the numbers of the trials that ended by an error, which may not occur again; not those that diverged."""
+    """Return the numbers of trials that ended by an error, which a retry may avoid; without diverged trials."""
     records = snapshot.read_records(folder)
     return sorted(record.trial_number for record in records if record.outcome in FAILURES)
 
 
 def none_ran(folder: SweepFolder) -> bool:
-    """Return True where every trial failed before its first report: they share a cause."""
+    """Return True if every trial failed before its first report: they have a common cause."""
     return _none_ran(snapshot.read_records(folder))
 
 
@@ -168,14 +168,14 @@ def load_study(name: str, storage: str | Path = "runs", trust: bool = False) -> 
 
 
 def study_of(folder: SweepFolder, trust: bool = False) -> optuna.Study:
-    """UserError before the first snapshot."""
+    """Return Optuna's study in the last snapshot. UserError before the first snapshot."""
     state = snapshot.read_searcher_state(folder, trust)
     if state is None:
         again = command("resume", folder.name, storage=folder.storage)
-        raise UserError(f"sweep {folder.name!r} has no trials yet; it starts them with: {again}")
+        raise UserError(f"sweep {folder.name!r} has no trials yet; start them with: {again}")
     try:
         study: optuna.Study = pickle.loads(state)["study"]
-    except Exception as error:  # a damaged pickle raises whatever it trips over
+    except Exception as error:  # a damaged pickle can raise anything
         raise DamagedFile(folder.snapshot_file, f"state of the searcher: {type(error).__name__}: {error}") from None
     return study
 
@@ -191,13 +191,13 @@ def _trial_row(record: TrialRecord, store: CheckpointStorage, runs: dict[int, st
 
 
 def _status(record: TrialRecord, state: str) -> str:
-    """The status of a trial now: the snapshot has it as it was while the sweep ran."""
+    """Return the present status of a trial. The snapshot has that of the time when the sweep ran."""
     begun = record.status == "running" or (record.status == "waiting" and record.env_steps > 0)
     return "interrupted" if begun and state != "running" else record.status
 
 
 def _best(trials: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The completed trial with the highest objective; of equals, the first."""
+    """Return the completed trial with the highest objective; of equal ones, the first."""
     scored = [trial for trial in trials if trial["outcome"] == "completed" and trial["objective"] is not None]
     if not scored:
         return None
@@ -207,7 +207,7 @@ def _best(trials: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _mlflow_ids(folder: SweepFolder) -> tuple[dict[int, str], dict[str, Any]]:
-    """Trial number -> run id, and the sweep's place in MLflow, as far as it was delivered."""
+    """Return trial number -> run id, and the ids of the sweep in MLflow, as far as it was delivered."""
     ids = mlflow_ids(folder.path)
     stored = {
         "tracking_uri": ids.tracking_uri,

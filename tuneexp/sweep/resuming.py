@@ -1,4 +1,4 @@
-"""`resume`: go on where the last snapshot stands, whatever ended the sweep."""
+"""`resume`: continue a sweep from its last snapshot."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def resume(
     """
     refuse_nested_sweep()
     callbacks, folder = callback_list(callbacks), _folder_of(name, storage)
-    config = read_config(folder)  # first: a name that does not exist must not leave a folder
+    config = read_config(folder)  # first: an unknown name must not create a folder
     if moved:
         config = _with_moved(config, moved)
     if address is not None:
@@ -114,7 +114,7 @@ def _reopen(folder: SweepFolder, callbacks: Sequence[Callback]) -> None:
 
 
 def _folder_of(name: str, storage: str | Path) -> SweepFolder:
-    """By name or path; UserError for a name that a sweep can't run under."""
+    """Return the folder of a sweep by name or path. UserError for a name that is not allowed."""
     found = stored_at(name, storage)
     return sweep_folder(name, storage) if found is None else sweep_folder(found.name, found.storage)
 
@@ -129,7 +129,7 @@ def _require_trusted(
 
 
 def _finished(config: SweepConfig, folder: SweepFolder, stop: Stop) -> SweepResult:
-    """Nothing is left to train; what a kill kept from being written about it, or delivered, is done now."""
+    """Return the result of a sweep with nothing left to train, after writing or delivering what a kill prevented."""
     stop.started()
     from tuneexp.sweep.lifecycle import deliver_rest, write_summary
     from tuneexp.sweep.mlflow_contents import mlflow_callback
@@ -142,7 +142,7 @@ def _finished(config: SweepConfig, folder: SweepFolder, stop: Stop) -> SweepResu
 
 
 def _checked_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
-    """The stored space, checked with all that is stored beside it. UserError names the file."""
+    """Return the stored space, checked with the other settings. UserError with the file."""
     require_files(addresses_in(config.flat()), str(folder.config_file))
     try:
         return checked_space(config, SearchSpace.of(config.space))
@@ -153,7 +153,7 @@ def _checked_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
 def _keep_changes(
     folder: SweepFolder, moved: Mapping[str, str], checkpoints: str | None, callbacks: Sequence[Callback]
 ) -> None:
-    """Store new addresses and a new place of the checkpoints with the sweep."""
+    """Store new addresses and a new location of the checkpoints in the sweep."""
     config = _with_moved(read_config(folder), moved) if moved else read_config(folder)
     save_config(folder, config.model_copy(update={"checkpoints": checkpoints}))
     write_experiment(folder, read_config(folder), callbacks)
@@ -165,21 +165,24 @@ def _with_moved(config: SweepConfig, moved: Mapping[str, str]) -> SweepConfig:
 
 
 def report_changed_sources(config: SweepConfig) -> SweepConfig:
-    """Warn of each source that has changed since the sweep started. Returns `config` with the hashes of today, which
-    the cluster's nodes are compared with; the stored ones stay."""
+    """Warn of each source that has changed since the sweep started.
+
+    Returns `config` with the present hashes, which are compared with those of the cluster's nodes. The stored ones
+    stay."""
     for address in changed_sources(config.trial.sources):
         logger.warning("the source of %s has changed since the sweep started; later trials use the new one", address)
     return with_sources(config)
 
 
 def refuse_changed_space(config: SweepConfig, space: SearchSpace, folder: SweepFolder) -> None:
-    """Raise UserError where a define-by-run space asks for something else than when the sweep started: trials of two
-    spaces can't be compared, and Optuna mixes or refuses them."""
+    """Raise UserError if a define-by-run space has changed since the sweep started.
+
+    Trials of two spaces can't be compared, and Optuna mixes or refuses them."""
     before, now = config.suggested, space.suggested
     changed = [name for name in {**before, **now} if before.get(name) != now.get(name)] if before else []
     if changed:
         raise UserError(
             f"the search space {config.space['function']} has changed since the sweep started ({', '.join(changed)})\n"
-            "put it back as it was, or start another sweep with it: "
+            "restore it, or start another sweep with it: "
             f"{command('sweep', '--name', f'{config.name}-2', storage=folder.storage)} ..."
         )

@@ -97,10 +97,10 @@ def _parts(file: str | Path) -> tuple[Path, str | None]:
 
 def _algorithm_of(path: Path, algorithm: str | AlgorithmSpec | None) -> str | AlgorithmSpec:
     if path.stem in OTHERS and (algorithm is None or algorithm in ALGORITHMS):
-        raise UserError(f"{path} is of an algorithm that is not here, {path.stem}; {_our_files()}")
+        raise UserError(f"{path}: algorithm {path.stem} is not available; {_our_files()}")
     own = algorithm_of(path)
     if algorithm is None and own is None:
-        raise UserError(f"{path} doesn't tell by its name which algorithm its rows are for; name one: algorithm='ppo'")
+        raise UserError(f"{path} is not named after an algorithm; name the algorithm of its rows: algorithm='ppo'")
     if algorithm in ALGORITHMS and own is not None and own != algorithm:
         file = f"{algorithm}.yml" if algorithm in FILES else "a file of rows for it"
         raise UserError(f"{path} has rows of {own}, not of {algorithm}; write {own} instead, or --zoo {file}")
@@ -108,7 +108,7 @@ def _algorithm_of(path: Path, algorithm: str | AlgorithmSpec | None) -> str | Al
 
 
 def _our_files() -> str:
-    return f"rows are taken from {', '.join(f'{name}.yml' for name in FILES)}"
+    return f"supported files: {', '.join(f'{name}.yml' for name in FILES)}"
 
 
 def _row_name(rows: Mapping[str, Any], env: str, present: str, named: str | None, path: Path) -> tuple[str, str | None]:
@@ -124,7 +124,7 @@ def _refuse_other_keys(row: Mapping[str, Any], fields: Mapping[str, Any], algori
     known = {*fields, *RL_ZOO_KEYS, *OF_THE_ENVIRONMENT}
     unknown = [key for key in row if key not in known]
     if missing := next((key for key in ("n_timesteps", "policy") if key not in row), None):
-        raise UserError(f"{where} is no whole row: it has no {missing}; give its values by --set NAME=VALUE")
+        raise UserError(f"{where} is incomplete: it has no {missing}; write --set NAME=VALUE for its values")
     if not unknown:
         return
     fitting = [name for name in ALGORITHMS if set(unknown) <= {*config_class_of(name).model_fields}]
@@ -145,7 +145,9 @@ def sweep_of_row(
     Hyperparameters that `space` does not vary are fixed at the values of the row. The first trial has the values of the
     row, if they are in the ranges of `space`. settings: arguments of `Sweep` that override the row."""
     if not space.names:
-        raise UserError("--zoo fixes what a space doesn't vary, which a function tells only while it runs; write YAML")
+        raise UserError(
+            "--zoo needs a space in YAML: the hyperparameters of a define-by-run space are not known before"
+        )
     own, of_trial = row.settings["hyperparameters"], dict(row.settings)
     fixed = {
         name: value for name, value in flat_of_dotted(own).items() if not any(overlap(name, one) for one in space.names)
@@ -166,14 +168,16 @@ def _first_trial(space: SearchSpace, values: Mapping[str, Any]) -> tuple[dict[st
     point = {name: values.get(name) for name in space.names}
     falling = [name for name, value in point.items() if isinstance(value, str) and value.startswith("lin")]
     point |= {name: parse_schedule(values[name]).initial for name in falling}
-    remarks = [f"{name} falls in the row ({values[name]}); trials of a range keep theirs" for name in falling]
+    remarks = [
+        f"{name} is a schedule in the row ({values[name]}), but constant within a trial here" for name in falling
+    ]
     dimensions = space.dimensions
     outside = [
         name for name, value in point.items() if dimensions[name].when or not dimensions[name].values.contains(value)
     ]
     if outside:
         listed = ", ".join(f"{name}={point[name]}" for name in outside)
-        return None, [*remarks, f"the row itself is not tried first, as the space has no {listed}"]
+        return None, [*remarks, f"the row itself is not the first trial, since the space does not include {listed}"]
     return point, remarks
 
 

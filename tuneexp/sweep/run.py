@@ -1,4 +1,4 @@
-"""One run of a sweep: Ray, the capacity, the owner marker, then the trials. For a new sweep and for a resume."""
+"""One run of a sweep, new or resumed: start Ray, check the capacity, write the owner marker, run the trials."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tuneexp.sweep.sweep_config import SweepConfig
 if TYPE_CHECKING:
     from ray.tune import Callback
 
-# What a kill can take back. A snapshot holds all trials, about 40 kB each after ten reports (docs/scaling.md), so large
-# sweeps take it less often.
+# Longest progress that a kill can lose. A snapshot holds all trials, about 40 kB each after ten reports
+# (docs/scaling.md), so large sweeps take it less often.
 SNAPSHOT_PERIOD_S, SNAPSHOT_S_PER_TRIAL = 0.5, 0.005
 
 
@@ -32,21 +32,24 @@ def run_in_ray(
     before_trials: Callable[[], None],
     failed: bool = False,
 ) -> SweepResult:
-    """Start Ray or connect to it, and run what is left of the sweep. The caller holds the folder's lock.
+    """Start Ray or connect to it, and run the rest of the sweep. The caller holds the folder's lock.
 
     Args:
-        config: as `resolved_here` gives it.
-        folder: of the sweep.
-        space: validated.
-        callbacks: Tune callbacks of the user's own.
-        on_event: called with each event.
-        verbose: show the log lines of Ray.
-        before_trials: writes files of the sweep, once the cluster is known to have room for a trial.
-        failed: trials that had failed are trained again.
+        config: Configuration from `resolved_here`.
+        folder: Folder of the sweep.
+        space: Validated search space.
+        callbacks: Tune callbacks of the user.
+        on_event: Function that is called with each event.
+        verbose: Show the log lines of Ray.
+        before_trials: Function that writes files of the sweep, called after the capacity check.
+        failed: Retry failed trials.
+
+    Returns:
+        The result.
 
     Raises:
-        UserError: where the cluster can't be reached or can't run a trial. Then nothing was written.
-        SweepInterrupted: after a signal.
+        UserError: The cluster can't be reached or can't run a trial. Nothing was written.
+        SweepInterrupted: A signal ended the sweep.
     """
     with ray_session_for(config, space, snapshot_period_s(config), verbose) as ray:
         from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile

@@ -1,11 +1,11 @@
 """Handling of termination signals: the state is saved before the command ends.
 
-Ctrl-C (SIGINT), SIGTERM, which SLURM and Kubernetes send before they kill, and SIGHUP of a closed terminal mean the
-same. One that is ignored when the command starts (`nohup`, `&` in a script) stays ignored.
+Ctrl-C (SIGINT), SIGTERM, which SLURM and Kubernetes send before SIGKILL, and SIGHUP of a closed terminal have the same
+effect. A signal that is ignored when the command starts (`nohup`, `&` in a script) stays ignored.
 
-Python drops an exception that a handler raises inside a callback of a weak reference or a `__del__`. Inside an import
-that leaves the import lock held, for good where another thread imports, too. So nothing is raised while a sweep starts:
-the signal is marked, and raises at the next `check`."""
+Python drops an exception that a handler raises in a callback of a weak reference or in `__del__`. During an import,
+this can leave the import lock held forever. So handlers raise nothing while a sweep starts: the signal is recorded,
+and `check` raises."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ AT_ONCE_WHILE_STARTING_S = 2.0
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised where the work stands. `exit_code` is 130, 143 or 129."""
+    """Raised by a signal in the current statement. `exit_code` is 130, 143 or 129."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -60,12 +60,12 @@ class Stop:
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self.at_once = False  # a second one came
-        self.saves = True  # what was done until then
+        self.at_once = False  # a second signal arrived
+        self.saves = True  # the work saves its state
         self.final_message: Callable[[], str] | None = None  # logged if the process is killed
         self._in_order: Callable[[], bool] | None = None
         self._marks_only = False
-        self._limit: object = None  # the one that counts
+        self._limit: object = None  # token of the valid time limit
         self._process = os.getpid()
         self._taken: list[signal.Signals] = []
 
@@ -86,34 +86,35 @@ class Stop:
         signal.signal(number, quietly(self.exit_code) if ended else before)
 
     def renew(self) -> None:
-        """Take the signals again once Ray has started: its own handler of SIGTERM aborts the process 3 s later."""
+        """Install the handlers again after the start of Ray, whose handler of SIGTERM aborts the process 3 s later."""
         for number in self._taken:
             signal.signal(number, self.take)
 
     def starting(self) -> None:
-        """From here on, signals raise at `check` only."""
+        """Raise signals at `check` only, until `started`."""
         self._marks_only = True
         self.check()
 
     def started(self) -> None:
-        """From here on, signals raise where the work stands."""
+        """Raise signals in the current statement from now on."""
         self._marks_only = False
         self.check()
 
     def check(self) -> None:
-        """Raise Interrupted where a signal was marked."""
+        """Raise Interrupted if a signal was recorded."""
         if self.number is not None:
             raise Interrupted(self.number)
 
     def check_start(self) -> None:
-        """As `check`, where the work has not got beyond its start."""
+        """Raise Interrupted if a signal was recorded and the work is still starting."""
         if self._marks_only:
             self.check()
 
     @contextmanager
     def in_order(self, end: Callable[[], bool]) -> Iterator[None]:
-        """For the block: the first signal calls `end`, and only the second one raises. `end` returns at once, False
-        where the work that it ends has not begun: then `look_again` calls it later."""
+        """Context in which the first signal calls `end`, and only the second one raises.
+
+        `end` returns at once. It returns False if the work has not begun: then `look_again` calls it later."""
         self.check()
         self._in_order = end
         self.renew()
@@ -123,7 +124,7 @@ class Stop:
             self._in_order, self._marks_only = None, False
 
     def look_again(self) -> None:
-        """End the work where a signal came before it had begun."""
+        """End the work if a signal arrived before it had begun."""
         if self.number is not None and not self.at_once and self._in_order is not None and self._in_order():
             self._limit = None
 
@@ -140,7 +141,7 @@ class Stop:
         if self._marks_only:
             self._end_within(START_LIMIT_S)
         saves = self.saves and (not self._marks_only or self._in_order is not None)
-        _tell(f"stopping{', saving what was reported' if saves else ''} ... (a second Ctrl-C stops at once)")
+        _tell(f"stopping{', saving the results' if saves else ''} ... (a second Ctrl-C stops at once)")
         if self._in_order is not None and self._in_order():
             self._limit = None
         elif not self._marks_only:
@@ -148,15 +149,15 @@ class Stop:
 
     def _take_second(self, first: int) -> None:
         starting = self._marks_only and self._in_order is None
-        if not self.at_once:  # a third one does not put it off
-            _tell(f"stopping at once{': what was not saved yet is lost' if self.saves and not starting else ''} ...")
+        if not self.at_once:  # a third one does not extend the limit
+            _tell(f"stopping at once{': unsaved results are lost' if self.saves and not starting else ''} ...")
             self._end_within(AT_ONCE_WHILE_STARTING_S if starting else AT_ONCE_LIMIT_S)
         self.at_once = True
         if not starting:
             raise Interrupted(first)
 
     def _end_within(self, limit_s: float) -> None:
-        """End the process where the outermost `stop_signals` has not ended by then, whatever hangs."""
+        """End the process if the outermost `stop_signals` has not ended within the limit."""
         self._limit = limit = object()
 
         def end() -> None:
@@ -164,7 +165,7 @@ class Stop:
             if self._limit is limit and self in _active:
                 end_at_once(self.exit_code, self._last_words)
 
-        _thread.start_new_thread(end, ())  # `threading` takes locks, which the work may hold
+        _thread.start_new_thread(end, ())  # `threading` acquires locks that the work may hold
 
     def _last_words(self) -> None:
         show_cursor()
@@ -173,7 +174,7 @@ class Stop:
 
 
 def _tell(message: str) -> None:
-    with suppress(OSError, RuntimeError):  # the terminal is gone, or was just being written to
+    with suppress(OSError, RuntimeError):  # the terminal is closed, or a write was interrupted
         logger.warning("%s", message)
 
 
@@ -188,9 +189,9 @@ _active: list[Stop] = []
 
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Handle the signals for the block; within another such block, as that one does.
+    """Handle the signals in the block. A nested block uses the state of the outer one.
 
-    Python gives signals to its main thread only: elsewhere nothing is changed."""
+    Python delivers signals to its main thread only: in other threads nothing is changed."""
     if _active or threading.current_thread() is not threading.main_thread():
         yield _active[0] if _active else Stop()
         return
@@ -204,19 +205,19 @@ def stop_signals() -> Iterator[Stop]:
 
 
 def check_signals() -> None:
-    """Raise Interrupted where a signal was marked and this is the thread that ends by it."""
+    """Raise Interrupted if a signal was recorded and this is the main thread."""
     if _active and threading.current_thread() is threading.main_thread():
         _active[0].check()
 
 
 def exit_code_of_signal() -> int | None:
-    """The exit code of the signal that this process was sent, for other threads than the main one."""
+    """Return the exit code of the received signal, for threads other than the main one; None without a signal."""
     return _active[0].exit_code if _active and _active[0].number is not None else None
 
 
 @contextmanager
 def interruptible(folder: SweepFolder) -> Iterator[Stop]:
-    """Run a sweep in the block: a signal ends it as SweepInterrupted."""
+    """Context that runs a sweep: a signal ends it as SweepInterrupted."""
     with stop_signals() as stop:
         stop.final_message = lambda: how_to_go_on(folder)
         try:
@@ -231,12 +232,12 @@ def interruptible(folder: SweepFolder) -> Iterator[Stop]:
 
 
 def refuse_unsignalled(stop: Stop, error: KeyboardInterrupt) -> None:
-    """TuneexpError where the user's code, not a signal, raised KeyboardInterrupt."""
+    """Raise TuneexpError if the user's code, not a signal, raised KeyboardInterrupt."""
     if stop.number is None:
-        raise TuneexpError(f"no signal came, but {tracebacks.one_line(error)} was raised") from error
+        raise TuneexpError(f"{tracebacks.one_line(error)} was raised without a signal") from error
 
 
 def how_to_go_on(folder: SweepFolder) -> str:
     if not folder.exists():
         return "interrupted before the sweep began, so nothing is stored; start it again with the same command"
-    return f"interrupted; go on with: {command('resume', folder.name, storage=folder.storage)}"
+    return f"interrupted; continue with: {command('resume', folder.name, storage=folder.storage)}"

@@ -124,30 +124,50 @@ class Sweep:
             refuse_other_settings(self.folder, self.config)
         self.space = checked_space(self.config, parsed)
         self.config = with_sources(self.config.model_copy(update={"suggested": self.space.suggested}))
-        self.resolved = resolved_here(self.config, self.space)  # never stored: a resume may find more cores
+        self.resolved = resolved_here(self.config, self.space)  # not stored: a resume may find more cores
 
     @classmethod
     def from_file(cls, path: str | Path, *, trust: bool = False, **changes: Any) -> Sweep:
-        """The sweep that an experiment file asks for, such as the `experiment.yaml` of another one.
+        """Return the sweep of an experiment file, such as the `experiment.yaml` of another sweep.
 
-        `changes`: arguments of `Sweep` that replace those of the file. `trust`: run the code that the file
-        names, whoever wrote it. UserError lists all that is wrong in the file."""
+        Args:
+            path: Path of the file.
+            trust: Run the code that the file names, and remember it as trusted.
+            changes: Arguments of `Sweep` that override those of the file.
+
+        Returns:
+            The checked sweep.
+
+        Raises:
+            UserError: All problems of the file, with their lines.
+        """
         from tuneexp.sweep.experiment.checking import asked_in
 
         return cls(**asked_in(path, changes, trust))
 
     def check_writable(self) -> None:
-        """UserError where what the sweep is to store can't be written."""
-        if not self.goes_on:  # else by `resume`, which knows what is stored
+        """Raise UserError if the sweep's files can't be written."""
+        if not self.goes_on:  # else `resume` checks it
             check_writable(self.folder, self.config)
 
     def run(self, on_event: Watcher | None = None) -> SweepResult:
-        """Run to the end. `on_event` is called with each event. SweepInterrupted after Ctrl-C, SIGTERM or SIGHUP."""
+        """Run the sweep to its end.
+
+        Args:
+            on_event: Function that is called with each `SweepEvent`.
+
+        Returns:
+            The result.
+
+        Raises:
+            UserError: The sweep exists, or can't run here.
+            SweepInterrupted: Ctrl-C, SIGTERM or SIGHUP ended the sweep; its state is saved.
+        """
         self.check_writable()
         if self.goes_on:
             return self._go_on(on_event)
         with self.folder.lock(), interruptible(self.folder):
-            refuse_existing(self.folder)  # another process may have been faster
+            refuse_existing(self.folder)  # another process may have created it meanwhile
             return run_in_ray(
                 self.resolved,
                 self.folder,
@@ -159,7 +179,7 @@ class Sweep:
             )
 
     def _store(self) -> None:
-        """Write what the sweep was asked for, and trust the code that it names."""
+        """Write the configuration, and add the code that it names to the list of trusted addresses."""
         remember(addresses_in(self.config.flat()))
         save_config(self.folder, self.config)
         write_experiment(self.folder, self.config, self.callbacks)
@@ -176,7 +196,7 @@ def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
     patience_s()
     require_key()
     check_store()
-    if config.checkpoints:  # first: where it is refused, no storage folder is made
+    if config.checkpoints:  # first: if it is refused, no storage folder is created
         store = checkpoint_storage_of(folder, config.checkpoints)
         store.check_writable()
         refuse_foreign(config, folder, store)
@@ -184,7 +204,7 @@ def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
 
 
 def callback_list(callbacks: Any) -> list[Callback]:
-    """UserError for what is no list of Tune callbacks."""
+    """Return the callbacks as a list. UserError for anything else than Tune callbacks."""
     if not isinstance(callbacks, list | tuple):
         raise UserError(f"callbacks are a list, such as callbacks=[MyCallback()], got {callbacks!r}")
     if callbacks:  # else Tune is not needed yet
@@ -197,7 +217,7 @@ def callback_list(callbacks: Any) -> list[Callback]:
 
 
 def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
-    """A name or address that a worker in any folder, and a resume next week, can load."""
+    """Return the name or address of an algorithm, valid in any working folder."""
     from tuneexp.algorithms.registry import address_of, check_algorithm
 
     if not isinstance(algorithm, str):
@@ -210,7 +230,7 @@ def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
 
 def _made_name(algorithm: str | AlgorithmSpec, env: str | Callable[..., Any], storage: str | Path, resume: bool) -> str:
     if resume:
-        raise UserError("a sweep goes on by its name; add --name NAME (in Python: name=...)")
+        raise UserError("resume needs the name of a sweep; add --name NAME (in Python: name=...)")
     return new_name(algorithm_address(algorithm), lasting_address(env, "environment"), storage_folder(storage))
 
 
@@ -247,7 +267,7 @@ def _plain_wrappers(wrappers: Any) -> Any:
 
 
 def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
-    """Bind `space` to the configuration of the algorithm. UserError for anything that a trial would refuse."""
+    """Bind `space` to the configuration class of the algorithm. UserError for anything that a trial would refuse."""
     from tuneexp.algorithms.preflight import check_budget, check_environment
     from tuneexp.algorithms.registry import config_class_of
     from tuneexp.envs.registration import register_again

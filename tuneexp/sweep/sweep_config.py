@@ -1,4 +1,4 @@
-"""Configuration of a sweep as a person asked for it, stored in `sweep.json` and read by `resume`, `list` and `show`."""
+"""Configuration of a sweep as requested, stored in `sweep.json` and read by `resume`, `list` and `show`."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ class SweepConfig(Config):
     @classmethod
     def _named_environment(cls, trial: TrialConfig) -> TrialConfig:
         if not isinstance(trial.env, str):
-            raise ValueError("env is an id or an address, which another process can look up")
+            raise ValueError("env is an id or an address, which other processes can import")
         return trial
 
 
-# Fields of a trial that the searcher or the start of the sweep fills in.
+# Fields of a trial that the searcher or the start of the sweep sets.
 _OF_EACH_TRIAL = ("hyperparameters", "expected_trials", "trial_number")
-# The settings of a sweep by the names that a person writes, `name` aside, with their declarations.
+# Declarations of the settings of a sweep by name, without `name`.
 SETTINGS = {
     name: field
     for name, field in settings_in(SweepConfig.flat_fields()).items()
@@ -164,7 +164,7 @@ def refuse_other_settings(folder: SweepFolder, asked: SweepConfig) -> None:
     if changed:
         raise UserError(
             f"sweep {asked.name!r} was started with other settings: {'; '.join(changed)}\n"
-            "write the same ones to go on with it, or another --name"
+            "write the same settings to continue it, or another --name"
         )
 
 
@@ -181,7 +181,7 @@ def _differences(name: str, before: Any, now: Any) -> list[str]:
         ]
     texts = ["not set" if value is _UNSET else json.dumps(value) for value in (before, now)]
     pairs = enumerate(zip(*texts, strict=False))
-    alike = next((place for place, (one, other) in pairs if one != other), min(map(len, texts)))
+    alike = next((index for index, (one, other) in pairs if one != other), min(map(len, texts)))
     return [f"{name}: {_from(texts[0], alike)}, now {_from(texts[1], alike)}"]
 
 
@@ -194,7 +194,7 @@ def _from(text: str, alike: int) -> str:
 def trial_config(config: SweepConfig) -> dict[str, Any]:
     """Return the configuration that all trials share. The searcher adds `trial_number` and the suggested values.
 
-    config: with the concurrency of this start, which decides how many trials a worker is expected to run."""
+    config: with the concurrency of this start, from which the expected number of trials of a worker follows."""
     return {
         **config.trial.model_dump(exclude={"trial_number"}),
         "hyperparameters": config.fixed,

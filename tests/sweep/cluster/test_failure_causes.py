@@ -154,7 +154,7 @@ def test_an_error_of_ours_and_one_of_ray_for_lack_of_memory_are_sentences() -> N
         "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 1) was 3.27GB used / "
     )
     said = cause_of(OutOfMemoryError(f"{text}23.54GB limit (0.138910)\nOOM kill reason: Memory usage"), failures=3)
-    assert said == "the worker died 3 times, at last: out of memory: 3.27GB of 23.54GB of its node was in use"
+    assert said == "the worker died 3 times, the last time: out of memory: 3.27GB of 23.54GB of its node was in use"
     assert cause_of(EnvironmentFault("seed 1: the pole\n broke"), failures=1) == "seed 1: the pole broke"
 
 

@@ -105,7 +105,7 @@ def store(tmp_path: Path) -> CheckpointStorage:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"algorithm": "/nowhere/mine.py:Mine"}, "there is no file /nowhere/mine.py; every node needs what this"),
+        ({"algorithm": "/nowhere/mine.py:Mine"}, "there is no file /nowhere/mine.py; every node needs"),
         ({"env": "/nowhere/mine.py:Env"}, "there is no file /nowhere/mine.py"),
         ({"wrappers": ["/nowhere/mine.py:Around"]}, "there is no file /nowhere/mine.py"),
         ({"hyperparameters": {"model": "/nowhere/mine.py:Net"}}, "there is no file /nowhere/mine.py"),
@@ -123,11 +123,11 @@ def test_a_node_with_another_source_or_version_or_storage_says_so(store: Checkpo
     version = nodes.tuneexp.__version__
     (tmp_path / "mine.py").write_text("from dataclasses import replace\nfrom tuneexp import PPO\nMine = replace(PPO)\n")
     mine = trial(algorithm=f"{tmp_path / 'mine.py'}:Mine", source_hash="of the driver's")
-    assert "is another one here" in str(nodes.complaint(store, "mark", "n", mine, version))
+    assert "differs" in str(nodes.complaint(store, "mark", "n", mine, version))
     assert "it has tuneexp" in str(nodes.complaint(store, "mark", "n", trial(), "0.0.1"))
-    assert "can't see" in str(nodes.complaint(CheckpointStorage(str(tmp_path), "t"), "mark", "n", trial(), version))
+    assert "no access" in str(nodes.complaint(CheckpointStorage(str(tmp_path), "t"), "mark", "n", trial(), version))
     store.write("mark", b"of another sweep")
-    assert "can't see" in str(nodes.complaint(store, "mark", "n", trial(), version))
+    assert "no access" in str(nodes.complaint(store, "mark", "n", trial(), version))
 
 
 def test_a_node_that_has_everything_complains_of_nothing_and_answers(store: CheckpointStorage) -> None:
@@ -138,7 +138,7 @@ def test_a_node_that_has_everything_complains_of_nothing_and_answers(store: Chec
 def test_what_a_node_writes_must_be_seen_by_the_driver(store: CheckpointStorage) -> None:
     """A folder of the same name on the node itself: it reads what was copied there, and writes where nobody looks."""
     node = nodes.Node("n" * 20, "worker (10.0.0.2)", {"CPU": 1.0})
-    assert f"what it writes to {store.storage} is not seen here" in str(nodes._unseen_by_driver(store, "mark", node))
+    assert f"{store.storage} are not visible" in str(nodes._unseen_by_driver(store, "mark", node))
     store.write("mark-nnnnnnnnnnnn", b"")
     assert nodes._unseen_by_driver(store, "mark", node) is None
 

@@ -167,7 +167,7 @@ def test_a_sweep_that_waits_for_nodes_says_so(
     for trials in ([Waits()], [Waits()], [Waits()], [Waits()], [Waits(), Runs()], [Waits()]):
         watcher.on_step_begin(0, trials)  # type: ignore[arg-type]
     (said,) = [record.message for record in caplog.records]
-    assert "a trial wants 1.5 CPUs, the cluster has 2 CPUs and 1 GPU, of which 1 CPU are free" in said
+    assert "a trial needs 1.5 CPUs, the cluster has 2 CPUs and 1 GPU, of which 1 CPU are free" in said
 
 
 def test_a_trial_that_has_its_room_is_starting_and_waits_for_none(

@@ -56,7 +56,7 @@ def test_a_trial_is_told_of_once_it_is_far_slower_than_any_report_was(
         wait(dog, 20, one)
         assert len(caplog.messages) == 2, "its silence has doubled"
         dog.on_trial_result(0, [], one, {})
-        assert "trial 1 goes on" in caplog.messages[-1]
+        assert "trial 1 reports again" in caplog.messages[-1]
 
 
 def test_short_reports_and_a_pause_of_the_driver_are_no_reason_to_tell(

@@ -207,7 +207,7 @@ def test_every_suggestion_of_the_shipped_space_is_valid_for_any_number_of_enviro
 def test_an_initial_point_that_fixed_values_leave_no_room_for_is_left_out_aloud(caplog: Any) -> None:
     space = SearchSpace.load(PPO_YAML).validate(PPOConfig, {"n_envs": 2}, "ppo")
     assert space.initial_params() == []
-    assert "initial point 1 is left out, it does not fit the fixed values" in caplog.text
+    assert "initial point 1 is left out, since it contradicts the fixed values" in caplog.text
     assert len(space.validate(PPOConfig, {"n_envs": 16}, "ppo").initial_params()) == 1
 
 

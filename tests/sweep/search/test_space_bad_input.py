@@ -32,8 +32,8 @@ def refusal(mapping: dict[str, Any], **fixed: Any) -> str:
         ("- gamma", "no mapping.*; write"),
         ("", "no mapping"),
         ("just words", "no mapping"),
-        ("gamma: {uniform: [0.9, 0.99]}\ngamma: 0.9", "line 2: .*'gamma' .*twice"),
-        ("model: {shared: true, shared: false}", "line 1: .*'shared' .*twice"),
+        ("gamma: {uniform: [0.9, 0.99]}\ngamma: 0.9", "line 2: .*'gamma' .*repeated"),
+        ("model: {shared: true, shared: false}", "line 1: .*'shared' .*repeated"),
         (
             "gamma: !!python/object/apply:os.system [touch hacked]",
             "line 1: .*python/object/apply:os.system",
@@ -80,18 +80,21 @@ def test_yaml_numbers_are_what_people_mean(tmp_path: Path) -> None:
 def test_a_range_upside_down_is_refused_with_the_right_way_round(kind: str) -> None:
     low, high = (1, 5) if "int" in kind else (0.1, 0.5)
     message = refusal({"vf_coef": {kind: [high, low]}})
-    assert message == f"vf_coef: the range is upside down; write {kind}: [{low}, {high}]"
+    assert message.startswith("vf_coef: the lower bound")
+    assert message.endswith(f"write {kind}: [{low}, {high}]")
 
 
 @pytest.mark.parametrize("arguments", [[0, 0.1], [-1.0, 0.1], [0.0, 1]])
 def test_a_log_range_that_touches_0_is_refused(arguments: list[float]) -> None:
-    assert "learning_rate: a log range can't touch 0" in refusal({"learning_rate": {"loguniform": arguments}})
+    assert "learning_rate: the bounds of a log range are above 0" in refusal(
+        {"learning_rate": {"loguniform": arguments}}
+    )
 
 
 def test_log_ranges_of_whole_numbers_and_complements_may_not_touch_0_either() -> None:
-    assert "n_steps: a log range can't touch 0" in refusal({"n_steps": {"logint": [0, 8]}})
+    assert "n_steps: the bounds of a log range are above 0" in refusal({"n_steps": {"logint": [0, 8]}})
     message = refusal({"gamma": {"complement_loguniform": [0.9, 1.0]}})
-    assert message.startswith("gamma: 1 - gamma is log-uniform, so the high end is below 1")
+    assert message.startswith("gamma: 1 - gamma is log-uniform, so the upper bound is below 1")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,7 @@ def test_a_name_both_fixed_and_varied_is_refused() -> None:
                 "gamma": {"uniform": [0.9, 0.99], "when": {"n_steps": 1}},
                 "n_steps": {"choice": [1], "when": {"gamma": 0.9}},
             },
-            "gamma, n_steps .*circle",
+            "gamma, n_steps .*cycle",
         ),
         (FINE | {"n_epochs": object()}, "plain value"),
     ],
@@ -243,8 +246,8 @@ def test_an_initial_point_has_a_value_for_each_branch_it_takes_and_for_no_other(
         "vf_coef": {"uniform": [0.1, 1.0], "when": {"model/shared": True}},
     }
     missing = refusal(mapping | {"initial": [{"gamma": 0.95, "model/shared": True}]})
-    assert missing == "initial point 1: it leaves out 'vf_coef'; give every value that is searched"
+    assert missing.startswith("initial point 1: 'vf_coef' is missing")
     idle = refusal(mapping | {"initial": [{"gamma": 0.95, "model": {"shared": False}, "vf_coef": 0.5}]})
-    assert "'vf_coef' is searched only when {'model/shared': [True]}; leave it out" in idle
+    assert "'vf_coef' is searched only when {'model/shared': [True]}; remove it" in idle
     steps = {"vf_coef": {"quniform": [0.1, 0.5, 0.1]}, "initial": [{"vf_coef": 0.25}]}
-    assert "vf_coef=0.25 lies outside" in refusal(steps)
+    assert "vf_coef=0.25 is outside" in refusal(steps)

@@ -154,5 +154,5 @@ def test_upper_bounds_that_wait_for_each_other_are_refused() -> None:
     space = SearchSpace.from_mapping(
         {"batch_size": {"choice": [64, 128]}, "n_steps": {"int": [8, 64], "when": {"batch_size": 64}}}
     )
-    with pytest.raises(UserError, match=r"batch_size, n_steps .*circle"):
+    with pytest.raises(UserError, match=r"batch_size, n_steps .*cycle"):
         space.validate(PPOConfig, {}, "ppo")

@@ -61,7 +61,7 @@ def test_tunes_sample_objects_mean_what_they_mean_in_tune() -> None:
         (tune.qloguniform(0.1, 1.0, 0.1), "tune.loguniform"),
         (tune.qlograndint(1, 8, 2), "log range"),
         (tune.choice([print]), "plain value"),
-        (tune.uniform(1.0, 0.1), "upside down"),
+        (tune.uniform(1.0, 0.1), "lower bound"),
     ],
 )
 def test_a_tune_object_that_no_searcher_can_honour_is_refused(domain: Any, message: str) -> None:

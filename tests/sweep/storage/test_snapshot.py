@@ -243,6 +243,6 @@ def test_a_name_in_a_snapshot_is_no_path(name: str, folder: SweepFolder, tmp_pat
     snapshot.commit(folder, Snapshot(state("x"), []))
     with zipfile.ZipFile(folder.snapshot_file, "a") as archive:
         archive.writestr(name, "{}")
-    with pytest.raises(TuneexpError, match="no tuneexp writes"):
+    with pytest.raises(TuneexpError, match="tuneexp does not write"):
         snapshot.put_back(folder, checkpoint_storage_of(folder, None))
     assert not (tmp_path.parent / "x").exists()

@@ -19,20 +19,20 @@ def check_port(address: str, timeout_s: float) -> None:
 
 
 def cluster_address(address: str | None) -> str | None:
-    """The cluster to run on, from `address` or RAY_ADDRESS; None: Ray starts on this machine."""
+    """Return the address of the cluster, from `address` or RAY_ADDRESS; None for a local Ray."""
     asked = address or os.environ.get(ADDRESS)
     return None if asked == "local" else asked or None
 
 
 def refuse_unreachable(address: str | None) -> None:
-    """UserError where nothing listens at `host:port` (Ray itself would retry for minutes), or for no address."""
+    """Raise UserError if the port is closed (Ray itself would retry for minutes), or if `address` is no address."""
     if address is None or address == "auto":
         return  # Ray finds those itself
     if address.startswith("ray://"):
         raise UserError(
-            f"{masked(address)!r} is an address of Ray Client, which would run the sweep away from its folder: log "
-            "in to a node of the cluster and write --address auto\n"
-            "or send the command there: ray job submit --address http://HEAD:8265 -- tuneexp sweep --address auto ..."
+            f"Ray Client ({masked(address)!r}) is not supported, since the sweep's folder is on this machine: log in "
+            "to a node, write --address auto\n"
+            "or submit a job: ray job submit --address http://HEAD:8265 -- tuneexp sweep --address auto ..."
         )
     _, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
@@ -57,8 +57,8 @@ def token_advice() -> str:
     sends none unless configured. The cluster does not report which of the two it expects."""
     if os.environ.get("RAY_AUTH_MODE") == "token":  # set by a person, or by Ray for the time of the attempt
         return (
-            "we show it a token (RAY_AUTH_TOKEN, or ~/.ray/auth_token); if it was started without one, "
-            "set RAY_AUTH_MODE=disabled"
+            "an authentication token was sent (RAY_AUTH_TOKEN, or ~/.ray/auth_token); if the cluster was started "
+            "without one, set RAY_AUTH_MODE=disabled"
         )
     return (
         "if it was started with a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or ~/.ray/auth_token to its token"

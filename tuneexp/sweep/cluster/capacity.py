@@ -1,4 +1,4 @@
-"""Capacity: a sweep is refused where a trial could never run, else its concurrency is resolved."""
+"""Capacity check: a sweep whose trials could never run is refused; otherwise its concurrency is resolved."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def trials_of(space: SearchSpace) -> list[Sequence[Resources]]:
 
 
 def resolved_here(config: SweepConfig, space: SearchSpace) -> SweepConfig:
-    """`config` with its number of trials at once, where this machine runs them. UserError for what it can't run."""
+    """Resolve the concurrency of a sweep on this machine. UserError for a trial that can't run on it.
+
+    A sweep on a cluster is returned as it is: its capacity is known once Ray is connected."""
     if runs_elsewhere(config.address):
         return config  # known once Ray is there
     asked = trials_of(space)
@@ -38,7 +40,7 @@ def resolved_here(config: SweepConfig, space: SearchSpace) -> SweepConfig:
 
 def ray_session_for(config: SweepConfig, space: SearchSpace, snapshot_period_s: float, verbose: bool) -> RaySession:
     asked = trials_of(space)
-    # All cores, as a function of the user's own may suggest a trial that was not foreseen.
+    # All cores: a define-by-run space may suggest a trial that its rehearsals did not show.
     cpus = max(cores(), *(cpus_of(bundles, config.concurrency or 1) for bundles in asked))
     return RaySession(cpus, config.address, snapshot_period_s, verbose, _wants_gpu(asked))
 
@@ -61,8 +63,9 @@ def _this_machine(with_gpus: bool) -> Resources:
 
 
 def resolved_on_cluster(config: SweepConfig, folder: SweepFolder, space: SearchSpace, ray: RaySession) -> SweepConfig:
-    """`config` with its number of trials at once, where Ray is there. UserError for a trial that no node can run, and
-    for a node that can't see what a trial needs."""
+    """Resolve the concurrency of a sweep on the connected cluster, after a preflight check of its nodes.
+
+    UserError for a trial that no node can run, and for a node that fails the check."""
     ray.ready()
     with stop_signals() as stop:
         stop.renew()

@@ -1,4 +1,4 @@
-"""Failures of trials: which are final, which end the sweep, and the cause in one line for `error.txt`."""
+"""Failures of trials: retried, final, or fatal for the sweep; and their cause in one line for `error.txt`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cause_of(error: Exception, failures: int) -> str:
     if isinstance(error, RayTaskError):
         cause = error.cause
         if not isinstance(cause, RayActorError | OutOfMemoryError):
-            # Ray's own classes stand for an exception that could not be sent.
+            # Ray's own classes replace an exception that could not be pickled.
             own = type(cause).__module__.startswith("ray.")
             return last_raised(error.traceback_str) if own or cause is None else sentence_of(cause)
         error = cause
@@ -28,7 +28,7 @@ def cause_of(error: Exception, failures: int) -> str:
     if "creation task" in str(error):
         return re.sub(r"^tuneexp\.errors\.\w+: ", "", last_raised(str(error)))
     died = death_of(error)
-    return f"the worker died {failures} times, at last: {died}" if failures > 1 else f"the worker died: {died}"
+    return f"the worker died {failures} times, the last time: {died}" if failures > 1 else f"the worker died: {died}"
 
 
 def write_cause(trial: Trial, error: Exception) -> None:
@@ -39,14 +39,14 @@ def write_cause(trial: Trial, error: Exception) -> None:
 
 
 def raise_storage_fault(error: Exception) -> None:
-    """End the sweep where the storage failed for too long: no trial is to blame."""
+    """End the sweep if the retries of the storage timed out: the trial is not the cause."""
     if isinstance(error, RayTaskError) and isinstance(error.cause, StorageFault):
         raise error.cause
 
 
 def is_final(trial: Trial) -> bool:
-    """Return True where another run would fail again: a process was not lost, code has raised."""
-    # The driver's own copy: `trial.get_pickled_error()` reads the storage, where it arrives seconds later.
+    """Return True if a retry would fail again: code has raised, no process was lost."""
+    # The driver's copy: `trial.get_pickled_error()` reads the storage, which has it seconds later.
     path = trial.pickled_error_file
     if path is None or not Path(path).exists():
         return False
@@ -56,4 +56,4 @@ def is_final(trial: Trial) -> bool:
         return True
     if isinstance(error, RayTaskError):
         return not isinstance(error.cause, RayActorError | RunnerLost | LearnerLost)
-    return "creation task" in str(error)  # `setup` raised: Ray says that the actor died of it
+    return "creation task" in str(error)  # `setup` raised: Ray reports the death of the actor

@@ -1,4 +1,4 @@
-"""Detection of a cluster that can't come back: its own Ray lacks a process, or the head is out of reach."""
+"""Detection of a lost cluster: a process of the local Ray has ended, or the head node does not answer."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from tuneexp.errors import TuneexpError
 from tuneexp.ray_support.lost_processes import lost_process
 from tuneexp.sweep.cluster.address import check_port
 
-# Tune notices a loss in its next step, unless its thread waits for the head: Ray gives up no earlier than after 60 s,
-# and then ends the process without a message. The head of a cluster may come back, a process of the own Ray can't.
+# Tune notices a loss in its next step, unless its thread waits for the head: Ray gives up after 60 s at the earliest,
+# and then ends the process without a message. The head of a cluster may recover; a process of the local Ray can't.
 OWN_LIMIT_S, HEAD_LIMIT_S = 15.0, 50.0
 CHECK_PERIOD_S, CONNECT_LIMIT_S = 2.0, 5.0
 
 
 class ClusterLost(TuneexpError):
-    """No trial can run any more on the Ray that the sweep runs on."""
+    """The Ray of the sweep is lost: it can run no more trials."""
 
 
 class LossDetector:
-    """For how long the cluster has been lost."""
+    """Measures how long the cluster has been lost."""
 
     def __init__(self) -> None:
         self._since_s: float | None = None
 
     def reason(self) -> str | None:
-        """Once the limit is over, else None."""
+        """Return the cause after the timeout, else None."""
         own = lost_process()
         lost, limit_s = own or _silent_head(), OWN_LIMIT_S if own else HEAD_LIMIT_S
         if lost is None:

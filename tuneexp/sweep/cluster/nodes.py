@@ -31,12 +31,12 @@ ANSWER_LIMIT_S = 120.0
 @dataclass(frozen=True)
 class Node:
     node_id: str
-    name: str  # for messages: host and address
+    name: str  # host and address, for messages
     resources: Resources
 
 
 def alive_nodes() -> list[Node]:
-    """Those that can run a trial: alive, with at least a part of a CPU."""
+    """Return the nodes that can run a trial: alive, with at least a part of a CPU."""
     found = [
         Node(node["NodeID"], f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})", node["Resources"])
         for node in ray.nodes()
@@ -46,16 +46,17 @@ def alive_nodes() -> list[Node]:
 
 
 def may_grow() -> bool:
-    """Return True where the cluster has an autoscaler that starts nodes."""
+    """Return True if the cluster has an autoscaler."""
     return ray._private.state.state.get_max_resources_from_cluster_config() is not None
 
 
 def check_nodes(
     nodes: Sequence[Node], store: CheckpointStorage, trial: Mapping[str, Any], limit_s: float = ANSWER_LIMIT_S
 ) -> list[Node]:
-    """UserError that names the node where a trial could not run, and why. The driver's own node is one of them, unless
-    Ray was started by this process: it may run another Python. Returns the nodes without those that have left the
-    cluster meanwhile."""
+    """Run the preflight check on all nodes. Raises UserError with the node that fails and the reason.
+
+    The driver's own node is checked, too, unless this process started Ray: its Ray may run another Python.
+    Returns the nodes without those that have left the cluster."""
     if not nodes or ray._private.worker._global_node.is_head():
         return list(nodes)
     mark = f".seen-{uuid.uuid4().hex[:12]}"
@@ -76,7 +77,7 @@ def check_nodes(
 def _ask(
     nodes: Sequence[Node], store: CheckpointStorage, mark: str, trial: dict[str, Any], limit_s: float
 ) -> tuple[list[tuple[Node, str]], list[Node]]:
-    """Nodes with what they complain of, and nodes that are gone."""
+    """Return the complaints by node, and the nodes that have left the cluster."""
     look = ray.remote(num_cpus=0, max_retries=0)(complaint)
     here = NodeAffinitySchedulingStrategy
     refs = {
@@ -91,7 +92,7 @@ def _ask(
         try:
             said = _said(refs[node.node_id], max(0.0, deadline - time.monotonic()), limit_s)
         except TaskUnschedulableError:
-            log.warning("node %s has left the cluster, which hasn't noticed yet", node.name)
+            log.warning("node %s has left the cluster", node.name)
             gone.append(node)
             continue
         said = said or _unseen_by_driver(store, mark, node)
@@ -101,22 +102,20 @@ def _ask(
 
 
 def _said(answer: Any, wait_s: float, limit_s: float) -> str | None:
-    """Raises `TaskUnschedulableError` where the node is gone: a task without demands is refused by nothing else."""
+    """Return the complaint in an answer, or None. Raises `TaskUnschedulableError` if the node has left the cluster."""
     try:
         said: str | None = ray.get(answer, timeout=wait_s)
         return said
     except GetTimeoutError:
         ray.cancel(answer, force=True)
-        return f"no answer in {limit_s:.0f} s; take it out of the cluster, or look at its logs"
+        return f"timed out after {limit_s:.0f} s; remove it from the cluster, or look at its logs"
     except TaskUnschedulableError:
         raise
     except (RayError, ImportError) as error:
         lines = str(error).strip().splitlines()
         reason = lines[-1][:200] if lines else type(error).__name__
         if "No module named 'tuneexp" in reason:
-            return (
-                f"its Ray runs on a Python without tuneexp; start it with the Python of this command, {sys.executable}"
-            )
+            return f"its Ray runs in a Python without tuneexp; start Ray there with {sys.executable}"
         return f"it can't run a task of tuneexp {tuneexp.__version__}: {reason}"
 
 
@@ -124,7 +123,7 @@ def _unseen_by_driver(store: CheckpointStorage, mark: str, node: Node) -> str | 
     try:
         store.read(_answer(mark, node.node_id))
     except OSError:
-        return f"what it writes to {store.storage} is not seen here; {_SHARED}"
+        return f"its files in {store.storage} are not visible on this machine; {_SHARED}"
     return None
 
 
@@ -132,11 +131,11 @@ def _answer(mark: str, node_id: str) -> str:
     return f"{mark}-{node_id[:12]}"
 
 
-_SHARED = "name a folder that all nodes share with --storage, or an object store with --checkpoints s3://..."
+_SHARED = "write --storage with a folder that all nodes share, or --checkpoints s3://... with an object store"
 
 
 def complaint(store: CheckpointStorage, mark: str, node_id: str, trial: dict[str, Any], version: str) -> str | None:
-    """Runs on the node. Why no trial could run here, in a line, or None."""
+    """Return the reason that no trial could run on this node, in one line, or None. Runs on the node."""
     if tuneexp.__version__ != version:
         return f"it has tuneexp {tuneexp.__version__}, this machine {version}; install the same on all nodes"
     try:
@@ -145,11 +144,11 @@ def complaint(store: CheckpointStorage, mark: str, node_id: str, trial: dict[str
         store.write(_answer(mark, node_id), b"")
     except OSError as error:
         reason = f" ({error.strerror})" if error.strerror else ""
-        return f"it can't see {store.storage}, where checkpoints go{reason}; {_SHARED}"
+        return f"it has no access to {store.storage}, the folder of checkpoints{reason}; {_SHARED}"
     try:
         _load(trial)
     except UserError as error:
-        return f"{str(error).splitlines()[0]}; every node needs what this machine has, under the same path"
+        return f"{str(error).splitlines()[0]}; every node needs the same files and packages under the same paths"
     except Exception as error:
         return " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return None
@@ -165,7 +164,7 @@ def _load(trial: dict[str, Any]) -> None:
     config = TrialConfig.parse(trial, "the trial")
     load_spec(config.algorithm)
     if changed := changed_sources(config.sources):
-        raise UserError(f"the source of {changed[0]} is another one here")
+        raise UserError(f"the source of {changed[0]} differs from that of this machine")
     register_again(config.env, config.env_registration)
     describe_env(config.env, config.env_kwargs, config.wrappers, config.env_backend)
     if isinstance(model := config.hyperparameters.get("model"), str):

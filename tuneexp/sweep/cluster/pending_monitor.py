@@ -1,4 +1,4 @@
-"""Tune callback that warns while no trial runs, and ends a sweep whose own Ray is lost. Tune would wait for ever."""
+"""Tune callback that warns while no trial runs, and ends a sweep whose local Ray is lost. Tune would wait forever."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ WARN_AFTER_S = 60.0
 
 
 class PendingMonitor(Callback):
-    """Warns after `WARN_AFTER_S` without a running trial, then less and less often.
+    """Warns after `WARN_AFTER_S` without a running trial, then at doubling intervals.
 
-    bundles: request of the largest trial."""
+    bundles: resource request of the largest trial."""
 
     def __init__(self, bundles: Sequence[Resources]) -> None:
         self._bundles = bundles
@@ -41,13 +41,13 @@ class PendingMonitor(Callback):
         if self._waiting_since_s is None:
             self._waiting_since_s, self._next_warning_s = now_s, WARN_AFTER_S
         elif (waited_s := now_s - self._waiting_since_s) >= self._next_warning_s:
-            self._next_warning_s = 2 * waited_s  # told less and less often
+            self._next_warning_s = 2 * waited_s
             if a_trial_is_starting():
                 logger.warning("no trial runs yet: one has been importing and compiling for %.0f s", waited_s)
                 return
             logger.warning(
-                "no trial has run for %.0f s: a trial wants %s, the cluster has %s, of which %s are free; "
-                "the sweep goes on once a node has room, and Ctrl-C keeps what is done",
+                "no trial has run for %.0f s: a trial needs %s, the cluster has %s, of which %s are free; "
+                "the sweep continues once resources are free; after Ctrl-C it can be resumed",
                 waited_s,
                 total_words(self._bundles),
                 total_words([ray.cluster_resources()]),
@@ -56,7 +56,7 @@ class PendingMonitor(Callback):
 
 
 def a_trial_is_starting() -> bool:
-    """Return True where a placement group of this job is created, so a trial has its resources and is starting."""
-    job = ray.get_runtime_context().get_job_id()  # the end of the id of whatever belongs to it
+    """Return True if a placement group of this job is created: a trial has its resources and is starting."""
+    job = ray.get_runtime_context().get_job_id()  # ids of its objects end with it
     groups = ray.util.placement_group_table().items()
     return any(group["state"] == "CREATED" and name.endswith(job) for name, group in groups)

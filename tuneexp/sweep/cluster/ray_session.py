@@ -1,4 +1,4 @@
-"""Ray for the time of one sweep: a local one with few services, or a connection to a cluster."""
+"""Ray during one sweep: a local one with few services, or a connection to a cluster."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tuneexp.sweep.signals import check_signals, exit_code_of_signal
 
 CHECK_SIGNALS_S = 0.1
 START_JOIN_LIMIT_S = 5.0  # of a sweep that ends before Ray has started, which can't be interrupted
-CONNECT_LIMIT_S = 60.0  # what listens at the address may be something else than Ray
+CONNECT_LIMIT_S = 60.0  # the port may belong to another program
 _OBJECT_STORE_BYTES = 100 * 2**20  # results are small; checkpoints go through files
 
 
@@ -39,11 +39,11 @@ def cores() -> int:
 
 
 class RaySession:
-    """Ray for the time of a sweep: the one already initialised, the cluster at `address` (or RAY_ADDRESS), or a local
-    one that ends with the sweep.
+    """Ray during a sweep: the initialised one, the cluster at `address` (or RAY_ADDRESS), or a local one that ends with
+    the sweep.
 
-    It starts in the background, while the driver imports what it needs, and stops there, while the last reports go to
-    MLflow: seconds each. `ready()` waits for it."""
+    It starts in a thread during the imports of the driver, and stops in it during the last delivery to MLflow. This
+    saves seconds each. `ready()` waits for the start."""
 
     def __init__(
         self, cpus: int, address: str | None, snapshot_period_s: float, verbose: bool = False, gpus: bool = False
@@ -54,10 +54,12 @@ class RaySession:
         self._started, self._stop = threading.Event(), threading.Event()
         self._error: BaseException | None = None
         self._abandoned = False
-        # One thread for the whole time: Linux kills Ray's processes when the thread that started them ends.
+        # One thread for start and stop: Linux kills Ray's processes when the thread that started them ends.
         self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
         self._exit = ExitStack()
-        self.on_lost: Callable[[str], None] | None = None  # told the reason, in another thread, before the process ends
+        self.on_lost: Callable[[str], None] | None = (
+            None  # called with the reason, in a thread, before the process ends
+        )
 
     def __enter__(self) -> Self:
         if not self._verbose:
@@ -73,9 +75,9 @@ class RaySession:
         return self
 
     def ready(self) -> None:
-        """Wait until Ray runs. UserError where the cluster can't be reached."""
+        """Wait until Ray runs. UserError if the cluster can't be reached."""
         if not self._wait(CONNECT_LIMIT_S if self._address else math.inf):
-            self._abandoned = True  # Ray's own attempts can't be interrupted
+            self._abandoned = True  # Ray's retries can't be interrupted
             raise UserError(
                 f"timed out after {CONNECT_LIMIT_S:.0f} s connecting to Ray at {self._address!r}; a cluster's address "
                 f"is HOST:6379 as `ray start --head` prints it (not the dashboard's port)\n{token_advice()}"
@@ -94,7 +96,7 @@ class RaySession:
         return True
 
     def stop(self) -> None:
-        """Begin to end Ray; returns at once."""
+        """Begin to stop Ray. Returns at once."""
         self._stop.set()
 
     def __exit__(self, *error: object) -> None:
@@ -123,7 +125,7 @@ class RaySession:
 
             if self._stop.is_set():
                 return
-            ours = not ray.is_initialized()  # somebody else's stays
+            ours = not ray.is_initialized()  # a Ray that was initialised before is not stopped
             if ours:
                 self._begin()
         except BaseException as error:
@@ -136,8 +138,8 @@ class RaySession:
             ray.shutdown()
 
     def _watch(self) -> None:
-        """Until the sweep ends. Where the cluster is lost and the main thread can't notice, the process ends here: the
-        call of Ray that it waits in never returns."""
+        """Watch the cluster until the sweep ends. If it is lost while the main thread waits in a call of Ray that never
+        returns, end the process."""
         loss = LossDetector()
         while not self._stop.wait(CHECK_PERIOD_S):
             reason = loss.reason()
@@ -159,7 +161,7 @@ class RaySession:
 
 
 def runs_elsewhere(address: str | None) -> bool:
-    """Return True where trials run on a Ray that this process does not start. Its capacity is known once connected."""
+    """Return True if trials run on a Ray that this process does not start. Its capacity is known once connected."""
     return cluster_address(address) is not None or _ray_runs_here()
 
 

@@ -1,7 +1,7 @@
-"""Resource requests of trials, compared with the resources of nodes. Tune would wait for ever, without a message.
+"""Resource requests of trials, compared with the resources of nodes. Tune would wait forever, without a message.
 
-A trial requests *bundles* of resources (Ray's placement groups): each must fit on one node, all of them together on the
-cluster."""
+A trial requests *bundles* of resources (Ray's placement groups): each must fit on one node, and all of them together on
+the cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROUNDING = 1e-6  # Ray itself counts in ten-thousandths
 
 
 def refuse_unmeetable(bundles: Sequence[Resources], nodes: Sequence[Resources], where: str = CLUSTER) -> None:
-    """UserError with both numbers where the cluster could never run the trial. `where`: for the message."""
+    """Raise UserError with both numbers if the cluster could never run the trial. where: its name for the message."""
     problem = _problem(bundles, nodes, where)
     if problem is not None:
         gpus = ", num_gpus_per_learner" if _sum(bundles, "GPU") else ""
@@ -34,7 +34,7 @@ def trials_that_fit(bundles: Sequence[Resources], nodes: Sequence[Resources], mo
 
 
 def cpus_of(bundles: Iterable[Resources], trials: int = 1) -> int:
-    """Whole CPUs that so many trials take together."""
+    """Return the CPUs that so many trials need together, rounded up."""
     return math.ceil(trials * sum(bundle.get("CPU", 0.0) for bundle in bundles) - _ROUNDING)
 
 
@@ -42,19 +42,19 @@ def _problem(bundles: Sequence[Resources], nodes: Sequence[Resources], where: st
     for name in sorted({name for bundle in bundles for name in bundle}):
         wanted, there = _sum(bundles, name), _sum(nodes, name)
         if wanted > there + _ROUNDING:
-            return f"this trial wants {_count(wanted, name)}, {where} has {there:g}"
+            return f"this trial needs {_count(wanted, name)}, {where} has {there:g}"
         largest, room = _most(bundles, name), _most(nodes, name)
         if largest > room + _ROUNDING:
-            return f"this trial wants {_count(largest, name)} on one node, the largest of {where} has {room:g}"
+            return f"this trial needs {_count(largest, name)} on one node, the largest of {where} has {room:g}"
     if not _allocate(bundles, [dict(node) for node in nodes]):
         wants = ", ".join(_words(bundle) for bundle in bundles)
-        return f"this trial wants {wants}, each on one node; {where} has {', '.join(_words(node) for node in nodes)}"
+        return f"this trial needs {wants}, each on one node; {where} has {', '.join(_words(node) for node in nodes)}"
     return None
 
 
 def _allocate(bundles: Sequence[Resources], free: list[dict[str, float]]) -> bool:
-    """Take the bundles out of the nodes' `free` resources, the largest first, and from those with the fewest GPUs left
-    that have enough. False where one finds no node."""
+    """Subtract the bundles from the nodes' `free` resources, the largest first, each on the node with the fewest free
+    GPUs that fits it. Returns False if a bundle fits no node."""
     for bundle in sorted(bundles, key=_size, reverse=True):
         node = min((node for node in free if _fits(bundle, node)), key=lambda node: node.get("GPU", 0.0), default=None)
         if node is None:
@@ -69,7 +69,7 @@ def _size(bundle: Resources) -> tuple[float, float]:
 
 
 def largest(asked: Iterable[Sequence[Resources]]) -> Sequence[Resources]:
-    """Of trials, by their bundles."""
+    """Return the largest request."""
     return max(asked, key=lambda bundles: (_sum(bundles, "GPU"), _sum(bundles, "CPU")))
 
 
@@ -95,6 +95,6 @@ def _words(resources: Resources) -> str:
 
 
 def total_words(parts: Sequence[Resources]) -> str:
-    """`5 CPUs and 1 GPU`: CPUs, and GPUs where there are any."""
+    """Return a text such as `5 CPUs and 1 GPU`."""
     gpus = _sum(parts, "GPU")
     return _count(_sum(parts, "CPU"), "CPU") + (f" and {_count(gpus, 'GPU')}" if gpus else "")

@@ -1,4 +1,4 @@
-"""Tune callback that warns of checkpoints which take long to be saved or read. Workers retry without a log line."""
+"""Tune callback that warns of slow writes and reads of checkpoints. Workers retry them without a log line."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tuneexp.files.retries import patience_s
 
 logger = logging.getLogger(__name__)
 
-# Until the first warning, and from it to the next; each interval is twice the one before, for the whole sweep.
+# Interval to the first warning; each further one is twice as long, for the whole sweep.
 SLOW_S, REPEAT_S, LONGEST_REPEAT_S = 15.0, 60.0, 960.0
 
 
 class SlowTransfers(Callback):
-    """`place`: where checkpoints lie, for the message."""
+    """Warns of slow transfers. location: folder or URI of the checkpoints, for the message."""
 
     def __init__(self, location: str) -> None:
         self._location = location
-        self._since_s: dict[str, float] = {}  # by trial id, of trials that save or read now
+        self._since_s: dict[str, float] = {}  # trial id -> start of the running transfer
         self._next_s, self._repeat_s = 0.0, REPEAT_S
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
@@ -39,7 +39,7 @@ class SlowTransfers(Callback):
 
     def _tell(self, trial: Trial, waited_s: float) -> None:
         logger.warning(
-            "trial %s has tried to %s its checkpoint for %.0f s: %s may be full or out of reach. After %.0f s of "
+            "trial %s has tried to %s its checkpoint for %.0f s: %s may be full or unreachable. After %.0f s of "
             "failures the sweep stops, and can be resumed",
             trial.config["trial_number"],
             "save" if trial.is_saving else "read",

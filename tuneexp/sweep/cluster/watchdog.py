@@ -1,4 +1,4 @@
-"""Tune callback that warns of a trial that hangs. Tune would wait for ever, without a message."""
+"""Tune callback that warns of a trial that hangs. Tune would wait forever, without a message."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tuneexp.ray_support.worker_logs import stands_at
 
 logger = logging.getLogger(__name__)
 
-# A trial is suspected after FACTOR times what the slowest report of the sweep took, and never before LEAST_S. Before
-# any trial has reported it may import and compile, for which workers have limits of their own.
+# A trial is suspected after FACTOR times the longest time between two reports of the sweep, and at least LEAST_S. The
+# limit is larger before the first report of any trial, since trials import and compile then.
 FACTOR, LEAST_S, FIRST_S = 10.0, 120.0, 900.0
-OWN_PAUSE_S = 10.0  # between two of Tune's steps: this process was stopped, and knows nothing of that time
+OWN_PAUSE_S = 10.0  # a longer time between two of Tune's steps does not count: this process was stopped
 
 
 class Watchdog(Callback):
-    """Warns once that a trial does not report, with the line its worker is at; then each time that time has doubled."""
+    """Warns of a trial without reports, with the source line of its worker; then at doubling intervals."""
 
     def __init__(self) -> None:
-        self._heard_s: dict[str, float] = {}  # by trial: its start or its last report
-        self._reported: set[str] = set()  # since they started
-        self._bounds_s: dict[str, float] = {}  # of those that were told of
-        self._longest_s: dict[bool, float] = {}  # between reports; False: until the first
+        self._heard_s: dict[str, float] = {}  # trial id -> time of its start or last report
+        self._reported: set[str] = set()  # ids of trials with a report since their start
+        self._bounds_s: dict[str, float] = {}  # trial id -> next limit, after a warning
+        self._longest_s: dict[bool, float] = {}  # longest time between reports (True), and to the first one (False)
         self._looked_s = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles callbacks; another process has other clocks."""
+        """Return no state: clocks of another process differ."""
         return {}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ class Watchdog(Callback):
         self._heard_s[trial.trial_id] = now_s
         self._reported.add(trial.trial_id)
         if self._bounds_s.pop(trial.trial_id, None) is not None:
-            logger.warning("trial %s goes on", trial.config["trial_number"])
+            logger.warning("trial %s reports again", trial.config["trial_number"])
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         now_s = time.monotonic()
@@ -60,7 +60,7 @@ class Watchdog(Callback):
             if trial.status != Trial.RUNNING:
                 self._forget(trial)
                 continue
-            if trial.is_saving or trial.is_restoring:  # `SlowTransfers` tells of a storage that holds it up
+            if trial.is_saving or trial.is_restoring:  # `SlowTransfers` warns of a slow storage
                 self._heard_s[trial.trial_id] = now_s
                 continue
             silent_s = now_s - self._heard_s.setdefault(trial.trial_id, now_s)
@@ -84,17 +84,17 @@ class Watchdog(Callback):
         usual = "" if slowest is None else f" (the slowest report of this sweep took {slowest:.0f} s)"
         location = where(trial)
         logger.warning(
-            "trial %s has not reported for %.0f s%s%s. If it hangs there, stop the sweep with Ctrl-C, mend the cause "
+            "trial %s has not reported for %.0f s%s%s. If it hangs there, stop the sweep with Ctrl-C, fix the cause "
             "and resume the sweep",
             trial.config["trial_number"],
             silent_s,
             usual,
-            f"; it stands at {location}" if location else "",
+            f"; it is at {location}" if location else "",
         )
 
 
 def where(trial: Trial) -> str:
-    """Return the source line that the worker of `trial` is at, and its process; "" where unknown."""
+    """Return the current source line of the worker of `trial`, and its process; "" if unknown."""
     actor = trial.temporary_state.ray_actor
     known = ray._private.state.actors(actor._actor_id.hex()) if actor is not None else {}
     if not known.get("Pid"):

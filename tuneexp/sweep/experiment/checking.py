@@ -39,7 +39,7 @@ _OTHER_NAMES = {
 }
 
 
-MOST_PROBLEMS = 30  # of a message: one screen
+MOST_PROBLEMS = 30  # in a message: one screen
 
 
 def asked_in(path: str | Path, changes: Mapping[str, Any], trust: bool = False) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def asked_in(path: str | Path, changes: Mapping[str, Any], trust: bool = False) 
         register_again(of_file["env"], of_file.get("env_registration"))
     if "seeds" in of_file:
         settings = {**settings, "seeds": without_suffixes(of_file["seeds"])}
-    return {key: value for key, value in settings.items() if key != "env_registration"}  # Sweep finds it again
+    return {key: value for key, value in settings.items() if key != "env_registration"}  # Sweep sets it anew
 
 
 def _refuse(experiment: Experiment, problems: Iterable[Problem]) -> None:
@@ -94,7 +94,7 @@ def _shape_problems(settings: Mapping[str, Any], built_in: str | None, has_env: 
     yield from _name_problems(settings)
 
 
-# Values of the keys that a file need not have.
+# Defaults of optional keys.
 _REQUIRED = {"algorithm": defaults.ALGORITHM, "env": defaults.ENV, "space": {}, "name": "x", "created_at_s": 0.0}
 
 
@@ -120,7 +120,7 @@ def _name_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
     if "seeds" in settings:
         yield from _refusals(("seeds",), seed_list, without_suffixes(settings["seeds"]))
     env, own = settings.get("env"), settings.get("env_registration") or settings.get("env_backend") == "envpool"
-    if isinstance(env, str) and not {":", "."} & set(env) and not own:  # else code of others is imported to look
+    if isinstance(env, str) and not {":", "."} & set(env) and not own:  # other ids need an import of the user's code
         yield from _refusals(("env",), resolve, env)
 
 

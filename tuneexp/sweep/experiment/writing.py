@@ -17,12 +17,12 @@ from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import ASKED, SweepConfig
 from tuneexp.trial.trial_config import without_defaults
 
-# Written even where they are the defaults: another version may have other ones.
+# Written even if they are the defaults, since those of another version may differ.
 _ALWAYS = {"algorithm", "env", "space", "trials", "seeds", "budget_env_steps", "scheduler", "searcher", "searcher_seed"}
 
 
 def write_experiment(folder: SweepFolder, config: SweepConfig, callbacks: Sequence[Any] = ()) -> None:
-    """Write the file. StorageFault if there is no room. callbacks: named in a comment, as no file can hold them."""
+    """Write the file. StorageFault if the disk is full. callbacks: named in a comment, since YAML can't hold them."""
     text = experiment_text(config, [type(one).__name__ for one in callbacks])
     try:
         write_atomically(folder.experiment_file, text.encode())
@@ -33,7 +33,7 @@ def write_experiment(folder: SweepFolder, config: SweepConfig, callbacks: Sequen
 
 
 def experiment_text(config: SweepConfig, callbacks: Sequence[str] = ()) -> str:
-    """Return the settings as YAML, without name and storage, as a repetition is another sweep."""
+    """Return the settings as YAML, without name and storage: a repetition is another sweep."""
     return f"{_header(config, callbacks)}\n{yaml_text(_readable(asked_values(config)))}"
 
 

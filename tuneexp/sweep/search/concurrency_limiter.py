@@ -1,4 +1,4 @@
-"""Limit of the trials that run at the same time."""
+"""Limit of concurrent trials."""
 
 from __future__ import annotations
 

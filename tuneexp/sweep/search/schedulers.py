@@ -1,4 +1,4 @@
-"""Schedulers, which stop trials early. They count environment steps per seed, and their state survives a kill."""
+"""Schedulers for early stopping, on environment steps per seed. Their state is part of the snapshot."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ REDUCTION_FACTOR = 3
 
 
 class _Resumable(FIFOScheduler):
-    """Puts restored trials in order: ends what had ended, reopens what had failed, runs `concurrency` of them at once.
+    """Corrects restored trials: ends those that had ended, reopens failed ones, and runs at most `concurrency`.
 
-    Between a trial's last report and Tune's note of its end lies the writing of a checkpoint. A snapshot from there
-    holds a trial that Tune would train again, past what the scheduler or the budget allowed it."""
+    Tune writes a checkpoint between a trial's last report and its end. A snapshot from that time holds the trial as
+    running, and Tune would train it beyond its budget or its early stop."""
 
     concurrency: int | None = None
     _looked = False
@@ -41,13 +41,13 @@ class _Resumable(FIFOScheduler):
         pending = [trial for trial in controller.get_trials() if trial.status == Trial.PENDING]
         for trial in pending:
             reopen(controller.search_alg.searcher, trial)
-        # Tune limits suggestions only: of restored trials it would run as many as there is room for.
+        # Tune limits suggestions only: without this it would run as many restored trials as fit.
         for trial in pending[self.concurrency or len(pending) :]:
             controller._set_trial_status(trial, Trial.PAUSED)
 
 
 def reopen(searcher: Any, trial: Trial) -> None:
-    """Tell the searcher, and Tune's limit of suggestions around it, that a trial which had failed runs again."""
+    """Register in the searcher, and in the concurrency limiter around it, that a failed trial runs again."""
     limiter, searcher = (searcher, searcher.searcher) if isinstance(searcher, ConcurrencyLimiter) else (None, searcher)
     if searcher.is_open(trial.trial_id):
         return
@@ -59,7 +59,7 @@ def reopen(searcher: Any, trial: Trial) -> None:
 
 
 def had_ended(trial: Trial) -> bool:
-    """Return True where a restored trial has ended. One that spent its budget also needs its last checkpoint."""
+    """Return True if a restored trial has ended. A completed one also needs its last checkpoint."""
     result, checkpoint = trial.last_result or {}, trial.latest_checkpoint_result
     if not result.get("done"):
         return False
@@ -68,7 +68,7 @@ def had_ended(trial: Trial) -> bool:
 
 
 class Fifo(_Resumable):
-    """Every trial gets its whole budget."""
+    """No early stopping: every trial gets its whole budget."""
 
     def __init__(self, budget_env_steps: int) -> None:
         super().__init__()
@@ -81,20 +81,20 @@ class Fifo(_Resumable):
 
 
 class Asha(_Resumable, AsyncHyperBandScheduler):
-    """Asynchronous successive halving (Li et al. 2020) on environment steps per seed.
+    """Asynchronous successive halving (ASHA, Li et al. 2020, arXiv 1810.05934) on environment steps per seed.
 
-    Rungs lie at budget/9, budget/3 and the budget; a trial goes on where its objective is in the best third of what
-    reached the rung before it. Tune forgets the rungs at a restore: `state` and `set_state` carry them."""
+    Rungs are at budget/9, budget/3 and the budget. A trial continues if its objective is in the best third of the
+    trials that have reached the rung so far. Tune does not restore rungs: `state` and `set_state` do."""
 
     def __init__(self, budget_env_steps: int) -> None:
         grace = max(1, budget_env_steps // REDUCTION_FACTOR**2)
         super().__init__(time_attr=CLOCK, max_t=budget_env_steps, grace_period=grace, reduction_factor=REDUCTION_FACTOR)
-        # A decision outlives the process: a rung asks each trial once, so a trial that was told to stop just before
-        # a kill would otherwise go on after the resume.
+        # Kept in the snapshot: a rung judges each trial once, so a trial that was stopped just before a kill would
+        # otherwise continue after the resume.
         self._stopped: set[str] = set()
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        # A trial without a score is no evidence about the others: it must not enter a rung.
+        # A trial without an objective must not enter a rung.
         if not math.isfinite(result.get(self._metric, math.nan)):
             return TrialScheduler.CONTINUE
         decision = super().on_trial_result(tune_controller, trial, result)

@@ -1,4 +1,4 @@
-"""Searchers and schedulers by name. Plain dicts of addresses: knowing a name loads neither Ray nor Optuna."""
+"""Searchers and schedulers by name, as addresses: checking a name loads neither Ray nor Optuna."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEDULERS = {
 
 
 def check_names(searcher: str, scheduler: str) -> None:
-    """Raises UserError for an unknown name, with the nearest one."""
+    """Raise UserError for an unknown name, with the nearest one."""
     if searcher not in SEARCHERS:
         raise unknown_name("searcher", searcher, SEARCHERS)
     if scheduler not in SCHEDULERS:
@@ -29,6 +29,6 @@ def check_names(searcher: str, scheduler: str) -> None:
 
 
 def build(address: str, *arguments: Any) -> Any:
-    """Call what `module:NAME` names."""
+    """Call the function or class at `module:NAME`."""
     module, _, name = address.partition(":")
     return getattr(importlib.import_module(module), name)(*arguments)

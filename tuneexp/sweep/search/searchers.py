@@ -1,4 +1,4 @@
-"""Searchers, which suggest hyperparameters: Optuna samplers behind Tune's `Searcher`."""
+"""Searchers that suggest hyperparameters: Optuna samplers behind Tune's `Searcher`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST_INFEASIBLE = 1000
 
 
 def tpe_sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:
-    # Optuna's ten random trials would be all of a short sweep.
+    # A short sweep would consist of Optuna's ten random startup trials only.
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(4, min(10, trials // 4)))
 
 
@@ -38,13 +38,13 @@ def random_sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:
 
 
 class StudySearcher(Searcher):
-    """An Optuna study inside of Tune's searcher state, so that it is never ahead of Tune's snapshot.
+    """An Optuna study in Tune's searcher state, so that it is never ahead of Tune's snapshot.
 
-    States: COMPLETE only for a trial that spent its budget, PRUNED where the scheduler stopped it, FAIL for
-    NaN and errors. Suggestion numbers are the study's trial numbers and go into `config["trial_number"]`.
+    States: COMPLETE for a trial that used its whole budget, PRUNED for one that the scheduler stopped, FAIL for NaN
+    and errors. Suggestion numbers are the study's trial numbers and are stored in `config["trial_number"]`.
 
-    Each suggestion is first appended to `log` (one JSON line). What a kill takes back from the study is suggested
-    again with the same number and the same values."""
+    Each suggestion is first appended to `log` (one JSON line). A suggestion that a kill removes from the study is
+    made again with the same number and the same values."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class StudySearcher(Searcher):
         self._space, self._log, self._budget = space, log, budget_env_steps
         self._initial = [dict(point) for point in initial]
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        # In memory: the pickle of the searcher is the study's only store while the sweep runs.
+        # In memory: while the sweep runs, the study is stored only in the pickle of the searcher.
         self.study = optuna.create_study(
             sampler=sampler, study_name=study_name, direction="maximize", pruner=optuna.pruners.NopPruner()
         )
@@ -69,7 +69,7 @@ class StudySearcher(Searcher):
         self._outage = Outage(f"{log} can't be written")
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the next trial. None, after which Tune tries again, while the log can't be written."""
+        """Return the next trial; None while the log can't be written. Tune then asks again."""
         if not self._outage.due():
             return None
         try:
@@ -96,15 +96,15 @@ class StudySearcher(Searcher):
                 continue
             return trial, values
         raise UserError(
-            f"{MOST_INFEASIBLE} suggestions in a row break a rule of the algorithm's config; narrow the search space"
+            f"{MOST_INFEASIBLE} suggestions in a row violate a constraint of the algorithm; narrow the search space"
         )
 
     def is_open(self, trial_id: str) -> bool:
-        """Return True where the trial was suggested and has not ended."""
+        """Return True if the trial was suggested and has not ended."""
         return trial_id in self._trials
 
     def reopen(self, trial_id: str, number: int) -> None:
-        """Set a FAIL trial to RUNNING again. Its reports are kept. Optuna has no public call for it."""
+        """Set a FAIL trial to RUNNING. Its reports stay. Optuna has no public function for it."""
         storage = self.study._storage
         assert isinstance(storage, InMemoryStorage)
         of_optuna = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
@@ -118,7 +118,7 @@ class StudySearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial = self._trials.pop(trial_id, None)
-        if trial is None:  # told before
+        if trial is None:  # a repeated call
             return
         if result and "objective" in result:
             _report(trial, result)
@@ -142,17 +142,17 @@ class StudySearcher(Searcher):
         self.study, self._trials, self._unlogged = state["study"], state["trials"], state.get("unlogged")
 
     def _point_to_try(self, number: int) -> Mapping[str, Any] | None:
-        """Return the values that suggestion `number` must have: from the log, else the initial point; None: free."""
+        """Return the values of suggestion `number` from the log, else an initial point; None for a free suggestion."""
         if self._logged is None:
             self._logged = read_suggestions(self._log)
         initial = self._initial[number] if number < len(self._initial) else None
         logged = self._logged.get(number)
-        # Where the sampler comes to the same values by itself it must: a forced value draws no random number, and
-        # all later suggestions would differ from those of a sweep that was never killed.
+        # If the sampler suggests the same values by itself, nothing is enqueued: an enqueued value draws no random
+        # number, and all later suggestions would differ from those of a sweep that was not killed.
         return initial if logged is None or logged == self._rehearse(initial) else logged
 
     def _rehearse(self, point: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The values that a copy of the study suggests next."""
+        """Return the next suggestion of a copy of the study."""
         study = pickle.loads(pickle.dumps(self.study))
         if point is not None:
             study.enqueue_trial(dict(point))
@@ -163,24 +163,24 @@ class StudySearcher(Searcher):
 
 
 def _report(trial: optuna.Trial, result: Mapping[str, Any]) -> None:
-    """The objective at its environment step, once: Tune brings a trial's last result twice, a resume repeats some."""
+    """Report an objective once per environment step: Tune repeats the last result, and a resume repeats some."""
     value, step = result["objective"], int(result["env_steps"])
     if math.isfinite(value) and step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
         trial.report(value, step)
 
 
 def append_suggestion(log: Path, number: int, params: Mapping[str, Any]) -> None:
-    """One line `{"number": 3, "params": {...}}`; skipped where JSON would change a value, which can't be replayed."""
+    """Append a line `{"number": 3, "params": {...}}`. Skipped if JSON would change a value."""
     line = json.dumps({"number": number, "params": dict(params)}, default=str)
     if json.loads(line)["params"] != dict(params):
         logger.debug("suggestion %d has values that JSON can't hold; a kill may change it", number)
         return
     with log.open("a") as file:
-        file.write("\n" + line)  # in front: what a kill cut short then spoils only its own line
+        file.write("\n" + line)  # the newline comes first, so that a line truncated by a kill damages no other
 
 
 def read_suggestions(log: Path) -> dict[int, dict[str, Any]]:
-    """Suggestion number -> parameters. A line that a kill cut short is left out."""
+    """Return suggestion number -> parameters. A truncated line is skipped."""
     points: dict[int, dict[str, Any]] = {}
     if not log.exists():
         return points
@@ -194,7 +194,7 @@ def read_suggestions(log: Path) -> dict[int, dict[str, Any]]:
 
 
 def export_study(study: optuna.Study, path: Path) -> None:
-    """Write the study as an Optuna journal file, for Optuna's own tools; `path` is replaced at once."""
+    """Write the study atomically as an Optuna journal file, for Optuna's own tools."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -202,6 +202,6 @@ def export_study(study: optuna.Study, path: Path) -> None:
     temporary.unlink(missing_ok=True)
     storage = JournalStorage(JournalFileBackend(str(temporary)))
     optuna.copy_study(from_study_name=study.study_name, from_storage=study._storage, to_storage=storage)
-    sync(temporary)  # the file says that all is done: a power cut must not leave it empty
+    sync(temporary)  # the file marks a finished sweep: it must not be empty after a power cut
     temporary.replace(path)
     sync(path.parent)

@@ -19,14 +19,16 @@ from tuneexp.files.remote_folders import filesystem, is_uri, joined
 from tuneexp.security.masking import masked
 from tuneexp.sweep.storage.folder import SweepFolder, storage_folder, writable_storage
 
-# An object store that doesn't answer: its client would try for minutes.
+# Timeout of an object store: its client would retry for minutes.
 ANSWER_LIMIT_S = 20.0
 _WORKER = ThreadPoolExecutor(1, thread_name_prefix="checkpoint storage")
 
 
 @dataclass(frozen=True)
 class CheckpointStorage:
-    """storage: `storage_path` of Tune. The sweep has a folder in it, to which names are relative."""
+    """Checkpoint storage of one sweep. Names are relative to the sweep's folder in it.
+
+    storage: `storage_path` of Tune."""
 
     storage: str
     name: str
@@ -49,11 +51,11 @@ class CheckpointStorage:
         return sorted(prefix + info.base_name for info in found if fnmatch.fnmatchcase(info.base_name, pattern))
 
     def is_folder(self, path: Path) -> bool:
-        """Return True where this is the folder `path`."""
+        """Return True if the storage is the folder `path`."""
         return self._is_local() and Path(self._at("")[1]).resolve() == path.resolve()
 
     def remove(self, name: str) -> None:
-        """Delete a file or folder that may be gone already."""
+        """Delete a file or folder, if it exists."""
         fs, path = self._at(name)
         with suppress(OSError):
             if fs.get_file_info(path).is_file:
@@ -62,7 +64,7 @@ class CheckpointStorage:
                 fs.delete_dir(path)
 
     def soon(self, work: Callable[[], None]) -> None:
-        """Call `work`: now, or in a thread for an object store, whose latency (0.1 s) would delay Tune."""
+        """Call `work`: at once, or for an object store in a thread, since its latency (0.1 s) would delay Tune."""
         if is_uri(self.storage):
             _WORKER.submit(work)
         else:
@@ -73,7 +75,7 @@ class CheckpointStorage:
         fs.create_dir(path)
 
     def write(self, name: str, data: bytes) -> None:
-        """Replace a file, whole or not at all."""
+        """Replace a file atomically."""
         if not is_uri(self.path):
             write_atomically(Path(self.path) / name, data)
             return
@@ -82,7 +84,7 @@ class CheckpointStorage:
             stream.write(data)
 
     def read(self, name: str) -> bytes:
-        """Raises OSError where there is no such file."""
+        """Read a file. OSError if it does not exist."""
         if not is_uri(self.path):
             return (Path(self.path) / name).read_bytes()
         fs, path = self._at(name)
@@ -97,13 +99,13 @@ class CheckpointStorage:
             sync(Path(self._at("")[1]))
 
     def all_whole(self, checkpoints: Iterable[str]) -> bool:
-        """Return True where every checkpoint is complete. An object store shows nothing half written."""
+        """Return True if every checkpoint is complete. Writes of an object store are atomic."""
         from tuneexp.files.checkpoint import is_whole
 
         return not self._is_local() or all(is_whole(self._at(name)[1]) for name in checkpoints)
 
     def check_writable(self) -> None:
-        """UserError where nothing can be written here, or after a timeout."""
+        """Raise UserError if the storage can't be written, or after a timeout."""
         if not is_uri(self.storage):
             writable_storage(self.storage, "--checkpoints")
             return
@@ -136,14 +138,14 @@ class CheckpointStorage:
 
 
 def checkpoint_storage_of(folder: SweepFolder, checkpoints: str | None) -> CheckpointStorage:
-    """`checkpoints`: as `lasting_location` gives it, or None for the sweep's own folder."""
+    """Return the storage of a sweep. checkpoints: from `lasting_location`, or None for the sweep's own folder."""
     if checkpoints is not None and is_uri(checkpoints):
         return CheckpointStorage(checkpoints, folder.name)
     return CheckpointStorage(str(folder.storage / (checkpoints or "")), folder.name)
 
 
 def lasting_location(checkpoints: str | Path, storage: Path) -> str:
-    """Return `--checkpoints` as it is stored: a folder inside the storage relative to it, since that may be moved."""
+    """Return `--checkpoints` for sweep.json: a folder inside the storage is relative to it, since that may be moved."""
     if is_uri(checkpoints):
         if masked(str(checkpoints)) != str(checkpoints):
             raise UserError(

@@ -15,8 +15,8 @@ from tuneexp.files.locks import LockHeld, locked
 from tuneexp.files.remote_folders import is_uri
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-# Taken by what lies beside the sweeps in a storage folder: MLflow's database with its side files (-wal, -journal) and
-# its lock, the runs of `tuneexp train`. Some file systems take upper and lower case for the same.
+# Names in a storage folder that are no sweeps: MLflow's database with its side files (-wal, -journal) and its lock, and
+# the runs of `tuneexp train`. Some file systems ignore case.
 _RESERVED = re.compile(r"(mlflow|tuneexp)([.].*)?|mlartifacts|mlruns|train", re.IGNORECASE)
 
 
@@ -41,7 +41,7 @@ class SweepFolder:
 
     @property
     def experiment_file(self) -> Path:
-        """Repeats the sweep: `tuneexp sweep FILE`."""
+        """File for `tuneexp sweep FILE`, which repeats the sweep."""
         return self.path / "experiment.yaml"
 
     @property
@@ -50,7 +50,7 @@ class SweepFolder:
 
     @property
     def second_snapshot_file(self) -> Path:
-        """A copy of `snapshot.zip`, a few seconds older, that outlives a power cut."""
+        """A copy of `snapshot.zip`, a few seconds older, that survives a power cut."""
         return self.path / "snapshot.second.zip"
 
     @property
@@ -70,11 +70,11 @@ class SweepFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the sweep; UserError where another process does. The kernel drops the lock with the process."""
+        """Hold the lock of the sweep. UserError if another process holds it."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{self.path} can't be made ({error.strerror}); choose another --name") from None
+            raise UserError(f"{self.path} can't be created ({error.strerror}); choose another --name") from None
         with ExitStack() as held:
             try:
                 held.enter_context(locked(self.lock_file, wait=False))
@@ -87,7 +87,7 @@ class SweepFolder:
 
 
 def sweep_folder(name: str, storage: str | Path) -> SweepFolder:
-    """The folder of sweep `name`; raises UserError for a name that a sweep can't run under."""
+    """Return the folder of sweep `name`. UserError for a name that is not allowed."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         there = isinstance(name, str) and _is_stored(name, storage)
         advice = "rename its folder: use" if there else "use"
@@ -103,7 +103,7 @@ def stored_folder(name: str, storage: str | Path) -> SweepFolder:
 
 
 def stored_at(named: str, storage: str | Path) -> SweepFolder | None:
-    """The sweep of this name in the storage; or at this path, which may be that of its experiment.yaml."""
+    """Return the sweep of this name in the storage, or at this path, which may be that of its experiment.yaml."""
     if isinstance(named, str) and _is_stored(named, storage):
         return SweepFolder(storage_folder(storage) / named)
     try:
@@ -121,17 +121,17 @@ def _is_stored(name: str, storage: str | Path) -> bool:
 
 
 def storage_folder(storage: str | Path, option: str = "--storage") -> Path:
-    """`storage`, absolute. UserError where it can't be a folder of this machine."""
+    """Return the absolute path of the storage. UserError if it can't be a local folder."""
     if not isinstance(storage, str | os.PathLike):
         raise UserError(f"{option} is a folder, such as 'runs', got {storage!r}")
     text = str(storage)
     if is_uri(text):
         raise UserError(
-            f"{option} {text!r}: sweeps are kept in a folder of this machine\n"
-            "only their checkpoints may go elsewhere: --checkpoints s3://bucket/folder"
+            f"{option} {text!r}: sweeps are stored in a local folder\n"
+            "only their checkpoints can be stored elsewhere: --checkpoints s3://bucket/folder"
         )
     if "\0" in text:
-        raise UserError(f"{option} {text!r} can't be a folder: it holds a null character")
+        raise UserError(f"{option} {text!r} can't be a folder: it contains a null character")
     try:
         return Path(text).expanduser().absolute()
     except FileNotFoundError:
@@ -141,7 +141,7 @@ def storage_folder(storage: str | Path, option: str = "--storage") -> Path:
 
 
 def new_sweep_folder(name: str, storage: str | Path) -> SweepFolder:
-    """The folder of a sweep that is about to start; raises UserError for a name that is taken or would break later."""
+    """Return the folder of a new sweep. UserError for a name that is used, reserved or not portable."""
     folder = sweep_folder(name, storage)
     if _RESERVED.fullmatch(name) or name.endswith("."):  # SMB drops a dot at the end
         raise UserError(f"sweep name {name!r} is reserved; write another --name, such as '{name.strip('.')}-sweep'")
@@ -150,17 +150,17 @@ def new_sweep_folder(name: str, storage: str | Path) -> SweepFolder:
 
 
 def refuse_existing(folder: SweepFolder) -> None:
-    """UserError where the folder's name is taken: by a sweep, a file, a link or a folder of something else."""
+    """Raise UserError if the folder exists: as a sweep, a file, a link or another folder."""
     if folder.exists():
         raise UserError(
-            f"sweep {folder.name!r} exists already; go on with it: "
+            f"sweep {folder.name!r} exists already; continue it: "
             f"{command('resume', folder.name, storage=folder.storage)}\n"
             f"or start another one: {command('sweep', '--name', _free_name(folder), storage=folder.storage)} ..."
         )
     if folder.path.is_symlink():
         raise UserError(f"{folder.path} is a symbolic link; choose another --name, or its folder with --storage")
     if folder.path.exists() and (not folder.path.is_dir() or _holds_more_than_a_lock(folder)):
-        raise UserError(f"{folder.path} holds something else than a sweep; choose another --name or --storage")
+        raise UserError(f"{folder.path} is not empty and is no sweep; choose another --name or --storage")
 
 
 def _holds_more_than_a_lock(folder: SweepFolder) -> bool:
@@ -176,7 +176,7 @@ def _free_name(folder: SweepFolder) -> str:
 
 
 def writable_storage(storage: str | Path, option: str = "--storage") -> Path:
-    """`storage`, absolute, made where missing. UserError where nothing can be written there; it names `option`."""
+    """Return the absolute path of the storage, created if missing. UserError, with `option`, if it can't be written."""
     path = storage_folder(storage, option)
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ def identity_of(config: SweepConfig) -> str:
 
 
 def refuse_foreign(config: SweepConfig, folder: SweepFolder, store: CheckpointStorage) -> None:
-    """UserError where the storage holds files of others, or lacks the checkpoints of the sweep.
+    """Raise UserError if the storage holds files of another sweep, or lacks the checkpoints of this one.
 
     Sweeps of earlier versions have no marker: their storage is recognised by their checkpoints."""
     if store.is_folder(folder.path):
@@ -27,19 +27,19 @@ def refuse_foreign(config: SweepConfig, folder: SweepFolder, store: CheckpointSt
     if owner is not None and owner != identity_of(config):
         raise UserError(
             f"{store.path} belongs to another sweep {config.name!r}, of another --storage; choose another --name or "
-            f"--checkpoints\n(if that sweep is not needed any more, delete {store.path})"
+            f"--checkpoints\n(if that sweep is no longer needed, delete {store.path})"
         )
     if owner is None and not folder.exists() and any(not name.startswith(".") for name in store.names("*")):
-        raise UserError(f"{store.path} holds something else than this sweep; choose another --name or --checkpoints")
+        raise UserError(f"{store.path} holds files of other programs; choose another --name or --checkpoints")
     if owner is None and _lacks_all_checkpoints(folder, store):
         raise UserError(
-            f"{store.path} holds none of the checkpoints of sweep {config.name!r}; is it mounted?\nif they have moved: "
-            f"{command('resume', config.name, '--checkpoints', 'PLACE', storage=folder.storage)}"
+            f"{store.path} has no checkpoints of sweep {config.name!r}; is it mounted?\nif they have moved: "
+            f"{command('resume', config.name, '--checkpoints', 'FOLDER', storage=folder.storage)}"
         )
 
 
 def claim(config: SweepConfig, folder: SweepFolder, store: CheckpointStorage) -> None:
-    """Write the owner marker, after `refuse_foreign`. UserError where another sweep was faster."""
+    """Write the owner marker, after `refuse_foreign`. UserError if another sweep has written one meanwhile."""
     if not store.is_folder(folder.path) and read_owner(store) is None:
         store.make()
         store.write(OWNER_FILE, identity_of(config).encode())
@@ -47,7 +47,7 @@ def claim(config: SweepConfig, folder: SweepFolder, store: CheckpointStorage) ->
 
 
 def read_owner(store: CheckpointStorage) -> str | None:
-    """Return the identity of the sweep that owns the storage; None where there is no marker."""
+    """Return the identity of the sweep that owns the storage; None without a marker."""
     return store.read(OWNER_FILE).decode(errors="replace").strip() if store.names(OWNER_FILE) else None
 
 

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial. `outcome` is None while it is unfinished."""
+    """Stored state of one trial. `outcome` is None until it has ended."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
 
     trial_id: str
     trial_number: int
-    status: str  # waiting, running, ended; a sweep that has stopped shows the second as interrupted
+    status: str  # waiting, running or ended; results of a stopped sweep show running as interrupted
     outcome: str | None
     reason: str | None
-    objective: float | None  # None before the first report and where every seed diverged
+    objective: float | None  # None before the first report, and if every seed diverged
     env_steps: int  # per seed
     wall_s: float
     config: dict[str, Any]  # hyperparameters: varied and fixed
@@ -59,5 +59,5 @@ def _finite(value: Any) -> float | None:
 
 
 def _relative_checkpoint(trial: Trial) -> str | None:
-    """`trial_.../checkpoint_...`: Tune gives it with the place, as its file system spells that."""
+    """Return `trial_.../checkpoint_...` of Tune's path, whose spelling depends on the file system."""
     return None if trial.checkpoint is None else "/".join(trial.checkpoint.path.split("/")[-2:])

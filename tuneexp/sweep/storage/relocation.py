@@ -1,4 +1,4 @@
-"""Relocation of Tune's state: it holds the address of the storage in which the sweep began, and of its code."""
+"""Relocation of Tune's state, which holds the paths of the storage and of the user's code."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from tuneexp.sweep.storage.snapshot import SEARCH_GENERATOR
 
 
 def relocate(store: CheckpointStorage, moved: Mapping[str, str]) -> None:
-    """Give Tune's search generator, as it was put back in `place`, the address of `place`: new trials have theirs from
-    it. Restored trials are moved by Tune itself. moved: new addresses of the user's own, for new trials too."""
+    """Set the paths in Tune's restored search generator, from which new trials get theirs.
+
+    Tune relocates restored trials itself. moved: new addresses of the user's code."""
     (name,) = store.names(SEARCH_GENERATOR)
     state = cloudpickle.loads(store.read(name))
     spec = state["experiment"].spec

@@ -1,11 +1,11 @@
-"""A second copy of the snapshot, which outlives a power cut.
+"""A second copy of the snapshot, which survives a power cut.
 
-`snapshot.zip` is replaced several times a second and never waits for the disk: after a power cut it may be empty, or
-name checkpoints that are. So at most every `PERIOD_S`, and in a thread, because an fsync takes milliseconds: the
-suggestions, the outbox and the checkpoints that a snapshot names are brought to the disk, then its copy. A resume
-takes that one where `snapshot.zip` or a checkpoint of it is damaged.
+`snapshot.zip` is replaced several times a second without fsync: after a power cut it may be empty, or name checkpoints
+that are. So at most every `PERIOD_S`, a thread syncs the suggestions, the outbox and the checkpoints that a snapshot
+names to the disk, then a copy of the snapshot. An fsync takes milliseconds. A resume uses the copy if `snapshot.zip` or
+one of its checkpoints is damaged.
 
-An outbox that is ahead of the snapshot is normal: a kill leaves the same."""
+The outbox may be ahead of the snapshot, as after a kill."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PERIOD_S = 10.0
 
 
 class SecondCopy:
-    """Writes the copy. A checkpoint in `needed` must stay. Its methods are for one thread."""
+    """Writes the copy. Checkpoints in `needed` must not be removed. Not thread-safe."""
 
     def __init__(self, folder: SweepFolder, store: CheckpointStorage) -> None:
         self._folder, self._store = folder, store
@@ -43,17 +43,17 @@ class SecondCopy:
 
     @property
     def needed(self) -> frozenset[str]:
-        """Checkpoints that the copy names, the one on the disk or the one under way."""
+        """Checkpoints named by the copy on the disk or by the one being written."""
         return self._named | (self._under_way.checkpoints if self._under_way else frozenset())
 
     def offer(self, snapshot: Snapshot) -> None:
-        """Begin to copy a snapshot that was just committed, if it is time. Returns at once."""
+        """Start to copy a snapshot that was just committed, if the period has passed. Returns at once."""
         self._take_note()
         if self._thread is None and time.monotonic() >= self._next_s:
             self._begin(snapshot)
 
     def finish(self, snapshot: Snapshot) -> None:
-        """Copy the last snapshot of a session, and wait for it."""
+        """Copy the last snapshot of a run, and wait for it."""
         self._wait()
         self._begin(snapshot)
         self._wait()
@@ -79,7 +79,7 @@ class SecondCopy:
             self._error = error
 
     def _take_note(self) -> None:
-        """Once the thread has ended: the checkpoints that only the copy before it named are not needed any more."""
+        """Update `needed` after the thread has ended: checkpoints of the former copy are no longer needed."""
         if self._thread is None or self._thread.is_alive() or self._under_way is None:
             return
         copied, self._thread, self._under_way = self._under_way, None, None
@@ -93,11 +93,11 @@ class SecondCopy:
     def _tell(self, error: OSError) -> None:
         if not self._warned:
             self._warned = True
-            logger.warning("the sweep is not safe from a power cut: its snapshot can't be copied (%s)", error)
+            logger.warning("a power cut could damage the sweep: the copy of its snapshot can't be written (%s)", error)
 
 
 def checkpoints_of_copy(folder: SweepFolder) -> frozenset[str]:
-    """The checkpoints that the second copy names; none where there is no readable one."""
+    """Return the checkpoints that the second copy names; none without a readable copy."""
     try:
         return unpack(folder.second_snapshot_file).checkpoints
     except (FileNotFoundError, DamagedFile):
@@ -105,13 +105,13 @@ def checkpoints_of_copy(folder: SweepFolder) -> frozenset[str]:
 
 
 def recover(folder: SweepFolder, store: CheckpointStorage) -> None:
-    """Replace a snapshot that a power cut has damaged by its second copy, with a warning. Called before a resume."""
+    """Replace a snapshot that a power cut has damaged by its second copy. Called before a resume."""
     first, second = _read(folder.snapshot_file), _read(folder.second_snapshot_file)
     if second is None or first == second or (first is not None and store.all_whole(first.checkpoints)):
         return
     if first is None or store.all_whole(second.checkpoints):
         logger.warning(
-            "the last snapshot is damaged, as by a power cut: going on from its second copy, a few seconds older"
+            "the last snapshot is damaged, as after a power cut: continuing from its second copy, a few seconds older"
         )
         write_atomically(folder.snapshot_file, folder.second_snapshot_file.read_bytes())
 

@@ -1,13 +1,13 @@
 """Snapshot: the state of a sweep in one file that is replaced atomically.
 
 Tune writes its snapshot as four files (experiment, search generator, searcher, callbacks) and copies them into the
-sweep's folder in the background, file by file, in place: a SIGKILL can leave them torn or of different ages. Right
-after Tune has staged the four, this module packs them with the trials' records into `snapshot.zip`. A resume puts
-exactly that back. Nothing outside the zip is trusted after a kill.
+sweep's folder in the background, one by one: a SIGKILL can leave them truncated or of different ages. Right after Tune
+has staged the four, this module packs them with the trials' records into `snapshot.zip`. A resume restores exactly
+that. After a kill, files outside of the zip are ignored.
 
-`pack` and `unpack` alone know the format of the file. `second_copy` keeps a copy that outlives a power cut.
+Only `pack` and `unpack` depend on the format of the file. `second_copy` keeps a copy that survives a power cut.
 
-Tune and Optuna pickle, so the file is signed with this user's key: only what this user wrote is unpickled. The
+Tune and Optuna use pickle, so the file is signed with this user's key: only files of this user are unpickled. The
 signature is the comment of the archive, at the end of the file, and covers every byte before it."""
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from tuneexp.sweep.storage.records import TrialRecord
 
 logger = logging.getLogger(__name__)
 
-# Tune's file name patterns; "*" is the local time at which the session began.
+# Tune's file name patterns; "*" is the local time at which its run began.
 SEARCHER_STATE = "searcher-state-*.pkl"
 SEARCH_GENERATOR = "search_gen_state-*.json"
 STATE_PATTERNS = ("experiment_state-*.json", SEARCH_GENERATOR, SEARCHER_STATE, "callback-states-*.pkl")
 RECORDS = "trials.json"
 _RECORDS = TypeAdapter(list[TrialRecord])
-# The session of files that were put back. Tune restores from the last name in order, and digits come before letters.
+# The time in the names of restored files. Tune restores from the last name in order, and digits come before letters.
 RESTORED = "restored"
 SIGNED = b"tuneexp-signature:"
-# Of the length of an archive's comment, the last field of the format before the comment itself.
+# Format of the length of an archive's comment, the last field before the comment itself.
 _LENGTH_BYTES = 2
 
 
@@ -62,7 +62,7 @@ class Snapshot:
 
 
 def pack(snapshot: Snapshot) -> bytes:
-    """The bytes of a snapshot file."""
+    """Return the bytes of a snapshot file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for pattern, data in snapshot.state.items():
@@ -72,7 +72,7 @@ def pack(snapshot: Snapshot) -> bytes:
 
 
 def _with_comment(archive: bytes) -> bytes:
-    """An archive without a comment, signed."""
+    """Return an archive with its signature as comment."""
     signed = archive[:-_LENGTH_BYTES]
     signature = sign(signed)
     comment = b"" if signature is None else SIGNED + signature.hex().encode()
@@ -80,7 +80,7 @@ def _with_comment(archive: bytes) -> bytes:
 
 
 def _parts(data: bytes) -> tuple[bytes, bytes]:
-    """Return the signed bytes, and the signature in hexadecimal digits; b"" where there is none."""
+    """Return the signed bytes, and the signature in hexadecimal digits; b"" without a signature."""
     archive, mark, signature = data[-len(SIGNED) - 2 * SIGNATURE_BYTES :].partition(SIGNED)
     if mark and not archive:
         return data[: -len(SIGNED) - 2 * SIGNATURE_BYTES - _LENGTH_BYTES], signature
@@ -88,7 +88,7 @@ def _parts(data: bytes) -> tuple[bytes, bytes]:
 
 
 def is_own(data: bytes) -> bool:
-    """Return True where this user signed the bytes of a snapshot file."""
+    """Return True if this user signed the bytes of a snapshot file."""
     signed, signature = _parts(data)
     try:
         return is_signed(signed, bytes.fromhex(signature.decode()))
@@ -97,17 +97,17 @@ def is_own(data: bytes) -> bool:
 
 
 def require_own(path: Path, data: bytes) -> None:
-    """Before `data`, of the file `path`, is unpickled. UserError where this user didn't sign it."""
+    """Raise UserError if this user didn't sign `data` of the file `path`. Called before unpickling."""
     if not everything_is_trusted() and not is_own(data):
         again = command("resume", path.parent.name, "--trust", storage=path.parent.parent)
         raise UserError(
-            f"{path} is not signed with your key, so reading it could run the code of somebody else; files of an "
-            f"earlier tuneexp have no signature\nif you know who wrote it, write: {again} (in Python: trust=True)"
+            f"{path} is not signed with your key, so reading it could run foreign code; files of an earlier tuneexp "
+            f"have no signature\nif you trust its author, write: {again} (in Python: trust=True)"
         )
 
 
 def check_signatures(folder: SweepFolder, trust: bool = False) -> None:
-    """Before a resume. UserError where this user didn't sign a snapshot file. trust: sign it instead."""
+    """Raise UserError if this user didn't sign a snapshot file. Called before a resume. trust: sign it instead."""
     for path in (folder.snapshot_file, folder.second_snapshot_file):
         try:
             unpack(path)
@@ -121,8 +121,9 @@ def check_signatures(folder: SweepFolder, trust: bool = False) -> None:
 
 
 def unpack(path: Path, to_unpickle: bool = False) -> Snapshot:
-    """Read a snapshot file and test its checksums. Raises FileNotFoundError or DamagedFile. to_unpickle: raises
-    UserError where this user didn't sign it."""
+    """Read a snapshot file and check its checksums. Raises FileNotFoundError or DamagedFile.
+
+    to_unpickle: raise UserError if this user didn't sign it."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -143,7 +144,7 @@ def _unpacked(path: Path, data: bytes) -> Snapshot:
         return Snapshot({pattern: _matching(members, pattern) for pattern in STATE_PATTERNS}, _records(members, path))
     except DamagedFile:
         raise
-    except Exception as error:  # zipfile raises whatever it trips over: KeyError, zlib.error, RuntimeError, ...
+    except Exception as error:  # zipfile raises many types: KeyError, zlib.error, RuntimeError, ...
         raise DamagedFile(path, error) from None
 
 
@@ -155,11 +156,11 @@ def _require_known(names: Iterable[str]) -> None:
     for name in names:
         known = name == RECORDS or any(fnmatch.fnmatchcase(name, pattern) for pattern in STATE_PATTERNS)
         if not known or "/" in name or "\\" in name:
-            raise ValueError(f"it holds {name!r}, which no tuneexp writes")
+            raise ValueError(f"it contains {name!r}, which tuneexp does not write")
 
 
 def _matching(members: Mapping[str, bytes], pattern: str) -> bytes:
-    """The member that fits the pattern: earlier versions kept the session of Tune's names."""
+    """Return the member that matches the pattern. Earlier versions kept the time in Tune's names."""
     for name, data in members.items():
         if fnmatch.fnmatchcase(name, pattern):
             return data
@@ -171,7 +172,9 @@ def _restored(pattern: str) -> str:
 
 
 def load(folder: SweepFolder, to_unpickle: bool = False) -> Snapshot | None:
-    """The last snapshot, or its second copy where it is damaged; None before the first. to_unpickle: as of `unpack`."""
+    """Return the last snapshot, or its second copy if it is damaged; None before the first one.
+
+    to_unpickle: as in `unpack`."""
     damaged: DamagedFile | None = None
     for path in (folder.snapshot_file, folder.second_snapshot_file):
         try:
@@ -182,7 +185,7 @@ def load(folder: SweepFolder, to_unpickle: bool = False) -> Snapshot | None:
             damaged = damaged or error
             continue
         if damaged is not None:
-            logger.warning("%s is damaged: its second copy, a few seconds older, was read", folder.snapshot_file)
+            logger.warning("%s is damaged: reading its second copy, a few seconds older", folder.snapshot_file)
         return found
     if damaged is not None:
         raise damaged
@@ -190,19 +193,20 @@ def load(folder: SweepFolder, to_unpickle: bool = False) -> Snapshot | None:
 
 
 def commit(folder: SweepFolder, snapshot: Snapshot) -> None:
-    """Replace `snapshot.zip`. It reaches the disk when the system writes it there: `SecondCopy` waits for that."""
+    """Replace `snapshot.zip` atomically, without fsync. `SecondCopy` syncs."""
     write_atomically(folder.snapshot_file, pack(snapshot), lasting=False)
 
 
 def read_records(folder: SweepFolder) -> list[TrialRecord]:
-    """The trials' records as of the last snapshot; [] before the first."""
+    """Return the trials' records in the last snapshot; [] before the first one."""
     found = load(folder)
     return [] if found is None else found.records
 
 
 def read_searcher_state(folder: SweepFolder, trust: bool = False) -> bytes | None:
-    """The pickled searcher of the last snapshot, or None before the first. UserError where this user didn't sign the
-    file, unless `trust`."""
+    """Return the pickled searcher of the last snapshot, or None before the first one.
+
+    UserError if this user didn't sign the file, unless `trust`."""
     found = load(folder, to_unpickle=not trust)
     return None if found is None else found.state[SEARCHER_STATE]
 
@@ -210,22 +214,22 @@ def read_searcher_state(folder: SweepFolder, trust: bool = False) -> bytes | Non
 def staged(staging: Path) -> dict[str, bytes] | None:
     """Return Tune's four state files, or None before it has written all of them.
 
-    The staging area holds one of each, since `clear_staging` removed those that Tune copied there at a restore: their
-    names hold local time, which is no order."""
+    The staging area holds one of each, since `clear_staging` removed those that Tune copied there at a restore. Their
+    names contain local time, which is no reliable order."""
     files = {pattern: next(staging.glob(pattern), None) for pattern in STATE_PATTERNS}
     found = {pattern: file.read_bytes() for pattern, file in files.items() if file is not None}
     return found if len(found) == len(STATE_PATTERNS) else None
 
 
 def clear_staging(staging: Path) -> None:
-    """Remove Tune's state files of earlier sessions, before this session writes its own."""
+    """Remove Tune's state files of earlier runs, before this run writes its own."""
     for pattern in STATE_PATTERNS:
         for path in staging.glob(pattern):
             remove(path)
 
 
 def put_back(folder: SweepFolder, store: CheckpointStorage) -> None:
-    """Make Tune's files in its storage exactly those of the snapshot. Idempotent: safe to be killed in and repeated."""
+    """Replace Tune's files in its storage by those of the snapshot. Idempotent: it can be repeated after a kill."""
     found = load(folder, to_unpickle=True)
     assert found is not None
     clear_state(store)

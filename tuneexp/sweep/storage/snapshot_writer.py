@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class SnapshotWriter(Callback):
-    """Tune calls it inside its loop, so between Tune's snapshot and `on_step_end` nothing else happens."""
+    """Writes snapshots. Tune calls it in its loop, so that nothing happens between its snapshot and `on_step_end`."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class SnapshotWriter(Callback):
         resumed: bool,
         moved: Mapping[str, str] | None = None,
     ) -> None:
-        """moved: new addresses for what moved since restored trials were started."""
+        """Create the callback. moved: new addresses of the user's code, for restored trials."""
         self._folder, self._store, self._scheduler = folder, store, scheduler
         self._must_restore, self._moved = resumed, dict(moved or {})
         self._records: dict[str, TrialRecord] = {}
@@ -52,7 +52,7 @@ class SnapshotWriter(Callback):
         self._staging: Path | None = None
 
     def get_state(self) -> dict[str, Any]:
-        self._staged = True  # Tune asks for this while it writes the last of its files, and at no other time
+        self._staged = True  # Tune calls this only while it writes the last of its files
         return {"scheduler": self._scheduler.state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -60,14 +60,14 @@ class SnapshotWriter(Callback):
         self._must_restore = False
 
     def setup(self, **info: Any) -> None:
-        # Tune answers a snapshot that it can't read with a log line and a fresh experiment.
+        # If Tune can't read a snapshot, it logs a line and starts a new experiment.
         if self._must_restore:
-            raise TuneexpError(f"Tune could not restore {self._folder.path}; nothing was changed, run it again with -v")
+            raise TuneexpError(f"Tune can't restore {self._folder.path}; nothing was changed; run it again with -v")
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         with stop_signals() as stop:
             stop.look_again()
-        if self._staging is None and trials:  # restored ones: this session has written nothing yet
+        if self._staging is None and trials:  # restored ones: this run has written nothing yet
             self._first_look(trials)
             snapshot.clear_staging(self._staging_area(trials))
 
@@ -76,7 +76,7 @@ class SnapshotWriter(Callback):
 
     def _first_look(self, trials: list[Trial]) -> None:
         self._staging = self._staging_area(trials)
-        # Tune took every .json of the folder into its staging area at a restore, and would copy it back in place.
+        # At a restore Tune copied every .json of the folder into its staging area, and would copy it back.
         remove(self._staging / self._folder.config_file.name)
         for trial in trials:
             if self._moved:
@@ -117,7 +117,7 @@ class SnapshotWriter(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         number, why = trial.config["trial_number"], last_failure(trial)
-        logger.warning("trial %s lost its worker and goes on from its last checkpoint: %s", number, why)
+        logger.warning("trial %s lost its worker and is retried from its last checkpoint: %s", number, why)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         if self._staging is None and trials:
@@ -127,7 +127,7 @@ class SnapshotWriter(Callback):
             self._second_copy.offer(committed)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        # After Tune's last, forced snapshot. Trials that an interrupt stopped were unfinished in that snapshot.
+        # After Tune's last, forced snapshot, in which trials that an interrupt stopped are unfinished.
         last = self._commit()
         while self._outage.lasts:
             self._outage.wait()
@@ -144,8 +144,9 @@ class SnapshotWriter(Callback):
         self._changed.clear()
 
     def _commit(self) -> Snapshot | None:
-        """Pack what Tune staged in this very step, then drop checkpoints that no snapshot needs any more. What can't be
-        written is due again later."""
+        """Pack the files that Tune staged in this step, then remove checkpoints that no snapshot needs.
+
+        A failed write is retried later."""
         if self._staging is None or not self._staged or not self._outage.due():
             return None
         state = snapshot.staged(self._staging)
@@ -180,8 +181,9 @@ class SnapshotWriter(Callback):
 
 
 def drop_older_checkpoints(store: CheckpointStorage, latest: str, needed: Collection[str] = ()) -> None:
-    """Delete the checkpoints before `latest` in its trial's folder, but for the needed ones; a newer one may be on its
-    way and stays. Where the place doesn't answer they stay until the next call."""
+    """Delete the checkpoints before `latest` in its trial's folder, except for needed ones.
+
+    A newer one, which may be incomplete, stays. If the storage does not answer, all stay until the next call."""
     try:
         found = store.names("checkpoint_*", latest.rpartition("/")[0])
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A search space against an algorithm's config: names and bounds, checked before any trial starts."""
+"""Checks of a search space against an algorithm's configuration class: names, bounds and constraints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tuneexp.nesting import flat_of_dotted, nested
 
 @dataclass(frozen=True)
 class Binding:
-    """The config class of a space, and the fixed values as a flat mapping."""
+    """Configuration class of a space, and the fixed values as a flat mapping."""
 
     config_class: type[Config]
     fixed: Mapping[str, Any]
@@ -32,11 +32,11 @@ class Binding:
         return self.config_class.constraints
 
     def background(self) -> dict[str, Any]:
-        """Flat defaults of the config, with the fixed values over them."""
+        """Return the flat defaults of the configuration, overridden by the fixed values."""
         return written_over(_defaults(self.config_class), self.fixed)
 
     def check_names(self, names: Iterable[str]) -> None:
-        """UserError for the first that is no hyperparameter, with the nearest that is one."""
+        """Raise UserError for the first unknown hyperparameter, with the nearest name."""
         for name in names:
             if not _has_field(self.config_class, name.split("/")):
                 if name in INSTEAD:
@@ -44,21 +44,21 @@ class Binding:
                 raise unknown_name("hyperparameter", name, hyperparameter_names(self.config_class), self.see)
 
     def check_not_fixed(self, names: Iterable[str]) -> None:
-        """UserError where one of `names`, which the space varies, is fixed, too."""
+        """Raise UserError if one of the varied `names` is also fixed."""
         for name in names:
             for fixed in self.fixed:
                 if overlap(name, fixed):
                     part = "" if name == fixed else f"{name!r}, "
-                    raise UserError(f"{fixed!r} is fixed, and {part}varied by the space; drop it from one of the two")
+                    raise UserError(f"{fixed!r} is fixed, and {part}varied by the space; remove one of the two")
 
     def check_value(self, name: str, value: Any, advice: str = "") -> None:
-        """UserError, with `advice`, where the config refuses `value` for `name`, whatever the other fields are."""
+        """Raise UserError, with `advice`, if `value` is invalid for `name` for any values of the other fields."""
         path = tuple(name.split("/"))
         try:
             self.config_class.model_validate(nested({name: value}))
         except ValidationError as error:
             for problem in error.errors():
-                # Rules between fields have a shorter location; they are for whole configurations.
+                # Constraints between fields have a shorter location; they apply to whole configurations.
                 if tuple(map(str, problem["loc"][: len(path)])) == path:
                     message = problem["msg"].removeprefix("Value error, ")
                     raise UserError(
@@ -66,7 +66,7 @@ class Binding:
                     ) from None
 
     def problem(self, values: Mapping[str, Any]) -> str | None:
-        """Why the whole configuration of the fixed values and `values` (both flat) is refused, or None."""
+        """Return the problem of the configuration of the fixed values and `values` (both flat), or None."""
         try:
             self.config_class.parse(nested({**self.fixed, **values}), self.owner, self.see)
         except UserError as error:
@@ -75,12 +75,12 @@ class Binding:
 
 
 def written_over(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Both flat. `changes` win: an own network, `model`, takes the place of everything in `model/...`."""
+    """Return flat `values` overridden by `changes`. A value for a group, such as `model`, replaces `model/...`."""
     return {name: value for name, value in values.items() if not any(overlap(name, n) for n in changes)} | {**changes}
 
 
 def overlap(left: str, right: str) -> bool:
-    """Return True where two names are one hyperparameter, or one is a part of the other."""
+    """Return True if two names are the same hyperparameter, or one is a part of the other."""
     return left == right or left.startswith(f"{right}/") or right.startswith(f"{left}/")
 
 
@@ -102,7 +102,7 @@ def _has_field(config_class: type[BaseModel], path: list[str]) -> bool:
 
 
 def hyperparameter_names(config_class: type[BaseModel], prefix: str = "") -> list[str]:
-    """Of the leaves; a nested one is written with `/`."""
+    """Return the flat names of all hyperparameters, such as `model/activation`."""
     names = []
     for key, field in config_class.model_fields.items():
         model = _model_of(field)

@@ -1,7 +1,7 @@
 """Dimensions of a search space: a range or a choice, and its form in Optuna.
 
-Optuna records what ran, in the same words, with two exceptions that can't be helped and can be read:
-`complement_loguniform` is recorded as `1-NAME`, and an option that is a list or a mapping as its JSON text.
+Optuna records the values that ran under the same names, with two exceptions: `complement_loguniform` is recorded as
+`1-NAME`, and an option that is a list or a mapping as its JSON text.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ LOG_KINDS = ("loguniform", "logint")
 
 
 def decimal(value: float) -> Decimal:
-    """The number as it is written: 0.1 is one tenth, not the nearest binary fraction."""
+    """Return the decimal number of a float's shortest text: 0.1 is one tenth, not the nearest binary fraction."""
     return Decimal(repr(value))
 
 
 def complement(value: float) -> float:
-    """1 - value without float noise: 1 - 0.9 is 0.1."""
+    """Return 1 - value without rounding errors: 1 - 0.9 is 0.1."""
     return float(1 - decimal(float(value)))
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included, in steps of `step` from `low` where it is given."""
+    """Numbers from `low` to `high`, both included; with `step`, only multiples of it above `low`."""
 
     kind: str
     low: float
@@ -48,7 +48,7 @@ class Range:
         return self.kind in INT_KINDS
 
     def optuna_name(self, name: str) -> str:
-        """Return the name in Optuna, which has no complement of a log range: it records the complement, as `1-NAME`."""
+        """Return the name in Optuna, which records the complement of a `complement_loguniform` range as `1-NAME`."""
         return f"1-{name}" if self.kind == "complement_loguniform" else name
 
     def suggest(self, name: str, trial: BaseTrial) -> float:
@@ -64,12 +64,12 @@ class Range:
         return trial.suggest_float(key, self.low, self.high, log=self.kind == "loguniform")
 
     def recorded(self, name: str, value: Any) -> dict[str, Any]:
-        """The Optuna parameters that make `suggest` return `value`."""
+        """Return the Optuna parameters for which `suggest` returns `value`."""
         number = int(value) if self.is_int else float(value)
         return {self.optuna_name(name): complement(number) if self.kind == "complement_loguniform" else number}
 
     def on_grid(self, value: float, round_down: bool = False) -> float:
-        """The step's multiple nearest to `value` (or below it), as it is written: 0.3, not 0.30000000000000004."""
+        """Return the nearest multiple of the step (or the one below), exactly: 0.3, not 0.30000000000000004."""
         if self.step is None:
             return value
         steps = (decimal(value) - decimal(self.low)) / decimal(self.step)
@@ -83,7 +83,7 @@ class Range:
         return self.step is None or math.isclose(self.on_grid(value), value, rel_tol=1e-9, abs_tol=1e-12)
 
     def narrowed(self, low: float, high: float) -> Range | None:
-        """The part between `low` and `high`; None where nothing is left."""
+        """Return the part between `low` and `high`; None if it is empty."""
         low, high = max(self.low, low), min(self.high, high)
         if self.is_int:
             low, high = math.ceil(low), math.floor(high)
@@ -97,7 +97,7 @@ class Range:
         return self.low, self.high
 
     def probes(self) -> list[Any]:
-        """Return values that a config must accept: both ends, and one between, a fraction if there are any."""
+        """Return values that a configuration must accept: both bounds, and one between, a fraction if possible."""
         if self.low == self.high:
             return [self.low]
         if self.step is not None:
@@ -112,17 +112,17 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of `options`: JSON values, or ranges, which are branches of their own (`[null, {loguniform: [..]}]`)."""
+    """One of `options`: JSON values or ranges (`[null, {loguniform: [..]}]`)."""
 
     options: tuple[Any, ...]
-    whole: bool = True  # False: a narrowed part of the choice that was written
+    whole: bool = True  # False: a narrowed part of a choice
 
     def labels(self) -> list[Any]:
-        """Return the record of each option in Optuna: a scalar as it is, a list as JSON text, a range as its kind."""
+        """Return the category of each option in Optuna: a scalar itself, a list as JSON text, a range as its kind."""
         return [_label(option) for option in self.options]
 
     def optuna_name(self, name: str) -> str:
-        # Optuna refuses other choices under a known name, so a part of the choice is a parameter of its own.
+        # Optuna does not accept other categories under the same name, so a narrowed choice is another parameter.
         return name if self.whole else f"{name} in {json.dumps(self.labels())}"
 
     def suggest(self, name: str, trial: BaseTrial) -> Any:
@@ -141,14 +141,14 @@ class Choice:
         return self._holder(value) is not _NOTHING
 
     def narrowed(self, low: float, high: float) -> Choice | None:
-        """The options between `low` and `high`; what is no number stays. None where nothing is left."""
+        """Return the options between `low` and `high`, and those that are no numbers; None if there are none."""
         kept = [part for option in self.options if (part := _narrowed_option(option, low, high)) is not _NOTHING]
         if not kept:
             return None
         return Choice(tuple(kept), whole=self.whole and len(kept) == len(self.options))
 
     def extent(self) -> tuple[float, float] | None:
-        """Least and greatest number; None where no option is one."""
+        """Return the least and the greatest number; None if no option is a number."""
         numbers = [end for option in self.options for end in _ends(option)]
         return (min(numbers), max(numbers)) if numbers else None
 
@@ -170,7 +170,7 @@ _NOTHING = object()
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equality as JSON has it: true is not 1; 1 is 1.0."""
+    """Return True for equal JSON values: true is not 1, but 1 is 1.0."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     return bool(left == right)

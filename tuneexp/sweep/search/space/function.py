@@ -1,4 +1,4 @@
-"""A define-by-run search space: an Optuna function of the user's own, known by its address."""
+"""Define-by-run search spaces: a user's function of an Optuna trial, stored by its address."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ _HELPER = "_"
 
 
 class FunctionSpace(SearchSpace):
-    """`function(trial)` calls `trial.suggest_*`, whose names are hyperparameters (`model/activation` for nested ones),
-    and may return a mapping of further values. A name that begins with `_` is a helper: Optuna records it, and it is
-    no hyperparameter.
+    """Search space of a function.
 
-    It is stored by its address. What it varies is seen in random rehearsals, by `validate`."""
+    `function(trial)` calls `trial.suggest_*`, whose names are hyperparameters (`model/activation` for nested ones),
+    and may return a mapping of further values. A name that begins with `_` is a helper variable: Optuna records it,
+    but it is no hyperparameter.
+
+    The function is stored by its address. `validate` finds its hyperparameters in random rehearsals."""
 
     def __init__(self, function: Callable[[BaseTrial], dict[str, Any] | None], address: str | None = None) -> None:
         super().__init__(())
@@ -42,7 +44,7 @@ class FunctionSpace(SearchSpace):
         return list(self._names)
 
     def validate(self, config_class: type[Config], fixed: Mapping[str, Any] | None = None, owner: str = "ppo") -> Self:
-        """Rehearse the function: names, bounds of every range and choice it asks for, and whole configurations."""
+        """Call the function with random trials, and check names, bounds and whole configurations."""
         from optuna.distributions import distribution_to_json
 
         binding = Binding(config_class, flat_of_dotted(fixed or {}), owner)
@@ -52,7 +54,7 @@ class FunctionSpace(SearchSpace):
         self._binding = binding
         self._rehearsed = []
         seen: dict[str, Any] = {}
-        varied: dict[str, None] = {}  # in the order of asking
+        varied: dict[str, None] = {}  # in the order of the calls
 
         self.suggested = {}
 
@@ -73,7 +75,7 @@ class FunctionSpace(SearchSpace):
         rehearse(one)
         if not varied:
             raise UserError(
-                f"search space {self.address} varies nothing; call trial.suggest_float(...) or its kin in it"
+                f"search space {self.address} varies nothing; call trial.suggest_float(...) or a similar method in it"
             )
         self._names = list(varied)
         return self
@@ -113,7 +115,7 @@ class FunctionSpace(SearchSpace):
         return asked | values
 
     def __getstate__(self) -> dict[str, Any]:
-        # By address: a function of a file can't be found by its module's name in another process.
+        # By address: another process can't import a function of a file by its module's name.
         return {key: value for key, value in self.__dict__.items() if key != "_function"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

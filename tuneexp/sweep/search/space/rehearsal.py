@@ -1,4 +1,4 @@
-"""Random suggestions before a sweep, to refuse a space that can't work before any trial starts."""
+"""Random suggestions before a sweep, to refuse an infeasible space before any trial starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REHEARSALS = 64
 
 
 def rehearse(suggest: Callable[[Trial], Any]) -> None:
-    """UserError where not one of 64 random suggestions is a valid configuration, with the first reason."""
+    """Raise UserError, with the first reason, if none of 64 random suggestions is a valid configuration."""
     import optuna
 
     reasons: list[str] = []
@@ -31,4 +31,4 @@ def rehearse(suggest: Callable[[Trial], Any]) -> None:
     finally:
         optuna.logging.set_verbosity(verbosity)
     if len(reasons) == REHEARSALS:
-        raise UserError(f"none of {REHEARSALS} random points of the space is valid; the first: {reasons[0]}")
+        raise UserError(f"none of {REHEARSALS} random points of the space is valid; first reason: {reasons[0]}")

@@ -1,4 +1,4 @@
-"""Search spaces: what a sweep varies, in YAML, in Tune's sample objects, or as a define-by-run function."""
+"""Search spaces of a sweep: in YAML, as Tune's sample objects, or as a define-by-run function."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class SearchSpace:
         self.constants = dict(constants or {})
         self.initial = [_flat_point(point, self.dimensions) for point in initial]
         self._binding: Binding | None = None
-        # What a define-by-run function asked Optuna for in its rehearsals, by name; other spaces are stored whole.
+        # Suggestions of a define-by-run function in its rehearsals, by name. Empty for other spaces.
         self.suggested: dict[str, list[str]] = {}
         self._rehearsed: list[dict[str, Any]] = []
-        self._tried = list(self.initial)  # without those that fixed values leave no room for
+        self._tried = list(self.initial)  # without points that contradict fixed values
         for number, point in enumerate(self.initial, 1):
             _check_point(point, self.dimensions, number)
         check_conditions(self.dimensions)
@@ -61,7 +61,7 @@ class SearchSpace:
 
     @classmethod
     def of(cls, space: Any) -> SearchSpace:
-        """A space from a YAML path, an address, a mapping (also with Tune's sample objects) or a function."""
+        """Return the space of a YAML path, an address, a mapping (also with Tune's sample objects) or a function."""
         if isinstance(space, SearchSpace):
             return space
         if isinstance(space, str) and is_address(space):
@@ -76,7 +76,7 @@ class SearchSpace:
 
     @classmethod
     def load(cls, path: str | Path) -> SearchSpace:
-        """From a YAML file; UserError of one line that names the file."""
+        """Read a space from a YAML file. UserError with the name of the file."""
         mapping = load_yaml_mapping(path)
         if len({"algorithm", "env", "space", "trials", "env_steps"} & set(mapping)) > 1:
             raise UserError(f"{path} is an experiment, no search space; write {command('sweep', path)}")
@@ -87,7 +87,7 @@ class SearchSpace:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> SearchSpace:
-        """From the form of `to_mapping`: `{"gamma": {"uniform": [0.9, 0.99]}, "initial": [{"gamma": 0.95}]}`."""
+        """Read the form of `to_mapping`: `{"gamma": {"uniform": [0.9, 0.99]}, "initial": [{"gamma": 0.95}]}`."""
         if set(mapping) == {"function"} and isinstance(mapping["function"], str):
             return cls.of(mapping["function"])
         dimensions: list[Dimension] = []
@@ -95,7 +95,7 @@ class SearchSpace:
         names: list[str] = []
         for name, entry in parse_entries({key: value for key, value in mapping.items() if key != "initial"}):
             if clash := next((other for other in names if overlap(name, other)), None):
-                raise UserError(f"{name!r} and {clash!r} of the space name the same thing; keep one of them")
+                raise UserError(f"{name!r} and {clash!r} of the space are the same hyperparameter; keep one of them")
             names.append(name)
             if isinstance(entry, Dimension):
                 dimensions.append(entry)
@@ -107,18 +107,18 @@ class SearchSpace:
 
     @classmethod
     def from_tune(cls, space: Mapping[str, Any], initial: Sequence[Mapping[str, Any]] = ()) -> SearchSpace:
-        """From Tune's own `{"learning_rate": tune.loguniform(1e-5, 1e-2), "n_epochs": 10}`, nested as wanted."""
+        """Read Tune's `{"learning_rate": tune.loguniform(1e-5, 1e-2), "n_epochs": 10}`, which may be nested."""
         return cls.from_mapping({**space, "initial": list(initial)})
 
     @classmethod
     def from_function(cls, function: Callable[[BaseTrial], dict[str, Any] | None]) -> SearchSpace:
-        """Define by run: `function(trial)` calls `trial.suggest_*` and may return further values."""
+        """Return a define-by-run space: `function(trial)` calls `trial.suggest_*` and may return further values."""
         from tuneexp.sweep.search.space.function import FunctionSpace
 
         return FunctionSpace(function)
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain JSON, which `from_mapping` reads back."""
+        """Return the space as plain JSON, which `from_mapping` reads."""
         spelled = copy.deepcopy({name: d.spell() for name, d in self.dimensions.items()} | self.constants)
         return spelled | ({"initial": copy.deepcopy(self.initial)} if self.initial else {})
 
@@ -129,18 +129,28 @@ class SearchSpace:
 
     @property
     def names(self) -> list[str]:
-        """Flat names of what varies, such as `model/activation`."""
+        """Flat names of the varied hyperparameters, such as `model/activation`."""
         return list(self.dimensions)
 
     def flatten(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The varied values of a nested config by their flat names; a branch that is not taken is left out."""
+        """Return the varied values of a nested configuration by flat name, without those of inactive branches."""
         return {name: value for name in self.names if (value := value_at(config, name)) is not ABSENT}
 
     def validate(self, config_class: type[Config], fixed: Mapping[str, Any] | None = None, owner: str = "ppo") -> Self:
-        """Check everything against `config_class` and the fixed values (nested), and bind the space to them.
+        """Check the space and bind it to a configuration class and to fixed values, which override its constants.
 
-        UserError of one line: an unknown name, a value out of bounds, a name both fixed and varied, a rule of the
-        config that no suggestion can keep, an initial point that breaks one. Fixed values win over constants."""
+        Args:
+            config_class: Configuration class of the algorithm.
+            fixed: Fixed hyperparameters, nested.
+            owner: Name of the algorithm, for messages.
+
+        Returns:
+            The space.
+
+        Raises:
+            UserError: An unknown name, a value out of bounds, a name both fixed and varied, a constraint that no
+                suggestion satisfies, or an initial point that violates one.
+        """
         binding = Binding(config_class, flat_of_dotted(fixed or {}), owner)
         conditions = [name for dimension in self.dimensions.values() for name in dimension.when]
         binding.check_names([*binding.fixed, *self.names, *self.constants, *conditions])
@@ -162,14 +172,16 @@ class SearchSpace:
         return self
 
     def corners(self) -> Iterator[Any]:
-        """Configurations that a trial may get, after `validate`: each bound of each dimension, all else as it is
-        without the space. Those that break a rule of the config are left out."""
+        """Yield configurations with one dimension at one of its bounds and defaults for the others.
+
+        Configurations that violate a constraint are left out. Called after `validate`."""
         moves = [{d.name: value} for d in self.dimensions.values() for value in d.values.probes()]
         yield from self._moved([{}, *moves])
 
     def corners_of(self, names: Collection[str]) -> Iterator[Any]:
-        """The same of these names alone, all bounds with all others: what counts is what they make between them. And
-        some whole suggestions, for bounds that fit only what else is suggested with them."""
+        """Yield configurations with all combinations of the bounds of `names`, and some random suggestions.
+
+        The latter reach bounds that are valid only with other values than the defaults."""
         varied = {name: list(d.values.probes()) for name, d in self.dimensions.items() if name in names}
         moves = (dict(zip(varied, values, strict=True)) for values in product(*varied.values()))
         known = {name: value for name, value in self._background().items() if name not in self.dimensions}
@@ -187,10 +199,10 @@ class SearchSpace:
                 continue
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
-        """Ask Optuna for every active dimension. Returns the searched values and the constants, nested.
+        """Suggest every active dimension. Returns the searched values and the constants, nested.
 
-        `FixedTrial(trial.params)` gives the same again. Raises InfeasiblePoint where a rule of the config refuses the
-        combination, which declared constraints (`Config.constraints`) avoid."""
+        `FixedTrial(trial.params)` repeats the suggestion. Raises InfeasiblePoint if the configuration refuses the
+        combination; declared constraints (`Config.constraints`) avoid that."""
         searched = self._walk(lambda dimension, values: values.suggest(dimension.name, trial))
         values = self._free_constants() | searched
         if self._binding is not None and (problem := self._binding.problem(values)):
@@ -198,17 +210,17 @@ class SearchSpace:
         return nested(values)
 
     def initial_params(self) -> list[dict[str, Any]]:
-        """The initial points as `study.enqueue_trial` takes them, in Optuna's own names."""
+        """Return the initial points for `study.enqueue_trial`, by Optuna's names."""
         return [self._recorded(point) for point in self._tried]
 
     def _recorded(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """The Optuna parameters that make `suggest` give the flat `point`; KeyError where it leaves a name out."""
+        """Return the Optuna parameters for which `suggest` returns the flat `point`. KeyError for a missing name."""
         params: dict[str, Any] = {}
 
         def pick(dimension: Dimension, values: Values) -> Any:
             value = point[dimension.name]
             if not values.contains(value):
-                raise InfeasiblePoint(f"{dimension.name}={value!r} is outside of what fits the rest: {values.spell()}")
+                raise InfeasiblePoint(f"{dimension.name}={value!r} is outside of its constraints: {values.spell()}")
             params.update(values.recorded(dimension.name, value))
             return value
 
@@ -227,7 +239,7 @@ class SearchSpace:
         return {k: copy.deepcopy(v) for k, v in self.constants.items() if not any(overlap(k, name) for name in fixed)}
 
     def _fits(self, point: Mapping[str, Any], number: int) -> bool:
-        """Return True where an initial point is valid beside the fixed values. UserError where it is invalid alone."""
+        """Return True if an initial point is compatible with the fixed values. UserError if it is invalid by itself."""
         assert self._binding is not None
         problem = self._problem_of(point)
         if problem is None:
@@ -240,8 +252,8 @@ class SearchSpace:
             self._binding = binding
         if wrong_anyway:
             raise UserError(f"initial point {number}: {problem}")
-        # A person who fixes n_envs should not have to edit a shipped space for it.
-        logger.warning("initial point %d is left out, it does not fit the fixed values: %s", number, problem)
+        # A user who fixes n_envs should not have to edit a default space for it.
+        logger.warning("initial point %d is left out, since it contradicts the fixed values: %s", number, problem)
         return False
 
     def _problem_of(self, point: Mapping[str, Any]) -> str | None:
@@ -250,11 +262,11 @@ class SearchSpace:
             self._recorded(point)
             reached = self._walk(lambda dimension, _: point[dimension.name])
         except KeyError as missing:
-            return f"it leaves out {missing.args[0]!r}; give every value that is searched"
+            return f"{missing.args[0]!r} is missing; write a value for every searched hyperparameter"
         except InfeasiblePoint as problem:
             return str(problem)
         if idle := next((name for name in point if name not in reached), None):
-            return f"{idle!r} is searched only when {dict(self.dimensions[idle].when)}; leave it out"
+            return f"{idle!r} is searched only when {dict(self.dimensions[idle].when)}; remove it"
         return self._binding.problem({**self._free_constants(), **point})
 
 
@@ -265,7 +277,7 @@ def _initial_points(points: Any) -> list[Mapping[str, Any]]:
 
 
 def _flat_point(point: Mapping[str, Any], dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
-    """Flat by the dimensions' names: a mapping that is itself an option of a choice stays whole."""
+    """Return a point by flat names. A mapping that is an option of a choice is not flattened."""
     leaves: dict[str, Any] = {}
     for key, value in point.items():
         name = slashed(key)
@@ -285,4 +297,4 @@ def _check_point(point: Mapping[str, Any], dimensions: Mapping[str, Dimension], 
             raise UserError(f"initial point {number}: {name!r} is not varied; {instead}")
         values = dimensions[name].values
         if not values.contains(value):
-            raise UserError(f"initial point {number}: {name}={value!r} lies outside of {values.spell()}")
+            raise UserError(f"initial point {number}: {name}={value!r} is outside of {values.spell()}")

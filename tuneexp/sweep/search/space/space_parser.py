@@ -37,7 +37,7 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Dimension:
-    """One searched hyperparameter. `when`: it is searched only where every named value is one of those listed."""
+    """One searched hyperparameter. when: name -> values of other hyperparameters for which it is searched."""
 
     name: str
     values: Values
@@ -48,10 +48,10 @@ class Dimension:
 
 
 def parse_entries(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Dimension | Any]]:
-    """(flat name, dimension or constant) of each leaf. UserError of one line for what is neither."""
+    """Yield (flat name, dimension or constant) of each leaf. UserError for a leaf that is neither."""
     for key, entry in entries.items():
         if not isinstance(key, str) or not key:
-            raise UserError(f"the key {key!r} of the space is no name; write the hyperparameter's name")
+            raise UserError(f"the key {key!r} of the space is no text; write the name of a hyperparameter")
         name = f"{prefix}{slashed(key)}"
         if is_tune_object(entry):
             yield name, Dimension(name, from_tune_object(name, entry))
@@ -66,23 +66,24 @@ def parse_entries(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tupl
 
 
 def parse_values(name: str, kind: str, arguments: Any) -> Values:
-    """`{kind: arguments}` of the hyperparameter `name`."""
+    """Parse `{kind: arguments}` of the hyperparameter `name`."""
     if not isinstance(arguments, Sequence) or isinstance(arguments, str):
         raise UserError(f"{name}: {kind} takes {_HOW[kind]}, got {arguments!r}")
     return _choice(name, arguments) if kind == "choice" else _range(name, kind, arguments)
 
 
 def is_tune_object(value: Any) -> bool:
-    """Return True for `tune.uniform(...)` and the like, by the name of the module: Ray is not imported."""
+    """Return True for `tune.uniform(...)` and similar objects, by the name of their module: Ray is not imported."""
     return any(
         base.__module__ == "ray.tune.search.sample" and base.__name__ == "Domain" for base in type(value).__mro__
     )
 
 
 def from_tune_object(name: str, domain: Any) -> Values:
-    """`tune.uniform`, `loguniform`, `quniform`, `randint`, `lograndint`, `qrandint`, `choice`; UserError for others.
+    """Parse `tune.uniform`, `loguniform`, `quniform`, `randint`, `lograndint`, `qrandint`, `choice`.
 
-    Tune excludes the upper end of `randint` and `lograndint` and includes that of `qrandint`."""
+    UserError for others. Tune excludes the upper bound of `randint` and `lograndint`, and includes that of
+    `qrandint`."""
     from ray.tune.search import sample
 
     sampler = domain.get_sampler()
@@ -118,7 +119,7 @@ def _no_grid(name: str) -> UserError:
 
 
 def _kind_of(name: str, entry: Mapping[str, Any]) -> str | None:
-    """The kind of a dimension, None for a group of nested keys."""
+    """Return the kind of a dimension; None for a group of nested keys."""
     kinds = [key for key in entry if key in KINDS]
     others = [key for key in entry if key not in KINDS and key != "when"]
     if not kinds:
@@ -139,7 +140,7 @@ def _looks_like_kind(entry: Mapping[str, Any], others: list[Any]) -> bool:
 
 
 def plain_value(name: str, value: Any) -> Any:
-    """`value` as JSON holds it; UserError where it can't."""
+    """Return `value` as JSON. UserError if JSON can't hold it."""
     plain = without_suffixes(list(value) if isinstance(value, tuple) else value)
     try:
         json.dumps(plain, allow_nan=False)
@@ -175,7 +176,7 @@ def _choice(name: str, options: Iterable[Any]) -> Choice:
 
 def _refuse_repeated(name: str, labels: list[Any]) -> None:
     for number, label in enumerate(labels):
-        # Optuna finds a category by ==, where 1, 1.0 and True are the same one.
+        # Optuna compares categories by ==, for which 1, 1.0 and True are equal.
         if any(label == other for other in labels[:number]):
             raise UserError(f"{name}: the choice holds {label!r} twice; keep one of them")
 
@@ -192,7 +193,7 @@ def _range(name: str, kind: str, arguments: Sequence[Any]) -> Range:
     _refuse_log_of_nothing(name, made, numbers)
     fitted = _with_fitting_step(made)
     if low > high:
-        raise UserError(f"{name}: the range is upside down; write {kind}: {fitted}")
+        raise UserError(f"{name}: the lower bound is above the upper one; write {kind}: {fitted}")
     if step is not None and (step <= 0 or not math.isclose(made.on_grid(high), high, rel_tol=1e-9)):
         raise UserError(f"{name}: {high} is no whole number of steps of {step} above {low}; write {kind}: {fitted}")
     return made
@@ -203,17 +204,17 @@ def _refuse_log_of_nothing(name: str, values: Range, written: list[int | float])
     if kind in LOG_KINDS and low <= 0:
         above = [1 if values.is_int else float(f"{high / 1000:g}"), high]
         instead = f"{kind}: {above}" if high > 0 else "two numbers above 0"
-        raise UserError(f"{name}: a log range can't touch 0, got {written}; write {instead}")
+        raise UserError(f"{name}: the bounds of a log range are above 0, got {written}; write {instead}")
     if kind == "complement_loguniform" and high >= 1:
         below = [low, complement(min(1e-4, complement(low) / 10))]
         instead = f"{kind}: {below}" if low < 1 else "two numbers below 1, as in [0.9, 0.9999]"
         raise UserError(
-            f"{name}: 1 - {name} is log-uniform, so the high end is below 1, got {written}; write {instead}"
+            f"{name}: 1 - {name} is log-uniform, so the upper bound is below 1, got {written}; write {instead}"
         )
 
 
 def _with_fitting_step(values: Range) -> list[Any]:
-    """The same range with a step that fits, for the advice of an error."""
+    """Return the range with ordered bounds and a fitting step, for the advice of an error."""
     if values.step is None:
         return [values.low, values.high]
     width = float(decimal(values.high) - decimal(values.low))
@@ -224,7 +225,7 @@ def _with_fitting_step(values: Range) -> list[Any]:
 
 def _number(name: str, kind: str, value: Any) -> int | float:
     if hasattr(value, "item"):
-        value = value.item()  # numpy numbers reach here through tune objects
+        value = value.item()  # numpy numbers, from Tune's objects
     value = without_suffixes(value)
     if not is_number(value) or not math.isfinite(value):
         raise UserError(f"{name}: {kind} takes {_HOW[kind]} of finite numbers, got {value!r}")

@@ -1,4 +1,4 @@
-"""Going through a space once: in which order, which branches, and how much of each range the constraints leave."""
+"""One pass over a search space: order of the dimensions, active branches, and ranges narrowed by constraints."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Extents = dict[str, tuple[float, float]]
 
 
 class InfeasiblePoint(TuneexpError):
-    """A suggestion that a constraint of the config refuses and that no declared constraint could avoid.
+    """A suggestion that the configuration refuses, and that no declared constraint could avoid.
 
-    It is FAIL in Optuna, and another suggestion is drawn: no other values may run under the recorded ones."""
+    Its state in Optuna is FAIL, and another suggestion is drawn: the recorded values must be those that run."""
 
 
 def check_conditions(dimensions: Mapping[str, Dimension]) -> None:
-    """UserError where a `when` needs a value that its dimension never has."""
+    """Raise UserError if a `when` needs a value that its dimension can't have."""
     for dimension in dimensions.values():
         for name, allowed in dimension.when.items():
             for value in allowed:
@@ -32,7 +32,7 @@ def check_conditions(dimensions: Mapping[str, Dimension]) -> None:
 
 
 def ordered(dimensions: Mapping[str, Dimension], constraints: Iterable[AtMost]) -> list[Dimension]:
-    """As written, but after what a dimension's conditions and upper bounds depend on. UserError for a circle."""
+    """Return the dimensions in topological order of their conditions and constraints. UserError for a cycle."""
     needs = {name: set(dimension.when) & set(dimensions) for name, dimension in dimensions.items()}
     for constraint in constraints:
         if constraint.name in needs:
@@ -43,7 +43,7 @@ def ordered(dimensions: Mapping[str, Dimension], constraints: Iterable[AtMost]) 
         ready = next((name for name in dimensions if name not in placed and needs[name] <= placed), None)
         if ready is None:
             circle = ", ".join(name for name in dimensions if name not in placed)
-            raise UserError(f"{circle} depend on each other in a circle; take one `when` out")
+            raise UserError(f"{circle} depend on each other in a cycle; remove one `when`")
         placed.add(ready)
         order.append(dimensions[ready])
     return order
@@ -55,9 +55,9 @@ def walk(
     constraints: Sequence[AtMost],
     pick: Callable[[Dimension, Values], Any],
 ) -> dict[str, Any]:
-    """Return flat values of the active dimensions, each from `pick(dimension, the values that the constraints leave)`.
+    """Return flat values of the active dimensions, each from `pick(dimension, narrowed values)`.
 
-    background: flat values of everything that is not searched, and the defaults of what is."""
+    background: flat values of all hyperparameters without the space."""
     chosen: dict[str, Any] = {}
     names = {dimension.name for dimension in order}
     known = {name: value for name, value in background.items() if name not in names}
@@ -66,7 +66,7 @@ def walk(
         if is_active(dimension, chosen, known):
             values = narrowed(dimension, constraints, extents)
             if values is None:
-                raise InfeasiblePoint(f"no value of {dimension.name} keeps {_spell(constraints)} after {chosen}")
+                raise InfeasiblePoint(f"no value of {dimension.name} satisfies {_spell(constraints)} after {chosen}")
             chosen[dimension.name] = pick(dimension, values)
         value: Any = chosen.get(dimension.name, background.get(dimension.name))
         if is_number(value):
@@ -75,14 +75,15 @@ def walk(
 
 
 def is_active(dimension: Dimension, chosen: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """A condition on a dimension that is itself not active does not hold."""
+    """Return True if the conditions of a dimension hold. A condition on an inactive dimension does not hold."""
     visible = {**known, **chosen}
     return all(name in visible and is_one_of(visible[name], allowed) for name, allowed in dimension.when.items())
 
 
 def active_part(order: Sequence[Dimension], known: Mapping[str, Any], move: Mapping[str, Any]) -> dict[str, Any]:
-    """`move`, values of some dimensions, without those that are not searched beside the others. What is searched and no
-    part of it may be as a condition wants it. known: as in `is_active`."""
+    """Return the values of `move` whose dimensions are active.
+
+    Conditions on searched dimensions outside of `move` count as satisfied. known: as in `is_active`."""
     searched = {dimension.name for dimension in order}
     kept: dict[str, Any] = {}
     for dimension in order:
@@ -93,7 +94,7 @@ def active_part(order: Sequence[Dimension], known: Mapping[str, Any], move: Mapp
 
 
 def extents_of(dimensions: Iterable[Dimension], background: Mapping[str, Any]) -> Extents:
-    """Least and greatest number that each name may be, before anything is chosen."""
+    """Return the least and greatest number of each name, before any value is chosen."""
     extents: Extents = {name: (value, value) for name, value in background.items() if is_number(value)}
     for dimension in dimensions:
         default = extents.pop(dimension.name, None)
@@ -105,7 +106,7 @@ def extents_of(dimensions: Iterable[Dimension], background: Mapping[str, Any]) -
 
 
 def narrowed(dimension: Dimension, constraints: Iterable[AtMost], extents: Extents) -> Values | None:
-    """The values that leave every constraint satisfiable; None where there are none."""
+    """Return the values for which every constraint is satisfiable; None if there are none."""
     values: Values | None = dimension.values
     for constraint in constraints:
         factors = [factor for factor in constraint.factors if factor != dimension.name]
@@ -122,7 +123,7 @@ def narrowed(dimension: Dimension, constraints: Iterable[AtMost], extents: Exten
 def check_constraints(
     dimensions: Iterable[Dimension], background: Mapping[str, Any], constraints: Iterable[AtMost]
 ) -> None:
-    """UserError where no suggestion at all could keep a constraint."""
+    """Raise UserError if no suggestion could satisfy a constraint."""
     dimensions = list(dimensions)
     extents, varied = extents_of(dimensions, background), {dimension.name for dimension in dimensions}
     for constraint in constraints:
