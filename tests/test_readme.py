@@ -73,8 +73,8 @@ def test_every_target_of_the_readme_is_in_the_makefile() -> None:
 
 
 def test_every_link_and_picture_of_the_readme_exists() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    assert links
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert len(links) > 20
     assert not [link for link in links if not (ROOT / link).exists() and link != "docs/benchmarks.md"]
 
 
