@@ -1,1 +1,1 @@
-"""PPO and a sweep, measured here and in Stable-Baselines3 and RLlib, doing the same work."""
+"""Benchmarks of training and sweeps, with the same work in tuneexp, Stable-Baselines3 and RLlib."""

@@ -1,7 +1,7 @@
 """`python -m benchmarks PART --peers PYTHON`: measure, store, and write docs/benchmarks.md.
 
 `python -m benchmarks learn [--only NAME ...] [--jobs N] [--again]`: train every algorithm, and write docs/learning.md.
-What is measured is kept at once: an interrupted part goes on where it stopped. PART page: write both pages again."""
+Each measurement is stored at once, so an interrupted part continues. PART page: only write both pages again."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("part", choices=["all", *PARTS, "replay", "images", "sweep", "runners", "gpu", "learn", "page"])
     parser.add_argument("--peers", default=".venv-peers/bin/python", help="Python that has the peers installed")
     parser.add_argument("--repeats", type=int, default=training.REPEATS, help="runs of each ppo, dqn, sac measurement")
-    parser.add_argument("--env-steps", type=int, help="another budget, to try a part; nothing is stored")
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="learn: these tasks")
-    parser.add_argument("--jobs", type=int, default=2, help="learn: tasks side by side")
-    parser.add_argument("--again", action="store_true", help="learn: also what is measured already")
+    parser.add_argument("--env-steps", type=int, help="another budget, to test a part; nothing is stored")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="learn: only these tasks")
+    parser.add_argument("--jobs", type=int, default=2, help="learn: number of parallel tasks")
+    parser.add_argument("--again", action="store_true", help="learn: measure again what is already stored")
     return parser.parse_args()
 
 

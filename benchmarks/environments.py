@@ -1,4 +1,4 @@
-"""Environments that ask for what the standard ones don't: memory, and an action mask."""
+"""Environments that need memory or an action mask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIME_LIMIT = 500
 
 
 class CartPoleWithoutVelocities(gymnasium.ObservationWrapper[Any, Any, Any]):
-    """CartPole-v1 of which only the position and the angle are seen: what moves how fast must be remembered."""
+    """CartPole-v1 without velocities: observations are the position and the angle, so a policy needs memory."""
 
     def __init__(self) -> None:
         super().__init__(TimeLimit(CartPoleEnv(), TIME_LIMIT))
@@ -28,8 +28,10 @@ class CartPoleWithoutVelocities(gymnasium.ObservationWrapper[Any, Any, Any]):
 
 
 class CartPoleWithSpareActions(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """CartPole-v1 with 8 actions, of which 2 neighbours are allowed at a time: the even one pushes left, the odd one
-    right, and chance says at each step which pair it is. A forbidden action ends the episode. Only the mask tells."""
+    """CartPole-v1 with 8 actions, of which one pair is valid at each step, chosen at random.
+
+    The even action of the pair pushes left, the odd one right. An invalid action ends the episode. Only the action mask
+    shows which pair is valid."""
 
     ACTIONS = 8
 

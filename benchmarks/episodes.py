@@ -1,4 +1,4 @@
-"""Learning after whole episodes, compared with learning after as many steps: five seeds each, one process a task.
+"""Updates after whole episodes, compared with updates after as many steps: five seeds, one process per task.
 
 python -m benchmarks.episodes sac_episodes       # one of TASKS; prints the returns and their curve as JSON
 """
@@ -19,7 +19,7 @@ _BUDGETS = {"sac_Pendulum-v1": 10_000, "dqn_CartPole-v1": 50_000}
 
 
 def _task(published: str, name: str, train_freq: Any) -> Task:
-    """The published task with one gradient step for each environment step."""
+    """Return the published task with one gradient step for each environment step."""
     task = PUBLISHED[published]
     changed = {**task.hyperparameters, "train_freq": train_freq, "gradient_steps": -1}
     return Task(name, task.algorithm, task.env, _BUDGETS[published], changed)

@@ -1,4 +1,4 @@
-"""The training benchmarks on a GPU: the same work on one CPU thread and on the GPU, at one, eight and 64 seeds."""
+"""Training benchmarks on a GPU: the same work on one CPU thread and on the GPU, with one, eight and 64 seeds."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ REPEATS = 3
 
 
 def gpu_name() -> str | None:
-    """None where torch sees none."""
+    """Return the name of the GPU, or None if torch finds none."""
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def measure(say: Callable[[str], None], repeats: int = REPEATS, env_steps: int | None = None) -> dict[str, Any]:
-    """setup -> "SEEDS DEVICE" -> the runs and their medians. Devices alternate within a repeat."""
+    """Return setup -> "SEEDS DEVICE" -> the runs and their medians. Devices alternate within a repeat."""
     setups = {name: env_steps or setup.env_steps for name, setup in ALL_SETUPS.items()}
     kept = Kept("gpu", {"setups": setups, "repeats": repeats, "gpu": gpu_name()})
     runs: dict[str, dict[str, list[dict[str, Any]]]] = {setup: {} for setup in setups}

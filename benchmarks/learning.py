@@ -1,4 +1,4 @@
-"""Does it learn? Each algorithm, five seeds at once, a process a task; what is measured is kept task by task."""
+"""Training of each algorithm with five seeds, one process per task. The result of each task is stored at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMIT_S = 6 * 3600.0
 
 
 def asked_of(task: Task, env_steps: int) -> dict[str, Any]:
-    """What a measurement belongs to, as it is stored: a changed task is measured again. Its note is only words."""
+    """Return the settings that a stored measurement belongs to. A task with other settings is measured again."""
     whole = {**asdict(task), "env_steps": env_steps, "seeds": SEEDS}
     del whole["note"]
     plain: dict[str, Any] = json.loads(json.dumps(whole))
@@ -25,7 +25,7 @@ def asked_of(task: Task, env_steps: int) -> dict[str, Any]:
 
 
 def stored(task: Task) -> dict[str, Any] | None:
-    """The measurement of the whole task as it is now, where there is one."""
+    """Return the stored measurement of the task with its present settings, or None."""
     path = KEPT / f"{task.name}.json"
     measured = json.loads(path.read_text()) if path.exists() else None
     return measured if measured is not None and measured["task"] == asked_of(task, task.env_steps) else None
@@ -35,9 +35,9 @@ def measure(
     names: Sequence[str], jobs: int = 2, again: bool = False, env_steps: int | None = None,
     say: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
-    """Train the named tasks (none named: all), `jobs` side by side. Those that are stored are left out, unless `again`.
+    """Train the named tasks (none named: all), `jobs` in parallel. Stored tasks are skipped, unless `again`.
 
-    env_steps: a smaller budget, to try a task: its measurement is printed and not kept."""
+    env_steps: a smaller budget, to test a task: its measurement is printed and not stored."""
     if unknown := set(names) - set(TASKS):
         raise SystemExit(f"no task {', '.join(sorted(unknown))}; there are {', '.join(TASKS)}")
     wanted = [TASKS[name] for name in names or TASKS]
@@ -53,7 +53,7 @@ def _one(task: Task, about: dict[str, Any], env_steps: int | None) -> str:
     budget = min(env_steps or task.env_steps, task.env_steps)
     try:
         measured = ours("benchmarks.learning_one", task.name, str(budget), limit_s=LIMIT_S)
-    except RuntimeError as error:  # one task that fails must not take the others' hours with it
+    except RuntimeError as error:  # the other tasks continue
         return f"{task.name} FAILED: {error}"
     if budget == task.env_steps:
         KEPT.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 """`python -m benchmarks.learning_one TASK ENV_STEPS` trains one task of `benchmarks.learning_tasks`, five seeds at
-once, and prints its measurement. ENV_STEPS: at most so many per seed."""
+once, and prints its measurement. ENV_STEPS: maximum number of steps per seed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVALUATION_EPISODES = 5
 
 
 def whole_rollouts(spec: AlgorithmSpec, task: Task, env_steps: int) -> int:
-    """The largest budget that no rollout goes beyond."""
+    """Return the largest whole number of rollouts within the budget."""
     rollout = spec.config_class.parse(task.hyperparameters, spec.name).rollout_env_steps()
     return env_steps // rollout * rollout
 

@@ -1,4 +1,4 @@
-"""From the stored measurements to `docs/learning.md`: returns beside the published ones, and a curve for each task."""
+"""Writer of `docs/learning.md`: measured and published returns, and a learning curve for each task."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Estimate(NamedTuple):
 
 
 def _iqm_along(scores: Any, axis: int = -1) -> Any:
-    """What `aggregate` computes, for all resamples at once."""
+    """Return the interquartile mean along an axis, for all resamples at once."""
     from scipy.stats import trim_mean
 
     return trim_mean(scores, 0.25, axis=axis)
@@ -85,7 +85,7 @@ def title_of(task: Task) -> str:
 
 
 def verdict(task: Task, measured: dict[str, Any]) -> str:
-    """By the rule that the page states."""
+    """Return whether the published return was matched, by the rule on the page."""
     published = task.published
     if published is None:
         return "no published row"
@@ -94,7 +94,7 @@ def verdict(task: Task, measured: dict[str, Any]) -> str:
 
 
 def write_page() -> Path:
-    """docs/learning.md and its figures from what is stored. What was not measured is listed as that."""
+    """Write docs/learning.md and its figures from the stored measurements. Unmeasured tasks are listed."""
     measured = {name: found for name, task in TASKS.items() if (found := stored(task)) is not None}
     parts = [_HEAD.format(seeds=len(SEEDS), source=source())]
     parts += _machines(measured)
@@ -109,7 +109,7 @@ def write_page() -> Path:
 
 
 def _machines(measured: dict[str, dict[str, Any]]) -> list[str]:
-    """One line for each machine, day and set of versions, with the runs that are of it."""
+    """Return one line for each machine, day and set of versions, with its runs."""
     runs: dict[str, list[str]] = {}
     machines: dict[str, dict[str, Any]] = {}
     for name, found in measured.items():
@@ -128,16 +128,16 @@ def _machines(measured: dict[str, dict[str, Any]]) -> list[str]:
 
 _HEAD = """# Proof of learning
 
-Written by `make learn`; the figures are in `benchmarks/results/learning/`. Each algorithm is trained with {seeds} seeds
-at once, in one process with one thread. The score of a seed is the mean return of its final deterministic policy over
-20 episodes in environments with fixed seeds that training never saw; the score of a run is the interquartile mean (IQM)
-of the seeds' scores with its 95 % bootstrap interval. Wall-clock time holds everything: building, compiling where the
-cache had nothing, training and evaluations. Up to two runs were side by side, and
-Acrobot and those of 2026-11-28 beside other work, with pauses of many minutes, so no speed is claimed here.
+This page is written by `make learn`. The figures are in `benchmarks/results/learning/`. Each algorithm is trained
+with {seeds} seeds at once, in one process with one thread. The score of a seed is the mean return of its final
+deterministic policy over 20 episodes, in environments with fixed seeds that are not used in training. The score of a
+run is the interquartile mean (IQM) of the scores of its seeds, with a 95 % bootstrap interval. Wall-clock time includes
+building, compilation if the cache was empty, training and evaluation. It is no measure of speed: up to two runs ran in
+parallel, and Acrobot and the runs of 2026-11-28 shared the machine with other work, with pauses of many minutes.
 
-The reference is `benchmarks/reference_returns.csv`: "{source}" A row is **matched** when the IQM is at least the
-reference minus the larger of its standard deviation and 2 % of its size, in no more environment steps than the row
-says; otherwise it is missed."""
+The reference is `benchmarks/reference_returns.csv`: "{source}" A row is **matched** if the IQM is at least the
+reference minus the larger of its standard deviation and 2 % of its absolute value, with at most as many environment
+steps. Otherwise it is missed."""
 
 
 def _results(measured: dict[str, dict[str, Any]]) -> str:
@@ -156,7 +156,16 @@ def _results(measured: dict[str, dict[str, Any]]) -> str:
                 verdict(task, found),
             )
         )
-    heads = ("run", "IQM and interval", "env steps a seed", "wall clock", "reference", "asked", "its env steps", "")
+    heads = (
+        "run",
+        "IQM and interval",
+        "env steps per seed",
+        "wall clock",
+        "reference",
+        "required",
+        "its env steps",
+        "",
+    )
     count = [verdict(TASKS[name], found) for name, found in measured.items()].count("matched")
     with_row = sum(TASKS[name].published is not None for name in measured)
     return f"## Results\n\n{count} of {with_row} rows matched.\n\n" + table(heads, rows)
@@ -171,7 +180,7 @@ def _not_run(measured: dict[str, dict[str, Any]]) -> str:
 
 
 def _hours(row: TooLong) -> str:
-    """An estimate for 5 seeds, by arithmetic from what was measured; nothing where nothing was."""
+    """Return an estimate for 5 seeds, from the measured time of an update if there is one."""
     steps = f"{row.published.env_steps:,} steps"
     images = load("images")
     if images is None or not row.image_updates:
@@ -203,8 +212,8 @@ def _long_run(measured: dict[str, Any]) -> str:
         f"## A long run: {title_of(LONG_RUN)}\n\n![{title_of(LONG_RUN)}]({figure})\n\n"
         f"One seed with the published network and configuration, stopped after {last['env_steps']:,} of "
         f"{LONG_RUN.env_steps:,} environment steps: its return is {last['return_mean']:.1f} (5 games without "
-        f"exploration; the lowest is -21){at_the_end}. {machine_words(measured['machine'])} "
-        "`python -m benchmarks.long_run --hours 2` goes on from its checkpoint, where there is one.\n\n"
+        f"exploration; the minimum is -21){at_the_end}. {machine_words(measured['machine'])} "
+        "`python -m benchmarks.long_run --hours 2` continues from its checkpoint if there is one.\n\n"
         f"`{json.dumps(LONG_RUN.hyperparameters)}`"
     )
 

@@ -1,4 +1,4 @@
-"""What `make learn` trains: the published configurations, with and without a published return beside them."""
+"""Tasks of `make learn`: published configurations, with or without a published return."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Published(NamedTuple):
 
     @property
     def wanted(self) -> float:
-        """The least interquartile mean that counts as matched."""
+        """The smallest interquartile mean that counts as matched."""
         return self.mean_return - max(self.std_return, 0.02 * abs(self.mean_return))
 
 
 @dataclass(frozen=True)
 class Task:
-    """`env_steps` per seed at most: a budget is a whole number of rollouts. `note`: what differs from the published
-    configuration, or what the task shows."""
+    """A configuration to train. `env_steps`: maximum per seed; the budget is a whole number of rollouts. `note`: the
+    differences from the published configuration."""
 
     name: str
     algorithm: str
@@ -44,13 +44,15 @@ class Task:
 
     @property
     def has_row(self) -> bool:
-        """A variant of an algorithm must not be shown beside the row of the plain one."""
+        """True if the task may be compared with the published row; a variant of an algorithm may not."""
         return self.name == f"{self.algorithm}_{self.env}"
 
 
 class TooLong(NamedTuple):
-    """A published row that this machine can't afford, or that no environment here is the one of. Its hours for 5 seeds
-    are estimated from `image_updates` of 32 rows a seed, by the time that `make bench-images` measured for one."""
+    """A published row that takes too long, or whose environment no longer exists.
+
+    Its hours for 5 seeds are estimated from `image_updates` of 32 rows per seed, with the time of one that
+    `make bench-images` measured."""
 
     algorithm: str
     env: str
@@ -63,7 +65,7 @@ class TooLong(NamedTuple):
 
 
 def references() -> dict[tuple[str, str], Published]:
-    """(algorithm, environment) -> the published row."""
+    """Return (algorithm, environment) -> the published row."""
     lines = [line for line in REFERENCE.read_text().splitlines() if not line.startswith("#")]
     return {
         (row["algorithm"], row["env_id"]): Published(
@@ -74,7 +76,7 @@ def references() -> dict[tuple[str, str], Published]:
 
 
 def source() -> str:
-    """Where the reference is from: its first line."""
+    """Return the source of the reference, its first line."""
     return REFERENCE.read_text().splitlines()[0].lstrip("# ")
 
 
@@ -94,8 +96,8 @@ _DETERMINISTIC_PENDULUM: dict[str, Any] = {
 _STEADY_CARTPOLE: dict[str, Any] = {
     **_DQN_CARTPOLE, "learning_rate": "linear:0.0023", "model": {"hidden_sizes": [64, 64]},
 }  # fmt: skip
-_STEADY = "a learning rate that falls to 0, n-step returns and smaller networks than published: steadier"
-_SMALL = "networks of 64x64 instead of the published, larger ones: as good here at a tenth of the time"
+_STEADY = "a learning rate that decays to 0, n-step returns and smaller networks than published, for stability"
+_SMALL = "64x64 networks instead of the larger published ones: equally good here in a tenth of the time"
 _MOUNTAIN_CAR: dict[str, Any] = {
     "learning_rate": 3e-4, "buffer_size": 50_000, "batch_size": 512, "ent_coef": 0.1, "train_freq": 32,
     "gradient_steps": 32, "gamma": 0.9999, "tau": 0.01, "learning_starts": 0, "use_sde": True,
@@ -116,13 +118,13 @@ _WITH_A_ROW = [
     _row("ppo", "CartPole-v1", 100_000, **_PPO_CARTPOLE),
     _row("ppo", "Pendulum-v1", 100_000, _SDE, n_envs=4, n_steps=1024, batch_size=64, n_epochs=10, gamma=0.9,
          gae_lambda=0.95, learning_rate=1e-3, clip_range=0.2, use_sde=True, sde_sample_freq=4),
-    _row("ppo", "MountainCarContinuous-v0", 20_000, f"{_SDE}; each minibatch is the rollout, which is the smaller",
+    _row("ppo", "MountainCarContinuous-v0", 20_000, f"{_SDE}; each minibatch is the whole (smaller) rollout",
          n_envs=1, n_steps=8, batch_size=256, n_epochs=10, gamma=0.9999, gae_lambda=0.9, learning_rate=7.77e-5,
          clip_range=0.1, ent_coef=0.00429, vf_coef=0.19, max_grad_norm=5.0, normalize_observation=True,
          normalize_reward=True, use_sde=True, model={"log_std_init": -3.29, "ortho_init": False}),
     _row("ppo", "Acrobot-v1", 1_000_000, n_envs=16, n_steps=256, batch_size=64, n_epochs=4, gamma=0.99,
          gae_lambda=0.94, normalize_observation=True, normalize_reward=True),
-    _row("a2c", "CartPole-v1", 500_000, "a learning rate that falls to 0", n_envs=8, learning_rate="linear:0.0007"),
+    _row("a2c", "CartPole-v1", 500_000, "a learning rate that decays to 0", n_envs=8, learning_rate="linear:0.0007"),
     _row("a2c", "Pendulum-v1", 1_000_000, _SDE, **_A2C_CONTINUOUS, n_envs=8, gamma=0.9),
     _row("a2c", "MountainCarContinuous-v0", 100_000, _SDE, n_envs=4, n_steps=100, normalize_observation=True,
          normalize_reward=True, use_sde=True, sde_sample_freq=16, model={"log_std_init": 0.0, "ortho_init": False}),
@@ -138,19 +140,19 @@ _WITH_A_ROW = [
     _row("tqc", "MountainCarContinuous-v0", 50_000, _SDE, **_MOUNTAIN_CAR),
 ]  # fmt: skip
 _WITHOUT_A_ROW = [
-    Task("appo_CartPole-v1", "appo", "CartPole-v1", 200_000, {}, "the defaults; sampled in step"),
+    Task("appo_CartPole-v1", "appo", "CartPole-v1", 200_000, {}, "default hyperparameters; synchronous sampling"),
     Task("impala_CartPole-v1", "impala", "CartPole-v1", 500_000, {
         "n_steps": 5, "learning_rate": "linear:0.002", "gamma": 0.98, "gae_lambda": 0.95, "ent_coef": 0.0,
         "max_grad_norm": 0.5,
-    }, "sampled in step; fragments as short as A2C's"),
+    }, "synchronous sampling; fragments as short as those of A2C"),
     Task("tqc_Pendulum-v1", "tqc", "Pendulum-v1", 20_000, {"learning_rate": 1e-3, "model": {"hidden_sizes": [64, 64]}}),
     Task("a2c_LunarLanderContinuous-v3", "a2c", "LunarLanderContinuous-v3", 5_000_000,
          {**_A2C_CONTINUOUS, "n_envs": 4},
-         f"{_SDE}, there for v2, which gymnasium no longer has: 84.2 ± 145.9 after as many steps"),
+         f"{_SDE} for v2, which gymnasium no longer has: 84.2 ± 145.9 after as many steps"),
     Task("rainbow_CartPole-v1", "dqn", "CartPole-v1", 50_000, {
         **_STEADY_CARTPOLE, "learning_rate": "linear:0.001", "double": True, "dueling": True, "n_step": 5,
         "prioritized": True, "noisy": True, "distributional": True, "v_min": 0.0, "v_max": 100.0,
-    }, "double, dueling, 5-step returns, prioritized replay, noisy networks and C51 at once"),
+    }, "double, dueling, 5-step returns, prioritized replay, noisy networks and C51 together"),
     Task("sac_CartPole-v1", "sac", "CartPole-v1", 50_000, {
         "learning_rate": 7e-4, "batch_size": 256, "buffer_size": 50_000, "learning_starts": 1000, "train_freq": 32,
         "gradient_steps": 32, "target_entropy": 0.2, "model": {"hidden_sizes": [64, 64]},
@@ -158,16 +160,16 @@ _WITHOUT_A_ROW = [
     Task("recurrent_ppo_CartPole", "ppo", "benchmarks.environments:CartPoleWithoutVelocities", 200_000, {
         **_PPO_CARTPOLE, "sequence_length": 32, "normalize_observation": True, "normalize_reward": True,
         "model": {"recurrent": "lstm"},
-    }, "an LSTM; only the position and the angle are seen. The wall clock holds a pause of twenty minutes"),
+    }, "an LSTM; only position and angle are observed. The wall-clock time includes a pause of twenty minutes"),
     Task("masked_ppo_CartPole", "ppo", "benchmarks.environments:CartPoleWithSpareActions", 100_000,
          {**_PPO_CARTPOLE, "action_mask": "action_mask"},
-         "8 actions, of which the mask allows 2; a forbidden one ends the episode", {"wrappers": ["ActionMask"]}),
+         "8 actions, of which 2 are valid; an invalid one ends the episode", {"wrappers": ["ActionMask"]}),
 ]  # fmt: skip
 TASKS = {task.name: task for task in [*_WITH_A_ROW, *_WITHOUT_A_ROW]}
 
-_V3 = "gymnasium no longer has v3, and a return on v5, which is another environment, could be held against no row"
-_PONG = "hours of image learning"
-# One seed, for as long as somebody waits: `python -m benchmarks.long_run`.
+_V3 = "gymnasium no longer has v3; returns on v5, another environment, cannot be compared with the row"
+_PONG = "learning from images takes hours"
+# One seed, for a given number of hours: `python -m benchmarks.long_run`.
 LONG_RUN = Task("ppo_PongNoFrameskip-v4", "ppo", "PongNoFrameskip-v4", 10_000_000, {
     "n_envs": 8, "n_steps": 128, "n_epochs": 4, "batch_size": 256, "learning_rate": "linear:0.00025",
     "clip_range": "linear:0.1", "ent_coef": 0.01, "vf_coef": 0.5,
@@ -182,7 +184,7 @@ TOO_LONG = [
     TooLong(
         "ppo",
         "PongNoFrameskip-v4",
-        f"{_PONG}; one seed, for a part of the steps, stands below",
+        f"{_PONG}; a run of one seed for a part of the steps is below",
         image_updates=10_000_000 * 4 // 32,
     ),
 ]

@@ -1,8 +1,8 @@
 """`python -m benchmarks.long_run --hours 2`: train PPO on Pong with its published configuration, one seed.
 
-The whole budget takes some 14 hours of one core. A run stops after `--hours` and keeps a checkpoint in
-`runs/long_run/`; the next one goes on from there. The curve so far is in `benchmarks/results/long_run.json`, and
-`python -m benchmarks page` draws it into docs/learning.md."""
+The whole budget takes about 14 hours on one core. A run stops after `--hours` and keeps a checkpoint in
+`runs/long_run/`; the next run continues from it. The curve so far is in `benchmarks/results/long_run.json`, and
+`python -m benchmarks page` adds it to docs/learning.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REPORT_EVERY_ENV_STEPS = 100_000
 
 
 def stored() -> dict[str, Any] | None:
-    """The curve so far of the run as `LONG_RUN` describes it, where there is one."""
+    """Return the stored curve of `LONG_RUN`, or None."""
     measured: dict[str, Any] | None = json.loads(KEPT.read_text()) if KEPT.exists() else None
     same = measured is not None and measured["hyperparameters"] == LONG_RUN.hyperparameters
     return measured if same else None
@@ -66,7 +66,7 @@ def _save(algo: Any, env_steps: int) -> None:
 
 
 def _append(result: dict[str, Any]) -> None:
-    """A report behind the stored ones; what lies beyond it is of a run that a kill took back."""
+    """Store a report. Stored reports after its step are of a run that was killed, and are removed."""
     measured = stored() or {"hyperparameters": LONG_RUN.hyperparameters, "reports": []}
     report = {name: result[name] for name in ("env_steps", "return_mean", "train/return_mean")}
     before = [kept for kept in measured["reports"] if kept["env_steps"] < result["env_steps"]]

@@ -1,4 +1,4 @@
-"""What a measurement was taken on: versions, cores and CPU model; nothing that names the machine."""
+"""Machine of a measurement: versions, cores and CPU model, without names."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""This project's side: `python -m benchmarks.ours_appo ENV_STEPS SEEDS` prints its measurement.
+"""APPO of tuneexp: `python -m benchmarks.ours_appo ENV_STEPS SEEDS` prints its measurement.
 
-ENV_STEPS is the budget of each of the SEEDS seeds; the rate adds them up."""
+ENV_STEPS is the budget of each of the SEEDS seeds; the rate is their sum."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks.ours_images`: one gradient step of DQN on images for all seeds, in milliseconds.
 
-The loss is mapped over seeds by `vmap` or called seed by seed, and run operation by operation or compiled: all four are
-programs as the project itself builds them."""
+The loss is mapped over seeds by `vmap` or called seed by seed, and run eagerly or compiled. All four programs are built
+as in training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CALLS, ROUNDS = 10, 5
 
 
 def learner() -> Learner:
-    """The Nature CNN of DQN for Atari's images."""
+    """Return a DQN with the Nature CNN for Atari images."""
     images, actions = Box(0, 255, FRAMES, np.uint8), Discrete(ACTIONS)
     cfg = DQN.config_class.parse({"model": {"hidden_sizes": [512], "cnn": "nature"}}, "dqn")
     return Learner(
@@ -60,7 +60,7 @@ def main() -> None:
         programs[f"{form}_eager"] = traced_eager(graph)
         (programs[f"{form}_compiled"],) = compile_graphs([graph], [inputs])
     taken: dict[str, list[float]] = {name: [] for name in programs}
-    # In turns, so that what drifts on the machine strikes all four.
+    # In turns, so that a drift of the machine's speed affects all four.
     for _ in range(ROUNDS):
         for name, program in programs.items():
             program.run(inputs)

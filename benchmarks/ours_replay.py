@@ -1,6 +1,6 @@
-"""`python -m benchmarks.ours_replay SEEDS CAPACITY`: what one minibatch costs a full replay buffer, in milliseconds.
+"""`python -m benchmarks.ours_replay SEEDS CAPACITY`: time of one minibatch from a full replay buffer, in milliseconds.
 
-For each seed: 256 rows are drawn, gathered with their importance weights, and their priorities updated."""
+For each seed 256 rows are sampled and gathered with their importance weights, and their priorities are updated."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def prioritized_minibatch(buffer: PrioritizedReplay, generators: list[torch.Gene
 
 
 def times_ms(run: Callable[[], None]) -> dict[str, float]:
-    """Median and 95th percentile of `REPEATS` calls."""
+    """Return median and 95th percentile of `REPEATS` calls."""
     taken = np.empty(REPEATS)
     for index in range(REPEATS):
         started = time.perf_counter()

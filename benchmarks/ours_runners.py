@@ -1,4 +1,4 @@
-"""`python -m benchmarks.ours_runners`: what remote env runners give and cost, in one process with a Ray of its own."""
+"""`python -m benchmarks.ours_runners`: gain and cost of remote env runners, in one process with its own Ray."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WIDE = {"hidden_sizes": [1000, 1000], "shared": True}  # 1,009,003 numbers on Ca
 
 
 class Slow(gymnasium.Env[Any, Any]):
-    """A step costs 1 ms of waiting, no computing: another machine, a simulator, a robot."""
+    """Each step waits for 1 ms without computing, like a simulator on another machine."""
 
     observation_space = Box(-1.0, 1.0, (4,))
     action_space = Discrete(2)
@@ -53,7 +53,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def slow_rates() -> dict[str, float]:
-    """Environment steps per second of one and of four runners that share four environments."""
+    """Return environment steps per second of one and of four runners with four environments."""
     rates = {}
     for n_runners in (1, 4):
         one = trial(f"{__file__}:Slow", n_runners, n_envs=4, n_steps=SLOW_STEPS)
@@ -64,7 +64,7 @@ def slow_rates() -> dict[str, float]:
 
 
 def sync_ms() -> dict[str, float]:
-    """From `sync_weights` until four runners have acted once with 1 M new parameters, and the same without new ones."""
+    """Return ms from `sync_weights` until four runners have acted with 1 M new parameters, and without new ones."""
     one = trial("CartPole-v1", 4, n_envs=4, n_steps=16, model=WIDE)
     n_parameters = sum(leaf.numel() for leaf in one.learner.parameters.values())
 
@@ -80,7 +80,7 @@ def sync_ms() -> dict[str, float]:
 
 
 def call_ms() -> dict[str, float]:
-    """One `sample(1)` with two remote runners, and with the local one."""
+    """Return ms of a `sample(1)` with two remote runners, and with a local one."""
     taken = {}
     for name, n_runners in (("local", 0), ("remote", 2)):
         one = trial("CartPole-v1", n_runners, n_envs=8, n_steps=16)
@@ -91,7 +91,7 @@ def call_ms() -> dict[str, float]:
 
 
 def object_store() -> dict[str, Any]:
-    """What the object store holds while fragments and weights go through it."""
+    """Return the contents of the object store while fragments and weights go through it."""
     one = trial("CartPole-v1", 2, seeds=4, n_envs=8, n_steps=64, model={"hidden_sizes": [256, 256]})
     held = {}
     for iteration in range(1, ITERATIONS + 1):
@@ -104,7 +104,7 @@ def object_store() -> dict[str, Any]:
 
 
 def store_stats() -> dict[str, float]:
-    """mb: shared memory in use on this machine, nearly all of it Ray's; references: objects that this process holds."""
+    """Return mb, the shared memory in use (nearly all of it by Ray), and references, the objects of this process."""
     from ray._private.worker import global_worker
 
     shared = os.statvfs("/dev/shm")

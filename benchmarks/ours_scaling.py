@@ -1,4 +1,4 @@
-"""One sweep of tiny trials: `python -m benchmarks.ours_scaling TRIALS STORAGE` prints what it took of the driver."""
+"""One sweep of tiny trials: `python -m benchmarks.ours_scaling TRIALS STORAGE` prints the costs of the driver."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ one_thread()
 
 from tuneexp import Sweep
 
-# Ten rollouts of 64 steps, a report after each: what is measured is what a trial costs beside its training.
+# Ten rollouts of 64 steps, a report after each: this measures the costs of a trial beside its training.
 TINY = {"n_envs": 2, "n_steps": 32, "batch_size": 64, "n_epochs": 1, "model": {"hidden_sizes": [8]}}
 ENV_STEPS, REPORTS, CONCURRENCY = 640, 10, 2
 
@@ -31,7 +31,7 @@ def main() -> None:
         report_every_env_steps=ENV_STEPS // REPORTS,
         evaluation={"episodes": 1, "final_episodes": 1},
         scheduler="fifo",
-        searcher="random",  # of constant cost: TPE's own grows with the trials, and would be all that is seen
+        searcher="random",  # of constant cost; that of TPE grows with the trials and would dominate
         concurrency=CONCURRENCY,
         fixed=TINY,
         compile="off",

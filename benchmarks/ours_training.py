@@ -1,6 +1,6 @@
-"""This project's side: `python -m benchmarks.ours_training SETUP ENV_STEPS SEEDS COMPILE [DEVICE]`, which prints it.
+"""Training with tuneexp: `python -m benchmarks.ours_training SETUP ENV_STEPS SEEDS COMPILE [DEVICE]`.
 
-ENV_STEPS is the budget of each of the SEEDS seeds; the rate adds them up."""
+It prints the measurement. ENV_STEPS is the budget of each of the SEEDS seeds; the rate is their sum."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tuneexp.algorithms.registry import load_spec
 def trained(
     algorithm: str, env: str, env_steps: int, n_seeds: int, compile_mode: str, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The measurement of one training; settings: hyperparameters, and of the trial."""
+    """Train once and return the measurement. settings: hyperparameters, and settings of the trial."""
     built_s = time.perf_counter()
     algo = load_spec(algorithm).build(
         env=env,
@@ -45,7 +45,7 @@ def trained(
     while not result["done"]:
         result = algo.train()
     wall_s = time.perf_counter() - started_s
-    # Steps that only reset an environment, which the peers' environments don't have, are left out.
+    # Without steps that only reset an environment: the environments of the peers have none.
     steps = group.transitions - first
     measured = measurement(steps, wall_s, watch.seconds, started_s - built_s, result["return_mean"])
     algo.stop()

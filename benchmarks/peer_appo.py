@@ -1,4 +1,4 @@
-"""RLlib's side: `python benchmarks/peer_appo.py ENV_STEPS SEED` prints its measurement."""
+"""RLlib: `python benchmarks/peer_appo.py ENV_STEPS SEED` prints its measurement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from work import APPO_WORK
 
 
 def configured(env_steps: int, seed: int) -> APPOConfig:
-    """Two runners of four environments each; each batch is learned from `n_epochs` times, as RLlib's default has it."""
+    """Two runners of four environments each; each batch is used `n_epochs` times, as in the defaults of RLlib."""
     work = APPO_WORK
     config = (
         APPOConfig()

@@ -1,4 +1,4 @@
-"""RLlib's side: `python benchmarks/peer_rllib.py SETUP ENV_STEPS SEED` prints its measurement."""
+"""RLlib: `python benchmarks/peer_rllib.py SETUP ENV_STEPS SEED` prints its measurement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from work import SETUPS, Setup
 
 
 def configured(setup: Setup, env_steps: int, seed: int) -> PPOConfig:
-    """RLlib's PPO doing this work in its own process: no remote runner, no remote learner, one thread."""
+    """RLlib's PPO for this work in one process: no remote runner, no remote learner, one thread."""
     config = (
         PPOConfig()
         .env_runners(

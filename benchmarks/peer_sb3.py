@@ -1,4 +1,4 @@
-"""Stable-Baselines3's side: `python benchmarks/peer_sb3.py SETUP ENV_STEPS SEED` prints its measurement."""
+"""Stable-Baselines3: `python benchmarks/peer_sb3.py SETUP ENV_STEPS SEED` prints its measurement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 
 class TenthsClock(BaseCallback):
-    """Evaluates after each tenth of the budget; the clock starts after the first tenth."""
+    """Callback that evaluates after each tenth of the budget; the clock starts after the first tenth."""
 
     def __init__(self, env: str, env_steps: int, seed: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class TenthsClock(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        # Here the update of the rollout before is done: the same place where the other libraries evaluate.
+        # The update on the previous rollout is done: the other libraries evaluate at the same point.
         if self.num_timesteps < self.due:
             return
         self.due += self.every

@@ -1,6 +1,6 @@
-"""RLlib under Tune: `python benchmarks/peer_sweep.py TRIALS STORAGE` runs the sweep, Optuna's TPE searching.
+"""RLlib under Tune: `python benchmarks/peer_sweep.py TRIALS STORAGE` runs the sweep with Optuna's TPE.
 
-It does less than this project's sweep: nothing is sent to MLflow, and only one checkpoint a trial is written."""
+It does less than a sweep of tuneexp: nothing is sent to MLflow, and each trial writes only one checkpoint."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DISTRIBUTIONS = {"uniform": tune.uniform, "loguniform": tune.loguniform}
 
 
 class TwentyAtTheEnd(PPO):
-    """5 episodes after each tenth of the budget is RLlib's own evaluation; the last one goes on to 20."""
+    """RLlib evaluates 5 episodes after each tenth of the budget; the last evaluation is extended to 20."""
 
     def step(self) -> dict[str, Any]:
         results: dict[str, Any] = super().step()

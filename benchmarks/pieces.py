@@ -1,4 +1,4 @@
-"""Single pieces without a peer: a minibatch of a full replay buffer, and a gradient step on images."""
+"""Benchmarks without a peer: a minibatch of a full replay buffer, and a gradient step on images."""
 
 from __future__ import annotations
 

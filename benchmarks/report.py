@@ -1,4 +1,4 @@
-"""From the stored measurements to `docs/benchmarks.md`: ratios, targets, and what stands in the way of a miss."""
+"""Writer of `docs/benchmarks.md`: ratios, targets and notes from the stored measurements."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TRAINING_TARGETS: dict[str, dict[tuple[str, str], float]] = {
 REPLAY_MS = 1.0
 SIDES = {
     "ours_1": "tuneexp, S=1",
-    "ours_8": "tuneexp, S=8, seeds added up",
+    "ours_8": "tuneexp, S=8, sum of seeds",
     "sb3": "Stable-Baselines3",
     "rllib": "RLlib",
 }
@@ -96,7 +96,7 @@ def training_targets(part: str, measured: dict[str, Any]) -> list[Target]:
 
 
 def paired_ratio(side: dict[str, Any], peer: dict[str, Any]) -> float:
-    """Median over repeats of the ratio within a repeat: what slows the machine for minutes strikes both."""
+    """Return the median over repeats of the ratio within a repeat, in which drift of the machine affects both."""
     pairs = zip(side["runs"], peer["runs"], strict=True)
     return median(mine["env_steps_per_s"] / theirs["env_steps_per_s"] for mine, theirs in pairs)
 
@@ -108,7 +108,7 @@ def sweep_targets(sweep: dict[str, Any]) -> list[Target]:
         peer = "rllib_32" if "_32_" in name else "rllib_8"
         found.append(Target(SWEEP_ROWS[name], rows[peer]["command_s"] / rows[name]["command_s"], wanted))
     found.append(
-        Target("one more trial beyond its training, actors warm", sweep["beyond_training_s"], BEYOND_TRAINING_S, "s")
+        Target("one more trial beyond training, warm actors", sweep["beyond_training_s"], BEYOND_TRAINING_S, "s")
     )
     peak = max(row["worker_peak_mb"] for name, row in rows.items() if name.startswith("ours_8_seeds_1"))
     found.append(Target("peak memory of a trial's worker, S=1", peak, WORKER_MB, "MB"))
@@ -137,7 +137,7 @@ def targets() -> list[Target]:
 
 
 def write_page() -> Path:
-    """docs/benchmarks.md from what is stored; a part that was never measured is left out."""
+    """Write docs/benchmarks.md from the stored measurements. Parts without a measurement are omitted."""
     from benchmarks import report_gpu, report_runners
 
     sections: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -158,12 +158,12 @@ def write_page() -> Path:
 
 _HEAD = """# Benchmarks
 
-Written by `make bench`, or by one part of it: `make bench-ppo`, `bench-dqn`, `bench-sac`, `bench-replay`,
-`bench-images`, `bench-sweep`, `bench-runners` and `bench-gpu`. The figures are in `benchmarks/results/`. Everything
-runs in one thread a process, and all libraries do the same work: the same environments, rollouts, minibatches, updates
-and networks, and the same evaluation (the deterministic policy in environments of its own: 5 episodes after each tenth
-of the budget, 20 at the end). Wall-clock time includes that evaluation. Libraries alternate within each repeat, so that
-what drifts on the machine strikes all of them. Whether the algorithms learn is another page:
+This page is written by `make bench`, or by one of its parts: `make bench-ppo`, `bench-dqn`, `bench-sac`,
+`bench-replay`, `bench-images`, `bench-sweep`, `bench-runners` and `bench-gpu`. The figures are in
+`benchmarks/results/`. Each process has one thread. All libraries do the same work: the same environments, rollouts,
+minibatches, updates and networks, and the same evaluation (the deterministic policy in separate environments: 5
+episodes after each tenth of the budget, 20 at the end). Wall-clock time includes the evaluation. Libraries alternate
+within each repeat, so that a drift of the machine's speed affects all of them. For returns of the algorithms see
 [proof of learning](learning.md)."""
 _TITLES = {"ppo": "PPO", "dqn": "DQN", "sac": "SAC"}
 
@@ -172,10 +172,10 @@ def _training_section(part: str, measured: dict[str, Any]) -> str:
     lines = [
         f"## {_TITLES[part]}, one process",
         machine_words(measured["machine"]),
-        f"{measured['env_steps_per_seed']:,} environment steps a seed; medians of {measured['repeats']} runs, ratios "
-        "within a repeat. The rate is over the last nine tenths of the budget; the first tenth, with everything that "
-        "is done once (building, and here loading the compiled programs from a warm cache), has a column of its own. "
-        "Training alone is the same time without the evaluations.",
+        f"{measured['env_steps_per_seed']:,} environment steps per seed; medians of {measured['repeats']} runs, ratios "
+        "within a repeat. Rates are those of the last nine tenths of the budget. The first tenth includes everything "
+        "that is done once (building; tuneexp also loads the compiled programs from a warm cache), and has a separate "
+        'column. "Training only" is the same time without the evaluations.',
     ]
     for key, setup in PARTS[part].items():
         minibatch = f", minibatch {setup.batch_size}, CartPole-v1, 64x64" if isinstance(setup, Setup) else ""
@@ -200,7 +200,7 @@ def _sides_table(sides: dict[str, Any]) -> str:
         if side in sides
     ]
     ratios = (peers[peer] for peer in there)
-    return table(("", "env steps/s", *ratios, "training alone", "first tenth", "return", "peak memory"), rows)
+    return table(("", "env steps/s", *ratios, "training only", "first tenth", "return", "peak memory"), rows)
 
 
 def _rows_drawn(replay: dict[str, Any]) -> str:
@@ -217,8 +217,8 @@ def _replay_section(replay: dict[str, Any]) -> str:
         [
             "## Replay",
             machine_words(replay["machine"]),
-            f"One minibatch of {_rows_drawn(replay)} for every seed, each of which has a full buffer of its own: drawn "
-            "and gathered; prioritized also with its importance weights, and its priorities updated.",
+            f"Time to sample and gather one minibatch of {_rows_drawn(replay)} for every seed, each with its own full "
+            "buffer. Prioritized replay includes importance weights and the update of priorities.",
             table(("", "median", "95th percentile"), rows),
         ]
     )
@@ -226,7 +226,7 @@ def _replay_section(replay: dict[str, Any]) -> str:
 
 def _images_section(images: dict[str, Any]) -> str:
     took = images["ms"]
-    forms = {"vmap": "mapped over seeds by vmap", "loop": "seed after seed"}
+    forms = {"vmap": "vmap over seeds", "loop": "loop over seeds"}
     rows = [
         (words, f"{took[f'{form}_eager']:.0f} ms", f"{took[f'{form}_compiled']:.0f} ms")
         for form, words in forms.items()
@@ -236,8 +236,8 @@ def _images_section(images: dict[str, Any]) -> str:
             "## Images",
             machine_words(images["machine"]),
             f"One gradient step of DQN with the Nature CNN on 4x84x84 images, S={images['seeds']}, {images['rows']} "
-            "rows a seed, by this project's own programs.",
-            table(("the loss", "operation by operation", "compiled"), rows),
+            "rows per seed, with the programs of tuneexp.",
+            table(("loss", "eager", "compiled"), rows),
         ]
     )
 
@@ -261,13 +261,13 @@ def _sweep_section(sweep: dict[str, Any]) -> str:
         [
             "## A sweep, from the start of the command to its exit",
             machine_words(sweep["machine"]),
-            f"{SWEEP_ENV_STEPS:,} environment steps a trial and seed, {CONCURRENCY} trials at a time, no early "
-            "stopping, Optuna's TPE over the same four hyperparameters, the first setup above for the rest. S=4 trains "
-            "four seeds a trial: four times the evidence. The peer does a little less: it sends nothing to MLflow. A "
-            "cold cache holds no compiled program; a warm one has those of an earlier sweep.",
+            f"{SWEEP_ENV_STEPS:,} environment steps per trial and seed, {CONCURRENCY} concurrent trials, no early "
+            "stopping, Optuna's TPE over the same four hyperparameters; the others are those of the first setup above. "
+            "S=4 trains four seeds per trial. The peer does slightly less: it sends nothing to MLflow. A cold cache "
+            "contains no compiled program; a warm cache contains those of an earlier sweep.",
             table(("", "wall clock", "to RLlib", "best return", "worker's peak memory"), rows),
-            f"One more trial costs {sweep['beyond_training_s']:.2f} s of a worker beyond its training and evaluation "
-            "(search, start, checkpoints, MLflow), measured as the difference between 32 and 8 trials.",
+            f"One more trial takes {sweep['beyond_training_s']:.2f} s of a worker beyond training and evaluation "
+            "(search, start, checkpoints, MLflow). This is the difference between 32 and 8 trials.",
         ]
     )
 

@@ -1,4 +1,4 @@
-"""The section on GPUs of `docs/benchmarks.md`; where none was measured it says so."""
+"""Section of `docs/benchmarks.md` on GPUs, with or without a measurement."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from benchmarks.work import ALL_SETUPS
 
 UNMEASURED = """## GPU
 
-Unmeasured: no GPU was at hand, and no figure or ratio on this page is of one. `make bench-gpu` measures the training
-setups above at 1, 8 and 64 seeds on a GPU, whose programs are captured as CUDA graphs, beside one CPU thread, and
-writes this section; where torch sees no GPU it says so and writes nothing. Learners on several GPUs
-(`num_gpus_per_learner`, joined by NCCL) are unmeasured too; under test are learners on CPUs, joined by Gloo."""
+Not measured: no GPU was available, and all figures on this page are of CPUs. `make bench-gpu` measures the training
+setups above with 1, 8 and 64 seeds on a GPU, with CUDA graphs, and on one CPU thread, and writes this section. Without
+a GPU it prints a message and writes nothing. Learners on several GPUs (`num_gpus_per_learner`, NCCL) were not measured
+either; learners on CPUs (Gloo) are tested."""
 
 
 def section(measured: dict[str, Any] | None) -> str:
-    """measured: from `benchmarks.gpu`; None where there was no GPU."""
+    """Return the section. measured: from `benchmarks.gpu`; None without a GPU."""
     if measured is None:
         return UNMEASURED
-    parts = ["## GPU", machine_words(measured["machine"]), f"On one {measured['gpu']}, beside one thread of that CPU."]
+    parts = [
+        "## GPU",
+        machine_words(measured["machine"]),
+        f"One {measured['gpu']}, compared with one thread of that CPU.",
+    ]
     for key, sides in measured["setups"].items():
         rows = [_row(seeds, sides) for seeds in sorted({int(side.split()[0]) for side in sides})]
         heads = ("seeds", "CPU, env steps/s", "GPU, env steps/s", "ratio", "CUDA graphs")

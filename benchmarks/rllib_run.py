@@ -1,4 +1,4 @@
-"""What every run of RLlib here has in common: the network, reports, evaluations and what is measured."""
+"""Common parts of all RLlib runs: network, reports, evaluation and measurement."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
 
 def reported(config: Any, env_steps: int, seed: int) -> Any:
-    """An `AlgorithmConfig` with our environment and network, evaluated as we evaluate."""
+    """Return an `AlgorithmConfig` with the common environment, network and evaluation."""
     return (
         config.environment(ENV)
         .rl_module(
@@ -44,7 +44,7 @@ def reported(config: Any, env_steps: int, seed: int) -> Any:
 
 
 def measured(config: Any, env_steps: int, n_cpus: int) -> None:
-    """Train in a Ray of its own and print the measurement."""
+    """Train with a new local Ray and print the measurement."""
     torch.set_num_threads(1)
     ray.init(address="local", num_cpus=n_cpus, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     built_s = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Env runners of other processes: what they give and cost, and APPO beside RLlib's with the same two runners."""
+"""Gain and cost of env runner processes, and APPO compared with RLlib's, with two runners each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPEATS = 3
 
 
 def measure(peers_python: str, repeats: int = REPEATS, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """An interrupted measurement goes on where it stopped."""
+    """Measure and return everything. An interrupted measurement continues."""
     kept = Kept("runners", {"env_steps": APPO_ENV_STEPS, "repeats": repeats})
     pieces = [kept.take(f"pieces {repeat}", lambda: ours("benchmarks.ours_runners")) for repeat in range(repeats)]
     for one in pieces:
@@ -42,7 +42,7 @@ def _speedup(piece: dict[str, Any]) -> float:
 
 
 def _middle(pieces: list[dict[str, Any]]) -> dict[str, Any]:
-    """Medians of the runs; the object store of the last."""
+    """Return medians of the runs, and the object store of the last run."""
     return {
         "speedup": median(_speedup(one) for one in pieces),
         "slow_rates": {n: median(one["slow_rates"][n] for one in pieces) for n in ("1", "4")},

@@ -1,4 +1,4 @@
-"""Start the programs that are measured, each in a process of its own."""
+"""Start the measured programs, each in a separate process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def last_json(
 ) -> dict[str, Any]:
     """Run `command`; its last line of standard output is a JSON object, returned with `command_s`: start to exit.
 
-    Raises RuntimeError with the end of its standard error where it fails."""
+    Raises RuntimeError with the end of its standard error if it fails."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **(settings or {})}
     with tempfile.TemporaryFile("w+") as errors:
         started = time.perf_counter()
@@ -48,7 +48,7 @@ def peer(python: str, script: str, *args: str) -> dict[str, Any]:
 
 
 class WorkerMemory(threading.Thread):
-    """The largest peak that any of the sweep's trial workers reaches, read from /proc while the sweep runs.
+    """Peak memory of the trial workers of a sweep, read from /proc while the sweep runs.
 
     Ray names the process of a trial after its class; a compiler that it starts has another name."""
 
@@ -87,9 +87,9 @@ def _peak_mb(process: Path) -> float:
 
 
 class Kept:
-    """What an unfinished part has measured so far, on the disk: an interrupted part goes on where it stopped.
+    """Stored measurements of an unfinished part, with which an interrupted part continues.
 
-    asked: what the measurements belong to; those of something else are forgotten."""
+    asked: the settings of the measurements; those of other settings are dropped."""
 
     def __init__(self, part: str, asked: Mapping[str, Any]) -> None:
         self._path = RESULTS / f"{part}.unfinished.json"
@@ -98,7 +98,7 @@ class Kept:
         self._state: dict[str, Any] = found if same else {"asked": dict(asked), "measured": {}}
 
     def take(self, key: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What is kept under `key`, or what `measure` gives, which is then kept."""
+        """Return the stored value of `key`, or else that of `measure`, which is then stored."""
         measured: dict[str, dict[str, Any]] = self._state["measured"]
         if key not in measured:
             measured[key] = measure()

@@ -1,5 +1,5 @@
-"""What grows with the number of trials, and how fast: `python -m benchmarks.scaling` measures sweeps of 8, 32 and 128
-tiny trials, stores benchmarks/results/scaling.json and writes the tables into docs/scaling.md."""
+"""Growth of costs with the number of trials: `python -m benchmarks.scaling` measures sweeps of 8, 32 and 128 tiny
+trials, stores benchmarks/results/scaling.json and writes the tables into docs/scaling.md."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ MANY = 10_000
 PAGE = ROOT / "docs" / "scaling.md"
 BEGIN, END = "<!-- written by make bench-scaling -->", "<!-- end -->"
 
-# What is measured: title, unit, how much of the unit is 1.
+# Measured quantities: title, unit, value of one unit.
 ROWS: dict[str, tuple[str, str, float]] = {
-    "sweep_s": ("a sweep, start to end", "s", 1.0),
-    "train_s": ("of it in trials, added up (two side by side)", "s", 1.0),
-    "driver_peak_bytes": ("the driver's memory at its peak", "MB", 1e6),
-    "snapshot_bytes": ("`snapshot.zip`, replaced at each snapshot", "kB", 1e3),
-    "outbox_bytes": ("the outbox, appended to", "kB", 1e3),
-    "suggestions_bytes": ("`suggestions.jsonl`, appended to", "kB", 1e3),
-    "checkpoint_bytes": ("checkpoints, one a trial (an 8-unit network)", "kB", 1e3),
+    "sweep_s": ("wall-clock time of the sweep", "s", 1.0),
+    "train_s": ("sum over trials (two run concurrently)", "s", 1.0),
+    "driver_peak_bytes": ("peak memory of the driver", "MB", 1e6),
+    "snapshot_bytes": ("`snapshot.zip`, rewritten at each snapshot", "kB", 1e3),
+    "outbox_bytes": ("outbox, append-only", "kB", 1e3),
+    "suggestions_bytes": ("`suggestions.jsonl`, append-only", "kB", 1e3),
+    "checkpoint_bytes": ("checkpoints, one per trial (an 8-unit network)", "kB", 1e3),
     "mlflow_rows": ("rows in MLflow's tables", "rows", 1.0),
     "mlflow_bytes": ("`mlflow.db` (SQLite)", "kB", 1e3),
 }
@@ -70,20 +70,20 @@ def _bytes(path: Path) -> int:
 
 
 def _rows(database: Path) -> int:
-    """Of the tables that grow with trials and their reports."""
+    """Return the number of rows of the tables that grow with trials and reports."""
     with sqlite3.connect(database) as store:
         tables = ("runs", "params", "tags", "metrics", "latest_metrics")
         return sum(store.execute(f"select count(*) from {table}").fetchone()[0] for table in tables)
 
 
 def _slopes(sweeps: dict[str, dict[str, float]]) -> dict[str, float]:
-    """What one more trial adds: from the smallest sweep to the largest, which are past what is loaded once."""
+    """Return the cost of one more trial: the slope between the smallest and the largest sweep."""
     few, many = sweeps[str(SIZES[0])], sweeps[str(SIZES[-1])]
     return {name: (many[name] - few[name]) / (SIZES[-1] - SIZES[0]) for name in ROWS}
 
 
 def extrapolated(measured: dict[str, Any], name: str, trials: int = MANY) -> float:
-    """What the straight line through the smallest and the largest sweep says for so many trials."""
+    """Return the linear extrapolation from the smallest and the largest sweep."""
     few = measured["sweeps"][str(SIZES[0])][name]
     return float(few + measured["slopes"][name] * (trials - SIZES[0]))
 

@@ -1,7 +1,7 @@
 """Pictures for the documentation: the live table of a sweep, and the pages of MLflow that `tuneexp ui` opens.
 
-python -m benchmarks.screenshots                                    # runs the sweeps first, some minutes
-python -m benchmarks.screenshots --storage runs --name first        # of a sweep that is stored already
+python -m benchmarks.screenshots                                    # run the sweeps first: some minutes
+python -m benchmarks.screenshots --storage runs --name first        # pictures of a stored sweep
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ SWEEPS = (
 )
 BUDGET = ["--trials", "8", "--seeds", "3", "--env-steps", "20000", "--scheduler", "asha"]
 _SETTLED_S = 3.0  # MLflow's charts are animated
-TERMINAL, COLUMNS, TRIALS_ENDED = "sweep.svg", 150, 5  # of eight: both a progress bar and results are shown
+TERMINAL, COLUMNS, TRIALS_ENDED = "sweep.svg", 150, 5  # of eight: the picture shows a progress bar and results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--storage", help="a folder that holds the sweep; without it, sweeps are run")
-    parser.add_argument("--name", default=NAME, help="of the sweep")
+    parser.add_argument("--storage", help="storage folder of the sweep; without it, sweeps are run")
+    parser.add_argument("--name", default=NAME, help="name of the sweep")
     arguments = parser.parse_args()
     if arguments.storage:
         take_all(arguments.storage, arguments.name)
@@ -76,7 +76,7 @@ def run_and_take_table(command: Sequence[str], storage: str, name: str) -> None:
 
 
 def take_table(storage: str, name: str) -> bool:
-    """Write the live table of a running sweep, from its stored state. False where too few trials have ended."""
+    """Write the live table of a running sweep, from its stored state. Returns False if too few trials have ended."""
     if not (Path(storage) / name / "snapshot.zip").is_file():
         return False
     config, result = load_config(name, storage), load_sweep(name, storage)
@@ -92,18 +92,18 @@ def take_table(storage: str, name: str) -> bool:
 
 
 def _without_fonts(svg: str) -> str:
-    """The picture with the reader's own fixed-width font; rich's is loaded from elsewhere."""
+    """Return the picture with the fixed-width font of the reader; the font of rich is loaded from the web."""
     fonts = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
     return fonts.sub("", svg).replace("Fira Code", "ui-monospace, Menlo, Consolas, monospace")
 
 
 def take(browser: Any, address: str, file: str, width: int, drawn: Callable[[], bool]) -> None:
-    """One picture of a whole window, once everything in it is drawn."""
+    """Take a picture of a whole window once everything in it is drawn."""
     browser.set_window_size(width, 1087)
     visit(browser, address)
     until(browser, drawn, "content")
     time.sleep(_SETTLED_S)
-    # The buttons of a chart appear under a mouse; a browser without one shows them always.
+    # The buttons of a chart appear below the mouse pointer; a browser without a mouse always shows them.
     browser.execute_script("document.querySelectorAll('.modebar').forEach(bar => bar.remove())")
     browser.save_screenshot(str(IMAGES / file))
     print(f"wrote docs/img/{file}")
@@ -111,7 +111,7 @@ def take(browser: Any, address: str, file: str, width: int, drawn: Callable[[], 
 
 @contextmanager
 def _served(storage: str, name: str) -> Iterator[list[str]]:
-    """The links that `tuneexp ui` prints, while it serves."""
+    """Yield the links that `tuneexp ui` prints, while its server runs."""
     command = [*_tuneexp("ui"), name, "--storage", storage, "--port", PORT]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""A whole sweep, from the start of the command to its exit, against RLlib under Tune."""
+"""Benchmark of a whole sweep, from the start of the command to its exit, and of RLlib with Ray Tune."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIXED = {name: value for name, value in SETUPS["short"].hyperparameters().items(
 
 
 def measure(peers_python: str, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Row -> measurement. "cold" rows start with an empty cache of compiled programs, "warm" ones find them there."""
+    """Return row -> measurement. "cold" rows start with an empty cache of compiled programs, "warm" rows do not."""
     folder = Path(tempfile.mkdtemp(prefix="tuneexp-bench-"))
     rows: dict[str, dict[str, Any]] = {}
 
@@ -43,8 +43,9 @@ def measure(peers_python: str, say: Callable[[str], None] = print) -> dict[str, 
 
 
 def _beyond_training_s(rows: dict[str, dict[str, Any]]) -> float:
-    """Seconds of a worker that one more trial costs beyond its training and evaluation, all actors warm: what
-    32 trials take longer than 8 did, a trial, without the time inside `train()`."""
+    """Return the worker seconds of one more trial beyond training and evaluation, with warm actors.
+
+    It is the difference per trial between 32 and 8 trials, without the time inside `train()`."""
     few, many = rows["ours_8_seeds_1_warm"], rows["ours_32_seeds_1_warm"]
     slot_s = (many["command_s"] - few["command_s"]) * CONCURRENCY / (MANY - FEW)
     return float(slot_s - many["train_s_per_trial"])
@@ -79,7 +80,7 @@ def _ours(trials: int, seeds: int, storage: Path, cache: str) -> dict[str, Any]:
 
 
 def _compile_ahead(seeds: int, folder: Path, cache: str) -> None:
-    """Leave the programs on the disk, as an earlier sweep that was long enough would have."""
+    """Store the compiled programs, as an earlier and longer sweep does."""
     ours(
         "tuneexp", "train", "ppo", ENV, "--env-steps", "256", "--seeds", str(seeds), "--compile", "on", "--json",
         "--storage", str(folder / f"ahead-{seeds}"), *_fixed(),

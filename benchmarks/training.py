@@ -1,4 +1,4 @@
-"""Training alone in one process: an algorithm here at one and at eight seeds, and the same work in the peers."""
+"""Benchmark of training in one process: tuneexp with one and eight seeds, and the same work in the peers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Side = Callable[[str, int], dict[str, Any]]
 
 
 def sides(part: str, peers_python: str) -> dict[str, Side]:
-    """Neighbours in this order are compared most: what drifts on the machine strikes both."""
+    """Return the sides in the order of measurement. Compared sides are neighbours, so that drift affects both."""
     found: dict[str, Side] = {
         "sb3": lambda setup, steps: peer(peers_python, "peer_sb3.py", setup, str(steps), "0"),
         "ours_1": lambda setup, steps: ours("benchmarks.ours_training", setup, str(steps), "1", "on"),
@@ -28,9 +28,9 @@ def measure(
     part: str, peers_python: str, repeats: int = REPEATS, say: Callable[[str], None] = print,
     env_steps: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """setup -> side -> the runs and their medians. The compiler's cache is warm: cold starts are the sweep's rows.
+    """Return setup -> side -> the runs and their medians. The compiler cache is warm; the sweep measures cold starts.
 
-    An interrupted measurement goes on where it stopped. env_steps: another budget than the setups', to try it."""
+    An interrupted measurement continues. env_steps: another budget than that of the setups, for a test."""
     setups = {name: env_steps or ALL_SETUPS[name].env_steps for name in PARTS[part]}
     kept = Kept(part, {"setups": setups, "repeats": repeats})
     _warm_the_cache(part)

@@ -1,7 +1,7 @@
-"""The work that every library does. Read by both virtual environments: standard library only.
+"""Work that is measured in every library. Both virtual environments import this: standard library only.
 
-Evaluation belongs to the work: the deterministic policy, in environments of its own, 5 episodes after each
-tenth of the budget and 20 after the last one.
+Evaluation is part of the work: 5 episodes of the deterministic policy in separate environments after each tenth of the
+budget, and 20 after the last one.
 """
 
 from __future__ import annotations
@@ -48,8 +48,10 @@ class Setup:
 
 @dataclass(frozen=True)
 class OffPolicySetup:
-    """One environment a seed, ReLU networks of two layers of `hidden` units in both libraries. `env_steps`: the budget,
-    of which a tenth is a whole number of rollouts. `learns`: the hyperparameters, which have the same names in both."""
+    """One environment per seed, ReLU networks of two layers of `hidden` units in both libraries.
+
+    `env_steps`: the budget; a tenth of it is a whole number of rollouts. `learns`: the hyperparameters, which have the
+    same names in both."""
 
     title: str
     algorithm: str
@@ -59,7 +61,7 @@ class OffPolicySetup:
     learns: dict[str, Any]
 
     def hyperparameters(self) -> dict[str, Any]:
-        """In this project's names: networks are described by sizes, and plain DQN is not double."""
+        """Return the hyperparameters in the names of tuneexp, where plain DQN needs double=False."""
         own = {**self.learns, "model": {"hidden_sizes": [self.hidden, self.hidden]}}
         return {**own, "double": False} if self.algorithm == "dqn" else own
 
@@ -75,7 +77,7 @@ _DQN: dict[str, Any] = {
     "target_update_interval": 10, "train_freq": 256, "gradient_steps": 128, "exploration_fraction": 0.16,
     "exploration_final_eps": 0.04,
 }  # fmt: skip
-# From a whole minibatch on: neither library draws a row twice for the first ones.
+# At least a whole minibatch: no library samples a row twice for the first ones.
 _SAC: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 256, "buffer_size": 100_000, "learning_starts": 256}
 DQN_SETUPS = {
     f"dqn_{hidden}": OffPolicySetup(
@@ -92,7 +94,7 @@ SAC_SETUPS = {
 PARTS: dict[str, Mapping[str, Setup | OffPolicySetup]] = {"ppo": SETUPS, "dqn": DQN_SETUPS, "sac": SAC_SETUPS}
 ALL_SETUPS: dict[str, Setup | OffPolicySetup] = {**SETUPS, **DQN_SETUPS, **SAC_SETUPS}
 
-# What RLlib does by default: batches of about 500 rows, each learned from twice, and two runners.
+# Defaults of RLlib: batches of about 500 rows, each used twice, and two runners.
 APPO_WORK: dict[str, Any] = {
     "num_env_runners": 2, "n_envs": 8, "n_steps": 64, "n_epochs": 2, "learning_rate": 5e-4, "gamma": 0.99,
 }  # fmt: skip
@@ -110,24 +112,24 @@ CONCURRENCY = 2
 
 
 def peak_rss_mb() -> float:
-    """The most memory this process has had resident so far, in MB."""
+    """Return the peak resident memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def one_thread() -> None:
-    """Call before torch is imported."""
+    """Set one thread per process. Call it before torch is imported."""
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["MKL_NUM_THREADS"] = "1"
 
 
 def hand_over(result: dict[str, Any]) -> None:
-    """The last line of standard output is the measurement; libraries may have printed before it."""
+    """Print the measurement as the last line of standard output, after the output of libraries."""
     sys.stdout.flush()
     print("\n" + json.dumps(result), flush=True)
 
 
 class Stopwatch:
-    """Adds up the time spent in one function, so that training alone can be told from training with evaluation."""
+    """Sum of the time in one function, to separate training from evaluation."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function, self.seconds = function, 0.0
@@ -143,8 +145,9 @@ class Stopwatch:
 def measurement(
     env_steps: float, wall_s: float, evaluation_s: float, first_tenth_s: float, score: float
 ) -> dict[str, Any]:
-    """env_steps, wall_s and evaluation_s: of the last nine tenths of the budget. The first tenth, with whatever
-    a library does once (imports apart), is reported on its own."""
+    """Return the measurement of a run. env_steps, wall_s and evaluation_s are of the last nine tenths of the budget.
+
+    The first tenth, with everything that a library does once (except imports), is reported separately."""
     return {
         "env_steps_per_s": env_steps / wall_s,
         "training_env_steps_per_s": env_steps / (wall_s - evaluation_s),
