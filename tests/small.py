@@ -81,7 +81,7 @@ def training_steps(trial: Trial, n: int) -> list[list[int]]:
     for _ in range(n):
         trial.learner.log.summary()
         trial.training_step()
-        taken.append(trial.learner.log.taken().tolist())
+        taken.append(trial.learner.log.updates_per_seed().tolist())
     return taken
 
 

@@ -41,10 +41,12 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "tuneexp.training.training_ops": (
             "Training",
             "synchronous_parallel_sample",
+            "asynchronous_sample",
             "postprocess",
             "train_one_step",
             "multi_gpu_train_one_step",
             "on_policy_step",
+            "asynchronous_step",
         ),
         "tuneexp.training.replay_ops": ("replay_updates", "off_policy_step"),
         "tuneexp.sweep": (

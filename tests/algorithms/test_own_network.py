@@ -55,7 +55,7 @@ def test_a_class_trains_and_its_address_is_what_is_stored(algorithm: str, tmp_pa
     assert {name for name, leaf in parameters.items() if torch.equal(leaf, before[name])} == unused
     algo.save(str(tmp_path))
     again = trial_from_checkpoint(tmp_path)
-    assert again.trainer.own_model == f"tests.algorithms.networks:{network.__name__}"
+    assert again.trainer.custom_model == f"tests.algorithms.networks:{network.__name__}"
     assert same(dict(again.learner.parameters), dict(parameters))
     again.close()
     algo.stop()
@@ -69,7 +69,7 @@ def test_the_network_of_a_file_learns_from_the_command_line(tmp_path: Path) -> N
     assert done.exit_code == 0, done.output
     checkpoint = json.loads(done.output.splitlines()[-1])["checkpoint"]
     trial = trial_from_checkpoint(checkpoint)
-    assert trial.trainer.own_model == f"{FILE}:Wide"
+    assert trial.trainer.custom_model == f"{FILE}:Wide"
     assert trial.learner.parameters["net.trunk.0.weight"].shape == (1, 6, 4)
     trial.close()
 

@@ -19,7 +19,8 @@ from tuneexp.errors import UserError
 from tuneexp.files import checkpoint
 from tuneexp.learning.nets import Nets
 from tuneexp.sampling.env_runner import EnvRunner
-from tuneexp.sampling.group import EnvRunnerGroup, LocalRunners
+from tuneexp.sampling.group import EnvRunnerGroup
+from tuneexp.sampling.runners import LocalRunners
 from tuneexp.training.training_ops import postprocess, train_one_step
 from tuneexp.trial import Trial
 

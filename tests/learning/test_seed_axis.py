@@ -207,7 +207,7 @@ def test_a_seed_with_fewer_than_two_valid_rows_is_not_updated(valid_rows: int) -
     train_one_step(trial.learner, SampleBatch(batch, SEED_ROW_AXES), n_epochs=2, batch_size=16)
     assert same(of_seed(trial.learner.parameters, 1), of_seed(before, 1))
     assert not same(of_seed(trial.learner.parameters, 0), of_seed(before, 0))
-    assert trial.learner.log.taken().tolist() == [8, 0]
+    assert trial.learner.log.updates_per_seed().tolist() == [8, 0]
     assert trial.learner.failed.tolist() == [False, False]
 
 

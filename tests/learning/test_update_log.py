@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tuneexp.learning.update_log import MOST_UPDATES, UpdateLog
+from tuneexp.learning.update_log import MAX_UPDATES, UpdateLog
 
 BOTH, FIRST, NOBODY = torch.tensor([True, True]), torch.tensor([True, False]), torch.tensor([False, False])
 
@@ -15,7 +15,7 @@ def test_a_statistic_is_the_mean_over_the_updates_that_each_seed_took() -> None:
     log.add(["loss"], torch.tensor([[1.0, 10.0]]), BOTH)
     log.add(["loss"], torch.tensor([[2.0, 99.0]]), FIRST)
     log.add(["loss"], torch.tensor([[6.0, 20.0]]), BOTH)
-    assert log.taken().tolist() == [3, 2]
+    assert log.updates_per_seed().tolist() == [3, 2]
     assert log.summary()["loss"].tolist() == [3.0, 15.0]
 
 
@@ -66,7 +66,7 @@ def test_a_summary_forgets_and_no_updates_say_nothing() -> None:
 
 def test_only_the_newest_updates_are_kept() -> None:
     log = UpdateLog()
-    for update in range(MOST_UPDATES + 10):
+    for update in range(MAX_UPDATES + 10):
         log.add(["loss"], torch.tensor([[float(update >= 10), 0.0]]), BOTH)
-    assert log.taken().tolist() == [MOST_UPDATES, MOST_UPDATES]
+    assert log.updates_per_seed().tolist() == [MAX_UPDATES, MAX_UPDATES]
     assert log.summary()["loss"].tolist() == [1.0, 0.0]

@@ -20,7 +20,7 @@ from tuneexp.algorithms.preflight import check_action_space
 from tuneexp.algorithms.registry import load_algorithm
 from tuneexp.envs.env_factory import describe_env
 from tuneexp.envs.seed_envs import EnvFacts
-from tuneexp.trial.building import build_learner
+from tuneexp.trial.assembly import build_learner
 
 folder()  # skips what follows where the package isn't installed
 PAGE = Path(__file__).parents[2] / "docs" / "rl_zoo.md"

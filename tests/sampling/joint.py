@@ -12,9 +12,10 @@ from torch import Tensor
 from tuneexp.envs.env_rng import env_seed
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
 from tuneexp.envs.multi_agent.multi_agent_factory import MultiAgentEnvFactory
-from tuneexp.sampling.joint_sampling import JointRunner, SeatRunner
+from tuneexp.sampling.joint_sampling import JointRunner
 from tuneexp.sampling.policy import Acted
-from tuneexp.sampling.seats import SeatFragment
+from tuneexp.sampling.seat_fragment import SeatFragment
+from tuneexp.sampling.seat_runner import SeatRunner
 
 Row = tuple[float, int, float, float, bool, bool]  # obs, action, reward, next obs, terminated, truncated
 
@@ -66,7 +67,7 @@ def rows_of(runner: JointRunner, unit: int, times: int) -> dict[tuple[str, int, 
     for _ in range(times):
         for policy, fragment in runner.sample(unit).items():
             columns = fragment.numpy()
-            for seat, (index, agent) in enumerate(runner.envs.spaces[policy].places):
+            for seat, (index, agent) in enumerate(runner.envs.spaces[policy].seats):
                 for seed in range(len(runner.envs.seeds)):
                     valid = columns["valid"][:, seed, seat]
                     assert (valid[:-1] >= valid[1:]).all(), "rows are not compacted"

@@ -22,10 +22,12 @@ from tuneexp.data.sample_batch import FRAGMENT_AXES, SampleBatch
 from tuneexp.errors import RunnerLost, UserError
 from tuneexp.sampling.asynchronous import AsynchronousGroup
 from tuneexp.sampling.env_runner import Sampled
-from tuneexp.sampling.group import Fragment, Request
+from tuneexp.sampling.env_shards import EnvShard, env_shards
 from tuneexp.sampling.remote.pipeline import RequestPipeline
-from tuneexp.sampling.remote.runner_actors import RemoteRunners, Reply, RunnerLimits
-from tuneexp.sampling.shards import Shard, shards_of
+from tuneexp.sampling.remote.remote_runners import RemoteRunners, RunnerLimits
+from tuneexp.sampling.remote.runner_actor import Reply
+from tuneexp.sampling.runners import SampleRequest, ShardFragment
+from tuneexp.training.training_ops import asynchronous_sample, synchronous_parallel_sample
 from tuneexp.trial import Trial
 
 SEEDS = [3, 4]
@@ -38,26 +40,26 @@ class Scripted:
     """Runners of one environment each, over two seeds. They answer in the order of `script`."""
 
     def __init__(self, n_runners: int, script: list[int], most: int = 2) -> None:
-        self.shards = shards_of(2, n_runners, n_runners, every_seed=True)
+        self.shards = env_shards(2, n_runners, n_runners, every_seed=True)
         self.script, self.most, self.version, self.restarts = deque(script), most, 0, 0
         self.asked: list[deque[int]] = [deque() for _ in self.shards]
 
     def sync_weights(self, parameters: Any) -> None:
         self.version += 1
 
-    def fill(self, up_to: int, request: Callable[[Shard], Request]) -> None:
+    def fill(self, up_to: int, request: Callable[[EnvShard], SampleRequest]) -> None:
         for shard, asked in zip(self.shards, self.asked, strict=True):
             while len(asked) < up_to:
                 assert request(shard).noise[0].shape[1:3] == (2, 1)
                 asked.append(self.version)
 
-    def take(self) -> Fragment:
+    def take(self) -> ShardFragment:
         index = self.script.popleft()
         version = self.asked[index].popleft()
         flags = torch.zeros(4, 2, 1, dtype=torch.bool)
         columns = {"reward": torch.full((4, 2, 1), float(index)), "valid": ~flags}
         batch = SampleBatch({**columns, "terminated": flags, "truncated": flags}, FRAGMENT_AXES)
-        return Fragment(self.shards[index], Sampled(batch, np.ones((4, 2, 1), np.float32), None), version=version)
+        return ShardFragment(self.shards[index], Sampled(batch, np.ones((4, 2, 1), np.float32), None), version=version)
 
 
 def group_with(scripted: Scripted) -> AsynchronousGroup:
@@ -110,6 +112,16 @@ def test_without_remote_runners_nothing_lags() -> None:
     trial = trial_of("appo", "CartPole-v1", SEEDS, batch_size=32)
     metrics = trial.advance()
     assert (metrics["update/policy_lag_mean"], metrics["update/policy_lag_max"]) == (0.0, 0.0)
+
+
+def test_the_operation_of_the_other_kind_of_group_is_refused_by_name() -> None:
+    asynchronous = group_with(Scripted(2, [0, 1]))
+    assert asynchronous_sample(asynchronous, 4).sizes == (4, 2, 2)
+    with pytest.raises(UserError, match=r"asynchronous_sample\(training.group, 4\)"):
+        synchronous_parallel_sample(asynchronous, 4)
+    synchronous = trial_of("a2c", "CartPole-v1", [0]).group
+    with pytest.raises(UserError, match=r"synchronous_parallel_sample\(training.group, 4\)"):
+        asynchronous_sample(synchronous, 4)
 
 
 @pytest.mark.parametrize(
@@ -174,21 +186,21 @@ def test_every_step_is_met_once_and_none_is_left_out_also_where_a_runner_hangs(
 
 
 class Restarted(RemoteRunners):
-    """One runner whose lives (see `Reply`) and places are given; each reply is there when it is asked for."""
+    """One runner whose generations (see `Reply`) and places are given; each reply is there when it is asked for."""
 
     def __init__(self, made: list[tuple[int, int]]) -> None:
-        self.shards, self.limits, self.restarts = shards_of(1, 1, 1), RunnerLimits(1.0, 5.0, 3), 0
-        self._lives, self._received, self._made = [10], [0], iter(made)
+        self.shards, self.limits, self.restarts = env_shards(1, 1, 1), RunnerLimits(1.0, 5.0, 3), 0
+        self._generations, self._received, self._made = [10], [0], iter(made)
 
-    def submit(self, index: int, request: Request) -> ObjectRef:
-        life, place = next(self._made)
+    def submit(self, index: int, request: SampleRequest) -> ObjectRef:
+        generation, number = next(self._made)
         flags = np.zeros((1, 1, 1), bool)
         columns = dict.fromkeys(("terminated", "truncated"), flags) | {"valid": ~flags}
-        return ray.put(Reply(life, place, columns, (np.full((1, 1, 1), 100 * life + place), None, 1)))
+        return ray.put(Reply(generation, number, columns, (np.full((1, 1, 1), 100 * generation + number), None, 1)))
 
 
-def one_step(shard: Shard) -> Request:
-    return Request(1, [], torch.zeros(1), None)
+def one_step(shard: EnvShard) -> SampleRequest:
+    return SampleRequest(1, [], torch.zeros(1), None)
 
 
 @pytest.mark.parametrize("drained", [False, True])
@@ -211,10 +223,12 @@ def test_fragments_are_taken_in_the_order_in_which_a_restarted_runner_made_them(
     pipeline.fill(4, one_step)
     drained_ones = pipeline.drain() if drained else []
     taken = [pipeline.take() for _ in made]
-    lives = [life for life, _ in sorted(made)]
-    assert [int(fragment.sampled.score.item()) for fragment in taken] == [100 * life + n for life, n in sorted(made)]
-    assert [one.replaced for one in taken] == [a != b for a, b in zip([10, *lives], lives, strict=False)]
-    assert runners.restarts == len(set(lives) | {10}) - 1
+    generations = [generation for generation, _ in sorted(made)]
+    assert [int(fragment.sampled.score.item()) for fragment in taken] == [
+        100 * generation + n for generation, n in sorted(made)
+    ]
+    assert [one.replaced for one in taken] == [a != b for a, b in zip([10, *generations], generations, strict=False)]
+    assert runners.restarts == len(set(generations) | {10}) - 1
     assert not drained or all(a is b for a, b in zip(drained_ones, taken, strict=True))
 
 
@@ -227,7 +241,7 @@ def test_an_error_among_fragments_in_another_order_is_told(ray_cluster: None) ->
     def breaks() -> None:
         raise UserError("a cable came off")
 
-    pipeline._asked[0][1].reply = breaks.remote()
+    pipeline._pending[0][1].reply = breaks.remote()
     with pytest.raises(UserError, match="a cable came off"):
         pipeline.drain()
 

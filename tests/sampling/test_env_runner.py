@@ -17,7 +17,8 @@ from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.rl.exploration import linear_epsilon
 from tuneexp.sampling.env_runner import EnvRunner
-from tuneexp.sampling.group import EnvRunnerGroup, LocalRunners
+from tuneexp.sampling.group import EnvRunnerGroup
+from tuneexp.sampling.runners import LocalRunners
 from tuneexp.training.training_ops import postprocess
 from tuneexp.trial import Trial
 

@@ -75,7 +75,7 @@ def test_self_play_meets_a_copy_on_both_sides_and_is_measured_against_chance() -
         "report_every_env_steps": 512, "compile": "off", "hyperparameters": {"n_envs": 8, "learner": small},
     }  # fmt: skip
     trial = Trial(spec, TrialConfig.parse(config, "the test"))
-    sides = {agent for _, agent in trial.source.runner.envs.spaces["learner"].places}
+    sides = {agent for _, agent in trial.source.runner.envs.spaces["learner"].seats}
     assert sides == {"player_1", "player_2"}
     result = trial.advance()
     returns = trial.source.evaluate(200, seed=1).by_policy

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, distributed
 
 from tuneexp.training.learner_group import Outcome, Task, perform
+from tuneexp.training.learner_shards import LearnerSharding
 from tuneexp.training.remote import learner_actors as remote
-from tuneexp.training.shares import Plan
 
 
 class ThreadedLearners:
-    """`build` is called for each share, as in `RemoteLearners`."""
+    """`build` is called for each shard, as in `RemoteLearners`."""
 
-    def __init__(self, build: remote.BuildLearner, plan: Plan, n_gpus: float, first_bundle: int) -> None:
-        self.restarts, self.plan, self.first_bundle = 0, plan, first_bundle
-        built = [build(share) for share in plan.shares]
+    def __init__(self, build: remote.BuildLearner, sharding: LearnerSharding, n_gpus: float, first_bundle: int) -> None:
+        self.restarts, self.sharding, self.first_bundle = 0, sharding, first_bundle
+        built = [build(shard) for shard in sharding.shards]
         self.learners, self.compiled = [learner for learner, _ in built], all(compiled for _, compiled in built)
         self._barrier = threading.Barrier(len(built), timeout=20)
         self._parts: list[Tensor] = []

@@ -20,7 +20,7 @@ from tuneexp.errors import UserError
 from tuneexp.files import checkpoint
 from tuneexp.learning.noise import Noise
 from tuneexp.rl.losses import mean_over
-from tuneexp.training.shares import plan_of
+from tuneexp.training.learner_shards import shard_learning
 from tuneexp.training.training_ops import on_policy_step, postprocess, synchronous_parallel_sample, train_one_step
 from tuneexp.trial import Trial
 from tuneexp.trial.trainable import evaluate_checkpoint
@@ -50,7 +50,7 @@ def assert_same_training(one: Trial, several: Trial) -> None:
     assert states[0]["n_updates"] == states[1]["n_updates"]
     assert torch.equal(states[0]["failed"], states[1]["failed"])
     assert all(torch.equal(*pair) for pair in zip(*(state["generators"] for state in states), strict=True))
-    assert one.learner.log.taken().tolist() == several.learner.log.taken().tolist()
+    assert one.learner.log.updates_per_seed().tolist() == several.learner.log.updates_per_seed().tolist()
     summaries = [trial.learner.log.summary() for trial in (one, several)]
     assert summaries[0].keys() == summaries[1].keys()
     for name, values in summaries[0].items():
@@ -88,7 +88,7 @@ def test_sequences_count_by_the_steps_that_are_no_resets() -> None:
 def test_the_kl_stop_of_learners_that_split_rows_is_that_of_the_whole_minibatch() -> None:
     changes = {"target_kl": 0.002, "learning_rate": 1e-2, "n_epochs": 4}
     one, several = (trained([0], n, **changes) for n in (0, 2))
-    assert one.learner.log.taken().item() < 32, "it must strike"
+    assert one.learner.log.updates_per_seed().item() < 32, "it must strike"
     assert_same_training(one, several)
 
 
@@ -105,9 +105,9 @@ def test_a_bool_that_skips_an_update_counts_if_it_is_true_for_any_learner() -> N
         on_policy_step(training)
 
     several.training_step()
-    assert several.learner.log.taken().tolist() == [1]
+    assert several.learner.log.updates_per_seed().tolist() == [1]
     with_one_seven(several.trainer.training)
-    assert several.learner.log.taken().tolist() == [1], "the second update was skipped"
+    assert several.learner.log.updates_per_seed().tolist() == [1], "the second update was skipped"
 
 
 def _with_a_seven(fragment: Any) -> Any:
@@ -118,10 +118,10 @@ def _with_a_seven(fragment: Any) -> Any:
 
 @pytest.mark.parametrize("num_learners", [1, 2, 3])
 def test_learners_that_share_seeds_take_the_steps_of_one(num_learners: int) -> None:
-    """Three seeds on two learners are one and two; each stops at its own time, some shares altogether."""
+    """Three seeds on two learners are one and two; each stops at its own time, one learner has no work at the end."""
     changes = {"target_kl": 0.002, "learning_rate": 3e-3, "n_epochs": 4}
     one, several = (trained([0, 1, 2], n, rollouts=3, **changes) for n in (0, num_learners))
-    taken = one.learner.log.taken().tolist()
+    taken = one.learner.log.updates_per_seed().tolist()
     assert len(set(taken)) == 3, f"seeds must stop at different times: {taken}"
     assert_same_training(one, several)
 
@@ -221,8 +221,8 @@ def test_a_replay_algorithm_is_refused_before_anything_starts() -> None:
 
 def test_parts_of_a_gpu_are_refused_where_gradients_are_exchanged() -> None:
     with pytest.raises(UserError, match="num_gpus_per_learner=1, or num_learners=2"):
-        plan_of(2, 64, 3, n_gpus=0.5)
-    assert not plan_of(3, 64, 3, n_gpus=0.5).by_rows
+        shard_learning(2, 64, 3, n_gpus=0.5)
+    assert not shard_learning(3, 64, 3, n_gpus=0.5).by_rows
 
 
 def test_minibatches_smaller_than_the_learners_are_refused_with_the_numbers() -> None:
@@ -231,9 +231,9 @@ def test_minibatches_smaller_than_the_learners_are_refused_with_the_numbers() ->
 
 
 def test_shares_are_even_and_whole() -> None:
-    by_seeds, by_rows = plan_of(5, 64, 2), plan_of(2, 64, 3)
-    assert [(share.seeds, share.n_rows) for share in by_seeds.shares] == [(slice(0, 2), 64), (slice(2, 5), 64)]
-    assert [(share.seeds, share.rows) for share in by_rows.shares] == [
+    by_seeds, by_rows = shard_learning(5, 64, 2), shard_learning(2, 64, 3)
+    assert [(shard.seeds, shard.n_rows) for shard in by_seeds.shards] == [(slice(0, 2), 64), (slice(2, 5), 64)]
+    assert [(shard.seeds, shard.rows) for shard in by_rows.shards] == [
         (slice(0, 2), slice(0, 21)), (slice(0, 2), slice(21, 42)), (slice(0, 2), slice(42, 64)),
     ]  # fmt: skip
 

@@ -61,7 +61,7 @@ def test_two_processes_split_rows_as_one_learns_also_where_one_is_killed(
     assert several.trainer.learners.processes.restarts == 1
     assert_same_training(one, several)
 
-    monkeypatch.setattr(learner_actors, "MOST_RESTARTS", 1)
+    monkeypatch.setattr(learner_actors, "MAX_RESTARTS", 1)
     killer.append(actors_of(several)[0])
     with pytest.raises(LearnerLost, match="more than 1 times"):
         train_for_some_steps(several)

@@ -84,7 +84,7 @@ def test_learning_starts_when_it_was_said_though_a_minibatch_is_larger(prioritiz
         trial.training_step()
         updates.append(trial.learner.n_updates)
     assert updates == [0, 0, 0, 0, 2, 4]
-    assert trial.learner.log.taken().tolist() == [4, 4]
+    assert trial.learner.log.updates_per_seed().tolist() == [4, 4]
     assert (trial.trainer.experience.buffer.size < 50).all()  # type: ignore[union-attr]
 
 

@@ -233,8 +233,8 @@ def test_policies_change_sides_where_the_mapping_asks_for_the_environment() -> N
         lambda agent, index: "ab"[(agent == "red") == (index % 2 == 0)],
     )  # fmt: skip
     trial = trial_of(spec, steps=64)
-    assert trial.source.runner.envs.spaces["a"].places == [(0, "blue"), (1, "red")]
-    assert trial.source.runner.envs.spaces["b"].places == [(0, "red"), (1, "blue")]
+    assert trial.source.runner.envs.spaces["a"].seats == [(0, "blue"), (1, "red")]
+    assert trial.source.runner.envs.spaces["b"].seats == [(0, "red"), (1, "blue")]
     assert to_the_end(trial)["env_steps"] == 64
 
 

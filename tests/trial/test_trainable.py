@@ -128,7 +128,7 @@ def test_fresh_episodes_where_the_state_of_an_environment_can_not_be_saved(
         assert same(parameters_of(resumed), parameters_of(trial))
         while not resumed.done:
             metrics = resumed.advance()
-    assert len([record for record in caplog.records if "fresh episodes" in record.getMessage()]) == 1
+    assert len([record for record in caplog.records if "new episodes" in record.getMessage()]) == 1
     assert metrics["env_steps"] == 256
     assert metrics["train/episode_length_mean"] == 10.0
 

@@ -24,6 +24,7 @@ from tuneexp.rl.losses import (
     normalize,
     value_loss,
 )
+from tuneexp.training.training_ops import asynchronous_step
 
 __all__ = ["APPO", "APPOConfig"]
 
@@ -76,6 +77,7 @@ APPO = AlgorithmSpec(
     loss_fn=appo_loss,
     postprocess_fn=vtrace_columns,
     optimizer_fn=adam,
+    training_step=asynchronous_step,
     asynchronous=True,
     target=TargetUpdate("tau", "target_update_interval", unit="env_steps"),
     default_space="appo",

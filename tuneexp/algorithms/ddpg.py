@@ -11,8 +11,8 @@ from tuneexp.algorithms.configs.ddpg import DDPGConfig
 from tuneexp.algorithms.deterministic import act, act_noise, actor_critic_losses, networks
 from tuneexp.algorithms.off_policy import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.learning.algorithm_functions import Losses
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.training.replay_ops import off_policy_step, transitions

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.algorithms.off_policy import weighted_mean
+from tuneexp.learning.algorithm_functions import Losses
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
 from tuneexp.models.continuous import DeterministicActorCritic

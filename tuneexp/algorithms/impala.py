@@ -14,6 +14,7 @@ from tuneexp.algorithms.vtrace_actor_critic import vtrace_columns, vtrace_of
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
 from tuneexp.rl.losses import approx_kl, explained_variance, mean_over, policy_gradient, value_loss
+from tuneexp.training.training_ops import asynchronous_step
 
 __all__ = ["IMPALA", "IMPALAConfig"]
 
@@ -58,6 +59,7 @@ IMPALA = AlgorithmSpec(
     loss_fn=impala_loss,
     postprocess_fn=vtrace_columns,
     optimizer_fn=adam,
+    training_step=asynchronous_step,
     asynchronous=True,
     default_space="impala",
 )

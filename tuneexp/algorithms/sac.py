@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from tuneexp.algorithms.configs.sac import SACConfig
 from tuneexp.algorithms.off_policy import adam, weighted_mean
 from tuneexp.algorithms.spec import AlgorithmSpec, action_noise
+from tuneexp.learning.algorithm_functions import Losses
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate

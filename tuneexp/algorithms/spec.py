@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.spec_validation import check_spec
+from tuneexp.learning.algorithm_functions import (
+    ActFn,
+    BuildModel,
+    LossFn,
+    NoiseFn,
+    OptimizerFn,
+    PostprocessFn,
+    no_noise,
+)
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.interfaces import ActFn, BuildModel, LossFn, NoiseFn, OptimizerFn, PostprocessFn, no_noise
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.quiet_imports import quiet_imports
@@ -87,7 +95,8 @@ class AlgorithmSpec(TrainableSpec):
         loss_noise: The same of `loss_fn`.
         update_period: Part of the loss -> number of updates between two of its updates, or name of a hyperparameter.
         target: Update of the target networks; None: there are none.
-        asynchronous: The training step learns from fragments of single env runners, each of which carries every seed.
+        asynchronous: Env runners sample while the learner learns. Each has every seed and a part of its environments.
+            The training step calls `asynchronous_sample`, as `asynchronous_step` does.
         default_space: Search space of a sweep that names none: a YAML file, a mapping, a function, an address, or the
             name of a built-in algorithm. Copied by `replace`; None: a sweep must name one.
     """

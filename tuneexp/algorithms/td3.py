@@ -14,8 +14,8 @@ from tuneexp.algorithms.configs.td3 import TD3Config
 from tuneexp.algorithms.deterministic import act, act_noise, actor_critic_losses, networks
 from tuneexp.algorithms.off_policy import adam
 from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.learning.algorithm_functions import Losses
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate

@@ -24,8 +24,8 @@ from tuneexp.algorithms.sac import (
     temperature_part,
 )
 from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.learning.algorithm_functions import Losses
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.interfaces import Losses
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.rl.distributional import quantile_huber, without_largest

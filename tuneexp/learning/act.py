@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
+from tuneexp.learning.algorithm_functions import ActFn
 from tuneexp.learning.hyper import view_of_tensor
-from tuneexp.learning.interfaces import ActFn
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.user_functions import require_result
 

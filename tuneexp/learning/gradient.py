@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from tuneexp.errors import UserError
+from tuneexp.learning.algorithm_functions import Losses, LossFn
 from tuneexp.learning.hyper import CfgView, view_of_tensor
-from tuneexp.learning.interfaces import Losses, LossFn
 from tuneexp.learning.loss_parts import WHOLE, named_losses, part_of
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.user_functions import name_of, require_result

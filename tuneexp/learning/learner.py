@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from tuneexp.config import Config
 from tuneexp.data.minibatches import MASK
+from tuneexp.learning.algorithm_functions import LossFn, OptimizerFn
 from tuneexp.learning.compile.program import Program
 from tuneexp.learning.devices import CPU, stored
 from tuneexp.learning.gradient import GradientStep
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.interfaces import LossFn, OptimizerFn
 from tuneexp.learning.loss_parts import UpdatePeriods
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import Noise, checked_noise, draw_all

@@ -13,10 +13,10 @@ from torch import Tensor, nn, optim
 from torch.utils._pytree import tree_map
 
 from tuneexp.errors import CheckpointError, UserError
+from tuneexp.learning.algorithm_functions import OptimizerFn
 from tuneexp.learning.devices import stored
 from tuneexp.learning.flat_parameters import FlatStack
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.interfaces import OptimizerFn
 from tuneexp.learning.loss_parts import part_of
 from tuneexp.learning.user_functions import require_result, wrap_errors
 

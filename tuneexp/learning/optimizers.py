@@ -11,8 +11,8 @@ from torch import Tensor, nn, optim
 
 from tuneexp.config import Config
 from tuneexp.errors import UserError, unknown_name
+from tuneexp.learning.algorithm_functions import OptimizerFn
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.interfaces import OptimizerFn
 from tuneexp.learning.user_functions import name_of
 
 

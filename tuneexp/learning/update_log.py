@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-MOST_UPDATES = 1000
+MAX_UPDATES = 1000
 
 
 class Update(NamedTuple):
@@ -21,10 +21,10 @@ class Update(NamedTuple):
 
 
 class UpdateLog:
-    """Metrics of the last `MOST_UPDATES` updates. They are reduced at a report only: doing so per update is slow."""
+    """Metrics of the last `MAX_UPDATES` updates. They are reduced at a report only: doing so per update is slow."""
 
     def __init__(self) -> None:
-        self._updates: deque[Update] = deque(maxlen=MOST_UPDATES)
+        self._updates: deque[Update] = deque(maxlen=MAX_UPDATES)
 
     def add(self, names: Sequence[str], metrics: Tensor, proceed: Tensor) -> None:
         """Append an update. metrics: [K, S] in the order of `names`; proceed: [S] bool, the updated seeds."""
@@ -41,7 +41,7 @@ class UpdateLog:
         names, metrics, proceed = self._updates[-1]
         return dict(zip(names, metrics, strict=True)), proceed
 
-    def taken(self) -> Tensor:
+    def updates_per_seed(self) -> Tensor:
         """Return the number of updates of each seed, [S]."""
         return torch.stack([proceed for _, _, proceed in self._updates]).sum(0)
 

@@ -60,12 +60,12 @@ def wrap_errors(role: str, function: Any, known: Iterable[str] = ()) -> Iterator
         reason = reason_of(error)[:300]
         names = ", ".join(known)
         raise UserError(
-            f"{role} {name_of(function)} failed{_place(function, error)}: {reason}"
+            f"{role} {name_of(function)} failed{_location(function, error)}: {reason}"
             f"{_advice(error, known)}\nit is called as {called_as(role)}{f'; there are {names}' if names else ''}"
         ) from error
 
 
-def _place(function: Any, error: BaseException) -> str:
+def _location(function: Any, error: BaseException) -> str:
     """Return ` at mine.py:12`: the last line of the traceback that is in the function's file."""
     try:
         file = inspect.getsourcefile(inspect.unwrap(function))

@@ -22,7 +22,7 @@ _SIGNALS = {
 _EXIT = "tuneexp: exit code"
 
 
-def tell_exits() -> None:
+def log_exit_codes() -> None:
     """`os._exit` in a worker writes its exit code into the worker's log: Ray learns only that the process is gone."""
     if not in_worker() or getattr(os._exit, "tells", False):
         return

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def faults_that_travel() -> Iterator[None]:
+def picklable_errors() -> Iterator[None]:
     """In a worker: replace an error that the driver can't unpickle, or would exit on, with a `TuneexpError`."""
     try:
         yield

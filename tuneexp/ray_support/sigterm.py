@@ -7,7 +7,7 @@ import signal
 from tuneexp.ray_support.worker_logs import in_worker
 
 
-def die_of_sigterm() -> None:
+def restore_default_sigterm() -> None:
     """In an actor: SIGTERM ends the process at once, so that its work is done again elsewhere or after a resume.
 
     Ray's own handler raises SystemExit in whatever runs there, which would be taken for a fault of the environment.

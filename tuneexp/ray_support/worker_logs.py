@@ -30,7 +30,7 @@ def in_worker() -> bool:
     return bool(ray.is_initialized()) and ray._private.worker.global_worker.mode == ray.WORKER_MODE
 
 
-def answer_where() -> None:
+def register_stack_dump() -> None:
     """From now on this worker writes its stack to its log when it is asked by `_ASK`, also where it hangs in C."""
     if in_worker():
         faulthandler.register(_ASK, file=sys.__stderr__ or 2, all_threads=False)
@@ -49,7 +49,7 @@ def frames_in(stack: str) -> list[Frame]:
     return [Frame(found["file"], int(found["line"])) for found in _FRAME.finditer(first)]
 
 
-def stands_at(pid: int, ip: str | None) -> Frame | None:
+def current_line(pid: int, ip: str | None) -> Frame | None:
     """The line that the main thread of a worker executes now; None where it doesn't answer."""
     frames = frames_in(_on_its_node(stack_of, pid, ip))
     return of_user(frames) if frames else None

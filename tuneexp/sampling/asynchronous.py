@@ -1,4 +1,4 @@
-"""Sampling that goes on while the learner learns: the env runner group of IMPALA and APPO."""
+"""Asynchronous env runner group, as IMPALA and APPO use it: runners sample while the learner learns."""
 
 from __future__ import annotations
 
@@ -9,36 +9,45 @@ from typing import Any, Protocol
 import numpy as np
 
 from tuneexp.data.sample_batch import SampleBatch
-from tuneexp.sampling.group import EnvRunnerGroup, Fragment, Request
-from tuneexp.sampling.shards import Shard
+from tuneexp.sampling.env_shards import EnvShard
+from tuneexp.sampling.group import EnvRunnerGroup
+from tuneexp.sampling.runners import SampleRequest, ShardFragment
 
-# What of the statistics of episodes belongs to those that are under way.
-UNDER_WAY = ("open_return", "open_length")
+# State of episodes that have not ended.
+OPEN_EPISODES = ("open_return", "open_length")
 
 
 class Pipeline(Protocol):
-    """Requests that runners work on (`tuneexp.sampling.remote.pipeline`). most: of each runner."""
+    """Interface of pending sample requests (`tuneexp.sampling.remote.pipeline`). most: maximum number per runner."""
 
     most: int
 
     @property
     def version(self) -> int: ...
-    def fill(self, up_to: int, request: Callable[[Shard], Request]) -> None: ...
-    def take(self) -> Fragment: ...
-    def drain(self) -> Sequence[Fragment]: ...
+
+    def fill(self, up_to: int, request: Callable[[EnvShard], SampleRequest]) -> None: ...
+    def take(self) -> ShardFragment: ...
+    def drain(self) -> Sequence[ShardFragment]: ...
     def clear(self) -> None: ...
 
 
 class AsynchronousGroup(EnvRunnerGroup):
-    """A group whose runners carry every seed and a slice of its environments, and don't wait for the learner.
+    """Group of env runners that do not wait for the learner.
 
-    `sample` joins the fragments that are there first, as many as there are runners: they make the rows of one training
-    step, whichever runners they are of. Weights reach a runner with its next request; those of a fragment may therefore
-    be older than the learner's, which is the lag that V-trace corrects. Without a `pipeline` runners are asked and
-    waited for, and nothing lags.
+    Each runner has every seed and a part of its environments. `sample` joins the first fragments that are finished, as
+    many as there are runners; several may be of the same runner. A runner gets new weights with its next request, so a
+    fragment may be sampled with older weights than the learner's. V-trace corrects this policy lag. The group of a
+    trial without remote runners has no `pipeline`: it samples synchronously, and its lag is 0.
 
-    updates_per_step: of the learner, from one `sync_weights` to the next. What is under way when the state is saved
-    goes on here, and is dropped where that state is restored: its steps were counted nowhere."""
+    Requests that are pending when the state is saved continue here. They are dropped when that state is restored: their
+    steps were never counted.
+
+    Args:
+        args: as of `EnvRunnerGroup`.
+        pipeline: pending requests of remote runners; None: one local runner.
+        updates_per_step: gradient updates from one `sync_weights` to the next.
+        settings: as of `EnvRunnerGroup`.
+    """
 
     def __init__(self, *args: Any, pipeline: Pipeline | None, updates_per_step: int, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -46,28 +55,32 @@ class AsynchronousGroup(EnvRunnerGroup):
         self._lags: list[int] = []
 
     def sample(self, n_steps: int) -> SampleBatch:
-        """A fragment, columns [T, S, N, ...]. Its environments come in no particular order."""
+        """Return a fragment, columns [T, S, N, ...]. The order of its environments is arbitrary.
+
+        Args:
+            n_steps: steps in each environment (T).
+        """
         if self.pipeline is None:
             self._lags.append(0)
             return super().sample(n_steps)
 
-        def request(shard: Shard) -> Request:
+        def request(shard: EnvShard) -> SampleRequest:
             return self.request(n_steps, self.policy.draw_noise(n_steps, self.generators, shard.n_envs), shard)
 
         self.pipeline.fill(self.pipeline.most, request)
-        fragments: list[Fragment] = []
+        fragments: list[ShardFragment] = []
         for _ in self.runners.shards:
             fragments.append(self.pipeline.take())
-            # Nobody rests, nor while the learner learns; what can wait is asked for after it, with newer weights.
+            # No runner is idle, even while the learner learns. Further requests follow the update, with newer weights.
             self.pipeline.fill(min(1, self.pipeline.most - 1), request)
         self._lags += [(self.pipeline.version - one.version) * self._updates_per_step for one in fragments]
-        return self.taken(n_steps, fragments)
+        return self._merged(n_steps, fragments)
 
-    def count_episodes(self, fragments: Sequence[Fragment], batch: SampleBatch) -> None:
+    def count_episodes(self, fragments: Sequence[ShardFragment], batch: SampleBatch) -> None:
         self._count_each(fragments)
 
-    def _count_each(self, fragments: Sequence[Fragment]) -> None:
-        """One after the other: a runner may have given more than one."""
+    def _count_each(self, fragments: Sequence[ShardFragment]) -> None:
+        """Count fragment by fragment: several may be of the same runner."""
         for fragment in fragments:
             self.forget_lost_episodes(fragment)
             shard, batch = fragment.shard, fragment.sampled.batch
@@ -76,8 +89,10 @@ class AsynchronousGroup(EnvRunnerGroup):
             self.episodes.update(score, terminated, truncated, valid, seeds=shard.seeds, envs=shard.envs)
 
     def metrics(self) -> dict[str, float]:
-        """The policy lag since the last call: how many updates the learner had made since it handed out the weights
-        that a fragment was sampled with, when it began to learn from it."""
+        """Return mean and maximum policy lag since the last call.
+
+        The lag of a fragment is the number of updates between the weights that sampled it and the weights that it is
+        first learned with."""
         lags, self._lags = self._lags, []
         if not lags:
             return super().metrics()
@@ -89,11 +104,11 @@ class AsynchronousGroup(EnvRunnerGroup):
             return super().state_dict()
         waiting = self.pipeline.drain()
         state, episodes = super().state_dict(), self.episodes
-        # The environments are further on than what was learned from. An episode that goes on there has all its rewards.
+        # The environments are ahead of the fragments that were learned from: open episodes include pending fragments.
         self.episodes = copy.deepcopy(episodes)
         self._count_each(waiting)
         further, self.episodes = self.episodes.state_dict(), episodes
-        state["episodes"] |= {name: further[name] for name in UNDER_WAY}
+        state["episodes"] |= {name: further[name] for name in OPEN_EPISODES}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> bool:

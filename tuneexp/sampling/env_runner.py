@@ -1,4 +1,4 @@
-"""The env runner: a policy plus vectorised environments."""
+"""Env runner: a policy and the vectorised environments that it acts in."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ from tuneexp.sampling.policy import Acted, Policy
 
 
 class Sampled(NamedTuple):
-    """A fragment, and what is said of it beside its columns. score: [T, S, N], what statistics of episodes count;
-    learned: for the statistics of a normaliser; None without one."""
+    """Fragment of one env runner, and what is not learned from.
+
+    Args:
+        batch: columns [T, S, N, ...].
+        score: [T, S, N], rewards that episode returns are summed from.
+        learned: moments for the running statistics; None without a normaliser.
+    """
 
     batch: SampleBatch
     score: NDArray[np.float64]
@@ -26,11 +31,15 @@ class Sampled(NamedTuple):
 
 
 class EnvRunner:
-    """`sample(n_steps, noise)` gives a fragment of fixed length, so one long episode stalls nobody.
+    """Policy and vectorised environments, which collect fragments of a fixed number of steps.
 
-    normaliser: what the policy sees is scaled by it; it moves between fragments only. gamma: of the discounted return
-    that rewards are scaled by; None where they aren't. `keep_raw`: fragments hold observations as the environment gave
-    them (a replay buffer stores these and scales them when they are drawn)."""
+    Args:
+        envs: environments of all seeds.
+        policy: acts in them.
+        normaliser: running statistics that observations are normalised by. They change between fragments only.
+        keep_raw: fragments hold observations before normalisation. A replay buffer normalises them when it samples.
+        gamma: discount of the returns that rewards are scaled by.
+    """
 
     def __init__(
         self,
@@ -45,21 +54,27 @@ class EnvRunner:
         self._start_episodes(envs.reset())
 
     def _start_episodes(self, raw: NDArray[Any]) -> None:
-        """All environments are at the first observation of an episode, `raw`."""
+        """Set up the start of an episode in every environment. raw: the first observations, [S, N, ...]."""
         self._raw = raw
         self._state = self.policy.initial_state(self.envs.n_envs)
         self._starts = np.ones((self.envs.n_seeds, self.envs.n_envs), np.bool_)
 
     def sample(self, n_steps: int, noise: Sequence[Tensor]) -> Sampled:
-        """noise: the columns of `Policy.draw_noise`, of this runner's seeds and environments.
+        """Collect a fragment.
 
-        The fragment has columns [T, S, N, ...]: obs (as the policy saw it, unless `keep_raw`), next_obs (the true next
-        observation), action, what `act_fn` kept, reward (as the environment gave it), terminated, truncated, and valid
-        (False for reset rows). With a recurrent policy also state and next_state (before and after acting) and start
-        (True where obs is the first of an episode, at which the state is zero)."""
+        Args:
+            n_steps: steps in each environment (T).
+            noise: columns of `Policy.draw_noise` for the seeds and environments of this runner.
+
+        Returns:
+            The fragment. Its columns [T, S, N, ...] are `obs` (normalised, unless `keep_raw`), `next_obs` (the true
+            next observation), `action`, the columns of `act_fn`, `reward` (not scaled), `terminated`, `truncated`, and
+            `valid` (False for rows that only reset). A recurrent policy adds `state` and `next_state` (before and after
+            the action) and `start` (True if `obs` is the first of an episode; the state is zero there).
+        """
         raw = _Observations(n_steps, self._raw)
         seen = raw if self.normaliser is None else _Observations(n_steps, self._seen(self._raw))
-        fragment = _Fragment(n_steps, raw if self._keep_raw else seen)
+        fragment = _FragmentColumns(n_steps, raw if self._keep_raw else seen)
         for t, (draws, hyper) in enumerate(
             zip(self.policy.by_step(noise, n_steps), self.policy.clock(n_steps), strict=True)
         ):
@@ -78,17 +93,17 @@ class EnvRunner:
     def _seen(self, raw: NDArray[Any]) -> NDArray[Any]:
         return raw if self.normaliser is None else self.normaliser.normalise(raw)
 
-    def _carry_state(self, fragment: _Fragment, acted: Acted, step: Step) -> None:
-        """The state goes on with the episode; at the first observation of the next one it is zero."""
+    def _carry_state(self, fragment: _FragmentColumns, acted: Acted, step: Step) -> None:
+        """Carry the recurrent state to the next step. It is zero at the first observation of an episode."""
         assert self._state is not None
         assert acted.state is not None
         fragment.add_state(self._state, acted.state, self._starts)
         ended = step.terminated | step.truncated
-        # In NEXT_STEP mode the step after an end only resets: the episode starts behind it.
+        # In NEXT_STEP mode the step after an end only resets: the next episode starts after that step.
         self._starts = ~step.valid | (ended & ~self.envs.resets_next)
         self._state = acted.state.masked_fill(torch.from_numpy(self._starts)[..., None], 0.0)
 
-    def _learned(self, raw: _Observations, fragment: _Fragment) -> Learned | None:
+    def _learned(self, raw: _Observations, fragment: _FragmentColumns) -> Learned | None:
         if self.normaliser is None:
             return None
         discounted = None
@@ -98,7 +113,7 @@ class EnvRunner:
         return Learned(self.normaliser.moments(raw.array[:-1], fragment.valid), discounted)
 
     def state_dict(self) -> dict[str, Any]:
-        """`envs` is None where their state can't be saved."""
+        """Return the state of environments and policy. `envs` is None if theirs can't be saved."""
         return {
             "envs": self.envs.get_state(),
             "raw": self._raw,
@@ -108,14 +123,14 @@ class EnvRunner:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises `CheckpointError` where the state is of other environments."""
+        """Restore the state. Raises `CheckpointError` if it is of other environments."""
         self.envs.set_state(state["envs"])
         self._raw, self._starts = np.array(state["raw"], self.envs.obs_dtype), np.array(state["starts"])
         self._state = state["state"]
         self._returns.running = np.array(state["discounted_return"], np.float64)
 
     def start_fresh(self, times_restored: int) -> None:
-        """Other episodes than those that were met before: the new start that has this number."""
+        """Start new episodes, of another random sequence for each `times_restored`."""
         self._returns.restart()
         self._start_episodes(self.envs.reset_fresh(times_restored))
 
@@ -124,13 +139,13 @@ class EnvRunner:
 
 
 class _Observations:
-    """A column of observations while it fills. One more than steps: the last is the next of the last row."""
+    """Column of observations under construction. It has T + 1 rows: the last is the next observation of row T."""
 
     def __init__(self, n_steps: int, first: NDArray[Any]) -> None:
         self.array = np.empty((n_steps + 1, *first.shape), first.dtype)
         self.tensor = torch.from_numpy(self.array)
         self.array[0] = first
-        # Steps whose true next observation isn't what the policy acts on next (SAME_STEP, DISABLED).
+        # Steps whose true next observation is not the one that the policy acts on next (SAME_STEP, DISABLED).
         self._true_next: dict[int, NDArray[Any]] = {}
 
     def add(self, t: int, step: Step, obs: NDArray[Any], next_obs: NDArray[Any]) -> None:
@@ -139,7 +154,7 @@ class _Observations:
             self._true_next[t] = next_obs
 
     def following(self) -> NDArray[Any]:
-        """The true next observation of each row, [T, S, N, ...]."""
+        """Return the true next observation of each row, [T, S, N, ...]."""
         next_obs = self.array[1:]
         if self._true_next:
             next_obs = next_obs.copy()
@@ -148,8 +163,8 @@ class _Observations:
         return next_obs
 
 
-class _Fragment:
-    """The columns while they fill."""
+class _FragmentColumns:
+    """Columns of a fragment under construction."""
 
     def __init__(self, n_steps: int, observations: _Observations) -> None:
         self._observations = observations

@@ -1,4 +1,4 @@
-"""Evaluation: separate environments, fixed seeds, the deterministic policy, frozen statistics."""
+"""Evaluation of the deterministic policy: separate environments, fixed seeds, frozen statistics."""
 
 from __future__ import annotations
 
@@ -17,17 +17,21 @@ from tuneexp.sampling.policy import Policy
 
 log = logging.getLogger(__name__)
 
-# An environment of one's own may have no time limit, and a policy that never ends an episode. The longest games of
-# Atari take 27,000 steps.
+# For environments without a time limit and policies that never end an episode. The longest Atari games take 27,000
+# steps.
 DEFAULT_MAX_STEPS = 30_000
-# Steps without any end after which it is told that evaluation is still busy.
+# Steps without the end of any episode after which a warning is logged.
 LONG_STEPS = 5_000
 
 
 class Evaluation(NamedTuple):
-    """returns: [S, E]; partial: bool [S, E], episodes that were stopped before their end, whose returns are what was
-    gained until then. by_policy: returns of each of several policies, NaN in an episode without one of its agents;
-    `returns` are then of those that the objective counts."""
+    """Returns of an evaluation.
+
+    Args:
+        returns: [S, E], for the objective. With several policies, the mean over the policies of the objective.
+        partial: [S, E] bool, episodes that were stopped before their end. Their returns are sums up to there.
+        by_policy: returns [S, E] of each of several policies; NaN in an episode without an agent of the policy.
+    """
 
     returns: NDArray[np.float64]
     partial: NDArray[np.bool_]
@@ -43,8 +47,20 @@ def evaluate(
     normaliser: RunningNormaliser | None = None,
     max_steps: int = DEFAULT_MAX_STEPS,
 ) -> Evaluation:
-    """One episode in each of `episodes` environments, of `max_steps` at most; every seed meets the same episodes.
-    env_settings: `env_kwargs`, `wrappers` and `backend` of `SeedEnvs`."""
+    """Evaluate the deterministic policy of each seed on the same episodes.
+
+    Args:
+        policy: policy of all seeds.
+        env: environment of `SeedEnvs`.
+        env_settings: `env_kwargs`, `wrappers` and `backend` of `SeedEnvs`.
+        episodes: episodes per seed (E), one environment each.
+        seed: seed of the environments.
+        normaliser: running statistics, which stay as they are; None: observations are not normalised.
+        max_steps: steps after which an episode is stopped.
+
+    Returns:
+        Returns [S, E].
+    """
     if env_settings.get("backend") == "async":
         env_settings = {**env_settings, "backend": "sync"}  # the same episodes, without a process for each
     exact = normaliser is not None and normaliser.norm_obs
@@ -74,8 +90,13 @@ def _first_episodes(policy: Policy, envs: SeedEnvs, normaliser: RunningNormalise
 
 
 def steps_of(name: str, running: NDArray[np.bool_], max_steps: int) -> Iterator[int]:
-    """The steps of an evaluation. running: bool [S, E], episodes without an end so far, updated in place by the caller.
-    Logs a warning where it takes long, and where episodes are stopped."""
+    """Yield the steps of an evaluation, with a warning if it takes long and if episodes are stopped.
+
+    Args:
+        name: of the environment, for the log.
+        running: [S, E] bool, episodes that have not ended, updated in place by the caller.
+        max_steps: number of steps.
+    """
     for step in range(max_steps):
         if step == LONG_STEPS and running.all():
             log.warning(
@@ -92,13 +113,15 @@ def steps_of(name: str, running: NDArray[np.bool_], max_steps: int) -> Iterator[
 
 
 def aggregate(per_seed: Sequence[float], how: str) -> float:
-    """`mean`, `median`, `min` or `iqm` (interquartile mean, Agarwal et al. 2021) of the seeds' values."""
+    """Return `mean`, `median`, `min` or `iqm` of the seeds' values; NaN without values.
+
+    `iqm` is the interquartile mean (Agarwal et al. 2021, arXiv 2108.13264)."""
     values = np.asarray(per_seed, dtype=np.float64)
     return float(aggregated(values, how)) if values.size else float("nan")
 
 
 def aggregated(values: NDArray[np.float64], how: str, axis: int = -1) -> Any:
-    """`aggregate` along one axis."""
+    """Return `aggregate` along one axis."""
     values = np.sort(values, axis=axis)
     if how == "iqm":
         from scipy.stats import trim_mean

@@ -1,4 +1,4 @@
-"""Evaluation of several policies at once: deterministic, separate environments, fixed seeds, frozen statistics."""
+"""Evaluation of several deterministic policies together: separate environments, fixed seeds, frozen statistics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs, PolicySpaces, PolicyStep
 from tuneexp.sampling.evaluation import steps_of
-from tuneexp.sampling.joint_sampling import SeatRunner
+from tuneexp.sampling.seat_runner import SeatRunner
 
 Returns = dict[str, NDArray[np.float64]]
 
@@ -19,9 +19,17 @@ Returns = dict[str, NDArray[np.float64]]
 def evaluate_jointly(
     runners: Mapping[str, SeatRunner], envs: MultiAgentEnvs, max_steps: int
 ) -> tuple[Returns, NDArray[np.bool_]]:
-    """Plays the first episode of each environment, for `max_steps` at most. Returns policy -> [S, E]: what its agents
-    gained in it, their mean; NaN where it has none in an environment; and bool [S, E], episodes that were stopped
-    before their end. runners: of those that act here."""
+    """Play the first episode of each environment.
+
+    Args:
+        runners: seat runners of the policies that are not scripted.
+        envs: E environments per seed.
+        max_steps: steps after which an episode is stopped.
+
+    Returns:
+        Returns [S, E] of each policy: the mean over its agents, NaN without an agent in the environment. And [S, E]
+        bool, the episodes that were stopped before their end.
+    """
     players = {name: _Player(runners[name], envs.spaces[name]) for name in runners}
     steps = envs.reset()
     scores = {name: np.zeros(spaces.lead) for name, spaces in envs.spaces.items()}
@@ -39,6 +47,8 @@ def evaluate_jointly(
 
 
 class _Player:
+    """Deterministic policy on its seats."""
+
     def __init__(self, runner: SeatRunner, spaces: PolicySpaces) -> None:
         self._policy, self._normaliser = runner.policy, runner.normaliser
         self._state = self._policy.initial_state(spaces.n_envs)
@@ -46,7 +56,7 @@ class _Player:
     def act(self, step: PolicyStep) -> NDArray[Any]:
         seen = step.obs if self._normaliser is None else self._normaliser.normalise(step.obs)
         if self._state is not None:
-            # Also of a seat that ended in the step before: its next episode starts from zeros.
+            # The next episode of a seat that ended in the step before starts from zeros.
             self._state = self._state.masked_fill(torch.from_numpy(step.ended)[..., None], 0.0)
         acted = self._policy.exploit(torch.from_numpy(seen), self._state)
         if self._state is not None and acted.state is not None:
@@ -56,12 +66,12 @@ class _Player:
 
 
 def _env_of(spaces: PolicySpaces) -> NDArray[np.int64]:
-    """[L]: the environment of each seat."""
-    return np.array([index for index, _ in spaces.places])
+    """Return the environment of each seat, [L]."""
+    return np.array([index for index, _ in spaces.seats])
 
 
 def _mean_over_agents(score: NDArray[np.float64], spaces: PolicySpaces, n_envs: int) -> NDArray[np.float64]:
-    """score: [S, L]. Returns [S, E]."""
+    """Return means [S, E] over the agents of each environment. score: [S, L]."""
     own = _env_of(spaces)[:, None] == np.arange(n_envs)
     with np.errstate(invalid="ignore"):
         return (score @ own) / own.sum(0)

@@ -1,4 +1,4 @@
-"""How a runner acts: the built acting program, its parameters, and its noise."""
+"""Policy of an env runner: the acting program, its parameters and its noise."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from tuneexp.learning.compile.program import Program
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.hyper import CLOCK
 from tuneexp.learning.noise import Noise, by_step, draw_all
-from tuneexp.sampling.shards import Shard
+from tuneexp.sampling.env_shards import EnvShard
 
 
 class Acted(NamedTuple):
-    """action: [S, N, ...]; state: [S, N, state_size] of a recurrent model, else None; columns: [S, N, ...] each."""
+    """Actions of one step.
+
+    Args:
+        action: [S, N, ...].
+        state: [S, N, state_size], next state of a recurrent model; else None.
+        columns: further columns of `act_fn`, [S, N, ...] each.
+    """
 
     action: Tensor
     state: Tensor | None
@@ -26,13 +32,25 @@ class Acted(NamedTuple):
 
 
 class Policy:
-    """Acts for all seeds at once, `n_envs` environments a call. It computes where its parameters are; what goes in and
-    what comes out is on the CPU, where environments are."""
+    """Policy of all seeds, called for `n_envs` environments at once.
+
+    It computes on the device of its parameters. Observations and actions are on the CPU, as the environments are.
+
+    Args:
+        act: the acting function.
+        program: built from `act`.
+        hyper: [H], numbers of the configuration.
+        parameters: name -> [S, ...], used in place.
+        noise: columns of random numbers by name.
+        n_envs: environments per seed.
+        state_size: size of the recurrent state; 0: none.
+        clock_step: [H], growth of `hyper` per step of all environments: `progress` and `env_steps` grow. None: `hyper`
+            is constant within a fragment.
+    """
 
     def __init__(self, act: Act, program: Program, hyper: Tensor, parameters: Mapping[str, Tensor],
                  noise: Mapping[str, Noise], n_envs: int, state_size: int = 0,
                  clock_step: Tensor | None = None) -> None:  # fmt: skip
-        """clock_step: [H], by how much `hyper` grows with each step of all environments: what counts time."""
         self._clock_step = clock_step
         self._act, self._program, self.hyper = act, program, hyper
         self.n_envs, self.state_size = n_envs, state_size
@@ -42,7 +60,7 @@ class Policy:
         self.set_parameters(parameters)
 
     def set_parameters(self, parameters: Mapping[str, Tensor]) -> None:
-        """parameters: name -> [S, ...]; used in place, not copied."""
+        """Use other parameters, in place. parameters: name -> [S, ...]."""
         self.named_parameters = dict(parameters)
         self._parameters = list(parameters.values())
         self.n_seeds = self._parameters[0].shape[0]
@@ -53,45 +71,67 @@ class Policy:
         return self._act.column_names
 
     def initial_state(self, n_envs: int) -> Tensor | None:
-        """[S, n_envs, state_size] of zeros, for a recurrent model; else None."""
+        """Return zeros [S, n_envs, state_size] for a recurrent model, else None."""
         return torch.zeros(self.n_seeds, n_envs, self.state_size) if self.state_size else None
 
     def draw_noise(
         self, n_steps: int, generators: Sequence[torch.Generator], n_envs: int | None = None
     ) -> list[Tensor]:
-        """What `explore` needs for `n_steps` steps in `n_envs` environments a seed, all by default: columns
-        [D, S, N, ...], or [D, S, ...] of one draw for all environments. D: the steps, fewer where draws are held."""
+        """Draw the noise of a fragment.
+
+        Args:
+            n_steps: steps of the fragment.
+            generators: one per seed.
+            n_envs: environments per seed (N); None: all.
+
+        Returns:
+            Columns [D, S, N, ...], or [D, S, ...] for one draw for all environments. D is the number of steps, or fewer
+            if draws are held.
+        """
         return draw_all(self._noise, n_steps, n_envs or self.n_envs, generators)
 
     @property
     def noise_kinds(self) -> Mapping[str, Noise]:
-        """Specifications of the columns of `draw_noise`."""
+        """Columns of `draw_noise` by name."""
         return self._noise
 
-    def noise_of(self, columns: Sequence[Tensor], shard: Shard) -> list[Tensor]:
-        """The part of the columns of `draw_noise` that a runner acts with."""
+    def noise_of(self, columns: Sequence[Tensor], shard: EnvShard) -> list[Tensor]:
+        """Return the part of a shard of the columns of `draw_noise`."""
         kinds = self._noise.values()
         return [shard.of(column, kind.per == "row") for column, kind in zip(columns, kinds, strict=True)]
 
     def by_step(self, columns: Sequence[Tensor], n_steps: int) -> list[list[Tensor]]:
-        """The columns of `draw_noise`, or a runner's part of them, as the draws of each step, [S, ...] each."""
+        """Return the draws [S, ...] of each step, from columns of `draw_noise` or `noise_of`."""
         return by_step(self._noise, columns, n_steps)
 
     def clock(self, n_steps: int) -> list[Tensor | None]:
-        """`hyper` at each of the coming steps, where acting reads the clock: exploration falls with each step and not
-        with each rollout only. Else None, for what it is now."""
+        """Return `hyper` at each of the next `n_steps` steps, or None for each step if it is constant.
+
+        It changes if `act_fn` reads a field that counts time: exploration is annealed per step, not per rollout."""
         if self._clock_step is None or self._act.reads.isdisjoint(CLOCK):
             return [None] * n_steps
         return [self.hyper + step * self._clock_step for step in range(n_steps)]
 
     def explore(self, obs: Tensor, state: Tensor | None, noise: list[Tensor], hyper: Tensor | None = None) -> Acted:
-        """obs: [S, N, ...]; noise: the draws of one step, [S, ...] each; hyper: of that step, from `clock`."""
+        """Return exploring actions.
+
+        Args:
+            obs: [S, N, ...].
+            state: [S, N, state_size], or None.
+            noise: draws of one step, [S, ...] each.
+            hyper: of that step, from `clock`; None: as it is now.
+        """
         return self._run(self._explore, obs, state, noise, hyper)
 
     def exploit(self, obs: Tensor, state: Tensor | None = None) -> Acted:
-        """obs: [S, E, ...] for any E; state: [S, E, state_size]. The deterministic action [S, E, ...].
+        """Return deterministic actions [S, E, ...].
 
-        The one program serves training and evaluation: environments are filled up to its width."""
+        The program is built for N environments. It is called in chunks of N, and the last chunk is padded.
+
+        Args:
+            obs: [S, E, ...] for any E.
+            state: [S, E, state_size], or None.
+        """
         envs = obs.shape[1]
         parts = self._chunks(obs)
         states: Sequence[Tensor | None] = [None] * len(parts) if state is None else self._chunks(state)
@@ -102,7 +142,7 @@ class Policy:
         return Acted(action, state, [])
 
     def _chunks(self, envs: Tensor) -> list[Tensor]:
-        """[S, E, ...] -> parts [S, n_envs, ...], the last one filled up with its first environment."""
+        """Split [S, E, ...] into chunks [S, n_envs, ...]. The last one is padded with the first environment."""
         missing = -envs.shape[1] % self.n_envs
         if missing:
             envs = torch.cat([envs, envs[:, :1].expand(-1, missing, *envs.shape[2:])], dim=1)
@@ -122,8 +162,10 @@ class Policy:
 
 
 def _finite(action: Tensor) -> Tensor:
-    """A diverged seed acts with zeros until its loss is seen to be NaN: its environments, which other seeds
-    share a process with, must not be fed NaN."""
+    """Replace NaN and infinity by zeros.
+
+    A seed that diverged acts until its loss is found to be NaN. A NaN action may crash environments of other seeds in
+    the same process."""
     if action.is_floating_point() and not math.isfinite(action.sum().item()):
         return action.nan_to_num(0.0, 0.0, 0.0)
     return action

@@ -1,4 +1,4 @@
-"""Epochs over minibatches: drawn first, then learned from, by one learner or by several."""
+"""Epochs of minibatches: permutations are drawn first, then one learner or several learn from them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from tuneexp.learning.learner import Learner
 
 @dataclass(frozen=True)
 class Epochs:
-    """columns: name -> [S, R, ...]; enough: [S] bool, the seeds that have rows enough to learn from; rows: of each
-    epoch the row numbers into the flattened [S * R] rows, [M, S, B]; of_update: name -> [U, S, ...], what belongs to
-    one of all U updates and not to a row: noise, and `mask`, which rows (or steps of sequences) count."""
+    """Data of several epochs.
+
+    Args:
+        columns: name -> [S, R, ...].
+        enough: [S] bool, the seeds with enough rows to learn from.
+        rows: for each epoch the minibatches as indices into the flattened [S * R] rows, [M, S, B].
+        of_update: name -> [U, S, ...], data of each of the U updates: noise, and `mask`, which is False for padding.
+    """
 
     columns: Mapping[str, Tensor]
     enough: Tensor
@@ -27,12 +32,19 @@ class Epochs:
 
 
 def drawn_epochs(learner: Learner, batch: SampleBatch, n_epochs: int, batch_size: int) -> Epochs:
-    """batch: columns [S, R, ...] with `valid` [S, R]. Everything that chance says, from each seed's own generator."""
-    # Two rows at least: one alone has no deviation to normalise its advantage by. A sequence has as many as count.
+    """Draw permutations and noise of all epochs from each seed's own generator.
+
+    Args:
+        learner: for its generators and its noise.
+        batch: columns [S, R, ...] with `valid` [S, R].
+        n_epochs: passes over the rows.
+        batch_size: rows (or sequences) of one minibatch, per seed (B).
+    """
+    # At least two rows: one alone has no standard deviation to normalise its advantage by. Steps of sequences count.
     steps = batch.get(MASK)  # of sequences
     enough = ((batch["valid"] if steps is None else steps).flatten(1).sum(1) >= 2).cpu()
     own, n_rows, least = valid_rows(batch["valid"].cpu()), batch["valid"].shape[1], 2 if steps is None else 1
-    # All epochs are drawn before any is used: what a seed draws must not depend on when the others stop.
+    # All epochs are drawn before the first update: a seed's draws must not depend on when other seeds stop.
     drawn = [minibatch_rows(own, n_rows, batch_size, learner.generators, least) for _ in range(n_epochs)]
     rows, counts = [chosen for chosen, _ in drawn], torch.cat([counted for _, counted in drawn])
     mask = counts if steps is None else _steps_that_count(steps.cpu(), rows, counts)
@@ -41,11 +53,18 @@ def drawn_epochs(learner: Learner, batch: SampleBatch, n_epochs: int, batch_size
 
 
 def _steps_that_count(steps: Tensor, rows: Sequence[Tensor], counts: Tensor) -> Tensor:
-    """steps: [S, R, L], of each sequence; rows: [M, S, B] of each epoch; counts: [U, S, B]. Returns [U, S, B, L]."""
+    """Return the mask of sequences, [U, S, B, L].
+
+    Args:
+        steps: [S, R, L] bool, valid steps of each sequence.
+        rows: [M, S, B] of each epoch.
+        counts: [U, S, B] bool, False for padding.
+    """
     return steps.flatten(0, 1)[torch.cat(list(rows))] & counts.unsqueeze(-1)
 
 
 def learn_epochs(learner: Learner, epochs: Epochs) -> None:
+    """Update the learner on all minibatches, until every seed has stopped."""
     epochs = _placed(epochs, learner.device)
     learner.require_rows(epochs.enough)
     update = 0
@@ -59,7 +78,7 @@ def learn_epochs(learner: Learner, epochs: Epochs) -> None:
 
 
 def _placed(epochs: Epochs, device: torch.device) -> Epochs:
-    """What minibatches are gathered from, by what, and what goes with them, on `device`."""
+    """Move columns, rows and data of updates to `device`."""
     if device == CPU:
         return epochs
 

@@ -1,4 +1,4 @@
-"""What an off-policy trial remembers: the replay buffer, and the newest rows whose n-step windows are still open."""
+"""Experience of an off-policy trial: the replay buffer, and the newest rows, whose n-step windows are incomplete."""
 
 from __future__ import annotations
 
@@ -12,19 +12,28 @@ from tuneexp.data.replay import ReplayBuffer, Rows
 from tuneexp.data.sample_batch import CONTINUES, FRAGMENT_AXES, SampleBatch, concat_samples
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.learning.devices import CPU
-from tuneexp.sampling.phases import EpisodePhases
+from tuneexp.sampling.episodic_train_freq import EpisodicTrainFreq
 
-# One gather for many minibatches, but no more than stays in a cache.
+# Many minibatches are gathered at once, up to a size that fits into the processor's cache.
 GATHER_BYTES = 16_000_000
 
 
 class Experience:
-    """`buffer`: rows [S, C, ...] as the environment gave them; they are scaled when they are drawn.
+    """Replay buffer with n-step windows.
 
-    row_bytes: of one row when it is drawn. learning_starts: environment steps per seed to collect before anything is
-    learned. n_step: rewards that one row sums up. A row is stored once its window is complete, so the newest
-    n_step - 1 rows of every environment wait. device: of minibatches; rows are stored in the memory of the CPU.
-    phases: of learning, where they are counted in episodes."""
+    Rows are stored without normalisation, and normalised when they are sampled. A row is stored when its n-step window
+    is complete, so the newest n_step - 1 rows of every environment are held back.
+
+    Args:
+        buffer: rows [S, C, ...], in the memory of the CPU.
+        row_bytes: size of one sampled row.
+        learning_starts: environment steps per seed to collect before the first update.
+        n_step: rewards that one row sums up.
+        normaliser: running statistics; None: nothing is normalised.
+        save_buffer: keep the buffer in checkpoints.
+        device: of minibatches.
+        train_freq: updates due per seed, with `train_freq` in episodes; None: it counts steps.
+    """
 
     def __init__(
         self,
@@ -35,22 +44,29 @@ class Experience:
         normaliser: RunningNormaliser | None = None,
         save_buffer: bool = True,
         device: torch.device = CPU,
-        phases: EpisodePhases | None = None,
+        train_freq: EpisodicTrainFreq | None = None,
     ) -> None:
         self.buffer, self._normaliser, self._save_buffer, self._device = buffer, normaliser, save_buffer, device
         self._row_bytes = row_bytes
         self._learning_starts, self._n_step = learning_starts, n_step
-        self.phases = phases
+        self.train_freq = train_freq
         self._open: SampleBatch | None = None
         self._collected = 0
 
     @property
     def ready(self) -> bool:
-        """Whether enough was collected; again after a restore without the buffer."""
+        """True if `learning_starts` steps were collected. Collection starts anew after a restore without the buffer."""
         return self._collected >= self._learning_starts
 
     def windows(self, fragment: SampleBatch) -> SampleBatch:
-        """The fragment, encoded as the buffer stores it, behind the rows that still wait: [T + W, S, N, ...]."""
+        """Return the W rows that were held back and the fragment, encoded as the buffer stores it.
+
+        Args:
+            fragment: columns [T, S, N, ...].
+
+        Returns:
+            Columns [W + T, S, N, ...].
+        """
         self._collected += fragment.size("time") * fragment.size("env")
         if CONTINUES in fragment:
             self._cut_windows(fragment[CONTINUES][0])
@@ -59,8 +75,9 @@ class Experience:
         return encoded if self._open is None else concat_samples([self._open, encoded], axis="time")
 
     def _cut_windows(self, continues: Tensor) -> None:
-        """continues: [S, N] bool. Where an episode was lost with its runner, its open windows end as if it had been
-        truncated: with what they hold, and the value of the last observation that was seen."""
+        """Truncate the incomplete windows of episodes that were lost with their runner.
+
+        They bootstrap from the last observation. continues: [S, N] bool, environments that were not restarted."""
         if self._open is None:
             return
         truncated = self._open["truncated"].clone()
@@ -68,7 +85,12 @@ class Experience:
         self._open = self._open.with_columns({"truncated": truncated})
 
     def add(self, windows: SampleBatch, columns: SampleBatch) -> None:
-        """columns: what postprocessing made of `windows`, row for row. Stores the rows whose windows are complete."""
+        """Store the rows whose windows are complete.
+
+        Args:
+            windows: from `windows`.
+            columns: training columns of the same rows, from `postprocess`.
+        """
         complete = max(0, columns.size("time") - self._n_step + 1)
         self._open = windows.slice(complete, None, "time") if self._n_step > 1 else None
         if complete:
@@ -77,7 +99,7 @@ class Experience:
             self.buffer.add(rows, rows["valid"])
 
     def minibatches(self, rows: Rows) -> Iterator[dict[str, Tensor]]:
-        """rows: [U, S, B]. Yields U minibatches, name -> [S, B, ...]."""
+        """Yield U minibatches, name -> [S, B, ...]. rows: [U, S, B]."""
         bytes_each = rows[0].numel() * self._row_bytes
         for part in rows.split(max(1, GATHER_BYTES // bytes_each)):
             scaled = self._scaled(self.buffer.gather(part))
@@ -86,7 +108,7 @@ class Experience:
                 yield {name: column[update] for name, column in gathered.items()}
 
     def _scaled(self, columns: dict[str, Tensor]) -> dict[str, Tensor]:
-        """columns: [U, S, B, ...]. By the statistics of now, not of when the row was stored."""
+        """Normalise columns [U, S, B, ...] by the present running statistics, not by those of the time of storage."""
         if self._normaliser is None:
             return columns
         scaled = dict(columns)
@@ -99,21 +121,25 @@ class Experience:
         return scaled
 
     def state_dict(self) -> dict[str, Any] | None:
-        """None where the buffer isn't kept in checkpoints."""
+        """Return the state, or None if the buffer is not kept in checkpoints."""
         if not self._save_buffer:
             return None
         waiting = None if self._open is None else {name: column.clone() for name, column in self._open.items()}
-        phases = None if self.phases is None else self.phases.state_dict()
+        phases = None if self.train_freq is None else self.train_freq.state_dict()
         return {"buffer": self.buffer.state_dict(), "open": waiting, "collected": self._collected, "phases": phases}
 
     def load_state_dict(self, state: Mapping[str, Any] | None, same_episodes: bool) -> None:
-        """Without a stored buffer, collecting starts again. same_episodes: whether the environments go on where they
-        were; if not, the windows that were open can't be completed, and their rows are given up."""
+        """Restore the state. Without a stored buffer, collection starts anew.
+
+        Args:
+            state: from `state_dict`.
+            same_episodes: the environments continue their episodes. If not, rows of incomplete windows are dropped.
+        """
         if state is None:
             return
         self.buffer.load_state_dict(state["buffer"])
         self._collected = int(state["collected"])
-        if self.phases is not None and state.get("phases") is not None:
-            self.phases.load_state_dict(state["phases"])
+        if self.train_freq is not None and state.get("phases") is not None:
+            self.train_freq.load_state_dict(state["phases"])
         waiting = state["open"]
         self._open = SampleBatch(waiting, FRAGMENT_AXES) if waiting is not None and same_episodes else None

@@ -11,7 +11,7 @@ from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.nets import Nets
 from tuneexp.rl.returns import n_step_transitions
-from tuneexp.sampling.phases import unmoved
+from tuneexp.sampling.episodic_train_freq import unmoved
 from tuneexp.training.experience import Experience
 from tuneexp.training.training_ops import Training, postprocess, synchronous_parallel_sample
 
@@ -29,8 +29,8 @@ def off_policy_step(training: Training) -> None:
     fragment = synchronous_parallel_sample(training.group, cfg.fragment_steps())
     windows, view = experience.windows(fragment), training.view
     experience.add(windows, postprocess(training.postprocess_fn, learner, windows, view))
-    if experience.phases is not None:
-        due = experience.phases.updates_after(fragment, cfg.gradient_steps)
+    if experience.train_freq is not None:
+        due = experience.train_freq.updates_after(fragment, cfg.gradient_steps)
         if experience.ready:
             episodic_updates(learner, experience, due, cfg.batch_size, view)
     elif experience.ready:
@@ -70,7 +70,15 @@ def transitions(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dic
 
 
 def episodic_updates(learner: Learner, experience: Experience, due: Tensor, batch_size: int, view: CfgView) -> None:
-    """due: int64 [S], how many updates each seed takes; it sits out the others'."""
+    """Take a different number of updates for each seed.
+
+    Args:
+        learner: updated in place.
+        experience: replay buffer.
+        due: int64 [S], updates of each seed.
+        batch_size: rows of one minibatch, per seed.
+        view: hyperparameters at their present values.
+    """
     for update in range(int(due.max())):
         learns = due > update
         with unmoved(learner.generators, ~learns):
@@ -97,8 +105,7 @@ def replay_updates(
     learner.require_rows(buffer.size > 0 if learns is None else (buffer.size > 0) & learns)
     if not n_updates:
         return
-    # All are drawn before any is used, each seed from its own generator and also where all seeds rest: what a seed
-    # draws depends on it alone, not on whether the others learn.
+    # All noise is drawn before the first update, even if no seed is updated: a seed's draws must not depend on others.
     noise = learner.draw_noise(n_updates, batch_size)
     if isinstance(buffer, PrioritizedReplay):
         _prioritized_updates(learner, experience, buffer, n_updates, batch_size, noise, view)
@@ -113,7 +120,7 @@ def _prioritized_updates(
     learner: Learner, experience: Experience, buffer: PrioritizedReplay, n_updates: int, batch_size: int,
     noise: Mapping[str, Tensor], view: CfgView,
 ) -> None:  # fmt: skip
-    """One after the other: what is drawn next depends on the errors of the update before."""
+    """Sample and update in turn: priorities depend on the TD errors of the update before."""
     buffer.alpha = view.prioritized_alpha
     for update in range(n_updates):
         rows = buffer.sample_rows(1, batch_size, learner.generators)

@@ -1,4 +1,4 @@
-"""Training operations: each takes only what it needs, and a training step composes them."""
+"""Training operations, from which a training step is composed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from torch import Tensor
 
 from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.data.sequences import to_sequences
+from tuneexp.errors import UserError
+from tuneexp.learning.algorithm_functions import PostprocessFn
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.interfaces import PostprocessFn
 from tuneexp.learning.learner import Learner
+from tuneexp.sampling.asynchronous import AsynchronousGroup
 from tuneexp.training.epochs import drawn_epochs, learn_epochs
 
 if TYPE_CHECKING:
@@ -70,7 +72,40 @@ def synchronous_parallel_sample(group: SampleSource, n_steps: int) -> SampleBatc
 
     Returns:
         Fragment, columns [T, S, N, ...].
+
+    Raises:
+        UserError: The group is asynchronous.
     """
+    if isinstance(group, AsynchronousGroup):
+        raise UserError(
+            "the runners of an asynchronous algorithm do not wait for each other; write "
+            f"asynchronous_sample(training.group, {n_steps}), or AlgorithmSpec(asynchronous=False)"
+        )
+    return group.sample(n_steps)
+
+
+def asynchronous_sample(group: SampleSource, n_steps: int) -> SampleBatch:
+    """Collect the first fragments that are finished, as many as there are env runners, as one fragment.
+
+    Env runners continue to sample while the learner learns, so a fragment may be sampled with older weights than the
+    learner's. The loss must correct this policy lag, as V-trace does (Espeholt et al. 2018, arXiv 1802.01561). With
+    `num_env_runners=0` the local runner samples on demand, and there is no lag.
+
+    Args:
+        group: Source of fragments; `training.group` in a training step of an algorithm with `asynchronous=True`.
+        n_steps: Steps in each environment (T).
+
+    Returns:
+        Fragment, columns [T, S, N, ...]. The order of its environments is arbitrary.
+
+    Raises:
+        UserError: The group is synchronous.
+    """
+    if not isinstance(group, AsynchronousGroup):
+        raise UserError(
+            "the runners of this algorithm are synchronous; write "
+            f"synchronous_parallel_sample(training.group, {n_steps}), or AlgorithmSpec(asynchronous=True)"
+        )
     return group.sample(n_steps)
 
 
@@ -129,8 +164,21 @@ def on_policy_step(training: Training) -> None:
     Args:
         training: Group, learner and configuration.
     """
+    _learn_once(training, synchronous_parallel_sample(training.group, training.cfg.n_steps))
+
+
+def asynchronous_step(training: Training) -> None:
+    """Training step of IMPALA and APPO: as `on_policy_step`, with an asynchronous group.
+
+    Args:
+        training: Group, learner and configuration.
+    """
+    _learn_once(training, asynchronous_sample(training.group, training.cfg.n_steps))
+
+
+def _learn_once(training: Training, fragment: SampleBatch) -> None:
+    """Train for `n_epochs` on a fragment, then give the new weights to the runners."""
     cfg, learner = training.cfg, training.learner
-    fragment = synchronous_parallel_sample(training.group, cfg.n_steps)
     batch = postprocess(training.postprocess_fn, learner, fragment, training.view)
     length = cfg.sequence_steps()
     rows = batch.to_rows() if length is None else to_sequences(batch, length)

@@ -19,12 +19,13 @@ from tuneexp.learning.devices import device_of
 from tuneexp.learning.user_functions import name_of
 from tuneexp.sampling.env_runner import EnvRunner
 from tuneexp.sampling.evaluation import Evaluation, evaluate
-from tuneexp.sampling.group import EnvRunnerGroup, LocalRunners
-from tuneexp.trial.building import build_envs, env_settings, facts_of
-from tuneexp.trial.former import model_written_out
+from tuneexp.sampling.group import EnvRunnerGroup
+from tuneexp.sampling.runners import LocalRunners
+from tuneexp.trial.assembly import build_envs, env_settings, facts_of
+from tuneexp.trial.older_formats import explicit_model
 from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial.resource_request import make_room
-from tuneexp.trial.runners import group_of, remote_runners
+from tuneexp.trial.runner_recipe import group_of, remote_runners
 from tuneexp.trial.source import PolicySetup
 from tuneexp.trial.trial_config import TrialConfig
 
@@ -103,7 +104,7 @@ class Environments:
 
     def check_compatible(self, state: Mapping[str, Any]) -> None:
         of_class = self._spec.config_class
-        meant = {**state["config"]["hyperparameters"], **model_written_out(state, of_class)}
+        meant = {**state["config"]["hyperparameters"], **explicit_model(state, of_class)}
         self._trainer.check_compatible(of_class.parse(meant, "the checkpoint"), state)
 
     def state_dict(self) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from tuneexp.learning.devices import CPU
 from tuneexp.learning.user_functions import name_of
 from tuneexp.sampling.policy import Policy
 from tuneexp.training.training_ops import Training
-from tuneexp.trial import building
-from tuneexp.trial.compatible import check_same_networks, own_model_of
+from tuneexp.trial import assembly
+from tuneexp.trial.checkpoint_checks import check_same_networks, custom_model_of
 from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial.first_weights import start_from
-from tuneexp.trial.learners import learner_group
+from tuneexp.trial.learner_recipe import learner_group
 from tuneexp.trial.programs import TrialPrograms, programs_for
 from tuneexp.trial.source import Group, PolicySetup
 from tuneexp.trial.trial_config import TrialConfig
@@ -44,11 +44,11 @@ class PolicyTrainer:
     def __init__(self, setup: PolicySetup, config: TrialConfig) -> None:
         self.setup, self.config, self.spec, self.cfg = setup, config, setup.spec, setup.cfg
         self.trained, facts, n_seeds = setup.policy.trained, setup.facts, len(setup.seeds)
-        self.learner = building.build_learner(self.spec, self.cfg, setup.seeds, facts, setup.device)
-        self.normaliser = building.normaliser_of(facts, self.cfg, n_seeds)
-        self.shapes = building.shapes_of(self.spec, self.cfg, self.learner, facts)
+        self.learner = assembly.build_learner(self.spec, self.cfg, setup.seeds, facts, setup.device)
+        self.normaliser = assembly.normaliser_of(facts, self.cfg, n_seeds)
+        self.shapes = assembly.shapes_of(self.spec, self.cfg, self.learner, facts)
         self._use_programs(first_mode(config))
-        build, columns = building.build_experience, self.programs.columns
+        build, columns = assembly.build_experience, self.programs.columns
         self.experience = build(self.cfg, self.shapes, columns, n_seeds, self.normaliser) if self.trained else None
         if setup.policy.checkpoint is not None:
             start_from(setup, self.learner, self.normaliser)
@@ -61,14 +61,14 @@ class PolicyTrainer:
         group.sync_weights(self.learner.parameters)
         self.learners = learner_group(
             self.spec, self.config, self.cfg, self.setup.facts, self.shapes, self.programs.columns,
-            building.workload_of(self.cfg, self.config),
+            assembly.workload_of(self.cfg, self.config),
         )  # fmt: skip
         self.training = Training(
             group, self.learner, self.spec.postprocess_fn, self.cfg, self.experience, self.learners
         )
 
     def _use_programs(self, mode: CompileMode) -> None:
-        spec, learner, workload = self.spec, self.learner, building.workload_of(self.cfg, self.config)
+        spec, learner, workload = self.spec, self.learner, assembly.workload_of(self.cfg, self.config)
         if self.cfg.num_learners:
             workload = replace(workload, updates=0)  # which learners make
         self.programs: TrialPrograms = programs_for(
@@ -84,12 +84,12 @@ class PolicyTrainer:
     def new_policy(self) -> Policy:
         budget, programs = self.setup.budget_env_steps, self.programs
         clock = None if budget is None else (self.cfg.n_envs, budget)
-        return building.build_policy(self.learner, programs.act, programs.act_program, self.shapes, clock)
+        return assembly.build_policy(self.learner, programs.act, programs.act_program, self.shapes, clock)
 
     @property
-    def own_model(self) -> str | None:
+    def custom_model(self) -> str | None:
         """The address of the networks where they are the user's own."""
-        return own_model_of(self.cfg)
+        return custom_model_of(self.cfg)
 
     @property
     def compiled(self) -> bool:
@@ -132,7 +132,7 @@ class PolicyTrainer:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "model_source": None if self.own_model is None else code_hash(self.own_model),
+            "model_source": None if self.custom_model is None else code_hash(self.custom_model),
             "learner": self.learner.state_dict(),
             "experience": None if self.experience is None else self.experience.state_dict(),
         }
@@ -141,8 +141,8 @@ class PolicyTrainer:
         """Raises `CheckpointError` where `state`, of a trainer that was configured by `saved`, has other networks."""
         check_same_networks(saved, self.learner, state["learner"]["parameters"])
         since = state.get("model_source")
-        if self.own_model and since and changed_sources({self.own_model: since}):
-            log.warning("the source of the network %s has changed since the checkpoint was made", self.own_model)
+        if self.custom_model and since and changed_sources({self.custom_model: since}):
+            log.warning("the source of the network %s has changed since the checkpoint was made", self.custom_model)
 
     def load_state_dict(self, state: Mapping[str, Any], same_episodes: bool) -> None:
         """same_episodes: True where the environments go on where they were."""

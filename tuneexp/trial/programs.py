@@ -10,10 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from tuneexp.learning.act import Act
+from tuneexp.learning.algorithm_functions import ActFn, BuildModel, PostprocessFn
 from tuneexp.learning.compile.build import CompileMode, ProgramSpec, Workload, build_programs
 from tuneexp.learning.compile.program import Program
 from tuneexp.learning.gradient import GradientStep
-from tuneexp.learning.interfaces import ActFn, BuildModel, PostprocessFn
 from tuneexp.learning.learner import Learner, Steps
 from tuneexp.learning.loss_parts import check_parts
 from tuneexp.learning.seed_networks import SeedNetworks
@@ -50,7 +50,7 @@ class TrialPrograms:
 
 # Actors are reused: a trial of the same shapes takes over the programs of the one before.
 _BUILT: OrderedDict[Hashable, list[TrialPrograms]] = OrderedDict()
-MOST_SHAPES = 32
+MAX_SHAPES = 32
 
 
 def programs_for(
@@ -66,7 +66,7 @@ def programs_for(
     )  # fmt: skip
     built = _BUILT.setdefault(key, [])
     _BUILT.move_to_end(key)
-    if len(_BUILT) > MOST_SHAPES:
+    if len(_BUILT) > MAX_SHAPES:
         _BUILT.popitem(last=False)
     for programs in built:
         if programs.fits(learner.hyper.static, shapes.spaces):
@@ -120,7 +120,7 @@ def learner_programs(
     if by_rows:
         steps = [of_some_rows(step) for step in steps]
     _try_eagerly(learner, steps, example)
-    programs = build_programs(_requests(steps, example, trace=len(learner.seeds) > 1), mode, workload)
+    programs = build_programs(_program_specs(steps, example, trace=len(learner.seeds) > 1), mode, workload)
     if by_rows:
         programs = [
             combined(step, program, learner.stack, shapes.minibatch_rows)
@@ -145,8 +145,8 @@ def acting_program(
     """For a runner of its own process, in the shapes of its share. mode: `auto` compiles, whatever the work."""
     act, inputs = _act(networks, act_fn, shapes)
     act(inputs)
-    request = ProgramSpec(act, inputs, trace_when_eager=len(networks.seeds) > 1)
-    (program,) = build_programs([request], mode, Workload(len(networks.seeds), updates=0, acts=10**9))
+    spec = ProgramSpec(act, inputs, trace_when_eager=len(networks.seeds) > 1)
+    (program,) = build_programs([spec], mode, Workload(len(networks.seeds), updates=0, acts=10**9))
     return act, program
 
 
@@ -160,10 +160,12 @@ def _programs(
 ) -> list[Program]:  # fmt: skip
     # At one seed an ordinary step beats its own trace, and nothing of the compiler need be loaded.
     trace = act_inputs[2].shape[0] > 1
-    return build_programs([ProgramSpec(act, act_inputs, trace), *_requests(steps, step_inputs, trace)], mode, workload)
+    return build_programs(
+        [ProgramSpec(act, act_inputs, trace), *_program_specs(steps, step_inputs, trace)], mode, workload
+    )
 
 
-def _requests(steps: list[GradientStep], inputs: list[Tensor], trace: bool) -> list[ProgramSpec]:
+def _program_specs(steps: list[GradientStep], inputs: list[Tensor], trace: bool) -> list[ProgramSpec]:
     return [ProgramSpec(step, inputs, trace, untraceable=replace(step, in_turn=True)) for step in steps]
 
 

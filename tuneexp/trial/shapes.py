@@ -12,8 +12,8 @@ from torch import Tensor
 from tuneexp.data.minibatches import MASK
 from tuneexp.data.sequences import FIRST_ONLY
 from tuneexp.errors import UserError
+from tuneexp.learning.algorithm_functions import PostprocessFn
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.interfaces import PostprocessFn
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.noise import Noise
 from tuneexp.learning.seed_networks import SeedNetworks

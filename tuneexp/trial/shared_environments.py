@@ -21,9 +21,10 @@ from tuneexp.learning.devices import CPU
 from tuneexp.learning.rng_streams import policy_seed
 from tuneexp.sampling.evaluation import Evaluation
 from tuneexp.sampling.joint_evaluation import Returns, evaluate_jointly
-from tuneexp.sampling.joint_sampling import JointRunner, SeatRunner
-from tuneexp.sampling.seats import SeatFragment
-from tuneexp.trial.building import env_settings
+from tuneexp.sampling.joint_sampling import JointRunner
+from tuneexp.sampling.seat_fragment import SeatFragment
+from tuneexp.sampling.seat_runner import SeatRunner
+from tuneexp.trial.assembly import env_settings
 from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial.source import PolicySetup
 from tuneexp.trial.trial_config import TrialConfig

@@ -23,10 +23,10 @@ from tuneexp.files import retries as outages
 from tuneexp.files.json_reading import plain
 from tuneexp.files.remote_folders import is_uri
 from tuneexp.files.temporary import temporary_folder
-from tuneexp.ray_support.exit_causes import tell_exits
-from tuneexp.ray_support.readable_errors import faults_that_travel
-from tuneexp.ray_support.sigterm import die_of_sigterm
-from tuneexp.ray_support.worker_logs import answer_where, quiet_tune
+from tuneexp.ray_support.exit_causes import log_exit_codes
+from tuneexp.ray_support.readable_errors import picklable_errors
+from tuneexp.ray_support.sigterm import restore_default_sigterm
+from tuneexp.ray_support.worker_logs import quiet_tune, register_stack_dump
 from tuneexp.security.trust import (
     addresses_in,
     moved_options,
@@ -38,7 +38,7 @@ from tuneexp.security.trust import (
 )
 from tuneexp.seeds import seed_list
 from tuneexp.trial import Trial
-from tuneexp.trial.former import model_written_out
+from tuneexp.trial.older_formats import explicit_model
 from tuneexp.trial.resource_request import bundles_of
 from tuneexp.trial.trial_config import TrialConfig
 
@@ -68,21 +68,21 @@ class AlgorithmTrainable(Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         quiet_tune()
-        tell_exits()
-        answer_where()
-        with faults_that_travel():
+        log_exit_codes()
+        register_stack_dump()
+        with picklable_errors():
             self._build(config)
 
     def _build(self, config: dict[str, Any]) -> None:
         torch.set_num_threads(1)
-        die_of_sigterm()
+        restore_default_sigterm()
         trial_config = TrialConfig.parse(config, "the trial")
         spec = self.bound_spec or load_spec(trial_config.algorithm)
         report_changed_source(trial_config)
         self.trial = Trial(spec, trial_config)
 
     def step(self) -> dict[str, Any]:
-        with faults_that_travel():
+        with picklable_errors():
             return self.trial.advance()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -145,7 +145,7 @@ class AlgorithmTrainable(Trainable):
         if not isinstance(trial.spec, AlgorithmSpec) or "config" not in state:
             return
         own, before = trial.config.hyperparameters, state["config"]["hyperparameters"]
-        meant = model_written_out(state, trial.spec.config_class)
+        meant = explicit_model(state, trial.spec.config_class)
         if meant and own.get("model") == before.get("model"):
             trial.close()
             self.trial = Trial(trial.spec, trial.config.model_copy(update={"hyperparameters": {**own, **meant}}))
@@ -255,7 +255,7 @@ def trial_from_checkpoint(
     report_changed_source(config)
     spec = load_spec(config.algorithm)
     with _named(folder):
-        meant = model_written_out(state, spec.config_class) if isinstance(spec, AlgorithmSpec) else {}
+        meant = explicit_model(state, spec.config_class) if isinstance(spec, AlgorithmSpec) else {}
     config = config.model_copy(update={"hyperparameters": {**config.hyperparameters, **meant}})
     if not learns:
         alone = {name: 0 for name in ("num_learners", "num_env_runners") if name in spec.config_class.model_fields}

@@ -21,11 +21,11 @@ from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.denormals import flush_denormals
 from tuneexp.learning.learner import Learner
 from tuneexp.sampling.evaluation import Evaluation
-from tuneexp.trial.compatible import check_same_run
+from tuneexp.trial.checkpoint_checks import check_same_run
 from tuneexp.trial.eager_start import EagerStart, settled
 from tuneexp.trial.environments import Environments
-from tuneexp.trial.former import NETWORK_DEFAULTS
 from tuneexp.trial.objective import Objective
+from tuneexp.trial.older_formats import NETWORK_DEFAULTS
 from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial.shared_environments import SharedEnvironments
 from tuneexp.trial.source import ExperienceSource

@@ -72,7 +72,7 @@ class OffPolicyConfig(AlgorithmConfig):
         """Steps of each environment in one training step; with episodes as the unit 1, as one may end at each step."""
         return self.train_freq if isinstance(self.train_freq, int) else 1
 
-    def phase_episodes(self) -> int | None:
+    def train_freq_episodes(self) -> int | None:
         """Episodes between update phases; None if train_freq counts steps."""
         return None if isinstance(self.train_freq, int) else self.train_freq[0]
 

@@ -47,18 +47,18 @@ class PolicyStep(NamedTuple):
 class PolicySpaces:
     """What one policy sees and does: its seats, the same for all seeds, and its spaces (plain, as `SeedEnvs` has them).
 
-    places: (environment index, agent) of each seat. Raises `UserError` where agents differ in their spaces."""
+    seats: (environment index, agent) of each seat. Raises `UserError` where agents differ in their spaces."""
 
     def __init__(
-        self, policy: str, env: str, seeds: Sequence[int], places: Sequence[tuple[int, str]],
+        self, policy: str, env: str, seeds: Sequence[int], seats: Sequence[tuple[int, str]],
         agents: Mapping[str, Spaces], exact: bool = False,
     ) -> None:  # fmt: skip
-        if not places:
+        if not seats:
             raise UserError(f"policy {policy!r} has no agent in {env} ({', '.join(agents)}); leave it out, or map one")
         self.policy, self.name, self.seeds = policy, env, [int(seed) for seed in seeds]
-        self.n_seeds, self.n_envs, self.places = len(self.seeds), len(places), list(places)
-        first = places[0][1]
-        for _, agent in places:
+        self.n_seeds, self.n_envs, self.seats = len(self.seeds), len(seats), list(seats)
+        first = seats[0][1]
+        for _, agent in seats:
             for what, own, other in zip(("observation", "action"), agents[first], agents[agent], strict=True):
                 if own != other:
                     raise UserError(
@@ -99,11 +99,11 @@ def policy_spaces(
     seeds: Sequence[int], exact: Collection[str] = (),
 ) -> dict[str, PolicySpaces]:  # fmt: skip
     """Of every policy; assignment: for each environment index, agent -> policy. Raises `UserError`."""
-    places = {
+    seats = {
         name: [(index, agent) for index, of in enumerate(assignment) for agent in agents if of[agent] == name]
         for name in policies
     }
-    return {name: PolicySpaces(name, env, seeds, places[name], agents, name in exact) for name in policies}
+    return {name: PolicySpaces(name, env, seeds, seats[name], agents, name in exact) for name in policies}
 
 
 class MultiAgentEnvs:
@@ -126,7 +126,7 @@ class MultiAgentEnvs:
         self.name, self.seeds, self.n_envs = factory.name, [int(seed) for seed in seeds], len(assignment)
         self.spaces = policy_spaces(factory.name, agents, assignment, policies, seeds, exact)
         self._seat = {
-            place: (name, seat) for name, spaces in self.spaces.items() for seat, place in enumerate(spaces.places)
+            key: (name, seat) for name, spaces in self.spaces.items() for seat, key in enumerate(spaces.seats)
         }
         self._scripted = dict(scripted or {})
         self._acted = {name: np.zeros(spaces.lead, np.bool_) for name, spaces in self.spaces.items()}
@@ -191,7 +191,7 @@ class MultiAgentEnvs:
         }
 
     def _action(self, sent: Mapping[str, NDArray[Any]], seed: int, index: int, agent: str, obs: Any) -> Any:
-        policy, seat = self._place(index, agent)
+        policy, seat = self._seat_of(index, agent)
         self._acted[policy][seed, seat] = True
         if policy in self._scripted:
             try:
@@ -202,14 +202,14 @@ class MultiAgentEnvs:
         action = sent[policy][seed, seat]
         return action.item() if action.ndim == 0 else action
 
-    def _place(self, index: int, agent: str) -> tuple[str, int]:
-        place = self._seat.get((index, agent))
-        if place is None:
+    def _seat_of(self, index: int, agent: str) -> tuple[str, int]:
+        seat = self._seat.get((index, agent))
+        if seat is None:
             raise UserError(f"environment {self.name}: agent {agent!r} is none of its possible_agents; name it there")
-        return place
+        return seat
 
     def _tell(self, steps: Mapping[str, PolicyStep], seed: int, index: int, turn: Turn, driver: Driver) -> None:
-        policy, seat = self._place(index, turn.agent)
+        policy, seat = self._seat_of(index, turn.agent)
         step, at = steps[policy], (seed, seat)
         if not math.isfinite(turn.reward):
             raise driver.fault(f"the reward is not finite: {turn.reward}", turn.agent)
@@ -227,7 +227,7 @@ class MultiAgentEnvs:
         """Fills in who acts on what next."""
         for seed, index, driver in self._each():
             for agent, obs in driver.to_act.items():
-                policy, seat = self._place(index, agent)
+                policy, seat = self._seat_of(index, agent)
                 steps[policy].acting[seed, seat] = True
                 steps[policy].obs[seed, seat] = self._read(policy, agent, obs, driver)
         return steps

@@ -70,11 +70,11 @@ class ProgramSpec:
     untraceable: TensorFn | None = None
 
 
-def build_programs(requests: Sequence[ProgramSpec], mode: CompileMode, workload: Workload) -> list[Program]:
+def build_programs(specs: Sequence[ProgramSpec], mode: CompileMode, workload: Workload) -> list[Program]:
     """Return the programs, all compiled or all eager. On a GPU they are captured as CUDA graphs instead.
 
     Args:
-        requests: functions and shapes.
+        specs: functions and shapes.
         mode: `auto` compiles if the work repays it or the cache has the programs, and falls back to eager execution.
             `on` always compiles. `off` never does.
         workload: expected number of calls.
@@ -82,14 +82,14 @@ def build_programs(requests: Sequence[ProgramSpec], mode: CompileMode, workload:
     Raises:
         UserError: `mode` is `on`, and a function can't be compiled.
     """
-    if requests[0].example[0].device.type == "cuda":
-        return [_eager(request) if mode == "off" else _captured(request, mode) for request in requests]
+    if specs[0].example[0].device.type == "cuda":
+        return [_eager(spec) if mode == "off" else _captured(spec, mode) for spec in specs]
     if mode == "off" or (mode == "auto" and not workload.repays_tracing()):
-        return [_eager(request) for request in requests]
+        return [_eager(spec) for spec in specs]
     graphs: list[GraphModule] = []
     try:
-        graphs = [program.trace(request.fn, request.example) for request in requests]
-        examples = [request.example for request in requests]
+        graphs = [program.trace(spec.fn, spec.example) for spec in specs]
+        examples = [spec.example for spec in specs]
         cached = all(program.is_cached(program.key_of(g, e)) for g, e in zip(graphs, examples, strict=True))
         if mode == "on" or cached or workload.repays_compiling():
             return program.compile_graphs(graphs, examples)
@@ -97,15 +97,15 @@ def build_programs(requests: Sequence[ProgramSpec], mode: CompileMode, workload:
         _go_on_eagerly(mode, "compiled", str(reason))
     except Exception as error:  # a loss that can't be traced is still a loss that can train
         _go_on_eagerly(mode, "compiled", _why_untraceable(error))
-    return [_eager(*traced) for traced in zip_longest(requests, graphs)]
+    return [_eager(*traced) for traced in zip_longest(specs, graphs)]
 
 
-def _captured(request: ProgramSpec, mode: CompileMode, record: Record = on_gpu) -> Program:
+def _captured(spec: ProgramSpec, mode: CompileMode, record: Record = on_gpu) -> Program:
     try:
-        return captured(program.trace(request.fn, request.example), request.example, record)
+        return captured(program.trace(spec.fn, spec.example), spec.example, record)
     except Exception as error:
         _go_on_eagerly(mode, "captured as a CUDA graph", _why_untraceable(error))
-        return _eager(request)
+        return _eager(spec)
 
 
 def _go_on_eagerly(mode: CompileMode, what: str, reason: str) -> None:
@@ -115,15 +115,15 @@ def _go_on_eagerly(mode: CompileMode, what: str, reason: str) -> None:
     _warn_once(f"not {what}, running eagerly: {reason}")
 
 
-def _eager(request: ProgramSpec, graph: GraphModule | None = None) -> Program:
+def _eager(spec: ProgramSpec, graph: GraphModule | None = None) -> Program:
     """Return an eager program. graph: the trace, if there is one already."""
-    if not request.trace_when_eager:
-        return program.eager(request.fn)
+    if not spec.trace_when_eager:
+        return program.eager(spec.fn)
     try:
-        return program.traced_eager(program.trace(request.fn, request.example) if graph is None else graph)
+        return program.traced_eager(program.trace(spec.fn, spec.example) if graph is None else graph)
     except Exception as error:
         _warn_once(f"running without a trace, which is slower: {_why_untraceable(error)}")
-        return program.eager(request.untraceable or request.fn)
+        return program.eager(spec.untraceable or spec.fn)
 
 
 def _why_untraceable(error: Exception) -> str:

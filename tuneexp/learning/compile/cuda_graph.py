@@ -51,8 +51,8 @@ def captured(graph: fx.GraphModule, example: Sequence[Tensor], record: Record = 
 
     def run(tensors: Sequence[Tensor]) -> list[Tensor]:
         with torch.no_grad():
-            for places in of_type.values():  # one launch for all of a type
-                torch._foreach_copy_([buffers[i] for i in places], [tensors[i] for i in places])
+            for indices in of_type.values():  # one launch for all of a type
+                torch._foreach_copy_([buffers[i] for i in indices], [tensors[i] for i in indices])
             replay()
             return [result.clone() for result in results]
 

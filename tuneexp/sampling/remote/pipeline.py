@@ -1,4 +1,4 @@
-"""Requests that remote runners work on while the learner learns."""
+"""Pipeline of sample requests: remote env runners sample while the learner learns."""
 
 from __future__ import annotations
 
@@ -11,104 +11,137 @@ from dataclasses import dataclass
 import ray
 from ray import ObjectRef
 
-from tuneexp.sampling.group import Fragment, Request
-from tuneexp.sampling.remote.runner_actors import START_LIMIT_S, RemoteRunners
-from tuneexp.sampling.shards import Shard
+from tuneexp.sampling.env_shards import EnvShard
+from tuneexp.sampling.remote.remote_runners import START_TIMEOUT_S, RemoteRunners
+from tuneexp.sampling.runners import SampleRequest, ShardFragment
 
-# To hear of a reply that has come by now.
-SHORT_S = 0.05
-# That a reply may take from a runner that has made it.
-ARRIVAL_S = 5.0
+# Least time of a wait, so that replies that have arrived are found.
+POLL_S = 0.05
+# Time for a finished reply to arrive.
+DELIVERY_TIMEOUT_S = 5.0
 
 
 @dataclass
-class _Asked:
-    """number: in the order of asking. fragment: once it was received, and waits to be taken."""
+class _Pending:
+    """Pending request.
+
+    Args:
+        number: counted over all runners, in the order of submission.
+        reply: future of the fragment.
+        fragment: the received fragment that was not taken yet; None before.
+    """
 
     number: int
     reply: ObjectRef
-    fragment: Fragment | None = None
+    fragment: ShardFragment | None = None
 
 
 class RequestPipeline:
-    """Up to `most` requests for each runner, which answers one after the other.
+    """Queue of up to `most` requests per runner, which a runner processes in order.
 
-    What is answered and not yet taken counts too: a runner gets no further ahead of the learner than that. A runner
-    that dies is restarted by Ray and asked again; one that says nothing for as long as a fragment may take is ended,
-    which comes to the same. Raises what `RemoteRunners` raises."""
+    Finished fragments count until they are taken. That bounds the policy lag. Ray restarts a runner that dies and
+    repeats its requests. A runner that misses the timeout is killed, and then restarted in the same way.
+
+    Args:
+        runners: env runners.
+        most: maximum number of requests per runner.
+
+    Raises:
+        RunnerLost: a runner died or timed out too often.
+    """
 
     def __init__(self, runners: RemoteRunners, most: int) -> None:
         self.most = most
         self._runners, self._numbers = runners, itertools.count()
-        self._asked: list[deque[_Asked]] = [deque() for _ in runners.shards]
+        self._pending: list[deque[_Pending]] = [deque() for _ in runners.shards]
         self._deadline_s = [0.0 for _ in runners.shards]  # of the oldest request of each
         self._hung = [0 for _ in runners.shards]
 
     @property
     def version(self) -> int:
-        """Of the weights that a request of now is answered with."""
+        """Number of the weights that a new request is processed with."""
         return self._runners.version
 
-    def fill(self, up_to: int, request: Callable[[Shard], Request]) -> None:
-        """Ask every runner that has fewer requests than that."""
-        for index, asked in enumerate(self._asked):
-            while len(asked) < up_to:
-                if all(one.fragment is not None for one in asked):
-                    self._expect(index)  # nothing is waited for, so this one begins now
-                reply = self._runners.submit(index, request(self._runners.shards[index]))
-                asked.append(_Asked(next(self._numbers), reply))
+    def fill(self, up_to: int, request: Callable[[EnvShard], SampleRequest]) -> None:
+        """Submit requests until each runner has `up_to` of them.
 
-    def take(self) -> Fragment:
-        """The fragment that was asked for first, of those that are there; waits for one."""
-        index = self._oldest([asked[0] if asked else None for asked in self._asked])
-        fragment = self._received(index, self._asked[index][0])
-        self._asked[index].popleft()
+        Args:
+            up_to: requests per runner.
+            request: builds the request for a shard.
+        """
+        for index, pending in enumerate(self._pending):
+            while len(pending) < up_to:
+                if all(one.fragment is not None for one in pending):
+                    self._expect(index)  # the runner is idle, so it starts with this request now
+                reply = self._runners.submit(index, request(self._runners.shards[index]))
+                pending.append(_Pending(next(self._numbers), reply))
+
+    def take(self) -> ShardFragment:
+        """Return the finished fragment that was requested first. Waits until there is one."""
+        index = self._oldest([pending[0] if pending else None for pending in self._pending])
+        fragment = self._received(index, self._pending[index][0])
+        self._pending[index].popleft()
         return fragment
 
-    def drain(self) -> Sequence[Fragment]:
-        """Waits for all that was asked for, which stays to be taken. In the order of asking."""
+    def drain(self) -> Sequence[ShardFragment]:
+        """Wait for all pending requests. Returns their fragments in the order of submission; `take` returns them again.
+
+        Raises:
+            RunnerLost: a runner died or timed out too often.
+        """
         while True:
-            open_ones = [next((one for one in asked if one.fragment is None), None) for asked in self._asked]
+            open_ones = [next((one for one in pending if one.fragment is None), None) for pending in self._pending]
             if not any(open_ones):
                 break
             index = self._oldest(open_ones)
             one = open_ones[index]
             assert one is not None
             one.fragment = self._received(index, one)
-        kept = sorted((one for asked in self._asked for one in asked), key=lambda one: one.number)
+        kept = sorted((one for pending in self._pending for one in pending), key=lambda one: one.number)
         return [one.fragment for one in kept if one.fragment is not None]
 
     def clear(self) -> None:
-        """Forget all that was asked for, once it is over."""
+        """Wait for all pending requests and drop their fragments."""
         self.drain()
-        for asked in self._asked:
-            asked.clear()
+        for pending in self._pending:
+            pending.clear()
 
-    def _received(self, index: int, one: _Asked) -> Fragment:
-        """one: the first that wasn't received."""
+    def _received(self, index: int, one: _Pending) -> ShardFragment:
+        """Return the fragment of the first request that was not received."""
         if one.fragment is not None:
             return one.fragment
-        self._expect(index)  # the next one, if there is one, begins now at the latest
+        self._expect(index)  # the runner starts with its next request now at the latest
         missing = self._runners.missing_before(index, self._runners.reply(one.reply))
         if missing is not None:
             self._put_in_order(index, missing)
         return self._runners.fragment(index, self._runners.reply(one.reply))
 
     def _put_in_order(self, index: int, missing: int) -> None:
-        """Ray may ask a runner that it restarted in another order than it was asked in: what the runner made first is
-        the answer to the first, so that its environments go on from fragment to fragment. missing: of them are on
-        their way."""
-        waiting = [one for one in self._asked[index] if one.fragment is None]
+        """Assign the fragments of a restarted runner to its requests in the order in which it made them.
+
+        Ray may repeat requests in another order. In the runner's order, its environments continue from one fragment to
+        the next.
+
+        Args:
+            index: of the runner.
+            missing: earlier fragments that have not arrived.
+        """
+        waiting = [one for one in self._pending[index] if one.fragment is None]
         replies = [one.reply for one in waiting]
-        ray.wait(replies, num_returns=min(missing + 1, len(replies)), timeout=ARRIVAL_S)
+        ray.wait(replies, num_returns=min(missing + 1, len(replies)), timeout=DELIVERY_TIMEOUT_S)
         made, others = ray.wait(replies, num_returns=len(replies), timeout=0)
-        made.sort(key=lambda ref: self._runners.reply(ref)[:2])  # life, place
+        made.sort(key=lambda ref: self._runners.reply(ref)[:2])  # generation, number
         for one, reply in zip(waiting, made + others, strict=True):
             one.reply = reply
 
-    def _oldest(self, waited_for: Sequence[_Asked | None]) -> int:
-        """waited_for: one request of each runner, or None. The runner whose request is the first of those that are
-        answered; not the quickest runner's, or a slow one would be left waiting."""
+    def _oldest(self, waited_for: Sequence[_Pending | None]) -> int:
+        """Return the runner whose finished request was submitted first. Waits until one is finished.
+
+        Fast runners would starve slow ones if the first arrival were taken instead.
+
+        Args:
+            waited_for: one request of each runner, or None.
+        """
         pairs = ((index, one) for index, one in enumerate(waited_for) if one is not None)
         by_age = sorted(pairs, key=lambda pair: pair[1].number)
         for index, one in by_age:
@@ -117,11 +150,11 @@ class RequestPipeline:
         replies = [one.reply for _, one in by_age]
         while True:
             left_s = min(self._deadline_s[index] for index, _ in by_age) - time.monotonic()
-            ray.wait(replies, num_returns=1, timeout=max(SHORT_S, left_s), fetch_local=False)
+            ray.wait(replies, num_returns=1, timeout=max(POLL_S, left_s), fetch_local=False)
             answered = set(ray.wait(replies, num_returns=len(replies), timeout=0, fetch_local=False)[0])
             for index, one in by_age:
                 if one.reply not in answered and time.monotonic() > self._deadline_s[index]:
-                    self._end_hung(index)
+                    self._kill_hung(index)
             for index, one in by_age:
                 if one.reply in answered:
                     return index
@@ -129,9 +162,9 @@ class RequestPipeline:
     def _expect(self, index: int, start_s: float = 0.0) -> None:
         self._deadline_s[index] = time.monotonic() + self._runners.limits.timeout_s + start_s
 
-    def _end_hung(self, index: int) -> None:
+    def _kill_hung(self, index: int) -> None:
         self._hung[index] += 1
         if self._hung[index] > self._runners.limits.max_restarts:
-            raise self._runners.silent_too_often()
-        self._runners.end_hung(index)
-        self._expect(index, START_LIMIT_S)
+            raise self._runners.too_many_timeouts()
+        self._runners.kill_hung(index)
+        self._expect(index, START_TIMEOUT_S)

@@ -20,7 +20,7 @@ from tuneexp.ray_support.environment import (
     settings_in_environment,
     worker_environment,
 )
-from tuneexp.ray_support.orphans import kill_ray
+from tuneexp.ray_support.forced_shutdown import kill_ray
 from tuneexp.ray_support.private_session import private_surroundings, variables_restored
 from tuneexp.sweep.cluster.address import cluster_address, no_cluster, token_advice
 from tuneexp.sweep.cluster.loss_detection import CHECK_PERIOD_S, LossDetector

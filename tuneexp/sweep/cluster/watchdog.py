@@ -10,7 +10,7 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from tuneexp.ray_support.worker_logs import stands_at
+from tuneexp.ray_support.worker_logs import current_line
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +99,6 @@ def where(trial: Trial) -> str:
     known = ray._private.state.actors(actor._actor_id.hex()) if actor is not None else {}
     if not known.get("Pid"):
         return ""
-    location = stands_at(int(known["Pid"]), known["Address"]["IPAddress"])
+    location = current_line(int(known["Pid"]), known["Address"]["IPAddress"])
     process = f"process {known['Pid']}"
     return f"{location} ({process})" if location else process

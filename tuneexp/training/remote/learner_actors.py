@@ -1,4 +1,4 @@
-"""Learners as Ray actors; those that split rows are joined by `torch.distributed`."""
+"""Learners as Ray actors. Those that divide rows communicate by `torch.distributed`."""
 
 from __future__ import annotations
 
@@ -23,81 +23,87 @@ from tuneexp.errors import LearnerLost, UserError
 from tuneexp.learning.denormals import flush_denormals
 from tuneexp.learning.learner import Learner
 from tuneexp.ray_support.environment import CPUS_PER_LEARNER
-from tuneexp.ray_support.exit_causes import death_of, tell_exits
+from tuneexp.ray_support.exit_causes import death_of, log_exit_codes
 from tuneexp.ray_support.placement import in_bundle
 from tuneexp.ray_support.serialization import pickled, unpickled
-from tuneexp.ray_support.sigterm import die_of_sigterm
+from tuneexp.ray_support.sigterm import restore_default_sigterm
 from tuneexp.training.epochs import Epochs
 from tuneexp.training.learner_group import Outcome, Task, perform
-from tuneexp.training.shares import Plan, Share
+from tuneexp.training.learner_shards import LearnerShard, LearnerSharding
 
 log = logging.getLogger(__name__)
 
-# Importing torch, and compiling what the cache doesn't hold yet.
-START_LIMIT_S = 300.0
-# A learner that says nothing for so long while the others wait for its gradient is taken for dead.
-SILENCE_LIMIT_S = 600.0
-# Where one learner dies, the others fail a moment later or before: what each says is waited for.
+# For imports and for compiling programs that are not in the cache.
+START_TIMEOUT_S = 300.0
+# Timeout of an all-reduce.
+COLLECTIVE_TIMEOUT_S = 600.0
+# After a failure, time to wait for the errors of the other learners, of which one has the cause.
 GRACE_S = 5.0
-MOST_RESTARTS = 3
+MAX_RESTARTS = 3
 _LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 INSTEAD = (
     "define it at the top level of a module or file and name it module:NAME or path/file.py:NAME, or write "
     "num_learners=0"
 )
 
-BuildLearner = Callable[[Share], tuple[Learner, bool]]
-"""In the learner's process: its learner, with programs, and whether they are compiled."""
+BuildLearner = Callable[[LearnerShard], tuple[Learner, bool]]
+"""Called in the learner's process. Returns its learner with programs, and True if they are compiled."""
 
 
 class LearnerActor:
-    """A learner in a process of its own. It keeps its programs from one operation to the next, and nothing else."""
+    """Learner in a process of its own. It keeps only its programs from one operation to the next."""
 
-    def __init__(self, build: bytes, share: Share) -> None:
-        tell_exits()
-        die_of_sigterm()
-        self._build, self._share = build, share
+    def __init__(self, build: bytes, shard: LearnerShard) -> None:
+        log_exit_codes()
+        restore_default_sigterm()
+        self._build, self._shard = build, shard
         self._learner: Learner | None = None
 
-    def meeting_point(self) -> tuple[str, int]:
-        """Of the first learner: where the others find it. The store is open before anybody asks, so no port is lost."""
+    def rendezvous(self) -> tuple[str, int]:
+        """Open the store of the first learner and return its address. It is open at once, so no other process can take
+        the port."""
         host = ray.util.get_node_ip_address()
-        # Left to itself, the store listens on all interfaces. It closes the socket that it is given.
+        # By default the store listens on all interfaces. It closes the socket that it is given.
         listening = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self._store = distributed.TCPStore(
             host,
             listening.getsockname()[1],
-            self._share.n_learners,
+            self._shard.n_learners,
             is_master=True,
             wait_for_workers=False,
             master_listen_fd=listening.detach(),
         )
         return host, self._store.port
 
-    def start(self, meeting_point: tuple[str, int] | None) -> bool:
-        """Returns whether its programs are compiled. meeting_point: None where learners needn't meet."""
+    def start(self, rendezvous: tuple[str, int] | None) -> bool:
+        """Build the learner. Returns True if its programs are compiled.
+
+        Args:
+            rendezvous: host and port of the first learner's store; None: learners do not communicate.
+        """
         torch.set_num_threads(1)
         flush_denormals()
-        if meeting_point is not None:
-            self._join(*meeting_point)
-        self._learner, compiled = unpickled(self._build)(self._share)
+        if rendezvous is not None:
+            self._join(*rendezvous)
+        self._learner, compiled = unpickled(self._build)(self._shard)
         return compiled
 
     def _join(self, host: str, port: int) -> None:
-        share, limit = self._share, timedelta(seconds=SILENCE_LIMIT_S)
-        if host in ("127.0.0.1", "::1"):  # else they listen where the host's name points to
+        shard, limit = self._shard, timedelta(seconds=COLLECTIVE_TIMEOUT_S)
+        if host in ("127.0.0.1", "::1"):  # otherwise they listen at the address of the host's name
             for backend in ("GLOO", "NCCL"):
                 os.environ.setdefault(f"{backend}_SOCKET_IFNAME", _LOOPBACK)
-        if share.rank:
-            self._store = distributed.TCPStore(host, port, share.n_learners, is_master=False, timeout=limit)
+        if shard.rank:
+            self._store = distributed.TCPStore(host, port, shard.n_learners, is_master=False, timeout=limit)
         backend = "nccl" if ray.get_gpu_ids() else "gloo"
         distributed.init_process_group(
-            backend, store=self._store, rank=share.rank, world_size=share.n_learners, timeout=limit
+            backend, store=self._store, rank=shard.rank, world_size=shard.n_learners, timeout=limit
         )
 
     def learn(
         self, clock: tuple[float, int], state: Mapping[str, Any], columns: Mapping[str, Any], rest: Mapping[str, Any]
     ) -> Outcome:
+        """Perform a `Task`, whose parts come as arrays. clock: progress and environment steps."""
         assert self._learner is not None, "start comes before learn"
         epochs = Epochs(columns=_tensors(columns), **_tensors(rest))
         outcome = perform(self._learner, Task(_tensors(state), *clock, epochs))
@@ -105,12 +111,21 @@ class LearnerActor:
 
 
 class RemoteLearners:
-    """`build` is called in each process. Raises `UserError` for what can't be sent there or has no room in the cluster,
-    and `LearnerLost` where learners die more than `MOST_RESTARTS` times."""
+    """Learner processes of one trial.
 
-    def __init__(self, build: BuildLearner, plan: Plan, n_gpus: float, first_bundle: int) -> None:
-        """first_bundle: of those that Tune reserves, which is the first learner's."""
-        self._plan, self._n_gpus, self._first_bundle, self.restarts = plan, n_gpus, first_bundle, 0
+    Args:
+        build: builds a learner in its process.
+        sharding: division of the work.
+        n_gpus: GPUs of each learner.
+        first_bundle: index of the first learner's bundle in the placement group of the trial.
+
+    Raises:
+        UserError: `build` can't be pickled, or the cluster has too few resources.
+        LearnerLost: learners died more than `MAX_RESTARTS` times.
+    """
+
+    def __init__(self, build: BuildLearner, sharding: LearnerSharding, n_gpus: float, first_bundle: int) -> None:
+        self._sharding, self._n_gpus, self._first_bundle, self.restarts = sharding, n_gpus, first_bundle, 0
         self._actors: list[Any] = []
         self._build = pickled(build, "the algorithm", INSTEAD)
         self._start()
@@ -119,21 +134,21 @@ class RemoteLearners:
         actor, takes = ray.remote(LearnerActor), {"CPU": CPUS_PER_LEARNER, "GPU": self._n_gpus}
         self._actors = [
             actor.options(
-                num_cpus=takes["CPU"], num_gpus=takes["GPU"], **in_bundle(self._first_bundle + share.rank, takes)
-            ).remote(self._build, share)
-            for share in self._plan.shares
+                num_cpus=takes["CPU"], num_gpus=takes["GPU"], **in_bundle(self._first_bundle + shard.rank, takes)
+            ).remote(self._build, shard)
+            for shard in self._sharding.shards
         ]
         try:
-            meet = self._plan.by_rows and len(self._actors) > 1
-            point = ray.get(self._actors[0].meeting_point.remote(), timeout=START_LIMIT_S) if meet else None
-            started = [actor.start.remote(point) for actor in self._actors]
-            self.compiled = all(ray.get(started, timeout=START_LIMIT_S))
+            several = self._sharding.by_rows and len(self._actors) > 1
+            address = ray.get(self._actors[0].rendezvous.remote(), timeout=START_TIMEOUT_S) if several else None
+            started = [actor.start.remote(address) for actor in self._actors]
+            self.compiled = all(ray.get(started, timeout=START_TIMEOUT_S))
         except GetTimeoutError:
             self.close()
-            kind = LearnerLost if self.restarts else UserError  # there was room for them at first
+            kind = LearnerLost if self.restarts else UserError  # after a restart the resources are known to suffice
             raise kind(
-                f"{len(self._plan.shares)} learners didn't start within {START_LIMIT_S:.0f} s: no room for them in the "
-                "cluster, or a node that the first one can't reach; write a smaller num_learners"
+                f"{len(self._sharding.shards)} learners did not start within {START_TIMEOUT_S:.0f} s: the cluster has "
+                "too few free resources, or the nodes can't reach each other; write a smaller num_learners"
             ) from None
         except RayTaskError as error:
             self.close()
@@ -147,15 +162,15 @@ class RemoteLearners:
             try:
                 return self._run_once(tasks)
             except RayActorError as error:
-                if self.restarts == MOST_RESTARTS:
-                    raise LearnerLost(f"learners died more than {MOST_RESTARTS} times: {death_of(error)}") from error
-                log.warning("a learner died; all are started anew and repeat what they were doing")
+                if self.restarts == MAX_RESTARTS:
+                    raise LearnerLost(f"learners died more than {MAX_RESTARTS} times: {death_of(error)}") from error
+                log.warning("a learner died; all learners restart and repeat the operation")
                 self.restarts += 1
                 self.close()
                 self._start()
 
     def _run_once(self, tasks: Sequence[Task]) -> list[Outcome]:
-        # What several learners need goes into the object store once.
+        # Data of several learners is put into the object store once.
         stored: dict[int, ObjectRef] = {}
 
         def reference(shared: Mapping[str, Any]) -> ObjectRef:
@@ -178,7 +193,7 @@ class RemoteLearners:
 
 
 def _collected(refs: Sequence[ObjectRef]) -> list[Outcome]:
-    """Raises RayActorError where a learner died, else what a learner raised."""
+    """Return the results. Raises RayActorError if a learner died, else the error that a learner raised."""
     pending = list(refs)
     while pending:
         (ready, *_), pending = ray.wait(pending, num_returns=1, fetch_local=False)
@@ -204,10 +219,10 @@ def _cause(error: Exception) -> Exception:
 
 
 def _arrays(tree: Any) -> Any:
-    """Tensors as arrays, which the object store holds without a copy for each reader."""
+    """Convert tensors to arrays, which the object store shares among readers without copies."""
     return tree_map(lambda value: value.cpu().numpy() if isinstance(value, Tensor) else value, tree)
 
 
 def _tensors(tree: Any) -> Any:
-    """The way back; what comes from the object store is read only."""
+    """Convert arrays, which are read-only in the object store, to tensors."""
     return tree_map(lambda value: torch.from_numpy(value) if isinstance(value, np.ndarray) else value, tree)

@@ -13,19 +13,28 @@ from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.learning.noise import Noise
 
 
-class EpisodePhases:
-    """Count of a seed's ended episodes and of its steps since its last update.
+class EpisodicTrainFreq:
+    """Ended episodes and steps of each seed since its last update.
 
-    Seeds end their episodes at steps of their own, so each learns at steps of its own. With several environments the
-    episodes of all of them count, and those that are under way go on by the new policy."""
+    Seeds end their episodes at different steps, so they are updated at different steps. With several environments the
+    episodes of all of them count. Episodes that have not ended continue with the new policy.
+
+    Args:
+        n_seeds: number of seeds (S).
+        episodes: episodes per update, n of `train_freq=[n, "episode"]`.
+    """
 
     def __init__(self, n_seeds: int, episodes: int) -> None:
         self._episodes = episodes
         self._ended, self._steps = (torch.zeros(n_seeds, dtype=torch.int64) for _ in range(2))
 
     def updates_after(self, fragment: SampleBatch, gradient_steps: int) -> Tensor:
-        """int64 [S]: updates that are due now; gradient_steps -1: as many as steps were taken, without those that only
-        reset. The fragment is the newest step of every environment."""
+        """Count a fragment of one step and return the number of updates that are due for each seed, int64 [S].
+
+        Args:
+            fragment: the newest step of every environment.
+            gradient_steps: updates when enough episodes have ended; -1: the number of valid steps since the last one.
+        """
         valid = fragment["valid"]
         self._steps += valid.sum((0, 2))
         self._ended += (valid & (fragment["terminated"] | fragment["truncated"])).sum((0, 2))
@@ -45,17 +54,29 @@ class EpisodePhases:
 
 
 class HeldNoise:
-    """The noise of acting where a phase spans many fragments of one step: what is to be held is held from the start of
-    a seed's phase on, for `Noise.every` of its steps, or (-1) until the phase ends. As state-dependent exploration does
-    in Stable-Baselines3, which draws anew where collecting starts."""
+    """Exploration noise that is held across fragments of one step, with `train_freq` in episodes.
+
+    A seed's draw is held for `Noise.every` of its steps, counted from its last update, or (-1) until its next update.
+    State-dependent exploration of Stable-Baselines3 does the same: it draws new noise at the start of each rollout.
+
+    Args:
+        n_seeds: number of seeds (S).
+        episodes: episodes per update.
+    """
 
     def __init__(self, n_seeds: int, episodes: int) -> None:
-        self._phases = EpisodePhases(n_seeds, episodes)
+        self._phases = EpisodicTrainFreq(n_seeds, episodes)
         self._steps = torch.zeros(n_seeds, dtype=torch.int64)
         self._held: dict[str, Tensor] = {}
 
     def draw(self, noises: Mapping[str, Noise], n_rows: int, generators: Sequence[torch.Generator]) -> list[Tensor]:
-        """One draw for the next step, [1, S, ...] a column."""
+        """Return the noise of the next step, columns [1, S, ...].
+
+        Args:
+            noises: name -> column.
+            n_rows: environments per seed.
+            generators: one per seed.
+        """
         return [
             noise.draw(1, n_rows, generators) if noise.every == 1 else self._of(name, noise, n_rows, generators)
             for name, noise in noises.items()
@@ -64,14 +85,14 @@ class HeldNoise:
     def _of(self, name: str, noise: Noise, n_rows: int, generators: Sequence[torch.Generator]) -> Tensor:
         if name not in self._held:
             self._held[name] = noise.zeros(len(generators), n_rows)[None]
-        column = self._held[name] = self._held[name].clone()  # the one of before may be under way
+        column = self._held[name] = self._held[name].clone()  # the previous tensor may still be in use
         for seed, step in enumerate(self._steps.tolist()):
             if step == 0 or (noise.every > 0 and step % noise.every == 0):
                 column[:, seed] = noise.draw(1, n_rows, [generators[seed]])[:, 0]
         return column
 
     def follow(self, fragment: SampleBatch) -> None:
-        """The step that was drawn for. One that only resets all environments of a seed doesn't count."""
+        """Count the step that the noise was drawn for. Steps that only reset all environments of a seed don't count."""
         self._steps += fragment["valid"].any(2).any(0)
         self._steps.masked_fill_(self._phases.updates_after(fragment, 1) > 0, 0)
 
@@ -87,8 +108,12 @@ class HeldNoise:
 
 @contextmanager
 def unmoved(generators: Sequence[torch.Generator], which: Tensor) -> Iterator[None]:
-    """The generators of `which` seeds, [S] bool, are afterwards as they were: what a seed draws must not depend on when
-    others learn."""
+    """Restore the generators of some seeds at the end: a seed's draws must not depend on the updates of others.
+
+    Args:
+        generators: one per seed.
+        which: [S] bool, the seeds to restore.
+    """
     kept = [(own, own.get_state()) for own, keep in zip(generators, which.tolist(), strict=True) if keep]
     try:
         yield

@@ -1,10 +1,9 @@
-"""How learners share the work of one operation: seeds, or the rows of each minibatch."""
+"""Division of an update among learners: seeds, or the rows of each minibatch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,16 +15,24 @@ from tuneexp.learning.gradient import clip_per_seed
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.shared_rows import RowSums, normalised_columns, of_some_rows
 from tuneexp.learning.user_functions import name_of
+from tuneexp.partition import even_slices
 from tuneexp.rl.losses import normalize
 from tuneexp.training.epochs import Epochs
 
-# Of a gradient's norm, between the whole and the mean of its parts: far above rounding, far below any real difference.
+# Relative to the gradient norm. It is far above rounding and far below the error of a loss that is no mean over rows.
 PARTS_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Share:
-    """What one of `n_learners` learners computes: these seeds of all, these rows of each of their minibatches."""
+class LearnerShard:
+    """Work of one learner.
+
+    Args:
+        rank: of the learner.
+        n_learners: number of learners.
+        seeds: slice of the seed axis.
+        rows: slice of the rows of each minibatch.
+    """
 
     rank: int
     n_learners: int
@@ -38,17 +45,33 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """`by_rows`: each learner has all seeds, and minibatches are split; else each has seeds of its own."""
+class LearnerSharding:
+    """Division of the work among learners.
 
-    shares: tuple[Share, ...]
+    Args:
+        shards: one per learner.
+        by_rows: each learner has all seeds and a part of each minibatch; else each has its own seeds.
+    """
+
+    shards: tuple[LearnerShard, ...]
     by_rows: bool
 
 
-def plan_of(n_seeds: int, minibatch_rows: int, n_learners: int, n_gpus: float = 0.0) -> Plan:
-    """Seeds need no word from each other, so they are shared out first; rows where there are fewer seeds than learners.
-    n_gpus: of each learner. Raises `UserError` where some learner would get no row, or learners that exchange gradients
-    a part of a GPU: NCCL refuses two processes on one."""
+def shard_learning(n_seeds: int, minibatch_rows: int, n_learners: int, n_gpus: float = 0.0) -> LearnerSharding:
+    """Divide seeds among learners, or the rows of each minibatch if there are fewer seeds than learners.
+
+    Learners of different seeds do not communicate. Learners of divided rows exchange gradients.
+
+    Args:
+        n_seeds: seeds of the trial.
+        minibatch_rows: rows (or sequences) of a minibatch, per seed.
+        n_learners: number of learners.
+        n_gpus: GPUs of each learner.
+
+    Raises:
+        UserError: a learner would get no row, or learners that exchange gradients would share a GPU, which NCCL does
+            not allow.
+    """
     by_rows = n_seeds < n_learners
     if by_rows and 0.0 < n_gpus < 1.0:
         raise UserError(
@@ -61,25 +84,28 @@ def plan_of(n_seeds: int, minibatch_rows: int, n_learners: int, n_gpus: float = 
             f"num_learners={minibatch_rows} or less, or a larger batch_size"
         )
     everything = {"seeds": slice(0, n_seeds), "rows": slice(0, minibatch_rows)}
-    parts = _even(minibatch_rows if by_rows else n_seeds, n_learners)
-    shares = [
-        Share(rank, n_learners, **{**everything, "rows" if by_rows else "seeds": part})
+    parts = even_slices(minibatch_rows if by_rows else n_seeds, n_learners)
+    shards = [
+        LearnerShard(rank, n_learners, **{**everything, "rows" if by_rows else "seeds": part})
         for rank, part in enumerate(parts)
     ]
-    return Plan(tuple(shares), by_rows)
+    return LearnerSharding(tuple(shards), by_rows)
 
 
-def _even(length: int, parts: int) -> Iterator[slice]:
-    ends = [length * part // parts for part in range(parts + 1)]
-    return (slice(start, stop) for start, stop in pairwise(ends))
+def epochs_of_shards(sharding: LearnerSharding, learner: Learner, epochs: Epochs) -> list[Epochs]:
+    """Return the data of each learner.
 
+    If rows are divided, advantages are normalised here, over each whole minibatch.
 
-def shared_epochs(plan: Plan, learner: Learner, epochs: Epochs) -> list[Epochs]:
-    """What each learner learns from. By rows, advantages are normalised here over every whole minibatch."""
-    if plan.by_rows:
+    Args:
+        sharding: division of the work.
+        learner: the trial's own learner.
+        epochs: the whole data.
+    """
+    if sharding.by_rows:
         whole = _normalised(epochs, normalised_columns(learner.hyper.static, list(epochs.columns)))
-        return [_rows_of(whole, share.rows, learner) for share in plan.shares]
-    return [_seeds_of(epochs, share.seeds) for share in plan.shares]
+        return [_rows_of(whole, shard.rows, learner) for shard in sharding.shards]
+    return [_seeds_of(epochs, shard.seeds) for shard in sharding.shards]
 
 
 def _seeds_of(epochs: Epochs, seeds: slice) -> Epochs:
@@ -101,7 +127,7 @@ def _rows_of(epochs: Epochs, rows: slice, learner: Learner) -> Epochs:
 
 
 def _normalised(epochs: Epochs, names: Sequence[str]) -> Epochs:
-    """The columns `names` scaled within each minibatch, and so no longer a row's but an update's."""
+    """Normalise columns within each minibatch. Values differ by epoch, so the columns become data of updates."""
     of_update, counts = dict(epochs.of_update), epochs.of_update[MASK]
     for name in names:
         of_update[name] = _normalise_each(_all_minibatches(epochs.columns[name], epochs.rows), counts)
@@ -109,23 +135,31 @@ def _normalised(epochs: Epochs, names: Sequence[str]) -> Epochs:
 
 
 def _all_minibatches(column: Tensor, rows: Sequence[Tensor]) -> Tensor:
-    """column: [S, R, ...]; rows: [M, S, B] of each epoch. Returns [U, S, B, ...]."""
+    """Gather all minibatches, [U, S, B, ...]. column: [S, R, ...]; rows: [M, S, B] of each epoch."""
     flat = column.flatten(0, 1)
     return torch.cat([flat[epoch] for epoch in rows])
 
 
 def _normalise_each(values: Tensor, counts: Tensor) -> Tensor:
-    """values, counts: [U, S, ...]. Each update's and seed's scaled apart."""
+    """Normalise values [U, S, ...] for each update and seed. counts: [U, S, ...] bool, False for padding."""
     return vmap(vmap(normalize))(values, counts)
 
 
-def require_means_over_rows(learner: Learner, epochs: Epochs, shares: Sequence[Epochs]) -> None:
-    """Raises `UserError` where the gradient of the first minibatch is not the mean of what its parts give: then the
-    loss looks at its rows together, and can't be split."""
+def require_means_over_rows(learner: Learner, epochs: Epochs, parts: Sequence[Epochs]) -> None:
+    """Check that the gradient of the first minibatch is the mean of the gradients of its parts.
+
+    Args:
+        learner: the trial's own learner.
+        epochs: the whole data.
+        parts: data of each learner.
+
+    Raises:
+        UserError: it is not: the loss is not a mean over rows, so learners can't divide them.
+    """
     step = learner.next_step
     whole, part = replace(step, partial=True), of_some_rows(step)
     expected = _gradient(learner, RowSums(whole, learner.stack), [epochs])
-    found = _gradient(learner, RowSums(part, learner.stack), shares)
+    found = _gradient(learner, RowSums(part, learner.stack), parts)
     difference, size = (_norm_per_seed(learner, flat) for flat in (found - expected, expected))
     judged = epochs.enough & ~learner.failed & ~learner.skipped & difference.isfinite()
     if (judged & (difference > PARTS_TOLERANCE * size + 1e-6)).any():
@@ -138,10 +172,10 @@ def require_means_over_rows(learner: Learner, epochs: Epochs, shares: Sequence[E
         )
 
 
-def _gradient(learner: Learner, sums: RowSums, shares: Sequence[Epochs]) -> Tensor:
-    """[P]: of the first minibatch, the mean over its parts."""
+def _gradient(learner: Learner, sums: RowSums, parts: Sequence[Epochs]) -> Tensor:
+    """Return the gradient of the first minibatch, the mean over `parts`, [P]."""
     packed = []
-    for epochs in shares:
+    for epochs in parts:
         columns = learner.columns_of(_first_minibatch(epochs), epochs.of_update, 0)
         outputs = sums.step(learner.step_inputs(columns))
         packed.append(sums.packed(outputs, columns, epochs.rows[0].shape[2]))

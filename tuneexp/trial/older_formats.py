@@ -21,7 +21,7 @@ _SIZES = {
 }
 
 
-def model_written_out(state: Mapping[str, Any], config_class: type[Config]) -> dict[str, Any]:
+def explicit_model(state: Mapping[str, Any], config_class: type[Config]) -> dict[str, Any]:
     """{"model": ...}, as the checkpoint of one policy means it, where its version had other defaults; else {}."""
     model = state["config"]["hyperparameters"].get("model") or {}
     field = config_class.model_fields.get("model")

@@ -39,7 +39,7 @@ def check_same_run(trial: Trial, state: Mapping[str, Any]) -> None:
 def check_same_networks(saved: AlgorithmConfig, learner: Learner, parameters: Mapping[str, Tensor]) -> None:
     """Raises `CheckpointError` where what was saved, configured by `saved`, doesn't fit the networks of `learner`."""
     fixed = learner.model_reads | {name for name in FIXED if hasattr(saved, name)}
-    if own_model_of(saved) and own_model_of(learner.cfg):
+    if custom_model_of(saved) and custom_model_of(learner.cfg):
         fixed.discard("model")  # an own network's file may have moved; that its shapes are the same is checked below
     for name in sorted(fixed):
         if getattr(saved, name) != getattr(learner.cfg, name):
@@ -56,7 +56,7 @@ def check_same_networks(saved: AlgorithmConfig, learner: Learner, parameters: Ma
         )
 
 
-def own_model_of(cfg: Config) -> str | None:
+def custom_model_of(cfg: Config) -> str | None:
     """The address of the networks where they are the user's own."""
     model = getattr(cfg, "model", None)
     return model if isinstance(model, str) else None

@@ -1,4 +1,4 @@
-"""A fragment whose seats fill up at their own pace: rows are compacted, so that a seat's next row is its next step."""
+"""Fragment of seats with different numbers of rows. Rows are compacted: a seat's next row is its next transition."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from tuneexp.data.sample_batch import FRAGMENT_AXES, SampleBatch
 
 
 class SeatFragment:
-    """Columns [T, S, L, ...] for `n_steps` = T steps of the environments, in which a seat completes T rows at most."""
+    """Columns [T, S, L, ...] of L seats. In T steps of the environments a seat completes at most T transitions.
+
+    Args:
+        n_steps: steps of the environments (T).
+        n_seeds: number of seeds (S).
+        n_seats: seats per seed (L).
+    """
 
     def __init__(self, n_steps: int, n_seeds: int, n_seats: int) -> None:
         self.n_steps, self.steps = n_steps, 0
@@ -24,19 +30,24 @@ class SeatFragment:
         return self.steps == self.n_steps
 
     def add(self, rows: Mapping[str, Tensor], valid: Tensor) -> None:
-        """One step. rows: name -> [S, L, ...]; valid: [S, L] bool, the seats that have a row now."""
+        """Add one step.
+
+        Args:
+            rows: name -> [S, L, ...].
+            valid: [S, L] bool, the seats that have a row.
+        """
         for name, values in rows.items():
             if name not in self._columns:
                 self._columns[name] = values.new_zeros((self.n_steps, *values.shape))
         where = valid.nonzero(as_tuple=True)
-        place = (self._count[where], *where)
+        index = (self._count[where], *where)
         for name, values in rows.items():
-            self._columns[name][place] = values[where]
+            self._columns[name][index] = values[where]
         self._count += valid
         self.steps += 1
 
     def take(self) -> SampleBatch:
-        """The fragment, with `valid`; the next one starts empty."""
+        """Return the fragment, with `valid`, and start an empty one."""
         valid = torch.arange(self.n_steps).view(-1, 1, 1) < self._count
         batch = SampleBatch({**self._columns, "valid": valid}, FRAGMENT_AXES)
         self.steps, self._columns = 0, {}
@@ -44,18 +55,18 @@ class SeatFragment:
         return batch
 
     def cut(self) -> None:
-        """What follows is of other episodes: the newest row of each seat ends its trace, and bootstraps."""
+        """Truncate the newest row of each seat: the following rows are of other episodes."""
         if not self._columns:
             return
         where = (self._count > 0).nonzero(as_tuple=True)
-        place = (self._count[where] - 1, *where)
-        self._columns["truncated"][place] |= ~self._columns["terminated"][place]
+        index = (self._count[where] - 1, *where)
+        self._columns["truncated"][index] |= ~self._columns["terminated"][index]
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "count": self._count.clone(), "columns": dict(self._columns)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises ValueError where the state is of other seats or another number of steps."""
+        """Restore the state. Raises ValueError if it is of other seats or of more steps."""
         if tuple(state["count"].shape) != tuple(self._count.shape) or int(state["steps"]) >= self.n_steps:
             raise ValueError(f"a fragment of seats {list(state['count'].shape)} after {state['steps']} steps")
         self.steps = int(state["steps"])

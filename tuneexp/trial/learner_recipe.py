@@ -16,8 +16,8 @@ from tuneexp.learning.compile.build import CompileMode, Workload
 from tuneexp.learning.devices import device_of
 from tuneexp.learning.learner import Learner
 from tuneexp.training.learner_group import LearnerGroup
-from tuneexp.training.shares import Share, plan_of
-from tuneexp.trial.building import build_learner
+from tuneexp.training.learner_shards import LearnerShard, shard_learning
+from tuneexp.trial.assembly import build_learner
 from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial.programs import learner_programs
 from tuneexp.trial.shapes import TrialShapes
@@ -34,13 +34,13 @@ def learner_group(
         return None
     from tuneexp.training.remote.learner_actors import RemoteLearners  # Ray, only where it is asked for
 
-    plan = plan_of(len(config.seeds), shapes.minibatch_rows, cfg.num_learners, cfg.num_gpus_per_learner)
+    sharding = shard_learning(len(config.seeds), shapes.minibatch_rows, cfg.num_learners, cfg.num_gpus_per_learner)
     recipe = LearnerRecipe(
         sendable(spec), config.hyperparameters, tuple(config.seeds), facts, shapes,
-        {name: row.cpu() for name, row in columns.items()}, first_mode(config), workload, plan.by_rows,
+        {name: row.cpu() for name, row in columns.items()}, first_mode(config), workload, sharding.by_rows,
         "cuda" if cfg.num_gpus_per_learner else "cpu",
     )  # fmt: skip
-    return LearnerGroup(plan, RemoteLearners(recipe, plan, cfg.num_gpus_per_learner, 1 + cfg.num_env_runners))
+    return LearnerGroup(sharding, RemoteLearners(recipe, sharding, cfg.num_gpus_per_learner, 1 + cfg.num_env_runners))
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class LearnerRecipe:
     by_rows: bool
     device: str
 
-    def __call__(self, share: Share) -> tuple[Learner, bool]:
+    def __call__(self, shard: LearnerShard) -> tuple[Learner, bool]:
         spec = load_algorithm(self.algorithm)
         cfg = spec.config_class.parse(self.hyperparameters, spec.name)
         device = device_of(self.device)
-        learner = build_learner(spec, cfg, self.seeds[share.seeds], self.facts, device)
+        learner = build_learner(spec, cfg, self.seeds[shard.seeds], self.facts, device)
         columns = {name: row.to(device) for name, row in self.columns.items()}
-        shapes = replace(self.shapes, minibatch_rows=share.n_rows)
+        shapes = replace(self.shapes, minibatch_rows=shard.n_rows)
         workload = replace(self.workload, n_seeds=len(learner.seeds), acts=0)
         steps = learner_programs(learner, shapes, columns, self.compile, workload, self.by_rows)
         learner.use_programs(steps)

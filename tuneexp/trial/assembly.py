@@ -26,7 +26,7 @@ from tuneexp.learning.learner import Learner
 from tuneexp.learning.noise import checked_noise
 from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.learning.user_functions import wrap_errors
-from tuneexp.sampling.phases import EpisodePhases
+from tuneexp.sampling.episodic_train_freq import EpisodicTrainFreq
 from tuneexp.sampling.policy import Policy
 from tuneexp.training.experience import Experience
 from tuneexp.trial.shapes import TrialShapes
@@ -156,8 +156,8 @@ def build_experience(
     log.info("the replay buffer takes %.2f GB when it is full", buffer.bytes_needed / 1e9)
     row_bytes = sum(row.numel() * row.element_size() for row in columns.values())
     device = next(iter(columns.values())).device
-    episodes = cfg.phase_episodes()
-    phases = None if episodes is None else EpisodePhases(n_seeds, episodes)
+    episodes = cfg.train_freq_episodes()
+    phases = None if episodes is None else EpisodicTrainFreq(n_seeds, episodes)
     return Experience(
         buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer, device, phases
     )

@@ -70,7 +70,7 @@ def updates_in(trial: Trial, n_steps: int) -> list[list[int]]:
     for _ in range(n_steps):
         log.summary()
         trial.training_step()
-        taken.append(log.taken().tolist() if log._updates else [0] * len(trial.config.seeds))
+        taken.append(log.updates_per_seed().tolist() if log._updates else [0] * len(trial.config.seeds))
     return taken
 
 

@@ -11,11 +11,12 @@ from tuneexp.envs.registration import register_again
 from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.sampling.asynchronous import AsynchronousGroup, Pipeline
 from tuneexp.sampling.env_runner import EnvRunner
-from tuneexp.sampling.group import EnvRunnerGroup, Runners
-from tuneexp.sampling.phases import HeldNoise
+from tuneexp.sampling.env_shards import EnvShard, env_shards
+from tuneexp.sampling.episodic_train_freq import HeldNoise
+from tuneexp.sampling.group import EnvRunnerGroup
 from tuneexp.sampling.policy import Policy
-from tuneexp.sampling.shards import Shard, shards_of
-from tuneexp.trial.building import build_envs, build_policy, model_builder, normaliser_of
+from tuneexp.sampling.runners import Runners
+from tuneexp.trial.assembly import build_envs, build_policy, model_builder, normaliser_of
 from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial.programs import acting_program
@@ -26,13 +27,13 @@ from tuneexp.trial.trial_config import TrialConfig
 def group_of(trainer: PolicyTrainer, policy: Policy, runners: Runners) -> EnvRunnerGroup:
     cfg, seeds, normaliser, keep_raw = trainer.cfg, trainer.setup.seeds, trainer.normaliser, trainer.shapes.keep_raw
     if not trainer.spec.asynchronous:
-        episodes = cfg.phase_episodes() if isinstance(cfg, OffPolicyConfig) else None
+        episodes = cfg.train_freq_episodes() if isinstance(cfg, OffPolicyConfig) else None
         held = None if episodes is None else HeldNoise(len(seeds), episodes)
         return EnvRunnerGroup(policy, runners, seeds, normaliser, keep_raw, held)
     pipeline: Pipeline | None = None
     if cfg.num_env_runners:
         from tuneexp.sampling.remote.pipeline import RequestPipeline  # Ray, only where it is asked for
-        from tuneexp.sampling.remote.runner_actors import RemoteRunners
+        from tuneexp.sampling.remote.remote_runners import RemoteRunners
 
         assert isinstance(runners, RemoteRunners)
         pipeline = RequestPipeline(runners, getattr(cfg, "max_requests_in_flight_per_env_runner", 2))
@@ -42,11 +43,11 @@ def group_of(trainer: PolicyTrainer, policy: Policy, runners: Runners) -> EnvRun
 
 def remote_runners(trainer: PolicyTrainer) -> Runners:
     """Raises `UserError` where there is no room for them."""
-    from tuneexp.sampling.remote.runner_actors import RemoteRunners, RunnerLimits  # Ray, only where it is asked for
+    from tuneexp.sampling.remote.remote_runners import RemoteRunners, RunnerLimits  # Ray, only where it is asked for
 
     spec, config, cfg, compiled = trainer.spec, trainer.config, trainer.cfg, trainer.programs.compiled
     algorithm, apart = sendable(spec), trainer.setup.facts.apart
-    shards = shards_of(len(config.seeds), cfg.n_envs, cfg.num_env_runners, spec.asynchronous, apart)
+    shards = env_shards(len(config.seeds), cfg.n_envs, cfg.num_env_runners, spec.asynchronous, apart)
     recipes = [RunnerRecipe(algorithm, config, trainer.shapes, shard, compiled) for shard in shards]
     limits = RunnerLimits(cfg.num_cpus_per_env_runner, cfg.sample_timeout_s, cfg.max_env_runner_restarts)
     return RemoteRunners(recipes, shards, limits)
@@ -60,14 +61,14 @@ class RunnerRecipe:
     algorithm: str | AlgorithmSpec
     config: TrialConfig
     shapes: TrialShapes
-    shard: Shard
+    shard: EnvShard
     compiled: bool
 
     def __call__(self) -> EnvRunner:
         spec, shard, seeds = load_algorithm(self.algorithm), self.shard, self.config.seeds[self.shard.seeds]
         cfg = spec.config_class.parse(self.config.hyperparameters, spec.name)
         register_again(self.config.env, self.config.env_registration)
-        envs = build_envs(self.config, cfg, seeds, shard.n_envs, shard.first_env)
+        envs = build_envs(self.config, cfg, seeds, shard.n_envs, shard.envs.start)
         networks = SeedNetworks(model_builder(spec, envs.facts), cfg, seeds)
         shapes = replace(self.shapes, n_envs=shard.n_envs)
         mode = first_mode(self.config) if self.compiled else "off"
