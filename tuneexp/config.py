@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from tuneexp.errors import UserError, shortened, unknown_name
+from tuneexp.errors import SeveralErrors, UserError, shortened, unknown_name
 
 
 def numeric(default: Any, description: str, **bounds: Any) -> Any:
@@ -199,8 +199,18 @@ def first_lines(lines: Sequence[str], most: int = 6) -> str:
 
 def _problems(cls: type[BaseModel], error: ValidationError, owner: str, see: str) -> list[Problem]:
     """Return one problem per key. pydantic reports one for each branch of a union."""
-    found = [_problem(cls, details, owner, see) for details in error.errors()]
-    return list({one.path or one.text: one for one in reversed(found)}.values())[::-1]
+    found: dict[tuple[tuple[str, ...] | str, int], Problem] = {}
+    for details in error.errors():
+        for index, part in enumerate(_parts(details)):
+            problem = _problem(cls, part, owner, see)
+            found.setdefault((problem.path or problem.text, index), problem)
+    return list(found.values())
+
+
+def _parts(details: ErrorDetails) -> list[ErrorDetails]:
+    """Return one error for each problem of `SeveralErrors`."""
+    raised = details.get("ctx", {}).get("error")
+    return [{**details, "msg": text} for text in raised.problems] if isinstance(raised, SeveralErrors) else [details]
 
 
 def fields_of(annotation: Any) -> dict[str, FieldInfo]:

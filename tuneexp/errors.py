@@ -6,7 +6,7 @@ A message is one or two lines with the advice what to write instead.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tuneexp.tracebacks import ends_process, one_line, plain
 
@@ -21,6 +21,14 @@ class UserError(TuneexpError):
     """Bad input (exit code 2). Nothing was started and no stored file was changed."""
 
     exit_code = 2
+
+
+class SeveralErrors(ValueError):
+    """Several independent errors in a value. problems: one line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
 
 
 class CheckpointError(UserError):

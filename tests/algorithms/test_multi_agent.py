@@ -13,7 +13,7 @@ from gymnasium.spaces import Box, Discrete
 pytest.importorskip("pettingzoo")
 
 from tests.envs.agents import Differ
-from tuneexp.algorithms.multi_agent import SHARED_DQN, SHARED_PPO, MultiAgentSpec, PolicySpec
+from tuneexp.algorithms.multi_agent import SHARED_PPO, MultiAgentSpec, PolicySpec
 from tuneexp.algorithms.multi_agent_config import policy_config
 from tuneexp.algorithms.preflight import check_environment
 from tuneexp.algorithms.registry import address_of, load_algorithm, load_spec
@@ -121,7 +121,7 @@ def test_a_space_searches_one_policy_and_keeps_its_rules() -> None:
 
 def test_a_specification_is_known_by_its_address(tmp_path: Path) -> None:
     assert address_of(SHARED_PPO) == "tuneexp.algorithms.multi_agent:SHARED_PPO"
-    assert load_spec("tuneexp.algorithms.multi_agent:SHARED_DQN") is SHARED_DQN
+    assert load_spec("tuneexp.algorithms.multi_agent:SHARED_PPO") is SHARED_PPO
     (tmp_path / "mine.py").write_text(
         "from tuneexp import MultiAgentSpec, PolicySpec\nMINE = MultiAgentSpec('mine', {'all': PolicySpec('a2c')})\n"
     )

@@ -144,6 +144,16 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
+def test_all_problems_are_listed_at_once() -> None:
+    values = {"use_sde": True, "noise_std": 0.1, "frame_stack": 4, "seed": 1, "normalize": "{'epsilon': 5}"}
+    with pytest.raises(UserError) as caught:
+        load_spec("dqn").config_class.parse(values, "dqn")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(values)
+    assert all(line.startswith("dqn: ") for line in lines)
+    assert all(any(key in line for line in lines) for key in values)
+
+
 @pytest.mark.parametrize(("algorithm", "values", "said"), REFUSED, ids=lambda value: str(value)[:40])
 def test_what_has_no_meaning_here_is_told_in_one_line(algorithm: str, values: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tuneexp.config import Config, numeric, structural
 from tuneexp.report.hyperparameters import hyperparameter_rows, hyperparameter_table
-from tuneexp.rl.schedules import PositiveScheduledFloat, ScheduledFloat
+from tuneexp.rl.schedules import PositiveScheduledFloat, ScheduleBounds
 
 
 class Net(Config):
@@ -24,7 +24,7 @@ class Example(Config):
     shared: bool = structural(False, "One trunk.")
     rate: Annotated[float, Gt(0)] = numeric(1e-3, "Step size.")
     schedule: PositiveScheduledFloat = numeric(1e-3, "Step size over time.")
-    maybe: ScheduledFloat | None = numeric(None, "Clip, or not.")
+    maybe: Annotated[float | str, ScheduleBounds(ge=0.0)] | None = numeric(None, "Clip, or not.")
     mixed: int | str = structural(3, "Either.")
     model: Net = Field(default_factory=Net, description="Networks.")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pytest
 from pydantic import BaseModel
 
 from tuneexp.config import Config, numeric
 from tuneexp.errors import UserError
-from tuneexp.rl.schedules import PositiveScheduledFloat, Schedule, ScheduledFloat, parse_schedule
+from tuneexp.rl.schedules import PositiveScheduledFloat, Schedule, ScheduleBounds, parse_schedule
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_a_constant_schedule_never_changes() -> None:
 
 class Example(Config):
     learning_rate: PositiveScheduledFloat = numeric(3e-4, "Step size.")
-    ent_coef: ScheduledFloat = numeric(0.0, "Entropy weight.")
+    ent_coef: Annotated[float | str, ScheduleBounds(ge=0.0)] = numeric(0.0, "Entropy weight.")
     clip_range_vf: PositiveScheduledFloat | None = numeric(None, "Clipping.")
 
 
@@ -121,7 +123,7 @@ def test_a_config_error_names_the_field_and_what_to_write() -> None:
 
 def test_the_json_schema_allows_a_number_or_a_text() -> None:
     class Plain(BaseModel):
-        rate: ScheduledFloat = 0.1
+        rate: Annotated[float | str, ScheduleBounds(ge=0.0)] = 0.1
 
     kinds = {branch["type"] for branch in Plain.model_json_schema()["properties"]["rate"]["anyOf"]}
     assert kinds == {"number", "string"}

@@ -15,6 +15,7 @@ from typing import Any
 
 from tuneexp.tracking import delivery_process
 from tuneexp.tracking.callback import MLflowCallback
+from tuneexp.tracking.delivery_process import undelivered
 from tuneexp.tracking.descriptions import About
 from tuneexp.tracking.record_texts import RecordTexts
 
@@ -180,3 +181,13 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+
+
+def wait_until_delivered(sweep_folder: Path | str, timeout_s: float) -> bool:
+    """Wait until MLflow has all records written so far. The process goes on. Returns False after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while undelivered(sweep_folder) is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -21,10 +21,10 @@ from tests.tracking.helpers import (
     make_trial,
     report,
     run_trial,
+    wait_until_delivered,
 )
 from tuneexp import tracebacks as faults
 from tuneexp.tracking import callback as callback_module
-from tuneexp.tracking.delivery_process import wait_until_delivered
 from tuneexp.tracking.outbox import Outbox
 from tuneexp.tracking.outbox_records import SweepLog, current_reports, reconcile
 

@@ -15,7 +15,16 @@ from typing import Any
 import pytest
 
 from tests.faults.full_disk import fill
-from tests.tracking.helpers import Store, kill_delivery, make_callback, make_result, make_trial, report, run_trial
+from tests.tracking.helpers import (
+    Store,
+    kill_delivery,
+    make_callback,
+    make_result,
+    make_trial,
+    report,
+    run_trial,
+    wait_until_delivered,
+)
 from tuneexp.tracking import delivery_process
 from tuneexp.tracking.delivery import Delivery
 from tuneexp.tracking.delivery_process import (
@@ -24,7 +33,6 @@ from tuneexp.tracking.delivery_process import (
     mlflow_ids,
     start_delivery,
     undelivered,
-    wait_until_delivered,
 )
 from tuneexp.tracking.outbox import Outbox, append, load_position, save_position
 from tuneexp.tracking.outbox_records import TRIAL_STARTED

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.tracking.helpers import Server, Store, make_callback, make_trial, report, run_trial
+from tests.tracking.helpers import Server, Store, make_callback, make_trial, report, run_trial, wait_until_delivered
 from tuneexp.tracking import delivery_process
-from tuneexp.tracking.delivery_process import drain_now, undelivered, wait_until_delivered
+from tuneexp.tracking.delivery_process import drain_now, undelivered
 
 PATIENCE_S = 90.0
 

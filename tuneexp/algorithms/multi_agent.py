@@ -134,4 +134,3 @@ class MultiAgentSpec(TrainableSpec):
 
 
 SHARED_PPO = MultiAgentSpec("shared_ppo", {"shared": PolicySpec("ppo")})
-SHARED_DQN = MultiAgentSpec("shared_dqn", {"shared": PolicySpec("dqn")})

@@ -162,8 +162,7 @@ class ScheduleBounds:
         return rules
 
 
-ScheduledFloat = Annotated[float | str, ScheduleBounds(ge=0.0)]
-"""Field type: a non-negative number or schedule. Other bounds: `Annotated[float | str, ScheduleBounds(gt=0, le=1)]`."""
-
 PositiveScheduledFloat = Annotated[float | str, ScheduleBounds(gt=0.0)]
-"""Field type: a number or schedule that starts above 0, such as a learning rate."""
+"""Field type: a number or schedule that starts above 0, such as a learning rate.
+
+Other bounds: `Annotated[float | str, ScheduleBounds(ge=0, le=1)]`."""

@@ -216,16 +216,6 @@ def mlflow_ids(sweep_folder: Path | str) -> MLflowIds:
     )
 
 
-def wait_until_delivered(sweep_folder: Path | str, timeout_s: float) -> bool:
-    """Wait until MLflow has all records written so far. The process goes on. Returns False after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    while undelivered(sweep_folder) is not None:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def _command() -> list[str]:
     """Command of the delivering process, at a lower priority than training."""
     # A signal may reach the whole group; this process ends on the driver's request or with the driver.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel
 
 from tuneexp.algorithms.rl_zoo.literals import Symbol, read_dict, read_text
 from tuneexp.algorithms.rl_zoo.policy_kwargs import Fields, Values, put_networks
-from tuneexp.errors import shortened
+from tuneexp.errors import SeveralErrors, shortened
 
 # The encoder depends on the observations; RL Zoo's policy names are accepted and have no effect.
 POLICIES = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy")
@@ -52,21 +50,17 @@ def from_rl_zoo(values: Values, fields: Fields) -> Values:
         Hyperparameters by the names used here.
 
     Raises:
-        ValueError: a key has no counterpart; one line.
+        SeveralErrors: Keys have no counterpart; one line for each problem.
     """
-    for key in values:
-        if key in INSTEAD and key not in fields:
-            raise ValueError(INSTEAD[key])
-    own = {key: value for key, value in values.items() if key not in _UNUSED or key in fields}
-    put_networks(own, fields)
-    _policy(own, fields)
-    _exploration(own, fields)
-    _normalisation(own)
-    if "train_freq" in fields:
-        _replay(own)
-    _buffer(own)
-    if "initial_ent_coef" in fields:
-        _temperature(own)
+    own = {key: value for key, value in values.items() if key not in (*_UNUSED, *INSTEAD) or key in fields}
+    problems = [INSTEAD[key] for key in values if key in INSTEAD and key not in fields]
+    for translate in (put_networks, _policy, _state_dependent, _noise, _normalisation, _replay, _buffer, _temperature):
+        try:
+            translate(own, fields)
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise SeveralErrors(problems)
     return own
 
 
@@ -89,7 +83,7 @@ def _policy(own: Values, fields: Fields) -> None:
     own["model"] = {**LSTM, **model}
 
 
-def _exploration(own: Values, fields: Fields) -> None:
+def _state_dependent(own: Values, fields: Fields) -> None:
     if "use_sde" not in fields and own.pop("use_sde", False):
         raise ValueError(
             "use_sde (state-dependent exploration) is not supported by this algorithm; write use_sde=false or leave it "
@@ -98,18 +92,21 @@ def _exploration(own: Values, fields: Fields) -> None:
     for key in ("sde_sample_freq", "use_sde_at_warmup"):
         if key not in fields and own.pop(key, None):
             raise ValueError(f"{key} belongs to use_sde, which is not supported by this algorithm; leave it out")
+
+
+def _noise(own: Values, fields: Fields) -> None:
     if "noise_type" in fields:
         return
     noise = own.pop("noise_type", None)
     if "noise_std" not in fields:
         if noise is not None or "noise_std" in own:
-            raise ValueError("noise_type and noise_std are for td3 and ddpg; what else there is explores without them")
+            raise ValueError("noise_type and noise_std are for td3 and ddpg only; leave them out")
     elif noise not in (None, "normal"):
         raise ValueError(f"noise_type {noise!r} is not supported; write noise_type=normal, or leave it out")
 
 
-def _normalisation(own: Values) -> None:
-    """true, false, or VecNormalize's settings: dict(norm_obs=..., norm_reward=...)."""
+def _normalisation(own: Values, fields: Fields) -> None:
+    """Translate true, false, or VecNormalize's settings: dict(norm_obs=..., norm_reward=...)."""
     if "normalize" not in own:
         return
     normalize = own.pop("normalize")
@@ -131,19 +128,19 @@ def _normalisation(own: Values) -> None:
         own.setdefault(field, given[name])
 
 
-def _replay(own: Values) -> None:
+def _replay(own: Values, fields: Fields) -> None:
     freq = own.get("train_freq")
-    if isinstance(freq, str):
+    if "train_freq" in fields and isinstance(freq, str):
         own["train_freq"] = read_text("train_freq", freq)
 
 
-def _buffer(own: Values) -> None:
+def _buffer(own: Values, fields: Fields) -> None:
     kind, given = own.pop("replay_buffer_class", None), own.pop("replay_buffer_kwargs", None)
     name = kind.rpartition(".")[2] if isinstance(kind, str) else kind
     if name == "HerReplayBuffer":
         raise ValueError(
             "replay_buffer_class HerReplayBuffer (hindsight experience replay) is not supported; leave it and "
-            "replay_buffer_kwargs out, and take an environment whose reward tells more than success (a dense one)"
+            "replay_buffer_kwargs out, and use an environment with a dense reward"
         )
     if name not in (None, "ReplayBuffer", "DictReplayBuffer"):
         raise ValueError(
@@ -160,8 +157,10 @@ def _buffer(own: Values) -> None:
             )
 
 
-def _temperature(own: dict[str, Any]) -> None:
-    """`auto_0.1`: learned, from 0.1 on."""
+def _temperature(own: Values, fields: Fields) -> None:
+    """Translate `auto_0.1`: a learned temperature with initial value 0.1."""
+    if "initial_ent_coef" not in fields:
+        return
     ent_coef = own.get("ent_coef")
     if isinstance(ent_coef, str) and ent_coef.startswith("auto"):
         own["ent_coef"] = None

@@ -16,7 +16,7 @@ from tuneexp.algorithms.rl_zoo.policy_kwargs import Fields
 from tuneexp.config import whole_number
 from tuneexp.envs.atari import is_atari
 from tuneexp.envs.env_factory import can_be_there
-from tuneexp.errors import UserError, nearest, shortened
+from tuneexp.errors import SeveralErrors, UserError, nearest, shortened
 
 if TYPE_CHECKING:
     from tuneexp.algorithms.spec import TrainableSpec
@@ -46,9 +46,20 @@ def is_row(values: Mapping[str, Any]) -> bool:
 
 
 def row_settings(row: Mapping[str, Any], env: Any, fields: Fields, where: str) -> Row:
-    """A whole row for a trial in `env`. What it leaves out is as in Stable-Baselines3, also where the defaults here are
-    others. fields: of the algorithm's configuration; where: for messages. Raises `UserError` with a line for a wrong
-    number of steps, environment and hyperparameter each."""
+    """Translate a whole row. Missing values are the defaults of Stable-Baselines3, also if those here differ.
+
+    Args:
+        row: Names and values as in the file.
+        env: Environment of the trial.
+        fields: Fields of the algorithm's configuration.
+        where: File and row, for messages.
+
+    Returns:
+        Settings of the trial, and remarks.
+
+    Raises:
+        UserError: A line for each wrong value.
+    """
     elsewhere = ("n_timesteps", "callback", *OF_THE_ENVIRONMENT)
     own = {key: value for key, value in row.items() if key not in elsewhere or key in fields}
     problems: list[str] = []
@@ -76,9 +87,11 @@ def placed(
 
 
 def _tried(problems: list[str], read: Callable[[], Any]) -> Any:
-    """Return the value of `read`, or None after adding its ValueError to `problems`."""
+    """Return the value of `read`, or None after adding its errors to `problems`."""
     try:
         return read()
+    except SeveralErrors as error:
+        problems += error.problems
     except ValueError as error:
         problems.append(str(error))
     return None
