@@ -72,12 +72,6 @@ def test_every_target_of_the_readme_is_in_the_makefile() -> None:
     assert set(re.findall(r"`?make ([a-z-]+)", README)) - {"a"} <= targets
 
 
-def test_every_link_and_picture_of_the_readme_exists() -> None:
-    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    assert len(links) > 20
-    assert not [link for link in links if not (ROOT / link).exists() and link != "docs/benchmarks.md"]
-
-
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_an_experiment_explains_its_options(
     script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

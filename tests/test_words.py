@@ -17,6 +17,7 @@ from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.report.hyperparameters import hyperparameter_rows
 
 PACKAGE = Path(tuneexp.__file__).parent
+ROOT = PACKAGE.parent
 # Rooms whose docstrings follow the rules. It grows until it names them all.
 ROOMS = (
     "rl", "data", "models", "envs", "algorithms", "testing", "sweep", "tracking", "report", "cli", "files", "security",
@@ -28,6 +29,13 @@ WITH_SECTIONS = ("rl",)
 QUESTION = re.compile(r"(What|Whether|Who|Whose|Whom|Which|Where|When|How)\b")
 # Verbs of persons, of which a program is none.
 OF_PERSONS = re.compile(r"\b(says|hears|is told|are told|lives in|has a say|nobody|somebody|everybody)\b")
+# Phrases of which pages of documentation are free, each with a standard term.
+PRIVATE = re.compile(
+    r"\b(says? (that|so|why|which|who|how)|hears|nobody|somebody|everybody|goes on|go on|what chance|lives? in|"
+    r"(is|are|was|were|be) told|told (in|at|with)|nothing is said|where there is (one|none)|doing it twice|let us in|"
+    r"stands? (there|beside|above|below)|what is asked|comes to the same)\b|(?<!standard )\bdeviation 1\b",
+    re.IGNORECASE,
+)
 SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:")
 ARGUMENT = re.compile(r"^ {4}(\w+): \S", re.MULTILINE)
 
@@ -72,6 +80,43 @@ def test_no_docstring_begins_with_a_question() -> None:
 
 def test_nothing_speaks_or_listens_in_a_docstring() -> None:
     assert not [f"{found.where}: {word[0]}" for found in documented(ROOMS) if (word := OF_PERSONS.search(found.doc))]
+
+
+def texts_outside_the_package() -> dict[str, str]:
+    """Pages, comments of YAML files and docstrings of scripts, by file."""
+    pages = [path for path in ROOT.glob("docs/*.md") if path.name != "api.md"]  # which is made of docstrings
+    others = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "Makefile", *ROOT.glob("*/*.yaml")]
+    texts = {str(path.relative_to(ROOT)): path.read_text() for path in [*pages, *others]}
+    return texts | {where: "\n".join(docs) for where, docs in script_docstrings().items()}
+
+
+def script_docstrings() -> dict[str, list[str]]:
+    """Docstrings of the benchmarks, the experiments and the writer of the API page, by file."""
+    paths = [*ROOT.glob("benchmarks/*.py"), *ROOT.glob("experiments/*.py"), *ROOT.glob("docs/*.py")]
+    nodes = {path: ast.walk(ast.parse(path.read_text())) for path in paths}
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef
+    return {
+        str(path.relative_to(ROOT)): [ast.get_docstring(node) or "" for node in walked if isinstance(node, kinds)]
+        for path, walked in nodes.items()
+    }
+
+
+def test_pages_and_scripts_use_no_private_phrases() -> None:
+    texts = texts_outside_the_package()
+    assert len(texts) > 60
+    assert not [f"{where}: {word[0]}" for where, text in texts.items() if (word := PRIVATE.search(text))]
+
+
+def test_no_docstring_of_a_script_begins_with_a_question() -> None:
+    assert not [where for where, docs in script_docstrings().items() if any(map(QUESTION.match, docs))]
+
+
+@pytest.mark.parametrize(
+    "phrase", ["It goes on from there", "nobody", "deviation 1", "told in one line", "hears of it"]
+)
+def test_a_private_phrase_is_found(phrase: str) -> None:
+    assert PRIVATE.search(phrase)
+    assert not PRIVATE.search("standard deviation 1; the trial continues and reports to MLflow")
 
 
 def test_the_first_line_of_a_docstring_is_a_sentence() -> None:
