@@ -61,7 +61,7 @@ def test_verbose_lets_the_others_speak_and_keeps_standard_output_clean() -> None
 @pytest.mark.parametrize(("error", "kept"), [("TuneexpError('x')", True), ("UserError('x')", False)])
 def test_what_others_wrote_is_kept_where_the_work_failed(error: str, kept: bool) -> None:
     stderr = noisy(end=f"raise {error}").stderr
-    assert ("what Ray and others wrote meanwhile: " in stderr) == kept
+    assert ("output of Ray and other libraries: " in stderr) == kept
     if kept:
         path = stderr.strip().splitlines()[-1].rpartition(": ")[2]
         with open(path) as file:

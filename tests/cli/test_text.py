@@ -17,7 +17,7 @@ from tests.cli.conftest import Done
 from tests.faults.stored import store_sweep
 from tuneexp.cli.terminal import terminal
 from tuneexp.report.formatting import visible
-from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard, sweep_table
+from tuneexp.report.leaderboard import TrialState, leaderboard_rows, render_leaderboard, sweep_table
 from tuneexp.report.live import LiveView, LogView, SweepProgress
 from tuneexp.sweep import load_config, load_sweep
 from tuneexp.sweep.events import SweepEvent
@@ -77,7 +77,7 @@ def test_tables_and_lines_of_a_running_sweep_show_it_as_text() -> None:
     progress = SweepProgress(2, 10)
     progress.take(event)
     picture = rendered(LiveView(Console(file=io.StringIO(), width=300), progress, NASTY).picture())
-    trials = [{"trial_number": 0, "outcome": NASTY, "config": {NASTY: NASTY}}]
+    trials = [TrialState(0, {NASTY: NASTY}, outcome=NASTY)]
     table = rendered(render_leaderboard(leaderboard_rows(trials, [NASTY])))
     sweeps = rendered(sweep_table([{"name": NASTY, "state": "unreadable", "reason": NASTY}]))
     for text in (out.getvalue(), picture, table, sweeps):

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tuneexp.report.leaderboard import (
+    TrialState,
     differing,
     hidden_parameters,
     leaderboard_rows,
@@ -17,17 +18,19 @@ from tuneexp.report.leaderboard import (
 )
 
 
-def trial(number: int, outcome: str | None, objective: float | None, **settings: Any) -> dict[str, Any]:
-    return {
-        "trial_id": f"id{number}",
-        "trial_number": number,
-        "status": "ended" if outcome else "running",
-        "outcome": outcome,
-        "objective": objective,
-        "env_steps": 50_000,
-        "config": {"gamma": 0.98, **settings},
-        "reason": None,
-    }
+def trial(number: int, outcome: str | None, objective: float | None, **settings: Any) -> TrialState:
+    return TrialState.of_json(
+        {
+            "trial_id": f"id{number}",
+            "trial_number": number,
+            "status": "ended" if outcome else "running",
+            "outcome": outcome,
+            "objective": objective,
+            "env_steps": 50_000,
+            "config": {"gamma": 0.98, **settings},
+            "reason": None,
+        }
+    )
 
 
 def text_of(table: Table, width: int = 120) -> str:
@@ -38,12 +41,12 @@ def text_of(table: Table, width: int = 120) -> str:
 
 def test_the_best_completed_trial_is_first() -> None:
     rows = leaderboard_rows([trial(0, "completed", 100.0), trial(1, "completed", 300.0), trial(2, "completed", 200.0)])
-    assert [(row["rank"], row["trial"]) for row in rows] == [(1, 1), (2, 2), (3, 0)]
+    assert [(row.rank, row.trial) for row in rows] == [(1, 1), (2, 2), (3, 0)]
 
 
 def test_a_pruned_trial_stands_below_every_completed_one_whatever_its_objective() -> None:
     rows = leaderboard_rows([trial(0, "pruned", 500.0), trial(1, "completed", -20.0)])
-    assert [row["trial"] for row in rows] == [1, 0]
+    assert [row.trial for row in rows] == [1, 0]
 
 
 def test_trials_without_a_usable_objective_come_after_those_with_one() -> None:
@@ -55,18 +58,18 @@ def test_trials_without_a_usable_objective_come_after_those_with_one() -> None:
             trial(3, "diverged", None),
         ]
     )
-    assert [row["trial"] for row in rows] == [2, 1, 0, 3]
-    assert rows[1]["objective"] is None
+    assert [row.trial for row in rows] == [2, 1, 0, 3]
+    assert rows[1].objective is None
 
 
 def test_an_unfinished_trial_shows_what_it_is_doing() -> None:
     (row,) = leaderboard_rows([trial(0, None, 12.0)])
-    assert row["outcome"] == "running"
+    assert row.outcome == "running"
 
 
 def test_only_hyperparameters_that_differ_are_columns() -> None:
     rows = leaderboard_rows([trial(0, "completed", 1.0, lr=0.1), trial(1, "completed", 2.0, lr=0.2)])
-    assert [row["parameters"] for row in rows] == [{"lr": 0.2}, {"lr": 0.1}]
+    assert [row.parameters for row in rows] == [{"lr": 0.2}, {"lr": 0.1}]
 
 
 def test_a_hyperparameter_that_only_some_trials_have_differs() -> None:
@@ -75,7 +78,7 @@ def test_a_hyperparameter_that_only_some_trials_have_differs() -> None:
 
 def test_named_hyperparameters_are_columns_even_where_they_do_not_differ() -> None:
     (row,) = leaderboard_rows([trial(0, "completed", 1.0, model={"activation": "tanh"})], ["model/activation"])
-    assert row["parameters"] == {"model/activation": "tanh"}
+    assert row.parameters == {"model/activation": "tanh"}
 
 
 def test_the_table_holds_every_value_of_a_row() -> None:
@@ -154,7 +157,7 @@ def test_the_most_important_hyperparameters_are_shown_whole_at_every_width(width
 def test_what_is_the_same_in_all_trials_gives_way_to_what_differs() -> None:
     rows = leaderboard_rows([trial(0, "completed", 1.0, n_steps=32), trial(1, "completed", 2.0, n_steps=64)],
                             ["gamma", "n_steps"])  # fmt: skip
-    assert list(rows[0]["parameters"]) == ["n_steps", "gamma"]
+    assert list(rows[0].parameters) == ["n_steps", "gamma"]
 
 
 def test_trials_are_named_by_the_two_most_important_values_that_differ() -> None:

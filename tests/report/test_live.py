@@ -3,11 +3,13 @@ from __future__ import annotations
 import io
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from tuneexp.report.leaderboard import TrialState
 from tuneexp.report.live import LiveView, LogView, SweepProgress, sweep_view
 from tuneexp.sweep.events import SweepEvent
 
@@ -63,7 +65,7 @@ def test_a_trial_keeps_its_objective_when_an_event_has_none() -> None:
     progress = SweepProgress(1, 1000)
     progress.take(event("report", 0, 500, 42.0))
     trial = progress.take(event("ended", 0, 500, None, outcome="pruned"))
-    assert (trial["objective"], trial["outcome"]) == (42.0, "pruned")
+    assert (trial.objective, trial.outcome) == (42.0, "pruned")
 
 
 def test_the_share_of_work_counts_steps_and_takes_an_ended_trial_as_done() -> None:
@@ -85,8 +87,8 @@ def test_time_left_does_not_count_what_was_done_before_a_resume() -> None:
 
 
 def test_a_resumed_sweep_shows_its_known_trials_before_the_first_event() -> None:
-    ended = {"trial_number": 0, "outcome": "completed", "objective": 1.0, "env_steps": 1000, "config": {"lr": 0.1}}
-    begun = {**ended, "trial_number": 1, "outcome": None, "status": "interrupted", "env_steps": 500}
+    ended = TrialState(0, {"lr": 0.1}, env_steps=1000, objective=1.0, outcome="completed")
+    begun = replace(ended, trial=1, outcome="interrupted", env_steps=500)
     progress = SweepProgress(4, 1000, ["lr"], [ended, begun])
     screen = console(terminal=True)
     view = sweep_view(screen, progress, "title")

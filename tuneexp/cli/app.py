@@ -41,7 +41,7 @@ def root(
     """Tune reinforcement-learning algorithms: every trial trains several seeds at once, every sweep can be resumed."""
 
 
-_WORK, _LOOK = "Work", "Look at it"
+_WORK, _LOOK = "Train and evaluate", "Inspect"
 app.command("train", epilog=train.EPILOG, rich_help_panel=_WORK)(train.train)
 app.command("sweep", epilog=sweep.EPILOG, rich_help_panel=_WORK)(sweep.sweep)
 app.command("resume", epilog=resume.EPILOG, rich_help_panel=_WORK)(resume.resume)

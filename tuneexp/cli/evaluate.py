@@ -67,7 +67,7 @@ def evaluate(
         if found.sweep is not None:
             screen.note(f"trial {found.trial} of sweep {found.sweep}: {short_path(found.path)}")
         if not is_uri(found.path):
-            read_header(found.path)  # what is no checkpoint is told without torch
+            read_header(found.path)  # a path that is no checkpoint is refused before torch is imported
         if checks_only(ctx):
             return
         from tuneexp.trial.trainable import evaluate_checkpoint

@@ -31,7 +31,7 @@ _CHECK_FIRST = ("train", "sweep", "resume", "evaluate", "show")
 
 
 def run_and_exit(app_run: Callable[[], int]) -> NoReturn:
-    """Run a command as all that this process does, and end the process with its exit code."""
+    """Run a command as the only work of this process, and end the process with its exit code."""
     with until_the_process_ends():
         code = app_run()
         end_process(code)
@@ -93,7 +93,7 @@ def stoppable(saves: bool = True) -> Iterator[Stop]:
 
 
 def _print_error(message: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # standard error is full: the exit code says the rest
+    with contextlib.suppress(OSError):  # standard error is full or closed
         typer.echo(visible(f"{_OURS}{masked(message)}"), err=True)
     return code
 
@@ -115,7 +115,7 @@ def refusal_of(command: Any, args: Sequence[str]) -> str | None:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
         code = _run(command, args, "tuneexp", obj=CHECKS_ONLY)
     lines = said.getvalue().splitlines()
-    # What it noted before stands above.
+    # Earlier notes are already printed.
     return next((line.removeprefix(_OURS) for line in lines if line.startswith(_OURS)), "") if code else None
 
 

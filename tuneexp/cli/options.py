@@ -86,7 +86,7 @@ MovedOption = Annotated[
         "--moved",
         metavar="OLD=NEW",
         rich_help_panel=WHAT,
-        help="New path of a file, folder or address of your own that has moved. Repeatable.",
+        help="New location of one of your files, folders or modules that has moved. Repeatable.",
     ),
 ]
 TrustOption = Annotated[
@@ -95,7 +95,7 @@ TrustOption = Annotated[
         "--trust",
         metavar="",
         rich_help_panel=WHAT,
-        help="Run the code that stored files name, whoever wrote them, and remember it as trusted.",
+        help="Trust the code that stored files name: run it, and add it to the list of trusted addresses.",
     ),
 ]
 AddressOption = Annotated[
@@ -103,7 +103,7 @@ AddressOption = Annotated[
     typer.Option(
         "--address",
         metavar="HOST:PORT",
-        help="Address of a Ray cluster, or auto for the one of this node; by default that of the start.",
+        help="Address of a Ray cluster, or auto for the one of this node; by default the address at the start.",
         rich_help_panel=WHERE,
     ),
 ]

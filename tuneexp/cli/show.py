@@ -18,6 +18,7 @@ from tuneexp.commands import command
 from tuneexp.errors import UserError, shortened
 
 if TYPE_CHECKING:
+    from tuneexp.report.leaderboard import LeaderboardRow
     from tuneexp.sweep import SweepConfig, SweepResult
     from tuneexp.trial.trial_config import TrialConfig
 
@@ -85,35 +86,43 @@ def show(
 def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -> None:
     """Print the leaderboard and the best trial to standard output."""
     from tuneexp.report.formatting import cell, short_path
-    from tuneexp.report.leaderboard import hidden_parameters, leaderboard_rows, render_leaderboard
-    from tuneexp.sweep import load_config
+    from tuneexp.report.leaderboard import hidden_parameters, render_leaderboard
 
     if not result.trials:
         screen.note(f"sweep {result.name} has no trials yet")
         return
-    rows = leaderboard_rows(result.trials, varied_names(load_config(result.name, result.storage)))
+    rows = _rows(result)
     title = cell(f"{result.name} ({result.state}): {len(rows)} trial{'s' if len(rows) > 1 else ''}")
     screen.show(render_leaderboard(rows, title=title, limit=top, width=screen.width))
     if hidden := hidden_parameters(rows[:top], screen.width):
         screen.note(f"(no room for {', '.join(hidden)}: a wider window or --json shows them)")
     for row in rows[:top]:
-        if row["reason"] and row["outcome"] != "pruned":
-            screen.show_text(f"trial {row['trial']} {row['outcome']}: {row['reason']}")
+        if row.reason and row.outcome != "pruned":
+            screen.show_text(f"trial {row.trial} {row.outcome}: {row.reason}")
     if result.best is not None:
         screen.show_text("\n" + _best_words(result, result.best))
     if result.state in ("interrupted", "failed"):
         screen.note(f"\nit can go on: {command('resume', result.name, storage=short_path(result.storage))}")
 
 
+def _rows(result: SweepResult) -> list[LeaderboardRow]:
+    from tuneexp.report.leaderboard import TrialState, leaderboard_rows
+    from tuneexp.sweep import load_config
+
+    return leaderboard_rows(
+        map(TrialState.of_json, result.trials), varied_names(load_config(result.name, result.storage))
+    )
+
+
 def varied_names(config: SweepConfig) -> list[str] | None:
     """Return the hyperparameters that the search space varies; None for a define-by-run space."""
     from tuneexp.sweep import SearchSpace
 
-    if "function" in config.space:  # of a file that is not imported to be looked at
+    if "function" in config.space:  # define-by-run: the user's file is not imported here
         return None
     try:
         return SearchSpace.of(config.space).names or None
-    except UserError:  # damaged: the rest of what is stored can still be shown
+    except UserError:  # damaged: the rest can still be shown
         return None
 
 
@@ -233,11 +242,10 @@ def _reads_as_itself(text: str) -> bool:
 
 
 def _plot(screen: Terminal, result: SweepResult, path: Path) -> None:
-    from tuneexp.report.leaderboard import leaderboard_rows, trial_names
+    from tuneexp.report.leaderboard import trial_names
     from tuneexp.report.learning_curves import save_seed_plot, stored_curves
-    from tuneexp.sweep import load_config
 
-    rows = leaderboard_rows(result.trials, varied_names(load_config(result.name, result.storage)))[:PLOTTED_TRIALS]
+    rows = _rows(result)[:PLOTTED_TRIALS]
     curves = stored_curves(Path(result.storage) / result.name)
     drawn = {name: curves[trial] for trial, name in trial_names(rows).items() if trial in curves}
     if not drawn:

@@ -90,7 +90,7 @@ def sweep(
         bool,
         typer.Option(
             "--resume",
-            help="Continue the sweep of this name if there is one. A job that is restarted is then the same command.",
+            help="Continue the sweep of this name if there is one, so that a job can be restarted by the same command.",
             rich_help_panel=WHERE,
         ),
     ] = False,

@@ -35,10 +35,11 @@ def watch_on(
 
     Raises:
         TuneexpError: No trial has finished."""
+    from tuneexp.report.leaderboard import TrialState
     from tuneexp.report.live import SweepProgress, sweep_view
 
     title = title or title_of(config)
-    progress = SweepProgress(config.trials, config.trial.budget_env_steps, varied, known)
+    progress = SweepProgress(config.trials, config.trial.budget_env_steps, varied, map(TrialState.of_json, known))
     with sweep_view(screen.err, progress, title) as view:
         result = run(on_event=view.on_event)
     if screen.json:
@@ -79,5 +80,5 @@ def _none_finished(result: SweepResult) -> str:
     first = result.trials[0]
     return (
         f"no trial ran; trial {first['trial_number']}: {first['reason']}\n"
-        f"once that is mended: {command('resume', result.name, storage=result.storage)}"
+        f"once that is fixed: {command('resume', result.name, storage=result.storage)}"
     )

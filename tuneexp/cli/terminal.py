@@ -1,7 +1,7 @@
 """Output streams: results to standard output, messages to standard error, output of libraries to a log.
 
-Ray writes from C++ and from subprocesses, so levels and filters in Python are not enough: the file descriptors 1
-and 2 themselves are pointed at a log file while a command works, and the person's own two streams are kept aside.
+Ray writes from C++ and from subprocesses, so levels and filters in Python are not enough: the file descriptors 1 and 2
+are redirected to a log file while a command runs. Copies of the original streams serve for the command's own output.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from tuneexp.ray_support.environment import TERMINAL_SETTINGS, set_missing
 from tuneexp.report.formatting import print_text, visible
 from tuneexp.security.masking import masked
 
-LOG_WIDTH = 160  # of tables in a file or a pipe, where a terminal's width means nothing
+LOG_WIDTH = 160  # of tables in a file or a pipe
 _NOISY_LOGGERS = ("ray", "mlflow", "alembic", "sqlalchemy", "optuna", "gymnasium", "torch", "matplotlib", "urllib3")
-# Read when these packages are imported or start their processes, so they are set before either.
+# Set before these packages are imported or start their processes.
 _QUIET_ENVIRONMENT = {
     **TERMINAL_SETTINGS,
     "GLOG_minloglevel": "3",
@@ -64,7 +64,7 @@ class Terminal:
         Console(file=self.out, highlight=False, width=self.width).print(renderable)
 
     def show_text(self, text: str) -> None:
-        """Text that is the result itself, whole lines: a path that is cut or wrapped can't be copied."""
+        """Print text without truncation and wrapping, so that paths can be copied."""
         self.out.write(f"{visible(text)}\n")
         self.out.flush()
 
@@ -85,7 +85,7 @@ def terminal(json: bool = False, verbose: bool = False) -> Iterator[Terminal]:
             _chatter_to_log(stack)
         else:
             _point(stack, 1, 2)
-        # print() in an environment or a callback stays visible, and out of the JSON; logs of others go to the log.
+        # print() in an environment or a callback is shown on standard error; logs of libraries go to the log file.
         stack.enter_context(contextlib.redirect_stdout(err))
         console = Console(file=err, highlight=False, width=None if err.isatty() else LOG_WIDTH)
         _show_own_log(stack, console, verbose)
@@ -112,7 +112,7 @@ def _own(stack: contextlib.ExitStack, stream: TextIO, number: int) -> TextIO:
     if not _is_descriptor(stream, number):
         return stream
     stream.flush()
-    # Never closed: libraries that were imported meanwhile (colorama in Ray) write to it once more at exit.
+    # Never closed: libraries that were imported meanwhile (colorama in Ray) write to it at exit.
     own = os.fdopen(os.dup(number), "w", encoding="utf-8", errors="replace", buffering=1)
     stack.callback(own.flush)
     return own
@@ -133,8 +133,9 @@ def _point(stack: contextlib.ExitStack, number: int, target: int) -> None:
 
 
 def _chatter_to_log(stack: contextlib.ExitStack) -> None:
-    """Ray's and others' own output goes to a file without a name, which no kill can leave behind. Where the command
-    fails, it is copied to one with a name, which the error then tells."""
+    """Redirect the output of libraries to an anonymous file, which a kill can't leave behind.
+
+    If the command fails, the output is copied to a log file whose path is added to the error."""
     if not (_is_descriptor(sys.stdout, 1) or _is_descriptor(sys.stderr, 2)):
         return
     remove_old_logs()
@@ -153,7 +154,7 @@ def _chatter_to_log(stack: contextlib.ExitStack) -> None:
 
 
 def _keep(chatter: IO[bytes], error: Exception) -> None:
-    """Copy the lines that may tell something to a log, and name it in a note of the error."""
+    """Copy the relevant lines to a log file, and add its path to the error."""
     lines = [line for line in chatter if _OF_OUR_SETTING not in line]
     if not lines:
         return
@@ -161,11 +162,11 @@ def _keep(chatter: IO[bytes], error: Exception) -> None:
     try:
         with log:
             log.writelines(lines)
-    except OSError as problem:  # a full disk hides nothing of the error
+    except OSError as problem:  # a full disk must not hide the error
         Path(log.name).unlink(missing_ok=True)
-        error.add_note(f"what Ray and others wrote meanwhile can't be kept: {problem.strerror}")
+        error.add_note(f"the output of Ray and other libraries can't be saved: {problem.strerror}")
     else:
-        error.add_note(f"what Ray and others wrote meanwhile: {log.name}")
+        error.add_note(f"output of Ray and other libraries: {log.name}")
 
 
 def _quiet_python(stack: contextlib.ExitStack) -> None:
@@ -180,7 +181,7 @@ def _quiet_python(stack: contextlib.ExitStack) -> None:
 
 
 def _show_own_log(stack: contextlib.ExitStack, console: Console, verbose: bool) -> None:
-    """Warnings of tuneexp itself ("no C++ compiler: training runs eager") are for the person, as plain lines."""
+    """Show tuneexp's own warnings ("no C++ compiler: training runs eager") as plain lines."""
     handler = _ConsoleHandler(console)
     handler.setLevel(logging.INFO if verbose else logging.WARNING)
     logger = logging.getLogger("tuneexp")

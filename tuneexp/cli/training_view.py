@@ -29,7 +29,7 @@ class TrainingView(AbstractContextManager["TrainingView"]):
         self.screen = screen
         self.budget, self.start = budget_env_steps, done_env_steps
         self.started_at = time.monotonic()
-        # Time left counts from our own reports: rich's estimate starts at the first one.
+        # The remaining time is computed here from the start of the run; rich's estimate starts at the first report.
         columns = (BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
         self.bar = Progress(*columns, console=screen.err, transient=True, disable=not screen.err.is_terminal)
         self.task = self.bar.add_task("starting", total=budget_env_steps, completed=done_env_steps)

@@ -101,7 +101,7 @@ def _serve(
     for sign in (signal.SIGTERM, signal.SIGHUP):  # however we are ended, the server ends with us
         if signal.getsignal(sign) != signal.SIG_IGN:  # but `nohup` means that the terminal's end doesn't end us
             signal.signal(sign, _stop_serving)
-    # A session of its own: Ctrl-C reaches us alone, and then the whole group is ended in order.
+    # A process group of its own: only this process receives Ctrl-C, and then ends the group in order.
     server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
     try:
         screen.note("starting the MLflow UI")
@@ -141,7 +141,7 @@ def _show_pages(screen: Terminal, sweep: Path | None, storage: str, port: int, h
     if sweep is None or link is None:
         if sweep is not None:
             deliver = command_line("resume", sweep.name, storage=sweep.parent)
-            screen.note(f"nothing of {sweep.name} has reached MLflow yet; to deliver what is kept, write: {deliver}")
+            screen.note(f"nothing of {sweep.name} has reached MLflow yet; to deliver the outbox, write: {deliver}")
         link = experiments_link(storage, port)
         screen.show_text(link)
     else:
@@ -174,7 +174,7 @@ def _stop_serving(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], port: int) -> None:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever http_proxy is
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # ignores http_proxy
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit:
         if server.poll() is not None:

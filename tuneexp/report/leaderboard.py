@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.table import Table
@@ -20,32 +21,57 @@ _GAP = 2  # between two columns
 _STYLES = {"completed": "green", "running": "cyan", "interrupted": "cyan", "pruned": "yellow", "waiting": "dim"}
 
 
-def leaderboard_rows(trials: Iterable[Mapping[str, Any]], varied: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """One row per trial, the best first: `rank`, `trial`, `outcome`, `objective`, `env_steps`, `parameters`, `reason`.
+@dataclass(frozen=True)
+class TrialState:
+    """State of a trial for tables and progress. env_steps: done, per seed. config: flat hyperparameters."""
+
+    trial: int
+    config: Mapping[str, Any] = field(default_factory=dict)
+    env_steps: int = 0
+    objective: float | None = None
+    outcome: str = "running"
+    reason: str | None = None
+
+    @classmethod
+    def of_json(cls, trial: Mapping[str, Any]) -> TrialState:
+        """Return the state of a trial in a sweep's JSON (`SweepResult.trials`)."""
+        return cls(
+            trial=trial["trial_number"],
+            config=flat(trial["config"]),
+            env_steps=trial["env_steps"],
+            objective=_finite(trial["objective"]),
+            outcome=trial["outcome"] or trial["status"],
+            reason=trial["reason"],
+        )
+
+
+@dataclass(frozen=True)
+class LeaderboardRow(TrialState):
+    """A trial with its rank and the hyperparameters that the table shows, in order of importance."""
+
+    rank: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def leaderboard_rows(trials: Iterable[TrialState], varied: Sequence[str] | None = None) -> list[LeaderboardRow]:
+    """Return one row per trial, the best first.
 
     Args:
-        trials: As in a sweep's JSON (`trial_number` or `trial_id`, `outcome`, `objective`, `env_steps`, `config`).
-        varied: Hyperparameters in `parameters`; None takes those that differ between the trials."""
+        trials: States of the trials.
+        varied: Hyperparameters in `parameters`; None takes those that differ between the trials.
+
+    Returns:
+        The rows.
+    """
     given = list(trials)
-    configs = [flat(trial.get("config") or {}) for trial in given]
+    configs = [trial.config for trial in given]
     names = important_first(varied if varied is not None else differing(configs), configs)
-    rows = [_row(trial, config, names) for trial, config in zip(given, configs, strict=True)]
-    rows.sort(key=_sort_key)
-    for rank, row in enumerate(rows, start=1):
-        row["rank"] = rank
-    return rows
-
-
-def _row(trial: Mapping[str, Any], config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {
-        "rank": 0,
-        "trial": trial.get("trial_number", trial.get("trial_id")),
-        "outcome": trial.get("outcome") or trial.get("status") or "running",
-        "objective": _usable(trial.get("objective")),
-        "env_steps": trial.get("env_steps") or 0,
-        "parameters": {name: config[name] for name in names if name in config},
-        "reason": trial.get("reason"),
-    }
+    return [
+        LeaderboardRow(
+            **vars(trial), rank=rank, parameters={name: trial.config[name] for name in names if name in trial.config}
+        )
+        for rank, trial in enumerate(sorted(given, key=_sort_key), start=1)
+    ]
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -54,28 +80,28 @@ def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if len({repr(config.get(name)) for config in configs}) > 1]
 
 
-def _usable(objective: Any) -> float | None:
+def _finite(objective: Any) -> float | None:
     return float(objective) if isinstance(objective, int | float) and math.isfinite(objective) else None
 
 
-def _sort_key(row: Mapping[str, Any]) -> tuple[int, float, str]:
-    objective = row["objective"]
-    return (_ORDER.get(row["outcome"], _FAILED_ORDER), math.inf if objective is None else -objective, str(row["trial"]))
+def _sort_key(trial: TrialState) -> tuple[int, float, str]:
+    best_first = math.inf if trial.objective is None else -trial.objective
+    return (_ORDER.get(trial.outcome, _FAILED_ORDER), best_first, str(trial.trial))
 
 
-def trial_names(rows: Sequence[Mapping[str, Any]], most: int = 2) -> dict[Any, str]:
+def trial_names(rows: Sequence[LeaderboardRow], most: int = 2) -> dict[int, str]:
     """Trial -> its name by the first parameters that differ in `rows`: `learning_rate 0.0012, n_steps 64 (trial 3)`."""
-    points = [row["parameters"] for row in rows]
+    points = [row.parameters for row in rows]
     names = important_first(dict.fromkeys(name for point in points for name in point), points)[:most]
     short, named = short_names(names), {}
     for row in rows:
-        values = [f"{short[name]} {number(row['parameters'][name])}" for name in names if name in row["parameters"]]
-        named[row["trial"]] = f"{', '.join(values)} (trial {row['trial']})" if values else f"trial {row['trial']}"
+        values = [f"{short[name]} {number(row.parameters[name])}" for name in names if name in row.parameters]
+        named[row.trial] = f"{', '.join(values)} (trial {row.trial})" if values else f"trial {row.trial}"
     return named
 
 
 def render_leaderboard(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[LeaderboardRow],
     title: str | Text | None = None,
     limit: int | None = None,
     width: int | None = None,
@@ -93,31 +119,31 @@ def render_leaderboard(
     table.add_column("outcome", no_wrap=True)
     shown = list(rows if limit is None else rows[:limit])
     names = _columns_with_room(shown, width)
-    short = short_names(dict.fromkeys(name for row in shown for name in row["parameters"]))
+    short = short_names(dict.fromkeys(name for row in shown for name in row.parameters))
     for name in names:
         table.add_column(cell(short[name]), justify="right", no_wrap=True)
     for row in shown:
-        facts = [row["trial"], score(row["objective"]), count(row["env_steps"])]
-        outcome = cell(row["outcome"], _STYLES.get(row["outcome"], "red"))
-        values = [number(row["parameters"].get(name)) for name in names]
+        facts = [row.trial, score(row.objective), count(row.env_steps)]
+        outcome = cell(row.outcome, _STYLES.get(row.outcome, "red"))
+        values = [number(row.parameters.get(name)) for name in names]
         table.add_row(*map(cell, facts), outcome, *map(cell, values))
     return table
 
 
-def hidden_parameters(rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+def hidden_parameters(rows: Sequence[LeaderboardRow], width: int) -> list[str]:
     """Parameters that don't fit into a table of `width` columns."""
     shown = _columns_with_room(rows, width)
-    return [name for name in dict.fromkeys(name for row in rows for name in row["parameters"]) if name not in shown]
+    return [name for name in dict.fromkeys(name for row in rows for name in row.parameters) if name not in shown]
 
 
-def _columns_with_room(rows: Sequence[Mapping[str, Any]], width: int | None) -> list[str]:
+def _columns_with_room(rows: Sequence[LeaderboardRow], width: int | None) -> list[str]:
     """First parameters that fit into a table of `width` columns, with their whole values."""
-    names = list(dict.fromkeys(name for row in rows for name in row["parameters"]))
+    names = list(dict.fromkeys(name for row in rows for name in row.parameters))
     room = math.inf if width is None else width + _GAP - sum(_fixed_widths(rows))
     kept = []
     short = short_names(names)
     for name in names:
-        values = [number(row["parameters"].get(name)) for row in rows]
+        values = [number(row.parameters.get(name)) for row in rows]
         room -= max(len(short[name]), *(len(value) for value in values)) + _GAP
         if room < 0:
             break
@@ -125,13 +151,13 @@ def _columns_with_room(rows: Sequence[Mapping[str, Any]], width: int | None) -> 
     return kept
 
 
-def _fixed_widths(rows: Sequence[Mapping[str, Any]]) -> Iterable[int]:
+def _fixed_widths(rows: Sequence[LeaderboardRow]) -> Iterable[int]:
     """Widths of the columns of every table, each with the gap after it."""
     for heading, key, shown in (
         ("trial", "trial", str), ("objective", "objective", score), ("env steps", "env_steps", count),
         ("outcome", "outcome", str),
     ):  # fmt: skip
-        yield max([len(heading), *(len(shown(row[key])) for row in rows)]) + _GAP
+        yield max([len(heading), *(len(shown(getattr(row, key))) for row in rows)]) + _GAP
 
 
 def sweep_table(sweeps: Iterable[Mapping[str, Any]]) -> Table:

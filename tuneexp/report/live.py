@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from tuneexp.nesting import flat
 from tuneexp.report.formatting import cell, count, duration, number, print_text, score
-from tuneexp.report.leaderboard import leaderboard_rows, render_leaderboard
+from tuneexp.report.leaderboard import LeaderboardRow, TrialState, leaderboard_rows, render_leaderboard
 
 ENDED_STATES = frozenset({"completed", "pruned", "diverged", "error", "out_of_memory", "timeout"})
 _LINES_BESIDE_ROWS = 7  # title, heading, progress, what is hidden, and room for the prompt
@@ -49,43 +50,46 @@ class SweepProgress:
         trials: Number of trials that the sweep will have.
         budget_env_steps: Environment steps per seed of a whole trial.
         varied: Names of the varied hyperparameters; None takes those that differ between the trials.
-        known: Trials of a resumed sweep, as in its JSON."""
+        known: Trials of a resumed sweep."""
 
     def __init__(
         self,
         trials: int,
         budget_env_steps: int,
         varied: Iterable[str] | None = None,
-        known: Iterable[Mapping[str, Any]] = (),
+        known: Iterable[TrialState] = (),
     ) -> None:
         self.trials = trials
         self.budget_env_steps = budget_env_steps
         self.varied = None if varied is None else list(varied)
-        self.by_number: dict[int, dict[str, Any]] = {trial["trial_number"]: dict(trial) for trial in known}
+        self.by_number = {trial.trial: trial for trial in known}
         self.started_at = time.monotonic()
         self.fraction_at_start = self.fraction
 
-    def take(self, event: TrialEvent) -> dict[str, Any]:
-        """Apply `event`. Returns the trial as in a sweep's JSON."""
-        trial = self.by_number.setdefault(event.trial_number, {"trial_number": event.trial_number})
-        trial["config"] = dict(event.config)
-        trial["env_steps"] = event.env_steps or trial.get("env_steps", 0)
-        trial["objective"] = event.objective if event.objective is not None else trial.get("objective")
-        trial["outcome"] = (event.outcome or "completed") if event.kind == "ended" else "running"
-        trial["reason"] = event.reason
+    def take(self, event: TrialEvent) -> TrialState:
+        """Apply `event`. Returns the new state of its trial."""
+        before = self.by_number.get(event.trial_number, TrialState(event.trial_number))
+        trial = TrialState(
+            trial=event.trial_number,
+            config=flat(event.config),
+            env_steps=event.env_steps or before.env_steps,
+            objective=event.objective if event.objective is not None else before.objective,
+            outcome=(event.outcome or "completed") if event.kind == "ended" else "running",
+            reason=event.reason,
+        )
+        self.by_number[trial.trial] = trial
         if event.restored:  # from before a resume: part of the fraction, not of the speed
             self.fraction_at_start = self.fraction
         return trial
 
     def interrupted(self) -> None:
         """Mark running trials as interrupted."""
-        for trial in self.by_number.values():
-            if trial["outcome"] == "running":
-                trial["outcome"] = "interrupted"
+        running = [trial for trial in self.by_number.values() if trial.outcome == "running"]
+        self.by_number |= {trial.trial: replace(trial, outcome="interrupted") for trial in running}
 
     @property
     def ended(self) -> int:
-        return sum(trial.get("outcome") in ENDED_STATES for trial in self.by_number.values())
+        return sum(trial.outcome in ENDED_STATES for trial in self.by_number.values())
 
     @property
     def fraction(self) -> float:
@@ -93,10 +97,10 @@ class SweepProgress:
         done = sum(self._share(trial) for trial in self.by_number.values())
         return min(1.0, done / max(1, self.trials))
 
-    def _share(self, trial: Mapping[str, Any]) -> float:
-        if trial.get("outcome") in ENDED_STATES:
+    def _share(self, trial: TrialState) -> float:
+        if trial.outcome in ENDED_STATES:
             return 1.0
-        return min(1.0, (trial.get("env_steps") or 0) / max(1, self.budget_env_steps))
+        return min(1.0, trial.env_steps / max(1, self.budget_env_steps))
 
     @property
     def seconds_left(self) -> float | None:
@@ -137,27 +141,23 @@ class LogView:
         print_text(self.console, text)
 
 
-def trial_line(trial: Mapping[str, Any], progress: SweepProgress) -> str:
+def trial_line(trial: TrialState, progress: SweepProgress) -> str:
     """Log line of a trial: `trial 3 completed: objective 187.3, env steps 50,000, learning_rate=0.0012 (4 of 8)`."""
     (row,) = leaderboard_rows([trial], _varied(progress))
-    parts = [f"objective {score(row['objective'])}", f"env steps {count(row['env_steps'])}"]
-    parts += [f"{name}={number(value)}" for name, value in row["parameters"].items()]
-    if row["reason"] and row["outcome"] != "pruned":  # what "pruned" means is clear
-        parts.append(" ".join(str(row["reason"]).split()))
+    parts = [f"objective {score(row.objective)}", f"env steps {count(row.env_steps)}"]
+    parts += [f"{name}={number(value)}" for name, value in row.parameters.items()]
+    if row.reason and row.outcome != "pruned":  # what "pruned" means is clear
+        parts.append(" ".join(str(row.reason).split()))
     left = progress.seconds_left
     time_left = f", {duration(left)} left" if left is not None and progress.ended < progress.trials else ""
-    return (
-        f"trial {row['trial']} {row['outcome']}: {', '.join(parts)} ({progress.ended} of {progress.trials}{time_left})"
-    )
+    return f"trial {row.trial} {row.outcome}: {', '.join(parts)} ({progress.ended} of {progress.trials}{time_left})"
 
 
 def _varied(progress: SweepProgress) -> list[str]:
     """Names of the varied hyperparameters; all names if the sweep has not given them."""
     if progress.varied is not None:
         return progress.varied
-    return list(
-        dict.fromkeys(name for trial in progress.by_number.values() for name in flat(trial.get("config") or {}))
-    )
+    return list(dict.fromkeys(name for trial in progress.by_number.values() for name in trial.config))
 
 
 class LiveView:
@@ -202,12 +202,12 @@ class LiveView:
         return title
 
 
-def _rows_that_fit(rows: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
+def _rows_that_fit(rows: list[LeaderboardRow], room: int) -> list[LeaderboardRow]:
     """The best rows that fit, and all running ones first."""
     if len(rows) <= room:
         return rows
-    running = [row for row in rows if row["outcome"] == "running"][:room]
-    best = [row for row in rows if row["outcome"] != "running"][: room - len(running)]
+    running = [row for row in rows if row.outcome == "running"][:room]
+    best = [row for row in rows if row.outcome != "running"][: room - len(running)]
     kept = {id(row) for row in (*best, *running)}
     return [row for row in rows if id(row) in kept]
 

@@ -170,7 +170,7 @@ class MLflowCallback(Callback):
     ) -> None:
         run = self._run(trial)
         step = int(result.get("env_steps", -1))
-        # After a kill a trial goes on from its last checkpoint and reports again what is already here: dropped.
+        # After a kill a trial continues from its last checkpoint and repeats reports: these are dropped.
         if run is None or step <= run.last_step:
             return
         metrics, nonfinite = metrics_of(result)

@@ -112,7 +112,7 @@ class Undelivered:
             why = f" ({self.reason})" if self.reason else ""
             lines.append(
                 f"{_reports(self.records)} not reached MLflow yet{why}, kept in the sweep's outbox\n"
-                f"to deliver what is kept, write: {command('resume', self.sweep, storage=self.storage)}"
+                f"to deliver the outbox, write: {command('resume', self.sweep, storage=self.storage)}"
             )
         if self.refused:
             refused = f"{self.refused} report{'s' if self.refused > 1 else ''}"

@@ -77,9 +77,9 @@ def trial_note(
     settings = ", ".join(f"{code(f'{name}={brief(value)}')}" for name, value in values.items())
     what = f"Trial {number} of [this sweep](run:parent): {about.what}, {about.budget}. {settings}"
     last = _trial_result(about, outcome, reason, metrics or {}) if outcome else ""
-    lies = f"Latest checkpoint: {code(checkpoint)}" if outcome and checkpoint else ""
-    use = f"Evaluate it: {code(f'tuneexp evaluate {checkpoint}')}" if lies and outcome == COMPLETED else ""
-    return limited("\n\n".join(part for part in (last, what, use or lies) if part))
+    location = f"Latest checkpoint: {code(checkpoint)}" if outcome and checkpoint else ""
+    use = f"Evaluate it: {code(f'tuneexp evaluate {checkpoint}')}" if location and outcome == COMPLETED else ""
+    return limited("\n\n".join(part for part in (last, what, use or location) if part))
 
 
 def _trial_result(about: About, outcome: str, reason: str | None, metrics: Mapping[str, float]) -> str:

@@ -1,5 +1,7 @@
-"""Correction of refused command lines: words of Stable-Baselines3, RL Zoo, Ray Tune or Optuna, swapped arguments,
-hyperparameters written as options, spaces around `=`.
+"""Correction of refused command lines.
+
+Corrected are names of Stable-Baselines3, RL Zoo, Ray Tune or Optuna, swapped arguments, hyperparameters written as
+options, and spaces around `=`.
 
 A correction is parsed and checked by its command before it is printed."""
 
@@ -14,7 +16,7 @@ import typer
 from tuneexp.cli.corrections.other_tools import ALGORITHM, COMMANDS, OF_SWEEPS, OPTIONS, TUNE_FLAGS
 from tuneexp.cli.corrections.reader import Line, Reader, bare_of, is_experiment
 
-# What word processors and web pages make of quotes and dashes.
+# Typographic quotes and dashes of word processors and web pages.
 TYPESET = str.maketrans({"\u201c": None, "\u201d": None, "\u2018": None, "\u2019": None, "\u2013": "-", "\u2014": "--"})
 
 
@@ -28,7 +30,7 @@ def correction_of(group: Any, args: Sequence[str]) -> tuple[str, list[str]] | No
     if unquoted != list(args):
         line.because("a word is in quotes twice")
     elif words != unquoted:
-        line.because("typographic quotes and dashes are none of a command line")
+        line.because("typographic quotes and dashes are not valid on a command line")
     if words[:1] in (["help"], ["version"]):
         return f"there is no command {words[0]!r}", _help(words, group.commands)
     name, rest = _command(words, line, group.commands)

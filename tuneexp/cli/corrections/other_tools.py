@@ -14,7 +14,7 @@ COMMANDS = {
     **dict.fromkeys(("mlflow", "dashboard", "compare", "tensorboard", "optuna-dashboard"), "ui"),
     **dict.fromkeys(("algorithms", "algos", "hyperparameters", "params"), "describe"),
 }
-"""Commands of other tools, and what people guess."""
+"""Commands of other tools, and common guesses."""
 
 OPTIONS = {
     **dict.fromkeys(("steps", "timesteps", "total-timesteps", "n-timesteps", "num-steps", "budget"), ("--env-steps",)),
@@ -32,7 +32,7 @@ OPTIONS = {
     **dict.fromkeys(("ray-address",), ("--address",)),
     **dict.fromkeys(("num-seeds", "n-seeds"), ("--seeds",)),
 }
-"""Option of another tool, without dashes -> options here, of which the first is meant that the command has."""
+"""Option of another tool, without dashes -> options here; the first one that the command has is used."""
 
 SETTINGS = {
     "device": "device",
@@ -44,7 +44,7 @@ SETTINGS = {
     "net-arch": "model/hidden_sizes",
     "hidden-sizes": "model/hidden_sizes",
 }
-"""The same for what --set fixes."""
+"""Hyperparameter of another tool -> hyperparameter here, for --set."""
 
 VALUES = {
     "--searcher": {**dict.fromkeys(("optuna", "tpesampler", "hyperopt"), "tpe"), "randomsampler": "random"},
@@ -56,10 +56,10 @@ VALUES = {
 
 EXPERIMENTS = ("f", "c", "file", "config", "conf", "cfg", "config-file", "conf-file", "experiment", "yaml")
 TUNE_FLAGS = ("optimize", "optimize-hyperparameters")
-# What train does not have, but sweep.
+# Options of sweep that train lacks.
 OF_SWEEPS = ("--trials", "--space", "--searcher", "--scheduler")
 ALGORITHM, ENV = ("algo", "algorithm", "a"), ("env", "environment", "env-id")
 SETS = ("hyperparams", "params", "hyperparameters", "env-kwargs", "set")
-# Always done here, or by MLflow.
+# Not needed: always on here, or done by MLflow.
 NEEDLESS = ("track", "progress", "p", "no-render", "save-freq", "tensorboard-log", "wandb-project-name", "policy")
 GROUPED = re.compile(r"\d{1,3}([,._' ]\d{3})+")

@@ -88,7 +88,7 @@ class Reader:
             self.line.positional.append(word)
 
     def _take_option(self, word: str, left: list[str]) -> bool:
-        """Read one option with its value. False where nothing is known that it could mean."""
+        """Read one option with its value. Returns False if it has no correction."""
         key, equals, text = word.partition("=")
         bare = bare_of(word)
         if self.trains and bare in SETS:
@@ -102,7 +102,7 @@ class Reader:
             return True
         value = self._value(equals, text, left)
         if self.name == "sweep" and bare in EXPERIMENTS and key not in self.flags and is_experiment(value or ""):
-            self.line.because("an experiment file stands behind the command, without an option")
+            self.line.because("an experiment file is an argument without an option")
             self.line.positional.insert(0, value or "")
             return True
         if bare in NEEDLESS and key not in self.flags:
@@ -133,7 +133,7 @@ class Reader:
 
     def _take_name(self, bare: str, key: str, value: str) -> None:
         if key not in self.flags:
-            self.line.because(f"unknown option {key!r}; algorithm and environment stand behind the command")
+            self.line.because(f"unknown option {key!r}; algorithm and environment are arguments without an option")
         if bare in ALGORITHM:
             self.line.algorithm = value
         else:

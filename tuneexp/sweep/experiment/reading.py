@@ -62,7 +62,7 @@ def read_experiment(path: str | Path) -> Experiment:
     path = Path(path)
     if path.is_dir():
         inside = path / "experiment.yaml"
-        advice = command("sweep", inside) if inside.is_file() else "a YAML file that says what to run"
+        advice = command("sweep", inside) if inside.is_file() else "the path of a YAML file with the settings"
         raise UserError(f"{path} is a folder; write {advice}")
     values, lines = _by_todays_names(*load_with_lines(path, _nearest_file(path), EXAMPLE))
     if kind := _other_kind(path, values):
