@@ -9,7 +9,7 @@ import sys
 import torch
 
 from tuneexp.files import checkpoint
-from tuneexp.trial.trainable import trial_from_checkpoint
+from tuneexp.trial.from_checkpoint import trial_from_checkpoint
 
 
 def main(arguments: list[str]) -> None:

@@ -15,7 +15,7 @@ from tuneexp.algorithms.registry import load_spec
 from tuneexp.envs.env_factory import describe_env
 from tuneexp.models.heads import build_custom
 from tuneexp.sweep import SearchSpace
-from tuneexp.trial.trainable import evaluate_checkpoint
+from tuneexp.trial.from_checkpoint import evaluate_checkpoint
 
 ENDS = {
     "sys.exit(0)": "import sys\nsys.exit(0)",

@@ -63,7 +63,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "tuneexp.sweep.rl_zoo": ("rl_zoo_row",),
         "tuneexp.cli.script": ("run_script", "watch"),
         "tuneexp.report.training_result": ("pretty_print",),
-        "tuneexp.trial.trainable": ("trial_from_checkpoint",),
+        "tuneexp.trial.from_checkpoint": ("trial_from_checkpoint",),
         "tuneexp.errors": ("TuneexpError", "UserError", "CheckpointError"),
     },
     "tuneexp.algorithms": {

@@ -20,7 +20,8 @@ from tuneexp.algorithms.registry import load_spec
 from tuneexp.cli.app import app
 from tuneexp.errors import UserError
 from tuneexp.sweep.search.space import SearchSpace
-from tuneexp.trial.trainable import build_trainable, trial_from_checkpoint
+from tuneexp.trial.from_checkpoint import trial_from_checkpoint
+from tuneexp.trial.trainable import build_trainable
 
 FILE = Path(__file__).with_name("networks.py")
 WIDE = "tests.algorithms.networks:Wide"

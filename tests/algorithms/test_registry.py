@@ -18,7 +18,7 @@ from tuneexp.algorithms.registry import address_of, load_spec
 from tuneexp.algorithms.spec import AlgorithmSpec, replace
 from tuneexp.errors import UserError
 from tuneexp.files import checkpoint
-from tuneexp.trial.trainable import trial_from_checkpoint
+from tuneexp.trial.from_checkpoint import trial_from_checkpoint
 
 OWN = Path(own.__file__)
 
@@ -50,7 +50,7 @@ def test_an_algorithm_of_ones_own_trains_by_its_own_loss() -> None:
 
 LOADED = """
 import sys
-from tuneexp.trial.trainable import trial_from_checkpoint
+from tuneexp.trial.from_checkpoint import trial_from_checkpoint
 trial = trial_from_checkpoint(sys.argv[1])
 print(trial.spec.name, trial.env_steps, "update/mine" in trial.advance())
 """

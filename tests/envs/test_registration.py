@@ -65,9 +65,11 @@ def test_a_sweep_refuses_at_once_what_no_worker_could_register(registered: dict[
         Sweep("ppo", "Mine-v0", {"gamma": {"uniform": [0.9, 0.99]}}, name="s", storage=tmp_path)
 
 
-EVALUATES = (
-    "import sys\nfrom tuneexp.trial.trainable import evaluate_checkpoint\nprint(evaluate_checkpoint(sys.argv[1], 1))"
-)
+EVALUATES = "\n".join([
+    "import sys",
+    "from tuneexp.trial.from_checkpoint import evaluate_checkpoint",
+    "print(evaluate_checkpoint(sys.argv[1], 1))",
+])  # fmt: skip
 
 
 def test_a_checkpoint_of_such_an_id_is_evaluated_by_a_new_process(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tuneexp.files import checkpoint
 from tuneexp.report.training_result import progress_line
 from tuneexp.sampling import evaluation
 from tuneexp.sampling.evaluation import evaluate
-from tuneexp.trial.trainable import evaluate_checkpoint
+from tuneexp.trial.from_checkpoint import evaluate_checkpoint
 
 ENDLESS = "tests.sampling.envs:Endless"
 

@@ -27,7 +27,7 @@ from tuneexp.ray_support.placement import in_bundle
 from tuneexp.sampling.remote import remote_runners
 from tuneexp.testing.subject import differences
 from tuneexp.trial import Trial
-from tuneexp.trial.trainable import trial_from_checkpoint
+from tuneexp.trial.from_checkpoint import trial_from_checkpoint
 
 pytestmark = [pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(240)]
 

@@ -20,7 +20,7 @@ from tuneexp import PPO, UserError
 from tuneexp.errors import CheckpointError
 from tuneexp.files import checkpoint
 from tuneexp.security.trust import Named, addresses_in, list_file, remember, require_trusted
-from tuneexp.trial.trainable import evaluate_checkpoint, trial_from_checkpoint
+from tuneexp.trial.from_checkpoint import evaluate_checkpoint, trial_from_checkpoint
 
 Command = Callable[..., Done]
 

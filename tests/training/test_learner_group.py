@@ -23,7 +23,7 @@ from tuneexp.rl.losses import mean_over
 from tuneexp.training.learner_shards import shard_learning
 from tuneexp.training.training_ops import on_policy_step, postprocess, synchronous_parallel_sample, train_one_step
 from tuneexp.trial import Trial
-from tuneexp.trial.trainable import evaluate_checkpoint
+from tuneexp.trial.from_checkpoint import evaluate_checkpoint
 
 __all__ = ["threaded_learners"]
 pytestmark = pytest.mark.usefixtures("threaded_learners")

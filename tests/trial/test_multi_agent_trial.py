@@ -20,7 +20,7 @@ from tuneexp.errors import UserError
 from tuneexp.files import checkpoint
 from tuneexp.tracking.reports import metrics_of
 from tuneexp.trial import Trial
-from tuneexp.trial.trainable import evaluate_checkpoint
+from tuneexp.trial.from_checkpoint import evaluate_checkpoint
 from tuneexp.trial.trial_config import EvaluationConfig, TrialConfig
 
 NETWORK = {"hidden_sizes": [16]}

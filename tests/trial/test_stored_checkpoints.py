@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tuneexp.trial.trainable import trial_from_checkpoint
+from tuneexp.trial.from_checkpoint import trial_from_checkpoint
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "format_2"
 EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text())

@@ -18,7 +18,8 @@ from tuneexp import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
 from tuneexp.files import checkpoint
-from tuneexp.trial.trainable import AlgorithmTrainable, evaluate_checkpoint, trial_from_checkpoint
+from tuneexp.trial.from_checkpoint import evaluate_checkpoint, trial_from_checkpoint
+from tuneexp.trial.trainable import AlgorithmTrainable
 
 CLASSIC = ["CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0"]
 PROBE = "tuneexp.testing.probes:ActionMatters"

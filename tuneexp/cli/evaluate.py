@@ -70,7 +70,7 @@ def evaluate(
             read_header(found.path)  # a path that is no checkpoint is refused before torch is imported
         if checks_only(ctx):
             return
-        from tuneexp.trial.trainable import evaluate_checkpoint
+        from tuneexp.trial.from_checkpoint import evaluate_checkpoint
 
         result = evaluate_checkpoint(
             found.path, episodes=episodes, seed=seed, trust=trust, moved=moved_addresses(moved or ())

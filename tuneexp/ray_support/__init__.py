@@ -2,5 +2,5 @@
 
 import warnings
 
-# What comes from the object store is read only, and nothing here writes to it.
+# Arrays of the object store are read-only, and nothing here writes to them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

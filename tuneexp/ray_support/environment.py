@@ -23,16 +23,16 @@ QUIET_SETTINGS = {
 WORKER_SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",  # 15 by default: whatever else runs here would come before training
+    "RAY_worker_niceness": "0",  # 15 by default, so other processes would have priority over training
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-# For the time of a sweep. Workers of a Ray that starts here inherit them.
+# During a sweep. Workers of a Ray that starts here inherit them.
 SWEEP_SETTINGS = {
     **QUIET_SETTINGS,
     **WORKER_SETTINGS,
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the driver's folder: relative paths of a person's files stay true
-    "RAY_prestart_worker_first_driver": "0",  # trials get processes of their own, beside which those would idle
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the driver's folder: relative paths of users stay valid
+    "RAY_prestart_worker_first_driver": "0",  # trials start their own processes; prestarted ones would be idle
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files: MLflow has the metrics
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `sweep.signals` handles the signals
@@ -61,7 +61,7 @@ SENT_TO_WORKERS = (
 
 
 def set_missing(settings: Mapping[str, str]) -> list[str]:
-    """Set environment variables that are not set, and return their names: what a person has set stays as it is."""
+    """Set environment variables that are not set, and return their names. Variables of the user stay as they are."""
     added = [name for name in settings if name not in os.environ]
     os.environ.update({name: settings[name] for name in added})
     return added
@@ -79,9 +79,9 @@ def settings_in_environment(settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def worker_environment() -> dict[str, str]:
-    """Return what the job sends to workers of a cluster: `SENT_TO_WORKERS`, as far as they are set here.
+    """Return the variables of `SENT_TO_WORKERS` that are set here, for the workers of a cluster.
 
-    Names that a submitted job has set itself are left out: Ray takes no name twice."""
+    Names that a submitted job has set are left out: Ray accepts no name twice."""
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
     given = job.get("runtime_env", {}).get("env_vars", {})
     return {name: os.environ[name] for name in SENT_TO_WORKERS if name in os.environ and name not in given}

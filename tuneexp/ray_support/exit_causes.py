@@ -1,4 +1,4 @@
-"""Cause of the death of a Ray process, in plain words."""
+"""Cause of the exit of a Ray process, for error messages."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _EXIT = "tuneexp: exit code"
 
 
 def log_exit_codes() -> None:
-    """`os._exit` in a worker writes its exit code into the worker's log: Ray learns only that the process is gone."""
-    if not in_worker() or getattr(os._exit, "tells", False):
+    """In a worker: make `os._exit` write its exit code into the log. Ray only notices that the process has ended."""
+    if not in_worker() or getattr(os._exit, "logs", False):
         return
     own, leave = os.getpid(), os._exit
 
-    def telling(status: int) -> None:
-        if os.getpid() == own:  # not in a process that was forked from here
+    def logging_exit(status: int) -> None:
+        if os.getpid() == own:  # not in a forked process
             frames = [Frame(frame.filename, frame.lineno or 0) for frame in traceback.extract_stack()[-2::-1]]
             os.write(2, f"\n{_EXIT} {status} (os._exit at {of_user(frames)})\n".encode())
         leave(status)
 
-    telling.tells = True  # type: ignore[attr-defined]
-    os._exit = telling  # type: ignore[assignment]
+    logging_exit.logs = True  # type: ignore[attr-defined]
+    os._exit = logging_exit  # type: ignore[assignment]
 
 
 def death_of(error: RayActorError | OutOfMemoryError) -> str:
-    """The cause, as far as it is known: "signal 11 (segmentation fault) at my_env.py line 12", "out of memory: ..."."""
+    """Return the cause, such as "signal 11 (segmentation fault) at my_env.py line 12" or "out of memory: ..."."""
     text = str(error)
     if isinstance(error, OutOfMemoryError) or "running low on memory" in text:
         used = re.search(r"was ([\d.]+ ?\w?B)(?: used)? / ([\d.]+ ?\w?B)", text)
@@ -50,21 +50,21 @@ def death_of(error: RayActorError | OutOfMemoryError) -> str:
 
 
 def _ended(log: str) -> str | None:
-    """Cause found in the log of the worker; None where it has none."""
+    """Return the cause from the log of the worker, or None."""
     if _EXIT in log:
         return plain(log[log.rindex(_EXIT) + len("tuneexp: ") :].splitlines()[0])
     _, fatal, after = log.rpartition("Fatal Python error: ")
     if not fatal:
         return None
-    said = after.splitlines()[0]
-    name = next((told for known, told in _SIGNALS.items() if said.startswith(known)), plain(said))
-    # The thread that was hit comes first.
+    reason = after.splitlines()[0]
+    name = next((text for known, text in _SIGNALS.items() if reason.startswith(known)), plain(reason))
+    # The thread of the error comes first.
     frames = frames_in(after)
     return f"{name} at {of_user(frames)}" if frames else name
 
 
 def _exit_code(text: str) -> str | None:
-    """Cause that Ray reports where the interpreter ended in order; None where it reports none."""
+    """Return the cause that Ray reports for an orderly exit of the interpreter, or None."""
     if "SIGTERM" in text:
         return "signal 15 (SIGTERM)"
     code = re.search(r"Worker exits with an exit code (.+?)\.?\s*$", text, re.M)
@@ -72,7 +72,7 @@ def _exit_code(text: str) -> str | None:
 
 
 class _Kills:
-    """Processes that the kernel of this machine has ended for lack of memory, as far as they are accounted for."""
+    """Count of out-of-memory kills by the kernel of this machine."""
 
     @staticmethod
     def now() -> int:
@@ -92,10 +92,10 @@ def _without_trace() -> str:
     if (kills := _Kills.now()) > _Kills.known:
         _Kills.known = kills
         return "out of memory: the kernel killed it (signal 9)"
-    return "it was killed without a trace: by SIGTERM, or by signal 9, which the kernel sends where memory is short"
+    return "it was killed without a trace: by SIGTERM, or by signal 9, which the kernel sends if memory is short"
 
 
 def _last_words(text: str) -> str:
-    """The end of the dead worker's log, from whichever node it ran on."""
+    """Return the end of the log of a worker that has ended, on any node."""
     pid, ip = re.search(r"^\s*pid: (\d+)$", text, re.M), re.search(r"^\s*ip: (\S+)$", text, re.M)
     return worker_log(int(pid[1]), ip[1] if ip else None) if pid else ""

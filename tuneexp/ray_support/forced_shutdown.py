@@ -1,7 +1,7 @@
-"""The end of a local Ray whose process ends in the middle, without `ray.shutdown`.
+"""Kill a local Ray if its driver exits without `ray.shutdown`.
 
-Imports no Ray: it may be in the middle of its import. Linux kills only what this process started itself, and the agents
-that the raylet started would go on for half a minute."""
+Imports no Ray, since the exit may interrupt its import. Linux kills only the direct children of the driver; the agents
+that the raylet started would run for another half minute."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ _SERVICES = ("gcs_server", "raylet")
 
 
 def kill_ray(temporary: Path) -> None:
-    """Kill the Ray that this process started, with its workers, and remove its folder (of `private_surroundings`)."""
+    """Kill the Ray that this process started, with its workers, and remove its folder.
+
+    Args:
+        temporary: folder from `private_surroundings`.
+    """
     children = _children()
     for process in children[os.getpid()]:
         if _name(process) in _SERVICES:
@@ -26,13 +30,13 @@ def kill_ray(temporary: Path) -> None:
 
 def _kill_tree(process: int, children: dict[int, list[int]]) -> None:
     with suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)  # before its children, which it would replace
+        os.kill(process, signal.SIGKILL)  # before its children, which it would restart
     for child in children[process]:
         _kill_tree(child, children)
 
 
 def _children() -> dict[int, list[int]]:
-    """Processes by their parent, as /proc has them; nothing where there is none."""
+    """Return process ids by the id of their parent, from /proc; empty without /proc."""
     children: dict[int, list[int]] = defaultdict(list)
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):

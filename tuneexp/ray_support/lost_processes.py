@@ -1,6 +1,6 @@
-"""Detection of a Ray of this process's own that has lost a process it can't do without.
+"""Detection of a local Ray whose head or raylet has ended.
 
-Imports no Ray before it is asked: a sweep loads this before Ray."""
+Ray is imported at the first check only: a sweep imports this module before Ray."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import threading
 logger = logging.getLogger(__name__)
 
 _NEEDED = {"gcs_server": "its head (gcs_server)", "raylet": "its only node (raylet)"}
-# Ray ends the process without a message: at once where the raylet is dead and an object is needed, 60 s after the head.
+# Ray ends the driver without a message: at once if the raylet is dead and an object is needed, 60 s after the head.
 _PERIOD_S = 0.2
 
 
 def lost_process() -> str | None:
-    """The reason why the Ray that this process has started can run nothing any more. None: it can, or is another's."""
+    """Return the reason why the Ray started by this process is dead; None if it runs, or was not started here."""
     import ray
 
     node = ray._private.worker._global_node
@@ -28,9 +28,9 @@ def lost_process() -> str | None:
 
 
 def report_loss(ended: threading.Event) -> None:
-    """Until `ended`: an error is logged once Ray is lost."""
+    """Log an error if Ray is lost before `ended` is set."""
     while not ended.wait(_PERIOD_S):
         reason = lost_process()
         if reason is not None:
-            logger.error("%s; env runners and learners can't go on, and the process will end", reason)
+            logger.error("%s; env runners and learners can't continue, and the process will end", reason)
             return

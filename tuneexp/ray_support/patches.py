@@ -1,7 +1,7 @@
 """Patches of internals of Ray and Tune, each with its reason and with the upstream change that would remove it.
 
-Ray 2.60 has no public setting for any of them. Those of Ray hold while a Ray starts here, or ends; those of Tune while
-a sweep runs. tests/ray_support/test_patches.py fails where Ray changes under one of them."""
+Ray 2.60 has no public setting for any of them. Patches of Ray are active while a Ray starts or ends, patches of Tune
+while a sweep runs. tests/ray_support/test_patches.py fails if Ray changes one of the patched internals."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def few_services(log_monitor: bool) -> Iterator[None]:
     """Start Ray without its autoscaler and, on request, without its log monitor.
 
-    Why: one machine can't grow, and nobody reads the workers' output unless asked to; each is a process that takes a
-    second or two of a core. A Ray that no longer has these parameters starts both.
+    Why: one machine can't grow, and the workers' output is not shown by default. Each of both is a process that takes
+    one or two seconds of a core. A Ray without these parameters starts both.
     Obsolete once `ray.init` takes `no_monitor` and `include_log_monitor`, as `RayParams` does."""
     of_ray = parameter.RayParams
     wanted = {"no_monitor": True, "include_log_monitor": log_monitor}
@@ -40,8 +40,8 @@ def few_services(log_monitor: bool) -> Iterator[None]:
 def loopback_only() -> Iterator[None]:
     """Start Ray so that its processes listen on 127.0.0.1 only.
 
-    Why: the GCS, the raylet, the driver and the workers listen on all interfaces by default, and who gets in there runs
-    code. `ray.init(_node_ip_address="127.0.0.1")` turns the address back into that of the network, and the environment
+    Why: the GCS, the raylet, the driver and the workers listen on all interfaces by default, and every client can run
+    code there. `ray.init(_node_ip_address="127.0.0.1")` replaces the address by that of the network. The environment
     variable RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER is read when `ray` is imported, which is too early here.
     Obsolete once `ray.init(address="local")` listens on the loopback interface, or has a setting for it."""
     before = ray_constants.ENABLE_RAY_CLUSTER
@@ -56,8 +56,8 @@ def loopback_only() -> Iterator[None]:
 def own_session() -> Iterator[None]:
     """Start Ray's processes in sessions of their own.
 
-    Why: a terminal that is closed sends SIGHUP to all processes of a command, and `kill -TERM -- -GROUP` SIGTERM. Ray's
-    end at once, while the driver needs them to end its trials; Ray blocks SIGINT alone.
+    Why: a terminal that is closed sends SIGHUP to all processes of a command, and `kill -TERM -- -GROUP` sends SIGTERM.
+    Ray's processes would exit at once, but the driver needs them to end its trials. Ray blocks SIGINT only.
     Obsolete once Ray starts them with `start_new_session`."""
     of_ray = services.ConsolePopen
     services.ConsolePopen = partial(of_ray, start_new_session=True)

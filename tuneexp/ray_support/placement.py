@@ -1,4 +1,4 @@
-"""Where the actors of a trial run: in the bundles that Tune has reserved for them."""
+"""Placement of a trial's actors in the bundles that Tune has reserved for them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 
 def in_bundle(index: int, takes: Mapping[str, float]) -> dict[str, Any]:
-    """Options of an actor that takes so much, for the trial's bundle `index` (`trial.resource_request.bundles_of`):
-    left to Ray, a runner may sit in the bundle of a learner, which then finds no room. Nothing outside of a placement
-    group, or in one that somebody has made otherwise."""
+    """Return the options that place an actor in a bundle of the trial's placement group.
+
+    By default Ray may place a runner in the bundle of a learner, which then has no bundle.
+
+    Args:
+        index: of the bundle, in the order of `trial.resource_request.bundles_of`.
+        takes: resources of the actor.
+
+    Returns:
+        Options of an actor; none outside a placement group, or if its bundle is too small.
+    """
     group = ray.util.get_current_placement_group()
     bundles = [] if group is None else group.bundle_specs
     if index >= len(bundles) or any(bundles[index].get(kind, 0.0) < amount for kind, amount in takes.items()):

@@ -1,6 +1,6 @@
-"""The surroundings of a Ray that starts on this machine: a temporary folder that only this user can enter, and a token.
+"""Private temporary folder and token of a Ray that starts on this machine.
 
-Imports no Ray: a sweep calls it before Ray is loaded."""
+Imports no Ray: a sweep calls it before Ray is imported."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ from pathlib import Path
 from tuneexp.errors import UserError
 from tuneexp.files.temporary import RAY_PREFIX, owned, remove_dead
 
-# Ray's longest path below it is a socket's, which the kernel limits. Process ids have up to 7 digits.
+# Ray's longest path is that of a socket, whose length the kernel limits. Process ids have up to 7 digits.
 _LONGEST = f"{RAY_PREFIX}12345678/r/session_2026-01-01_00-00-00_123456_1234567/sockets/plasma_store"
 _SOCKET_LIMIT = 103 if sys.platform == "darwin" else 107
 
 
 @contextmanager
 def private_surroundings() -> Iterator[Path]:
-    """A folder for Ray's `_temp_dir`, removed at the end, and the environment variables that Ray's processes inherit.
+    """Context with a folder for Ray's `_temp_dir`, and with the environment variables that Ray's processes inherit.
 
-    The folder above it has mode 0700, because Ray makes its own folders writable for everybody. UserError where no
-    folder is short enough, or none can be written."""
+    The parent folder has mode 0700, because Ray's own folders are writable for all users. It is removed at the end.
+
+    Raises:
+        UserError: no folder has a path that is short enough, or none is writable.
+    """
     with _private_folder() as folder, _environment(folder):
         yield folder / "r"
 
 
 @contextmanager
 def variables_restored() -> Iterator[None]:
-    """Undo at the end what Ray, or a start of it, writes into the environment, so that the next Ray can be another."""
+    """Restore the environment variables that a start of Ray writes, so that another Ray can start afterwards."""
     before = {name: os.environ.get(name) for name in ("RAY_TMPDIR", "RAY_AUTH_TOKEN", "RAY_AUTH_MODE")}
     try:
         yield
@@ -47,8 +50,9 @@ def variables_restored() -> Iterator[None]:
 
 @contextmanager
 def _environment(folder: Path) -> Iterator[None]:
-    """RAY_TMPDIR is where Ray's lock files go. A token in the environment, another one for each Ray, keeps Ray from
-    storing one in the home folder; one that a person has set stays."""
+    """Set the folder of Ray's lock files, RAY_TMPDIR, and a new token.
+
+    With a token in the environment Ray stores none in the home folder. A token of the user stays."""
     with variables_restored():
         os.environ["RAY_TMPDIR"] = str(folder)
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -57,7 +61,7 @@ def _environment(folder: Path) -> Iterator[None]:
 
 
 def _forget_token() -> None:
-    if "ray" in sys.modules:  # else it knows none yet
+    if "ray" in sys.modules:  # otherwise Ray has read none
         from tuneexp.ray_support.patches import forget_token
 
         forget_token()

@@ -28,5 +28,5 @@ def picklable_errors() -> Iterator[None]:
             raise
         if isinstance(error, TuneexpError):
             raise type(error)(*error.args) from None
-        log.error("the driver is told a part of this", exc_info=error)
+        log.error("the error in full; the driver gets its message only", exc_info=error)
         raise TuneexpError(sentence_of(error)) from None

@@ -1,4 +1,4 @@
-"""What goes to other processes, and what comes back from them."""
+"""Pickling of functions for other processes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ from ray import cloudpickle
 from tuneexp.addresses import search_working_folder
 from tuneexp.errors import UserError
 
-# Arrays that come from the object store can't be written to, and nobody here does.
+# Arrays of the object store are read-only, and nothing here writes to them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module="tuneexp")
 
 
 def pickled(recipe: Any, what: str, instead: str) -> bytes:
-    """what: is named where it can't be sent; instead: what to write then. Raises `UserError`."""
+    """Pickle a function by value.
+
+    Args:
+        recipe: the function.
+        what: its name in the error.
+        instead: remedy, for the error.
+
+    Raises:
+        UserError: it can't be pickled.
+    """
     try:
         return cloudpickle.dumps(recipe)
     except Exception as error:
@@ -25,6 +34,6 @@ def pickled(recipe: Any, what: str, instead: str) -> bytes:
 
 
 def unpickled(recipe: bytes) -> Any:
-    """Inverse of `pickled`: functions of modules beside a person's program are found in the same folder."""
+    """Inverse of `pickled`. Modules in the working folder can be imported."""
     search_working_folder()
     return cloudpickle.loads(recipe)

@@ -1,4 +1,4 @@
-"""SIGTERM in a worker of Ray."""
+"""SIGTERM in Ray workers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tuneexp.ray_support.worker_logs import in_worker
 
 
 def restore_default_sigterm() -> None:
-    """In an actor: SIGTERM ends the process at once, so that its work is done again elsewhere or after a resume.
+    """In an actor: restore the default handler, which ends the process at once. Its work is retried or resumed.
 
-    Ray's own handler raises SystemExit in whatever runs there, which would be taken for a fault of the environment.
-    SLURM sends SIGTERM to every process of a job."""
+    Ray's handler raises SystemExit in the running code, which looks like an error of the environment. SLURM sends
+    SIGTERM to every process of a job."""
     if in_worker():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

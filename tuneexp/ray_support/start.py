@@ -25,8 +25,15 @@ atexit.register(_OF_THIS_PROCESS.close)
 
 
 def ensure_ray(n_cpus: float, n_gpus: float = 0.0) -> None:
-    """The Ray that this process is part of, the cluster at RAY_ADDRESS, or one on this machine that ends with the
-    process. Raises `UserError` where there will never be as many CPUs and GPUs for env runners and learners."""
+    """Use the Ray of this process, or connect to RAY_ADDRESS, or start a local Ray that ends with the process.
+
+    Args:
+        n_cpus: CPUs of all env runners and learners.
+        n_gpus: GPUs of all learners.
+
+    Raises:
+        UserError: Ray has fewer CPUs or GPUs in total, or RAY_ADDRESS can't be reached.
+    """
     if not ray.is_initialized():
         _start(n_cpus, n_gpus)
     if ray.util.get_current_placement_group() is not None:
@@ -56,9 +63,9 @@ def _start(n_cpus: float, n_gpus: float) -> None:
         except ConnectionError as error:
             raise UserError(f"no Ray cluster at RAY_ADDRESS={address!r} ({error}); start it, or unset it") from None
         return
-    # As many as are asked for, also on fewer cores: this Ray serves one trial, whose runners may mostly wait.
+    # At least the requested number, even on fewer cores: this Ray serves one trial, whose runners may mostly wait.
     cpus = max(os.cpu_count() or 1, -int(-n_cpus // 1))
-    _OF_THIS_PROCESS.close()  # one that somebody has shut down
+    _OF_THIS_PROCESS.close()  # a Ray that the user has shut down
     _OF_THIS_PROCESS.enter_context(local_ray(cpus, n_gpus > 0, logging_level=logging.CRITICAL))
     _OF_THIS_PROCESS.enter_context(_loss_reported())
 
@@ -76,13 +83,13 @@ def _loss_reported() -> Iterator[None]:
 
 
 def connect(address: str, **settings: Any) -> None:
-    """Connect to the cluster at `address`. settings: further arguments of `ray.init`, which raises ConnectionError."""
+    """Connect to a cluster. settings: further arguments of `ray.init`, which raises ConnectionError."""
     ray.init(address=address, job_config=DriversPath(), **settings)
 
 
 @contextmanager
 def local_ray(cpus: int, gpus: bool = False, **settings: Any) -> Iterator[None]:
-    """A Ray of this process and its temporary folder, which both end here."""
+    """Context of a local Ray with a temporary folder. Both are removed at the end."""
     with private_surroundings() as temporary:
         try:
             start_local(temporary, cpus, gpus, **settings)
@@ -92,9 +99,18 @@ def local_ray(cpus: int, gpus: bool = False, **settings: Any) -> Iterator[None]:
 
 
 def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: bool = False, **settings: Any) -> None:
-    """A Ray of this process: never somebody else's on this machine, nor what a killed sweep left behind.
+    """Start a new local Ray. It never connects to another Ray of this machine, such as one of a killed sweep.
 
-    temporary: of `private_surroundings`, which last as long as this Ray."""
+    Args:
+        temporary: folder from `private_surroundings`, which has to exist as long as this Ray.
+        cpus: CPUs of this Ray.
+        gpus: Ray may use the GPUs of this machine.
+        log_to_driver: print the workers' output.
+        settings: further arguments of `ray.init`.
+
+    Raises:
+        TuneexpError: Ray did not start.
+    """
     try:
         with few_services(log_monitor=log_to_driver), loopback_only(), own_session():
             ray.init(
@@ -107,6 +123,6 @@ def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: b
                 _temp_dir=str(temporary),
                 **settings,
             )
-    except Exception as error:  # Ray raises bare ones, too
+    except Exception as error:  # Ray raises bare exceptions, too
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise TuneexpError(f"Ray did not start on this machine: {reason[:300]}") from error

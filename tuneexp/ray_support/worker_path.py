@@ -1,4 +1,4 @@
-"""The module search path of Ray's workers."""
+"""Module search path of Ray's workers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ray.job_config import JobConfig
 
 
 class DriversPath(JobConfig):
-    """Workers search the working folder first only where the driver does, too.
+    """Job configuration with the driver's module search path.
 
-    Ray puts it in front of everything else in `sys.path` of each worker, and has no setting for that: a `random.py`
-    there would replace Python's own, and a folder `tuneexp` the installed package. Addresses (module:Class) find the
-    folder at the end of the path."""
+    Ray puts the working folder first in `sys.path` of each worker, and has no setting for that. A file `random.py`
+    there would replace Python's module, and a folder `tuneexp` the installed package. Here workers search it first only
+    if the driver does. For addresses (module:Class) it is the last folder of the path."""
 
     _py_driver_sys_path: list[str]
 
@@ -26,7 +26,7 @@ class DriversPath(JobConfig):
 
 
 def searched_first(folder: str) -> bool:
-    """Whether this process searches `folder` before Python's own modules: the folder of the running script is."""
+    """Return True if this process searches `folder` before Python's modules, as it does with a script's folder."""
     own = os.path.dirname(os.__file__)
     before = sys.path[: sys.path.index(own)] if own in sys.path else sys.path
     return folder in map(os.path.abspath, before)

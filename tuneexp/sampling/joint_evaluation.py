@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuneexp.envs.multi_agent.envs import MultiAgentEnvs, PolicySpaces, PolicyStep
+from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
+from tuneexp.envs.multi_agent.policy_spaces import PolicySpaces, PolicyStep
 from tuneexp.sampling.evaluation import steps_of
 from tuneexp.sampling.seat_runner import SeatRunner
 

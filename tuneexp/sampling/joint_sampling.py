@@ -10,7 +10,8 @@ import numpy as np
 
 from tuneexp.data.multi_agent_batch import MultiAgentBatch
 from tuneexp.envs.episode_stats import EpisodeTracker
-from tuneexp.envs.multi_agent.envs import MultiAgentEnvs, PolicyStep
+from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
+from tuneexp.envs.multi_agent.policy_spaces import PolicyStep
 from tuneexp.sampling.seat_runner import SeatRunner
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuneexp.data.sample_batch import SampleBatch
-from tuneexp.envs.multi_agent.envs import PolicySpaces, PolicyStep
+from tuneexp.envs.multi_agent.policy_spaces import PolicySpaces, PolicyStep
 from tuneexp.envs.normalise import DiscountedReturns, Learned, RunningNormaliser, moments_of
 from tuneexp.errors import UserError
 from tuneexp.learning.rng_streams import generator

@@ -14,5 +14,5 @@ __all__ = ["Trial"]
 def __getattr__(name: str) -> Any:
     if name != "Trial":
         raise AttributeError(f"module 'tuneexp.trial' has no attribute {name!r}")
-    # Loaded on first use: what a trial takes (`resources`) is told without torch.
+    # Loaded at first use: other modules of this package do not need torch.
     return importlib.import_module("tuneexp.trial.trial").Trial

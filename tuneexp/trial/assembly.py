@@ -1,4 +1,4 @@
-"""Assembly of learners, policies and runners, in the trial's process and in others."""
+"""Construction of environments, learners, policies and replay buffers, in the trial's process and in others."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ from tuneexp.trial.trial_config import TrialConfig
 
 log = logging.getLogger(__name__)
 
-# What an evaluation may take, for the decision whether compiling pays.
+# Assumed steps of an evaluation, for the decision to compile.
 LONG_EPISODE_STEPS = 500
 
 
 def env_settings(config: TrialConfig) -> dict[str, Any]:
-    """Settings of `SeedEnvs`, for training and for evaluation."""
+    """Return the settings of `SeedEnvs` for training and evaluation."""
     return {"env_kwargs": config.env_kwargs, "backend": config.env_backend, "wrappers": config.wrappers}
 
 
 def build_envs(
     config: TrialConfig, cfg: AlgorithmConfig, seeds: Sequence[int], n_envs: int, first_env: int = 0
 ) -> SeedEnvs:
-    """first_env: index of the first environment of each seed, in the trial."""
+    """Build training environments. first_env: index within the trial of the first environment of each seed."""
     exact = cfg.normalize_observation
     return SeedEnvs(config.env, seeds, n_envs, first_env=first_env, exact=exact, **env_settings(config))
 
 
 def facts_of(config: TrialConfig, cfg: AlgorithmConfig) -> EnvFacts:
-    """From one environment that is built and closed again."""
+    """Return the facts of an environment, from one that is built and closed."""
     envs = build_envs(config, cfg, config.seeds[:1], 1)
     try:
         return envs.facts
@@ -61,6 +61,8 @@ def facts_of(config: TrialConfig, cfg: AlgorithmConfig) -> EnvFacts:
 
 
 def model_builder(spec: AlgorithmSpec, facts: EnvFacts) -> Callable[[CfgView], nn.Module]:
+    """Return a function that builds the networks of one seed."""
+
     def model(view: CfgView) -> nn.Module:
         with wrap_errors("build_model", spec.build_model):
             return spec.build_model(facts.observation_space, facts.action_space, view)
@@ -85,7 +87,7 @@ def build_learner(
 
 
 def workload_of(cfg: AlgorithmConfig, config: TrialConfig) -> Workload:
-    """What a trial will ask of its programs."""
+    """Return the number of calls of the programs that a trial will make."""
     rollouts = -(-config.budget_env_steps // cfg.rollout_env_steps())
     evaluations = -(-config.budget_env_steps // config.report_period)
     return Workload(
@@ -99,8 +101,15 @@ def workload_of(cfg: AlgorithmConfig, config: TrialConfig) -> Workload:
 def build_policy(
     networks: SeedNetworks, act: Act, program: Program, shapes: TrialShapes, clock: tuple[int, int] | None
 ) -> Policy:
-    """clock: environments per seed and budget in environment steps; None where schedules stand still within a
-    rollout."""
+    """Build a policy.
+
+    Args:
+        networks: parameters and configuration.
+        act: acting function.
+        program: built from `act`.
+        shapes: of the policy's environments.
+        clock: environments per seed and budget in environment steps; None: schedules are constant within a rollout.
+    """
     hyper = networks.hyper
     return Policy(
         act, program, hyper.tensor, networks.parameters, dict(shapes.act_noise), shapes.n_envs, shapes.state_size,
@@ -144,7 +153,7 @@ def build_experience(
     n_seeds: int,
     normaliser: RunningNormaliser | None,
 ) -> Experience | None:
-    """The replay buffer of an off-policy algorithm. columns: one row of each training column."""
+    """Build the replay buffer of an off-policy algorithm, else None. columns: one row of each training column."""
     if not isinstance(cfg, OffPolicyConfig):
         return None
     entries = {name: Entry(tuple(row.shape), row.dtype) for name, row in columns.items()}
@@ -164,7 +173,7 @@ def build_experience(
 
 
 def _frames(cfg: OffPolicyConfig, shapes: TrialShapes, n_seeds: int) -> FrameStore | None:
-    """Stacks of images are stored frame by frame, where the environment says that they are stacks."""
+    """Return a store of single frames if observations are stacks of images, else None."""
     shape, stack = shapes.obs_shape, shapes.frame_stack
     if shapes.obs_dtype != torch.uint8 or len(shape) < 3 or stack is None or stack < 2 or shape[0] != stack:
         return None

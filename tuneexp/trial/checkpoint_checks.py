@@ -15,13 +15,14 @@ from tuneexp.learning.learner import Learner
 if TYPE_CHECKING:
     from tuneexp.trial.trial import Trial
 
-# Numbers may differ (population-based training changes them); these shape environments, statistics or replay.
+# Fields that must be equal: they shape environments, statistics or replay buffer. Other numbers may differ, as
+# population-based training changes them.
 FIXED = ("n_envs", "normalize_observation", "normalize_reward", "buffer_size", "n_step", "prioritized",
          "optimizer_class", "use_rms_prop")  # fmt: skip
 
 
 def check_same_run(trial: Trial, state: Mapping[str, Any]) -> None:
-    """Raises `CheckpointError` for the checkpoint of another algorithm, environment or other seeds."""
+    """Raise `CheckpointError` for a checkpoint of another algorithm, environment or other seeds."""
     if state["algorithm"] != trial.spec.name:
         raise CheckpointError(
             f"the checkpoint is of algorithm {state['algorithm']!r}, this trial is of {trial.spec.name!r}; "
@@ -30,22 +31,28 @@ def check_same_run(trial: Trial, state: Mapping[str, Any]) -> None:
     if list(state["seeds"]) != list(trial.config.seeds):
         raise CheckpointError(
             f"the checkpoint holds seeds {state['seeds']}, this trial has {trial.config.seeds}; "
-            f"name the same: seeds={state['seeds']}"
+            f"write seeds={state['seeds']}"
         )
     if state["env"] != trial.source.name:
         raise CheckpointError(f"the checkpoint is of environment {state['env']}, this trial is of {trial.source.name}")
 
 
 def check_same_networks(saved: AlgorithmConfig, learner: Learner, parameters: Mapping[str, Tensor]) -> None:
-    """Raises `CheckpointError` where what was saved, configured by `saved`, doesn't fit the networks of `learner`."""
+    """Raise `CheckpointError` if saved parameters do not fit the networks of a learner.
+
+    Args:
+        saved: configuration of the checkpoint.
+        learner: of the trial.
+        parameters: of the checkpoint.
+    """
     fixed = learner.model_reads | {name for name in FIXED if hasattr(saved, name)}
     if custom_model_of(saved) and custom_model_of(learner.cfg):
-        fixed.discard("model")  # an own network's file may have moved; that its shapes are the same is checked below
+        fixed.discard("model")  # the file of a custom network may have moved; its shapes are checked below
     for name in sorted(fixed):
         if getattr(saved, name) != getattr(learner.cfg, name):
             raise CheckpointError(
                 f"the checkpoint was made with {name}={getattr(saved, name)!r}, this trial has "
-                f"{getattr(learner.cfg, name)!r}; only what shapes no network and no environment may change"
+                f"{getattr(learner.cfg, name)!r}; write {name}={getattr(saved, name)!r}"
             )
     shapes = [{name: tuple(value.shape) for name, value in of.items()} for of in (parameters, learner.parameters)]
     if shapes[0] != shapes[1]:
@@ -57,6 +64,6 @@ def check_same_networks(saved: AlgorithmConfig, learner: Learner, parameters: Ma
 
 
 def custom_model_of(cfg: Config) -> str | None:
-    """The address of the networks where they are the user's own."""
+    """Return the address of custom networks; None for built-in ones."""
     model = getattr(cfg, "model", None)
     return model if isinstance(model, str) else None

@@ -1,4 +1,4 @@
-"""Training that starts eagerly: where its budget is unknown, a first result comes before the compiler is asked."""
+"""Eager start: with an unknown budget, programs are compiled after the first report only."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.devices import CPU, device_of
 from tuneexp.trial.trial_config import TrialConfig
 
-# Numbers of steps, not of seconds, and the same whether the programs are on the disk or not: so two runs are equal.
+# The switch depends on steps, not on seconds and not on the cache of programs, so that two runs are equal.
 EAGER_ENV_STEPS = 2_000
 EAGER_UPDATES = 300
 
 
 def settled(config: TrialConfig, cfg: Any) -> TrialConfig:
-    """`later` is `auto` where there is no eager start: processes of their own keep the programs that they start with,
-    and a GPU needs no compiler. cfg: the hyperparameters."""
+    """Return the configuration with `compile=auto` instead of `later` if there is no eager start.
+
+    Runner and learner processes keep their first programs, and a GPU needs no compiler. cfg: hyperparameters."""
     elsewhere = getattr(cfg, "num_env_runners", 0) or getattr(cfg, "num_learners", 0)
     if config.compile == "later" and (elsewhere or device_of(config.device) != CPU):
         return config.model_copy(update={"compile": "auto"})
@@ -25,19 +26,27 @@ def settled(config: TrialConfig, cfg: Any) -> TrialConfig:
 
 
 def first_mode(config: TrialConfig) -> CompileMode:
-    """Compilation mode of the first programs."""
+    """Return the compilation mode of the first programs."""
     return "off" if config.compile == "later" else config.compile
 
 
 def eager_env_steps(cfg: Any) -> int:
-    """Environment steps per seed of an eager start: fewer where an update follows each of them."""
+    """Return the environment steps per seed of an eager start. Algorithms with frequent updates have fewer."""
     if not isinstance(cfg, AlgorithmConfig):  # of several policies
         return EAGER_ENV_STEPS
     return min(EAGER_ENV_STEPS, EAGER_UPDATES * cfg.rollout_env_steps() // max(1, cfg.updates_per_rollout()))
 
 
 class EagerStart:
-    """Of one trial with a settled configuration. `to_come`: whether compiled programs are still to take over."""
+    """Eager start of a trial.
+
+    Args:
+        config: from `settled`.
+        cfg: hyperparameters.
+
+    Attributes:
+        to_come: the switch to compiled programs is still to come.
+    """
 
     def __init__(self, config: TrialConfig, cfg: Any) -> None:
         self.config = config
@@ -46,26 +55,32 @@ class EagerStart:
         self.to_come = self._possible
 
     def next_report(self, env_steps: int) -> int:
-        """Environment steps at which the next report is due: multiples of the period, and the end of the eager start
-        where the period is not named."""
+        """Return the environment steps at which the next report is due.
+
+        Reports are due at multiples of the period and, unless the period was set, at the end of the eager start."""
         period = self.config.report_period
         due = min((env_steps // period + 1) * period, self.config.budget_env_steps)
         early = self.config.report_every_env_steps is None and env_steps < self._env_steps
         return min(due, self._env_steps) if early else due
 
     def is_over(self, env_steps: int) -> bool:
-        """True once compiled programs should take over."""
+        """Return True if it is time to switch to compiled programs."""
         return self.to_come and env_steps >= self._env_steps
 
     def goes_on_from(self, state: Mapping[str, Any], compiled: bool) -> CompileMode | None:
-        """Compilation mode to rebuild programs with for a checkpoint; None: the present programs stay.
+        """Return the compilation mode to rebuild programs with for a checkpoint; None: the present programs stay.
 
-        Compiled and eager arithmetic differ in the last digits: a trial that goes on within its budget keeps to its
-        own, whatever the cache holds by now. compiled: of the programs that there are."""
+        Compiled and eager arithmetic differ in rounding. A trial that is resumed within its budget keeps its kind of
+        programs, whatever the cache contains now.
+
+        Args:
+            state: of the checkpoint.
+            compiled: the present programs are compiled.
+        """
         same_budget = state["config"]["budget_env_steps"] == self.config.budget_env_steps
         before = state.get("eager_start")  # None in a checkpoint of an older version
         self.to_come = self._possible and bool(not same_budget if before is None else before)
         keeps = same_budget and self.config.compile in ("auto", "later") and state["compiled"] != compiled
-        if not keeps or (before and self.config.compile == "auto"):  # where it would be compiled from here on
+        if not keeps or (before and self.config.compile == "auto"):  # it would be compiled from here on
             return None
         return "on" if state["compiled"] else "off"

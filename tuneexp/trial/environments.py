@@ -1,4 +1,4 @@
-"""The experience source of one policy: environments here, in other processes, or sampled asynchronously."""
+"""Experience source of one policy: local, remote or asynchronously sampled environments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,18 @@ from tuneexp.trial.trial_config import TrialConfig
 
 
 class Environments:
-    """`n_envs` environments per seed for one policy, whose training step steps them as it samples."""
+    """Experience source of one policy with `n_envs` environments per seed.
+
+    The training step of the policy steps the environments when it samples from the group.
+
+    Args:
+        spec: the algorithm.
+        config: of the trial.
+        cfg: hyperparameters.
+
+    Attributes:
+        group: env runners, set by `connect`.
+    """
 
     group: EnvRunnerGroup
     _trainer: PolicyTrainer
@@ -80,7 +91,7 @@ class Environments:
             raise UserError(
                 f"training_step {name_of(self._spec.training_step)} collected {collected} environment "
                 f"steps per seed, {type(self._cfg).__name__}.rollout_env_steps() says {expected}\n"
-                "make them agree: budgets and schedules are counted by it"
+                "they must be equal: budget and schedules are counted by it"
             )
 
     def evaluate(self, episodes: int, seed: int) -> Evaluation:

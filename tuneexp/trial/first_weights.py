@@ -1,4 +1,4 @@
-"""First weights and statistics of a policy, from a checkpoint."""
+"""Initial parameters and running statistics of a policy, from a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ from tuneexp.trial.source import PolicySetup
 
 
 def start_from(setup: PolicySetup, learner: Learner, normaliser: RunningNormaliser | None) -> None:
-    """Load what `setup.policy.checkpoint` names. Raises `CheckpointError` where it doesn't fit."""
+    """Load the checkpoint of `setup.policy`.
+
+    Args:
+        setup: of the policy.
+        learner: its parameters are overwritten.
+        normaliser: its statistics are overwritten; None: it has none.
+
+    Raises:
+        CheckpointError: the checkpoint has no such policy, or other networks.
+    """
     folder = str(setup.policy.checkpoint)
     state = checkpoint.read(folder)
     if "policies" in state:
@@ -47,11 +56,11 @@ def _take_weights(learner: Learner, parameters: Mapping[str, Tensor], what: str)
 
 
 def _statistics(state: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Of the observations, in the checkpoint of one policy."""
+    """Return the running statistics in the checkpoint of one policy; None without."""
     found = state["group"].get("normaliser")
     return found if isinstance(found, Mapping) else None
 
 
 def _for_seeds(statistics: Mapping[str, Any], n_seeds: int) -> dict[str, Any]:
-    """[S or 1, ...] -> [n_seeds, ...]."""
+    """Expand statistics [S or 1, ...] to [n_seeds, ...]."""
     return {name: value.repeat(n_seeds, 0) if len(value) == 1 else value for name, value in statistics.items()}

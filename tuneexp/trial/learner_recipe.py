@@ -1,4 +1,4 @@
-"""The learners of a trial that learns in processes of their own."""
+"""Learner processes of a trial, and the recipe that builds a learner in another process."""
 
 from __future__ import annotations
 
@@ -28,11 +28,23 @@ def learner_group(
     spec: AlgorithmSpec, config: TrialConfig, cfg: AlgorithmConfig, facts: EnvFacts, shapes: TrialShapes,
     columns: Mapping[str, Tensor], workload: Workload,
 ) -> LearnerGroup | None:  # fmt: skip
-    """None where the trial's own process learns. columns: one row of each training column. Raises `UserError` where the
-    work can't be shared, or there is no room for the learners."""
+    """Start the learner processes of a policy. Returns None with `num_learners=0`.
+
+    Args:
+        spec: the algorithm.
+        config: of the trial.
+        cfg: hyperparameters.
+        facts: of the environment.
+        shapes: of the trial.
+        columns: one row of each training column.
+        workload: of the trial's programs.
+
+    Raises:
+        UserError: the work can't be divided, or the cluster has too few resources.
+    """
     if not cfg.num_learners:
         return None
-    from tuneexp.training.remote.learner_actors import RemoteLearners  # Ray, only where it is asked for
+    from tuneexp.training.remote.learner_actors import RemoteLearners  # Ray is imported only if it is used
 
     sharding = shard_learning(len(config.seeds), shapes.minibatch_rows, cfg.num_learners, cfg.num_gpus_per_learner)
     recipe = LearnerRecipe(
@@ -45,7 +57,7 @@ def learner_group(
 
 @dataclass(frozen=True)
 class LearnerRecipe:
-    """What a learner of another process is made of. shapes, workload: of the whole trial."""
+    """Function that builds a learner in another process. `shapes` and `workload` are of the whole trial."""
 
     algorithm: str | AlgorithmSpec
     hyperparameters: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""What a trial is judged by: one number from the evaluations of all seeds so far."""
+"""Objective of a trial: one number from the evaluations of all seeds so far."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ WINDOW = 3
 
 
 class Objective:
-    """Collects evaluations [S]; `value()` is what schedulers and searchers maximise."""
+    """Evaluations of a trial, aggregated over seeds and reports. Schedulers and searchers maximize `value()`.
+
+    Args:
+        config: kind of aggregation.
+        seeds: of the trial.
+    """
 
     def __init__(self, config: ObjectiveConfig, seeds: Sequence[int]) -> None:
         self.config, self.n_seeds = config, len(seeds)
@@ -25,7 +30,7 @@ class Objective:
         self._worst = float("inf")
 
     def add(self, returns: NDArray[np.float64], failed: NDArray[np.bool_]) -> None:
-        """returns: [S], of the deterministic policy; failed: [S], seeds frozen for good."""
+        """Add an evaluation. returns: [S], mean over episodes; failed: [S] bool, diverged seeds."""
         self._worst = min(self._worst, float(np.min(returns)))
         values = returns.astype(np.float64).copy()
         if failed.any():
@@ -38,7 +43,7 @@ class Objective:
         return self._aggregate(self.history[-1])
 
     def value(self) -> float:
-        """NaN if every seed failed (or one did, where the rule says `fail`)."""
+        """Return the objective; NaN if every seed failed, or one of them with `failed_seeds=fail`."""
         scores = [self._aggregate(values) for values in self.history]
         if np.isnan(scores[-1]):
             return float("nan")
@@ -49,13 +54,13 @@ class Objective:
         return float(np.nanmean(scores[-WINDOW:] if self.config.kind == "window" else scores))
 
     def metrics(self) -> dict[str, float]:
-        """The objective, and its interval where there is one."""
+        """Return the objective, and its confidence interval if there are several seeds."""
         bounds = self.interval()
         interval = {} if bounds is None else {"objective_low": bounds[0], "objective_high": bounds[1]}
         return {"objective": self.value(), **interval}
 
     def interval(self) -> tuple[float, float] | None:
-        """95 % bootstrap interval of `value` over seeds; None below two seeds that count."""
+        """Return the 95 % bootstrap interval of `value` over seeds; None with fewer than two seeds that count."""
         scores = self._seed_scores()
         scores = scores[~np.isnan(scores)]
         if scores.size < 2 or np.isnan(self.value()):
@@ -63,7 +68,7 @@ class Objective:
         return percentile_interval(scores.tolist(), of=partial(aggregated, how=self.config.aggregate))
 
     def _seed_scores(self) -> NDArray[np.float64]:
-        """The objective of each seed alone, [S]; NaN for seeds that are left out."""
+        """Return the objective of each seed, [S]; NaN for seeds that are left out."""
         history = np.asarray(self.history)
         if self.config.kind == "best":
             best: NDArray[np.float64] = history[np.nanargmax([self._aggregate(values) for values in history])]

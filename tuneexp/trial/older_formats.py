@@ -1,4 +1,4 @@
-"""Checkpoints of versions whose defaults were others: what was left open then is written out."""
+"""Checkpoints of older versions with other default networks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ _SIZES = {
 
 
 def explicit_model(state: Mapping[str, Any], config_class: type[Config]) -> dict[str, Any]:
-    """{"model": ...}, as the checkpoint of one policy means it, where its version had other defaults; else {}."""
+    """Return {"model": ...} with all sizes of the saved networks, for an older version with other defaults; else {}.
+
+    Args:
+        state: checkpoint of one policy.
+        config_class: of the algorithm.
+
+    Raises:
+        CheckpointError: the version of the defaults is no number.
+    """
     model = state["config"]["hyperparameters"].get("model") or {}
     field = config_class.model_fields.get("model")
     sizes = _SIZES.get(type(field.default).__name__) if field is not None else None

@@ -1,4 +1,4 @@
-"""One policy of a trial, with everything of its own."""
+"""Policy trainer: learner, programs, running statistics and replay buffer of one policy."""
 
 from __future__ import annotations
 
@@ -30,14 +30,28 @@ from tuneexp.trial.trial_config import TrialConfig
 
 log = logging.getLogger(__name__)
 
-# A policy that isn't trained acts as at the end of its training: it doesn't explore as a beginner does.
-LONG_AFTER = 2**30
+# Environment steps of a policy that is not trained: schedules are at their end, so it hardly explores.
+END_OF_SCHEDULES = 2**30
 
 
 class PolicyTrainer:
-    """Learner, programs, statistics of observations and rewards, replay buffer, and the group that it samples from.
+    """Everything of one policy: it acts with it and updates it.
 
-    learners: learner processes, where there are some."""
+    It has the parameters of all seeds (`learner`), the programs for acting and for gradient steps, the running
+    statistics of observations and rewards (`normaliser`), the replay buffer of an off-policy algorithm (`experience`),
+    and the group that its training step samples from. Several policies of a trial have one trainer each; they share
+    nothing but the experience source.
+
+    Args:
+        setup: the policy, from its experience source.
+        config: of the trial.
+
+    Attributes:
+        trained: False for a policy that only acts, such as a fixed opponent.
+        group: of env runners, set by `use_group`.
+        learners: learner processes; None with `num_learners=0`.
+        training: arguments of the training step.
+    """
 
     group: Group
 
@@ -53,10 +67,10 @@ class PolicyTrainer:
         if setup.policy.checkpoint is not None:
             start_from(setup, self.learner, self.normaliser)
         if not self.trained:
-            self.learner.set_clock(1.0, LONG_AFTER)
+            self.learner.set_clock(1.0, END_OF_SCHEDULES)
 
     def use_group(self, group: Group) -> None:
-        """Sample from `group` from here on, and start the learner processes where there are some."""
+        """Set the group that the training step samples from, and start the learner processes."""
         self.group = group
         group.sync_weights(self.learner.parameters)
         self.learners = learner_group(
@@ -70,54 +84,64 @@ class PolicyTrainer:
     def _use_programs(self, mode: CompileMode) -> None:
         spec, learner, workload = self.spec, self.learner, assembly.workload_of(self.cfg, self.config)
         if self.cfg.num_learners:
-            workload = replace(workload, updates=0)  # which learners make
+            workload = replace(workload, updates=0)  # learner processes make the updates
         self.programs: TrialPrograms = programs_for(
             learner, spec.build_model, spec.act_fn, spec.postprocess_fn, self.shapes, mode, workload
         )
         learner.use_programs(self.programs.steps)
 
     def build_programs(self, mode: CompileMode) -> None:
-        """Replace the programs that there are."""
+        """Build the programs anew in another compilation mode."""
         self._use_programs(mode)
         self.group.use_policy(self.new_policy())
 
     def new_policy(self) -> Policy:
+        """Return a policy that acts with the learner's parameters."""
         budget, programs = self.setup.budget_env_steps, self.programs
         clock = None if budget is None else (self.cfg.n_envs, budget)
         return assembly.build_policy(self.learner, programs.act, programs.act_program, self.shapes, clock)
 
     @property
     def custom_model(self) -> str | None:
-        """The address of the networks where they are the user's own."""
+        """Address of custom networks; None for built-in ones."""
         return custom_model_of(self.cfg)
 
     @property
     def compiled(self) -> bool:
-        """True where the gradient step is compiled."""
+        """True if the gradient step is compiled."""
         return self.programs.compiled if self.learners is None else self.learners.processes.compiled
 
     def start_rollout(self, progress: float, env_steps: int) -> None:
-        """env_steps: of this policy, before the rollout."""
+        """Set the schedules for the next rollout.
+
+        Args:
+            progress: share of the budget that is done.
+            env_steps: environment steps per seed of this policy before the rollout.
+        """
         self.learner.start_rollout(progress, env_steps, self.cfg.rollout_env_steps())
 
     def learn(self) -> None:
-        """One training step of its algorithm: sample -> learn -> sync."""
+        """Run one training step of the algorithm: sample, learn and sync.
+
+        Raises:
+            UserError: learner processes exist, but the training step does not use them.
+        """
         self.spec.training_step(self.training)
         if self.learners is not None and not self.learners.operations:
             raise UserError(
-                f"training_step {name_of(self.spec.training_step)} leaves num_learners={self.cfg.num_learners} idle\n"
+                f"training_step {name_of(self.spec.training_step)} does not use num_learners={self.cfg.num_learners}\n"
                 "call multi_gpu_train_one_step(training.learners, ...) in it, or write num_learners=0"
             )
 
     def copy_from(self, other: PolicyTrainer) -> None:
-        """Weights and statistics of `other` as they are now."""
+        """Copy parameters and running statistics of another trainer."""
         for name, leaf in self.learner.parameters.items():
             leaf.copy_(other.learner.parameters[name])
         if self.normaliser is not None and other.normaliser is not None:
             self.normaliser.load_state_dict(other.normaliser.state_dict())
 
     def metrics(self, alive: NDArray[np.bool_]) -> dict[str, Any]:
-        """Metrics of the updates since the last call. alive: [S] bool, the seeds that count."""
+        """Return metrics of the updates since the last call. alive: [S] bool, the seeds to average over."""
         learner, prefix = self.learner, f"{self.setup.prefix}update"
         metrics: dict[str, Any] = {
             f"{prefix}/learning_rate": learner.learning_rate,
@@ -138,14 +162,27 @@ class PolicyTrainer:
         }
 
     def check_compatible(self, saved: AlgorithmConfig, state: Mapping[str, Any]) -> None:
-        """Raises `CheckpointError` where `state`, of a trainer that was configured by `saved`, has other networks."""
+        """Check that a checkpoint has the same networks.
+
+        Args:
+            saved: configuration of the checkpoint.
+            state: from `state_dict`.
+
+        Raises:
+            CheckpointError: it has other networks.
+        """
         check_same_networks(saved, self.learner, state["learner"]["parameters"])
         since = state.get("model_source")
         if self.custom_model and since and changed_sources({self.custom_model: since}):
             log.warning("the source of the network %s has changed since the checkpoint was made", self.custom_model)
 
     def load_state_dict(self, state: Mapping[str, Any], same_episodes: bool) -> None:
-        """same_episodes: True where the environments go on where they were."""
+        """Restore the state.
+
+        Args:
+            state: from `state_dict`.
+            same_episodes: the environments continue their episodes.
+        """
         self.learner.load_state_dict(state["learner"])
         self.group.sync_weights(self.learner.parameters)
         if self.experience is not None:

@@ -1,4 +1,4 @@
-"""The programs of a trial, acting and the gradient steps, built for its shapes and kept for the next trial."""
+"""Programs of a policy, for acting and for gradient steps. They are built once per shape and reused by later trials."""
 
 from __future__ import annotations
 
@@ -24,8 +24,16 @@ from tuneexp.trial.shapes import TrialShapes, check_rows
 
 @dataclass(frozen=True)
 class TrialPrograms:
-    """`columns`: one row of each training column, for its shape and type. `read`: the structural fields that the
-    functions of the algorithm looked at. `spaces`: of `TrialShapes`."""
+    """Programs of one policy.
+
+    Args:
+        act: acting function.
+        act_program: built from `act`.
+        steps: gradient steps and their programs, by the omitted parts of the loss.
+        columns: one row of each training column, for its shape and type.
+        read: structural fields that the functions of the algorithm read, and their values.
+        spaces: of observations and actions.
+    """
 
     act: Act
     act_program: Program
@@ -43,12 +51,14 @@ class TrialPrograms:
         return all(program.captured for _, program in self.steps.values())
 
     def fits(self, static: Mapping[str, Any], spaces: tuple[Any, Any]) -> bool:
-        """Whether a configuration agrees on every structural field that the programs' functions looked at, and the
-        environment on its spaces, of which the networks hold constants: bounds of actions, say."""
+        """Return True if the programs can be reused.
+
+        The structural fields that their functions read must be equal, and the spaces: networks have constants of them,
+        such as the bounds of actions."""
         return self.spaces == spaces and all(static[name] == value for name, value in self.read.items())
 
 
-# Actors are reused: a trial of the same shapes takes over the programs of the one before.
+# Tune reuses actors: a trial with the same shapes reuses the programs of an earlier trial.
 _BUILT: OrderedDict[Hashable, list[TrialPrograms]] = OrderedDict()
 MAX_SHAPES = 32
 
@@ -57,7 +67,7 @@ def programs_for(
     learner: Learner, build_model: BuildModel, act_fn: ActFn, postprocess_fn: PostprocessFn, shapes: TrialShapes,
     mode: CompileMode, workload: Workload,
 ) -> TrialPrograms:  # fmt: skip
-    """Built once for the functions, the shapes and the structural fields that were looked at."""
+    """Return programs for a policy, built at the first call for the same functions, shapes and structural fields."""
     key = (
         build_model, act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.hyper.names, shapes,
         tuple(type(module) for module in learner.model.modules()),
@@ -100,7 +110,7 @@ def _build(
 def _gradient_steps(
     learner: Learner, shapes: TrialShapes, columns: Mapping[str, Tensor]
 ) -> tuple[list[GradientStep], list[Tensor]]:
-    """One for each set of omitted parts, and what they are called with, of zeros."""
+    """Return the gradient step of each set of omitted parts, and example inputs of zeros."""
     batch = shapes.minibatch(len(learner.seeds), columns)
     in_time = frozenset([*columns, "mask"]) if shapes.sequence_length else frozenset()
     steps = [
@@ -114,8 +124,16 @@ def learner_programs(
     learner: Learner, shapes: TrialShapes, columns: Mapping[str, Tensor], mode: CompileMode, workload: Workload,
     by_rows: bool,
 ) -> Steps:  # fmt: skip
-    """For a learner of its own process. by_rows: its minibatches, of the rows that `shapes` says, are parts of those
-    that all learners of torch's process group compute together."""
+    """Return the gradient steps of a learner process.
+
+    Args:
+        learner: of this process.
+        shapes: with the minibatch rows of this learner.
+        columns: one row of each training column.
+        mode: compilation mode.
+        workload: of this learner.
+        by_rows: learners divide the rows of a minibatch and all-reduce the gradient.
+    """
     steps, example = _gradient_steps(learner, shapes, columns)
     if by_rows:
         steps = [of_some_rows(step) for step in steps]
@@ -130,7 +148,7 @@ def learner_programs(
 
 
 def _act(networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes) -> tuple[Act, list[Tensor]]:
-    """And what it is called with, of zeros."""
+    """Return the acting function and example inputs of zeros."""
     hyper, names = networks.hyper, tuple(name for name, _ in shapes.act_noise)
     act = Act(
         networks.model, act_fn, tuple(networks.parameters), names, hyper.names, hyper.static,
@@ -142,7 +160,7 @@ def _act(networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes) -> tuple[Ac
 def acting_program(
     networks: SeedNetworks, act_fn: ActFn, shapes: TrialShapes, mode: CompileMode
 ) -> tuple[Act, Program]:
-    """For a runner of its own process, in the shapes of its share. mode: `auto` compiles, whatever the work."""
+    """Return the acting function and program of a runner process. mode: `auto` always compiles."""
     act, inputs = _act(networks, act_fn, shapes)
     act(inputs)
     spec = ProgramSpec(act, inputs, trace_when_eager=len(networks.seeds) > 1)
@@ -170,8 +188,13 @@ def _program_specs(steps: list[GradientStep], inputs: list[Tensor], trace: bool)
 
 
 def _try_eagerly(learner: Learner, steps: list[GradientStep], inputs: list[Tensor]) -> None:
-    """The loss of the first seed alone, before anything is traced: what is wrong with it is told plainly, and what it
-    reads and names is known also where no trace goes through. Raises `UserError`."""
+    """Compute the loss of the first seed eagerly, before it is traced.
+
+    So errors of the loss have a plain message, and the fields that it reads are known even if it can't be traced.
+
+    Raises:
+        UserError: the loss fails, or its parts do not fit the networks.
+    """
     first = [inputs[0], *(tensor[:1] for tensor in inputs[1:])]
     for step in steps:
         with wrap_errors("loss_fn", step.loss_fn, step.column_names):

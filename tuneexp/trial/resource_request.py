@@ -1,4 +1,4 @@
-"""What a trial takes of a cluster."""
+"""Resources of a trial: CPUs and GPUs of its process, its env runners and its learners."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ RESOURCE_FIELDS = ("num_env_runners", "num_cpus_per_env_runner", "num_learners",
 
 
 def bundles_of(cfg: AlgorithmConfig) -> list[dict[str, float]]:
-    """The trial's own process first, then one bundle for each env runner and each learner; a bundle has to fit on one
-    node."""
+    """Return the bundles of a trial's placement group: its process, then each env runner, then each learner.
+
+    Each bundle has to fit on one node."""
     learner = {"CPU": CPUS_PER_LEARNER}
     if cfg.num_gpus_per_learner:
         learner["GPU"] = cfg.num_gpus_per_learner
@@ -24,16 +25,16 @@ def bundles_of(cfg: AlgorithmConfig) -> list[dict[str, float]]:
 
 
 def make_room(cfg: AlgorithmConfig) -> None:
-    """A Ray with room for the env runners and learners, where there are some. Raises `UserError` where it has none."""
+    """Start or join Ray if there are env runners or learners. Raises `UserError` if it has too few resources."""
     others = bundles_of(cfg)[1:]
     if others:
-        from tuneexp.ray_support.start import ensure_ray  # Ray, only where it is asked for
+        from tuneexp.ray_support.start import ensure_ray  # Ray is imported only if it is used
 
         ensure_ray(*(sum(bundle.get(kind, 0.0) for bundle in others) for kind in ("CPU", "GPU")))
 
 
 def resource_text(cfg: AlgorithmConfig) -> str:
-    """`a trial takes 5 CPUs: 1 of its own, 2 env runner(s) of 1, 2 learner(s) of 1`."""
+    """Return a line such as `a trial takes 5 CPUs: 1 of its own, 2 env runner(s) of 1, 2 learner(s) of 1`."""
     bundles = bundles_of(cfg)
     if len(bundles) == 1:
         return "a trial takes 1 CPU, and more with num_env_runners or num_learners"

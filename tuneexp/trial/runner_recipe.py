@@ -1,4 +1,4 @@
-"""The runner group of one policy, and recipes for runners of other processes."""
+"""Env runner group of a policy, and the recipe that builds an env runner in another process."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tuneexp.trial.trial_config import TrialConfig
 
 
 def group_of(trainer: PolicyTrainer, policy: Policy, runners: Runners) -> EnvRunnerGroup:
+    """Return the env runner group of a policy, an `AsynchronousGroup` for an asynchronous algorithm."""
     cfg, seeds, normaliser, keep_raw = trainer.cfg, trainer.setup.seeds, trainer.normaliser, trainer.shapes.keep_raw
     if not trainer.spec.asynchronous:
         episodes = cfg.train_freq_episodes() if isinstance(cfg, OffPolicyConfig) else None
@@ -32,7 +33,7 @@ def group_of(trainer: PolicyTrainer, policy: Policy, runners: Runners) -> EnvRun
         return EnvRunnerGroup(policy, runners, seeds, normaliser, keep_raw, held)
     pipeline: Pipeline | None = None
     if cfg.num_env_runners:
-        from tuneexp.sampling.remote.pipeline import RequestPipeline  # Ray, only where it is asked for
+        from tuneexp.sampling.remote.pipeline import RequestPipeline  # Ray is imported only if it is used
         from tuneexp.sampling.remote.remote_runners import RemoteRunners
 
         assert isinstance(runners, RemoteRunners)
@@ -42,8 +43,8 @@ def group_of(trainer: PolicyTrainer, policy: Policy, runners: Runners) -> EnvRun
 
 
 def remote_runners(trainer: PolicyTrainer) -> Runners:
-    """Raises `UserError` where there is no room for them."""
-    from tuneexp.sampling.remote.remote_runners import RemoteRunners, RunnerLimits  # Ray, only where it is asked for
+    """Start the remote env runners of a policy. Raises `UserError` if the cluster has too few resources."""
+    from tuneexp.sampling.remote.remote_runners import RemoteRunners, RunnerLimits
 
     spec, config, cfg, compiled = trainer.spec, trainer.config, trainer.cfg, trainer.programs.compiled
     algorithm, apart = sendable(spec), trainer.setup.facts.apart
@@ -55,8 +56,15 @@ def remote_runners(trainer: PolicyTrainer) -> Runners:
 
 @dataclass(frozen=True)
 class RunnerRecipe:
-    """Builds a runner in another process. shapes: of the whole trial. compiled: whether the trial's own programs
-    are."""
+    """Function that builds an env runner in another process.
+
+    Args:
+        algorithm: the specification or its address.
+        config: of the trial.
+        shapes: of the whole trial.
+        shard: seeds and environments of the runner.
+        compiled: the trial's own programs are compiled.
+    """
 
     algorithm: str | AlgorithmSpec
     config: TrialConfig

@@ -1,4 +1,4 @@
-"""The shapes of a trial: what its programs are built for and its replay buffer is sized by."""
+"""Shapes of a policy's data, which programs are built for and the replay buffer is sized by."""
 
 from __future__ import annotations
 
@@ -22,11 +22,23 @@ from tuneexp.learning.user_functions import require_result
 
 @dataclass(frozen=True)
 class TrialShapes:
-    """obs_dtype: as the environment gives observations; seen_dtype: as the networks see them (floating point also
-    where whole numbers are normalised). minibatch_rows: rows, or sequences of `sequence_length`, of one gradient step
-    and seed. keep_raw: fragments hold `obs_dtype`. weighted: minibatches carry importance weights. spaces:
-    of observations and actions; a network holds what it needs of them (bounds, how a dictionary is packed).
-    frame_stack: length of the stack of frames that an observation is; None where it is none."""
+    """Shapes and types of the data of one policy.
+
+    Args:
+        n_envs: environments per seed (N).
+        obs_shape: of one observation.
+        obs_dtype: of observations of the environment.
+        seen_dtype: of observations of the networks: floating point if integers are normalised.
+        act_noise: columns of acting noise.
+        loss_noise: columns of the loss's noise.
+        minibatch_rows: rows (or sequences) of one gradient step, per seed (B).
+        sequence_length: steps of a sequence (L); None: rows are single steps.
+        state_size: of the recurrent state; 0: none.
+        keep_raw: fragments hold observations of `obs_dtype`.
+        weighted: minibatches have importance weights.
+        spaces: of observations and actions.
+        frame_stack: number of stacked frames in an observation; None: it is no stack.
+    """
 
     n_envs: int
     obs_shape: tuple[int, ...]
@@ -43,6 +55,7 @@ class TrialShapes:
     frame_stack: int | None = field(default=None, compare=False)
 
     def act_inputs(self, networks: SeedNetworks) -> list[Tensor]:
+        """Return example inputs of `Act`."""
         n_seeds, device = len(networks.seeds), networks.device
         obs = torch.zeros(n_seeds, self.n_envs, *self.obs_shape, dtype=self.seen_dtype)
         state = [torch.zeros(n_seeds, self.n_envs, self.state_size)] if self.state_size else []
@@ -51,7 +64,7 @@ class TrialShapes:
         return [networks.hyper.tensor, *given, *networks.parameters.values()]
 
     def fragment(self, n_seeds: int, n_steps: int, action: Tensor, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A fragment as the runner gives it, of zeros, [T, S, N, ...]; action and columns: [S, N, ...], as acted."""
+        """Return a fragment of zeros, [T, S, N, ...]. action, columns: [S, N, ...], results of acting."""
         lead, device = (n_steps, n_seeds, self.n_envs), action.device
         dtype = self.obs_dtype if self.keep_raw else self.seen_dtype
         obs = torch.zeros(*lead, *self.obs_shape, dtype=dtype, device=device)
@@ -69,7 +82,7 @@ class TrialShapes:
     def training_columns(
         self, learner: Learner, postprocess_fn: PostprocessFn, fragment: Mapping[str, Tensor], cfg: CfgView
     ) -> dict[str, Tensor]:
-        """What `postprocess_fn` makes of it: one row of each column, [...]."""
+        """Return one row [...] of each column that `postprocess_fn` returns for a fragment."""
         with torch.no_grad():
             columns = postprocess_fn(learner.nets(), fragment, cfg)
         require_result(isinstance(columns, Mapping), "postprocess_fn", postprocess_fn, columns)
@@ -77,7 +90,7 @@ class TrialShapes:
         return {name: column[0, 0, 0] for name, column in columns.items() if name != "valid"}
 
     def minibatch(self, n_seeds: int, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A minibatch of zeros: columns [S, B, ...], or [S, B, L, ...] of sequences, then noise."""
+        """Return a minibatch of zeros: columns [S, B, ...], or [S, B, L, ...] of sequences, then noise."""
         rows, device = (n_seeds, self.minibatch_rows), next(iter(columns.values())).device
         batch = {name: row.new_zeros(*rows, *self._steps(name), *row.shape) for name, row in columns.items()}
         if self.keep_raw:
@@ -94,10 +107,19 @@ class TrialShapes:
         return (1 if column == FIRST_ONLY else self.sequence_length,)
 
 
-def check_rows(role: str, columns: Mapping[str, Tensor], leading: Sequence[int], told: str) -> None:
-    """Raises `UserError` where one of `columns` doesn't begin with the axes `leading`."""
+def check_rows(role: str, columns: Mapping[str, Tensor], leading: Sequence[int], expected: str) -> None:
+    """Raise `UserError` if one of the columns does not begin with the axes `leading`.
+
+    Args:
+        role: of the function that returned the columns.
+        columns: its result.
+        leading: sizes of the first axes.
+        expected: the shape, for the message.
+    """
     for name, column in columns.items():
         if not isinstance(column, Tensor):
-            raise UserError(f"{role} gave {name!r} as {type(column).__name__}; give a tensor {told}")
+            raise UserError(f"{role} gave {name!r} as {type(column).__name__}; give a tensor {expected}")
         if tuple(column.shape[: len(leading)]) != tuple(leading):
-            raise UserError(f"{role} gave {name!r} of shape {list(column.shape)}; give {told}, here {list(leading)}")
+            raise UserError(
+                f"{role} gave {name!r} of shape {list(column.shape)}; give {expected}, here {list(leading)}"
+            )

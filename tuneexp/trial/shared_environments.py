@@ -1,4 +1,4 @@
-"""The experience source of several policies, whose agents act in the same environments."""
+"""Experience source of several policies, whose agents act in the same environments."""
 
 from __future__ import annotations
 
@@ -31,10 +31,21 @@ from tuneexp.trial.trial_config import TrialConfig
 
 
 class SharedEnvironments:
-    """`n_envs` environments per seed, stepped by the greatest common divisor of the policies' rollouts.
+    """Experience source of several policies in the same `n_envs` environments per seed.
 
-    Each policy learns whenever its own rollout is complete. A step of one of its agents is an environment step to it:
-    its rollouts, `learning_starts` and targets count those. `groups`: of the policies that aren't scripted."""
+    Policies may have rollouts of different lengths. The environments are stepped by the greatest common divisor of the
+    lengths, and each policy learns when its own rollout is complete. The clock counts steps of the environments. The
+    rollout, `learning_starts` and target updates of a policy count the steps of its seats.
+
+    Args:
+        spec: the policies and their mapping from agents.
+        config: of the trial.
+        cfg: hyperparameters of all policies.
+
+    Attributes:
+        runner: steps the environments, set by `connect`.
+        groups: policy -> group that its training step samples from, without scripted policies.
+    """
 
     runner: JointRunner
 
@@ -70,11 +81,13 @@ class SharedEnvironments:
         return [named]
 
     def _check_judged(self, episodes: int, what: str) -> None:
-        """A mapping may go by the index of the environment, and an evaluation has as many as it has episodes."""
+        """Check that a policy of the objective has an agent.
+
+        The mapping may depend on the index of the environment, and an evaluation has one environment per episode."""
         if not _policies_in(self._assignment(episodes)).intersection(self._judged):
             raise UserError(
-                f"{' and '.join(self._judged)}, whose returns are the objective, have no agent in the first "
-                f"{episodes} environment(s) by the policy mapping\nwrite a larger {what}, or another objective_policy"
+                f"the policy mapping gives {' and '.join(self._judged)}, the policy of the objective, no agent in the "
+                f"first {episodes} environment(s)\nwrite a larger {what}, or another objective_policy"
             )
 
     def setups(self) -> list[PolicySetup]:
@@ -85,11 +98,11 @@ class SharedEnvironments:
         cfg = self._config_of(name, self._cfg, spaces.n_envs, f"policy {name}")
         if spec.asynchronous:
             raise UserError(
-                f"policy {name!r}: {spec.name} samples by itself; beside other policies write ppo or dqn, say"
+                f"policy {name!r}: {spec.name} samples asynchronously, which several policies can't; write ppo or dqn"
             )
         if getattr(cfg, "use_sde", False):
-            # A fragment here is what all policies sample together, which may be a part of one's rollout.
-            raise UserError(f"policy {name!r}: use_sde explores where one policy samples alone; write use_sde=false")
+            # A fragment of all policies may be a part of one policy's rollout, so noise can't be held for a rollout.
+            raise UserError(f"policy {name!r}: use_sde is for trials of one policy; write use_sde=false")
         check_action_space(spec.name, spec.action_kinds, spaces.action_space, f"policy {name!r} in {self.name}")
         seeds = [policy_seed(seed, name) for seed in self._config.seeds]
         return PolicySetup(name, policy, spec, cfg, seeds, spaces.facts, CPU, prefix=f"policy/{name}/")
@@ -132,8 +145,7 @@ class SharedEnvironments:
             self.groups[name].require_sampled(self._trainers[name].spec.training_step)
 
     def evaluate(self, episodes: int, seed: int) -> Evaluation:
-        """All act deterministically, those that `evaluated_against` names by their scripts. NaN in an environment in
-        which a policy has no agent."""
+        """Evaluate the deterministic policies. Those named in `evaluated_against` act by their scripts."""
         self._check_judged(episodes, "number of episodes")
         assignment, spec, n_seeds = self._assignment(episodes), self._spec, len(self._config.seeds)
         present = [name for name in spec.policies if name in _policies_in(assignment)]
@@ -149,7 +161,7 @@ class SharedEnvironments:
         return Evaluation(self._judge(of_all), partial, of_all)
 
     def _judge(self, returns: Returns) -> NDArray[np.float64]:
-        """Mean over the policies that count for the objective, [S, E]."""
+        """Return the mean over the policies of the objective, [S, E]."""
         known = np.stack([returns[name] for name in self._judged])
         here = (~np.isnan(known)).sum(axis=0)
         return np.where(here, np.nansum(known, axis=0) / np.maximum(here, 1), np.nan)
@@ -191,7 +203,7 @@ class SharedEnvironments:
         for name, one in self._trainers.items():
             one.load_state_dict(state["policies"][name], same_episodes=state["group"]["envs"] is not None)
             if one.trained:
-                # A rollout under way was started at an earlier time, whose schedules it keeps.
+                # A rollout that is not complete keeps the schedules of its start.
                 begun = env_steps - self.groups[name].fragment_steps * n_envs
                 one.learner.set_clock(min(1.0, begun / budget), begun // n_envs * one.cfg.n_envs)
 
@@ -200,13 +212,13 @@ class SharedEnvironments:
 
 
 def _rollout_steps(setup: PolicySetup) -> int:
-    """Steps of each environment in one rollout. UserError where the algorithm's count is none of its seats."""
+    """Return the steps of each environment in one rollout. UserError if it is no multiple of the number of seats."""
     rows, n_envs = setup.cfg.rollout_env_steps(), setup.cfg.n_envs
     steps, rest = divmod(rows, n_envs)
     if rest or not steps:
         raise UserError(
             f"policy {setup.name!r}: {type(setup.cfg).__name__}.rollout_env_steps() is {rows}, "
-            f"no multiple of n_envs={n_envs}; every seat takes as many steps"
+            f"no multiple of n_envs={n_envs}; every seat takes the same number of steps"
         )
     return steps
 

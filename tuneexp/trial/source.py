@@ -1,4 +1,4 @@
-"""Experience sources: where the fragments of a trial's policies come from."""
+"""Interface of experience sources, which collect the fragments that policies learn from."""
 
 from __future__ import annotations
 
@@ -24,10 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PolicySetup:
-    """One policy of a source: its algorithm, its configuration and the spaces in which it acts.
+    """Arguments of a policy trainer.
 
-    cfg: has as many `n_envs` as the policy acts in, per seed. seeds: of its random streams, one a seed of the trial.
-    budget_env_steps: None where schedules stand still within a rollout. prefix: of its metrics."""
+    Args:
+        name: of the policy.
+        policy: algorithm and checkpoint of the policy.
+        spec: the algorithm.
+        cfg: its configuration. `n_envs` is the number of seats that the policy acts on, per seed.
+        seeds: of its random streams, one per seed of the trial.
+        facts: observation and action space.
+        device: of the networks.
+        budget_env_steps: budget that schedules advance by within a rollout; None: they are constant within it.
+        prefix: of the names of its metrics.
+    """
 
     name: str
     policy: PolicySpec
@@ -41,7 +50,7 @@ class PolicySetup:
 
 
 class Group(SampleSource, Protocol):
-    """The part of a source from which one policy is trained."""
+    """Interface of the part of a source that one policy samples from. policy: acts in the environments."""
 
     policy: Policy
 
@@ -49,45 +58,57 @@ class Group(SampleSource, Protocol):
 
 
 class ExperienceSource(Protocol):
-    """Fragments for one or more policies, and a clock. Environments are one kind of source.
+    """Source of the fragments of one or more policies, and the clock of a trial.
 
-    name: of the environment, stored in checkpoints."""
+    Environments are one kind of source; a recorded dataset can be another. A source is used in this order:
+
+    1. `setups()` describes the policies. The trial builds a policy trainer for each.
+    2. `connect(trainers)` gives each trainer the group that its training step samples from.
+    3. In each training step of the trial, `starting()` names the policies whose rollout begins, so that their schedules
+       are set. Then `rollouts()` collects, and yields the policies whose rollout is complete. Each of them samples its
+       fragment and learns before the next one is yielded.
+
+    The clock, `env_steps`, counts environment steps per seed. The trial compares it with its budget.
+
+    Attributes:
+        name: of the environment, stored in checkpoints.
+    """
 
     name: str
 
     @property
     def env_steps(self) -> int:
-        """The clock: environment steps per seed that were collected."""
+        """Clock: environment steps per seed so far."""
 
     @property
     def transitions(self) -> int:
-        """Transitions of all seeds and policies that were collected."""
+        """Transitions of all seeds and policies so far."""
 
     def setups(self) -> list[PolicySetup]:
-        """All policies that need a `PolicyTrainer`. Raises `UserError` where one can't act here."""
+        """Return all policies that need a `PolicyTrainer`. Raises `UserError` if one does not fit the environment."""
 
     def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
         """Give each policy the group from which its training step samples."""
 
     def starting(self) -> Iterable[tuple[str, int]]:
-        """Policies that begin a rollout now, each with the environment steps of its own until then."""
+        """Return the policies whose rollout begins, each with its environment steps per seed so far."""
 
     def rollouts(self) -> Iterator[str]:
-        """Collect; yields each policy that can learn, which samples from its group before the next one is asked for."""
+        """Collect, and yield each policy whose rollout is complete. It must sample before the next one is yielded."""
 
     def evaluate(self, episodes: int, seed: int) -> Evaluation:
-        """Play `episodes` episodes a seed, in environments of their own."""
+        """Evaluate the deterministic policies in separate environments, `episodes` episodes per seed."""
 
     def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:
-        """Metrics of what was collected since the last call. alive: [S] bool, the seeds that count."""
+        """Return metrics of sampling since the last call. alive: [S] bool, the seeds to average over."""
 
     def check_compatible(self, state: Mapping[str, Any]) -> None:
-        """Raises `CheckpointError` where the policies in the checkpoint `state` of a trial have other networks."""
+        """Raise `CheckpointError` if the policies in the checkpoint of a trial have other networks."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Part of a trial's checkpoint: of the source and its policy trainers."""
+        """Return the state of the source and its policy trainers, a part of the trial's checkpoint."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from the checkpoint `state` of a trial, at its `env_steps`."""
+        """Restore source and policy trainers from the checkpoint of a trial."""
 
     def close(self) -> None: ...

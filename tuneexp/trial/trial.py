@@ -1,4 +1,4 @@
-"""A trial: one configuration trained on S seeds at once. Knows nothing of Tune."""
+"""Trial: one configuration trained on S seeds at once. It is independent of Ray Tune."""
 
 from __future__ import annotations
 
@@ -33,10 +33,36 @@ from tuneexp.trial.trial_config import TrialConfig
 
 
 class Trial:
-    """One experience source and the trainers of its policies, by name. The clock is `env_steps`, per seed.
+    """One configuration of an algorithm, trained on S seeds at once.
 
-    `advance()` trains to the next report. trained: the trainers whose policies learn. partial_episodes: of the last
-    evaluation, over all seeds, those that were stopped before their end."""
+    A trial has three parts:
+
+    - The experience source collects fragments for one policy or several, and has the clock, `env_steps`: environment
+      steps per seed. Budget, schedules and reports are measured by it.
+    - A policy trainer per policy learns from these fragments: it has the learner, the programs, the running statistics
+      and the replay buffer. A trial of one policy has one trainer, `trainer`.
+    - The objective turns the evaluations so far into one number, which the sweep maximizes.
+
+    `training_step()` collects one fragment and updates each policy whose rollout is complete. `advance()` repeats it
+    until the next report is due, evaluates the deterministic policies and returns the metrics of the report. It is what
+    Ray Tune calls one iteration.
+
+    Args:
+        spec: the algorithm, or several policies with their algorithms.
+        config: environment, seeds, budget, hyperparameters and evaluation.
+
+    Attributes:
+        source: experience source.
+        trainers: policy trainers by the name of their policy.
+        trained: those of `trainers` whose policies are updated.
+        objective: evaluations so far.
+        iteration: number of reports so far.
+        train_s: seconds of training and evaluation so far.
+        partial_episodes: episodes of the last evaluation, of all seeds, that were stopped before their end.
+
+    Raises:
+        UserError: the configuration does not fit the algorithm, the environment or the available resources.
+    """
 
     partial_episodes = 0
 
@@ -63,63 +89,69 @@ class Trial:
 
     @property
     def trainer(self) -> PolicyTrainer:
-        """The one policy trainer. ValueError where there are several."""
+        """The policy trainer of a trial of one policy. Raises ValueError if there are several."""
         (only,) = self.trainers.values()
         return only
 
     @property
     def learner(self) -> Learner:
-        """Of the one policy."""
+        """Learner of a trial of one policy."""
         return self.trainer.learner
 
     @property
     def group(self) -> Any:
-        """Of the one policy: an `EnvRunnerGroup`."""
+        """`EnvRunnerGroup` of a trial of one policy."""
         return self.trainer.group
 
     @property
     def env_steps(self) -> int:
+        """Environment steps per seed so far."""
         return self.source.env_steps
 
     @property
     def compiled(self) -> bool:
-        """True where everything that learns or acts is."""
+        """True if all programs are compiled."""
         return all(one.compiled for one in self.trainers.values())
 
     @property
     def failed(self) -> NDArray[np.bool_]:
-        """[S]: seeds of which some policy diverged."""
+        """[S] bool, the seeds of which a policy diverged."""
         failed: Any = reduce(operator.or_, (one.learner.failed for one in self.trained.values()))
         return failed.numpy()
 
     @property
     def progress(self) -> float:
-        """Share of the full budget that is done: schedules span it, also in a trial that is stopped early."""
+        """Share of the budget that is done. Schedules span the full budget, even if a scheduler stops the trial."""
         return min(1.0, self.env_steps / self.config.budget_env_steps)
 
     @property
     def done(self) -> bool:
+        """True at the end of the budget, or if all seeds diverged."""
         return self.env_steps >= self.config.budget_env_steps or bool(self.failed.all())
 
     def advance(self) -> dict[str, Any]:
-        """Sample, learn and sync until the next report is due; then evaluate. Returns the metrics."""
+        """Train until the next report is due, then evaluate.
+
+        Returns:
+            Metrics of the report, by name.
+        """
         started, transitions_before = time.perf_counter(), self.source.transitions
         due = self.eager_start.next_report(self.env_steps)
         while True:
-            started += self._end_eager_start()  # which is no training
+            started += self._end_eager_start()  # compilation is not training time
             self.training_step()
             if self.env_steps >= due or self.done:
                 break
-        plan = self.config.evaluation
-        evaluation = self._evaluated(plan.final_episodes if self.done else plan.episodes, plan.seed)
+        settings = self.config.evaluation
+        evaluation = self._evaluated(settings.final_episodes if self.done else settings.episodes, settings.seed)
         self.iteration += 1
         seconds = time.perf_counter() - started
         self.train_s += seconds
-        # The clock counts every call of `step`, the same for all seeds; the rate leaves out those that only reset.
+        # The clock counts every call of `step`, the same for all seeds. The rate excludes steps that only reset.
         return self._metrics(evaluation, (self.source.transitions - transitions_before) / seconds)
 
     def _end_eager_start(self) -> float:
-        """Switch to compiled programs once the eager start is over. Returns the seconds of building them."""
+        """Switch to compiled programs at the end of the eager start. Returns the seconds that building them took."""
         started = time.perf_counter()
         if self.eager_start.is_over(self.env_steps):
             self._build_programs("auto")
@@ -127,7 +159,7 @@ class Trial:
         return time.perf_counter() - started
 
     def training_step(self) -> None:
-        """Collect once; each policy whose rollout is complete then runs the training step of its algorithm."""
+        """Collect once and run the training step of each policy whose rollout is complete."""
         before = self.env_steps
         for name, env_steps in self.source.starting():
             self.trainers[name].start_rollout(self.progress, env_steps)
@@ -136,15 +168,23 @@ class Trial:
         self._renew_copies(before)
 
     def _renew_copies(self, before: int) -> None:
-        """Copies of other policies that were due since `before`, and all at first."""
+        """Update policies that are copies of other policies, if due since `before` environment steps, and at step 0."""
         for one in self.trainers.values():
             copied, every = one.setup.policy.copies, one.setup.policy.copy_every_env_steps
             if copied is not None and (not self.env_steps or self.env_steps // every > before // every):
                 one.copy_from(self.trainers[copied])
 
     def evaluate(self, episodes: int, seed: int) -> np.ndarray:
-        """Returns of the deterministic policies that count for the objective, their mean, [S, episodes]; in
-        environments of their own. NaN in an episode in which none of them has an agent."""
+        """Evaluate the deterministic policies in separate environments.
+
+        Args:
+            episodes: episodes per seed.
+            seed: seed of the environments.
+
+        Returns:
+            Returns [S, episodes]. With several policies, the mean over those of the objective; NaN in an episode in
+            which none of them has an agent.
+        """
         return self._evaluated(episodes, seed).returns
 
     def _evaluated(self, episodes: int, seed: int) -> Evaluation:
@@ -165,8 +205,7 @@ class Trial:
         return metrics
 
     def _standing(self, returns: np.ndarray, failed: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
-        """How far it is and what it is judged by; returns: [S], of the evaluation; failed: [S], seeds frozen for
-        good."""
+        """Return metrics of progress and objective. returns: [S], of the evaluation; failed: [S] bool, diverged."""
         self.objective.add(returns, failed)
         seeds = self.config.seeds
         return {
@@ -185,6 +224,7 @@ class Trial:
         }
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the content of a checkpoint."""
         return {
             "algorithm": self.spec.name,
             "env": self.source.name,
@@ -195,15 +235,21 @@ class Trial:
             "compiled": self.compiled,
             "eager_start": self.eager_start.to_come,
             "network_defaults": NETWORK_DEFAULTS,
-            # A callable without an address is stored by its name alone: it loads only into a trial that has it.
+            # A callable without an address is stored by its name: the checkpoint loads only into a trial that has it.
             "config": {**plain(self.config.model_dump(exclude={"env"}), "config"), "env": self.source.name},
             **self.source.state_dict(),
             "objective": self.objective.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises `CheckpointError` where the checkpoint is of another algorithm, environment, seeds or networks,
-        or damaged."""
+        """Restore a trial.
+
+        Args:
+            state: from `state_dict`.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged, or of another algorithm, environment, seeds or networks.
+        """
         try:
             check_same_run(self, state)
             self.source.check_compatible(state)
@@ -224,6 +270,7 @@ class Trial:
             one.build_programs(mode)
 
     def close(self) -> None:
+        """Close environments and end the processes of runners and learners."""
         self.source.close()
         for one in self.trainers.values():
             one.close()

@@ -1,4 +1,4 @@
-"""Configuration of one trial, as Tune, checkpoints and sweeps store it. Each setting is declared once."""
+"""Configuration of one trial, as it is stored by Tune, checkpoints and sweeps. Each setting is declared once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _lasting(hyperparameters: dict[str, Any]) -> dict[str, Any]:
     return {**lasting, "model": lasting_address(model, "model")} if isinstance(model, str | type) else lasting
 
 
-# A network of the user's own, given as a class or a relative path, is stored as an absolute address.
+# A custom network, given as a class or a relative path, is stored as an absolute address.
 Hyperparameters = Annotated[dict[str, Any], AfterValidator(_lasting)]
 
 
@@ -57,12 +57,12 @@ Compilation = Literal["auto", "on", "off", "later"]
 
 
 def internal(default: Any, description: str) -> Any:
-    """A field that tuneexp fills in: no setting that a person writes."""
+    """Return a field that tuneexp fills in; it is not a setting of the user."""
     return Field(default, description=description, json_schema_extra={"internal": True})
 
 
 def settings_in(fields: Mapping[str, FieldInfo]) -> dict[str, FieldInfo]:
-    """The fields that a person may set. Python, YAML, the command line and MLflow take their settings from here."""
+    """Return the fields that users set. Python, YAML, the command line and MLflow take their settings from here."""
     return {name: field for name, field in fields.items() if not _is_internal(field)}
 
 

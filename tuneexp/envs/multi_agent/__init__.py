@@ -1,1 +1,1 @@
-"""PettingZoo environments, S x N of them with a leading seed axis, seen from the policies that act in them."""
+"""S x N PettingZoo environments with a seed axis, as arrays for the policies that act in them."""

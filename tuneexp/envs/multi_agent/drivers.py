@@ -1,4 +1,4 @@
-"""One PettingZoo environment of either API, stepped in the same way: who acts, and what each learns of it."""
+"""One interface for both PettingZoo APIs, parallel and turn-based (AEC)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from tuneexp.errors import EnvironmentFault
 
 
 class Turn(NamedTuple):
-    """What one agent is told once it may act again, or never will.
+    """Result of an agent's last action, available when it may act again or has ended.
 
-    `reward` is what it gained since it acted last, out of turn too; `obs` the true observation after that: at the end
-    of its episode the final one."""
+    Args:
+        agent: its name.
+        obs: the true next observation; the final one at the end of its episode.
+        reward: sum since its last action, with rewards that it got during the turns of others.
+        terminated: its episode was terminated.
+        truncated: its episode was truncated.
+    """
 
     agent: str
     obs: Any
@@ -26,19 +31,28 @@ class Turn(NamedTuple):
 
 
 class Driver(ABC):
-    """`to_act`: agent -> observation of everybody who acts next. An episode that ends is followed by the next one in
-    the same step. Each episode is reset with a seed of its own, drawn from `episode_seeds`, so that what happens
-    depends on (seed, index) also where an environment shares randomness or forgets it at a reset.
+    """One environment, which resets itself in the step that ends an episode.
 
-    An environment that has `get_state()` (a tree of arrays, numbers and texts) and `set_state(state)` is saved
-    exactly; PettingZoo itself has no such thing."""
+    Each episode is reset with its own seed, drawn from `episode_seeds`. So episodes depend on (seed, index) only, even
+    if an environment loses its generator at a reset. PettingZoo can't save environments. One with `get_state()` (a tree
+    of arrays, numbers and texts) and `set_state(state)` is saved exactly.
+
+    Args:
+        env: a PettingZoo environment.
+        name: of the environment, for messages.
+        who: seed and index, for messages.
+        episode_seeds: generator of the seeds of episodes.
+
+    Attributes:
+        to_act: observations of the agents that act next, by agent.
+    """
 
     def __init__(self, env: Any, name: str, who: str, episode_seeds: np.random.Generator) -> None:
         self._env, self._name, self._who, self._episode_seeds = env, name, who, episode_seeds
         self.to_act: dict[str, Any] = {}
 
     def reset(self, episode_seeds: np.random.Generator | None = None) -> None:
-        """Start an episode; with `episode_seeds` another sequence of them."""
+        """Start an episode. episode_seeds: another generator of seeds; None: the present one."""
         self._episode_seeds = episode_seeds or self._episode_seeds
         try:
             self.to_act = self._start(int(self._episode_seeds.integers(2**31)))
@@ -50,7 +64,17 @@ class Driver(ABC):
             raise self.fault("reset left no agent that could act")
 
     def step(self, actions: Mapping[str, Any]) -> tuple[list[Turn], bool]:
-        """actions: of everybody in `to_act`. Returns what agents were told, and whether the episode ended."""
+        """Step the environment.
+
+        Args:
+            actions: of all agents in `to_act`.
+
+        Returns:
+            Results of earlier actions that are now complete, and True if the episode ended.
+
+        Raises:
+            EnvironmentFault: the environment failed, or broke the rules of PettingZoo.
+        """
         try:
             turns, self.to_act = self._step(actions)
         except EnvironmentFault:
@@ -64,19 +88,20 @@ class Driver(ABC):
         return turns, over
 
     def fault(self, reason: str, agent: str | None = None) -> EnvironmentFault:
+        """Return an error of this environment, or of one of its agents."""
         return fault(self._name, self._who if agent is None else f"{self._who}, agent {agent}", reason)
 
     @abstractmethod
     def _start(self, seed: int) -> dict[str, Any]:
-        """Reset; who acts first."""
+        """Reset the environment. Returns the observations of the agents that act first."""
 
     @abstractmethod
     def _step(self, actions: Mapping[str, Any]) -> tuple[list[Turn], dict[str, Any]]:
-        """What agents were told, and who acts next: nobody at an episode's end."""
+        """Step the environment. Returns complete results, and observations of the agents that act next."""
 
     def get_state(self) -> dict[str, Any] | None:
-        """None where the environment can't be saved."""
-        # Of its own class: a wrapper hands on the method of what it wraps, and has a state that this wouldn't hold.
+        """Return the state, or None if the environment can't be saved."""
+        # Methods of the class itself: a wrapper forwards those of its environment, without the wrapper's own state.
         if not (hasattr(type(self._env), "get_state") and hasattr(type(self._env), "set_state")):
             return None
         return {
@@ -96,7 +121,7 @@ class Driver(ABC):
 
 
 class ParallelDriver(Driver):
-    """Everybody who is there acts at once."""
+    """Environment of the parallel API: all present agents act at the same time."""
 
     def _start(self, seed: int) -> dict[str, Any]:
         obs, _ = self._env.reset(seed=seed)
@@ -115,13 +140,13 @@ class ParallelDriver(Driver):
             if seen is None:
                 if not terminated and agent in actions:
                     raise self.fault("step gave no observation of it", agent)
-                seen = self.to_act.get(agent)  # stands in: nothing is asked of it behind a termination
+                seen = self.to_act.get(agent)  # placeholder: it is not used after a termination
             turns.append(Turn(agent, seen, float(rewards.get(agent, 0.0)), terminated, truncated))
         return turns, {agent: obs[agent] for agent in self._env.agents if agent in present}
 
 
 class TurnBasedDriver(Driver):
-    """One agent after another (AEC). A step is one action of one agent; agents that have ended are told in between."""
+    """Environment of the AEC API. A step is one action of one agent; agents that have ended are removed in between."""
 
     def _start(self, seed: int) -> dict[str, Any]:
         self._env.reset(seed=seed)

@@ -1,117 +1,44 @@
-"""S x N environments of several agents, as arrays with seats: one for each agent of a policy in each environment."""
+"""S x N multi-agent environments as arrays [S, L, ...]. A seat is an agent of a policy in an environment."""
 
 from __future__ import annotations
 
 import math
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from gymnasium import Space
 from numpy.typing import NDArray
 
 from tuneexp.envs.env_faults import raised
 from tuneexp.envs.env_rng import env_seed, env_seeds
 from tuneexp.envs.multi_agent.drivers import Driver, Turn
 from tuneexp.envs.multi_agent.multi_agent_factory import MultiAgentEnvFactory, Spaces
-from tuneexp.envs.observations import ObsReader
-from tuneexp.envs.seed_envs import EnvFacts
+from tuneexp.envs.multi_agent.policy_spaces import PolicyStep, policy_spaces
 from tuneexp.errors import CheckpointError, UserError
-from tuneexp.spaces.zero_based import action_conversion, zero_based
 
-# A scripted policy: the agent's observation as the environment gives it, and a generator of (seed, index) -> action.
+# A scripted policy: observation of the environment, generator of (seed, index) -> action.
 Scripted = Callable[[Any, np.random.Generator], Any]
 
 
-class PolicyStep(NamedTuple):
-    """What one step is for one policy; every field [S, L, ...].
-
-    A transition is complete (`valid`) when its agent may act again or has ended: in turn-based environments `reward`
-    is what was gained from one own turn to the next. Seats that aren't `acting` have no observation to act on."""
-
-    obs: NDArray[Any]
-    acting: NDArray[np.bool_]
-    next_obs: NDArray[Any]
-    """The true next observation of a transition: the final one at an episode's end."""
-    reward: NDArray[np.float32]
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    valid: NDArray[np.bool_]
-    score: NDArray[np.float32]
-    """As `reward`, and what an agent gained before it ever acted, which nothing is learned from."""
-    ended: NDArray[np.bool_]
-    """The agent's episode is over, also where it never acted in it."""
-
-
-class PolicySpaces:
-    """What one policy sees and does: its seats, the same for all seeds, and its spaces (plain, as `SeedEnvs` has them).
-
-    seats: (environment index, agent) of each seat. Raises `UserError` where agents differ in their spaces."""
-
-    def __init__(
-        self, policy: str, env: str, seeds: Sequence[int], seats: Sequence[tuple[int, str]],
-        agents: Mapping[str, Spaces], exact: bool = False,
-    ) -> None:  # fmt: skip
-        if not seats:
-            raise UserError(f"policy {policy!r} has no agent in {env} ({', '.join(agents)}); leave it out, or map one")
-        self.policy, self.name, self.seeds = policy, env, [int(seed) for seed in seeds]
-        self.n_seeds, self.n_envs, self.seats = len(self.seeds), len(seats), list(seats)
-        first = seats[0][1]
-        for _, agent in seats:
-            for what, own, other in zip(("observation", "action"), agents[first], agents[agent], strict=True):
-                if own != other:
-                    raise UserError(
-                        f"agents {first} and {agent} share the policy {policy!r}, but their {what} spaces differ: "
-                        f"{own} and {other}; give each a policy of its own"
-                    )
-        raw_obs, raw_action = agents[first]
-        self.reader = ObsReader(raw_obs, exact)
-        self.observation_space: Space[Any] = self.reader.space
-        self.obs_shape, self.obs_dtype = self.reader.shape, self.reader.dtype
-        self.action_space: Space[Any] = zero_based(raw_action)
-        self._to_env, self._action_shape = action_conversion(raw_action), tuple(raw_action.shape or ())
-
-    @property
-    def facts(self) -> EnvFacts:
-        return EnvFacts(
-            self.name, self.observation_space, self.action_space, self.obs_shape, self.obs_dtype, apart=True
-        )
-
-    @property
-    def lead(self) -> tuple[int, int]:
-        return self.n_seeds, self.n_envs
-
-    def converted(self, action: NDArray[Any]) -> NDArray[Any]:
-        """Plain actions [S, L, ...] as the environment takes them."""
-        flat = self._to_env(action.reshape(-1, *self._action_shape))
-        return flat.reshape(*self.lead, *self._action_shape)
-
-    def nothing_yet(self, obs: NDArray[Any]) -> PolicyStep:
-        """Arrays to fill, [S, L, ...]."""
-        acting, terminated, truncated, valid, ended = (np.zeros(self.lead, np.bool_) for _ in range(5))
-        reward, score = np.zeros(self.lead, np.float32), np.zeros(self.lead, np.float32)
-        return PolicyStep(obs.copy(), acting, obs.copy(), reward, terminated, truncated, valid, score, ended)
-
-
-def policy_spaces(
-    env: str, agents: Mapping[str, Spaces], assignment: Sequence[Mapping[str, str]], policies: Sequence[str],
-    seeds: Sequence[int], exact: Collection[str] = (),
-) -> dict[str, PolicySpaces]:  # fmt: skip
-    """Of every policy; assignment: for each environment index, agent -> policy. Raises `UserError`."""
-    seats = {
-        name: [(index, agent) for index, of in enumerate(assignment) for agent in agents if of[agent] == name]
-        for name in policies
-    }
-    return {name: PolicySpaces(name, env, seeds, seats[name], agents, name in exact) for name in policies}
-
-
 class MultiAgentEnvs:
-    """`n_envs` environments for each of `seeds`. Environment i of seed s draws its randomness from (s, i) alone.
+    """N environments for each of S seeds. The randomness of environment i of seed s depends on (s, i) only.
 
-    assignment: for each environment index, agent -> policy. scripted: policies that act by themselves; all others are
-    acted for by `step`. exact: policies whose observations of float64 stay so, as they are normalised. `spaces`: policy
-    -> its seats and spaces."""
+    Args:
+        factory: makes the environments.
+        agents: spaces by agent.
+        assignment: for each environment index, agent -> policy.
+        policies: names of all policies.
+        seeds: of the trial.
+        scripted: functions of the policies that are not acted for by `step`.
+        exact: policies that keep float64 observations, as they are normalised.
+
+    Attributes:
+        spaces: policy -> its seats and spaces.
+
+    Raises:
+        UserError: a policy has no seat, or its agents have different spaces.
+    """
 
     def __init__(
         self,
@@ -142,7 +69,7 @@ class MultiAgentEnvs:
         return np.random.default_rng(env_seed(seed, index, restored))
 
     def _generators(self, restored: int) -> dict[str, list[list[np.random.Generator]]]:
-        """Of the scripted policies: one for each environment, apart from what the environment itself draws."""
+        """Return generators of the scripted policies, one per environment, separate from the environment's own."""
 
         def own(seed: int) -> list[int]:
             return env_seeds([seed], range(self.n_envs), restored)
@@ -161,8 +88,14 @@ class MultiAgentEnvs:
                 yield seed, index, driver
 
     def reset(self, times_restored: int = 0) -> dict[str, PolicyStep]:
-        """Start every environment on a fresh episode; each restore (from 1) starts other random sequences. Of the
-        steps returned only `obs` and `acting` mean something."""
+        """Start a new episode in every environment.
+
+        Args:
+            times_restored: number of restores; each starts other random sequences.
+
+        Returns:
+            A step of each policy with `obs` and `acting`; its other fields are empty.
+        """
         self._random = self._generators(times_restored)
         for seed, index, driver in self._each():
             driver.reset(self._episode_seeds(self.seeds[seed], index, times_restored))
@@ -171,17 +104,23 @@ class MultiAgentEnvs:
         return self._seen_next(self._blank())
 
     def step(self, actions: Mapping[str, NDArray[Any]]) -> tuple[dict[str, PolicyStep], NDArray[np.bool_]]:
-        """actions: policy -> [S, L, ...], for all that aren't scripted; those of seats that aren't acting are ignored.
-        Returns policy -> what happened, and which episodes ended, [S, N]; these have started anew."""
+        """Step all environments.
+
+        Args:
+            actions: [S, L, ...] of each policy that is not scripted. Those of seats that are not acting are ignored.
+
+        Returns:
+            The results for each policy, and [S, N] bool, the environments whose episode ended. They are reset already.
+        """
         sent = {name: self.spaces[name].converted(action) for name, action in actions.items()}
         steps, over = self._blank(), np.zeros((len(self.seeds), self.n_envs), np.bool_)
         for seed, index, driver in self._each():
             joint = {agent: self._action(sent, seed, index, agent, obs) for agent, obs in driver.to_act.items()}
             turns, over[seed, index] = driver.step(joint)
             for turn in turns:
-                self._tell(steps, seed, index, turn, driver)
+                self._record(steps, seed, index, turn, driver)
             if over[seed, index]:
-                self._require_nobody_open(seed, index, driver)
+                self._require_no_open_transition(seed, index, driver)
         return self._seen_next(steps), over
 
     def _blank(self) -> dict[str, PolicyStep]:
@@ -208,7 +147,7 @@ class MultiAgentEnvs:
             raise UserError(f"environment {self.name}: agent {agent!r} is none of its possible_agents; name it there")
         return seat
 
-    def _tell(self, steps: Mapping[str, PolicyStep], seed: int, index: int, turn: Turn, driver: Driver) -> None:
+    def _record(self, steps: Mapping[str, PolicyStep], seed: int, index: int, turn: Turn, driver: Driver) -> None:
         policy, seat = self._seat_of(index, turn.agent)
         step, at = steps[policy], (seed, seat)
         if not math.isfinite(turn.reward):
@@ -224,7 +163,7 @@ class MultiAgentEnvs:
         self._acted[policy][at] = False
 
     def _seen_next(self, steps: dict[str, PolicyStep]) -> dict[str, PolicyStep]:
-        """Fills in who acts on what next."""
+        """Fill in the seats that act next, and their observations."""
         for seed, index, driver in self._each():
             for agent, obs in driver.to_act.items():
                 policy, seat = self._seat_of(index, agent)
@@ -239,13 +178,13 @@ class MultiAgentEnvs:
             raise driver.fault(f"the observation is not finite: {np.array2string(obs, threshold=8)}", agent)
         return obs
 
-    def _require_nobody_open(self, seed: int, index: int, driver: Driver) -> None:
+    def _require_no_open_transition(self, seed: int, index: int, driver: Driver) -> None:
         for (where, agent), (policy, seat) in self._seat.items():
             if where == index and self._acted[policy][seed, seat]:
                 raise driver.fault("the episode ended without a termination or truncation of it", agent)
 
     def get_state(self) -> dict[str, Any] | None:
-        """Exact state of every environment, without pickled objects; None where one can't be saved."""
+        """Return the exact state of every environment, without pickled objects; None if one can't be saved."""
         states = [driver.get_state() for _, _, driver in self._each()]
         if any(state is None for state in states):
             return None
@@ -257,7 +196,7 @@ class MultiAgentEnvs:
         }  # fmt: skip
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where `get_state` left. Raises `CheckpointError` for the state of other environments."""
+        """Restore the exact state. Raises `CheckpointError` if it is of other environments."""
         for key, own in {"env": self.name, "seeds": list(self.seeds), "n_envs": self.n_envs}.items():
             if state[key] != own:
                 raise CheckpointError(f"the saved environments have {key} {state[key]!r}, here it is {own!r}")

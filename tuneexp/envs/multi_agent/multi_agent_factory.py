@@ -1,4 +1,4 @@
-"""From what a user writes (a PettingZoo module, `module:function`, a class or function) to environments of agents."""
+"""Factory of multi-agent environments from a PettingZoo module, an address, a class or a function."""
 
 from __future__ import annotations
 
@@ -23,21 +23,38 @@ Spaces = tuple[Space[Any], Space[Any]]
 
 @dataclass(frozen=True)
 class MultiAgentEnvFactory:
-    """Makes environments of agents."""
+    """Factory of multi-agent environments.
+
+    Args:
+        name: of the environment.
+        factory: makes a ParallelEnv or an AECEnv.
+        kwargs: its keyword arguments.
+    """
 
     name: str
     factory: Callable[..., Any]
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     def driver(self, who: str, episode_seeds: np.random.Generator) -> Driver:
-        """One environment, not reset yet. who: for messages. Raises `UserError` where it can't be built."""
+        """Build an environment without reset.
+
+        Args:
+            who: seed and index, for messages.
+            episode_seeds: generator of the seeds of episodes.
+
+        Raises:
+            UserError: it can't be built.
+        """
         made = self._make()
         kind = ParallelDriver if isinstance(made, _kinds()[0]) else TurnBasedDriver
         return kind(made, self.name, who, episode_seeds)
 
     def agents(self) -> dict[str, Spaces]:
-        """The possible agents and their spaces, observation and action. Builds one environment and closes it.
-        Raises `UserError` for spaces that aren't supported."""
+        """Return observation and action space of each possible agent, from an environment that is built and closed.
+
+        Raises:
+            UserError: a space is not supported, or the environment names no agents.
+        """
         made = self._make()
         try:
             possible = getattr(made, "possible_agents", None)
@@ -63,7 +80,17 @@ class MultiAgentEnvFactory:
 def resolve_multi_agent(
     env: Any, env_kwargs: Mapping[str, Any] | None = None, wrappers: Sequence[Any] = (), backend: str = "auto"
 ) -> MultiAgentEnvFactory:
-    """Raises `UserError` where `env` names nothing, or settings of single-agent environments are given."""
+    """Return the factory of an environment.
+
+    Args:
+        env: PettingZoo module, address, class or function.
+        env_kwargs: its keyword arguments.
+        wrappers: must be empty: wrappers are for gymnasium environments.
+        backend: `auto` or `sync`.
+
+    Raises:
+        UserError: there is no such environment, or a setting is for gymnasium environments.
+    """
     _kinds()
     if wrappers:
         raise UserError(f"environment {env}: wrappers are for gymnasium environments; give a function that wraps it")
@@ -80,7 +107,7 @@ def resolve_multi_agent(
 
 
 def is_multi_agent(env: Any) -> bool:
-    """Whether `env` names a module of PettingZoo's form, or a class of its environments."""
+    """Return True for a module of PettingZoo's form or a class of its environments."""
     try:
         kinds = _kinds()
         if isinstance(env, str) and not is_address(env):
@@ -93,7 +120,7 @@ def is_multi_agent(env: Any) -> bool:
 
 
 def _factory_in(name: str) -> Callable[..., Any]:
-    """`parallel_env` of a module, which acts for all agents at once, or `env` where there is none."""
+    """Return `parallel_env` of a module, or `env` if there is none."""
     if not is_module_name(name):
         raise UserError(f"environment {name!r} is no module for several agents; {HOW}")
     try:
@@ -112,7 +139,7 @@ def _factory_in(name: str) -> Callable[..., Any]:
 
 
 def _kinds() -> tuple[type, type]:
-    """PettingZoo's two classes. Raises `UserError` where it isn't installed."""
+    """Return PettingZoo's two base classes. Raises `UserError` if it is not installed."""
     try:
         from pettingzoo import AECEnv, ParallelEnv
     except ImportError:

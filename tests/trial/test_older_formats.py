@@ -12,7 +12,7 @@ from tests.envs.images import Images
 from tuneexp import PPO
 from tuneexp.algorithms.dqn import DQN
 from tuneexp.files import checkpoint
-from tuneexp.trial.trainable import evaluate_checkpoint, trial_from_checkpoint
+from tuneexp.trial.from_checkpoint import evaluate_checkpoint, trial_from_checkpoint
 
 ON_POLICY = {"n_envs": 2, "n_steps": 4, "batch_size": 8, "n_epochs": 1}
 OFF_POLICY = {"buffer_size": 50, "learning_starts": 4, "batch_size": 4}
