@@ -17,8 +17,7 @@ from tuneexp.sampling.evaluation import Evaluation
 from tuneexp.training.training_ops import Training
 from tuneexp.trial import Trial, programs
 
-HERE = __name__.rpartition(".")[0]
-POISONED = f"{HERE}.envs:Poisoned"
+POISONED = "tests.sampling.envs:Poisoned"
 
 
 def run(trial: Trial) -> list[dict[str, Any]]:
@@ -195,7 +194,7 @@ def test_an_algorithm_brings_its_own_training_step() -> None:
         ({"env": "tuneexp.testing.probes:ConstantRewrd"}, "ConstantReward"),
         ({"learning_rate": -1.0}, "learning_rate"),
         ({"seeds": [1, 1]}, "seed"),
-        ({"env": f"{HERE}.envs:Pixels", "normalize_observation": "yes please"}, "normalize_observation"),
+        ({"env": "tests.sampling.envs:Pixels", "normalize_observation": "yes please"}, "normalize_observation"),
     ],
 )
 def test_bad_input_is_told_before_anything_runs(changes: dict[str, Any], said: str) -> None:
