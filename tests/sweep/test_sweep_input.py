@@ -145,7 +145,7 @@ def test_a_name_that_exists_is_refused_with_both_commands(tmp_path: Path) -> Non
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     mine = tmp_path / "runs" / "s" / "trial_notes"
     mine.mkdir(parents=True)
-    with pytest.raises(UserError, match="something else"):
+    with pytest.raises(UserError, match="no sweep"):
         asked(tmp_path)
     assert mine.exists()
 
@@ -166,7 +166,7 @@ def test_a_name_that_a_file_or_a_link_has_is_refused_and_both_stay(tmp_path: Pat
     (storage / "file").write_text("mine")
     (storage / "link").symlink_to(storage)
     (storage / "dangling").symlink_to(tmp_path / "none")
-    for name, message in (("file", "something else"), ("link", "symbolic link"), ("dangling", "symbolic link")):
+    for name, message in (("file", "no sweep"), ("link", "symbolic link"), ("dangling", "symbolic link")):
         with pytest.raises(UserError, match=message):
             asked(tmp_path, name=name)
         with pytest.raises(UserError, match="no sweep"):

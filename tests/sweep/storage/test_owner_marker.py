@@ -49,7 +49,7 @@ def test_a_second_sweep_of_that_name_is_refused_and_touches_nothing(tmp_path: Pa
     first, store = begun(tmp_path / "one", far, marked)
     second = asked(tmp_path / "two", far)
     for use in (second.check_writable, second.run):
-        with pytest.raises(UserError, match="another sweep" if marked else "something else"):
+        with pytest.raises(UserError, match="another sweep" if marked else "other programs"):
             use()
     assert (tmp_path / "far" / "s" / CHECKPOINT / "state.json").exists()
     assert not second.folder.exists()

@@ -160,7 +160,7 @@ def refuse_existing(folder: SweepFolder) -> None:
     if folder.path.is_symlink():
         raise UserError(f"{folder.path} is a symbolic link; choose another --name, or its folder with --storage")
     if folder.path.exists() and (not folder.path.is_dir() or _holds_more_than_a_lock(folder)):
-        raise UserError(f"{folder.path} is not empty and is no sweep; choose another --name or --storage")
+        raise UserError(f"{folder.path} exists and is no sweep; choose another --name or --storage")
 
 
 def _holds_more_than_a_lock(folder: SweepFolder) -> bool:
