@@ -210,7 +210,7 @@ def test_a_policy_starts_from_a_checkpoint(tmp_path: Path) -> None:
     trial = trial_of(MultiAgentSpec("after", policies, "per_agent"))
     assert torch.equal(weights(trial)["red"], weights(trained)["red"])
     policies["red"] = PolicySpec("ppo", PPO, checkpoint=str(tmp_path / "ready"), checkpoint_policy="yellow")
-    with pytest.raises(checkpoint.CheckpointError, match=r"'yellow'.* 'red' or 'blue'"):
+    with pytest.raises(checkpoint.CheckpointError, match=r"'yellow'.*'red' or 'blue'"):
         trial_of(MultiAgentSpec("after", policies, "per_agent"))
     policies["red"] = PolicySpec("ppo", PPO | {"model": {"hidden_sizes": [8]}}, checkpoint=str(tmp_path / "ready"))
     with pytest.raises(checkpoint.CheckpointError, match="networks"):
