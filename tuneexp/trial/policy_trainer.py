@@ -129,7 +129,7 @@ class PolicyTrainer:
         self.spec.training_step(self.training)
         if self.learners is not None and not self.learners.operations:
             raise UserError(
-                f"training_step {name_of(self.spec.training_step)} leaves num_learners={self.cfg.num_learners} learner processes unused\n"
+                f"training_step {name_of(self.spec.training_step)} leaves num_learners={self.cfg.num_learners} idle\n"
                 "call multi_gpu_train_one_step(training.learners, ...) in it, or write num_learners=0"
             )
 
