@@ -103,7 +103,7 @@ def sweep(root: Path, /, **changes: Any) -> Sweep:
         ({"env_kwargs": {"sutton_barto_reward": np.bool_(True)}}, {"env_kwargs": {"sutton_barto_reward": True}}),
         (
             {"evaluation": {"episodes": np.int64(3)}, "trials": np.int64(3)},
-            {"evaluation": {"episodes": 3}, "trials": 3},
+            {"evaluation": {"episodes": 3, "final_episodes": 20, "seed": 10_000, "max_steps": 30_000}, "trials": 3},
         ),
     ],
     ids=str,

@@ -213,7 +213,7 @@ def test_an_environment_that_fails_in_the_middle_is_the_reason(
 
 
 def test_an_interrupt_prints_the_command_that_goes_on(tmp_path: Path) -> None:
-    args = ["train", "ppo", "CartPole-v1", "--env-steps", "10000000", "--set", "report_every_env_steps=512"]
+    args = ["train", "ppo", "CartPole-v1", "--env-steps", "10000000", "--report-every-env-steps", "512"]
     process = subprocess.Popen(
         [sys.executable, "-m", "tuneexp", *args, "--compile", "off"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
