@@ -44,6 +44,7 @@ def ours(algorithm: str, **hyperparameters: Any) -> tuple[Any, Any, Any]:
 
 
 def learner_of(kind: Callable[..., Any], policy_kwargs: Mapping[str, Any], **settings: Any) -> Any:
+    torch.manual_seed(0)  # of its parameters: where actions saturate, its epsilon in log(1 - tanh^2 + epsilon) shows
     algorithm = kind(
         "MlpPolicy", Nowhere(), use_sde=True, learning_rate=0.0, device="cpu",
         policy_kwargs={"net_arch": SIZES, **policy_kwargs}, **settings,

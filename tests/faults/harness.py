@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.faults.process_tree import is_alive, kill_tree
 
 SPACE = "learning_rate: {loguniform: [1.0e-4, 1.0e-2]}\ngamma: {uniform: [0.9, 0.999]}\n"
@@ -20,7 +22,7 @@ SPACE = "learning_rate: {loguniform: [1.0e-4, 1.0e-2]}\ngamma: {uniform: [0.9, 0
 FIXED = ["n_envs=2", "n_steps=32", "batch_size=64", "n_epochs=2", 'env_kwargs={"max_episode_steps": 60}']
 FIXED += ['evaluation={"episodes": 2, "final_episodes": 4}']
 ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S, END_TIMEOUT_S = 120.0, 240.0
+START_TIMEOUT_S, END_TIMEOUT_S = 200.0, 300.0
 TOLD_WITHIN_S = 20.0  # 0.1 s on a machine that does nothing else
 BUDGET, REPORTS = 1000, 10
 
@@ -81,7 +83,7 @@ class Sweep:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not mark.exists():
             assert process.poll() is None, f"ended before {pause_at} was reached: {self.log_tail()}"
-            assert time.monotonic() < deadline, f"{pause_at} was not reached: {self.log_tail()}"
+            self.require(time.monotonic() < deadline, process, f"{pause_at} was not reached: {self.log_tail()}")
             time.sleep(0.01)
         self.kill(process, fewest)
 
@@ -110,8 +112,14 @@ class Sweep:
         wanted = self.progress() + reports
         while self.progress() < wanted:
             assert process.poll() is None, f"ended too early: {self.log_tail()}"
-            assert time.monotonic() < deadline, self.log_tail()
+            self.require(time.monotonic() < deadline, process, self.log_tail())
             time.sleep(0.01)
+
+    def require(self, met: bool, process: subprocess.Popen[str], problem: str) -> None:
+        """Fail with `problem` unless `met`, and leave no process behind that slows the tests after it."""
+        if not met:
+            kill_tree(process.pid)
+            pytest.fail(problem)
 
     def progress(self) -> int:
         """Reports in the snapshot."""
