@@ -214,6 +214,7 @@ def test_what_was_asked_is_read_back_from_the_folder(tmp_path: Path) -> None:
 def test_the_number_of_concurrent_trials_is_found_anew_at_each_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(capacity, "runs_elsewhere", lambda address: False)  # whatever Ray other tests left connected
     monkeypatch.setattr(capacity, "cores", lambda: 2)
     sweep = asked(tmp_path)
     assert sweep.resolved.concurrency == 2
