@@ -133,7 +133,8 @@ with {seeds} seeds at once, in one process with one thread. The score of a seed 
 deterministic policy over 20 episodes, in environments with fixed seeds that are not used in training. The score of a
 run is the interquartile mean (IQM) of the scores of its seeds, with a 95 % bootstrap interval. Wall-clock time includes
 building, compilation if the cache was empty, training and evaluation. It is no measure of speed: up to two runs ran in
-parallel, and Acrobot and the runs of 2026-11-28 shared the machine with other work, with pauses of many minutes.
+parallel, and Acrobot and the runs of 2026-11-28 and 2026-11-29 shared the machine with other work, with pauses of many
+minutes.
 
 The reference is `benchmarks/reference_returns.csv`: "{source}" A row is **matched** if the IQM is at least the
 reference minus the larger of its standard deviation and 2 % of its absolute value, with at most as many environment
