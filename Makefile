@@ -8,13 +8,13 @@ PEERS  := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 SOURCES := tuneexp tests experiments benchmarks docs/api.py
 # Tests run in parallel parts, more than there are cores, because many tests wait. See docs/testing.md.
-PARTS    := faults sweeps commands training others
+PARTS    := training sweeps commands faults others
 faults   := tests/faults
 sweeps   := tests/sweep tests/browser
 commands := tests/cli tests/tracking
 training := tests/algorithms tests/learning
-others   := $(foreach part,faults sweeps commands training,$($(part):%=--ignore=%))
-ALL_PARTS := $(MAKE) --no-print-directory -j$(words $(PARTS) static) $(PARTS:%=part-%)
+others   := $(foreach part,training sweeps commands faults,$($(part):%=--ignore=%))
+ALL_PARTS := $(MAKE) --no-print-directory -j3 $(PARTS:%=part-%)
 # `make check test` also runs the static checks. The fast tests run once, because `test` contains them.
 BOTH    := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))
 

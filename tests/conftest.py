@@ -117,6 +117,9 @@ def ray_cluster() -> Iterator[None]:
 
     Anything that another process runs on this machine is left alone: address "local" never joins it."""
     from tuneexp.ray_support.start import local_ray
+    from tuneexp.sweep import lifecycle
 
+    # The delivering process has a lower priority: beside other parts of the tests it gets little of two cores.
+    lifecycle.DELIVERY_TIMEOUT_S = 60.0
     with local_ray(2, object_store_memory=128 * 1024**2, logging_level="ERROR"):
         yield
