@@ -22,10 +22,10 @@ ENDLESS = "tests.sampling.envs:Endless"
 def test_the_return_is_of_the_first_episode_of_each_environment() -> None:
     """Clockwork's first episode: rewards 1 to 5, and not those of the next one while others still run."""
     trial = small_trial(env=Clockwork)
-    returns, partial = evaluate(trial.group.policy, Clockwork, {}, episodes=5, seed=0)
-    assert returns.shape == (2, 5)
-    assert not partial.any()
-    assert (returns == 15.0).all()
+    played = evaluate(trial.group.policy, Clockwork, {}, episodes=5, seed=0)
+    assert played.returns.shape == (2, 5)
+    assert not played.partial.any()
+    assert (played.returns == 15.0).all()
 
 
 def test_episodes_of_different_lengths_are_counted_to_their_own_ends() -> None:
