@@ -53,7 +53,7 @@ def interrupted() -> bool:
 def ends_process(error: BaseException) -> bool:
     """Return True if `error` ends the process (Ctrl-C, or SIGTERM to a worker) and is no fault of the code."""
     if isinstance(error, KeyboardInterrupt):
-        return not _signalled or _signalled[-1]()
+        return not _signalled or interrupted()
     return isinstance(error, GeneratorExit) or hasattr(error, "ray_terminate_msg")
 
 

@@ -151,6 +151,25 @@ class RunningNormaliser:
             return None
         return moments_of(obs if self._columns is None else obs[..., self._columns], valid)
 
+    def learned_from(
+        self, obs: NDArray[Any], reward: NDArray[Any], terminated: NDArray[np.bool_], truncated: NDArray[np.bool_],
+        valid: NDArray[np.bool_], returns: DiscountedReturns,
+    ) -> Learned:  # fmt: skip
+        """Moments of one fragment, for `learn`.
+
+        Args:
+            obs: Raw observations that were acted on, [T, S, N, ...].
+            reward: Raw rewards, [T, S, N].
+            terminated: [T, S, N].
+            truncated: [T, S, N].
+            valid: [T, S, N]; other rows are excluded.
+            returns: Discounted returns of these environments, which follow the rewards.
+        """
+        discounted = None
+        if self.norm_reward:
+            discounted = moments_of(returns.follow(reward, terminated, truncated, valid), valid)
+        return Learned(self.moments(obs, valid), discounted)
+
     def learn(self, new: Learned) -> None:
         """Update the statistics. new: moments of all environments, in their order."""
         if new.obs is not None:

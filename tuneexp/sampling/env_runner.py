@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuneexp.data.sample_batch import FRAGMENT_AXES, SampleBatch
-from tuneexp.envs.normalise import DiscountedReturns, Learned, RunningNormaliser, moments_of
+from tuneexp.envs.normalise import DiscountedReturns, Learned, RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs, Step
 from tuneexp.sampling.policy import Acted, Policy
 
@@ -106,11 +106,9 @@ class EnvRunner:
     def _learned(self, raw: _Observations, fragment: _FragmentColumns) -> Learned | None:
         if self.normaliser is None:
             return None
-        discounted = None
-        if self.normaliser.norm_reward:
-            followed = self._returns.follow(fragment.reward, fragment.terminated, fragment.truncated, fragment.valid)
-            discounted = moments_of(followed, fragment.valid)
-        return Learned(self.normaliser.moments(raw.array[:-1], fragment.valid), discounted)
+        return self.normaliser.learned_from(
+            raw.array[:-1], fragment.reward, fragment.terminated, fragment.truncated, fragment.valid, self._returns
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of environments and policy. `envs` is None if theirs can't be saved."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tuneexp.data.sample_batch import SampleBatch
 from tuneexp.envs.multi_agent.policy_spaces import PolicySpaces, PolicyStep
-from tuneexp.envs.normalise import DiscountedReturns, Learned, RunningNormaliser, moments_of
+from tuneexp.envs.normalise import DiscountedReturns, RunningNormaliser
 from tuneexp.errors import UserError
 from tuneexp.learning.rng_streams import generator
 from tuneexp.learning.user_functions import name_of
@@ -127,11 +127,8 @@ class SeatRunner:
         if self.normaliser is None:
             return batch
         valid, reward = batch["valid"].numpy(), batch["reward"].numpy()
-        discounted = None
-        if self.normaliser.norm_reward:
-            ended = batch["terminated"].numpy(), batch["truncated"].numpy()
-            discounted = moments_of(self._returns.follow(reward, *ended, valid), valid)
-        self.normaliser.learn(Learned(self.normaliser.moments(batch[RAW].numpy(), valid), discounted))
+        ended = batch["terminated"].numpy(), batch["truncated"].numpy()
+        self.normaliser.learn(self.normaliser.learned_from(batch[RAW].numpy(), reward, *ended, valid, self._returns))
         batch = batch.drop(RAW)
         if self._keep_raw:
             return batch

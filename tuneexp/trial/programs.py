@@ -100,7 +100,9 @@ def _build(
         columns = shapes.training_columns(learner, postprocess_fn, fragment, hyper.view(act.reads))
     steps, example = _gradient_steps(learner, shapes, columns)
     _try_eagerly(learner, steps, example)
-    act_program, *step_programs = _programs(act, inputs, steps, example, mode, workload)
+    trace = n_seeds > 1  # one seed: an ordinary step beats its own trace, and nothing of the compiler need be loaded
+    specs = [ProgramSpec(act, inputs, trace), *_program_specs(steps, example, trace)]
+    act_program, *step_programs = build_programs(specs, mode, workload)
     reads = learner.model_reads | act.reads | set().union(*(step.reads for step in steps))
     read = {name: hyper.static[name] for name in reads if name in hyper.static}
     by_omitted = {step.omitted: (step, program) for step, program in zip(steps, step_programs, strict=True)}
@@ -170,17 +172,6 @@ def acting_program(
 
 # Steps of the fragment of zeros that shows what `postprocess_fn` makes: one row, and one that follows it.
 EXAMPLE_STEPS = 2
-
-
-def _programs(
-    act: Act, act_inputs: list[Tensor], steps: list[GradientStep], step_inputs: list[Tensor], mode: CompileMode,
-    workload: Workload,
-) -> list[Program]:  # fmt: skip
-    # At one seed an ordinary step beats its own trace, and nothing of the compiler need be loaded.
-    trace = act_inputs[2].shape[0] > 1
-    return build_programs(
-        [ProgramSpec(act, act_inputs, trace), *_program_specs(steps, step_inputs, trace)], mode, workload
-    )
 
 
 def _program_specs(steps: list[GradientStep], inputs: list[Tensor], trace: bool) -> list[ProgramSpec]:
