@@ -18,7 +18,7 @@ from tuneexp.sweep.storage.folder import new_sweep_folder
     [
         ("ppo", "CartPole-v1", "ppo-CartPole-v1"),
         ("ppo", "ALE/Pong-v5", "ppo-ALE-Pong-v5"),
-        ("/a b/loss.py:MyPPO", "/work/env.py:Parking", "MyPPO-Parking"),
+        ("/a b/loss.py:MyPPO", "/home/me/env.py:Parking", "MyPPO-Parking"),
         ("m:_private", "my env☃", "private-my-env"),
         ("x" * 300, "CartPole-v1", "x" * 100),
     ],
