@@ -1,3 +1,5 @@
+"""The table of `tuneexp describe`."""
+
 from __future__ import annotations
 
 import io
@@ -20,7 +22,7 @@ class Net(Config):
 class Example(Config):
     gamma: float = numeric(0.99, "Discount.", gt=0.0, le=1.0)
     n_steps: int = structural(32, "Steps.", ge=1)
-    target_kl: float | None = numeric(None, "Stop above it.", gt=0.0)
+    target_kl: float | None = numeric(None, "Stop above it; None: off.", gt=0.0)
     shared: bool = structural(False, "One trunk.")
     rate: Annotated[float, Gt(0)] = numeric(1e-3, "Step size.")
     schedule: PositiveScheduledFloat = numeric(1e-3, "Step size over time.")
@@ -69,6 +71,14 @@ def test_ranges_read_as_words() -> None:
     assert ranges["rate"] == "number > 0"
     assert ranges["model/activation"] == "one of tanh, relu"
     assert ranges["model/sizes"] == "list of integers"
+
+
+def test_the_table_spells_values_as_they_are_typed_on_the_command_line() -> None:
+    out = io.StringIO()
+    Console(file=out, width=120, color_system=None).print(hyperparameter_table(hyperparameter_rows(Example)))
+    shown = {line.split()[0]: line for line in out.getvalue().splitlines()}
+    assert "null: off." in shown["target_kl"]
+    assert [shown[name].split()[1] for name in ("target_kl", "shared", "gamma")] == ["null", "false", "0.99"]
 
 
 def test_the_table_fits_80_columns_and_keeps_every_name_whole() -> None:

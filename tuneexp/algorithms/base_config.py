@@ -45,7 +45,7 @@ class AlgorithmConfig(Config):
     )
     num_learners: int = structural(
         0,
-        "Number of data-parallel learner processes, which share the seeds or the rows of minibatches; 0: none.",
+        "Number of learner processes, which divide the seeds or (data parallel) the rows of minibatches; 0: none.",
         ge=0,
     )
     num_gpus_per_learner: float = structural(0.0, "GPUs reserved for each learner; 0: learners run on the CPU.", ge=0.0)

@@ -77,7 +77,7 @@ class SoftNetworksConfig(OffPolicyNetworksConfig):
         True, "With use_sde: one standard deviation per pair of latent unit and action; false: one per latent unit."
     )
     use_expln: bool = structural(
-        False, "With use_sde: expln instead of exp for the standard deviation, which grows slower above 1."
+        False, "With use_sde: standard deviation by expln instead of exp; expln grows slower above 1."
     )
     clip_mean: float = structural(
         2.0, "With use_sde: clipping bound of the mean before the tanh; 0: no clipping.", ge=0.0
@@ -104,11 +104,13 @@ class ActorCriticConfig(Config):
         ge=0,
     )
     shared: bool = structural(False, "Share the hidden layers of policy and value network.")
-    recurrent: Recurrent = structural("none", "Recurrent cell after hidden layers that policy and value share.")
+    recurrent: Recurrent = structural(
+        "none", "Recurrent cell after shared hidden layers; policy and value are linear in its output."
+    )
     recurrent_size: int = structural(64, "Units of the recurrent cell.", ge=1)
     enable_critic_lstm: bool | None = structural(
         None,
-        "With recurrent: cell before the hidden layers (sb3_contrib); critic with own cell (true) or linear (false).",
+        "With recurrent: cell before hidden layers (sb3_contrib); true: critic with own cell, false: linear layer.",
     )
     ortho_init: bool = structural(True, "Orthogonal initialisation, with gain 0.01 in the last policy layer.")
     log_std_init: float = structural(
@@ -118,7 +120,7 @@ class ActorCriticConfig(Config):
         True, "With use_sde: one standard deviation per pair of latent unit and action; false: one per latent unit."
     )
     use_expln: bool = structural(
-        False, "With use_sde: expln instead of exp for the standard deviation, which grows slower above 1."
+        False, "With use_sde: standard deviation by expln instead of exp; expln grows slower above 1."
     )
     squash_output: bool = structural(False, "With use_sde: squash actions by a tanh and rescale them to their bounds.")
 

@@ -44,7 +44,7 @@ def _list_algorithms(screen: Terminal) -> None:
     for row in rows:
         table.add_row(cell(row["name"], "cyan"), cell(row["meaning"]))
     screen.show(table)
-    screen.note("every hyperparameter of one: tuneexp describe NAME")
+    screen.note("hyperparameters of an algorithm: tuneexp describe NAME")
 
 
 def _describe(screen: Terminal, algorithm: str) -> None:

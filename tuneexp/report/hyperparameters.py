@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -113,12 +114,19 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def hyperparameter_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Table of `rows`, with values spelled as `--set` takes them: null, true and false for Python's None and bools."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     table.add_column("hyperparameter", no_wrap=True, style="cyan")
     table.add_column("default", overflow="fold")
     table.add_column("accepts", overflow="fold")
     table.add_column("meaning", overflow="fold", ratio=1)
     for row in rows:
-        default = "null" if row["default"] is None else number(row["default"])
-        table.add_row(*map(cell, (row["name"], default, row["range"], row["meaning"])))
+        meaning = re.sub(r"\bNone\b", "null", row["meaning"])
+        table.add_row(*map(cell, (row["name"], _as_typed(row["default"]), row["range"], meaning)))
     return table
+
+
+def _as_typed(value: Any) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else number(value)
