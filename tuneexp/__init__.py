@@ -125,14 +125,14 @@ _MODULES = {
 
 
 def load_public(package: str, name: str) -> Any:
-    """Import the public `name` of `package`. Raises AttributeError where there is none."""
+    """Import the public `name` of `package`. Raises AttributeError if there is none."""
     if name not in _MODULES[package]:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_MODULES[package][name]), name)
 
 
 def names_of(package: str) -> list[str]:
-    """The public names of `package`, in the order of its page."""
+    """Return the public names of `package`, in the order of docs/api.md."""
     return list(_MODULES[package])
 
 

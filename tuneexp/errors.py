@@ -1,6 +1,6 @@
 """Exceptions and their exit codes.
 
-A message is one or two lines with the advice what to write instead.
+A message has one or two lines and the correction.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Losses and processing of rollouts of the built-in algorithms, for algorithms of your own.
+"""Losses and postprocessing functions of the built-in algorithms, to reuse in custom algorithms.
 
 A loss is the `loss_fn` of an `AlgorithmSpec`; `advantages`, `transitions` and `vtrace_columns` are its
 `postprocess_fn`."""

@@ -1,4 +1,4 @@
-"""Job of `tuneexp train`: from options, a row of RL Zoo, or a checkpoint to continue from."""
+"""Job of `tuneexp train`: a new training from options or a row of RL Zoo, or a continued one from a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a user writes (an id, `module:Class`, `path/file.py:Class`, a callable) to environments."""
+"""Factory of environments from an id, `module:Class`, `path/file.py:Class` or a callable."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class EnvFactory:
     pool: Pool | None = None
 
     def make(self) -> Env[Any, Any]:
-        """One environment, with its registered wrappers (TimeLimit) and those by name.
+        """Build one environment, with its registered wrappers (TimeLimit) and those by name.
 
-        Raises `UserError` where it can't be built."""
+        Raises `UserError` if it can't be built."""
         made = self._make_bare()
         for wrapper in self.wrappers:
             made = wrapper.around(made, self.name)
@@ -83,7 +83,7 @@ class EnvFactory:
         return backend in ("native", "envpool") or (backend == "auto" and self.has_native)
 
     def make_native(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
-        """The id's own vector environment of `num_envs`. Raises `UserError` where it has none."""
+        """Build the id's own vector environment of `num_envs` environments. Raises `UserError` if it has none."""
         if not self.has_native:
             if self.wrappers:
                 # An id of EnvPool's may be none of gymnasium's, which the other backends take.
@@ -119,7 +119,7 @@ def resolve(
     training: bool = True,
     backend: EnvBackend = "auto",
 ) -> EnvFactory:
-    """Raises `UserError`, with the nearest valid name, where `env`, a wrapper or the backend names nothing."""
+    """Return the factory of an environment. Raises `UserError`, with the nearest valid name, for an unknown name."""
     if backend not in get_args(EnvBackend):
         raise unknown_name("environment backend", str(backend), get_args(EnvBackend))
     kwargs = dict(env_kwargs or {})
@@ -157,9 +157,9 @@ def describe_env(
     wrappers: Sequence[WrapperLike] = (),
     backend: EnvBackend = "auto",
 ) -> tuple[Space[Any], Space[Any]]:
-    """Observation and action space of one environment, in plain form (discrete values count from 0).
+    """Return the observation and action space of one environment, in zero-based form (discrete values count from 0).
 
-    Builds and closes one environment, steps nothing. Raises `UserError` as `SeedEnvs` does."""
+    One environment is built and closed without a step. Raises `UserError` as `SeedEnvs` does."""
     factory = resolve(env, env_kwargs, wrappers, backend=backend)
     if factory.wants_native(backend):
         # A native environment may preprocess: its observations are then other than the single one's.
@@ -196,7 +196,7 @@ def _register_atari(env_id: str) -> None:
 
 
 def _callable_name(env: Callable[..., Any]) -> str:
-    """Name for messages and checkpoints, equal in every process: no memory addresses."""
+    """Return a name for messages and checkpoints that is equal in every process: it has no memory address."""
     inner = env.func if isinstance(env, functools.partial) else env
     return getattr(inner, "__qualname__", type(inner).__qualname__)
 
@@ -209,7 +209,7 @@ def _for_several_agents(name: str) -> UserError:
 
 
 def _unknown(env_id: str, module: str = "") -> UserError:
-    """module: which registers the id when it is imported; in another process it has to be named again."""
+    """Return the error for an unknown id. module: prefix of an id that importing the module registers."""
     match = _nearest_id(env_id)
     advice = f"; did you mean {module + match!r}?" if match else ""
     return UserError(
@@ -228,7 +228,8 @@ def _nearest_id(env_id: str) -> str | None:
 
 
 def can_be_there(spec: EnvSpec) -> bool:
-    """False for gymnasium's ids that only raise, as their environments have moved, and those of a package not here."""
+    """Return False for ids of gymnasium that only raise because their environments have moved, or that need a missing
+    package."""
     entry = spec.entry_point
     if callable(entry):
         return not getattr(entry, "__name__", "").startswith("_raise_")

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 
 class EpisodeSummary(NamedTuple):
-    """Every field [S]. A mean over no episode is NaN."""
+    """Statistics of completed episodes; every field [S]. A mean over no episode is NaN."""
 
     return_mean: Floats
     """Mean return of the last `window` episodes."""
@@ -26,7 +26,7 @@ class EpisodeSummary(NamedTuple):
 
 
 class EpisodeTracker:
-    """Follows S x N environments across fragments of any length; episodes may span fragments."""
+    """Sums rewards and steps of S x N environments over fragments of any length; episodes may span fragments."""
 
     def __init__(self, n_seeds: int, n_envs: int, window: int = 100) -> None:
         self._shape, self._window = (n_seeds, n_envs), window
@@ -48,8 +48,7 @@ class EpisodeTracker:
         seeds: slice = slice(None),
         envs: slice = slice(None),
     ) -> None:
-        """All [T, S, N] (a fragment: the cheap way, one call for T steps) or [S, N] (one step). seeds, envs: which of
-        all they are.
+        """Add the steps of a fragment [T, S, N], or one step [S, N]. seeds, envs: the environments that they are from.
 
         Rows with valid False only reset their environment: they belong to no episode."""
         steps = reward.shape[0] if reward.ndim == 3 else 1
@@ -64,15 +63,15 @@ class EpisodeTracker:
         self._close_episodes(own, gains, counted, ended, steps)
 
     def _places(self, seeds: slice, envs: slice) -> NDArray[np.int64]:
-        """Indices of these environments among all S * N."""
+        """Return the indices of these environments among all S * N."""
         return np.arange(len(self._open_return)).reshape(self._shape)[seeds, envs].reshape(-1)
 
     def _close_episodes(
         self, own: NDArray[np.int64], gains: Floats, counted: Floats, ended: NDArray[np.bool_], steps: int
     ) -> None:
-        """own: the places [C] of the columns; gains, counted, ended: [C * T], time running fastest.
+        """Split each column after every end of an episode, sum the pieces, and store the completed episodes.
 
-        Cuts each column after every end, sums the pieces in one go, and files the finished ones."""
+        own: indices [C] of the columns; gains, counted, ended: [C * T], time is the fastest axis."""
         column_starts = np.arange(0, len(ended), steps)
         after_ends = ended.nonzero()[0] + 1
         starts = np.union1d(column_starts, after_ends[after_ends < len(ended)])
@@ -100,7 +99,7 @@ class EpisodeTracker:
             self.total_episodes[seed] += own.sum()
 
     def summary(self) -> EpisodeSummary:
-        """Statistics so far; resets the count of `new_episodes`."""
+        """Return the statistics so far, and reset the count of `new_episodes`."""
         with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
             warnings.simplefilter("ignore", RuntimeWarning)  # a mean over no episode is NaN, as promised
             result = EpisodeSummary(
@@ -121,7 +120,7 @@ class EpisodeTracker:
         return {name: getattr(self, attribute).copy() for name, attribute in _STATE.items()}
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Raises ValueError where `state` is of another number of seeds or environments, or another window."""
+        """Restore the state. Raises ValueError for another number of seeds or environments, or another window."""
         for name, attribute in _STATE.items():
             own: NDArray[Any] = getattr(self, attribute)
             given = np.asarray(state[name])
@@ -142,7 +141,7 @@ _STATE = {
 
 
 def _columns(rows: NDArray[Any], steps: int) -> NDArray[Any]:
-    """[T, S, N] or [S, N] -> [S * N * T], time running fastest."""
+    """[T, S, N] or [S, N] -> [S * N * T]; time is the fastest axis."""
     return rows.reshape(steps, -1).T.reshape(-1)
 
 

@@ -18,10 +18,10 @@ _PASSING = (ActionWrapper, RewardWrapper, TimeLimit, OrderEnforcing, PassiveEnvC
 
 
 def frame_stack_of(env: Any) -> int | None:
-    """Length of the stack that the first axis of an observation is, newest frame last; None where it is no stack.
+    """Return the number of stacked frames along the first axis of an observation, newest last; None if it is no stack.
 
-    A stack is known by gymnasium's FrameStackObservation, or by an attribute `frame_stack` of the environment or
-    wrapper that makes it. It counts only where no other wrapper around it may change the observations."""
+    A stack is recognised by gymnasium's FrameStackObservation, or by an attribute `frame_stack` of the environment or
+    wrapper. Wrappers around it that may change observations disable the detection."""
     while True:
         if isinstance(env, FrameStackObservation):
             return int(env.stack_size)

@@ -39,7 +39,7 @@ class Moments(NamedTuple):
 
 
 def moments_of(values: NDArray[Any], valid: NDArray[np.bool_]) -> Moments:
-    """values: [T, S, N, ...]; valid: [T, S, N], the rows that count."""
+    """Return the moments of rows. values: [T, S, N, ...]; valid: [T, S, N], the rows that count."""
     rows = values.astype(np.float64, copy=False)
     count = valid.sum(axis=0).astype(np.float64)
     divisor = _wide(np.maximum(count, 1.0), rows.ndim - 1)
@@ -68,7 +68,7 @@ class RunningMoments:
         self._merge(mean, (new.squares + apart).sum(axis=1), count)
 
     def _merge(self, mean: Floats, squares: Floats, count: Floats) -> None:
-        """mean, squares (sum of squared deviations): [S, ...]; count: [S]."""
+        """Merge mean [S, ...], squares (sum of squared deviations) [S, ...] and count [S]."""
         # The first rows set the mean: even with a negligible weight, 0 would add the square of a large mean to var.
         first = _wide((self.count == FIRST_COUNT) & (count > 0), mean.ndim)
         self.mean = np.where(first, mean, self.mean)
@@ -86,7 +86,7 @@ def _wide(leading: NDArray[Any], ndim: int) -> NDArray[Any]:
 
 
 class Learned(NamedTuple):
-    """Moments that a fragment contributes; None if that kind is not normalised."""
+    """Moments that a fragment contributes; None for a kind that is not normalised."""
 
     obs: Moments | None
     discounted_return: Moments | None
@@ -103,8 +103,9 @@ class DiscountedReturns:
         self, reward: NDArray[Any], terminated: NDArray[np.bool_], truncated: NDArray[np.bool_],
         valid: NDArray[np.bool_],
     ) -> Floats:  # fmt: skip
-        """All [T, S, N]. Returns the discounted return after each row. Either end starts it anew; a row that isn't
-        valid adds nothing."""
+        """Return the discounted return after each row. All arguments [T, S, N].
+
+        Termination and truncation reset it to zero. A row that isn't valid adds nothing."""
         ended = terminated | truncated
         after = np.empty(reward.shape)
         for t in range(len(reward)):
@@ -205,7 +206,7 @@ class RunningNormaliser:
         self._inverse_std = 1.0 / np.sqrt(self._obs.var + EPSILON)
 
     def state_dict(self, seeds: slice = slice(None)) -> dict[str, NDArray[Any]]:
-        """seeds: of which; all by default."""
+        """Return the state of `seeds`; by default of all."""
         return {
             f"{prefix}_{name}": getattr(moments, name)[seeds].copy()
             for prefix, moments in (("obs", self._obs), ("return", self._return))
@@ -213,7 +214,7 @@ class RunningNormaliser:
         }
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Raises ValueError where a shape differs."""
+        """Restore the state. Raises ValueError if a shape differs."""
         for name, own in self.state_dict().items():
             if np.shape(state[name]) != own.shape:
                 raise ValueError(f"normaliser: {name} has shape {np.shape(state[name])}, here it is {own.shape}")

@@ -1,4 +1,4 @@
-"""From what vector environments give to one array of one type; dictionaries are packed into one flat axis."""
+"""Conversion of the observations of vector environments to one array; dictionaries are packed into one flat axis."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from tuneexp.spaces.zero_based import start_of, zero_based
 
 
 class ObsReader:
-    """Reads observations of one space.
+    """Converts observations of one space to arrays.
 
-    space: in plain form (discrete values count from 0); a Dict stays a Dict, so that models can split what is packed.
-    shape, dtype: of one environment's array. Floating point becomes float32, other types are kept; a Dict gives
-    [D], its leaves as `spaces/packing.py` lays them out, uint8 where everything in it fits a byte, else float32. With
-    `exact`, float64 stays float64, for what is normalised: a large mean must be subtracted before digits are lost.
-    floating: whether values may be NaN or infinite."""
+    Args:
+        space: Space of one environment.
+        exact: Keep float64, for normalisation: a large mean must be subtracted before precision is lost.
+
+    Attributes:
+        space: `space` in zero-based form (discrete values count from 0). A Dict stays a Dict, which models split again.
+        shape: Shape of one environment's array. A Dict gives [D], its leaves in the order of `spaces/packing.py`.
+        dtype: Type of the array: float32 for floating point, else that of the space. A Dict is uint8 if every leaf
+            fits into a byte, else float32.
+        floating: True if values may be NaN or infinite."""
 
     def __init__(self, space: Space[Any], exact: bool = False) -> None:
         self._raw, self.space = space, zero_based(space)
@@ -41,7 +46,7 @@ class ObsReader:
             self.dtype = np.dtype(np.float64)
 
     def batch(self, raw: Any, rows: int) -> NDArray[Any]:
-        """`rows` environments' observations, as their vector environment gives them -> a fresh [rows, *shape]."""
+        """Return an array [rows, *shape] from the observations of a vector environment. It is always a copy."""
         if isinstance(self._raw, Dict):
             return self._packed(raw, rows)
         # Native environments hand out transposed views: in C order they are what they look like.
@@ -51,7 +56,7 @@ class ObsReader:
         return obs
 
     def singles(self, raw: Sequence[Any]) -> NDArray[Any]:
-        """Observations of single environments -> [len(raw), *shape]."""
+        """Return an array [len(raw), *shape] from observations of single environments."""
         return np.concatenate([self.batch(one, 1) for one in raw])
 
     def _packed(self, raw: Any, rows: int) -> NDArray[Any]:
@@ -63,7 +68,7 @@ class ObsReader:
 
 
 def _values(raw: Any, space: Space[Any]) -> Iterator[Any]:
-    """The leaves of a dictionary, in the order of `layout`."""
+    """Yield the leaves of a dictionary in the order of `layout`."""
     if isinstance(space, Dict):
         for key, part in space.spaces.items():
             yield from _values(raw[key], part)
@@ -80,12 +85,12 @@ def _starts(space: Space[Any]) -> Iterator[Any]:
 
 
 def join(parts: Sequence[Any]) -> Any:
-    """Observations of several vector environments, arrays or nested dictionaries of them, one after another."""
+    """Concatenate observations (arrays or nested dictionaries of arrays) of several vector environments."""
     if isinstance(parts[0], dict):
         return {key: join([part[key] for part in parts]) for key in parts[0]}
     return np.concatenate(parts)
 
 
 def some_rows(raw: Any, rows: slice) -> Any:
-    """Part of what `join` gave."""
+    """Return a slice of the rows of a result of `join`."""
     return {key: some_rows(part, rows) for key, part in raw.items()} if isinstance(raw, dict) else raw[rows]

@@ -17,9 +17,9 @@ Infos = dict[str, Any]
 
 
 class PerSeedVectorEnv(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
-    """For vector environments whose sub-environments share a generator: each seed keeps its own.
+    """Vector environment of one vector environment per seed, for backends whose sub-environments share a generator.
 
-    Rows are seed-major, [S * N, ...]; observations are arrays or nested dictionaries of them."""
+    Rows are seed-major, [S * N, ...]; observations are arrays or nested dictionaries of arrays."""
 
     def __init__(self, parts: Sequence[VectorEnv[Any, Any, Any]], name: str, seeds: Sequence[int]) -> None:
         self._parts, self._name, self._seeds = list(parts), name, list(seeds)
@@ -35,7 +35,7 @@ class PerSeedVectorEnv(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
         self._obs: Any = None
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, Infos]:
-        """seed: one for each vector environment, or None to go on; `options["reset_mask"]`: bool [S * N]."""
+        """Reset. seed: one per part; None continues the random sequences. `options["reset_mask"]`: bool [S * N]."""
         mask = None if options is None else options.get("reset_mask")
         rows = []
         for i, part in enumerate(self._parts):

@@ -1,6 +1,4 @@
-"""Environment ids registered by the user's program: stored with their entry point, so that other processes can register
-them.
-"""
+"""Environment ids registered by the user's program, stored with their entry point for other processes."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ _PLAIN = ("kwargs", "max_episode_steps", "reward_threshold", "nondeterministic",
 
 
 def registration_of(env: Any) -> dict[str, Any] | None:
-    """Registration of the id `env` by this process alone; None for what a new process knows, too.
+    """Return the registration of the id `env` if only this process has it; None for an id that every process has.
 
     Raises `UserError` for a registration that can't be repeated in another process."""
     spec = gymnasium.registry.get(env) if isinstance(env, str) else None
@@ -47,7 +45,7 @@ def registration_of(env: Any) -> dict[str, Any] | None:
 
 
 def registration_where_stored(env: Any) -> dict[str, Any] | None:
-    """As `registration_of`; None, with a warning, for a registration that can't be stored."""
+    """Return `registration_of(env)`; None, with a warning, for a registration that can't be stored."""
     try:
         return registration_of(env)
     except UserError as error:  # trains here, but its checkpoints load only where the id is registered
@@ -69,7 +67,7 @@ def register_again(env: Any, registration: Mapping[str, Any] | None) -> None:
 
 
 def _known_to_all(spec: EnvSpec) -> bool:
-    """Registered by gymnasium itself, or by a package that gymnasium loads as its plugin."""
+    """Return True for an id of gymnasium itself, or of a package that gymnasium loads as a plugin."""
     entry = spec.entry_point or spec.vector_entry_point
     where = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
     package = where.partition(".")[0]
@@ -78,7 +76,7 @@ def _known_to_all(spec: EnvSpec) -> bool:
 
 @functools.cache
 def _own_registrations() -> str:
-    """The source in which gymnasium registers its ids: a person's program may register its classes under other ids."""
+    """Return gymnasium's source file with its registrations: users may register its classes under other ids."""
     return Path(gymnasium.envs.__file__).read_text()
 
 

@@ -220,7 +220,7 @@ class SeedEnvs:
             self._require_finite(obs.reshape(self._lead[0] * self._lead[1], -1), "observation", action)
 
     def _require_finite(self, values: NDArray[Any], what: str, action: NDArray[Any] | None) -> None:
-        """Exact check, if the cheap one (which large values overflow) fails. values: [S * N, ...]."""
+        """Check exactly, after the fast check failed, which large values overflow. values: [S * N, ...]."""
         bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
         if not bad.any():
             return

@@ -45,7 +45,7 @@ State = dict[str, Any]
 
 
 def save(built: Built) -> State | None:
-    """None where what is behind `built` isn't known well enough to be saved exactly."""
+    """Return the exact state; None if the environments or wrappers may have state that can't be saved."""
     if isinstance(built.vec, CartPoleVectorEnv) and built.cartpole_random is not None:
         return _save_cartpole(built.vec, built.cartpole_random.get_state())
     if isinstance(built.vec, SyncVectorEnv) and all(_is_known(env) for env in built.vec.envs):
@@ -58,7 +58,7 @@ def save(built: Built) -> State | None:
 
 
 def restore(built: Built, state: Mapping[str, Any]) -> None:
-    """Into environments that were built the same way and reset once. Raises ValueError where they weren't."""
+    """Restore the state in environments that were built the same way and reset once. Raises ValueError for others."""
     vec = built.vec
     if state["kind"] == "cartpole" and isinstance(vec, CartPoleVectorEnv) and built.cartpole_random is not None:
         _restore_cartpole(vec, state)
@@ -98,7 +98,7 @@ def _is_known(env: Env[Any, Any]) -> bool:
 
 
 def _is_mujoco(env: Env[Any, Any]) -> bool:
-    """gymnasium's own classes only: they hold nothing but the simulation."""
+    """Return True for gymnasium's own classes only: they have no state outside of the simulation."""
     return type(env).__module__.startswith("gymnasium.envs.mujoco.")
 
 
@@ -136,7 +136,7 @@ _LAGGING = ("xpos", "xipos")
 
 
 def _save_mujoco(env: Any) -> State:
-    """All that MuJoCo's integrator starts from, warm starts included (mjSTATE_INTEGRATION)."""
+    """Return the full state of MuJoCo's integrator, with warm starts (mjSTATE_INTEGRATION)."""
     import mujoco
 
     kind = int(mujoco.mjtState.mjSTATE_INTEGRATION)

@@ -31,7 +31,7 @@ _INSTEAD = {
 
 @dataclass(frozen=True)
 class NamedWrapper:
-    """A wrapper by its name or address, looked up where it is used: worker processes get the name, not the class."""
+    """A wrapper by its name or address. Each process looks it up itself: workers get the name, not the class."""
 
     name: str
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -56,10 +56,11 @@ class NamedWrapper:
 
 
 def parse_wrappers(wrappers: Sequence[WrapperLike]) -> tuple[NamedWrapper, ...]:
-    """In the order in which they are applied. An item is a name ("ClipAction", "module:Class", "path/file.py:Class"),
-    or one with arguments: {"FrameStackObservation": {"stack_size": 4}}.
+    """Return the wrappers in the order in which they are applied, the innermost first.
 
-    Raises `UserError` for a name that is none (with the nearest), and for what is neither."""
+    An item is a name ("ClipAction", "module:Class", "path/file.py:Class"), or a name with arguments:
+    {"FrameStackObservation": {"stack_size": 4}}. Raises `UserError` for an unknown name, with the nearest one, and for
+    an item of another form."""
     if isinstance(wrappers, str | Mapping):
         raise UserError(f"wrappers is a list, got {wrappers!r}; write [{wrappers!r}]")
     parsed = tuple(_parse(item) for item in wrappers)
@@ -100,7 +101,7 @@ def _find(name: str) -> Callable[..., Any]:
 
 
 def _arguments(make: Callable[..., Any]) -> str:
-    """`stack_size, padding_type='reset'`: what follows the environment in a wrapper's signature."""
+    """Return the arguments of a wrapper after the environment: `stack_size, padding_type='reset'`."""
     _, *after_env = inspect.signature(make).parameters.values()
     return ", ".join(str(p.replace(annotation=inspect.Parameter.empty)) for p in after_env) or "none"
 

@@ -1,4 +1,4 @@
-"""Wrappers that RL Zoo's configurations name and gymnasium lacks, equal to those of rl_zoo3, sb3_contrib and
+"""Wrappers of RL Zoo's configurations that gymnasium lacks, equal to those of rl_zoo3, sb3_contrib and
 Stable-Baselines3."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 def _require_box(wrapper: Wrapper[Any, Any, Any, Any], axes: int | None = None, actions: bool = False) -> Box:
-    """The observations of what is wrapped. Raises `UserError` for other than a Box of so many axes."""
+    """Return the wrapped observation space. Raises `UserError` unless it is a Box with `axes` axes."""
     space = wrapper.env.observation_space
     if not isinstance(space, Box) or (axes is not None and len(space.shape) != axes):
         kind = "Box observations" if axes is None else f"Box observations with {axes} axis (axes)"
@@ -30,7 +30,7 @@ def _require_box(wrapper: Wrapper[Any, Any, Any, Any], axes: int | None = None, 
 
 
 class FrameSkip(Wrapper[Any, Any, Any, Any]):
-    """Each action is repeated for `skip` steps, or to the episode's end; rewards are summed up. As in rl_zoo3."""
+    """Repeat each action for `skip` steps, or to the end of the episode, and sum the rewards. As in rl_zoo3."""
 
     def __init__(self, env: Env[Any, Any], skip: int = 4) -> None:
         super().__init__(env)
@@ -49,8 +49,9 @@ class FrameSkip(Wrapper[Any, Any, Any, Any]):
 
 
 class HistoryWrapper(Wrapper[Any, Any, Any, Any]):
-    """Observations become the last `horizon` observations and the last `horizon` actions, flat, oldest first; zeros
-    before the episode's start. As in rl_zoo3; for vectors of continuous actions."""
+    """Observe the last `horizon` observations and actions, flat, oldest first; zeros before the start of the episode.
+
+    As in rl_zoo3. For vector observations and continuous actions."""
 
     def __init__(self, env: Env[Any, Any], horizon: int = 2) -> None:
         super().__init__(env)
@@ -81,14 +82,15 @@ class HistoryWrapper(Wrapper[Any, Any, Any, Any]):
 
 
 def _push(history: Array, newest: Array) -> None:
-    """history: [n, ...], oldest first."""
+    """Append `newest` and drop the oldest. history: [n, ...], oldest first."""
     history[:-1] = history[1:].copy()
     history[-1] = newest
 
 
 class MaskVelocityWrapper(ObservationWrapper[Any, Any, Any]):
-    """Velocities in the observations of classic control and LunarLander are 0, so that an agent needs a memory. As in
-    rl_zoo3, whose ids CartPoleNoVel-v1, PendulumNoVel-v1, ... mean this wrapper."""
+    """Set the velocities in observations of classic control and LunarLander to 0, so that an agent needs memory.
+
+    As in rl_zoo3, whose ids CartPoleNoVel-v1, PendulumNoVel-v1, ... use this wrapper."""
 
     velocities: ClassVar[dict[str, tuple[int, ...]]] = {
         "CartPole": (1, 3),
@@ -114,9 +116,9 @@ class MaskVelocityWrapper(ObservationWrapper[Any, Any, Any]):
 
 
 class TimeFeatureWrapper(Wrapper[Any, Any, Any, Any]):
-    """The share of the episode's time that is left, 1 to 0, as the last number of the observation. As in sb3_contrib.
+    """Append the remaining share of the episode's time, from 1 to 0, to the observation. As in sb3_contrib.
 
-    max_steps: of an episode, where the environment's registration names no limit."""
+    max_steps: maximum length of an episode, if the environment's registration has none."""
 
     def __init__(self, env: Env[Any, Any], max_steps: int = 1000) -> None:
         super().__init__(env)
@@ -141,9 +143,10 @@ class TimeFeatureWrapper(Wrapper[Any, Any, Any, Any]):
 
 
 class FrameStack(Wrapper[Any, Any, Any, Any]):
-    """The last `n_stack` observations beside each other along the channels: the last axis, or the first of images whose
-    channels come first; zeros before the episode's start. As Stable-Baselines3's VecFrameStack, which RL Zoo's key
-    frame_stack means; gymnasium's FrameStackObservation makes a new axis instead."""
+    """Concatenate the last `n_stack` observations along the channels; zeros before the start of the episode.
+
+    Channels are the last axis, or the first one of channels-first images. This is VecFrameStack of Stable-Baselines3,
+    which RL Zoo's key frame_stack means. gymnasium's FrameStackObservation adds a new axis instead."""
 
     def __init__(self, env: Env[Any, Any], n_stack: int) -> None:
         super().__init__(env)
@@ -171,8 +174,9 @@ class FrameStack(Wrapper[Any, Any, Any, Any]):
 
 
 class AreaResize(ObservationWrapper[Any, Any, Any]):
-    """Images [height, width] or [height, width, channels] of bytes become `shape` by averages over areas, as OpenCV's
-    INTER_AREA, which gymnasium's ResizeObservation takes, without OpenCV. Sizes may only shrink."""
+    """Shrink uint8 images [height, width] or [height, width, channels] to `shape` by averages over areas.
+
+    Equal to OpenCV's INTER_AREA, as in gymnasium's ResizeObservation, without OpenCV."""
 
     def __init__(self, env: Env[Any, Any], shape: Sequence[int]) -> None:
         super().__init__(env)
@@ -188,7 +192,7 @@ class AreaResize(ObservationWrapper[Any, Any, Any]):
 
 
 def _coverage(size: int, new_size: int) -> NDArray[np.float32]:
-    """[new_size, size]: which share of each new pixel the old ones make up."""
+    """Return weights [new_size, size]: the share of each new pixel that each old pixel covers."""
     edges = np.arange(new_size + 1) * size / new_size
     pixel = np.arange(size)
     covered = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)

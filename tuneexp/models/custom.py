@@ -1,6 +1,6 @@
 """Custom networks as models: adapters with the methods of the built-in models.
 
-The network sees one batch axis: leading axes are merged before it and restored after it.
+The network gets one batch axis: leading axes are merged before the call and restored after it.
 """
 
 from __future__ import annotations

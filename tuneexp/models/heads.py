@@ -1,7 +1,7 @@
 """Custom networks: construction, and validation of the methods that an algorithm needs.
 
 The network is a class, called as `MyNet(observation_space, action_space, **kwargs)`. Its *heads* are methods,
-submodules or parameters with fixed names and shapes. They see one batch axis, `[B, ...]`.
+submodules or parameters with fixed names and shapes. Their inputs have one batch axis, `[B, ...]`.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def forget_token() -> None:
 
     Why: Ray caches both for the life of the process. With those of a local Ray that has ended, a cluster of another
     token is out of reach, and one that starts here can't start its GCS.
-    Obsolete once `ray.shutdown` forgets them."""
+    Obsolete once `ray.shutdown` clears them."""
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
 
@@ -83,8 +83,9 @@ def trial_failures(
 ) -> Iterator[None]:
     """Decide how Tune handles the failure of a trial.
 
-    Why: Tune retries whatever failed, up to `FailureConfig.max_failures`. A lost worker deserves that; code that raised
-    would raise again. Tune has no hook between a failure and `error.txt`, and none that ends the sweep with an error.
+    Why: Tune retries every failure, up to `FailureConfig.max_failures`. That is right for a lost worker, but code that
+    raised would raise again. Tune has no hook between a failure and `error.txt`, and none that ends the sweep with an
+    error.
     Obsolete once `FailureConfig` takes a function of the error, and `Callback.on_trial_error` gets the error.
 
     Args:

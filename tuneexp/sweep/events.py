@@ -1,4 +1,4 @@
-"""Events of a running sweep, for its watcher (the live table)."""
+"""Events of a running sweep, for its live table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exit of the process: orderly after a command, or immediate if it hangs."""
+"""Exit of the process: orderly after a command, or immediate if a thread hangs."""
 
 from __future__ import annotations
 

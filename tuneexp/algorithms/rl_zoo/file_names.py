@@ -1,4 +1,4 @@
-"""RL Zoo's files of hyperparameters, known by their names."""
+"""Recognition of RL Zoo's hyperparameter files, by file name and content."""
 
 from __future__ import annotations
 

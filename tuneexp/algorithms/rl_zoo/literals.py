@@ -1,5 +1,6 @@
-"""Texts of RL Zoo's files that are Python, such as "dict(net_arch=[64, 64], activation_fn=nn.ReLU)": read as plain
-values. Nothing of them is ever evaluated."""
+"""Parser of the Python expressions in RL Zoo's files, such as "dict(net_arch=[64, 64], activation_fn=nn.ReLU)".
+
+It returns plain values. Nothing is ever evaluated."""
 
 from __future__ import annotations
 

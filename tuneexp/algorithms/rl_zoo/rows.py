@@ -1,4 +1,4 @@
-"""A whole row of RL Zoo's files: settings of a trial, with its steps and its environment."""
+"""Translation of a whole row of RL Zoo's files to the settings, budget and environment of a trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reader of the words after a command, which corrects them."""
+"""Parser that corrects the arguments of a refused command."""
 
 from __future__ import annotations
 

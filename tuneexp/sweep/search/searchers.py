@@ -69,7 +69,7 @@ class StudySearcher(Searcher):
         self._outage = Outage(f"{log} can't be written")
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the next trial; None while the log can't be written. Tune then asks again."""
+        """Return the next trial; None while the log can't be written. Tune then retries."""
         if not self._outage.due():
             return None
         try:
