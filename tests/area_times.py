@@ -1,7 +1,7 @@
-"""Wall and CPU seconds of each folder of tests, printed at the end of a run. docs/testing.md holds those of the whole.
+"""Wall and CPU seconds of each test folder, printed at the end of a run. docs/testing.md has those of the full suite.
 
-CPU seconds are those of this process and of the processes that it has waited for: Ray's processes count where Ray ends,
-and processes that a test kills with their parent don't count."""
+CPU seconds are those of this process and of child processes that it has waited for. Ray's processes are counted when
+Ray stops. Processes that a test kills together with their parent are not counted."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SPENT: defaultdict[str, list[_Times]] = defaultdict(list)
 
 
 def _now() -> _Times:
-    """Wall and CPU seconds since some moment."""
+    """Wall and CPU seconds from a fixed origin."""
     return time.perf_counter(), sum(os.times()[:4])
 
 
 def area_of(nodeid: str) -> str:
-    """`tests/envs/test_x.py::test_y` is of `envs`; tests beside the folders are of `tests`."""
+    """`envs` for `tests/envs/test_x.py::test_y`, `tests` for files that are in no folder."""
     folder = PurePosixPath(nodeid.partition("::")[0]).parent
     return folder.parts[1] if len(folder.parts) > 1 else "tests"
 

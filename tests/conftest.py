@@ -1,4 +1,4 @@
-"""What every test shares: one thread, no settings from outside, and one small Ray cluster for those that ask."""
+"""Fixtures of all tests: one thread, no settings from outside, and one small Ray cluster for tests that use it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def one_torch_thread() -> None:
 
 @pytest.fixture(scope="session")
 def program_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where compiled programs of this session are kept: what one test compiled, the next one loads."""
+    """Cache of compiled programs for this test run: each program is compiled once."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -58,14 +58,14 @@ def isolated_settings(monkeypatch: pytest.MonkeyPatch, program_cache: Path) -> N
 
 @pytest.fixture
 def chance() -> random.Random:
-    """Random moments of a test. Where it fails, pytest prints the seed, and the variable that repeats it."""
+    """Random moments of a test. If it fails, pytest prints the seed and the variable that repeats it."""
     print(f"random moments: {_SEED_VARIABLE}={_SEED} draws them again")
     return random.Random(_SEED)
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with 2 MB, which a test can fill."""
+    """A file system of 2 MB that a test can fill."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)]
@@ -77,7 +77,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that has built no program yet, with its counters at 0."""
+    """A process without programs, with its counters at 0."""
     from tuneexp.learning.compile.program import Counter
     from tuneexp.trial import programs
 
@@ -88,7 +88,7 @@ def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def untraced(fresh_programs: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs run as they are written, without the second or more that tracing takes for each new algorithm."""
+    """Programs run without tracing, which takes a second or more for each new algorithm."""
     from tuneexp.learning.compile import build, program
 
     monkeypatch.setattr(build, "_eager", lambda request, graph=None: program.eager(request.fn))
@@ -96,7 +96,7 @@ def untraced(fresh_programs: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with MLflow's tables and nothing in them: making them takes seconds, copying does not."""
+    """An SQLite file with MLflow's empty tables, to copy: creating them takes seconds."""
     from tuneexp.tracking.store import open_client
 
     folder = tmp_path_factory.mktemp("fresh")
@@ -106,16 +106,16 @@ def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mlflow_tables(tmp_path: Path, fresh_database: Path) -> None:
-    """The storage `tmp_path`/runs is that of somebody who has run a sweep before: MLflow's tables are there."""
+    """The storage `tmp_path`/runs with MLflow's tables, as after an earlier sweep."""
     (tmp_path / "runs").mkdir()
     shutil.copy(fresh_database, tmp_path / "runs" / "mlflow.db")
 
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """A Ray of this test session's own, with 2 CPUs; shut down at its end.
+    """A Ray of this test run with 2 CPUs, shut down at its end.
 
-    Anything that another process runs on this machine is left alone: address "local" never joins it."""
+    Other Rays on this machine are left alone: address "local" never joins them."""
     from tuneexp.ray_support.start import local_ray
     from tuneexp.sweep import lifecycle
 

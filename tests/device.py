@@ -1,8 +1,8 @@
-"""A second device for a machine that has none: it computes on the CPU, and refuses to meet what is not on it.
+"""Simulated second device: it computes on the CPU and refuses operations with CPU tensors.
 
-Its tensors hold an ordinary one and say that they are on `meta`, which torch takes for a device like any other. As on a
-GPU, an operation on tensors of both devices is an error, but for numbers without axes that come from the CPU, and so is
-reading one as an array before it was moved to the CPU."""
+Its tensors wrap CPU tensors and report the device `meta`, which torch treats like any other device. As on a GPU, an
+operation on tensors of both devices is an error, except for 0-d CPU tensors. Conversion to an array requires a move to
+the CPU first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOVES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 
 
 class OnDevice(Tensor):
-    """`inner`: the tensor on the CPU that it stands for."""
+    """Tensor on the simulated device. inner: the CPU tensor that it wraps."""
 
     inner: Tensor
 
@@ -70,7 +70,7 @@ def _inner(leaf: Any) -> Any:
 
 
 class _Factories(TorchDispatchMode):
-    """Makes what is asked for on the device: `torch.zeros(..., device=DEVICE)` and `tensor.to(DEVICE)`."""
+    """Creates tensors on the device: `torch.zeros(..., device=DEVICE)` and `tensor.to(DEVICE)`."""
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _run(function, args, kwargs or {})
@@ -78,7 +78,7 @@ class _Factories(TorchDispatchMode):
 
 @pytest.fixture
 def second_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
-    """Trials of this test learn on it, whatever their setting says."""
+    """Trials of this test use the device, whatever their setting."""
     seeded, fused = flat_parameters._seeded, optimizer._get_fused_kernels_supported_devices
 
     def on_the_cpu(*args: Any) -> Any:

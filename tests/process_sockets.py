@@ -1,4 +1,4 @@
-"""Listening TCP sockets of a process and of everything that it started."""
+"""Listening TCP sockets of a process and its descendants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LISTEN = "0A"
 
 
 def listening_addresses(pid: int) -> set[tuple[str, str]]:
-    """(process, IP address). An IPv4 address mapped into IPv6 is shown as itself."""
+    """(process, IP address) of each socket. An IPv4 address mapped into IPv6 is returned as IPv4."""
     addresses = {inode: address for name in ("tcp", "tcp6") for inode, address in _sockets(Path("/proc/net") / name)}
     found = set()
     for member in [pid, *descendants(pid)]:
@@ -32,7 +32,7 @@ def _sockets(table: Path) -> list[tuple[str, str]]:
 
 
 def _address(hexadecimal: str) -> str:
-    """The kernel writes an address as words of 32 bits in the machine's own byte order."""
+    """The kernel writes an address as 32-bit words in the byte order of the machine."""
     words = [int(hexadecimal[i : i + 8], 16).to_bytes(4, "little") for i in range(0, len(hexadecimal), 8)]
     packed = b"".join(words).removeprefix(b"\0" * 10 + b"\xff\xff")
     return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)

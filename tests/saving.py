@@ -1,4 +1,4 @@
-"""Trained in another process: `python tests/saving.py CHECKPOINT OUTPUT [CHECKPOINT OUTPUT ...]`.
+"""Training in another process: `python tests/saving.py CHECKPOINT OUTPUT [CHECKPOINT OUTPUT ...]`.
 
 Each checkpoint is loaded, trained to the end of its budget and saved again."""
 

@@ -1,4 +1,4 @@
-"""Small trials for the tests: one shape everywhere, so that what must be compiled is compiled once a session."""
+"""Small trials for the tests, all of one shape, so that their programs are compiled once per test run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def small_trial(
 
 
 def rollout_batch(trial: Trial) -> dict[str, Tensor]:
-    """Training columns [S, R, ...] of one rollout, `valid` among them. Leaves the learner as it was."""
+    """Training columns [S, R, ...] of one rollout, including `valid`. The learner is unchanged."""
     trial.learner.start_rollout(trial.progress)
     fragment = trial.group.sample(trial.cfg.n_steps)  # type: ignore[attr-defined]
     batch = postprocess(trial.spec.postprocess_fn, trial.learner, fragment, trial.trainer.training.view)
@@ -70,13 +70,13 @@ def minibatch_of(batch: dict[str, Tensor], rows: int = 16) -> dict[str, Tensor]:
 
 
 def step_on(trial: Trial, minibatch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
-    """One gradient step on columns [S, B, ...]: its statistics, name -> [S], and which seeds took it, [S]."""
+    """One gradient step on columns [S, B, ...]. Returns its metrics, name -> [S], and the updated seeds, [S]."""
     trial.learner.learn_on(minibatch, {}, 0)
     return trial.learner.log.latest()
 
 
 def training_steps(trial: Trial, n: int) -> list[list[int]]:
-    """`n` rounds of sample -> learn -> sync: for each, how many updates each seed took."""
+    """`n` rounds of sample -> learn -> sync. Returns the number of updates of each seed in each round."""
     taken = []
     for _ in range(n):
         trial.learner.log.summary()
@@ -86,7 +86,7 @@ def training_steps(trial: Trial, n: int) -> list[list[int]]:
 
 
 def parameters_of(trial: Trial) -> dict[str, Tensor]:
-    """A copy, name -> [S, ...]."""
+    """A copy of the parameters, name -> [S, ...]."""
     return {name: leaf.clone() for name, leaf in trial.learner.parameters.items()}
 
 
@@ -97,5 +97,5 @@ def moments_of(trial: Trial) -> list[Tensor]:
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    """Bit for bit; NaN equals NaN."""
+    """True if equal bit for bit; NaN equals NaN."""
     return a.keys() == b.keys() and all(torch.equal(a[name].nan_to_num(), b[name].nan_to_num()) for name in a)

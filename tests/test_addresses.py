@@ -1,4 +1,4 @@
-"""Files of the user's own: one that ends the program, and addresses that another folder's process understands."""
+"""Addresses of the user's files: files that end the program, and addresses that are valid in another working folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an error advises about environments and networks is taken here, as it is written, and works."""
+"""The corrections in errors about environments and networks work as they are written."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Bounded(gymnasium.ActionWrapper):
 
 
 class OfSpaces(gymnasium.Env[Any, Any]):
-    """Of any spaces; an action that isn't in its space is an error."""
+    """Environment with the given spaces; an action outside of its space is an error."""
 
     def __init__(self, observation: spaces.Space[Any], action: spaces.Space[Any]) -> None:
         self.observation_space, self.action_space = observation, action

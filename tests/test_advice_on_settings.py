@@ -1,4 +1,4 @@
-"""What an error advises about hyperparameters and search spaces is taken here, as it is written, and works."""
+"""The corrections in errors about hyperparameters and search spaces work as they are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/algorithms.md is true: it names every algorithm, its actions, its switches and a search space that exists."""
+"""docs/algorithms.md names every algorithm with its actions, options and an existing search space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house rules that no reviewer should have to remember: who may import whom, and how large a room may be."""
+"""Rules of the code base: imports between packages, sizes of files and functions."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def dotted(path: Path) -> str:
 
 
 def imports_of(path: Path) -> Iterator[Import]:
-    """Every import of a file, those inside functions and under TYPE_CHECKING too."""
+    """Every import of a file, including those inside functions and under TYPE_CHECKING."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
@@ -142,13 +142,13 @@ def test_files_are_small_rooms() -> None:
 
 
 def first_statement(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
-    """The one after the docstring, where there are more."""
+    """The first statement after the docstring, if there is one."""
     documented = ast.get_docstring(function) is not None and len(function.body) > 1
     return function.body[int(documented)]
 
 
 def test_functions_fit_on_a_screen() -> None:
-    """Statements count: a command's signature is a list of its options, a docstring one of arguments."""
+    """Counts lines of statements: signatures of commands list their options, docstrings list arguments."""
     long = [
         f"{dotted(path)}.{node.name}: {length} lines"
         for path in modules()

@@ -1,4 +1,4 @@
-"""The files in cluster/ are what their tools accept, and name the versions that are installed here."""
+"""The files in cluster/ are accepted by their tools, and name the installed versions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_launcher_accepts_the_ssh_cluster() -> None:
 
 
 def test_nodes_are_started_with_what_a_sweep_cannot_send_them() -> None:
-    """It is read by the node itself; tuneexp/ray_support/environment.py sets it for a Ray of its own."""
+    """The node itself reads it; tuneexp/ray_support/environment.py sets it for a local Ray."""
     from tuneexp.ray_support.environment import SENT_TO_WORKERS, SWEEP_SETTINGS
 
     (config,) = documents("ssh.yaml")

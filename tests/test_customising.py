@@ -1,4 +1,4 @@
-"""What docs/customising.md shows must work as it stands there: each file of the page is written down and trained."""
+"""Each file shown in docs/customising.md is written to disk as it is and trained."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_statistic_of_ones_own_becomes_a_metric(page: Path) -> None:
 
 
 def test_a_delayed_part_sits_out_every_other_update(page: Path) -> None:
-    """As many value updates, half as many policy updates: the policy's Adam has counted them."""
+    """Half as many policy updates as value updates, by the step counters of Adam."""
     address = f"{page / 'parts.py'}:PartsPPO"
     trial = trial_of(load_spec(address), address)
     trial.advance()

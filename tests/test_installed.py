@@ -1,4 +1,4 @@
-"""The package works installed from its source archive, in a folder that holds nothing."""
+"""The package works when it is installed from its source archive, in an empty folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCES = ("tuneexp", "search_spaces", "pyproject.toml", "MANIFEST.in", "README.
 
 
 def built(kind: str, source: Path, to: Path) -> Path:
-    """The archive, `kind` "sdist" or "wheel", that the build backend makes of `source`."""
+    """The archive, `kind` "sdist" or "wheel", that the build backend makes from `source`."""
     program = f"from setuptools import build_meta; print(build_meta.build_{kind}({str(to)!r}))"
     done = subprocess.run([sys.executable, "-c", program], cwd=source, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
@@ -30,7 +30,7 @@ def built(kind: str, source: Path, to: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from the source archive, as an index would be given both."""
+    """The wheel, built from the source archive, as for a package index."""
     folder = tmp_path_factory.mktemp("built")
     source = folder / "source"
     source.mkdir()
@@ -47,7 +47,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bin_folder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Of an environment that has the wheel and the test environment's libraries, not the checkout."""
+    """Scripts of an environment with the wheel and the libraries of the test environment, without the checkout."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
     python = folder / "bin" / "python"
@@ -62,7 +62,7 @@ def bin_folder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def answer(folder: Path, *program: str | Path) -> str:
-    """What `program` prints."""
+    """Standard output of `program`."""
     done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""Every link and picture of README and docs exists, with its heading."""
+"""Links and pictures of README and docs exist, headings included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/ppo.md is true: its code is in the files that it names, and its columns are those of a rollout."""
+"""docs/ppo.md agrees with the code: its excerpts are in the files that it names, its columns are those of a rollout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEFT_OUT = re.compile(r"^# \.\.\.\n", re.MULTILINE)
 
 
 def missing_part(code: str, source: str) -> str:
-    """The first part of `code`, between lines `# ...`, that is not in `source`. Empty: all are, in this order.
+    """The first part of `code`, between lines `# ...`, that is not in `source`; empty if all are, in this order.
 
     A part may be indented in the source."""
     for part in LEFT_OUT.split(code):
@@ -48,7 +48,7 @@ def test_a_changed_line_and_another_order_are_found() -> None:
 
 
 def columns_of_the_page() -> dict[str, str]:
-    """Column -> shape as the page has it, of the table of the fragment."""
+    """Column -> shape in the page's table of the fragment."""
     table = PAGE.partition("| column of the fragment |")[2].partition("\n\n")[0]
     return dict(re.findall(r"^\| `(\w+)` \| `(\[.*?\])` \|", table, re.MULTILINE))
 

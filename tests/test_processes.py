@@ -1,4 +1,4 @@
-"""No process of ours imports from the folder where the command is typed, but for what an address names there."""
+"""Processes of the package import nothing from the working folder, except what an address names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SWEEP = """sweep --algorithm ppo --env my_envs:my_env --space space.yaml --trial
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A person's folder, with files that are named as modules of Python."""
+    """A working folder with files that have the names of Python modules."""
     (tmp_path / "random.py").write_text("MINE = 1\nraise RuntimeError('imported from the working folder')")
     (tmp_path / "my_envs.py").write_text(MY_ENV)
     (tmp_path / "space.yaml").write_text("gamma: {uniform: [0.9, 0.99]}")

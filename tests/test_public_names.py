@@ -20,7 +20,7 @@ NAMES = {f"{package}.{name}": thing for package, name, thing in API["public"]()}
 
 
 def sources() -> Iterator[tuple[str, str]]:
-    """File, with a number where it holds several, and Python text of every script and every block of a page."""
+    """File name (with a number for several blocks) and Python text of every script and every block of a page."""
     for path in sorted((ROOT / "experiments").glob("*.py")):
         yield path.name, path.read_text()
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:

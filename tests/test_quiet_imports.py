@@ -1,4 +1,4 @@
-"""Imports without remarks."""
+"""Imports without irrelevant warnings."""
 
 from __future__ import annotations
 

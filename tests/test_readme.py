@@ -1,4 +1,4 @@
-"""What README and the experiments show must work as it stands there."""
+"""Commands and code of README and the experiments work as they are written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def python_block(holding: str) -> str:
 
 
 def ended(script: Path, *options: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """The exit code of the script as a program; in this process, which has imported everything already."""
+    """Exit code of the script as a program, run in this process, which has imported everything."""
     monkeypatch.setattr(sys, "argv", [str(script), *options])
     with pytest.raises(SystemExit) as exit_:
         runpy.run_path(str(script), run_name="__main__")
@@ -94,7 +94,7 @@ def test_an_experiment_answers_bad_input_in_a_line(
 
 
 def commands_of(script: Path) -> list[list[str]]:
-    """The commands that the script's docstring names."""
+    """The commands in the script's docstring."""
     text = (ast.get_docstring(ast.parse(script.read_text())) or "").replace("\\\n", " ")
     return [shlex.split(line) for line in text.splitlines() if line.startswith("tuneexp ")]
 
@@ -113,7 +113,7 @@ EXTRAS = {
 def test_a_command_of_an_experiment_is_accepted(
     script: Path, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everything is read, checked and, for `train`, built; then it stops, where the hours would begin."""
+    """Everything is read, checked and, for `train`, built; it stops before training."""
     pytest.importorskip(EXTRAS.get(script.stem, "torch"))
     from tuneexp.cli import run
     from tuneexp.errors import TuneexpError

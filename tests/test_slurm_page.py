@@ -1,4 +1,4 @@
-"""The script in docs/slurm.md runs in bash, and its command is one that tuneexp knows."""
+"""The script in docs/slurm.md runs in bash, and its command is a valid tuneexp command."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Cheap rules for docstrings and descriptions of hyperparameters."""
+"""Rules for the words of docstrings, hyperparameter descriptions and pages."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 from collections.abc import Iterator
@@ -28,7 +29,9 @@ ROOMS = (
 WITH_SECTIONS = ("rl",)
 QUESTION = re.compile(r"(What|Whether|Who|Whose|Whom|Which|Where|When|How)\b")
 # Verbs of persons, of which a program is none.
-OF_PERSONS = re.compile(r"\b(says|hears|is told|are told|lives in|has a say|nobody|somebody|everybody)\b")
+OF_PERSONS = re.compile(
+    r"\b(says|hears|tells|told|asks|knows|forgets|lives in|goes on|has a say|nobody|somebody|everybody)\b"
+)
 # Phrases of which pages of documentation are free, each with a standard term.
 PRIVATE = re.compile(
     r"\b(says? (that|so|why|which|who|how)|hears|nobody|somebody|everybody|goes on|go on|what chance|lives? in|"
@@ -89,9 +92,13 @@ def texts_outside_the_package() -> dict[str, str]:
     return texts | {where: "\n".join(docs) for where, docs in script_docstrings().items()}
 
 
+@functools.cache
 def script_docstrings() -> dict[str, list[str]]:
-    """Docstrings of the benchmarks, the experiments and the writer of the API page, by file."""
-    paths = [*ROOT.glob("benchmarks/*.py"), *ROOT.glob("experiments/*.py"), *ROOT.glob("docs/*.py")]
+    """Docstrings of the tests, the benchmarks, the experiments and the writer of the API page, by file.
+
+    The first one is that of the module."""
+    folders = ("benchmarks", "experiments", "docs", "tests")
+    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if path.stat().st_size]
     nodes = {path: ast.walk(ast.parse(path.read_text())) for path in paths}
     kinds = ast.Module | ast.ClassDef | ast.FunctionDef
     return {
@@ -104,6 +111,17 @@ def test_pages_and_scripts_use_no_private_phrases() -> None:
     texts = texts_outside_the_package()
     assert len(texts) > 60
     assert not [f"{where}: {word[0]}" for where, text in texts.items() if (word := PRIVATE.search(text))]
+
+
+def test_the_head_of_every_script_and_test_is_a_sentence() -> None:
+    heads = {where: docs[0].partition("\n\n")[0] for where, docs in script_docstrings().items()}
+    assert sum(where.startswith("tests/") for where in heads) > 200
+    assert not [where for where, head in heads.items() if not head.endswith((".", ":"))]
+
+
+def test_nothing_speaks_or_listens_in_a_docstring_of_a_script() -> None:
+    texts = {where: "\n".join(docs) for where, docs in script_docstrings().items()}
+    assert not [f"{where}: {word[0]}" for where, text in texts.items() if (word := OF_PERSONS.search(text))]
 
 
 def test_no_docstring_of_a_script_begins_with_a_question() -> None:

@@ -1,4 +1,4 @@
-"""Environments that ask for a memory, or for obeying a mask."""
+"""Environments that need memory, or that mask actions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 
 class Recall(gymnasium.Env[Any, Any]):
-    """The first observation shows a cue, the following ones only the time. After `delay` further steps the action that
-    names the cue earns 1, the other one -1, and the episode ends. Without memory the best mean return is 0."""
+    """The first observation shows a cue, the following ones only the time.
+
+    After `delay` further steps the action that matches the cue earns 1, the other one -1, and the episode ends. Without
+    memory the best mean return is 0."""
 
     def __init__(self, delay: int = 4) -> None:
         self.delay = delay
@@ -35,7 +37,7 @@ class Recall(gymnasium.Env[Any, Any]):
 
 
 class RandomLengths(gymnasium.Env[Any, Any]):
-    """Episodes of 1 to 20 steps that end either way, with random observations and rewards."""
+    """Episodes of 1 to 20 steps that are terminated or truncated, with random observations and rewards."""
 
     observation_space = Box(-np.inf, np.inf, (3,), np.float32)
     action_space = Discrete(3)
@@ -55,8 +57,9 @@ class RandomLengths(gymnasium.Env[Any, Any]):
 
 
 class Forbidding(gymnasium.Env[Any, Any]):
-    """A new random mask at each step. A forbidden action is written down, and costs 1. Of the allowed ones the lowest
-    earns 1, the others nothing."""
+    """A new random action mask at each step.
+
+    An invalid action is recorded and costs 1. The lowest valid action earns 1, the others nothing."""
 
     taken_in_spite: ClassVar[int] = 0
 

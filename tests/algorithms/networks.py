@@ -1,4 +1,4 @@
-"""Networks of a user's own, in a file."""
+"""Custom networks that tests name by their address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tuneexp.spaces.packing import packed_size
 
 
 class Wide(nn.Module):
-    """For PPO, A2C and DQN: every head they ask for, for vector observations and packed dictionaries."""
+    """Network with all heads that PPO, A2C and DQN need, for vectors and packed dictionaries."""
 
     def __init__(self, observation_space: Box | Dict, action_space: Any, width: int = 8) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Actor(nn.Module):
 
 
 class Parts(nn.Module):
-    """For the off-policy actor-critics."""
+    """Network for the off-policy actor-critics."""
 
     def __init__(
         self, observation_space: Box, action_space: Box, spread: bool, n_critics: int = 2, n_quantiles: int = 1

@@ -1,4 +1,4 @@
-"""Small trials of TD3 and DDPG whose exploration is an Ornstein-Uhlenbeck process."""
+"""Small trials of TD3 and DDPG with Ornstein-Uhlenbeck exploration noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An algorithm of a user's own, in a file."""
+"""Custom algorithm that tests name by its address."""
 
 from __future__ import annotations
 

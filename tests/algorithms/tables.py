@@ -1,4 +1,4 @@
-"""Networks whose outputs can be worked out by hand, and what a loss is called with."""
+"""Tabular networks with hand-computed outputs, and inputs for losses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuneexp.rl.squashed import SquashedGaussian
 
 
 class QTable(nn.Module):
-    """State i, told as the one-hot row i, has the values table[i]: [A], or [A, atoms]."""
+    """Q-values table[i], [A] or [A, atoms], of state i, which is observed as a one-hot vector."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class QTable(nn.Module):
 
 
 class PolicyTable(nn.Module):
-    """One-hot states: logits policy[state], value value[state]."""
+    """One-hot states with logits policy[state] and value value[state]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,8 +46,10 @@ class _Factor(nn.Module):
 
 
 class Lines(nn.Module):
-    """obs, action: [B, 1]. The action is actor * obs; critic c says critic[c] * (obs + action), and with quantiles
-    [C, n] the n numbers of it. The policy that is sampled has deviation 1 around actor * obs, before the tanh."""
+    """Linear actor and critics. obs, action: [B, 1].
+
+    The action is actor * obs. Critic c returns critic[c] * (obs + action); with quantiles [C, n], its n numbers. The
+    sampled policy is normal with mean actor * obs and standard deviation 1, before the tanh."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +71,7 @@ class Lines(nn.Module):
 
 
 class Choices(nn.Module):
-    """SAC's discrete form: one-hot states, logits actor[state], values critic[:, state]."""
+    """Discrete form of SAC: one-hot states with logits actor[state] and values critic[:, state]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +88,7 @@ class Choices(nn.Module):
 
 
 class Parameters:
-    """name -> values of the online and of the target network. `gradients(loss)` of the online ones, by name."""
+    """Values of the online and the target network by name. `gradients(loss)` returns those of the online ones."""
 
     def __init__(self, model: nn.Module, online: Mapping[str, Any], target: Mapping[str, Any]) -> None:
         self.online = {name: torch.tensor(value, requires_grad=True) for name, value in online.items()}
@@ -94,14 +96,14 @@ class Parameters:
         self.nets = Nets.of_one_seed(model, self.online, lagging)
 
     def gradients(self, loss: Tensor) -> dict[str, list[Any]]:
-        """Zeros where the loss doesn't depend on a parameter."""
+        """Gradients by name; zeros if the loss doesn't depend on a parameter."""
         leaves = list(self.online.values())
         found = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
         return {name: gradient.tolist() for name, gradient in zip(self.online, found, strict=True)}
 
 
 def view(**values: Any) -> CfgView:
-    """Floats are 0-d tensors, as a loss gets them."""
+    """Hyperparameters with floats as 0-d tensors, as in a loss."""
     return CfgView({name: torch.tensor(v) if isinstance(v, float) else v for name, v in values.items()})
 
 

@@ -1,4 +1,4 @@
-"""A2C's loss by numbers worked out by hand, and one update for each rollout."""
+"""A2C: hand-computed values of the loss, and one update per rollout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuneexp.rl.distributions import Categorical
 
 
 def batch() -> dict[str, Tensor]:
-    """In state 0 (1/4, 3/4) action 1, in state 1 (1/2, 1/2) action 0."""
+    """Action 1 in state 0, with probabilities (1/4, 3/4); action 0 in state 1, with (1/2, 1/2)."""
     return {
         "obs": one_hot(0, 1, n=2), "action": torch.tensor([1, 0]), "advantage": column(2.0, -1.0),
         "value": column(1.0, 0.0), "value_target": column(3.0, -1.0),
@@ -58,7 +58,7 @@ def test_normalised_advantages_have_mean_0_and_deviation_1() -> None:
 
 
 def test_steps_of_sequences_that_do_not_count_change_nothing() -> None:
-    """Sequences [L, B] of a network with memory; here L is 2 and B is 1, and `unroll` looks at each step alone."""
+    """Sequences [L, B] = [2, 1] of a recurrent network whose `unroll` treats each step alone."""
 
     class Steps(PolicyTable):
         def unroll(self, obs: Tensor, state: Tensor, start: Tensor) -> tuple[Categorical, Tensor]:

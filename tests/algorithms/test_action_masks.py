@@ -1,4 +1,4 @@
-"""Action masks in training: what is forbidden is never done, and has no share in what is learned."""
+"""Action masks in training: invalid actions are never taken and do not contribute to the loss."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def masked_trial(seeds: list[int], parts: int = 1, **changes: Any) -> Trial:
 @pytest.mark.parametrize("model", [{"hidden_sizes": [8]}, RECURRENT], ids=["plain", "recurrent"])
 @pytest.mark.parametrize("parts", [1, 3])
 def test_forbidden_actions_are_never_taken(parts: int, model: dict[str, Any]) -> None:
-    """Neither while exploring, nor while learning, nor as the mode in evaluation."""
+    """Neither in exploration, nor in training, nor as the mode in evaluation."""
     trial = masked_trial([0, 1], parts, model=model)
     Forbidding.taken_in_spite = 0
     for _ in range(4):
@@ -60,7 +60,7 @@ def test_log_probabilities_are_those_of_the_allowed_actions_renormalised() -> No
 
 
 def test_learning_works_where_most_actions_are_forbidden() -> None:
-    """2 of 40 are allowed. Without the mask the same budget is spent on finding out what is allowed."""
+    """2 of 40 actions are valid. Without the mask the same budget would be spent on invalid actions."""
     settings: dict[str, Any] = {
         "n_envs": 8, "n_steps": 32, "batch_size": 64, "n_epochs": 8, "learning_rate": 5e-3, "gamma": 0.5,
         "env_kwargs": {"n_actions": 40, "allowed": 2}, "budget_env_steps": 2048, "report_every_env_steps": 2048,

@@ -1,4 +1,4 @@
-"""APPO's loss by numbers worked out by hand, its target network, and PPO as its on-policy limit."""
+"""APPO: hand-computed values of the loss, its target network, and PPO as its on-policy limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuneexp.algorithms.appo import APPOConfig, appo_loss
 
 
 def parameters() -> Parameters:
-    """The policy gives the actions 3/4 and 1/2, the target network 1/2 each; the one that acted gave 1/4 and 1."""
+    """Probabilities of the actions: 3/4 and 1/2 (policy), 1/2 each (target network), 1/4 and 1 (behaviour policy)."""
     online = {"policy": [[0.0, math.log(3.0)], [0.0, 0.0]], "value_of": [1.0, 0.0]}
     return Parameters(PolicyTable(), online, {"policy": [[0.0, 0.0], [0.0, 0.0]], "value_of": [4.0, 2.0]})
 
@@ -64,7 +64,7 @@ def test_a_reset_row_counts_in_no_term() -> None:
 
 
 def test_where_the_target_is_the_policy_that_acted_it_is_ppo() -> None:
-    """Three rollouts of Pendulum, in which no episode ends: every row counts, whole rollouts are minibatches."""
+    """Three rollouts of Pendulum without an end of an episode: every row counts, minibatches are whole rollouts."""
     changes: dict[str, Any] = {
         "n_envs": 2, "n_steps": 16, "batch_size": 32, "n_epochs": 3, "gae_lambda": 0.9, "ent_coef": 0.01,
         "learning_rate": 1e-3, "budget_env_steps": 96,

@@ -1,4 +1,6 @@
-"""What every algorithm must do. A new one joins by one line: its name and the hyperparameters that solve the probes."""
+"""The contract of `tuneexp.testing` for every built-in algorithm.
+
+To add an algorithm, add one line: its name and hyperparameters that solve the probe environments."""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ TestTQC = contract("tqc", {**SAC, "n_quantiles": 8}, budget_env_steps=2048)
 
 
 def under_contract() -> list[Any]:
-    """The subjects of this file."""
+    """Algorithms with a contract in this file."""
     return [value.subject for name, value in globals().items() if name.startswith("Test") and inspect.isclass(value)]
 
 

@@ -1,4 +1,4 @@
-"""The algorithm of experiments/custom_algorithm.py keeps what the built-in ones keep."""
+"""The contract of `tuneexp.testing` for the algorithm of experiments/custom_algorithm.py."""
 
 from __future__ import annotations
 

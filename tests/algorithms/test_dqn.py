@@ -1,4 +1,4 @@
-"""DQN's loss and its switches, by numbers worked out by hand, and how it explores."""
+"""DQN: hand-computed values of the loss with each of its options, and epsilon-greedy exploration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TARGET = [[0.0, 0.0], [0.0, 0.0], [4.0, 8.0]]
 
 
 def batch(**more: Tensor) -> dict[str, Tensor]:
-    """State 0, action 1, into state 2; state 1, action 0, terminated."""
+    """Action 1 in state 0 leads to state 2; action 0 in state 1 terminates."""
     return {
         "obs": one_hot(0, 1, n=3), "action": torch.tensor([1, 0]), "reward": column(1.0, 0.5),
         "next_obs": one_hot(2, 2, n=3), "discount": column(0.5, 0.0), **more,

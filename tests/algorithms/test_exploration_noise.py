@@ -1,5 +1,4 @@
-"""Ornstein-Uhlenbeck noise of TD3 and DDPG: Stable-Baselines3's process, of each seed and environment, anew at each
-episode."""
+"""Ornstein-Uhlenbeck noise of TD3 and DDPG equals that of Stable-Baselines3, per seed and environment."""
 
 from __future__ import annotations
 
@@ -16,7 +15,9 @@ pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def stable_baselines3(draws: NDArray[Any], starts: NDArray[np.bool_]) -> NDArray[Any]:
-    """`OrnsteinUhlenbeckActionNoise` with sigma=STD, reset where `starts`: [T, S, N, 1] of standard normal draws."""
+    """Samples of `OrnsteinUhlenbeckActionNoise` with sigma=STD from the given standard normal numbers [T, S, N, 1].
+
+    It is reset where `starts` is True."""
     theta, dt, mean = 0.15, 1e-2, 0.0
     process, previous = np.zeros_like(draws), np.zeros_like(draws[0])
     for t, draw in enumerate(draws):

@@ -1,4 +1,4 @@
-"""IMPALA's loss by numbers worked out by hand, and whole fragments as what is learned from."""
+"""IMPALA: hand-computed values of the loss, and minibatches of whole fragments."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from tuneexp.errors import UserError
 
 
 def batch(**changes: Tensor) -> dict[str, Tensor]:
-    """One fragment of two steps, [L, B] = [2, 1]. State 0, action 1, state 1, action 0, state 1. The policy that acted
-    gave these actions 3/8 and 1."""
+    """One fragment [L, B] = [2, 1]: state 0, action 1, state 1, action 0, state 1.
+
+    The behaviour policy had probabilities 3/8 and 1 for these actions."""
     columns = {
         "obs": one_hot(0, 1, n=2), "next_obs": one_hot(1, 1, n=2), "action": torch.tensor([1, 0]),
         "log_prob": column(3 / 8, 1.0).log(), "reward": column(1.0, 2.0),
@@ -28,7 +29,7 @@ def batch(**changes: Tensor) -> dict[str, Tensor]:
 
 
 def parameters() -> Parameters:
-    """The policy now gives them 3/4 and 1/2."""
+    """The current policy has probabilities 3/4 and 1/2 for these actions."""
     return Parameters(PolicyTable(), {"policy": [[0.0, math.log(3.0)], [0.0, 0.0]], "value_of": [4.0, 2.0]}, {})
 
 
@@ -113,7 +114,7 @@ def test_one_row_a_rollout_is_refused() -> None:
 
 
 def test_the_ratios_are_one_where_the_policy_has_not_changed() -> None:
-    """Rows that are learned from at once, with memory too: stale log-probabilities or states would show."""
+    """Rows are learned from at once, with a recurrent network, too: wrong log-probabilities or states would show."""
     for model in ({"hidden_sizes": [8]}, {"hidden_sizes": [8], "recurrent": "lstm"}):
         trial = trial_of("impala", "CartPole-v1", [0, 1], model=model, sequence_length=8)
         for _ in range(3):

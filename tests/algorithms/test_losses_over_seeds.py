@@ -1,4 +1,4 @@
-"""Every loss over a seed axis: seeds at once give what each gives alone, mapped or in turn."""
+"""Every loss with a seed axis, by `vmap` or in a loop, equals the loss of each seed alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 def outputs(trial: Trial, **settings: Any) -> dict[frozenset[str], list[Tensor]]:
-    """Resting parts -> what a gradient step gives, by the plain function."""
+    """Omitted parts -> outputs of the gradient step, by the plain function."""
     minibatch = minibatch_of(trial)
     inputs = trial.learner.step_inputs(list(minibatch.values()))
     steps = trial.trainer.programs.steps.items()
@@ -47,7 +47,7 @@ def assert_the_same(given: Any, expected: Any) -> None:
 
 
 def by_seed(trial: Trial, outputs: list[Tensor], seed: int) -> dict[str, Tensor]:
-    """Of one seed: its gradient, its statistics and its outputs of each row."""
+    """Gradient, metrics and row outputs of one seed."""
     flat, statistics, skip, finite, _, *rows = outputs
     own = {f"d {name}": leaf[seed] for name, leaf in trial.learner.stack.split(flat).items()}
     own |= {"statistics": statistics[:, seed], "skip": skip[seed], "finite": finite[seed]}

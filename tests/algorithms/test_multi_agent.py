@@ -1,4 +1,4 @@
-"""How several policies are written down: their configuration, their mapping, and what is wrong told in a line."""
+"""Specification of several policies: configuration, mapping from agents to policies, and errors."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ PAIR = MultiAgentSpec(
 
 
 class Odd(Differ):
-    """blue acts in a Box, red chooses."""
+    """Environment in which blue has a Box and red a Discrete action space."""
 
     def action_space(self, agent: str) -> Any:
         return Discrete(2) if agent == "red" else Box(-1.0, 1.0, (1,), np.float32)
 
 
 class Breaks(Differ):
-    """In its third step."""
+    """Environment that raises in its third step."""
 
     how = "raises"
 

@@ -1,4 +1,4 @@
-"""A network of the user's own, by its class or its address, wherever a network is told of."""
+"""Custom networks by class or address, in every setting that takes a network."""
 
 from __future__ import annotations
 
@@ -138,14 +138,14 @@ def test_a_changed_source_is_reported_and_a_moved_file_is_the_same_network(
 
 
 class Negated(Wide):
-    """The same shapes and the same program text around it, another policy."""
+    """Same shapes and same code outside of the network, but another policy."""
 
     def policy(self, obs: Tensor) -> Tensor:
         return -super().policy(obs)
 
 
 def test_a_class_that_took_the_place_of_another_does_not_get_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs are kept for the next trial of an actor; in a notebook a class is often written anew."""
+    """Programs are kept for the next trial of an actor, and a notebook often defines a class again."""
     first, again = small_trial(model=WIDE), small_trial(model=WIDE)
     assert first.trainer.programs is again.trainer.programs
     monkeypatch.setattr("tests.algorithms.networks.Wide", Negated)

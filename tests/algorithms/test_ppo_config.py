@@ -1,4 +1,4 @@
-"""PPO's hyperparameters: published configurations can be pasted in, bad ones are told in a line."""
+"""PPO's hyperparameters: published configurations are accepted, invalid ones give an error of one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def parse(values: dict[str, Any]) -> PPOConfig:
 
 
 def test_a_published_configuration_can_be_pasted_in() -> None:
-    """RL Zoo, hyperparams/ppo.yml, CartPole-v1, but for its n_timesteps."""
+    """RL Zoo, hyperparams/ppo.yml, CartPole-v1, without its n_timesteps."""
     zoo = {
         "n_envs": 8, "policy": "MlpPolicy", "n_steps": 32, "batch_size": 256, "gae_lambda": 0.8, "gamma": 0.98,
         "n_epochs": 20, "ent_coef": 0.0, "learning_rate": "lin_0.001", "clip_range": "lin_0.2", "use_sde": False,

@@ -1,4 +1,4 @@
-"""What doesn't fit together is told before anything starts, with the numbers or names that would."""
+"""Preflight checks of algorithm, environment and budget: the error names values that fit."""
 
 from __future__ import annotations
 

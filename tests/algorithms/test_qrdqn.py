@@ -1,4 +1,4 @@
-"""QR-DQN's loss by numbers worked out by hand."""
+"""QR-DQN: hand-computed values of the loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PPO with a memory: it remembers, and the states it learns from are those it acted with."""
+"""Recurrent PPO: it solves tasks that need memory, and unrolling restores the states of acting."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CELL = pytest.mark.parametrize("cell", ["lstm", "gru"])
 def recurrent_trial(
     seeds: list[int], cell: str = "lstm", env: Any = RandomLengths, critic: bool | None = None, **changes: Any
 ) -> Trial:
-    """The memory and the outputs are made large, so that a wrong state can't pass for rounding."""
+    """Trial with a large recurrent state and large outputs, so that a wrong state exceeds rounding errors."""
     model = {"hidden_sizes": [8], "recurrent": cell, "recurrent_size": 6, "enable_critic_lstm": critic}
     trial = small_trial(seeds, env=env, model=model, **{"sequence_length": 8, **changes})
     for name, leaf in trial.learner.parameters.items():
@@ -60,7 +60,7 @@ def net_of(trial: Trial, seed: int) -> Any:
 
 
 def unrolled(trial: Trial, sequences: SampleBatch, seed: int) -> tuple[Tensor, Tensor]:
-    """log_prob and value of every step, [K, L], from the stored states with the parameters as they are."""
+    """log_prob and value [K, L] of every step, from the stored states, with the current parameters."""
     own = {name: column[seed].movedim(1, 0) for name, column in sequences.items() if name != "valid"}
     dist, value = net_of(trial, seed).unroll(own["obs"], own["state"][0], own["start"])
     return dist.log_prob(own["action"]).T, value.T
@@ -69,7 +69,7 @@ def unrolled(trial: Trial, sequences: SampleBatch, seed: int) -> tuple[Tensor, T
 @AUTORESET
 @pytest.mark.parametrize(("cell", "critic"), [("lstm", None), ("gru", None), ("lstm", True), ("lstm", False)])
 def test_unrolling_gives_what_acting_gave(cell: str, critic: bool | None, autoreset: Autoreset) -> None:
-    """Over fragments, ends of episodes and every autoreset mode the ratio is exactly that of an unchanged policy."""
+    """With an unchanged policy the ratio is exactly 1, in every autoreset mode and across fragments and episodes."""
     trial = recurrent_trial([0, 1], cell, critic=critic)
     runner = runner_of(trial, autoreset)
     for _ in range(3):
@@ -107,7 +107,7 @@ def test_states_are_carried_within_an_episode_and_zero_at_its_start(autoreset: A
 
 @AUTORESET
 def test_advantages_bootstrap_from_the_state_after_the_last_step(autoreset: Autoreset) -> None:
-    """At a truncation and at the fragment's end: delta = reward + gamma * value(next_obs, next_state) - value."""
+    """At a truncation and at the end of the fragment: delta = reward + gamma * value(next_obs, next_state) - value."""
     trial = recurrent_trial([0, 1], gae_lambda=0.0, gamma=0.9)
     fragment = runner_of(trial, autoreset).sample(64)
     columns, seed = columns_of(trial, fragment), 1
@@ -142,7 +142,7 @@ def test_a_reset_row_counts_in_no_loss(garbage: float) -> None:
 @CELL
 @pytest.mark.parametrize("n_seeds", [2, 3, 8])
 def test_seeds_at_once_are_single_runs(n_seeds: int, cell: str) -> None:
-    """The loss and the gradient of a first step, and the parameters after a rollout."""
+    """Loss and gradient of the first step, and the parameters after a rollout."""
 
     def after_one_rollout(seeds: list[int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         trial = small_trial(seeds, env=RandomLengths, sequence_length=8, model={

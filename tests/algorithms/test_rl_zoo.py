@@ -1,4 +1,4 @@
-"""Published configurations, RL Zoo's hyperparams/*.yml, pasted in: each key is understood or refused in one line."""
+"""RL Zoo's hyperparameter keys: each one is translated, or refused in one line."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_what_has_no_meaning_here_is_told_in_one_line(algorithm: str, values: di
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_what_was_parsed_is_parsed_again_as_it_is(algorithm: str) -> None:
-    """Checkpoints store what was parsed."""
+    """Checkpoints store parsed values."""
     spec = load_spec(algorithm)
     cfg = spec.config_class()
     assert spec.config_class.parse(cfg.model_dump(mode="json"), algorithm) == cfg

@@ -1,4 +1,4 @@
-"""SAC's losses, continuous and discrete, by numbers worked out by hand; what each part may move."""
+"""SAC, continuous and discrete: hand-computed values of the losses, and the parameters that each part trains."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def lines(log_alpha: float = math.log(0.5)) -> Parameters:
 
 
 def batch(**more: Tensor) -> dict[str, Tensor]:
-    """A transition to an observation of 2, and a terminated one. All noise is 0: the actions are tanh(0)."""
+    """A transition to an observation of 2, and a terminated one. All noise is 0, so the actions are tanh(0)."""
     zeros = torch.zeros(2, 1)
     return {
         "obs": torch.ones(2, 1), "action": torch.tensor([[0.5], [0.0]]), "reward": column(1.0, 1.0),
@@ -87,7 +87,7 @@ def test_a_temperature_that_rounds_to_zero_stays_a_number() -> None:
 
 
 def test_discrete_actions_are_summed_over() -> None:
-    """State 0 leads to state 1; in both the policy is 1/4, 3/4."""
+    """State 0 leads to state 1; the policy is (1/4, 3/4) in both."""
     logits = [[0.0, math.log(3.0)], [0.0, math.log(3.0)]]
     online = {
         "actor.weight": logits, "critic.weight": [[[1.0, 2.0], [0.0, 0.0]], [[3.0, 0.0], [0.0, 0.0]]],
@@ -113,7 +113,7 @@ def test_discrete_actions_are_summed_over() -> None:
 
 
 class Bounded(Lines):
-    """Between -2 and 2."""
+    """Environment with actions between -2 and 2."""
 
     def to_env(self, action: Tensor) -> Tensor:
         return 2.0 * action

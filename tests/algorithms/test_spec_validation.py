@@ -1,4 +1,4 @@
-"""What is wrong with an algorithm of one's own is told in one or two lines that say what to write instead."""
+"""Errors of a custom algorithm: one or two lines with the correction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tuneexp.learning.target import TargetUpdate
 
 
 def told(make: Callable[[], Any]) -> str:
-    """The message, of which every one here has to be one or two lines."""
+    """The message of the error, checked to have one or two lines."""
     with pytest.raises(UserError) as refused:
         make()
     assert 1 <= len(str(refused.value).splitlines()) <= 2

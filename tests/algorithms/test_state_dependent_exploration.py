@@ -1,4 +1,4 @@
-"""State-dependent exploration in trials: when its weights are drawn, who explores by it, and that it learns."""
+"""State-dependent exploration (gSDE) in trials: when weights are sampled, and that it learns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OFF_POLICY = {"train_freq": 12, "learning_starts": 0, "batch_size": 8}
 
 
 class Alternates(gym.Env[Any, Any]):
-    """Two observations in turn, whatever is done; it never ends."""
+    """Two alternating observations, independent of the actions; the episode never ends."""
 
     observation_space = gym.spaces.Box(-1.0, 1.0, (2,))
     action_space = gym.spaces.Box(-1.0, 1.0, (2,))
@@ -42,8 +42,10 @@ class Alternates(gym.Env[Any, Any]):
 
 
 class Persistence(gym.Env[Any, Any]):
-    """Reward 1 at the end of 16 steps for a mean action of 1.5 or more. A policy that starts at 0 with a deviation of
-    about 1 and draws each step anew gets there once in a million episodes; one whose noise is held in one of ten."""
+    """Reward 1 after 16 steps if the mean action is at least 1.5.
+
+    A policy with mean 0 and independent noise of standard deviation 1 reaches it once in a million episodes; with noise
+    that is held, in one of ten."""
 
     observation_space = gym.spaces.Box(-1.0, 1.0, (1,))
     action_space = gym.spaces.Box(-5.0, 5.0, (1,))
@@ -61,7 +63,7 @@ class Persistence(gym.Env[Any, Any]):
 
 
 def explored(algorithm: str, **changes: Any) -> tuple[Any, list[Tensor]]:
-    """The trial, and what was added to the policy's mean in two fragments of 12 steps, [T, S, N, A] each."""
+    """The trial, and the noise that was added to the policy's mean in two fragments of 12 steps, [T, S, N, A] each."""
     settings = {"n_envs": 3, "use_sde": True, **changes}
     trial = trial_of(algorithm, f"{HERE}Alternates", seeds=(0, 1), budget_env_steps=10_000, **settings)
     try:
@@ -81,7 +83,7 @@ def explored(algorithm: str, **changes: Any) -> tuple[Any, list[Tensor]]:
 
 
 def held(noise: Tensor, first: int, second: int) -> bool:
-    """noise: [T, S, N, A]. Whether it is the same at both steps, up to the rounding of the mean; else all differs."""
+    """True if the noise [T, S, N, A] is equal at both steps, up to rounding of the mean. Else all of it must differ."""
     apart = (noise[first] - noise[second]).abs()
     assert apart.max() < 1e-5 or apart.min() > 1e-5
     return bool(apart.max() < 1e-5)
@@ -169,7 +171,7 @@ def test_choices_have_no_state_dependent_noise() -> None:
 
 
 def returns_of(**changes: Any) -> list[float]:
-    """Of eight seeds, whose last policies are evaluated without noise."""
+    """Returns of eight seeds, whose final policies are evaluated without noise."""
     model = {"hidden_sizes": [16], "log_std_init": 0.0}
     trial = trial_of(
         "ppo", f"{HERE}Persistence", seeds=range(8), budget_env_steps=4352, n_envs=32, n_steps=17, batch_size=272,

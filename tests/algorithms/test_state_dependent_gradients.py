@@ -1,5 +1,4 @@
-"""With state-dependent exploration, one gradient step of PPO, A2C, SAC and TQC is that of Stable-Baselines3 and
-sb3_contrib."""
+"""With gSDE, one gradient step of PPO, A2C, SAC and TQC equals that of Stable-Baselines3 and sb3_contrib."""
 
 from __future__ import annotations
 
@@ -36,7 +35,7 @@ def randn(*shape: int, seed: int) -> Tensor:
 
 
 def ours(algorithm: str, **hyperparameters: Any) -> tuple[Any, Any, Any]:
-    """Its specification, configuration and one seed's networks."""
+    """Specification, configuration and the networks of one seed in tuneexp."""
     spec = load_algorithm(algorithm)
     given = {"n_envs": 1, "use_sde": True, **hyperparameters}
     cfg: Any = Hyper(spec.config_class.parse({**given, "model": {"hidden_sizes": SIZES, **given["model"]}}, algorithm))
@@ -54,7 +53,7 @@ def learner_of(kind: Callable[..., Any], policy_kwargs: Mapping[str, Any], **set
 
 
 def names_of_actor_critic(theirs: Any) -> dict[str, Tensor]:
-    """Their parameters under our names."""
+    """Parameters of Stable-Baselines3's policy by the names of tuneexp."""
     layers = {"mlp_extractor.policy_net": "policy_net.layers", "mlp_extractor.value_net": "value_net.layers"}
     heads = {"action_net": "policy_net.layers.4", "value_net": "value_net.layers.4", "log_std": "exploration.log_std"}
     found = {}
@@ -122,7 +121,7 @@ def names_of_soft_actor(actor: Any) -> dict[str, Tensor]:
 
 
 def names_of_critics(critics: Any, of: Callable[[Tensor], Tensor | None]) -> dict[str, Tensor]:
-    """Both critics side by side, weights the other way round."""
+    """Parameters of both critics, stacked, with transposed weights."""
     first, second = list(critics.children())[-2:]
     pairs = zip(first.named_parameters(), second.named_parameters(), strict=True)
     found = {}
@@ -133,7 +132,7 @@ def names_of_critics(critics: Any, of: Callable[[Tensor], Tensor | None]) -> dic
 
 
 def hold_exploration(actor: Any, weights: Tensor) -> None:
-    """Exploration by `weights`, standard normal numbers, instead of new ones for each gradient step."""
+    """Replace the sampled exploration weights by fixed ones, `weights`, which are standard normal numbers."""
 
     def reset_noise(batch_size: int = 1) -> None:
         actor.action_dist.exploration_mat = actor.get_std() * weights
@@ -143,7 +142,7 @@ def hold_exploration(actor: Any, weights: Tensor) -> None:
 
 
 def replayed_rows(weights: Tensor) -> tuple[dict[str, Tensor], ReplayBufferSamples]:
-    """The same minibatch for our loss and for theirs."""
+    """The same minibatch for both losses."""
     done = (randn(ROWS, seed=5) > 1.0).float()
     batch = {
         "obs": randn(ROWS, 3, seed=0), "action": randn(ROWS, 2, seed=1).tanh(), "next_obs": randn(ROWS, 3, seed=2),

@@ -1,4 +1,4 @@
-"""TD3's and DDPG's losses by numbers worked out by hand; when the actor, its optimizer and the targets move."""
+"""TD3 and DDPG: hand-computed values of the losses, and delayed updates of actor and target networks."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_ddpg_has_one_critic_and_no_smoothing() -> None:
 
 
 class Bounded(Lines):
-    """Between -2 and 2."""
+    """Environment with actions between -2 and 2."""
 
     def to_env(self, action: Tensor) -> Tensor:
         return 2.0 * action
@@ -115,12 +115,12 @@ def copy_of(leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def moved(leaves: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> set[str]:
-    """The parts of which something changed."""
+    """Names of the parts whose parameters changed."""
     return {name.partition(".")[0] for name, leaf in leaves.items() if not torch.equal(leaf, before[name])}
 
 
 def adam_steps(learner: Learner) -> dict[str | None, float]:
-    """Part -> how often its optimizer has stepped."""
+    """Number of optimizer steps of each part."""
     state = learner.optimizer.optimizer.state
     return {block.part: float(state[block.parameter]["step"]) if block.parameter in state else 0.0
             for block in learner.optimizer._blocks}  # fmt: skip

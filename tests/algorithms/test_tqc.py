@@ -1,4 +1,4 @@
-"""TQC's loss by numbers worked out by hand."""
+"""TQC: hand-computed values of the loss."""
 
 from __future__ import annotations
 

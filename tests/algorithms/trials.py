@@ -1,4 +1,4 @@
-"""Small trials of any algorithm, and a minibatch with something in every column."""
+"""Small trials of any algorithm, and a minibatch with all columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def trial_of(algorithm: str, env: str, seeds: Sequence[int], budget_env_steps: int = 128, **changes: Any) -> Trial:
-    """changes: fields of `TrialConfig`; anything else is a hyperparameter."""
+    """Small trial. changes: fields of `TrialConfig`; anything else is a hyperparameter."""
     of_trial = {key: changes.pop(key) for key in list(changes) if key in TrialConfig.model_fields}
     kind = SMALL["on" if algorithm in ("a2c", "ppo", "impala", "appo") else "off"]
     defaults: dict[str, Any] = {
@@ -31,7 +31,7 @@ def trial_of(algorithm: str, env: str, seeds: Sequence[int], budget_env_steps: i
 
 
 def minibatch_of(trial: Trial) -> dict[str, Tensor]:
-    """Columns [S, B, ...] and noise as the gradient step takes them. A seed's numbers don't depend on the others."""
+    """Columns [S, B, ...] and noise of one gradient step. The numbers of a seed don't depend on the other seeds."""
     seeds = trial.config.seeds
     empty = trial.trainer.shapes.minibatch(len(seeds), trial.trainer.programs.columns)
     per_seed = [{name: _filled(name, column[0], seed) for name, column in empty.items()} for seed in seeds]

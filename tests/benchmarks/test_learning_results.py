@@ -1,4 +1,4 @@
-"""What `make learn` claims: by the stated rule, on the stated budgets, from nothing but stored measurements."""
+"""docs/learning.md and `make learn` agree with the stored measurements, rules and budgets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of docs/scaling.md are what was measured, and the lines that they draw are lines."""
+"""docs/scaling.md has the stored measurements, and its linear fits agree with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_the_page_shows_what_is_stored() -> None:
 
 @pytest.mark.parametrize("name", GROWS)
 def test_the_sweep_in_between_lies_on_the_line(name: str) -> None:
-    """What 32 trials took is what the line through 8 and 128 says: extrapolating it is no guess about its shape."""
+    """The sweep of 32 trials lies on the line through those of 8 and 128, so costs grow linearly."""
     middle = scaling.SIZES[1]
     assert scaling.extrapolated(MEASURED, name, middle) == pytest.approx(
         MEASURED["sweeps"][str(middle)][name], rel=0.05

@@ -1,4 +1,4 @@
-"""A headless Chromium on MLflow's pages."""
+"""Headless Chromium on MLflow's pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZE = (1920, 1087)  # of the window, on a screen of 1920 x 1080
 
 
 def open_browser() -> Any:
-    """A browser that was never on these pages: a profile of its own, nothing stored."""
+    """A browser with a new profile, without stored settings."""
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
 
@@ -29,7 +29,7 @@ def open_browser() -> Any:
 
 
 def until(browser: Any, found: Callable[[], Any], what: str) -> Any:
-    """What `found` returns, once it is true. Fails with the page's text."""
+    """Wait until `found()` is true, and return it. Fails with the page's text."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         value = found()
@@ -40,7 +40,7 @@ def until(browser: Any, found: Callable[[], Any], what: str) -> Any:
 
 
 def visit(browser: Any, address: str) -> None:
-    """Open a page anew: a change behind the # alone loads nothing."""
+    """Load a page. A change after the # alone would load nothing."""
     browser.get("about:blank")
     browser.get(address)
 
@@ -50,7 +50,7 @@ def text_of(browser: Any) -> str:
 
 
 def rows_of(browser: Any) -> list[dict[str, str]]:
-    """The rows of MLflow's table of runs, from top to bottom: the text of each cell by its column's id."""
+    """Rows of MLflow's table of runs, from top to bottom: the text of each cell by column id."""
     cells = browser.execute_script(
         "return [...document.querySelectorAll('.ag-cell')].map(cell =>"
         " [Number(cell.closest('.ag-row').getAttribute('row-index')), cell.getAttribute('col-id'), cell.innerText])"
@@ -68,7 +68,7 @@ def axes_of(browser: Any) -> list[str]:
 
 
 def drawn_lines(browser: Any) -> list[int]:
-    """Lines in each chart of curves, from top to bottom."""
+    """Number of lines in each chart of curves, from top to bottom."""
     return list(
         browser.execute_script(
             "return [...document.querySelectorAll('.js-plotly-plot')]"
@@ -82,7 +82,7 @@ def drawn_bars(browser: Any) -> int:
 
 
 def drawn_pixels(browser: Any) -> int:
-    """Pixels of the parallel coordinates' canvas that are not empty: its lines have no elements of their own."""
+    """Number of non-empty pixels of the parallel coordinates, a canvas without elements for its lines."""
     return int(
         browser.execute_script(
             "const canvas = document.querySelector('.parcoords canvas.foreground'); if (!canvas) return 0;"

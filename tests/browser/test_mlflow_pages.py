@@ -1,6 +1,6 @@
-"""What a person sees in the browser after `tuneexp ui NAME`: two real sweeps, the real command, no click.
+"""MLflow's pages after `tuneexp ui NAME`, in a real browser without a click.
 
-MLflow's saved views have a format that is not documented: here a change of it is noticed."""
+The format of MLflow's saved views is not documented; these tests fail when it changes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def sweeps(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[SweepResult, SweepResult]:
-    """Two sweeps of one problem."""
+    """Two sweeps on one environment."""
     storage = tmp_path_factory.mktemp("storage")
     made = [
         Sweep("ppo", "CartPole-v1", space=SPACE, name=name, storage=storage, scheduler="fifo", **SETTINGS).run()
@@ -61,7 +61,7 @@ def sweeps(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 @pytest.fixture(scope="module")
 def printed(sweeps: tuple[SweepResult, SweepResult]) -> Iterator[list[str]]:
-    """The links that `tuneexp ui first` prints, while it serves: charts, table, all sweeps."""
+    """The links that `tuneexp ui first` prints while it runs: charts, table, all sweeps."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -80,7 +80,7 @@ def printed(sweeps: tuple[SweepResult, SweepResult]) -> Iterator[list[str]]:
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    """A new one for each test: a page that a click left in the background draws no charts."""
+    """A new browser per test: a page in the background draws no charts."""
     opened = open_browser()
     yield opened
     opened.quit()

@@ -1,4 +1,4 @@
-"""Run the real command line: in this process where nothing but text matters, in its own where streams do."""
+"""Runners of command lines: in the test process, or in a process of their own if streams matter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Done:
 
 
 def command(args: Sequence[str], folder: Path | None = None, timeout_s: float = 170, **environment: str) -> Done:
-    """`python -m tuneexp ...` in a process of its own."""
+    """Run `python -m tuneexp ...` in a separate process."""
     done = subprocess.run(
         [sys.executable, "-m", "tuneexp", *args],
         capture_output=True,
@@ -38,7 +38,7 @@ def command(args: Sequence[str], folder: Path | None = None, timeout_s: float = 
 
 @pytest.fixture
 def tuneexp(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
-    """`tuneexp("train", "ppo", ...)` in this process, in an empty folder."""
+    """Run `tuneexp("train", "ppo", ...)` in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def call(*args: str) -> Done:
@@ -50,7 +50,8 @@ def tuneexp(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
 
 
 def assert_refused(done: Done, says: str) -> None:
-    """Exit code 2, one or two lines on standard error that hold `says`, nothing on standard output, no traceback."""
+    """Check for exit code 2, one or two lines on standard error with the given text, no standard output and no
+    traceback."""
     assert done.code == 2, done
     assert done.out == ""
     lines = done.err.strip().splitlines()

@@ -1,4 +1,4 @@
-"""Command lines as people write them who know another tool, or in a hurry; and the line that they are told."""
+"""Wrong command lines as users of other tools write them, each with the correction."""
 
 from __future__ import annotations
 

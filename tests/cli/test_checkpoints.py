@@ -1,4 +1,4 @@
-"""A checkpoint is named by its path, or by the sweep, trial or training that has it."""
+"""Lookup of a checkpoint by its path, or by its sweep, trial or training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BEST, OTHER = "trial_00000_id0/checkpoint_000000", "trial_00001_id1/checkpoint_0
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep `kept` whose trial 0 has completed and whose trial 1 is interrupted, and a training with two reports."""
+    """A sweep `kept` (trial 0 completed, trial 1 interrupted), and a training with two reports."""
     runs = tmp_path_factory.mktemp("stored") / "runs"
     store_sweep(runs)
     store_checkpoint(runs / "kept" / BEST)

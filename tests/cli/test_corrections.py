@@ -1,4 +1,4 @@
-"""Near misses of command lines are answered with the line to write."""
+"""Wrong command lines are refused with the corrected line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GROUP = typer.main.get_command(app)
 
 @pytest.fixture(autouse=True)
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that the lines name."""
+    """The files that the command lines name."""
     monkeypatch.chdir(tmp_path)
     Path("x.yaml").write_text("learning_rate: {loguniform: [1e-4, 1e-2]}\n")
     Path("runs/stored").mkdir(parents=True)

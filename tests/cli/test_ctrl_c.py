@@ -1,4 +1,4 @@
-"""Ctrl-C is answered at once, whatever a command is doing."""
+"""Ctrl-C ends a command at once, at any time."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def cpu_s(pid: int) -> float:
 
 
 def interrupted(args: list[str], after: str | None, folder: Path) -> tuple[int, str, float]:
-    """Interrupt `tuneexp ARGS` once its standard error holds `after`; None: once torch is being imported. Exit code,
-    standard error and the CPU seconds until the answer."""
+    """Interrupt `tuneexp ARGS` when its standard error contains `after`; None: while torch is imported.
+
+    Returns the exit code, standard error and the CPU seconds until the exit."""
     command = [sys.executable, "-m", "tuneexp", *args]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     guard = threading.Timer(120, process.kill)

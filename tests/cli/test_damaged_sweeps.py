@@ -1,4 +1,4 @@
-"""One damaged sweep is named with the reason, and hides no other."""
+"""`list` and `show` name a damaged sweep with the reason, and show the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Cli = Callable[..., Done]
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """Two whole sweeps, `good` and `bad`, in the default storage."""
+    """Two complete sweeps, `good` and `bad`, in the default storage."""
     store_sweep(tmp_path / "runs", "good")
     shutil.copytree(tmp_path / "runs" / "good", tmp_path / "runs" / "bad")
     return tmp_path / "runs"

@@ -1,4 +1,4 @@
-"""The command that retrains a sweep's best configuration has the sweep's settings."""
+"""The printed command that trains the best configuration again has all settings of the sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a command line is told before torch, Ray and MLflow are imported."""
+"""Errors of the command line, and help, come before torch, Ray and MLflow are imported."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answers(folder: Path, commands: list[list[str]]) -> Iterator[tuple[int, str, list[str], float]]:
-    """Exit code, text, heavy modules and CPU seconds of each, one after the other in a fresh process."""
+    """Exit code, text, loaded heavy modules and CPU seconds of each command line, run one after another in a new
+    process."""
     program = [sys.executable, "-c", ASKED, json.dumps(commands), json.dumps(HEAVY)]
     done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

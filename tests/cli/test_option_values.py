@@ -1,3 +1,5 @@
+"""Parsers of option values."""
+
 from __future__ import annotations
 
 import math

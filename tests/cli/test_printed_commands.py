@@ -1,4 +1,4 @@
-"""Commands that are printed can be pasted: they are split as a shell does, and run."""
+"""Printed commands can be pasted into a shell, and run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def changed(config: SweepConfig, settings: Mapping[str, Any]) -> SweepConfig:
 
 
 def printed(text: str, name: str) -> list[str]:
-    """The words of the command `tuneexp NAME ...` in `text`, without those that a person fills in."""
+    """The words of the command `tuneexp NAME ...` in `text`, without placeholders."""
     (line,) = re.findall(rf"tuneexp {name} .*", text)
     return [word for word in shlex.split(line)[1:] if word != "..."]
 

@@ -1,4 +1,4 @@
-"""Scripts that end with `run_script(main)`: options like those of the commands."""
+"""Scripts that end with `run_script(main)` have options like those of the commands."""
 
 from __future__ import annotations
 

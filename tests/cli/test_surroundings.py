@@ -1,4 +1,4 @@
-"""Closed and full streams, a deleted folder, settings of other programs, and arguments in Python of other kinds."""
+"""Closed and full streams, a deleted working folder, foreign environment variables, and arguments of wrong types."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`line` in bash; TUNEEXP stands for the command."""
+    """Run `line` in bash; TUNEEXP stands for the command."""
     return subprocess.run(
         ["bash", "-c", line.replace("TUNEEXP", f"{sys.executable} -m tuneexp")],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""`tuneexp sweep`, `resume`, `list`, `show` and `ui` on a real, small sweep in a process of its own."""
+"""`tuneexp sweep`, `resume`, `list`, `show` and `ui` with a real, small sweep in a separate process."""
 
 from __future__ import annotations
 
@@ -310,7 +310,7 @@ def test_show_holds_the_link_that_ui_opens(first: dict[str, Any], storage: Path,
 
 @contextmanager
 def sighup_ignored() -> Iterator[None]:
-    """Processes that are started meanwhile are those of `nohup`."""
+    """Processes that start in this context ignore SIGHUP, as under `nohup`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Who may write where: only results on standard output, only people's lines on standard error."""
+"""Only results go to standard output, and only messages to standard error."""
 
 from __future__ import annotations
 

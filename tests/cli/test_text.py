@@ -1,4 +1,4 @@
-"""Text of a user, or of an error, is shown as it is: no control character is obeyed, no [bracket] is markup."""
+"""Text of users and errors is printed literally: control characters are escaped, [brackets] are no markup."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_a_terminal_would_obey_is_spelled_out() -> None:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """A stored sweep whose environment, reasons and values hold such text."""
+    """A stored sweep with control characters and markup in its environment, reasons and values."""
     folder = SweepFolder(store_sweep(tmp_path / "runs"))
     config = load_config("kept", tmp_path / "runs")
     trial = config.trial.model_copy(update={"env": NASTY, "algorithm": NASTY})

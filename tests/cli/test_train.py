@@ -1,4 +1,4 @@
-"""`tuneexp train`, `evaluate` and `describe` on real training, small."""
+"""`tuneexp train`, `evaluate` and `describe` with real, small trainings."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class WithTextActions(Breaks):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """The JSON of one small run, in a process of its own."""
+    """The JSON of one small run in a separate process."""
     folder = tmp_path_factory.mktemp("trained")
     done = command(["train", "ppo", "CartPole-v1", "--seeds", "3,5", *SMALL, *FEW_EPISODES, "--json"], folder)
     assert done.code == 0, done.err
@@ -145,7 +145,7 @@ def test_a_checkpoint_of_another_algorithm_is_refused(tuneexp: Cli, trained: dic
 
 
 def damaged(source: str, target: Path, **changes: object) -> str:
-    """A copy of a checkpoint with its JSON changed."""
+    """A copy of a checkpoint with changed JSON."""
     target.mkdir()
     for path in Path(source).iterdir():
         (target / path.name).write_bytes(path.read_bytes())

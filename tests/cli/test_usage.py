@@ -1,4 +1,4 @@
-"""What a person sees who types something wrong, or asks for help."""
+"""Help texts, and messages for wrong command lines."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def failing(error: BaseException) -> typer.Typer:
 
     @small.callback()
     def root() -> None:
-        """Give the app commands."""
+        """Callback that makes the app a group of commands."""
 
     @small.command()
     def work(verbose: bool = typer.Option(False, "-v")) -> None:

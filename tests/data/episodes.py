@@ -1,4 +1,4 @@
-"""Fragments of environments that stack frames, with episodes of random length in both autoreset modes."""
+"""Fragments of frame-stacking environments: episodes of random length in both autoreset modes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FRAME = (2, 4)
 
 
 class Stacking:
-    """S x N environments whose observation is the last K frames; what fills up a stack at an episode's start varies."""
+    """S x N environments whose observation is the last K frames. The padding at the start of an episode varies."""
 
     def __init__(self, n_seeds: int, n_envs: int, mode: str, longest: int = 10, seed: int = 0) -> None:
         self.shape, self.mode, self.longest = (n_seeds, n_envs), mode, longest
@@ -38,7 +38,7 @@ class Stacking:
         return rng.integers(1, self.longest + 1)
 
     def fragment(self, n_steps: int) -> dict[str, Tensor]:
-        """[T, S, N, ...]; `action` numbers the rows of each environment."""
+        """Fragment [T, S, N, ...]; `action` is the row number within each environment."""
         rows = [self._step() for _ in range(n_steps)]
         return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
 

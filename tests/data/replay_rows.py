@@ -1,4 +1,4 @@
-"""Rows whose content says where they come from, for tests of replay buffers."""
+"""Numbered rows for tests of replay buffers: every column follows from the number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENTRIES = {
 
 
 def rows(number: Tensor) -> dict[str, Tensor]:
-    """number: [S, R] int64. Columns that all follow from it."""
+    """Columns that follow from `number`, [S, R] int64."""
     return {
         "obs": (number[..., None, None] + torch.arange(6).view(2, 3)).to(torch.uint8),
         "action": number,
@@ -32,7 +32,7 @@ def generators(seeds: range | list[int]) -> list[torch.Generator]:
 
 
 def ragged(n_seeds: int, sizes: list[int], start: int = 0) -> list[tuple[Tensor, Tensor]]:
-    """(numbers, valid) [S, R] of some additions: seed s counts from 1000 s, valid rows differ between seeds."""
+    """(numbers, valid) [S, R] of several additions: seed s counts from 1000 s, and valid rows differ between seeds."""
     generator = torch.Generator().manual_seed(start)
     additions = []
     for size in sizes:

@@ -1,4 +1,4 @@
-"""Frames stored once: an id gives back exactly the observation that was put, or is known to be expired."""
+"""Frames are stored once; an id returns exactly the stored observation, or is reported as expired."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ small = st.integers(0, 1)
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.lists(st.tuples(*[small] * 6, st.booleans(), st.booleans()), min_size=1, max_size=6), max_size=12))
 def test_frames_that_look_alike_are_never_mixed_up(fragments: list[list[tuple[int, ...]]]) -> None:
-    """Frames of one pixel that is 0 or 1: all kinds of accidental repeats, shifts and jumps, in one ring of 11."""
+    """Frames of one pixel that is 0 or 1: many accidental repeats, shifts and jumps, in one ring of 11."""
     frames = FrameStore((3, 1), torch.uint8, 1, 1, 5, slack=0.0)
     held: list[tuple[Tensor, Tensor]] = []
     before = torch.zeros(3, dtype=torch.uint8)
@@ -125,7 +125,7 @@ def test_frames_with_nan_cost_no_more_than_others() -> None:
 
 
 def truth(fragments: list[dict[str, Tensor]], name: str) -> Tensor:
-    """[rows, S, N, ...]: indexed by the number of a row."""
+    """Rows by number, [rows, S, N, ...]."""
     return torch.cat([each[name] for each in fragments])
 
 
@@ -279,7 +279,7 @@ def test_a_store_of_another_number_of_environments_is_refused() -> None:
 
 @kinds
 def test_an_old_checkpoint_gives_the_rows_whose_frames_it_has(kind: type[ReplayBuffer]) -> None:
-    """As they were written: rings that never grew, also of images that are no stacks."""
+    """Checkpoints of versions whose rings never grew, also with images that are no stacks."""
     envs, frames = Stacking(2, 2, "SAME_STEP", longest=2), store(2, 2, 100)
     old, fragments = kind(ENTRIES, 2, 100, frames), [envs.fragment(20) for _ in range(6)]
     put = frames.put

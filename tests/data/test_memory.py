@@ -1,4 +1,4 @@
-"""How much memory is left, read from folders laid out as Linux does."""
+"""Available memory, read from folders laid out like Linux's /proc and cgroups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Minibatches of ragged seeds."""
+"""Minibatches of seeds with different numbers of valid rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def rows_of(valid: Tensor, batch_size: int, *seeds: int) -> Tensor:
 @pytest.mark.parametrize("n_seeds", [1, 2, 5])
 @pytest.mark.parametrize("batch_size", [4, 7, 64, 400])
 def test_each_valid_row_counts_once_an_epoch(n_seeds: int, batch_size: int) -> None:
-    """Episodes of length 1 in the NEXT_STEP mode: every second row is a reset; and seeds with fewer of them."""
+    """Episodes of length 1 in the NEXT_STEP mode (every second row is a reset row), and seeds with fewer of them."""
     valid = torch.ones(n_seeds, 400, dtype=torch.bool)
     for seed in range(n_seeds):
         valid[seed, 1 :: 2 + seed] = False

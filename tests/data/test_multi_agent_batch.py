@@ -11,7 +11,7 @@ from tuneexp.errors import UserError
 
 
 def fragment(valid: list[list[bool]], start: float = 0.0) -> SampleBatch:
-    """One seed. valid: [T, L]."""
+    """Fragment of one seed. valid: [T, L]."""
     flags = torch.tensor(valid).unsqueeze(1)
     return SampleBatch({"reward": torch.arange(flags.numel()).view(flags.shape) + start, "valid": flags}, FRAGMENT_AXES)
 

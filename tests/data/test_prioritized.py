@@ -1,4 +1,4 @@
-"""Prioritized replay: frequencies, importance weights and what may not damage a tree."""
+"""Prioritized replay: sampling frequencies, importance weights, and invalid priorities."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def full(n_seeds: int = 1, n_rows: int = 4, alpha: float | Tensor = 1.0) -> Prio
 
 
 def set_errors(buffer: PrioritizedReplay, td_error: Tensor, proceed: Tensor | None = None) -> None:
-    """td_error: [S, C], one of each row."""
+    """Set the TD error of each row. td_error: [S, C]."""
     n_seeds, capacity = td_error.shape
     buffer.update_priorities(torch.arange(n_seeds * capacity).view(n_seeds, capacity), td_error, proceed)
 

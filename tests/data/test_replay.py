@@ -1,4 +1,4 @@
-"""The uniform replay buffer: what each seed holds and draws is what it would hold and draw alone."""
+"""Uniform replay buffer: each seed stores and samples the rows that it would store and sample alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
 def stored(buffer: ReplayBuffer, seed: int) -> list[int]:
-    """The numbers of the rows that a seed holds, oldest first."""
+    """Numbers of the rows that a seed stores, oldest first."""
     size = int(buffer.size[seed])
     held = buffer.gather(torch.arange(buffer.capacity).view(1, 1, -1) + seed * buffer.capacity)["action"][0, 0]
     written = int(buffer.state_dict()["written"][seed])

@@ -1,4 +1,4 @@
-"""SampleBatch: equal lengths, named axes, joining, cutting."""
+"""SampleBatch: equal lengths, named axes, concatenation, slicing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rows(length: int = 5, start: int = 0) -> SampleBatch:
 
 
 def fragment(n_steps: int = 4, n_seeds: int = 2, n_envs: int = 3, **columns: Tensor) -> SampleBatch:
-    """Column `where` says 100 t + 10 s + n."""
+    """Fragment whose column `where` is 100 t + 10 s + n."""
     t, s, n = torch.meshgrid(torch.arange(n_steps), torch.arange(n_seeds), torch.arange(n_envs), indexing="ij")
     return SampleBatch({"where": 100 * t + 10 * s + n, **columns}, FRAGMENT_AXES)
 

@@ -1,4 +1,4 @@
-"""Fragments cut into sequences: every step once, in order, with the state that its sequence starts from."""
+"""Fragments cut into sequences: every step once, in order, with the initial recurrent state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T, S, N, L = 6, 2, 3, 3
 
 
 def fragment(valid: Tensor | None = None) -> SampleBatch:
-    """`place` is the number of each row: 100 t + 10 s + n."""
+    """Fragment whose column `place` is the row number 100 t + 10 s + n."""
     time, seed, env = torch.meshgrid(torch.arange(T), torch.arange(S), torch.arange(N), indexing="ij")
     place = (100 * time + 10 * seed + env).float()
     columns = {

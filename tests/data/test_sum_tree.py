@@ -1,4 +1,4 @@
-"""The sum tree against cumulative sums over all leaves."""
+"""Sum tree, compared with cumulative sums over all leaves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ sizes = pytest.mark.parametrize(("n_seeds", "capacity", "branching"), SIZES)
 
 
 def random_tree(n_seeds: int, capacity: int, branching: int) -> tuple[SumTree, np.ndarray]:
-    """A tree and its leaves [S, C], a third of them 0; small whole numbers, so that sums are exact."""
+    """A tree and its leaves [S, C], a third of them 0. Leaves are small integers, so that sums are exact."""
     rng = np.random.default_rng(capacity)
     leaves = rng.integers(0, 9, (n_seeds, capacity)) * (rng.random((n_seeds, capacity)) < 0.66)
     leaves[:, capacity // 2] = 1

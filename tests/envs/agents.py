@@ -1,4 +1,4 @@
-"""Small PettingZoo environments whose every number is known; they save their state."""
+"""Small deterministic PettingZoo environments that can save their state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPACE = Box(-1000.0, 1000.0, (2,), np.float32)
 
 
 class Savable:
-    """All attributes that are numbers, or lists and dictionaries of them."""
+    """Saves and restores the attributes in `kept`: numbers, lists and dictionaries."""
 
     kept: tuple[str, ...] = ()
 
@@ -30,8 +30,9 @@ def _copied(value: Any) -> Any:
 
 
 class Differ(Savable, ParallelEnv):
-    """Two agents that see the same; both get 1 where the first chooses 0 and the second 1, else 0. Five steps, then
-    truncated. One policy for both, deterministic, never gets anything."""
+    """Two agents with equal observations; both get 1 if the first chooses 0 and the second 1, else 0.
+
+    Truncated after five steps. One shared deterministic policy always gets 0."""
 
     metadata = {"name": "differ"}
     kept = ("agents", "steps")
@@ -66,8 +67,10 @@ class Differ(Savable, ParallelEnv):
 
 
 class ComingAndGoing(Savable, ParallelEnv):
-    """`stays` is there for 6 steps and truncated, `leaves` is terminated in step 1 to 4 (by chance), `comes` enters
-    after step 2. What an agent sees is (a number that never repeats in an environment, its action before)."""
+    """`stays` is there for 6 steps and truncated, `leaves` is terminated in step 1 to 4 at random, `comes` enters after
+    step 2.
+
+    An agent observes (a number that never repeats in an environment, its previous action)."""
 
     metadata = {"name": "coming_and_going"}
     kept = ("agents", "steps", "number", "end", "last")
@@ -110,9 +113,10 @@ class ComingAndGoing(Savable, ParallelEnv):
 
 
 class OutOfTurn(Savable, AECEnv):
-    """Three agents in turn. Whoever acts gives the others 1 + its action, and itself -1: most of what an agent gains
-    comes when it isn't its turn. `third` is terminated after its second turn; after 9 actions the others are
-    truncated."""
+    """Three agents in turn. An action of agent i gives the others 1 + action, and itself -1.
+
+    So most rewards of an agent arrive during the turns of others. `third` is terminated after its second turn; the
+    others are truncated after 9 actions."""
 
     metadata = {"name": "out_of_turn"}
     kept = (

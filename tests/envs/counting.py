@@ -1,4 +1,4 @@
-"""Hand-made environments whose observation tells (episode, step), single and vectorised."""
+"""Environments whose observation is (episode, step), single and vectorised."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 
 
 class Counting(gymnasium.Env[np.ndarray, Any]):
-    """Observation (episode, step), reward = step; `length` steps an episode, which end by `end`."""
+    """Observation (episode, step), reward = step. Episodes have `length` steps and end by `end`."""
 
     def __init__(self, length: int = 3, end: str = "terminated") -> None:
         self.observation_space = Box(-1, 1e6, (2,), np.float64)
@@ -38,7 +38,7 @@ class Counting(gymnasium.Env[np.ndarray, Any]):
 
 
 class RandomLength(gymnasium.Env[np.ndarray, Any]):
-    """Episodes of random length with random observations: all of it from the environment's own generator."""
+    """Episodes of random length with random observations, all from the environment's own generator."""
 
     def __init__(self) -> None:
         self.observation_space = Box(-10, 10, (1,), np.float32)
@@ -56,9 +56,9 @@ class RandomLength(gymnasium.Env[np.ndarray, Any]):
 
 
 class SharedGenerator(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
-    """A native vector environment, in any autoreset mode, whose sub-environments share one generator.
+    """Native vector environment, in any autoreset mode, whose sub-environments share one generator.
 
-    Observation (episode, step, a random number of the episode); an episode takes 2 to 5 steps."""
+    Observation (episode, step, a random number of the episode); an episode has 2 to 5 steps."""
 
     def __init__(self, num_envs: int = 1, mode: str = "next_step", **_: Any) -> None:
         self.num_envs, self.mode = num_envs, AutoresetMode[mode.upper()]
@@ -101,14 +101,14 @@ class SharedGenerator(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
 
 class SharedGeneratorSingle(Counting):
-    """What `gymnasium.make` gives for the id of `SharedGenerator`."""
+    """Single environment of the id of `SharedGenerator`, for `gymnasium.make`."""
 
     def __init__(self, mode: str = "next_step") -> None:
         super().__init__()
 
 
 class Faulty(Counting):
-    """Goes wrong in step `at` of episode 0, in the way that `how` names."""
+    """Fails in step `at` of episode 0, in the way named by `how`."""
 
     def __init__(self, how: str, at: int = 2) -> None:
         super().__init__(length=10)
@@ -127,7 +127,7 @@ class Faulty(Counting):
 
 
 class OddSpaces(gymnasium.Env[Any, Any]):
-    """Offers whatever spaces it is told; `start` counts its discrete values from there."""
+    """Has the given spaces; their discrete values count from `start`."""
 
     def __init__(self, observation: str = "discrete", action: str = "multidiscrete", start: int = 0) -> None:
         spaces = {

@@ -1,4 +1,4 @@
-"""An environment of images."""
+"""Environment with image observations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Images(gym.Env):
-    """Random images; an episode is 25 steps."""
+    """Random images; an episode has 25 steps."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.observation_space = gym.spaces.Box(0, 255, tuple(shape), np.uint8)

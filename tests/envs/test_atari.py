@@ -1,4 +1,4 @@
-"""Atari: standard observations, true transitions, and what differs between training and evaluation."""
+"""Atari: standard observations, true transitions, and the differences between training and evaluation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORT = {"max_num_frames_per_episode": 120}
 
 
 def roll(envs: SeedEnvs, steps: int, seed: int = 0) -> tuple[np.ndarray, Step]:
-    """obs acted on [T, S, N, ...] and the steps stacked over T; the same actions for every environment."""
+    """Observations acted on, [T, S, N, ...], and the steps stacked over T. All environments get the same actions."""
     obs, acted_on, results, rng = envs.reset(), [], [], np.random.default_rng(seed)
     shape = (envs.n_seeds, envs.n_envs)
     for _ in range(steps):
@@ -38,7 +38,7 @@ def test_pong_is_four_small_grey_frames() -> None:
 
 @pytest.mark.parametrize("backend", ["native", "sync"])
 def test_each_episode_is_a_row_for_each_four_frames_and_one_reset(backend: str) -> None:
-    """Up to 30 idle frames, then 4 frames a row until 120: every truncated episode has 23 to 30 rows."""
+    """Up to 30 no-op frames, then 4 frames a row until 120: every truncated episode has 23 to 30 rows."""
     envs = SeedEnvs("ALE/Pong-v5", [0, 3], 2, SHORT, backend=backend)  # type: ignore[arg-type]
     obs, steps = roll(envs, 120)
     for row in np.ndindex(2, 2):

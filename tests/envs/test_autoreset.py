@@ -1,4 +1,4 @@
-"""Every autoreset mode gives the same transitions: each one once, none across an episode's end."""
+"""Every autoreset mode yields the same transitions: each one once, none across the end of an episode."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODES = ("next_step", "same_step", "disabled")
 
 
 def roll(envs: SeedEnvs, steps: int) -> tuple[np.ndarray, Step]:
-    """Act on what the environments say; returns the obs acted on [T, S, N, ...] and the steps stacked over T."""
+    """Step with actions from the observations. Returns the observations [T, S, N, ...] and the steps stacked over T."""
     obs, acted_on, results = envs.reset(), [], []
     for _ in range(steps):
         acted_on.append(obs)
@@ -26,7 +26,7 @@ def roll(envs: SeedEnvs, steps: int) -> tuple[np.ndarray, Step]:
 
 
 def assert_true_transitions(obs: np.ndarray, steps: Step, seed: int, index: int, length: Any) -> int:
-    """The valid rows of one environment are (episode, k) -> (episode, k + 1), in order and without a gap."""
+    """Check that the valid rows of one environment are (episode, k) -> (episode, k + 1), in order and without a gap."""
     rows = steps.valid[:, seed, index].nonzero()[0]
     expected = (0, 0)
     for t in rows:

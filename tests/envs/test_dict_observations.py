@@ -1,4 +1,4 @@
-"""Dictionary observations are packed into one array, by every backend, and nothing of them is lost."""
+"""Every backend packs dictionary observations into one array without loss."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODES = ("next_step", "same_step", "disabled")
 
 
 class Robot(gymnasium.Env[dict[str, Any], Any]):
-    """Every kind of leaf, each of which tells (episode, step); four steps an episode."""
+    """Every kind of leaf, each with (episode, step); four steps per episode."""
 
     def __init__(self, broken_at: int | None = None) -> None:
         self.observation_space = Dict(
@@ -63,7 +63,7 @@ def expected(episode: int, step: int) -> list[float]:
 
 
 class RobotVec(SyncVectorEnv):
-    """A native vector environment with dictionary observations."""
+    """Native vector environment with dictionary observations."""
 
     def __init__(self, num_envs: int = 1, mode: str = "next_step") -> None:
         super().__init__([Robot] * num_envs, autoreset_mode=AutoresetMode[mode.upper()])

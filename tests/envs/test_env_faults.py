@@ -1,4 +1,4 @@
-"""An environment that goes wrong fails its trial with environment, seed and reason."""
+"""A faulty environment fails its trial; the error has environment, seed and reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuneexp.errors import EnvironmentFault
 
 
 class OnlySecond:
-    """A callable that gives one sound environment, then faulty ones."""
+    """Callable that returns one valid environment, then faulty ones."""
 
     def __init__(self, how: str) -> None:
         self.how, self.made = how, 0

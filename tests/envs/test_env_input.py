@@ -1,4 +1,4 @@
-"""What users may write as an environment, and what they read where it isn't one."""
+"""Accepted forms of an environment, and the errors for others."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def line_file(tmp_path: Path) -> Path:
 
 
 def refused(env: Any, kwargs: dict[str, Any] | None = None) -> str:
-    """The message, which both ways in must give alike."""
+    """The error message, checked to be the same in both functions."""
     with pytest.raises(UserError) as described:
         describe_env(env, kwargs)
     with pytest.raises(UserError) as built:
@@ -81,7 +81,7 @@ def test_an_environment_comes_from_a_module_that_registers_an_id() -> None:
 
 
 def test_a_native_environment_is_described_as_it_will_be_built() -> None:
-    """The single environment of this id has other observations, as Atari's has."""
+    """The single environment of this id has other observations, as with Atari."""
     assert describe_env(NATIVE)[0].shape == (3,)
     assert describe_env(NATIVE)[0] == SeedEnvs(NATIVE, [0], 1).observation_space
     single = describe_env(NATIVE, backend="sync")[0]

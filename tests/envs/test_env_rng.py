@@ -1,4 +1,4 @@
-"""Randomness belongs to (seed, environment index), whatever runs beside it."""
+"""Randomness depends on (seed, environment index) only, not on what runs in parallel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SETUPS: list[tuple[Any, str]] = [
 
 
 def trajectory(env: Any, seeds: list[int], n_envs: int, backend: str, steps: int = 120) -> dict[int, np.ndarray]:
-    """Each seed's observations [T, N, ...]; the actions are the same for every seed and environment."""
+    """Observations [T, N, ...] of each seed; all seeds and environments get the same actions."""
     envs = SeedEnvs(env, seeds, n_envs, backend=backend)  # type: ignore[arg-type]
     seen = [envs.reset()]
     envs.action_space.seed(0)

@@ -1,4 +1,4 @@
-"""A saved state goes on as if nothing had happened, in environments built anew."""
+"""A saved state restored into new environments continues exactly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CASES += [pytest.param(env, "sync", "next_step", marks=needs_mujoco) for env in 
 
 
 def through_a_file(tree: Any, tensors: dict[str, np.ndarray]) -> Any:
-    """What a checkpoint does: arrays to safetensors, all else to JSON; a type that fits neither fails here."""
+    """Save and load like a checkpoint: arrays in safetensors, the rest in JSON; other types fail."""
     if isinstance(tree, np.ndarray):
         name = f"t{len(tensors)}"
         tensors[name] = tree

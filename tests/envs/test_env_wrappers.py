@@ -1,4 +1,4 @@
-"""Wrappers by name go around every single environment, in order; action masks become part of the observation."""
+"""Wrappers by name are applied in order to every environment; action masks become part of the observation."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_what_is_no_wrapper_is_answered_with_what_to_write(wrappers: Any, messag
 
 
 class Masked(Counting):
-    """Allows only action step % 3; by info, or by a method. The final step of an episode gives no mask."""
+    """Allows only action step % 3, by `info` or by a method. The final step of an episode has no mask."""
 
     def __init__(self, allow_nothing: bool = False, actions: Any = None) -> None:
         super().__init__(length=4)

@@ -1,4 +1,4 @@
-"""EnvPool's environments give the true transitions, and draw from (seed, index) alone."""
+"""EnvPool's environments: true transitions, and random numbers of (seed, index) only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pooled(env: str, seeds: list[int], n_envs: int, **more: Any) -> SeedEnvs:
 
 @needs_envpool
 def test_valid_rows_are_true_transitions_and_reset_rows_only_reset() -> None:
-    """gymnasium's own CartPole, put into each state, must step to the next one."""
+    """gymnasium's CartPole, set to each state, steps to the next one."""
     envs, reference = pooled("CartPole-v1", [0, 1], 3), CartPoleEnv()
     reference.reset(seed=0)
     obs, resets, ends, rng = envs.reset(), 0, 0, np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Episode returns and lengths are those that a plain loop would count."""
+"""Episode returns and lengths equal those of a plain loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def random_columns(steps: int, seeds: int, n_envs: int, rng: np.random.Generator) -> Columns:
-    """reward, terminated, truncated, valid: [T, S, N] as NEXT_STEP environments give them."""
+    """reward, terminated, truncated, valid: [T, S, N], as NEXT_STEP environments return them."""
     shape = (steps, seeds, n_envs)
     terminated, truncated = rng.random(shape) < 0.1, rng.random(shape) < 0.05
     valid = np.ones(shape, np.bool_)
@@ -27,7 +27,7 @@ def random_columns(steps: int, seeds: int, n_envs: int, rng: np.random.Generator
 
 
 def counted_by_hand(columns: Columns) -> dict[int, list[tuple[float, int]]]:
-    """Seed -> (return, length) of its episodes in the order of their ends."""
+    """Seed -> (return, length) of its episodes, in the order of their ends."""
     reward, terminated, truncated, valid = columns
     steps, seeds, n_envs = reward.shape
     episodes: dict[int, list[tuple[float, int]]] = defaultdict(list)

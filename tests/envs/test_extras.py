@@ -1,4 +1,4 @@
-"""MuJoCo and Box2D run with a seed axis; what is missing is named with how to get it."""
+"""MuJoCo and Box2D with a seed axis; a missing package is reported with its install command."""
 
 from __future__ import annotations
 

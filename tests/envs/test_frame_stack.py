@@ -1,4 +1,4 @@
-"""Stacks of frames are known by the wrapper or environment that makes them, never by a shape."""
+"""Frame stacks are detected by their wrapper or environment, never by a shape."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STACK = {"FrameStackObservation": {"stack_size": 4}}
 
 
 class OwnStack(gym.ObservationWrapper):
-    """Says that it stacks."""
+    """Declares a stack by the attribute `frame_stack`."""
 
     frame_stack = 3
 
@@ -28,7 +28,7 @@ class OwnStack(gym.ObservationWrapper):
 
 
 class Redrawn(gym.Wrapper):
-    """May do anything to observations."""
+    """Observation wrapper, which may change anything."""
 
 
 def around_stack(env: gym.Env) -> gym.Env:

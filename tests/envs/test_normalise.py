@@ -1,4 +1,4 @@
-"""Running statistics are the statistics of what was seen, for each seed its own."""
+"""Running statistics per seed equal the statistics of all observed rows."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def everything(values: np.ndarray) -> Moments:
 
 
 def assert_moments_of(moments: RunningMoments, rows: np.ndarray, n_first: int, rtol: float) -> None:
-    """rows: [S, R, ...]. Those of the rows and of what stands in before them: 1e-4 rows of variance 1, whose mean is
-    that of the `n_first` rows which came first."""
+    """Check the moments of rows [S, R, ...] together with the prior.
+
+    The prior is 1e-4 rows with variance 1 and the mean of the first `n_first` rows."""
     count, first = rows.shape[1] + 1e-4, rows[:, :n_first].mean(axis=1)
     mean = (rows.sum(axis=1) + 1e-4 * first) / count
     squares = np.square(rows - mean[:, None]).sum(axis=1) + 1e-4 * (1.0 + np.square(mean - first))
@@ -85,7 +86,7 @@ def test_a_seed_without_valid_rows_keeps_its_statistics() -> None:
 
 
 def test_it_makes_no_difference_which_runner_had_which_environments() -> None:
-    """Bit for bit: what is merged is of single environments, in their order."""
+    """Bit for bit: moments of single environments are merged in their order."""
     rng = np.random.default_rng(0)
     whole, parted = RunningMoments(2, (3,)), RunningMoments(2, (3,))
     for _ in range(5):
@@ -112,7 +113,7 @@ def test_seeds_do_not_see_each_other() -> None:
 
 
 def reference(rewards: np.ndarray, dones: np.ndarray, gamma: float) -> np.ndarray:
-    """The discounted returns as a loop over one seed, [T, N]."""
+    """Discounted returns as a loop over one seed, [T, N]."""
     running, seen = np.zeros(rewards.shape[1]), []
     for reward, done in zip(rewards, dones, strict=True):
         running = running * gamma + reward
@@ -123,7 +124,7 @@ def reference(rewards: np.ndarray, dones: np.ndarray, gamma: float) -> np.ndarra
 
 @pytest.mark.parametrize("fragment", [1, 7, 60])
 def test_rewards_are_divided_by_the_deviation_of_the_discounted_return(fragment: int) -> None:
-    """Whatever the cut into fragments: the same returns, and in the end the same scale."""
+    """For any division into fragments: the same returns, and the same scale at the end."""
     rng = np.random.default_rng(0)
     rewards, dones = rng.normal(1.0, 50.0, (60, 1, 4)), rng.random((60, 1, 4)) < 0.1
     normaliser, returns = RunningNormaliser(1, SPACE), DiscountedReturns(1, 4, gamma=0.95)

@@ -1,4 +1,4 @@
-"""Ids that only a person's own program registered, in its other processes and in later ones."""
+"""Ids that a user's program registers, in its other processes and in later ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrappers that RL Zoo's configurations name, by numbers worked out by hand."""
+"""Wrappers of RL Zoo's configurations, by hand-computed values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tuneexp.errors import UserError
 
 
 class Line(gymnasium.Env[Any, Any]):
-    """Observation [step, 10 * step], reward = step; 5 steps an episode. A Box of one action."""
+    """Observation [step, 10 * step], reward = step; 5 steps per episode; one Box action."""
 
     observation_space = Box(-100.0, 100.0, (2,), np.float32)
     action_space = Box(-2.0, 2.0, (1,), np.float32)
@@ -32,7 +32,7 @@ class Line(gymnasium.Env[Any, Any]):
 
 
 class Picture(Line):
-    """A grey image of 96 x 96 with one channel that holds the time."""
+    """A grey image of 96 x 96 with one channel whose value is the time."""
 
     observation_space = Box(0, 255, (96, 96, 1), np.uint8)
 

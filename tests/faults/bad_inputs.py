@@ -1,7 +1,7 @@
-"""Bad inputs, made by rules: command lines, settings, search spaces, and damaged copies of what is stored.
+"""Generated bad inputs: command lines, settings, search spaces, and damaged copies of stored files.
 
-Everything is deterministic: what is drawn at random comes from `SEED`. `ROOT` in an argument is the folder of the
-stored files."""
+Everything is deterministic: random choices come from `SEED`. `ROOT` in an argument is the folder of the stored files.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
 
 
 def options() -> Iterator[Case]:
-    """Each option of each command with values that it does not take."""
+    """Each option of each command with values that it does not accept."""
     for name, (command, values) in COMMANDS.items():
         for option, texts in values.items():
             for text in texts:
@@ -220,7 +220,7 @@ _BILLION = "[&a0 [x], " + ", ".join(f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" 
 
 
 def settings() -> Iterator[Case]:
-    """`--set NAME=VALUE` with values of a wrong kind, and with names that there are not."""
+    """`--set NAME=VALUE` with values of a wrong type, and with unknown names."""
     chance = random.Random(f"{SEED} settings")
     for number, name in enumerate((*HYPERPARAMETERS, *OF_TRIAL)):
         for value in chance.sample(VALUES, 10):
@@ -322,7 +322,7 @@ TEARS = (b"\xff\xfe", b"\x80abc", b"gamma: \xff", b"\xef\xbb\xbf- a", b"g\x00a\x
 
 
 def spaces() -> Iterator[Case]:
-    """Search spaces in YAML that break its grammar or ours."""
+    """Search spaces in YAML with syntax errors or invalid dimensions."""
     for kind in KINDS:
         for argument in ARGUMENTS:
             yield _space(f"{kind}: {argument[:40]}", f"gamma: {{{kind}: {argument}}}".encode())
@@ -383,7 +383,7 @@ WRONG_FILES = (
 
 
 def experiments() -> Iterator[Case]:
-    """Experiment files that are no mapping, name what there is not, or hold values of wrong kinds."""
+    """Experiment files that are no mapping, have unknown names, or values of a wrong type."""
     for text in WRONG_FILES:
         yield _experiment(repr(text[:40]), text.encode())
     for data in TEARS:
@@ -400,7 +400,7 @@ def _experiment(label: str, data: bytes) -> Case:
 
 
 def checkpoints(root: Path) -> Iterator[Case]:
-    """A checkpoint that is cut short, has flipped bits, or holds values of wrong kinds."""
+    """A checkpoint that is truncated, has flipped bits, or has values of a wrong type."""
     evaluate, go_on = (
         ("evaluate", "ROOT/checkpoint", "--episodes", "1"),
         ("train", "--resume", "ROOT/checkpoint", "--compile", "off"),
@@ -423,7 +423,7 @@ READERS = (
 
 
 def sweeps(root: Path) -> Iterator[Case]:
-    """A stored sweep, each of whose files is cut short, has flipped bits, or holds values of wrong kinds."""
+    """A stored sweep, each of whose files is truncated, has flipped bits, or has values of a wrong type."""
     kept = "runs/kept/"
     files = ("sweep.json", "snapshot.zip", "outbox/delivered.json", "outbox/records.jsonl", "suggestions.jsonl")
     damages = [one for name in files for one in _torn(kept + name, root, 4)]
@@ -440,7 +440,7 @@ def sweeps(root: Path) -> Iterator[Case]:
 
 
 def _torn(name: str, root: Path, flips: int) -> Iterator[tuple[str, Damage]]:
-    """Cut short, emptied, replaced by other bytes or by a folder, and with single flipped bits."""
+    """Truncated, empty, replaced by other bytes or by a folder, and with single flipped bits."""
     data, chance = (root / name).read_bytes(), random.Random(f"{SEED} {name}")
     for part in (0, 1, len(data) // 3, len(data) // 2, len(data) - 1):
         yield f"{name} cut at {part}", _writes(name, data[:part])
@@ -491,7 +491,7 @@ def _reshaped_lines(name: str, root: Path, most: int) -> Iterator[tuple[str, Dam
 
 
 def _reshaped_values(value: Any, most: int, name: str) -> Iterator[tuple[str, Any]]:
-    """`value` with one of its parts left out, or replaced by another kind of value."""
+    """`value` without one of its parts, or replaced by a value of another type."""
     paths = list(_paths(value))
     chance = random.Random(f"{SEED} shapes of {name}")
     # Short paths first: each top-level key is tried, of the deep ones a sample.

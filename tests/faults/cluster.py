@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on this machine: real raylets, as `ray start` makes them on machines of their own."""
+"""Ray cluster of several nodes on this machine: real raylets, as `ray start` makes them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SETTINGS = {"RAY_worker_niceness": "0"}
 
 @contextmanager
 def cluster_of(cpus: int, **environment: str) -> Iterator[Any]:
-    """A `ray.cluster_utils.Cluster` whose head has `cpus`. Its nodes know nothing of what a driver will set.
+    """A `ray.cluster_utils.Cluster` whose head has `cpus`. Its nodes lack the environment variables that a driver sets.
 
-    With its `temporary` as RAY_TMPDIR, a process on this machine finds it as the address "auto"."""
+    With its `temporary` as RAY_TMPDIR, a process on this machine finds it at the address "auto"."""
     from ray.cluster_utils import Cluster
 
     temporary = tempfile.mkdtemp(prefix="tx-")  # short: Ray's socket paths have a limit of 107 characters
@@ -52,6 +52,6 @@ def node(cpus: int, **environment: str) -> dict[str, Any]:
 
 
 def raylet_of(added: Any) -> int:
-    """The process id of the node's raylet, the parent of its workers."""
+    """Process id of the node's raylet, the parent of its workers."""
     (process,) = added.all_processes["raylet"]
     return int(process.process.pid)

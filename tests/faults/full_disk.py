@@ -1,4 +1,4 @@
-"""A disk without room."""
+"""A full disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def fill(disk: Path) -> Path:
-    """Take all the room of `disk` with one file, which is returned."""
+    """Fill `disk` with one file, which is returned."""
     filling = disk / "filling"
     with filling.open("wb", buffering=0) as file, suppress(OSError):
         while True:

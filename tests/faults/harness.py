@@ -1,4 +1,4 @@
-"""Runs real sweeps as a person does, strikes them dead at exact moments, and looks at what the stores then hold."""
+"""Runs real sweeps on the command line, kills them at exact moments, and reads all stores."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUDGET, REPORTS = 1000, 10
 
 @dataclass
 class Sweep:
-    """One sweep on the command line. `trials` of `BUDGET` env steps, each reporting `REPORTS` times."""
+    """One sweep on the command line: `trials` trials of `BUDGET` env steps with `REPORTS` reports each."""
 
     storage: Path
     trials: int = 4
@@ -65,7 +65,7 @@ class Sweep:
         return self.storage / self.name
 
     def start(self, pause_at: str = "", mark: Path | None = None) -> subprocess.Popen[str]:
-        """The next command (a sweep, then its resumes), in a session of its own."""
+        """Start the next command (a sweep, then its resumes) in a process session of its own."""
         environment = {**os.environ, "TUNEEXP_TEST_PAUSE": pause_at, "TUNEEXP_TEST_MARK": str(mark or "")}
         environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent / "pause"), str(ROOT)])
         log = (self.storage.parent / "driver.log").open("a")
@@ -76,7 +76,7 @@ class Sweep:
         )  # fmt: skip
 
     def kill_at(self, pause_at: str, fewest: int = 6) -> None:
-        """Run until some process reaches that call, and kill everything there."""
+        """Run until a process reaches that call, then kill all processes."""
         mark = self.storage.parent / "mark"
         mark.unlink(missing_ok=True)
         process = self.start(pause_at, mark)
@@ -88,15 +88,14 @@ class Sweep:
         self.kill(process, fewest)
 
     def kill_after_reports(self, reports: int, delay_s: float = 0.0) -> None:
-        """Run until `reports` checkpoints or so exist beyond what there was, then kill everything `delay_s` later."""
+        """Run until about `reports` new checkpoints exist, then kill all processes `delay_s` later."""
         process = self.start()
         self.wait_for(process, reports)
         time.sleep(delay_s)
         self.kill(process)
 
     def interrupt_after_reports(self, reports: int, number: signal.Signals = signal.SIGINT) -> str:
-        """Press Ctrl-C, or close the terminal, which signals everything in it; returns what was said on standard
-        error."""
+        """Press Ctrl-C, or close the terminal, which signals all its processes. Returns the standard error."""
         process = self.start()
         self.wait_for(process, reports)
         said_before, at_s = len(self.log()), time.monotonic()
@@ -116,13 +115,13 @@ class Sweep:
             time.sleep(0.01)
 
     def require(self, met: bool, process: subprocess.Popen[str], problem: str) -> None:
-        """Fail with `problem` unless `met`, and leave no process behind that slows the tests after it."""
+        """Fail with `problem` unless `met`, and end all processes, which would slow later tests."""
         if not met:
             kill_tree(process.pid)
             pytest.fail(problem)
 
     def progress(self) -> int:
-        """Reports in the snapshot."""
+        """Number of reports in the snapshot."""
         return sum(record["env_steps"] for record in self.records()) * REPORTS // BUDGET
 
     def kill(self, process: subprocess.Popen[str], fewest: int = 6) -> None:
@@ -133,7 +132,7 @@ class Sweep:
         self.killed.append(process.pid)
 
     def finish(self) -> dict[str, Any]:
-        """Run or resume to the end; returns the JSON that the command prints."""
+        """Run or resume to the end. Returns the JSON that the command prints."""
         process = self.start()
         output, _ = process.communicate(timeout=END_TIMEOUT_S)
         assert process.returncode == 0, self.log_tail()
@@ -161,7 +160,7 @@ class Sweep:
         return [json.loads(trial)["status"] for trial, _ in self._tune_trials()]
 
     def tune_progress(self) -> list[dict[str, Any]]:
-        """What Tune counts of every trial: `num_failures`, and in `last_result` its iterations."""
+        """Tune's counts of every trial: `num_failures`, and the iterations in `last_result`."""
         return [json.loads(progress) for _, progress in self._tune_trials()]
 
     def _tune_trials(self) -> list[list[str]]:
@@ -171,7 +170,7 @@ class Sweep:
         return found
 
     def optuna_trials(self) -> list[Any]:
-        """The study as Optuna's own journal storage reads it."""
+        """The study, read by Optuna's own journal storage."""
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
@@ -193,13 +192,14 @@ class Sweep:
 
 
 def _nothing_ignored() -> None:
-    """Tests that run in the background of a shell, or under nohup, ignore signals, and so would what they start."""
+    """Restore the default signal handlers. In the background of a shell, or under nohup, child processes ignore
+    signals."""
     for sign in (signal.SIGINT, signal.SIGHUP):
         signal.signal(sign, signal.SIG_DFL)
 
 
 def assert_whole(sweep: Sweep, result: dict[str, Any]) -> None:
-    """The sweep looks in every store as if nothing had ever struck it."""
+    """Check that every store holds the sweep as if it had never been interrupted."""
     assert [trial["trial_number"] for trial in result["trials"]] == list(range(sweep.trials))
     assert {trial["outcome"] for trial in result["trials"]} <= {"completed", "pruned"}
     assert sweep.tune_statuses() == ["TERMINATED"] * sweep.trials
@@ -210,7 +210,7 @@ def assert_whole(sweep: Sweep, result: dict[str, Any]) -> None:
 
 
 def assert_checkpoints(sweep: Sweep, result: dict[str, Any]) -> None:
-    """One a trial, where it belongs, and nowhere another."""
+    """Check that each trial has one checkpoint, in its own folder only."""
     place = sweep.checkpoints / sweep.name if sweep.checkpoints else sweep.folder
     everywhere = {path for folder in (place, sweep.folder) for path in folder.glob("trial_*/checkpoint_*")}
     by_trial = {trial["trial_id"]: trial["checkpoint"] for trial in result["trials"]}

@@ -1,4 +1,4 @@
-"""Killing a process with everything it started, so that nobody gets a chance to clean up."""
+"""Kill a process with all its descendants, without any cleanup."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes below `pid`, read from /proc."""
+    """All descendants of `pid`, read from /proc."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -25,9 +25,9 @@ def descendants(pid: int) -> list[int]:
 
 
 def kill_tree(pid: int) -> int:
-    """SIGKILL `pid` and everything below it; each is stopped first, so that none can start or reap another.
+    """SIGKILL `pid` and all descendants. Each is stopped first, so that none can start or reap another.
 
-    Returns how many were killed."""
+    Returns the number of killed processes."""
     stopped: set[int] = set()
     while True:
         family = {pid, *descendants(pid)} - stopped - {os.getpid()}
@@ -44,7 +44,7 @@ def kill_tree(pid: int) -> int:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether `pid` runs (a zombie does not)."""
+    """True if `pid` runs. A zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

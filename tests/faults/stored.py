@@ -1,4 +1,4 @@
-"""A stored sweep and a checkpoint as the package itself writes them, made without Ray and without training."""
+"""A stored sweep and a checkpoint, written by the package without Ray and without training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUDGET = 128
 
 
 def store_sweep(storage: Path, name: str = "kept", trials: int = 3, fixed: dict[str, object] | None = None) -> Path:
-    """A sweep of three trials: one completed, one interrupted, one not started. Returns its folder."""
+    """Store a sweep of three trials: completed, interrupted, not started. Returns its folder."""
     small = {"n_envs": 2, "n_steps": 32, "batch_size": 32, **(fixed or {})}
     sweep = Sweep(
         env="CartPole-v1",
@@ -64,7 +64,7 @@ def _record(number: int, config: dict[str, object], outcome: str | None) -> Tria
 
 
 def _tune_files(searcher: StudySearcher, scratch: Path) -> dict[str, bytes]:
-    """The four files that Tune stages: only the searcher's is read by others than Tune."""
+    """The four files that Tune stages; only the searcher's content is read."""
     searcher.save(str(scratch))
     files = dict.fromkeys(STATE_PATTERNS, b"{}") | {SEARCHER_STATE: scratch.read_bytes()}
     scratch.unlink()
@@ -88,7 +88,7 @@ def _write_outbox(folder: SweepFolder, records: Sequence[TrialRecord]) -> None:
 
 
 def store_checkpoint(folder: Path) -> Path:
-    """The checkpoint of a small trial that has not trained yet."""
+    """Store the checkpoint of a small trial before its training."""
     trial = small_trial(evaluation={"episodes": 1, "final_episodes": 1})
     checkpoint.write(folder, trial.state_dict())
     trial.close()

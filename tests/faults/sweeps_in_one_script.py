@@ -1,4 +1,4 @@
-"""Three sweeps in one process: two with a Ray of their own, then one on the cluster that runs here already."""
+"""Three sweeps in one process: two with a local Ray, then one on a running cluster."""
 
 from __future__ import annotations
 

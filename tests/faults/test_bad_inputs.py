@@ -1,6 +1,6 @@
-"""Each input of `bad_inputs` is answered in a few lines, and leaves the stored files as they were.
+"""Each input of `bad_inputs` is refused in a few lines and leaves the stored files unchanged.
 
-docs/robustness.md tells how many there are."""
+docs/robustness.md has their numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Files = dict[Path, bytes | None]  # None: a folder
 
 
 class Accepted(TuneexpError):
-    """The input is not as bad as it looks: the work would start now."""
+    """Raised if the input is accepted: the work would start now."""
 
     exit_code = 0
 
@@ -58,7 +58,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def nothing_starts(untraced: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No Ray, no training, no delivery to MLflow."""
+    """Replace Ray, training and delivery to MLflow by an exception."""
     monkeypatch.setattr("tuneexp.sweep.cluster.capacity.RaySession", accept)
     monkeypatch.setattr("ray.init", accept)
     monkeypatch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))  # a third of the time
@@ -74,7 +74,7 @@ def answer(case: Case, root: Path) -> Answer:
 
 
 def contents(root: Path) -> Files:
-    """Each file with its bytes; a link with what it points to. Locks are no data."""
+    """Each file with its bytes, and each link with its target. Lock files are left out."""
     files: Files = {}
     for path in root.rglob("*"):
         if path.is_symlink():
@@ -93,7 +93,7 @@ def restore(root: Path, whole: Files) -> None:
 
 
 def faults(case: Case, root: Path, whole: Files) -> list[str]:
-    """Faults in the answer to `case`. `root` is as in `whole` before and after."""
+    """Problems in the response to `case`. `root` is as in `whole` before and after."""
     if case.damage is not None:
         case.damage(root)
     before = whole if case.damage is None else contents(root)
@@ -120,7 +120,7 @@ def faults_of(case: Case, got: Answer, changed: set[Path], root: Path) -> Iterat
 
 
 def changed_files(before: Files, after: Files, got: Answer, root: Path) -> set[Path]:
-    """Files that differ; without those of a new sweep that was accepted."""
+    """Files that differ, without those of a new sweep that was accepted."""
     differ = {path for path in before.keys() | after.keys() if before.get(path, b"-") != after.get(path, b"-")}
     accepted = got.code == 0
     return {path for path in differ if not (accepted and path.is_relative_to(root / NEW))}

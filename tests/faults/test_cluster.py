@@ -1,4 +1,4 @@
-"""A sweep on a cluster of real nodes: trials on all of them, a node killed in the middle, and what refuses to start."""
+"""Sweeps on a cluster of real nodes: trials on all nodes, a killed node, and refused starts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sweep_on(cluster: Any, folder: Path, *options: str) -> Sweep:
 
 
 def trials_on(added: Any) -> dict[int, dict[str, str]]:
-    """Of the trials' workers that a node runs now: process -> its environment. Ray names a worker after its actor."""
+    """Workers of trials on a node: process id -> environment. Ray names a worker after its actor."""
     found = {}
     for pid in descendants(raylet_of(added)):
         with suppress(OSError):
@@ -58,7 +58,7 @@ def wait_for_trials_on(added: Any, process: subprocess.Popen[str], sweep: Sweep)
 
 
 def wait_for_reports_of_both(process: subprocess.Popen[str], sweep: Sweep) -> None:
-    """Until two trials that run at the same time have a checkpoint each."""
+    """Wait until two concurrent trials have a checkpoint each."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while [record["status"] for record in sweep.records() if record["checkpoint"]].count("running") < 2:
         assert process.poll() is None, sweep.log_tail()
@@ -71,13 +71,13 @@ def findings(result: dict[str, Any]) -> list[Any]:
 
 
 def steps_of(sweep: Sweep) -> dict[int, list[int]]:
-    """Trial -> the env steps of its reports, in the order in which MLflow was told."""
+    """Trial -> the env steps of its reports, in the order of delivery to MLflow."""
     return {trial: [report["step"] for report in reports] for trial, reports in current_reports(sweep.folder).items()}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sweep, dict[str, Any]]:
-    """A sweep over two nodes, to its end."""
+    """A completed sweep on two nodes."""
     sweep = sweep_on(cluster, tmp_path_factory.mktemp("undisturbed"))
     added = cluster.add_node(**node(NODE_CPUS))
     try:

@@ -1,4 +1,4 @@
-"""SIGKILL of the driver with all its workers, on real training; then `tuneexp resume`, and a look into every store."""
+"""SIGKILL of the driver and all workers of a real sweep, then `tuneexp resume` and a check of every store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RESTORING = "ray.tune.execution.tune_controller:TuneController.resume:after:1"
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a sweep of four trials, one at a time, finds when nobody disturbs it."""
+    """Results of an uninterrupted sweep of four trials, one at a time."""
     sweep = Sweep(tmp_path_factory.mktemp("undisturbed") / "runs")
     result = sweep.finish()
     assert_whole(sweep, result)
@@ -114,7 +114,7 @@ Mine = replace(PPO, name="mine", loss_fn=my_loss)
 def test_an_algorithm_of_a_persons_own_file_with_checkpoints_under_a_uri_survives_a_kill(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
-    """Tune reads its own state back from the URI; what the sweep itself writes stays in its folder."""
+    """Tune restores its state from the URI; the files of the sweep itself stay in its folder."""
     file = tmp_path / "mine.py"
     file.write_text(MY_ALGORITHM)
     sweep = Sweep(tmp_path / "runs", trials=2, algorithm=f"{file}:Mine", checkpoints=tmp_path / "far")

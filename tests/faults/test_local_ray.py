@@ -1,4 +1,4 @@
-"""Sweeps with a Ray of their own on this machine, and what stays behind when they are killed."""
+"""Sweeps with a local Ray, and the processes and files that are left after a kill."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_lost_ray_ends_the_sweep_with_the_way_to_go_on(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
 def test_training_says_that_its_ray_is_lost(tmp_path: Path, victim: str) -> None:
-    """Ray then ends the process without a word."""
+    """Ray then ends the process without a message."""
     told = tmp_path / "told.log"
     settings = ["--set", "num_env_runners=1", "--set", "n_envs=2", "--set", "n_steps=32", "--compile", "off"]
     arguments = ["train", "ppo", "CartPole-v1", "--seeds", "1", "--env-steps", "100000000", *settings]

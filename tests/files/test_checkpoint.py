@@ -1,4 +1,4 @@
-"""Checkpoints: a folder that is whole or isn't there, and loads without unpickling."""
+"""Checkpoints: written atomically, and loaded without unpickling."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ EVENTS = ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "ctypes.
 
 
 def write_and_die(target: Path, moment: int) -> int:
-    """Write in a child that is killed at its n-th step that the file system can see. Returns its exit status."""
+    """Write in a child process that is killed at its n-th file system operation. Returns its exit status."""
     child = os.fork()
     if child == 0:
         counted = 0
@@ -125,7 +125,7 @@ def write_and_die(target: Path, moment: int) -> int:
 def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(
     exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Written over an older one: afterwards there is the old or the new one, and never half of one."""
+    """An older checkpoint is overwritten: afterwards there is the old one or the new one, complete."""
     if not exchange:
         monkeypatch.setattr(checkpoint, "_exchange", lambda one, other: False)
     found = []
@@ -195,7 +195,7 @@ def test_what_can_not_be_read_is_told_in_two_lines(how: str, written: Path) -> N
 
 
 def test_a_checkpoint_can_be_read_by_others_of_the_machine(written: Path) -> None:
-    """A temporary folder is private; a checkpoint follows the umask, as any folder does."""
+    """A temporary folder is private; a checkpoint follows the umask, as other folders do."""
     mask = os.umask(0)
     os.umask(mask)
     assert written.stat().st_mode & 0o777 == 0o777 & ~mask

@@ -1,4 +1,4 @@
-"""A lock is held by a living process or by nobody, and what is no lock is named."""
+"""File locks: held by living processes only; other files are refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOBODY = 65534
 
 @contextmanager
 def held_elsewhere(path: Path) -> Iterator[int]:
-    """The lock of `path` in another process; its id."""
+    """Hold the lock of `path` in another process. Yields its id."""
     program = (
         f"import sys; from tuneexp.files.locks import *\nwith locked(Path({str(path)!r})): print(flush=True); input()"
     )

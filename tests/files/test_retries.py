@@ -1,4 +1,4 @@
-"""A storage that fails for a while costs nobody a trial: it is tried again, and nothing half written stays."""
+"""Storage that fails for a while: operations are retried, no trial fails, no incomplete file remains."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def trainable(small_disk: Path) -> Iterator[AlgorithmTrainable]:
-    """A trial as Tune runs it, whose checkpoints go to a small disk."""
+    """A trial under Tune's conventions, whose checkpoints go to a small disk."""
     storage = StorageContext(str(small_disk), "sweep", trial_dir_name="trial_0")
     found = AlgorithmTrainable(config=small_config(seeds=[0]).model_dump())
     found.train()
@@ -38,7 +38,7 @@ def trainable(small_disk: Path) -> Iterator[AlgorithmTrainable]:
 
 
 def fill(disk: Path) -> Path:
-    """Only 8 kB are left: a checkpoint is begun and does not fit."""
+    """Leave 8 kB free: a checkpoint is started and does not fit."""
     (disk / "fill").write_bytes(bytes(shutil.disk_usage(disk).free - 8192))
     return disk / "fill"
 

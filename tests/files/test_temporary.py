@@ -1,4 +1,4 @@
-"""Temporary folders and logs: nobody else can read them, and none stays for good."""
+"""Temporary folders and logs: private to their user, and removed in the end."""
 
 from __future__ import annotations
 

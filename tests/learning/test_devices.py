@@ -1,4 +1,4 @@
-"""Networks learn and act on another device, and nothing is left on the wrong one."""
+"""Networks learn and act on another device, and no tensor is on the wrong one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CASES: dict[str, tuple[str, str, list[int], dict[str, Any]]] = {
 
 
 def trained(case: str) -> Trial:
-    """Two rounds of sample -> learn -> sync, or as many as it takes to have something to learn from."""
+    """Two rounds of sample -> learn -> sync, or more until there are enough rows to learn from."""
     algorithm, env, seeds, changes = CASES[case]
     few: dict[str, Any] = {"n_steps": 16} if algorithm in ON_POLICY else {"learning_starts": 8, "batch_size": 4}
     few |= {"n_epochs": 2} if algorithm == "ppo" else {}
@@ -51,7 +51,7 @@ def trained(case: str) -> Trial:
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_algorithm_learns_the_same_on_another_device(case: str, request: pytest.FixtureRequest) -> None:
-    """Sampling, postprocessing, replay, the gradient step, the optimizer and all that chance says."""
+    """Sampling, postprocessing, replay, gradient step, optimizer and all random numbers."""
     one = trained(case)
     request.getfixturevalue("second_device")
     other = trained(case)
@@ -80,13 +80,13 @@ def test_a_checkpoint_holds_nothing_of_the_device(second_device: torch.device, t
 
 
 def test_evaluation_acts_on_the_device(second_device: torch.device) -> None:
-    """In batches of the training's width, the last of them filled up."""
+    """In batches of the width of training; the last one is padded."""
     with_memory = trial_of("ppo", "CartPole-v1", [0, 1], n_steps=8, batch_size=16, **RECURRENT)
     assert with_memory.evaluate(3, 0).shape == (2, 3)
 
 
 def test_the_second_device_refuses_what_is_not_on_it(second_device: torch.device) -> None:
-    """Without this the tests above would say nothing."""
+    """Otherwise the tests above would pass on any device."""
     there = torch.ones(3).to(DEVICE)
     with pytest.raises(RuntimeError, match="two devices"):
         there + torch.ones(3)

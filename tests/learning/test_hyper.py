@@ -1,4 +1,4 @@
-"""Numeric hyperparameters are tensors: new values act, and cause no new program."""
+"""Numeric hyperparameters are tensors: new values take effect without a new program."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_clip_schedule_changes_the_updates() -> None:
 
 
 def test_no_numeric_field_causes_a_new_program_over_20_trials(fresh_programs: None) -> None:
-    """Every numeric field takes a new value in each; compiled or not, tracing is what would be repeated."""
+    """Every numeric field has a new value in each trial; the count is of traced programs, compiled or not."""
     traced = []
     for number in range(20):
         share = 0.5 + number / 50
@@ -109,7 +109,7 @@ def test_no_numeric_field_causes_a_new_program_over_20_trials(fresh_programs: No
 
 
 def test_the_loss_of_a_shared_program_follows_the_values(fresh_programs: None) -> None:
-    """The second trial takes over the first one's program, yet its own values count."""
+    """The second trial reuses the program of the first one with its own values."""
     losses = []
     for clip_range, ent_coef in ((0.2, 0.0), (0.2, 0.5), (0.01, 0.0)):
         trial = small_trial([0, 1], clip_range=clip_range, ent_coef=ent_coef)

@@ -1,4 +1,4 @@
-"""Named parts of a loss: whose parameters each trains, and what happens to one that is not due."""
+"""Named parts of a loss: the parameters that each trains, and parts that are not due."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Model(nn.Module):
 
 
 def losses(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Any, dict[str, Tensor]]:
-    """The actor's loss counts `gain` times."""
+    """Losses of two parts; `gain` scales the actor's."""
 
     def actor() -> Tensor:
         return nets.online.of_actor(batch["obs"]).square().mean() * batch["gain"].mean()
@@ -120,7 +120,7 @@ def test_a_part_that_rests_keeps_its_parameters_and_the_others_learn() -> None:
 
 
 def test_a_part_that_rested_takes_the_step_that_it_would_have_taken_alone() -> None:
-    """Its moments and its step counter don't move while it rests: the first step of Adam is the learning rate."""
+    """Moments and step counter of an omitted part stay: the first step of Adam has the size of the learning rate."""
     own = learner()
     first = copies(own, "actor")
     for _ in range(2):

@@ -32,7 +32,7 @@ def test_nets_over_all_seeds_are_the_models_of_each(seeds: list[int], env: str) 
 
 
 class Actor(torch.nn.Module):
-    """A policy that is a distribution; whether its spread depends on the observation is the head's affair."""
+    """A policy that is a distribution; its head decides if the spread depends on the observation."""
 
     def __init__(self, space: gym.Space[Any]) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def test_building_networks_leaves_the_global_random_state_alone() -> None:
 
 
 class Tied(torch.nn.Module):
-    """One matrix in two places, and a head that fails."""
+    """One matrix used in two submodules, and a head that fails."""
 
     def __init__(self) -> None:
         super().__init__()

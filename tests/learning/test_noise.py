@@ -1,4 +1,4 @@
-"""Columns of random numbers: held draws are stored once, and each seed's are its own."""
+"""Noise columns: held draws are stored once, and each seed has its own generator."""
 
 from __future__ import annotations
 

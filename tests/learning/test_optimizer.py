@@ -1,4 +1,4 @@
-"""The optimizer over stacked parameters."""
+"""Optimizer over stacked parameters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def gradients(stack: FlatStack, steps: int = 5) -> list[Tensor]:
 
 
 def two_groups(named: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
-    """The bias learns ten times faster."""
+    """Optimizer with two groups: the learning rate of the bias is ten times larger."""
     slow = [value for name, value in named.items() if name != "bias"]
     return optim.Adam(
         [{"params": slow}, {"params": [named["bias"]], "lr": 10 * cfg.learning_rate}], lr=cfg.learning_rate
@@ -102,7 +102,7 @@ def test_a_restored_optimizer_goes_on_bit_for_bit(name: str) -> None:
 
 
 def test_the_configuration_decides_the_learning_rate_of_a_restored_optimizer() -> None:
-    """A trial may go on from a checkpoint under another configuration (population-based training)."""
+    """A trial may continue from a checkpoint with another configuration (population-based training)."""
     stack = fresh_stack()
     optimizer = StackedOptimizer(stack, OPTIMIZERS["adam"], CFG)
     optimizer.step(gradients(stack)[0])

@@ -1,4 +1,4 @@
-"""Optimizers by name, and RMSprop as TensorFlow has it."""
+"""Optimizers by name, and RMSprop of TensorFlow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_every_algorithm_takes_an_optimizer_and_its_arguments(algorithm: str) ->
 
 
 def test_arguments_alone_are_those_of_the_algorithms_own_optimizer() -> None:
-    """As in Stable-Baselines3, they are then all arguments: its own epsilon goes."""
+    """As in Stable-Baselines3, they replace all arguments: the algorithm's own epsilon is dropped."""
     assert optimizer_in("ppo").defaults["eps"] == 1e-5
     assert optimizer_in("ppo", optimizer_kwargs={"weight_decay": 0.1}).defaults["eps"] == 1e-8
     assert type(optimizer_in("a2c", optimizer_kwargs={"eps": 0.1})) is optim.RMSprop

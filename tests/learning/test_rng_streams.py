@@ -1,4 +1,4 @@
-"""The random streams of a trial."""
+"""RNG streams of a trial."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_streams_of_a_seed_and_of_neighbouring_seeds_differ() -> None:
 
 
 def test_a_stream_is_the_same_in_every_process() -> None:
-    """What a checkpoint or a published number was made with: a change here is a change of every result."""
+    """Golden values: a change here changes every stored checkpoint and published result."""
     assert generator(3, "learner").initial_seed() == 1645421708
 
 

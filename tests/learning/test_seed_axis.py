@@ -1,4 +1,4 @@
-"""Seeds are an axis: S at once are S single runs, and none disturbs another."""
+"""Training S seeds at once equals S single runs, and no seed affects another."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_seeds_at_once_are_single_runs_where_normalised() -> None:
 
 
 def sgd(named_parameters: Mapping[str, Any], cfg: Any) -> torch.optim.Optimizer:
-    """Without Adam's step counter, which all seeds of a trial share."""
+    """SGD, which has no step counter that all seeds share, unlike Adam."""
     return torch.optim.SGD(named_parameters.values(), lr=cfg.learning_rate, momentum=0.9)
 
 
@@ -73,7 +73,7 @@ def test_seeds_differ_from_each_other() -> None:
 
 
 def test_reset_rows_fall_at_different_times_of_each_seed() -> None:
-    """Without this the tests above would say nothing about ragged seeds."""
+    """Otherwise the tests above would not cover seeds with different numbers of valid rows."""
     batch = rollout_batch(small_trial([0, 1, 2]))
     counts = batch["valid"].sum(1)
     assert (counts < batch["valid"].shape[1]).all()
@@ -98,7 +98,7 @@ def test_a_reset_row_counts_in_no_loss(garbage: float) -> None:
 
 
 def one_update(spoil: Mapping[str, float] = {}, seed: int = 1, **changes: object) -> tuple[Trial, dict[str, Tensor]]:
-    """One gradient step on real rows, with columns of one seed multiplied. Returns the parameters before it too."""
+    """One gradient step on real rows, with columns of one seed scaled. Returns the parameters before it, too."""
     trial = small_trial([0, 1, 2], **changes)
     minibatch = minibatch_of(rollout_batch(trial))
     for name, factor in spoil.items():
@@ -183,7 +183,7 @@ def test_a_skipped_first_update_leaves_no_moments_behind() -> None:
 
 
 def test_a_seed_that_sits_out_can_not_fail() -> None:
-    """What a stopped seed computes on later minibatches is not applied: it is no divergence."""
+    """Later minibatches of a stopped seed are not applied, so a non-finite value in them is no divergence."""
     trial = small_trial([0, 1], target_kl=0.5)
     minibatch = minibatch_of(rollout_batch(trial))
     minibatch["log_prob"][1] -= 3.0

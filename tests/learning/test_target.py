@@ -1,4 +1,4 @@
-"""Target networks: how far they move, when, and for which seeds."""
+"""Target networks: Polyak coefficient, interval, and the seeds that are updated."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_every_counts_updates() -> None:
     ],
 )
 def test_every_counts_environment_steps(period: int, n_envs: int, train_freq: int) -> None:
-    """Against the loop of Stable-Baselines3's DQN, which looks at every step of all environments. Never after an
+    """Compared with the loop of Stable-Baselines3's DQN, which checks at every step of all environments, before the
     update."""
     tau, theirs, calls = 0.125, 0.0, 0
     _, target = networks(tau=tau, every=period, unit="env_steps", n_envs=n_envs)

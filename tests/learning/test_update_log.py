@@ -1,4 +1,4 @@
-"""What updates said, as one number a seed: means over the updates that were made."""
+"""Metrics of updates: one mean per seed over the updates that were applied."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_what_a_seed_computed_in_an_update_that_it_did_not_take_counts_for_nothi
 
 
 def test_where_no_update_was_taken_the_first_one_speaks() -> None:
-    """A trial whose KL stop strikes at once reports how far it was."""
+    """A trial that the KL limit stops at its first update reports the KL divergence of that update."""
     log = UpdateLog()
     log.add(["approx_kl"], torch.tensor([[0.7, 0.8]]), NOBODY)
     log.add(["approx_kl"], torch.tensor([[7.0, 8.0]]), NOBODY)

@@ -1,4 +1,4 @@
-"""Spaces, observations and the seed-axis check that tests of networks share."""
+"""Spaces, observations and the seed-axis check for tests of networks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
 
 
 def observe(space: gym.Space[Any], *lead: int, seed: int = 0) -> Tensor:
-    """[*lead, *shape], or packed."""
+    """Random observations [*lead, *shape], or packed ones of a Dict."""
     space.seed(seed)
     rows = [_packed(space, space.sample()) for _ in range(int(np.prod(lead)))]
     obs = torch.as_tensor(np.stack(rows))
@@ -68,15 +68,17 @@ class _Call(nn.Module):
 
 
 def assert_near(found: Tensor, wanted: Tensor, name: str) -> None:
-    """To float32: sums are rounded differently from one place in memory to another, by their largest terms."""
+    """Equal up to float32 rounding of sums, relative to their largest terms."""
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5 * max(1.0, float(wanted.abs().max())), msg=name)
 
 
 def check_seed_axis(
     make: Callable[[torch.Generator], nn.Module], call: Callable[..., Sequence[Tensor]], args: Sequence[Tensor]
 ) -> None:
-    """Gradients of three models under vmap, with `args` [3, ...] each, equal those of each model alone, and those of
-    the program traced with fake tensors on other inputs of the same shapes equal those of the function."""
+    """Check the gradients of three models under vmap, and of the traced program.
+
+    Under vmap with `args` [3, ...] each, they equal those of each model alone. Those of the program, traced with fake
+    tensors and called with other inputs of the same shapes, equal those of the function."""
     models = [make(seeded(seed)) for seed in range(3)]
     assert not list(models[0].buffers())
     tables = [dict(model.named_parameters()) for model in models]

@@ -1,4 +1,4 @@
-"""Networks as a user writes them, right and wrong."""
+"""Custom networks, valid and invalid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OBS, ACTIONS = 4, 3
 
 
 class Policy(nn.Module):
-    """For PPO and A2C on any action space: two layers on flattened observations."""
+    """Network for PPO and A2C with any action space: two layers on flattened observations."""
 
     def __init__(self, observation_space: Any, action_space: Any, width: int = 8) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class WithBuffer(Policy):
 
 
 class Loose(Soft):
-    """A parameter that is in neither part."""
+    """Network with a parameter that is in neither part."""
 
     def __init__(self, observation_space: Any, action_space: Any) -> None:
         super().__init__(observation_space, action_space)
@@ -121,7 +121,7 @@ class Loose(Soft):
 
 
 class Tied(Deterministic):
-    """An actor and a critic that share a layer."""
+    """Network whose actor and critic share a layer."""
 
     def __init__(self, observation_space: Any, action_space: Any) -> None:
         super().__init__(observation_space, action_space)

@@ -1,4 +1,4 @@
-"""The actor-critic: its parts, its start, and that seeds as an axis equal seeds in a loop."""
+"""Actor-critic networks: parts, initialisation, and the seed axis against a loop over seeds."""
 
 from __future__ import annotations
 

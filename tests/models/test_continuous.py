@@ -1,4 +1,4 @@
-"""Actors and critics: what they bound, that critics are independent networks, and that shapes are kept."""
+"""Actors and critics: bounds of actions, independent critics, and shapes."""
 
 from __future__ import annotations
 

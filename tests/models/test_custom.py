@@ -1,4 +1,4 @@
-"""A user's own network: used by its address or class, on any leading axes, and told what it lacks."""
+"""Custom networks: by address or class, with any leading axes, and errors for missing methods."""
 
 from __future__ import annotations
 

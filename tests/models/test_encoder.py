@@ -1,4 +1,4 @@
-"""Encoders: what becomes of each kind of observation, and CNNs of each size."""
+"""Encoders of each kind of observation, and CNNs of each size."""
 
 from __future__ import annotations
 

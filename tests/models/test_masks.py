@@ -1,4 +1,4 @@
-"""Action masks: forbidden actions are never taken, never learned, and wrong masks are told."""
+"""Action masks: invalid actions are never sampled and get no gradient; invalid masks are errors."""
 
 from __future__ import annotations
 

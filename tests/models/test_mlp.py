@@ -1,4 +1,4 @@
-"""Layers start as they say, from the generator they are given."""
+"""Initialisation of layers from the given generator."""
 
 from __future__ import annotations
 

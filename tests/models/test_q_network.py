@@ -1,4 +1,4 @@
-"""Noisy layers and Q-networks by numbers."""
+"""Noisy layers and Q-networks, by hand-computed values."""
 
 from __future__ import annotations
 

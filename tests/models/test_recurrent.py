@@ -1,4 +1,4 @@
-"""Cells equal torch's, and unrolling equals stepping."""
+"""Recurrent cells equal torch's, and unrolling equals stepping."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_cells_start_within_one_over_the_root_of_their_size(cell: type) -> None:
 
 
 def stepped(net: ActorCritic, obs: Tensor, state: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Values [L, B] and entropies, one step after another, each row's state set to zeros by hand at its starts."""
+    """Values [L, B] and entropies, step by step; the state of each row is set to zero at its starts."""
     values, entropies = [], []
     for t in range(obs.shape[0]):
         for row in range(obs.shape[1]):
@@ -136,7 +136,8 @@ def test_an_unknown_cell_is_told() -> None:
 
 @pytest.mark.parametrize("critic", [True, False])
 def test_policy_and_value_apart_are_sb3_contribs(critic: bool) -> None:
-    """`RecurrentActorCriticPolicy`: features -> cell (or, for the value, a linear layer) -> hidden layers -> head."""
+    """`RecurrentActorCriticPolicy`: features -> cell (or a linear layer of the value function) -> hidden layers ->
+    head."""
     net = ActorCritic(
         VECTOR, CHOICE, recurrent="lstm", recurrent_size=5, hidden_sizes=(8,), vf_hidden_sizes=(3,),
         enable_critic_lstm=critic, generator=seeded(),

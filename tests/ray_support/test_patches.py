@@ -1,4 +1,4 @@
-"""Each patch of Ray's and Tune's internals takes effect: these fail where Ray changes under one of them."""
+"""Each patch of Ray's and Tune's internals takes effect; a test fails if Ray changes a patched internal."""
 
 from __future__ import annotations
 

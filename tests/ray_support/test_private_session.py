@@ -1,4 +1,4 @@
-"""A Ray that starts here: on the loopback interface only, in a folder of this user's own, gone with its process."""
+"""A local Ray listens on the loopback interface only, has a private folder, and ends with its process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VARIABLES = ("RAY_TMPDIR", "RAY_AUTH_TOKEN", "RAY_AUTH_MODE")
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A short folder that is the only place for Ray's; no variable of Ray is set."""
+    """A short folder, the only one available for Ray's folders; no variable of Ray is set."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(private_session, "_SOCKET_LIMIT", 400)

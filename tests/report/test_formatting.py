@@ -1,3 +1,5 @@
+"""Formatting of numbers and texts."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Leaderboard: rows, ranks, and columns that fit the terminal."""
+
 from __future__ import annotations
 
 import io

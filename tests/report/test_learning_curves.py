@@ -1,3 +1,5 @@
+"""Learning curves per seed: rows, means, intervals and figures."""
+
 from __future__ import annotations
 
 from pathlib import Path

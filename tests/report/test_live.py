@@ -1,3 +1,5 @@
+"""Live view of a running sweep, on a terminal and in a log."""
+
 from __future__ import annotations
 
 import io

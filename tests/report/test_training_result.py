@@ -1,3 +1,5 @@
+"""Readable text of a training result."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,4 @@
-"""Distributions of returns against numbers worked out by hand; what every projection keeps; vmap, grad and tracing."""
+"""Return distributions: hand-computed values, invariants of each projection, vmap, grad and tracing."""
 
 from __future__ import annotations
 

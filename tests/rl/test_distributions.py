@@ -1,4 +1,4 @@
-"""Distributions against torch.distributions, sampling against evenly spread noise, and what rounding may not do."""
+"""Action distributions against torch.distributions, sampling with evenly spaced noise, and rounding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 
 
 def even_noise(count: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """[count] midpoints of equal parts of [0, 1): every interval of probability p holds count * p of them, to one."""
+    """[count] midpoints of equal parts of [0, 1): an interval of probability p contains count * p of them, plus or
+    minus one."""
     return (torch.arange(count, dtype=dtype) + 0.5) / count
 
 

@@ -1,4 +1,4 @@
-"""Exploration on top of a greedy policy, by numbers."""
+"""Exploration on top of a greedy policy, by hand-computed values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loss parts and statistics against numbers worked out by hand; floats and 0-d tensors; vmap, grad and tracing."""
+"""Terms of losses and metrics: hand-computed values, floats and 0-d tensors, vmap, grad and tracing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""n-step transitions for a replay buffer: numbers worked out by hand, then the definition summed forwards."""
+"""n-step transitions: hand-computed values, and the definition as a forward sum."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_no_step_is_refused() -> None:
 
 
 def random_fragment(length: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """As NEXT_STEP environments give it, [T, 2, 3]: the row after each end is a reset row."""
+    """Fragment [T, 2, 3] of NEXT_STEP environments: the row after each end is a reset row."""
     generator = torch.Generator().manual_seed(length)
     shape = (length, 2, 3)
     reward, next_value = torch.randn(2, *shape, generator=generator, dtype=torch.float64)

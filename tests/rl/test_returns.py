@@ -1,4 +1,4 @@
-"""Returns and advantages: numbers worked out by hand, and definitions summed forwards, row by row."""
+"""Returns and advantages: hand-computed values, and the definitions as forward sums, row by row."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_n_step_refuses_no_step() -> None:
 
 
 def random_fragment(length: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """A fragment as NEXT_STEP environments give it: the row after each end is a reset row."""
+    """Fragment of NEXT_STEP environments: the row after each end is a reset row."""
     generator = torch.Generator().manual_seed(length * 1000 + width)
     reward, value, next_value = torch.randn(3, length, width, generator=generator, dtype=torch.float64)
     chance = torch.rand(length, width, generator=generator)
@@ -153,7 +153,7 @@ def random_fragment(length: int, width: int) -> tuple[Tensor, Tensor, Tensor, Te
 
 
 def slow_gae(fragment: tuple[Tensor, ...], gamma: float, lam: float) -> Tensor:
-    """The definition, summed forwards from each row: sum over k of (gamma lambda)^k delta[t + k] within the episode."""
+    """The definition as a forward sum from each row: sum over k of (gamma lambda)^k delta[t + k] within the episode."""
     reward, value, next_value, terminated, truncated, valid = fragment
     length, width = reward.shape
     result = torch.zeros_like(reward)

@@ -1,4 +1,4 @@
-"""Schedules: what may be written, what it means, and that texts are never evaluated."""
+"""Schedules: accepted forms and their values; texts are never evaluated."""
 
 from __future__ import annotations
 

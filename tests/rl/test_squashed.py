@@ -1,4 +1,4 @@
-"""The squashed Gaussian against torch.distributions, at the ends too; the scale of actions."""
+"""Squashed Gaussian against torch.distributions, also at the bounds; scaling of actions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State-dependent exploration: the distribution is Stable-Baselines3's, its gradients too."""
+"""gSDE: distribution and gradients equal those of Stable-Baselines3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""V-trace: numbers worked out by hand, its definition summed forwards, and GAE where the policy has not changed."""
+"""V-trace: hand-computed values, the definition as a forward sum, and GAE in the on-policy case."""
 
 from __future__ import annotations
 
@@ -108,13 +108,13 @@ def test_on_policy_it_is_generalised_advantage_estimation(length: int, gae_lambd
 
 
 def _of_next_row(value: Tensor, next_value: Tensor, ended: Tensor, valid: Tensor) -> Tensor:
-    """The value of a row's next observation is that of the next row, where that one goes on with the episode."""
+    """Values of the next observations, taken from the next row where it continues the episode."""
     goes_on = ~ended[:-1] & valid[:-1] & valid[1:]
     return torch.cat([torch.where(goes_on, value[1:], next_value[:-1]), next_value[-1:]])
 
 
 def slow_vtrace(log_ratio: Tensor, fragment: tuple[Tensor, ...], gamma: float, bars: tuple[float, float]) -> Tensor:
-    """Eq. 1, summed forwards from each row: v_s."""
+    """Eq. 1 as a forward sum from each row: v_s."""
     reward, value, next_value, terminated, truncated, valid = fragment
     target = value.clone()
     for column_ in range(reward.shape[1]):
@@ -145,7 +145,7 @@ def test_the_target_equals_its_definition(length: int) -> None:
 
 
 def test_it_can_be_traced_and_mapped_over_seeds_with_bounds_that_are_tensors() -> None:
-    """As inside of a loss: every numeric hyperparameter is a 0-d tensor, every column has a seed axis."""
+    """As within a loss: numeric hyperparameters are 0-d tensors, columns have a seed axis."""
     log_ratio = torch.randn(2, 20, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     per_seed = [[log_ratio[seed], *random_fragment(20 + seed, 3)] for seed in range(2)]
     per_seed[1] = [per_seed[1][0], *(rows[:20] for rows in per_seed[1][1:])]

@@ -1,4 +1,4 @@
-"""The rows of RL Zoo's files, from the PyPI package rl_zoo3 where it is installed."""
+"""Rows of RL Zoo's files, from the PyPI package rl_zoo3 if it is installed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Published(NamedTuple):
 
     @property
     def env(self) -> str:
-        """An environment that has this row."""
+        """Environment id of this row."""
         if self.name == DEFAULT:
             return "CliffWalking-v1" if self.file in ("dqn", "qrdqn") else "Pusher-v5"
         return "PongNoFrameskip-v4" if self.name == ATARI else self.name
@@ -45,7 +45,7 @@ class Published(NamedTuple):
 
 
 def folder() -> Path:
-    """Where the files lie; skips the test where the package isn't installed."""
+    """Folder of the files. Skips the test if the package isn't installed."""
     spec = find_spec("rl_zoo3")  # which is not imported: it needs more packages
     if spec is None or spec.origin is None:
         pytest.skip(f"RL Zoo's files are not here: pip install --no-deps rl_zoo3=={VERSION}", allow_module_level=True)
@@ -62,6 +62,6 @@ def rows() -> list[Published]:
 
 
 def of_other_packages(settings: dict[str, Any]) -> bool:
-    """Whether a row names wrappers by address: of packages that are not here."""
+    """True if a row names wrappers by address, which are in packages that are not installed."""
     names = [name for one in settings.get("wrappers", []) for name in ([one] if isinstance(one, str) else one)]
     return any(":" in name for name in names)

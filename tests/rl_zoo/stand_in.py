@@ -1,4 +1,4 @@
-"""Environments with the spaces of those that RL Zoo's rows name and that no package here has."""
+"""Stand-ins with the spaces of environments that RL Zoo's rows name and that are not installed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class StandIn(gymnasium.Env[Any, Any]):
 
 
 def spaces_of(name: str) -> tuple[Space[Any], Space[Any]]:
-    """Of the environment behind the wrappers of its row. KeyError for an unknown one."""
+    """Spaces of the environment within the wrappers of its row. KeyError for an unknown one."""
     if name.startswith("MiniGrid-"):
         return Box(0, 255, MINIGRID[:1], np.uint8), Discrete(MINIGRID[1])
     observations, actions = VECTORS[name.rpartition("-v")[0]]

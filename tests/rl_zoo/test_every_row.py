@@ -1,4 +1,4 @@
-"""Every row of RL Zoo's files is read, and what it says is built: configuration, networks and optimizer."""
+"""Every row of RL Zoo's files is read, and its configuration, networks and optimizer are built."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def spaces(published: Published, settings: dict[str, Any]) -> tuple[Any, Any]:
 
 @functools.cache
 def problem(published: Published) -> str:
-    """Why the row is refused; empty where it was built."""
+    """Reason of a refused row; empty if it was built."""
     try:
         row = published.read()
     except UserError as error:

@@ -1,7 +1,7 @@
-"""Rows of RL Zoo's files are trained for 2,000 steps: one of each algorithm and feature, and all of them in `make zoo`.
+"""Rows of RL Zoo's files train for 2,000 steps: one per algorithm and feature here, all of them in `make zoo`.
 
-Environments that no package here has, and images, are stand-ins with the same spaces. What would be longer than these
-steps is shrunk: rollouts, warm-ups, replay buffers."""
+Image environments, and those that are not installed, are replaced by stand-ins with the same spaces. Rollouts, warm-ups
+and replay buffers that need more steps are shrunk."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def trained() -> list[Published]:
 
 
 def shrunk(values: dict[str, Any]) -> dict[str, Any]:
-    """The same with at least three phases of learning in `STEPS`."""
+    """The same row with at least three update phases in `STEPS`."""
     small = dict(values)
     if "n_steps" in values:
         small["n_steps"] = min(values["n_steps"], max(STEPS // 2 // values["n_envs"] // 16 * 16, 16))
@@ -92,7 +92,7 @@ def test_a_published_row_trains(published: Published) -> None:
 
 
 def test_each_feature_of_the_rows_is_trained_here() -> None:
-    """A key, or a name in policy_kwargs, of no row in `CHOSEN` would be trained in `make zoo` only."""
+    """A key, or a name in policy_kwargs, that no row in `CHOSEN` has would be trained in `make zoo` only."""
     chosen = {key for row in CHOSEN for key in row.content()}
     rare = {"replay_buffer_class", "replay_buffer_kwargs"}
     without_effect = {"optimize_memory_usage"}

@@ -1,4 +1,4 @@
-"""Environments that tell on what is done with them."""
+"""Environments that record how they are used."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from tuneexp.envs.env_rng import env_seed
 
 
 class Clockwork(gymnasium.Env[Any, Any]):
-    """Nothing is random and no action matters: episodes of 5 steps that are truncated, every third of 3 that
-    terminates. The observation tells time and episode, the reward is the time."""
+    """Deterministic environment; actions have no effect. Observation (time, episode), reward = time.
+
+    Episodes have 5 steps and are truncated; every third has 3 steps and is terminated."""
 
     observation_space = Box(-1.0, 1.0, (2,), np.float32)
     action_space = Discrete(2)
@@ -36,7 +37,7 @@ class Clockwork(gymnasium.Env[Any, Any]):
 
 
 class Counted(Clockwork):
-    """Counts what was asked of all of its kind, and remembers the observations of first steps."""
+    """Counts the calls of all instances, and stores the observations of first steps."""
 
     steps: ClassVar[int] = 0
 
@@ -46,7 +47,7 @@ class Counted(Clockwork):
 
 
 class Poisoned(gymnasium.Env[Any, Any]):
-    """A random walk; with `victim`, that seed's rewards are beyond float32's squares from step 40 on."""
+    """Random walk. With `victim`, squares of that seed's rewards overflow float32 from step 40 on."""
 
     observation_space = Box(-np.inf, np.inf, (3,), np.float32)
     action_space = Discrete(2)
@@ -70,7 +71,7 @@ class Poisoned(gymnasium.Env[Any, Any]):
 
 
 class Pixels(gymnasium.Env[Any, Any]):
-    """Whole numbers as observations."""
+    """Integer observations."""
 
     observation_space = Box(0, 255, (2, 3), np.uint8)
     action_space = Discrete(2)
@@ -86,7 +87,7 @@ class Pixels(gymnasium.Env[Any, Any]):
 
 
 class Endless(Clockwork):
-    """No episode ever ends."""
+    """Episodes that never end."""
 
     def step(self, action: Any) -> Any:
         obs, reward, _, _, info = super().step(action)
@@ -94,7 +95,7 @@ class Endless(Clockwork):
 
 
 class Seen(Clockwork):
-    """Remembers the first observations that evaluation met, for each environment that was made."""
+    """Stores the first observation of each episode, of all instances."""
 
     firsts: ClassVar[list[list[float]]] = []
     observation_space = Box(-1.0, 1.0, (2,), np.float32)

@@ -1,4 +1,4 @@
-"""Joint sampling without networks: the actions are a function of what is seen, so that every row can be foretold."""
+"""Joint sampling without networks: actions are a function of the observation, so every row can be predicted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def chosen(obs: float) -> int:
 
 
 class Reflex:
-    """Stands for a `Policy`: acts by the first number that it sees. With `memory`, its state counts its own steps."""
+    """Stand-in for a `Policy`: the action is the first number of the observation. With `memory`, its state counts its
+    steps."""
 
     column_names = ["extra"]
 
@@ -62,7 +63,7 @@ def joint_runner(
 
 
 def rows_of(runner: JointRunner, unit: int, times: int) -> dict[tuple[str, int, int], list[Row]]:
-    """(agent, seed number, index) -> what came out of `times` samplings of `unit` steps."""
+    """(agent, seed number, index) -> rows of `times` samplings of `unit` steps."""
     rows: dict[tuple[str, int, int], list[Row]] = {}
     for _ in range(times):
         for policy, fragment in runner.sample(unit).items():
@@ -86,7 +87,7 @@ def rows_of(runner: JointRunner, unit: int, times: int) -> dict[tuple[str, int, 
 
 
 class Reference:
-    """What PettingZoo's own loops say: (agent) -> transitions of one environment, over its first steps."""
+    """Transitions of one environment by agent, over its first steps, from PettingZoo's own loops."""
 
     def __init__(self, env: Any, seed: int, index: int) -> None:
         self.env, self.random = env, np.random.default_rng(env_seed(seed, index))

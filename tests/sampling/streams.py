@@ -1,4 +1,4 @@
-"""An environment whose every step can be told from all others, and what fragments hold of it."""
+"""Environment in which every step is unique, and readers of the steps in fragments."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tuneexp.data.sample_batch import SampleBatch
 
 
 class Stream(gymnasium.Env[np.ndarray, Any]):
-    """Observation (identity, steps so far); episodes of `length` steps. A new start is another identity.
+    """Observation (identity, number of steps); episodes of `length` steps. A new start has a new identity.
 
-    trap: a file; the first environment to step while it is there takes it away and never comes back."""
+    trap: a file; the first environment that steps while it exists removes it and hangs."""
 
     def __init__(self, length: int = 7, trap: str = "") -> None:
         self.observation_space = Box(0, 1e9, (2,), np.float64)
@@ -42,7 +42,7 @@ class Stream(gymnasium.Env[np.ndarray, Any]):
 
 
 def steps_of(fragments: Iterable[SampleBatch]) -> dict[int, list[int]]:
-    """identity -> the numbers of its steps in the order in which the fragments hold them, without resets."""
+    """identity -> the numbers of its steps in the order of the fragments, without resets."""
     found: dict[int, list[int]] = {}
     for fragment in fragments:
         assert fragment.axes == ("time", "seed", "env")

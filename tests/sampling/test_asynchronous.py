@@ -1,4 +1,4 @@
-"""Sampling beside learning: nothing twice, nothing lost, the lag counted; restores; runners that die or hang."""
+"""Asynchronous sampling: every step once, the policy lag, restores, and runners that die or hang."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SEEDS = [3, 4]
 
 
 class Scripted:
-    """Runners of one environment each, over two seeds. They answer in the order of `script`."""
+    """Runners of one environment each, with two seeds. They reply in the order of `script`."""
 
     def __init__(self, n_runners: int, script: list[int], most: int = 2) -> None:
         self.shards = env_shards(2, n_runners, n_runners, every_seed=True)
@@ -158,7 +158,7 @@ def pipeline_of(trial: Trial) -> RequestPipeline:
 def test_every_step_is_met_once_and_none_is_left_out_also_where_a_runner_hangs(
     make: Callable[..., Trial], tmp_path: Path
 ) -> None:
-    """It is started anew, with other episodes, while the others go on; not without end."""
+    """It is restarted with other episodes while the others continue, up to the limit."""
     trap = tmp_path / "trap"
     trial = make(Stream, sample_timeout_s=15.0, env_kwargs={"trap": str(trap)})
     fragments = []
@@ -186,7 +186,7 @@ def test_every_step_is_met_once_and_none_is_left_out_also_where_a_runner_hangs(
 
 
 class Restarted(RemoteRunners):
-    """One runner whose generations (see `Reply`) and places are given; each reply is there when it is asked for."""
+    """One runner with given generations (see `Reply`) and numbers; each reply is ready when it is requested."""
 
     def __init__(self, made: list[tuple[int, int]]) -> None:
         self.shards, self.limits, self.restarts = env_shards(1, 1, 1), RunnerLimits(1.0, 5.0, 3), 0
@@ -217,7 +217,7 @@ def one_step(shard: EnvShard) -> SampleRequest:
 def test_fragments_are_taken_in_the_order_in_which_a_restarted_runner_made_them(
     ray_cluster: None, made: list[tuple[int, int]], drained: bool
 ) -> None:
-    """Else rows of one environment would not follow each other, and its episodes have other lengths."""
+    """In another order, rows of one environment would not be consecutive, and its episodes would have other lengths."""
     runners = Restarted(made)
     pipeline = RequestPipeline(runners, most=4)
     pipeline.fill(4, one_step)
@@ -247,7 +247,7 @@ def test_an_error_among_fragments_in_another_order_is_told(ray_cluster: None) ->
 
 
 def test_a_checkpoint_leaves_a_runner_the_whole_time_for_what_it_is_asked_next(ray_cluster: None) -> None:
-    """Fragments that wait to be taken say nothing of the one that is asked for after them."""
+    """Finished fragments that were not taken don't count towards the timeout of the next request."""
     runners = Restarted([(10, 0), (10, 1), (10, 2)])
     pipeline = RequestPipeline(runners, most=2)
     pipeline.fill(2, one_step)
@@ -264,7 +264,7 @@ def sample_without_end(trial: Trial) -> None:
 
 
 def test_a_restored_trial_drops_what_was_under_way_and_counts_whole_episodes(make: Callable[..., Trial]) -> None:
-    """Every episode has 6 steps, so that one that lost some, or has some twice, would show."""
+    """Every episode has 6 steps, so lost or repeated steps would show."""
     trial = make("CartPole-v1", env_kwargs={"max_episode_steps": 6})
     for _ in range(3):
         trial.training_step()

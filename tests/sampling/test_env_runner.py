@@ -1,4 +1,4 @@
-"""The env runner: what a fragment says of what happened."""
+"""Env runner: the columns of a fragment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def runner_of(trial: Trial, autoreset: Literal["next_step", "same_step", "disabl
 
 
 def valid_columns(trial: Trial, autoreset: Literal["next_step", "same_step", "disabled"]) -> dict[str, Tensor]:
-    """Columns of the transitions of seed 1, environment 0, in time order."""
+    """Columns of the valid transitions of seed 1, environment 0, in time order."""
     fragment = runner_of(trial, autoreset).sample(STEPS)
     batch = postprocess(trial.spec.postprocess_fn, trial.learner, fragment, trial.trainer.training.view)
     mine = {name: column[:, 1, 0] for name, column in batch.items()}
@@ -49,7 +49,7 @@ def trial() -> Trial:
 def test_every_autoreset_mode_gives_the_same_advantages(
     autoreset: Literal["same_step", "disabled"], trial: Trial
 ) -> None:
-    """Reset rows of NEXT_STEP carry nothing, and each truncation bootstraps from its true final observation."""
+    """Reset rows of NEXT_STEP contribute nothing, and each truncation bootstraps from its true final observation."""
     next_step, other = valid_columns(trial, "next_step"), valid_columns(trial, autoreset)
     whole = 5 + 5 + 3 + 5 + 5 + 3 + 5 + 5  # transitions of complete episodes that both fragments hold
     assert whole < next_step["advantage"].shape[0] < other["advantage"].shape[0] == STEPS
@@ -73,7 +73,7 @@ def test_truncation_bootstraps_from_the_final_observation_and_termination_does_n
 
 
 def test_a_fragment_goes_on_where_the_last_one_stopped(trial: Trial) -> None:
-    """One fragment of 60 steps, or three of 20: the same experience (but for the draws of actions)."""
+    """One fragment of 60 steps equals three of 20, except for the sampled actions."""
     whole = runner_of(trial, "next_step").sample(60)
     runner = runner_of(trial, "next_step")
     parts = [runner.sample(20) for _ in range(3)]
@@ -129,7 +129,7 @@ def test_normalised_observations_are_learned_from_and_frozen_in_evaluation() -> 
 def test_a_final_observation_is_scaled_like_the_others(
     autoreset: Literal["same_step", "disabled"], trial: Trial
 ) -> None:
-    """It is no part of the next row there: a truncation would bootstrap from what the network never sees."""
+    """It is not part of the next row there; without scaling, a truncation would bootstrap from a wrong input."""
     envs = SeedEnvs(Clockwork, trial.config.seeds, 2, autoreset=autoreset)
     normaliser = RunningNormaliser(2, envs.observation_space, norm_reward=False)
     runners = LocalRunners(EnvRunner(envs, trial.trainer.new_policy(), normaliser))
@@ -154,7 +154,7 @@ def test_training_returns_are_of_unscaled_rewards() -> None:
 
 @pytest.mark.parametrize("n_envs", [1, 4])
 def test_exploration_falls_with_each_step_and_not_with_each_rollout(n_envs: int) -> None:
-    """As in Stable-Baselines3: what a step explores by is the clock before it, which all environments move."""
+    """As in Stable-Baselines3: epsilon of a step depends on the clock before it, which counts all environments."""
 
     def act(nets: Any, obs: Any, state: Any, noise: Any, cfg: Any, explore: Any) -> Any:
         share = linear_epsilon(cfg.progress, cfg.exploration_fraction, 1.0, cfg.exploration_final_eps)

@@ -1,4 +1,4 @@
-"""Each environment of each seed has one runner, and no runner has more to pull than it must."""
+"""Each environment of each seed has one runner, and each runner has as few seeds as possible."""
 
 from __future__ import annotations
 

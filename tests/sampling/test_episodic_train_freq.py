@@ -1,4 +1,4 @@
-"""Training after whole episodes: each seed learns when its own have ended, as often as Stable-Baselines3 does."""
+"""Training after whole episodes: per seed, with as many updates as in Stable-Baselines3."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("untraced")
 
 
 class Lengths(gymnasium.Env[Any, Any]):
-    """Episodes of 3 to 9 steps, as the environment's own generator says; the reward is the action."""
+    """Episodes of 3 to 9 steps from the environment's own generator; the reward is the action."""
 
     observation_space = Box(-1.0, 1.0, (2,), np.float32)
     action_space = Box(-1.0, 1.0, (1,), np.float32)
@@ -49,7 +49,7 @@ def episodic(seeds: Sequence[int], algorithm: str = "sac", env: str = ENV, **cha
 
 
 def followed(trial: Trial, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each training step: each seed's steps and ends of episodes, [T, S, 2], and its updates, [T, S]."""
+    """Steps and ends of episodes of each seed in each training step, [T, S, 2], and its updates, [T, S]."""
     seen: list[np.ndarray] = []
     sample = trial.group.sample
 
@@ -65,7 +65,7 @@ def followed(trial: Trial, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def updates_in(trial: Trial, n_steps: int) -> list[list[int]]:
-    """Of each seed in each training step; most have none."""
+    """Updates of each seed in each training step, mostly 0."""
     log, taken = trial.learner.log, []
     for _ in range(n_steps):
         log.summary()
@@ -75,7 +75,7 @@ def updates_in(trial: Trial, n_steps: int) -> list[list[int]]:
 
 
 def expected_updates(seen: np.ndarray, episodes: int, gradient_steps: int) -> np.ndarray:
-    """As Stable-Baselines3's `learn`: collect whole episodes, then train."""
+    """Updates as in Stable-Baselines3's `learn`: collect whole episodes, then train."""
     updates = np.zeros(seen.shape[:2], int)
     for seed in range(seen.shape[1]):
         steps = ended = 0
@@ -110,7 +110,7 @@ def test_episodes_before_learning_starts_are_collected_only() -> None:
 
 
 def test_what_a_seed_learns_is_what_it_learns_alone() -> None:
-    """Bit for bit but for rounding, with an optimizer that counts no steps."""
+    """Up to rounding, with an optimizer without a step counter."""
     settings = {"optimizer_class": "SGD", "learning_rate": 1e-2}
     alone, beside = episodic([5], **settings), episodic([3, 5], **settings)
     updates_in(alone, 40)
@@ -139,7 +139,7 @@ def test_a_checkpoint_within_an_episode_goes_on(algorithm: str, changes: dict[st
 
 @pytest.mark.parametrize("freq", [2, -1])
 def test_exploration_weights_are_held_from_the_start_of_a_seeds_phase(freq: int) -> None:
-    """As in Stable-Baselines3: drawn where collecting starts, and every `sde_sample_freq` steps after."""
+    """As in Stable-Baselines3: sampled at the start of collection, and every `sde_sample_freq` steps."""
     trial = episodic([3, 5], use_sde=True, sde_sample_freq=freq)
     place = list(trial.group.policy.noise_kinds).index("action")
     sample, seen = trial.group.runners.sample, []

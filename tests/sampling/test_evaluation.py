@@ -1,4 +1,4 @@
-"""Evaluation in environments of its own."""
+"""Evaluation in separate environments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDLESS = "tests.sampling.envs:Endless"
 
 
 def test_the_return_is_of_the_first_episode_of_each_environment() -> None:
-    """Clockwork's first episode: rewards 1 to 5, and not those of the next one while others still run."""
+    """Clockwork's first episode has the rewards 1 to 5. Later episodes, while others still run, don't count."""
     trial = small_trial(env=Clockwork)
     played = evaluate(trial.group.policy, Clockwork, {}, episodes=5, seed=0)
     assert played.returns.shape == (2, 5)

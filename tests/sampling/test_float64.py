@@ -1,4 +1,4 @@
-"""Observations of float64 are normalised before they become float32."""
+"""float64 observations are normalised before they are converted to float32."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ START = 1.7e9  # seconds since 1970: the next float32 is 128 further
 
 
 class Clock(gymnasium.Env[Any, int]):
-    """Observes 1.7e9 + 0 to 9, ten steps an episode; the reward of each step is 1 + 2^-30."""
+    """Observes 1.7e9 + 0 to 9, ten steps per episode; the reward of each step is 1 + 2^-30."""
 
     action_space = Discrete(2)
 
@@ -70,7 +70,7 @@ class Clocks(ParallelEnv):
 
 
 def values(obs: torch.Tensor) -> int:
-    """How many distinct times there are."""
+    """Number of distinct times."""
     return len(obs.reshape(-1).unique())
 
 

@@ -1,4 +1,4 @@
-"""Several policies in the same environments: each gets every transition of its agents, once, with its true reward."""
+"""Several policies in the same environments: each gets all transitions of its agents once, with their true rewards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def foretold(env: Any, seed: int, index: int) -> dict[str, Any]:
 def test_every_transition_comes_once_with_its_reward(
     env: Any, mapping: dict[str, str], unit: int, a: int, b: int
 ) -> None:
-    """Whatever the rollouts' lengths, what PettingZoo's own loop sees is what the fragments hold."""
+    """For any lengths of rollouts the fragments equal the transitions of PettingZoo's own loop."""
     rows = rows_of(joint_runner(env, mapping, {"a": a, "b": b}), unit, STEPS // unit)
     assert len(rows) == 3 * 2 * 2
     for (agent, seed, index), own in rows.items():
@@ -41,7 +41,7 @@ def test_every_transition_comes_once_with_its_reward(
 
 
 def test_what_is_gained_out_of_turn_belongs_to_the_turn_before() -> None:
-    """Worked out by hand: with actions x, y, z of first, second and third, first gains -1 + (1 + y) + (1 + z)."""
+    """By hand: with actions x, y, z of first, second and third, first gets -1 + (1 + y) + (1 + z)."""
     rows = rows_of(joint_runner(OutOfTurn, TURNS, {"a": STEPS, "b": STEPS}, seeds=(3, 4)), STEPS, 1)
     first, second, third = (rows[agent, 0, 0] for agent in ("first", "second", "third"))
     assert first[0][2] == -1.0 + (1 + second[0][1]) + (1 + third[0][1])
@@ -71,7 +71,7 @@ def test_a_seed_sees_beside_others_what_it_sees_alone(env: Any, mapping: dict[st
 def test_sampling_goes_on_from_a_checkpoint_as_if_uninterrupted(
     env: Any, mapping: dict[str, str], tmp_path: Any
 ) -> None:
-    """Also within a rollout, with transitions open, of a policy with a memory."""
+    """Also within a rollout, with open transitions, and with a recurrent policy."""
     whole, first, second = (joint_runner(env, mapping, {"a": 7, "b": 14}, memory=True) for _ in range(3))
     expected = [whole.sample(7) for _ in range(4)]
     first.sample(7)
@@ -89,7 +89,8 @@ def test_sampling_goes_on_from_a_checkpoint_as_if_uninterrupted(
 
 
 def test_environments_that_cannot_be_saved_start_anew_and_cut_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in a rollout under way stays; its newest rows bootstrap, as nothing that follows is their future."""
+    """Rows of the open rollout are kept; the newest of them are truncated, since the following rows are of other
+    episodes."""
     first, second = (joint_runner(OutOfTurn, TURNS, {"a": 12, "b": 12}) for _ in range(2))
     monkeypatch.setattr(first.envs, "get_state", lambda: None)
     first.sample(4)
@@ -128,7 +129,7 @@ def test_the_clock_counts_steps_of_environments_and_the_batch_those_of_agents() 
 
 
 def test_episodes_are_counted_for_each_agent() -> None:
-    """Returns of what agents gained, also before they acted: 9 actions, of which each agent took three."""
+    """Returns include rewards before an agent's first action: 9 actions, three of each agent."""
     runner = joint_runner(OutOfTurn, {**TURNS, "third": "b"}, {"a": STEPS, "b": STEPS}, seeds=(3, 4), n_envs=1)
     runner.sample(STEPS)
     alone = Reference(OutOfTurn(), 3, 0)

@@ -1,4 +1,4 @@
-"""Exploration that has a state, in runners of other processes."""
+"""Stateful exploration in remote env runners."""
 
 from __future__ import annotations
 

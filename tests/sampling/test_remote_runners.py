@@ -1,4 +1,4 @@
-"""Runners of other processes sample what a local one samples, and are replaced where they die."""
+"""Remote env runners sample the same as a local one, and are restarted if they die."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DQN_SMALL = {
 
 
 class Asleep(Clockwork):
-    """Hangs for good once the file that it is told of exists, and only the first time."""
+    """Hangs once, in the first step after the given file exists."""
 
     def __init__(self, told: str) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Suicidal(Clockwork):
 
 
 class HangsOrBreaks(Clockwork):
-    """The first that steps hangs for good, the others break."""
+    """The first instance that steps hangs, the others raise."""
 
     def __init__(self, told: str) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ def sampled() -> dict[str, Any]:
 
 
 def two_fragments(trial: Trial) -> dict[str, Any]:
-    """Everything that two fragments say, and the statistics and parameters after two training steps."""
+    """All columns of two fragments, and the statistics and parameters after two training steps."""
     try:
         columns = [dict(trial.group.sample(24)) for _ in range(2)]
         episodes = trial.group.episodes.state_dict()
@@ -112,8 +112,8 @@ def two_fragments(trial: Trial) -> dict[str, Any]:
     ("n_runners", "changes"), [(1, NORMALISED), (4, NORMALISED), (2, RECURRENT)], ids=["1", "4", "2-recurrent"]
 )
 def test_any_number_of_runners_samples_the_same(n_runners: int, changes: dict[str, Any], sampled: Any) -> None:
-    """1 has all of 2 seeds, 2 have one each; 4 share both seeds and environments: whose randomness is whose depends on
-    neither."""
+    """1 runner has both seeds, 2 have one seed each, 4 divide seeds and environments. The random numbers don't depend
+    on it."""
     key = str(changes)
     if key not in sampled:
         sampled[key] = two_fragments(remote_trial(0, **changes))
@@ -287,7 +287,7 @@ def test_replay_learns_from_remote_runners_with_noise_of_one_draw_a_step() -> No
 
 
 def test_fragments_and_weights_leave_the_object_store_again() -> None:
-    """With 1.5 MB of weights a time, 150 times fill the store of this Ray (128 MB) twice over."""
+    """The weights of 150 rounds would fill the store of this Ray (128 MB) more than twice."""
     trial = remote_trial(2, model={"hidden_sizes": [256, 512]})
     references = []
     for _ in range(150):

@@ -1,4 +1,4 @@
-"""No secret of an address gets into what is stored, logged or shown."""
+"""Secrets in addresses are never stored, logged or shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key with which a user signs what is unpickled later."""
+"""The user's key and signatures of files that are unpickled later."""
 
 from __future__ import annotations
 

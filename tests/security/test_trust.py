@@ -1,4 +1,4 @@
-"""Code that a stored file names runs only where the user trusts it: nothing is imported before that is known."""
+"""Code that a stored file names is imported only if the user trusts it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def foreign(plain: Path, folder: Path, **config: object) -> Path:
-    """A checkpoint that somebody else made, with other values in its configuration."""
+    """A checkpoint of another user, with a changed configuration."""
     state = checkpoint.read(plain)
     changed = {"env": config.get("env", state["env"]), "config": {**state["config"], **config}}
     return checkpoint.write(folder / "foreign", {**state, **changed})
@@ -218,7 +218,7 @@ def test_what_a_sweep_would_run_is_found_in_all_its_fields() -> None:
 
 
 def foreign_sweep(storage: Path, **fields: object) -> Path:
-    """A sweep of somebody else that has not started yet."""
+    """A sweep of another user that has not started."""
     values = {
         "format_version": 1, "name": "foreign", "algorithm": "ppo", "env": "CartPole-v1", "trials": 1, "seeds": [0],
         "space": {"gamma": {"uniform": [0.9, 0.99]}}, "env_steps": 999, "concurrency": 1, "created_at_s": 0.0,

@@ -1,4 +1,4 @@
-"""The layout of packed dictionary observations."""
+"""Layout of packed dictionary observations."""
 
 from __future__ import annotations
 

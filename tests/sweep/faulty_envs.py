@@ -1,4 +1,4 @@
-"""CartPole with one fault: the first process that finds the flag file takes it away and fails."""
+"""CartPole with one fault: the first process that finds the flag file removes it and fails."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _FailsOnce(Wrapper[Any, Any, Any, Any]):
 
 
 class Breaks(_FailsOnce):
-    """The first raises and leaves a flag for the next, which returns NaN."""
+    """The first instance raises and leaves a flag for the next one, which returns NaN."""
 
     def __init__(self, flag: str) -> None:
         super().__init__(flag)

@@ -1,4 +1,4 @@
-"""Files of the user's own that are edited between the start of a sweep and a resume."""
+"""The user's files that are edited between the start of a sweep and a resume."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def file_of(tmp_path: Path, part: str) -> Path:
 
 @pytest.fixture
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
-    """A sweep whose five parts are files of the user's own, asked for and not yet run."""
+    """A sweep with five files of the user, before it has run."""
     monkeypatch.chdir(tmp_path)
     for part, text in PARTS.items():
         file_of(tmp_path, part).write_text(text)

@@ -1,4 +1,4 @@
-"""experiments/custom_algorithm.py: an algorithm outside of the package is swept, interrupted, resumed and compared."""
+"""experiments/custom_algorithm.py: a custom algorithm is swept, interrupted, resumed and compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL = {"trials": 2, "seeds": 2, "compile": "off", "scheduler": "fifo", "concur
 
 
 def test_the_algorithm_is_under_80_lines() -> None:
-    """From its imports to its spec; what tunes it comes after."""
+    """From its imports to its specification; the code that tunes it comes later."""
     body = ast.parse(SCRIPT.read_text()).body
     spec = next(node for node in body if isinstance(node, ast.Assign) and "REINFORCE" in ast.unparse(node.targets[0]))
     assert (spec.end_lineno or 0) - body[1].lineno + 1 < 80
@@ -41,7 +41,7 @@ def test_it_learns_cartpole() -> None:
 
 
 def interrupted(script: Path, storage: Path) -> None:
-    """Starts the script's sweeps and stops them with Ctrl-C once there is a checkpoint."""
+    """Start the script's sweeps and stop them with Ctrl-C when there is a checkpoint."""
     command = [sys.executable, str(script), "--trials", "2", "--seeds", "2", "--env-steps", "40000"]
     process = subprocess.Popen(
         [*command, "--name", "mine", "--storage", str(storage)],

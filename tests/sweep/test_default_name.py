@@ -1,4 +1,4 @@
-"""A sweep without a name gets one that can be read, kept and typed."""
+"""Default names of sweeps: readable, portable and unique."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweep folders that an earlier version wrote still resume."""
+"""Sweep folders of an earlier version still resume."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEX_PICKLE = re.compile(rb"\b8004[0-9a-f]{20,}\b")
 
 
 def pickled_names(snapshot: Path) -> set[bytes]:
-    """Modules of this package that the pickles of a snapshot name, those in Tune's JSON too."""
+    """Modules of this package that the pickles of a snapshot name, including those in Tune's JSON."""
     found: set[bytes] = set()
     with zipfile.ZipFile(snapshot) as archive:
         for name in archive.namelist():

@@ -1,4 +1,4 @@
-"""Experiment files: `experiment.yaml` of a sweep says all that was asked for, and reads back exactly."""
+"""Experiment files: `experiment.yaml` has all requested settings, and is read back exactly."""
 
 from __future__ import annotations
 

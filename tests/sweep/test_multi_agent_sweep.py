@@ -1,4 +1,4 @@
-"""experiments/multi_agent_ppo.py and self_play.py: several policies are trained, resumed, swept and seen in MLflow."""
+"""experiments/multi_agent_ppo.py and self_play.py: several policies are trained, resumed, swept and shown in MLflow."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def trained(*args: str) -> dict[str, Any]:
 
 
 def test_two_policies_find_a_language() -> None:
-    """Whoever guesses gets 10/3 an episode; no one policy sees both the mark and the word."""
+    """Guessing earns 10/3 per episode; no policy observes both the mark and the word."""
     spec: Any = load_spec(f"{SCRIPT}:TELLING_PPO")
     config = {
         "algorithm": spec.name, "env": f"{SCRIPT}:Telling", "seeds": [0, 1], "budget_env_steps": 9_000,

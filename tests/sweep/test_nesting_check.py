@@ -1,4 +1,4 @@
-"""A script without a guard: what it starts when it is only imported is refused."""
+"""A script without a `__main__` guard: a sweep that starts during its import is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row of one of RL Zoo's files: found as RL Zoo finds it, and taken with its steps and its environment."""
+"""A row of an RL Zoo file: found as in RL Zoo, and used with its budget and its environment."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_row_takes_over_what_it_merges(file: Path) -> None:
 
 
 def test_what_a_row_leaves_out_is_as_in_stable_baselines3(file: Path) -> None:
-    """Its environments and steps of a rollout are others than the defaults here."""
+    """Its number of environments and rollout length differ from the defaults here."""
     row = settings(file, "HumanoidStandup-v4")["hyperparameters"]
     assert (row["n_envs"], row["n_steps"]) == (1, 2048)
     assert settings(file, "CartPole-v1", algorithm="ppo")["hyperparameters"]["n_steps"] == 2048

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP end a command the same way: told at once, in order, with the exit code of the signal."""
+"""SIGINT, SIGTERM and SIGHUP end a command in the same order, with the exit code of the signal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 @pytest.fixture(autouse=True)
 def nothing_is_ignored() -> Iterator[None]:
-    """As in a terminal: tests under nohup, or in the background of a shell, ignore signals."""
+    """Restore the default handlers: tests under nohup, or in the background of a shell, ignore signals."""
     before = {number: signal.getsignal(number) for number in CODES}
     for number in CODES:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -93,7 +93,7 @@ def test_work_that_has_not_begun_is_ended_by_the_first_signal() -> None:
 
 
 def test_a_forked_child_dies_of_a_signal_as_without_us() -> None:
-    """An environment of a process of its own, say, which its parent ends with SIGTERM."""
+    """For example an environment in its own process, which its parent ends with SIGTERM."""
     with stop_signals():
         if not (child := os.fork()):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -125,7 +125,7 @@ def test_a_terminal_that_is_gone_does_not_keep_a_sweep_from_ending(monkeypatch: 
 
 
 class Tells:
-    """Sends a signal where Python drops what a handler raises."""
+    """Sends a signal at a moment when Python drops exceptions of handlers."""
 
     def __del__(self) -> None:
         signal.raise_signal(signal.SIGTERM)

@@ -248,7 +248,7 @@ def test_a_stored_sweep_without_a_setting_is_damaged(name: str, tmp_path: Path) 
 
 
 def test_a_resume_goes_to_the_address_that_it_is_given(tmp_path: Path) -> None:
-    """The cluster that the sweep began on may be gone, and its address with it."""
+    """The cluster on which the sweep started may no longer exist."""
     sweep = asked(tmp_path, address="local")
     sweep.folder.path.mkdir(parents=True)
     save_config(sweep.folder, sweep.config)

@@ -1,4 +1,4 @@
-"""Whole sweeps: real PPO on CartPole under Ray Tune, Optuna and MLflow."""
+"""Whole sweeps: real PPO on CartPole with Ray Tune, Optuna and MLflow."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_sweep_gives_its_trials_its_best_and_its_events(tmp_path: Path) -> Non
 
 
 def test_trials_whose_env_runners_are_processes_of_their_own_give_what_others_give(tmp_path: Path) -> None:
-    """Each trial reserves the CPUs of its runners, and what it reports is what one process would."""
+    """Each trial reserves the CPUs of its runners, and its reports equal those of one process."""
     fixed = {**FIXED, "num_env_runners": 2, "num_cpus_per_env_runner": 0.5}
     (trial,) = small(tmp_path, trials=1, fixed=fixed).run().trials
     assert (trial["outcome"], trial["env_steps"]) == ("completed", 1024)
@@ -119,7 +119,7 @@ def test_environments_that_break_fail_their_trials_and_the_sweep_goes_on(tmp_pat
 
 
 def check_that_failed_trials_train_again(tmp_path: Path, before: SweepResult) -> None:
-    """They go on from their checkpoints, as many at once as was asked for, and no store holds anything twice."""
+    """They continue from their checkpoints with the requested concurrency, and no store has duplicates."""
     storage, events = tmp_path / "runs", []
     assert resume("s", storage) == before  # unasked, nothing happens
     result = resume("s", storage, failed=True, on_event=events.append)
@@ -174,7 +174,7 @@ def test_a_sweep_whose_environment_moved_goes_on_with_its_new_place(
 
 
 class Unfinished(Callback):
-    """How many trials were unfinished after each step of Tune's loop."""
+    """Number of unfinished trials after each step of Tune's loop."""
 
     counts: ClassVar[list[int]] = []
 

@@ -1,4 +1,4 @@
-"""The probe environments are what they say."""
+"""The probe environments have their documented returns."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def test_a_probe_is_a_well_formed_environment(probe: type[Probe], monkeypatch: p
 
 
 def discounted(probe: type[Probe], context: int, best: bool) -> float:
-    """The discounted return of an episode that starts in a context, by the best action or by one that is wrong; one
-    that is cut counts what would have followed."""
+    """Discounted return of an episode from a context, with the best or the worst actions.
+
+    A truncated episode counts the return that would have followed."""
     env = probe()
     env.reset(seed=0)
     env._context = context

@@ -1,4 +1,4 @@
-"""The contract finds what is broken, says what, and is a command as well as a test class."""
+"""The contract of algorithms detects and names defects, as a test class and as a command."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cut_is_the_end(nets: Any, fragment: Mapping[str, Tensor], cfg: Any) -> Mappi
 
 
 def forgetful(nets: Any, fragment: Mapping[str, Tensor], cfg: Any) -> Mapping[str, Tensor]:
-    """Depends on how often it was called, so nothing can be repeated."""
+    """Function that depends on the number of its calls, so results can't be repeated."""
     columns = transitions(nets, fragment, cfg)
     return {**columns, "reward": columns["reward"] + 0.01 * next(CALLS)}
 

@@ -31,7 +31,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def no_process_left() -> Iterator[None]:
-    """End the delivering processes that a test left running: ours only, by their handle."""
+    """End the delivering processes that a test left running, by their handles."""
     yield
     for process in list(delivery_process._running.values()):
         process.kill()

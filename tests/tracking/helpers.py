@@ -1,4 +1,4 @@
-"""What the tracking tests share: a stand-in for what Tune hands to callbacks, and real MLflow stores to look into."""
+"""Helpers of the tracking tests: stand-ins for Tune's trials, and readers of real MLflow stores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUDGET_ENV_STEPS = 1000
 
 @dataclass
 class FakeTrial:
-    """The attributes of `ray.tune.experiment.Trial` that the callback reads. The real one is in `test_real_tune`."""
+    """The attributes of `ray.tune.experiment.Trial` that the callback reads. `test_real_tune` uses the real class."""
 
     config: dict[str, Any]
     status: str = "RUNNING"
@@ -95,7 +95,7 @@ def run_trial(callback: MLflowCallback, number: int, *env_steps: int, learning_r
 
 
 def kill_delivery(folder: Path) -> None:
-    """SIGKILL to the process that delivers this sweep, if one runs."""
+    """SIGKILL the process that delivers this sweep, if one runs."""
     process = delivery_process._running.pop(folder.resolve(), None)
     if process is not None:
         process.kill()
@@ -104,7 +104,7 @@ def kill_delivery(folder: Path) -> None:
 
 @dataclass
 class Store:
-    """What MLflow holds, read with its own client."""
+    """Content of MLflow, read with its own client."""
 
     uri: str
 
@@ -127,7 +127,7 @@ class Store:
         return [run for run in self.runs() if "mlflow.parentRunId" not in run.data.tags]
 
     def trials(self) -> dict[int, Any]:
-        """Trial number -> its run. Fails where a number has two."""
+        """Trial number -> its run. Fails if a number has two."""
         children = [run for run in self.runs() if "mlflow.parentRunId" in run.data.tags]
         by_number = {int(run.data.tags["tuneexp.trial_number"]): run for run in children}
         assert len(by_number) == len(children), "a trial has two runs"
@@ -138,7 +138,7 @@ class Store:
 
 
 class Server:
-    """A real `mlflow server` on a port of its own, that can be stopped and started again."""
+    """A real `mlflow server` on a port of its own, which can be stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:
@@ -176,7 +176,7 @@ class Server:
         raise AssertionError("the MLflow server did not start")
 
     def stop(self) -> None:
-        """SIGKILL: a server that goes away without a word."""
+        """SIGKILL, without an orderly shutdown."""
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -184,7 +184,7 @@ class Server:
 
 
 def wait_until_delivered(sweep_folder: Path | str, timeout_s: float) -> bool:
-    """Wait until MLflow has all records written so far. The process goes on. Returns False after `timeout_s`."""
+    """Wait until MLflow has all records written so far. The process continues. Returns False after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while undelivered(sweep_folder) is not None:
         if time.monotonic() > deadline:

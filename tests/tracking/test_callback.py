@@ -1,4 +1,4 @@
-"""What the callback writes, and how it finds back after a kill: Tune's snapshot is the truth."""
+"""Records that the callback writes, and its recovery after a kill: Tune's snapshot decides."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PATIENCE_S = 60.0
 
 @pytest.fixture
 def no_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the records matter in these tests: no process is started that nobody would wait for."""
+    """Start no delivering process: these tests check the records only."""
     monkeypatch.setattr(callback_module, "start_delivery", lambda folder: None)
 
 
@@ -115,7 +115,7 @@ def test_a_resumed_trial_adds_only_what_is_new(tmp_path: Path) -> None:
 
 
 def after_a_kill(storage: Path, *restored: FakeTrial) -> Any:
-    """A new driver whose Tune knows only `restored`; the old one took its delivering process along."""
+    """A new driver whose Tune has only the trials `restored`. The delivering process was killed with the old driver."""
     kill_delivery(storage / "first")
     callback = make_callback(storage)
     callback.on_step_begin(0, list(restored))

@@ -1,4 +1,4 @@
-"""What a person deletes or renames in MLflow while a sweep goes on: told, never stuck, nothing counted twice."""
+"""Runs that a user deletes or renames in MLflow during a sweep: reported, never blocking, nothing counted twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuneexp.tracking.outbox import outbox_folder
 
 
 class Sweep:
-    """A sweep whose outbox is delivered here, in this process, when the test says so."""
+    """A sweep whose outbox is delivered in this process, when the test calls for it."""
 
     def __init__(self, storage: Path, store: Store) -> None:
         self.folder, self.store = storage / "first", store
@@ -30,7 +30,7 @@ class Sweep:
         self.deliver()
 
     def new_delivery(self) -> Delivery:
-        """That of the process of a resume."""
+        """The delivery of a resumed sweep's process."""
         self.delivery = Delivery(self.folder, lambda kind, text: self.told.append(text))
         return self.delivery
 
@@ -50,7 +50,7 @@ class Sweep:
         return self.delivery.position.run_ids[f"{trial}.0"]
 
     def arrived(self) -> dict[int, list[int]]:
-        """Trial number -> its steps; all of them under one parent, which has the summary."""
+        """Trial number -> its steps, checked to be under one parent, which has the summary."""
         (parent,) = self.store.parents()
         assert parent.info.status == "FINISHED"
         trials = self.store.trials()
@@ -164,7 +164,7 @@ def models(sweep: Sweep) -> list[Any]:
 
 
 def delete_for_good(store: Store, run_id: str) -> None:
-    """What `mlflow gc` does with a deleted run."""
+    """Delete a deleted run permanently, as `mlflow gc` does."""
     client = store.client
     client.delete_run(run_id)
     client._tracking_client.store._hard_delete_run(run_id)

@@ -1,4 +1,4 @@
-"""From the callback into a real SQLite store: what MLflow then holds, also after kills."""
+"""Delivery from the callback to a real SQLite store, also after kills."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_delivering_everything_a_second_time_changes_nothing(tmp_path: Path, sto
 
 
 def snapshot(store: Store) -> dict[str, Any]:
-    """All that can differ between two stores of one sweep, without times of the clock."""
+    """Content of a store that two deliveries of one sweep must have in common; without timestamps of the clock."""
     client = store.client
     return {
         run.info.run_id: (
@@ -229,7 +229,7 @@ def test_sigkill_of_the_delivering_process_at_any_moment_loses_and_doubles_nothi
 
 
 def rewind(folder: Path, records: int) -> None:
-    """Set the position back by up to `records`, as an older write of it would have it."""
+    """Set the position back by up to `records`, as if its latest write had been lost."""
     position = load_position(folder)
     outbox = Outbox(folder)
     entries, _ = outbox.read()
@@ -239,7 +239,7 @@ def rewind(folder: Path, records: int) -> None:
 
 
 def wait_for_log(store: Store, at_least: int) -> None:
-    """Until the store has that many runs, so that the next kill strikes in the middle of the work."""
+    """Wait until the store has that many runs, so that the next kill hits the middle of the delivery."""
     import sqlite3
 
     deadline = time.monotonic() + PATIENCE_S

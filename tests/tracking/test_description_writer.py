@@ -27,7 +27,7 @@ def told() -> list[str]:
 
 @pytest.fixture
 def deliver(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, told: list[str]) -> Deliver:
-    """Brings what the callback wrote to the store, without another process."""
+    """Deliver the callback's records to the store, in this process."""
     delivery = Delivery(tmp_path / "first", lambda kind, text: told.append(text))
 
     def all_of_it(*_: Any) -> None:
@@ -146,7 +146,7 @@ def test_artifacts_that_can_not_be_stored_hold_up_no_report(
 
 
 def calls_of(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts the calls of MLflow's client from now on."""
+    """Count the calls of MLflow's client from now on."""
     from mlflow import MlflowClient
 
     counted: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""The outbox file: what a kill, a full disk or two readers can do to it."""
+"""The outbox file under a kill, a full disk, and two readers."""
 
 from __future__ import annotations
 

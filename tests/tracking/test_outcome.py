@@ -1,4 +1,4 @@
-"""How a trial ended."""
+"""Outcome of a trial and its reason."""
 
 from __future__ import annotations
 

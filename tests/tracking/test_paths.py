@@ -1,4 +1,4 @@
-"""A storage of any name, and one that was moved or copied: MLflow finds its artifacts in the folder of today."""
+"""Storage folders with unusual names, moved or copied: MLflow finds its artifacts in the current folder."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_an_sqlite_address_of_ones_own_is_absolute_and_makes_no_other_folder(
 
 
 def deliver(storage: Path, name: str = "first", *env_steps: int) -> None:
-    """One sweep of one trial with a checkpoint, from here into MLflow."""
+    """Deliver one sweep of one trial with a checkpoint to MLflow, in this process."""
     callback = make_callback(storage, name)
     trial = make_trial(1)
     checkpoint = storage / name / "trial_1" / "checkpoint_000001"
@@ -71,7 +71,7 @@ def deliver(storage: Path, name: str = "first", *env_steps: int) -> None:
 
 
 def files(storage: Path) -> dict[str, Path]:
-    """Where MLflow has the tables of sweeps (by their names) and the models (by theirs)."""
+    """Paths of MLflow's tables by sweep, and of its models by name."""
     from mlflow.utils.file_utils import local_file_uri_to_path
 
     store = Store(tracking_uri(storage))
@@ -120,7 +120,7 @@ def test_a_copied_storage_has_its_own_artifacts(tmp_path: Path, fresh_database: 
 def test_the_ui_of_a_moved_storage_of_an_older_version_finds_its_artifacts(
     tmp_path: Path, fresh_database: Path
 ) -> None:
-    """Older versions stored paths, and had no record of the folder."""
+    """Older versions stored paths, and no record of the folder."""
     old, new, elsewhere = tmp_path / "old", tmp_path / "new place", tmp_path / "elsewhere"
     run_id = made(old, fresh_database, "text")
     (elsewhere / "mlartifacts").mkdir(parents=True)

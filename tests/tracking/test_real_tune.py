@@ -1,4 +1,4 @@
-"""The callback under a real Tune: its hooks come in Tune's own order, with Tune's own trials."""
+"""The callback in a real Tune run: Tune's own trials, and its order of hooks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def param_space(numbers: list[int]) -> dict[str, Any]:
 
 
 def make_trainable() -> type:
-    """Trial 1 completes, 2 is stopped by the scheduler, 3 raises, 4 turns NaN, 5 runs out of memory."""
+    """Trial 1 completes, 2 is stopped by the scheduler, 3 raises, 4 returns NaN, 5 runs out of memory."""
     from ray import tune
 
     class Scripted(tune.Trainable):

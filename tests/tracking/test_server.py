@@ -1,4 +1,4 @@
-"""A real tracking server that dies and comes back, and one that never answers."""
+"""A real tracking server that dies and restarts, and one that never answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where MLflow keeps things."""
+"""Location of MLflow's store and artifacts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores that can't work: told at the start, in one line with the address and what to set."""
+"""Unusable stores: reported at the start, in one line with the address and the setting to change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOBODY = 65534
 
 
 def why(folder: Path) -> str:
-    """What the delivering process tells of the store in `folder`."""
+    """Message of the delivering process about the store in `folder`."""
     outbox_folder(folder / "first").mkdir(parents=True, exist_ok=True)
     delivery = Delivery(folder / "first", lambda kind, text: None)
     with pytest.raises(Exception) as error:  # MLflow, SQLAlchemy and drivers have their own
@@ -50,7 +50,7 @@ def test_a_database_of_another_mlflow_version_is_told_with_the_command_that_upgr
 
 @contextmanager
 def another_user() -> Iterator[None]:
-    """Permissions don't bind the root user: be another one for a while."""
+    """Become another user for a while: permissions don't apply to root."""
     if os.geteuid() != 0:
         yield
         return
@@ -83,7 +83,7 @@ def test_a_database_of_another_user_is_told_with_what_to_set(
 
 @contextmanager
 def http_server(code: int) -> Iterator[str]:
-    """A server that answers everything with `code`. Its address, with credentials."""
+    """A server that replies to every request with `code`. Yields its address, with credentials."""
 
     class Answers(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

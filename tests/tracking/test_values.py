@@ -1,4 +1,4 @@
-"""What becomes a metric, a param, a tag."""
+"""Conversion of settings and measurements to metrics, params and tags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved views in a real MLflow store. What a browser makes of them: tests/browser."""
+"""Saved views in a real MLflow store. tests/browser shows them in a browser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATIENCE_S = 240.0  # on a busy machine
 
 
 def state_of(value: str) -> dict[str, Any]:
-    """What MLflow's page reads of a tag."""
+    """Content of a view's tag, as MLflow's page reads it."""
     packed = json.loads(value)["state"].removeprefix("deflate;")
     return dict(json.loads(zlib.decompress(base64.b64decode(packed))))
 
@@ -99,7 +99,7 @@ def test_a_sweep_has_its_view_while_it_runs_and_persons_views_stay(tmp_path: Pat
 
 
 class _NoTags(BaseHTTPRequestHandler):
-    """Passes everything on to `target` but what sets tags of experiments, which it refuses."""
+    """Passes all calls on to `target`, except those that set tags of experiments, which it refuses."""
 
     target = ""
     refused = 0
@@ -132,7 +132,7 @@ class _NoTags(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def without_right(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A real tracking server whose experiments this person can't tag."""
+    """A real tracking server that refuses this user's tags of experiments."""
     server.start()
     _NoTags.target, _NoTags.refused = server.uri, 0
     gate = ThreadingHTTPServer(("127.0.0.1", 0), _NoTags)

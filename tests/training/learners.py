@@ -1,4 +1,4 @@
-"""Learners in threads of the test's own process: all of the real thing but Ray and the way between processes."""
+"""Learners in threads of the test process: the real ones, except for Ray and communication between processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ThreadedLearners:
             return list(pool.map(perform, self.learners, tasks))
 
     def all_reduce(self, tensor: Tensor) -> None:
-        """In place, as `torch.distributed` has it."""
+        """In-place sum, as in `torch.distributed`."""
         self._parts.append(tensor)
         self._barrier.wait()
         total = torch.stack(self._parts).sum(0)
@@ -46,7 +46,7 @@ class ThreadedLearners:
 
 @pytest.fixture
 def threaded_learners(monkeypatch: pytest.MonkeyPatch) -> list[ThreadedLearners]:
-    """Trials with `num_learners` get these; the list fills with them."""
+    """Trials with `num_learners` use these learners; the list collects them."""
     made: list[ThreadedLearners] = []
 
     def make(*args: Any) -> ThreadedLearners:

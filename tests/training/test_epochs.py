@@ -1,4 +1,4 @@
-"""Epochs over rows of which some only reset an environment."""
+"""Epochs over rows that include reset rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tuneexp.training.training_ops import train_one_step
 
 
 class Short(gymnasium.Env[np.ndarray, int]):
-    """Episodes of `length` steps with random observations: of 1 step, every second row only resets."""
+    """Episodes of `length` steps with random observations; with 1 step, every second row is a reset row."""
 
     observation_space = Box(-1.0, 1.0, (2,), np.float32)
     action_space = Discrete(2)
@@ -58,7 +58,7 @@ def test_each_real_row_counts_once_an_epoch_and_the_clock_counts_every_step(n_se
 
 @pytest.mark.parametrize("length", [1, 3])
 def test_padding_changes_no_update(length: int) -> None:
-    """One step of A2C on a rollout with resets, and one on its real rows alone."""
+    """One step of A2C on a rollout with reset rows equals one on its valid rows alone."""
     own = {"n_envs": 4, "n_steps": 24, "normalize_advantage": True, "model": {"hidden_sizes": [8]}}
     settings: dict[str, Any] = {"spec": A2C, "env": Short, "env_kwargs": {"length": length}, "hyperparameters": own}
     padded, bare = (small_trial((0,), **settings) for _ in range(2))

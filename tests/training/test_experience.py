@@ -1,4 +1,4 @@
-"""What an off-policy trial remembers: each row once, with its whole window, as the environments gave it."""
+"""Replay buffer of an off-policy trial: each row once, with its whole n-step window."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ ENTRIES = {
 
 
 def stream() -> dict[str, Tensor]:
-    """[STEPS, S, N]: episodes of random lengths that end one way or the other, each followed by a reset row. The
-    observation of a row is its number, the next one's is the number and a half."""
+    """Columns [STEPS, S, N]: terminated and truncated episodes of random lengths, each followed by a reset row.
+
+    The observation of a row is its number, that of its next observation the number plus one half."""
     own = torch.Generator().manual_seed(0)
     terminated, truncated, valid = (torch.zeros(STEPS, S, N, dtype=torch.bool) for _ in range(3))
     valid |= True
@@ -67,7 +68,7 @@ def feed(own: Experience, columns: dict[str, Tensor], lengths: list[int], n_step
 
 
 def stored(own: Experience, seed: int) -> dict[int, tuple[float, float, float]]:
-    """number of the row -> reward, next_obs, discount; fails where a row is there twice."""
+    """Row number -> reward, next_obs, discount. Fails if a row is stored twice."""
     columns = {name: column[seed] for name, column in own.buffer.state_dict()["columns"].items()}
     numbers = columns["action"].tolist()
     assert len(set(numbers)) == len(numbers), "a row is stored twice"
@@ -77,7 +78,7 @@ def stored(own: Experience, seed: int) -> dict[int, tuple[float, float, float]]:
 
 
 def by_hand(columns: dict[str, Tensor], seed: int, n_step: int) -> dict[int, tuple[float, float, float]]:
-    """Each valid row whose window lies within the stream, row by row."""
+    """Each valid row whose window is complete, computed row by row."""
     expected = {}
     for n in range(N):
         for t in range(STEPS - n_step + 1):
@@ -127,7 +128,7 @@ def test_open_windows_go_on_after_a_restore_as_if_nothing_had_happened(n_step: i
 
 
 def test_rows_that_wait_are_given_up_where_the_episodes_are_others() -> None:
-    """A window over two episodes that have nothing to do with each other would be wrong."""
+    """A window must not span two unrelated episodes."""
     columns, own, restored = stream(), experience(3), experience(3)
     feed(own, columns, [1] * 31, 3)
     restored.load_state_dict(own.state_dict() or {}, same_episodes=False)

@@ -1,4 +1,4 @@
-"""Several learners do what one does: seeds are shared out, or the rows of each minibatch."""
+"""Several learners equal one: seeds are divided, or the rows of each minibatch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def trained(seeds: list[int], num_learners: int, rollouts: int = 2, **changes: A
 
 
 def assert_same_training(one: Trial, several: Trial) -> None:
-    """Parameters, moments, counters, random states and statistics."""
+    """Compare parameters, moments, counters, random states and statistics."""
     for name, leaf in parameters_of(one).items():
         torch.testing.assert_close(several.learner.parameters[name], leaf, rtol=1e-4, atol=1e-6, equal_nan=True)
     for own, other in zip(moments_of(one), moments_of(several), strict=True):
@@ -68,7 +68,7 @@ def test_learners_that_split_rows_take_the_steps_of_one(seeds: list[int]) -> Non
 
 
 def test_advantages_are_scaled_over_the_minibatch_and_not_over_each_part() -> None:
-    """What a learner that scaled its own part would get is something else."""
+    """Each part normalised alone would give another result."""
     changes = {"batch_size": 8, "n_epochs": 1, "vf_coef": 0.0, "max_grad_norm": None}
     one, several, unscaled = (
         trained([0], n, rollouts=1, **{**changes, "normalize_advantage": scaled})
@@ -80,7 +80,7 @@ def test_advantages_are_scaled_over_the_minibatch_and_not_over_each_part() -> No
 
 
 def test_sequences_count_by_the_steps_that_are_no_resets() -> None:
-    """Learners have unequal numbers of them, and their means are weighted by these."""
+    """Learners have unequal numbers of valid steps, which weight their means."""
     changes = {**SEQUENCES, "batch_size": 24, "n_epochs": 2}
     assert_same_training(trained([0], 0, **changes), trained([0], 2, **changes))
 
@@ -118,7 +118,7 @@ def _with_a_seven(fragment: Any) -> Any:
 
 @pytest.mark.parametrize("num_learners", [1, 2, 3])
 def test_learners_that_share_seeds_take_the_steps_of_one(num_learners: int) -> None:
-    """Three seeds on two learners are one and two; each stops at its own time, one learner has no work at the end."""
+    """Three seeds on two learners: one and two. Each seed stops at its own time, and one learner is idle at the end."""
     changes = {"target_kl": 0.002, "learning_rate": 3e-3, "n_epochs": 4}
     one, several = (trained([0, 1, 2], n, rollouts=3, **changes) for n in (0, num_learners))
     taken = one.learner.log.updates_per_seed().tolist()
@@ -138,7 +138,7 @@ def test_a_seed_that_diverges_in_one_learner_is_frozen_in_all_and_stays_so() -> 
 
 
 def noisy_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> Any:
-    """Noise of each row and of the whole step, both in the gradient."""
+    """Loss with noise per row and per step, both in the gradient."""
     total, statistics = PPO.loss_fn(nets, batch, cfg)
     of_rows = mean_over(nets.online.value(batch["obs"]) * batch["of_row"], batch["mask"])
     return total + of_rows * batch["of_step"][0], statistics
@@ -191,7 +191,7 @@ def test_a_loss_that_looks_at_its_rows_together_is_refused() -> None:
 
 
 def test_sequences_of_impala_are_split_and_advantages_that_a_loss_normalises_itself_are_not() -> None:
-    """APPO's advantages are known only inside of its loss."""
+    """APPO computes its advantages within the loss."""
     changes = {"n_envs": 4, "n_steps": 8}
     one, several = (trial_of("impala", "CartPole-v1", [0], num_learners=n, **changes) for n in (0, 2))
     for trial in (one, several):
@@ -239,7 +239,7 @@ def test_shares_are_even_and_whole() -> None:
 
 
 def test_a_learner_keeps_nothing_between_operations(threaded_learners: list[ThreadedLearners]) -> None:
-    """Whatever it held before, the next operation starts from the trial's own parameters and moments."""
+    """Each operation starts from the trial's own parameters and moments."""
     whole, several = (small_trial([0], num_learners=n) for n in (0, 2))
     for trial in (whole, several):
         trial.training_step()

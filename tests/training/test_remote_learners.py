@@ -1,4 +1,4 @@
-"""Learners in processes of their own, joined by Gloo: the same steps as one learner, also where one is killed."""
+"""Learners in separate processes, joined by Gloo: the same steps as one learner, also if one is killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHANGES = {"batch_size": 15, "n_epochs": 3, "max_grad_norm": 0.05, "learning_rat
 
 @pytest.fixture
 def killer(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Actors put in here are killed while they compute, one at each operation."""
+    """Actors in this list are killed during their work, one per operation."""
     import ray
 
     from tuneexp.training.remote import learner_actors
@@ -37,7 +37,7 @@ def killer(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def train_for_some_steps(trial: Trial) -> None:
-    """A learner that had its answer ready before it was killed is missed by the next step."""
+    """A learner that is killed after its reply is noticed at the next step."""
     for _ in range(10):
         trial.training_step()
 

@@ -1,4 +1,4 @@
-"""Training from a replay buffer: when learning starts, how often, on what, and what goes back to the buffer."""
+"""Training from a replay buffer: start of learning, number of updates, sampled rows and new priorities."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_trial_restored_without_its_buffer_collects_before_it_learns_on() -> N
 
 @pytest.mark.parametrize("prioritized", [False, True])
 def test_learning_starts_when_it_was_said_though_a_minibatch_is_larger(prioritized: bool) -> None:
-    """As in Stable-Baselines3: of 40 steps, minibatches of 256 rows."""
+    """As in Stable-Baselines3: minibatches of 256 rows from a buffer of 40."""
     trial = replay_trial(batch_size=256, prioritized=prioritized)
     updates = []
     for _ in range(6):
@@ -97,14 +97,14 @@ def test_nothing_is_learned_before_a_window_of_n_steps_is_complete() -> None:
 
 
 def spoil(trial: Trial, index: int) -> None:
-    """The seed turns NaN, as divergence would have it."""
+    """Set the parameters of the seed to NaN, as if it had diverged."""
     for leaf in trial.learner.parameters.values():
         leaf[index] = float("nan")
 
 
 @pytest.mark.parametrize("prioritized", [False, True])
 def test_what_a_seed_draws_does_not_depend_on_who_learns_beside_it(prioritized: bool) -> None:
-    """Nor on whether it learns itself: alone, a seed that has diverged leaves nobody who does."""
+    """Also if it doesn't learn itself: with one diverged seed alone, no seed learns."""
     together = replay_trial((0, 1, 2), prioritized=prioritized)
     alone = [replay_trial((seed,), prioritized=prioritized) for seed in (0, 1, 2)]
     spoil(together, 1)
@@ -120,7 +120,7 @@ def test_what_a_seed_draws_does_not_depend_on_who_learns_beside_it(prioritized: 
 
 
 def reading_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Tensor]]:
-    """Its rows say who they are: the priority is the size of the first number of the observation."""
+    """Loss whose priority is the size of the observation's first number, which identifies the row."""
     return nets.online.q(batch["obs"]).square().mean(), {"priority": batch["obs"][:, 0].abs()}
 
 
@@ -161,7 +161,7 @@ def weighing_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Ten
 
 
 def test_importance_weights_are_those_of_the_rows_drawn() -> None:
-    """At alpha = beta = 1 a weight is one over the priority, but for a factor: 1 for the least likely row."""
+    """With alpha = beta = 1 a weight is proportional to 1 / priority, and 1 for the least likely row."""
     spec = replace(DQN, name="weighing", loss_fn=weighing_loss)
     trial = replay_trial((0, 1), spec, prioritized=True, prioritized_alpha=1.0, prioritized_beta=1.0, train_freq=40,
                          gradient_steps=200, budget=160)  # fmt: skip
@@ -198,7 +198,7 @@ def test_an_algorithm_of_continuous_actions_is_refused_on_discrete_ones_with_tho
 
 
 def test_a_replay_row_holds_the_true_next_observation_of_its_step() -> None:
-    """A pole's position moves by its velocity times 0.02 s, also on the step that ends an episode."""
+    """The cart's position changes by its velocity times 0.02 s, also in the step that ends an episode."""
     trial = replay_trial((0, 1), n_envs=3)
     for _ in range(20):
         trial.training_step()

@@ -1,4 +1,4 @@
-"""A training without a budget: a first result at once, and compiled programs after it."""
+"""Training without a budget: a first result at once, and compiled programs after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trials of several policies: what each learns, of its own agents, by its own algorithm and configuration."""
+"""Trials of several policies: each learns from its own agents, by its own algorithm and configuration."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def to_the_end(trial: Trial) -> dict[str, Any]:
     ("spec", "steps"), [(BOTH_PPO, 1024), (BOTH_DQN, 1600), (MIXED, 1600)], ids=["ppo", "dqn", "mixed"]
 )
 def test_policies_of_their_own_learn_to_differ(spec: MultiAgentSpec, steps: int) -> None:
-    """Only different behaviour gains anything, 5 at most, and what a random pair gains is a quarter of that."""
+    """Only different behaviour earns a reward, at most 5; a random pair earns a quarter of that."""
     trial = trial_of(spec, seeds=(0, 1, 2), steps=steps)
     result = to_the_end(trial)
     assert min(result["return_per_seed"]) == 5.0
@@ -132,7 +132,7 @@ def test_seeds_at_once_are_seeds_alone(env: Any) -> None:
 
 @pytest.mark.parametrize("env", [ComingAndGoing, OutOfTurn])
 def test_a_restored_trial_goes_on_as_if_uninterrupted(env: Any, tmp_path: Path) -> None:
-    """The report falls into the middle of a PPO rollout; statistics, scripted chance and schedules go on, too."""
+    """The report falls within a PPO rollout; statistics, random streams of scripts and schedules are restored, too."""
     agents = ("stays", "leaves", "comes") if env is ComingAndGoing else ("first", "second", "third")
     red = {**PPO, "normalize_observation": True, "normalize_reward": True, "learning_rate": "linear:0.003"}
     policies = {
@@ -239,7 +239,7 @@ def test_policies_change_sides_where_the_mapping_asks_for_the_environment() -> N
 
 
 def test_a_policy_that_no_evaluation_episode_has_room_for_is_left_out_of_it() -> None:
-    """The mapping goes by the environment, and there are fewer in an evaluation than in training."""
+    """The mapping depends on the environment index, and an evaluation has fewer environments than training."""
     spec = MultiAgentSpec(
         "league", {name: PolicySpec("ppo", PPO) for name in ("main", "early", "late")},
         lambda agent, index: "main" if agent == "red" else "early" if index < 2 else "late",
@@ -294,7 +294,7 @@ def test_what_every_policy_did_reaches_the_tracker_by_name() -> None:
 
 
 def test_an_evaluation_against_a_script_leaves_the_opponent_out() -> None:
-    """blue is trained to choose 1; the script that stands in for it never does."""
+    """blue is trained to choose 1; its replacement by a script never does."""
     spec = MultiAgentSpec(
         "measured", {"red": PolicySpec("ppo", PPO), "blue": PolicySpec("ppo", PPO)}, "per_agent",
         evaluated_against={"blue": always_zero},

@@ -1,4 +1,4 @@
-"""What a trial is judged by."""
+"""Objective of a trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs are taken over by a trial that they fit, and by no other."""
+"""Programs are reused by later trials that they fit, and by no other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def td3_on_pendulum(wrappers: list[Any]) -> Trial:
 
 
 def test_programs_are_not_shared_with_actions_of_other_bounds(fresh_programs: None) -> None:
-    """The shapes are the same; the bounds are constants of the networks."""
+    """The shapes are equal; the bounds are constants of the networks."""
     plain, again, halved = td3_on_pendulum([]), td3_on_pendulum([]), td3_on_pendulum(HALVED)
     assert again.trainer.programs is plain.trainer.programs
     assert halved.trainer.programs is not plain.trainer.programs

@@ -1,4 +1,4 @@
-"""What a trial reserves of a cluster."""
+"""Resources that a trial requests from a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints that an earlier version wrote (format 2) go on as they did there."""
+"""Checkpoints that an earlier version wrote (format 2) continue as in that version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Trainable: with and without Tune, across save, restore, reset and new processes."""
+"""The Trainable, with and without Tune: save, restore, reset and new processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def trainable(**changes: Any) -> AlgorithmTrainable:
 
 
 def state_without_clock(folder: Path) -> dict[str, Any]:
-    """What must be the same bit for bit: everything but the wall clock."""
+    """State that must be equal bit for bit: all of it except wall-clock times."""
     tree = checkpoint.read(folder)
     return {key: value for key, value in tree.items() if key != "train_s"}
 
@@ -99,7 +99,7 @@ def test_the_readme_example(tmp_path: Path) -> None:
 
 
 class Unknown(gymnasium.Env[Any, Any]):
-    """Nobody knows how to save its state."""
+    """Environment whose state can't be saved."""
 
     closed: ClassVar[int] = 0
     observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
@@ -238,7 +238,7 @@ def test_a_checkpoint_of_another_algorithm_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_may_go_on_under_other_numbers(tmp_path: Path) -> None:
-    """As population-based training does: the new configuration counts, the state is the old one's."""
+    """As in population-based training: the new configuration with the old state."""
     old = small_trial(learning_rate=1e-3)
     old.advance()
     folder = checkpoint.write(tmp_path / "one", old.state_dict())

@@ -1,4 +1,4 @@
-"""A trial's clock, its schedules, its failed seeds and its evaluations."""
+"""A trial's clock, schedules, failed seeds and evaluations."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_reports_come_at_multiples_of_their_period_and_overshoot_by_less_than_a_
 
 
 def test_env_steps_is_what_the_environments_were_stepped() -> None:
-    """Per seed: steps that only reset an environment (NEXT_STEP) are part of the clock, as they cost one."""
+    """Per seed: steps that only reset an environment (NEXT_STEP) count, since they cost a step."""
     Counted.steps = 0
     trial = small_trial(env=Counted, n_steps=60, batch_size=8, evaluation={"episodes": 1, "final_episodes": 1})
     trial.source.evaluate = lambda episodes, seed: Evaluation(np.zeros((2, 1)), np.zeros((2, 1), np.bool_))  # type: ignore[method-assign]
@@ -70,7 +70,7 @@ def test_schedules_span_the_full_budget_also_where_a_trial_is_stopped_early() ->
 
 @pytest.mark.parametrize("period", [64, 128, 1000])
 def test_reports_and_evaluations_do_not_disturb_training(period: int) -> None:
-    """Trained with any evaluations in between: the same parameters."""
+    """Parameters are equal with any number of evaluations in between."""
     trial = small_trial(rollouts=4, report_every_env_steps=period, normalize_observation=True)
     run(trial)
     plain = small_trial(rollouts=4, normalize_observation=True)
@@ -136,7 +136,7 @@ def test_a_trial_whose_seeds_all_diverge_is_done_and_has_no_objective() -> None:
 
 @pytest.mark.parametrize("env", ["Pendulum-v1", "CartPole-v1"])
 def test_parameters_that_overflow_in_an_update_fail_their_seed_not_the_trial(env: str) -> None:
-    """No environment is fed what a broken policy gives."""
+    """Environments never get non-finite actions."""
     trial = small_trial([0, 1], env=env)
     trial.advance()
     for leaf in trial.learner.parameters.values():
@@ -154,7 +154,7 @@ def test_an_absurd_learning_rate_diverges_and_does_not_raise() -> None:
 
 
 def test_whole_numbers_as_observations_may_be_normalised(fresh_programs: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The policy then sees floating-point numbers, and its programs are built for them."""
+    """The policy then gets floating-point numbers, and its programs are built for them."""
     built_for = []
     build = programs.build_programs
     monkeypatch.setattr(

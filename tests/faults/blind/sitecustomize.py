@@ -1,5 +1,5 @@
-"""Test-only, found through PYTHONPATH by the processes of one node: files below `TUNEEXP_TEST_BLIND` don't exist there,
-as on a machine that has not mounted that folder. The package knows nothing of this."""
+"""Test-only, found through PYTHONPATH by the processes of one node: hides the files below `TUNEEXP_TEST_BLIND`, as on a
+machine that has not mounted that folder. The package does not refer to it."""
 
 import io
 import os

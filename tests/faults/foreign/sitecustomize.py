@@ -1,4 +1,4 @@
-"""On the path of a node: its Python has no tuneexp, as that of another environment on the same machine."""
+"""Test-only, on the path of one node: hides tuneexp from its Python, as in another environment on the same machine."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Test-only, found through PYTHONPATH by every process of a sweep: stops one of them at an exact moment.
 
-`TUNEEXP_TEST_PAUSE` is `module:function:before|after:count`: the process that makes that call for the count-th time
-touches the file `TUNEEXP_TEST_MARK` and then sleeps, until the test kills the whole tree. The package knows nothing
-of this."""
+`TUNEEXP_TEST_PAUSE` is `module:function:before|after:count`. The process that makes the count-th call touches the file
+`TUNEEXP_TEST_MARK`, then sleeps until the test kills the whole process tree. The package does not refer to it."""
 
 import functools
 import importlib.abc

@@ -1,4 +1,4 @@
-"""Compiled programs: the same numbers, compiled once, and training goes on where nothing can be compiled."""
+"""Compiled programs: equal results, one compilation, and eager training if compilation fails."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tuneexp.trial import Trial
 def test_compiled_training_equals_eager_training_and_is_compiled_once(
     fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In a folder with a file named as a module of Python, which the compiler must not import."""
+    """In a folder with a file that has the name of a Python module, which the compiler must not import."""
     (tmp_path / "random.py").write_text("raise RuntimeError('imported from the working folder')")
     monkeypatch.chdir(tmp_path)
     changes = {"target_kl": 0.5, "normalize_observation": True}
@@ -76,7 +76,7 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
 def test_compiled_programs_take_over_after_the_first_report_also_in_a_trial_that_goes_on(
     fresh_programs: None, tmp_path: Path
 ) -> None:
-    """In the shapes of the test above, whose programs are on the disk by now."""
+    """With the shapes of the test above, whose programs are in the cache."""
     settings = {**HYPERPARAMETERS, "seeds": [0, 1], "normalize_observation": True, "target_kl": 0.5}
     algo = PPO.build("CartPole-v1", **settings)
     stages, parameters = [], []
@@ -132,7 +132,7 @@ def test_a_cache_that_can_not_be_written_is_told_and_training_goes_on(
 
 
 def reading_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Any]]:
-    """What many people write: statistics as numbers."""
+    """Loss that reads the values of metrics as Python numbers, a common mistake."""
     loss, statistics = PPO.loss_fn(nets, batch, cfg)
     return loss, {**statistics, "policy_loss": statistics["policy_loss"].item()}
 
@@ -187,7 +187,7 @@ def test_auto_compiles_where_the_work_of_all_trials_repays_it() -> None:
 
 
 def test_a_program_knows_its_constants_and_shapes() -> None:
-    """The key of a stored program: nothing else may share it."""
+    """They are part of the key of a stored program."""
 
     def keyed(factor: float, rows: int) -> str:
         example = [torch.ones(rows)]
@@ -206,7 +206,7 @@ EXAMPLE = [torch.ones(3), torch.ones(4)]
 
 
 def compile_doubled(_: int = 0) -> tuple[int, list[float]]:
-    """In a process of its own: how many programs it compiled, and what the program gives."""
+    """In a separate process: the number of compiled programs, and the program's result."""
     torch.set_num_threads(1)
     built = program.compile_graphs([program.trace(doubled, EXAMPLE)], [EXAMPLE])[0]
     return Counter.compiled, built.run(EXAMPLE)[0].tolist()
@@ -232,7 +232,7 @@ def test_two_processes_compile_the_same_program_once_and_a_damaged_one_is_compil
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_compiled_training_of_one_seed_equals_its_eager_training(fresh_programs: None) -> None:
-    """One seed is compiled without `vmap`: a program of its own kind."""
+    """One seed is compiled without `vmap`."""
     compiled, eager = small_trial([3], compile="on"), small_trial([3])
     assert compiled.trainer.programs.compiled
     for _ in range(3):
@@ -302,6 +302,6 @@ def test_a_second_trial_takes_over_the_programs_of_the_first(fresh_programs: Non
 
 
 def epochs_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tensor, dict[str, Tensor]]:
-    """Reads a structural field that PPO's own loss doesn't."""
+    """Loss that reads a structural field that PPO's own loss doesn't read."""
     loss, statistics = PPO.loss_fn(nets, batch, cfg)
     return loss * cfg.n_epochs, statistics

@@ -1,4 +1,4 @@
-"""Captured programs, with a recorder that works on the CPU: what is copied where is the same."""
+"""Captured programs, with a recorder on the CPU: inputs and outputs are copied as on a GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuneexp.learning.compile.program import trace
 
 
 def on_the_cpu(call: Callable[[], list[Tensor]], device: torch.device) -> tuple[Replay, list[Tensor]]:
-    """A `Record`: as on a GPU, results are left in the same places by every replay."""
+    """A `Record` on the CPU: every replay writes its results to the same tensors, as on a GPU."""
     results = call()
 
     def replay() -> None:

@@ -1,4 +1,4 @@
-"""Why a trial failed, in plain words: each bad end happens for real, in a worker of Ray's."""
+"""Causes of failed trials in one line; each failure is real, in a Ray worker."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def new_worker(config: dict[str, Any]) -> Any:
 
 
 def check(training: Any, told: list[str]) -> None:
-    """What Tune is handed where a worker's trial fails, in words."""
+    """Arguments that Tune gets when the worker of a trial fails."""
     import ray
 
     with pytest.raises(Exception) as caught:
@@ -99,7 +99,7 @@ def test_why_a_worker_died_is_told_in_one_plain_line(my_env: str) -> None:
     import ray
 
     class Small:
-        """Starts in no time: it imports no torch."""
+        """Trainable that starts fast: it imports no torch."""
 
         def end(self, file: str, name: str) -> None:
             import runpy

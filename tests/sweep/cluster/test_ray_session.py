@@ -1,4 +1,4 @@
-"""What reaches a cluster's workers, and which addresses are refused; tests/faults/test_cluster.py has the sweeps."""
+"""Environment of a cluster's workers, and refused addresses; tests/faults/test_cluster.py has the sweeps."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_address_comes_from_the_option_or_the_environment(monkeypatch: pytes
 def test_something_else_than_ray_at_the_address_is_given_up(
     address: str, mode: str, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ray's own attempt, which nothing can interrupt, is left behind. mode: Ray sets it where it has found a token."""
+    """Ray's own attempt can't be interrupted and continues in its thread. mode: set by Ray if it has found a token."""
     given_up, ended = threading.Event(), threading.Event()
     monkeypatch.setenv("RAY_AUTH_MODE", mode)
     monkeypatch.setattr(ray_session, "CONNECT_LIMIT_S", 0.2)
@@ -66,7 +66,7 @@ def test_something_else_than_ray_at_the_address_is_given_up(
 
 
 def test_a_submitted_job_keeps_its_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray refuses a driver that sends a name which its job has set."""
+    """Ray refuses a driver that sends a name that its job has set."""
     for name in SENT_TO_WORKERS:
         monkeypatch.setenv(name, "1")
     job = {"runtime_env": {"env_vars": {"OMP_NUM_THREADS": "4"}}}
@@ -75,7 +75,7 @@ def test_a_submitted_job_keeps_its_own_settings(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_files_are_named_by_a_path_that_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker on another node has another working directory."""
+    """A worker on another node has another working folder."""
     (tmp_path / "mine.py").write_text(
         "from gymnasium import Wrapper\nfrom gymnasium.envs.classic_control import CartPoleEnv\n"
         "class Mine(CartPoleEnv): pass\nclass Around(Wrapper): pass\n"
@@ -136,7 +136,7 @@ def test_a_node_that_has_everything_complains_of_nothing_and_answers(store: Chec
 
 
 def test_what_a_node_writes_must_be_seen_by_the_driver(store: CheckpointStorage) -> None:
-    """A folder of the same name on the node itself: it reads what was copied there, and writes where nobody looks."""
+    """The node has its own folder of the same name, with copies of the files: the driver can't read what it writes."""
     node = nodes.Node("n" * 20, "worker (10.0.0.2)", {"CPU": 1.0})
     assert f"{store.storage} are not visible" in str(nodes._unseen_by_driver(store, "mark", node))
     store.write("mark-nnnnnnnnnnnn", b"")

@@ -1,4 +1,4 @@
-"""What a trial takes, against what the nodes have: refused before Tune would wait for it for ever."""
+"""Trials that no node can run are refused before Tune waits for them forever."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_local_ray_gets_the_cpus_of_all_trials_at_once() -> None:
 
 @pytest.fixture(autouse=True)
 def ray_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another test of this session may have started a Ray, which a sweep would run on."""
+    """End a Ray that another test has started: a sweep would use it."""
     monkeypatch.setattr("tuneexp.sweep.cluster.capacity.runs_elsewhere", lambda address: False)
 
 
@@ -122,7 +122,7 @@ def test_what_is_searched_only_without_others_is_not_counted_beside_them(tmp_pat
 
 
 def test_runners_that_fit_only_with_what_is_suggested_beside_them_are_counted(tmp_path: Path) -> None:
-    """Eight environments, the default, can't be shared out among three."""
+    """The default of eight environments can't be divided among three runners."""
     space = {"n_envs": {"choice": [9, 12]}, "num_env_runners": {"choice": [0, 3]}}
     fixed = {"num_cpus_per_env_runner": 0.1, "batch_size": 9, "n_steps": 9}
     sweep = asked(tmp_path, algorithm="appo", space=space, fixed=fixed)

@@ -1,4 +1,4 @@
-"""When a trial that says nothing is told of; time is the test's own."""
+"""Warnings of trials without reports, with a simulated clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuneexp.sweep.cluster.watchdog import FIRST_S, LEAST_S, Watchdog
 
 @pytest.fixture
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`wait(dog, seconds, *trials)`: Tune's loop turns once a second."""
+    """`wait(dog, seconds, *trials)`: iterate Tune's loop once a second."""
     now = SimpleNamespace(s=1000.0)
     monkeypatch.setattr(watchdog.time, "monotonic", lambda: now.s)
     monkeypatch.setattr(watchdog, "where", lambda trial: "my_env.py line 12")

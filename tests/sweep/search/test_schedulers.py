@@ -1,4 +1,4 @@
-"""Schedulers run on environment steps, and what they decided survives a kill."""
+"""Schedulers count environment steps, and their decisions survive a kill."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def scheduler_of(name: str, budget: int = BUDGET) -> Any:
 
 
 def decisions(scheduler: Any, names: str, first_score: float) -> list[str]:
-    """Of trials that report at the first rung, each with a lower objective than the one before it."""
+    """Decisions for trials that report at the first rung, each with a lower objective than the previous one."""
     found = []
     for rank, name in enumerate(names):
         scheduler.on_trial_add(None, trial(name))

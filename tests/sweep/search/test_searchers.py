@@ -1,4 +1,4 @@
-"""The searcher's contract; a new sampler joins by its line in `SEARCHERS`."""
+"""The contract of searchers. To add a sampler, add a line to `SEARCHERS`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def result(objective: float, env_steps: int = BUDGET) -> dict[str, Any]:
 def play(
     found: StudySearcher, trials: range, score: Any = lambda config: config["learning_rate"]
 ) -> list[dict[str, Any]]:
-    """Suggest and complete trials one after the other; returns the configs."""
+    """Suggest and complete trials one after another. Returns the configurations."""
     configs = []
     for number in trials:
         suggestion = found.suggest(f"t{number}")

@@ -1,4 +1,4 @@
-"""search_spaces/: one for every algorithm, whose first point is the published configuration."""
+"""search_spaces/ has one space per algorithm; its first point is the published configuration."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_every_algorithm_has_one() -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_first_point_is_the_published_configuration(algorithm: str) -> None:
-    """What the published one doesn't name is at its default; of PPO, without its schedules."""
+    """Hyperparameters that the published one lacks have their defaults; PPO's schedules are left out."""
     space, config = space_of(algorithm), load_spec(algorithm).config_class
     study = optuna.create_study()
     study.enqueue_trial(space.initial_params()[0])
@@ -105,7 +105,7 @@ def test_every_suggestion_is_valid_and_varies(algorithm: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_hyperparameter_has_its_reason(algorithm: str) -> None:
-    """A comment in the lines before it, or before the one that stands right above it."""
+    """A comment in the lines before it, or before the hyperparameter directly above."""
     lines = (FOLDER / f"{algorithm}.yaml").read_text().split("initial:")[0].splitlines()
     unexplained, explained = [], False
     for line in lines:

@@ -1,4 +1,4 @@
-"""What a space says, suggests and records."""
+"""Search spaces: parsing, suggestions and recorded values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a space is told in one line, before any trial starts."""
+"""Errors of a search space: one line, before any trial starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch larger than its rollout: taken as the rollout where fixed, avoided where searched."""
+"""A batch larger than its rollout: clipped if it is fixed, avoided if it is searched."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_an_initial_point_with_a_batch_that_does_not_fit_is_refused() -> None:
 
 
 class RuledConfig(Config):
-    """Two rules that share a field, and one that no constraint spells."""
+    """Two rules that share a field, and one that is no declared constraint."""
 
     a: int = 1
     b: int = 1

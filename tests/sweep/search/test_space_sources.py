@@ -1,4 +1,4 @@
-"""Spaces out of Tune's sample objects, and out of a define-by-run function."""
+"""Search spaces from Tune's sample objects and from define-by-run functions."""
 
 from __future__ import annotations
 

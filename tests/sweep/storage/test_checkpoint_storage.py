@@ -1,4 +1,4 @@
-"""A place is a folder or a URI, and a sweep finds the same in both."""
+"""Checkpoint storage in a folder and under a URI, with equal results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A place for checkpoints belongs to one sweep, which finds it again, and no other touches it."""
+"""Checkpoint storage belongs to one sweep: that sweep finds it again, others are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def asked(storage: Path, far: str) -> Sweep:
 
 
 def begun(storage: Path, far: str, marked: bool = True) -> tuple[Sweep, CheckpointStorage]:
-    """A sweep whose snapshot names a checkpoint, which lies in its place."""
+    """A sweep whose snapshot names a checkpoint that exists in its storage."""
     sweep = asked(storage, far)
     sweep.folder.path.mkdir(parents=True)
     save_config(sweep.folder, sweep.config)

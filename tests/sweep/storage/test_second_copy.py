@@ -1,4 +1,4 @@
-"""A second copy of the snapshot outlives a power cut, with every checkpoint that it names."""
+"""The second copy of the snapshot survives a power cut, with every checkpoint that it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file says where a sweep stands, and it is whole at every moment."""
+"""The snapshot holds the state of a sweep in one file, which is complete at every moment."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class Runs:
 
 
 def foreign(folder: SweepFolder, state: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A snapshot that another user signed, and its second copy."""
+    """A snapshot signed by another user, and its second copy."""
     with monkeypatch.context() as other:
         other.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
         snapshot.commit(folder, Snapshot(state, []))

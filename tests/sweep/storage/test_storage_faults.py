@@ -1,4 +1,4 @@
-"""A storage that fails ends no trial: the sweep waits, then stops, and a resume trains on."""
+"""Failing storage ends no trial: the sweep retries, then stops, and a resume continues."""
 
 from __future__ import annotations
 
