@@ -64,7 +64,7 @@ def show(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Show the leaderboard of a sweep: every trial, how it ended and what it varied; and the best configuration."""
+    """Show the leaderboard of a sweep: outcome and varied hyperparameters of each trial, and the best configuration."""
     if top is not None:
         positive("--top", top)
     if plot is not None and plot.suffix.lower() not in FIGURE_FORMATS:
@@ -102,7 +102,7 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
     if result.best is not None:
         screen.show_text("\n" + _best_words(result, result.best))
     if result.state in ("interrupted", "failed"):
-        screen.note(f"\nit can go on: {command('resume', result.name, storage=short_path(result.storage))}")
+        screen.note(f"\ncontinue it: {command('resume', result.name, storage=short_path(result.storage))}")
 
 
 def _rows(result: SweepResult) -> list[LeaderboardRow]:

@@ -111,7 +111,7 @@ def resumed_job(
     kept = (*_KEPT, *(() if env else ("env_registration",)))
     before = {key: config[key] for key in kept if key in config}
     if env_steps <= done:
-        raise UserError(f"{checkpoint} has {done} env steps already; ask for more than that: --env-steps {2 * done}")
+        raise UserError(f"{checkpoint} has {done} env steps already; write a larger budget: --env-steps {2 * done}")
     if seeds is not None and seeds != config["seeds"]:
         raise UserError(f"{checkpoint} was trained on seeds {config['seeds']}; leave out --seeds")
     job = Job(

@@ -36,7 +36,7 @@ def ui(
     port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = 5000,
     verbose: VerboseOption = False,
 ) -> None:
-    """Open a sweep in the MLflow UI: its charts and its trials. Only this machine can reach it; Ctrl-C ends it."""
+    """Open a sweep in the MLflow UI: its charts and its trials. It serves this machine only; Ctrl-C stops it."""
     if not 1 <= port <= 65535:
         raise UserError(f"--port is from 1 to 65535, got {port}")
     with terminal(json=False, verbose=verbose) as screen:
@@ -107,10 +107,10 @@ def _serve(
         screen.note("starting the MLflow UI")
         has_view = _store_views(screen, sweep)  # while it starts
         _wait_until_up(server, port)
-        screen.note(f"MLflow UI on http://{HOST}:{port} (Ctrl-C ends it)")
+        screen.note(f"MLflow UI on http://{HOST}:{port} (Ctrl-C stops it)")
         _show_pages(screen, sweep, storage, port, has_view)
         server.wait()
-        raise TuneexpError(f"the MLflow UI ended by itself with code {server.returncode}; see why with: tuneexp ui -v")
+        raise TuneexpError(f"the MLflow UI exited with code {server.returncode}; see why with: tuneexp ui -v")
     except KeyboardInterrupt:
         screen.note("stopped")
     finally:

@@ -238,6 +238,6 @@ def _scaled_columns(space: Space[Any]) -> NDArray[np.int64] | None:
         what = "images" if isinstance(space, Box) else type(space).__name__
         raise UserError(
             f"observations of {what} can't be normalised; only Box observations can, and floating point "
-            "leaves of a Dict: leave observation normalisation off"
+            "leaves of a Dict: write normalize_observation=false"
         )
     return np.concatenate(columns)

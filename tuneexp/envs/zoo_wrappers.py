@@ -35,7 +35,7 @@ class FrameSkip(Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: Env[Any, Any], skip: int = 4) -> None:
         super().__init__(env)
         if skip < 1:
-            raise UserError(f"wrapper FrameSkip: skip={skip}; write a number of steps from 1")
+            raise UserError(f"wrapper FrameSkip: skip={skip}; write a number of steps of at least 1")
         self.skip = skip
 
     def step(self, action: Any) -> Stepped:
@@ -106,7 +106,7 @@ class MaskVelocityWrapper(ObservationWrapper[Any, Any, Any]):
         name = env.unwrapped.spec.id.rpartition("-v")[0] if env.unwrapped.spec is not None else ""
         if name not in self.velocities:
             known = ", ".join(self.velocities)
-            raise UserError(f"wrapper MaskVelocityWrapper knows the velocities of {known}; this is {name or env}")
+            raise UserError(f"wrapper MaskVelocityWrapper supports {known}; this is {name or env}")
         self._hidden = list(self.velocities[name])
 
     def observation(self, observation: Array) -> Array:
@@ -182,7 +182,7 @@ class AreaResize(ObservationWrapper[Any, Any, Any]):
         super().__init__(env)
         seen, (height, width) = _require_box(self), tuple(shape)
         if len(seen.shape) not in (2, 3) or seen.dtype != np.uint8 or (height, width) > seen.shape[:2]:
-            raise UserError(f"wrapper AreaResize makes images of bytes smaller; it can't make {seen} {tuple(shape)}")
+            raise UserError(f"wrapper AreaResize shrinks uint8 images; it can't resize {seen} to {tuple(shape)}")
         self._rows, self._columns = _coverage(seen.shape[0], height), _coverage(seen.shape[1], width)
         self.observation_space = Box(0, 255, (height, width, *seen.shape[2:]), np.uint8)
 

@@ -43,7 +43,7 @@ def ensure_ray(n_cpus: float, n_gpus: float = 0.0) -> None:
         there = total.get(kind, 0.0)
         if there < wanted:
             raise UserError(
-                f"env runners and learners want {wanted:g} {kind}s, the Ray here has {there:g}; write a smaller "
+                f"env runners and learners need {wanted:g} {kind}s, the Ray here has {there:g}; write a smaller "
                 f"{_FEWER[kind]}"
             )
 

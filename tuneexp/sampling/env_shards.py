@@ -56,13 +56,13 @@ def env_shards(
     if parts > n_envs:
         fewer = (n for n in range(n_runners, 0, -1) if n // _seed_groups(n_seeds, n, every_seed) <= n_envs)
         raise UserError(
-            f"num_env_runners={n_runners} is more than n_envs={n_envs} environments of {n_seeds} seed(s) can be shared "
-            f"by; write num_env_runners={next(fewer)}, or n_envs={parts}"
+            f"num_env_runners={n_runners} is too large for n_envs={n_envs} environments of {n_seeds} seed(s); "
+            f"write num_env_runners={next(fewer)}, or n_envs={parts}"
         )
     if parts > 1 and not apart:
         raise UserError(
             "the vector environment draws all episodes of a seed from one generator, so its environments can't be "
-            "shared by several runners; write env_backend=sync"
+            "divided among several runners; write env_backend=sync"
         )
     return [EnvShard(seeds, envs) for seeds in even_slices(n_seeds, groups) for envs in even_slices(n_envs, parts)]
 

@@ -74,4 +74,4 @@ def tell(folder: Path, event: SweepEvent) -> None:
         watcher(event)
     except Exception:
         watch(folder, None)
-        logger.exception("the view of the sweep failed; the sweep goes on without it")
+        logger.exception("the view of the sweep failed; the sweep continues without it")

@@ -146,7 +146,7 @@ def sweep_of_row(
     row, if they are in the ranges of `space`. settings: arguments of `Sweep` that override the row."""
     if not space.names:
         raise UserError(
-            "--zoo needs a space in YAML: the hyperparameters of a define-by-run space are not known before"
+            "--zoo needs a space in YAML: the hyperparameters of a define-by-run space are unknown before it runs"
         )
     own, of_trial = row.settings["hyperparameters"], dict(row.settings)
     fixed = {

@@ -240,7 +240,7 @@ def _refuse_unknown(settings: Mapping[str, Any]) -> None:
             raise UserError("env_steps, the budget of a trial, is called budget_env_steps; write budget_env_steps=...")
         if name not in SETTINGS:
             known = ("name", "storage", "callbacks", "verbose", "resume", *SETTINGS)
-            raise unknown_name("setting", name, known, "in Python: help(tuneexp.sweep.Sweep)")
+            raise unknown_name("setting", name, known, "in Python: help(tuneexp.Sweep)")
 
 
 def _stored_form(settings: Mapping[str, Any], storage: Path) -> dict[str, Any]:

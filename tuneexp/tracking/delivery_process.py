@@ -67,7 +67,7 @@ class DeliveringProcess(subprocess.Popen[str]):
         elif kind == "note":
             logger.warning("MLflow: %s", text)
         elif kind == "trouble" and not self.is_finishing:  # else the caller of `finish_delivery` gets the reason
-            logger.warning("MLflow: %s (the sweep goes on, and keeps its results for MLflow)", text)
+            logger.warning("MLflow: %s (the sweep continues, and keeps its results for MLflow)", text)
 
     def finish(self, timeout_s: float) -> tuple[bool, float]:
         """Request delivery of the rest and wait for it. The time of MLflow's import is not counted.

@@ -56,7 +56,7 @@ def try_to_log_artifacts(runs: Runs, record: Record) -> None:
         log_artifacts(runs, record)
     except Exception as error:
         why = " ".join(str(error).split())[:200]
-        runs.tell(f"MLflow's artifacts can't be stored yet ({why}); the sweep goes on, and tries again at its end")
+        runs.tell(f"MLflow's artifacts can't be stored yet ({why}); the sweep continues, and tries again at its end")
 
 
 def describe_experiment(runs: Runs, record: Record) -> None:
@@ -76,7 +76,7 @@ def describe_experiment(runs: Runs, record: Record) -> None:
     except MlflowException as error:
         if error.error_code != "PERMISSION_DENIED":
             raise
-        runs.tell("the MLflow server lets only others describe this experiment; the sweep's runs are there")
+        runs.tell("the MLflow server refuses a change of this experiment's description; the sweep's runs are stored")
 
 
 def _ended_sweeps(runs: Runs) -> list[dict[str, Any]]:

@@ -58,7 +58,9 @@ class Views:
                 raise
             self._refused = True
             position.has_view = False
-            self.tell(f"the saved view of this sweep can't be stored ({reason(error, self.store)}); its runs are there")
+            self.tell(
+                f"the saved view of this sweep can't be stored ({reason(error, self.store)}); its runs are stored"
+            )
         else:
             position.has_view = True
         self._written = wanted

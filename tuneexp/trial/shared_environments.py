@@ -86,8 +86,8 @@ class SharedEnvironments:
         The mapping may depend on the index of the environment, and an evaluation has one environment per episode."""
         if not _policies_in(self._assignment(episodes)).intersection(self._judged):
             raise UserError(
-                f"the policy mapping gives {' and '.join(self._judged)}, the policy of the objective, no agent in the "
-                f"first {episodes} environment(s)\nwrite a larger {what}, or another objective_policy"
+                f"the policy mapping has no agent for {' and '.join(self._judged)}, the policy of the objective, "
+                f"in the first {episodes} environment(s)\nwrite a larger {what}, or another objective_policy"
             )
 
     def setups(self) -> list[PolicySetup]:

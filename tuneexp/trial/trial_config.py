@@ -32,7 +32,7 @@ Hyperparameters = Annotated[dict[str, Any], AfterValidator(_lasting)]
 
 def _known_device(device: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise ValueError("write cpu, cuda, cuda:1 (the second GPU) or auto (a GPU where there is one)")
+        raise ValueError("write cpu, cuda, cuda:1 (the second GPU) or auto (a GPU if there is one)")
     return device
 
 

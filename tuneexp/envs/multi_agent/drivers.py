@@ -134,12 +134,12 @@ class ParallelDriver(Driver):
         for agent in dict.fromkeys([*actions, *rewards]):
             terminated, truncated = bool(terminations.get(agent, False)), bool(truncations.get(agent, False))
             if agent not in present and not (terminated or truncated):
-                raise self.fault("it left without a termination or truncation", agent)
+                raise self.fault("it was removed without a termination or truncation", agent)
             present -= {agent} if terminated or truncated else set()
             seen = obs.get(agent)
             if seen is None:
                 if not terminated and agent in actions:
-                    raise self.fault("step gave no observation of it", agent)
+                    raise self.fault("step returned no observation of it", agent)
                 seen = self.to_act.get(agent)  # placeholder: it is not used after a termination
             turns.append(Turn(agent, seen, float(rewards.get(agent, 0.0)), terminated, truncated))
         return turns, {agent: obs[agent] for agent in self._env.agents if agent in present}

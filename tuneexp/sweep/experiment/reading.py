@@ -140,7 +140,7 @@ def _own_files_from(folder: Path, value: Any) -> Any:
 def _space_file(folder: Path, named: str, path: Path) -> dict[str, Any]:
     found = folder / Path(named).expanduser()
     if not found.is_file() and Path(named).is_file():
-        raise UserError(f"space: there is no file {found}; paths are seen from the folder of {path.name}")
+        raise UserError(f"space: there is no file {found}; paths are relative to the folder of {path.name}")
     return load_yaml_mapping(found)
 
 

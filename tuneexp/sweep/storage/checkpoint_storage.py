@@ -116,7 +116,7 @@ class CheckpointStorage:
         if problem:
             raise UserError(
                 f"--checkpoints {self.storage!r} can't be written: {problem[-1]}\n"
-                "check its name, and the credentials (an object store reads them from the environment, AWS_... say)"
+                "check its name, and the credentials (of an object store: in the environment, as AWS_ACCESS_KEY_ID)"
             )
 
     def _write_and_remove(self, problem: list[str]) -> None:
@@ -149,8 +149,8 @@ def lasting_location(checkpoints: str | Path, storage: Path) -> str:
     if is_uri(checkpoints):
         if masked(str(checkpoints)) != str(checkpoints):
             raise UserError(
-                "--checkpoints is stored and shown, and holds a key; set that in the environment of all nodes instead\n"
-                "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, say)"
+                "--checkpoints contains a key, but is stored and shown; set the key in the environment of all nodes\n"
+                "(such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
             )
         return str(checkpoints)
     path = storage_folder(checkpoints, "--checkpoints")
