@@ -77,7 +77,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "tuneexp.algorithms.td3": ("td3_loss",),
         "tuneexp.algorithms.ddpg": ("ddpg_loss",),
         "tuneexp.algorithms.tqc": ("tqc_loss",),
-        "tuneexp.algorithms.actor_critic": ("advantages", "policy_and_value"),
+        "tuneexp.algorithms.rollouts": ("advantages", "policy_and_value"),
         "tuneexp.algorithms.vtrace_actor_critic": ("vtrace_columns",),
         "tuneexp.training.replay_ops": ("transitions",),
         "tuneexp.algorithms.off_policy": ("weighted_mean",),

@@ -11,8 +11,8 @@ from gymnasium.spaces import Box, Dict, Discrete
 from tests.algorithms.memory_envs import Forbidding
 from tests.algorithms.networks import Wide
 from tests.small import rollout_batch, small_trial
-from tuneexp.algorithms.actor_critic import build_model
 from tuneexp.algorithms.ppo import PPOConfig
+from tuneexp.algorithms.rollouts import build_model
 from tuneexp.errors import UserError
 from tuneexp.learning.hyper import CfgView
 from tuneexp.rl.distributions import Categorical

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn, optim
 
 from tests.small import small_trial
-from tuneexp.algorithms.actor_critic import act, advantages
 from tuneexp.algorithms.ppo import PPO, PPOConfig, ppo_loss
 from tuneexp.algorithms.registry import load_spec
+from tuneexp.algorithms.rollouts import act, advantages
 from tuneexp.config import numeric
 from tuneexp.errors import UserError
 from tuneexp.learning.target import TargetUpdate
@@ -179,7 +179,7 @@ def sizes(model: Any, action_space: Any, cfg: Any) -> Any:
         ({"act_fn": action_only}, "act_fn action_only gave Tensor; write act_fn("),
         ({"act_fn": unknown_noise}, "KeyError: 'actoin'; did you mean 'action'?"),
         ({"act_fn": one_action_for_all}, "act_fn gave 'action' of shape [2]; give [N, ...]"),
-        ({"act_fn": no_log_prob}, "postprocess_fn advantages failed at actor_critic.py"),
+        ({"act_fn": no_log_prob}, "postprocess_fn advantages failed at rollouts.py"),
         ({"postprocess_fn": no_columns}, "postprocess_fn no_columns gave NoneType"),
         ({"postprocess_fn": one_advantage}, "'advantage' of shape []; give [T, S, N, ...]"),
         ({"optimizer_fn": no_optimizer}, "optimizer_fn no_optimizer gave NoneType"),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn, optim
 
-from tuneexp.algorithms.actor_critic import act, advantages, build_model, entropy_of, policy_and_value
 from tuneexp.algorithms.configs.a2c import A2CConfig
+from tuneexp.algorithms.rollouts import act, advantages, build_model, entropy_of, policy_and_value
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets

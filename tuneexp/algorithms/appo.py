@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from tuneexp.algorithms.actor_critic import act, build_model, entropy_of, policy_and_value, policy_and_value_of
 from tuneexp.algorithms.configs.appo import APPOConfig
 from tuneexp.algorithms.ppo import adam
+from tuneexp.algorithms.rollouts import act, build_model, entropy_of, policy_and_value, policy_and_value_of
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.algorithms.vtrace_actor_critic import vtrace_columns, vtrace_of
 from tuneexp.learning.hyper import CfgView

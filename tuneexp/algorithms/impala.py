@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from tuneexp.algorithms.actor_critic import act, build_model, entropy_of, policy_and_value
 from tuneexp.algorithms.configs.impala import IMPALAConfig
 from tuneexp.algorithms.ppo import adam
+from tuneexp.algorithms.rollouts import act, build_model, entropy_of, policy_and_value
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.algorithms.vtrace_actor_critic import vtrace_columns, vtrace_of
 from tuneexp.learning.hyper import CfgView
