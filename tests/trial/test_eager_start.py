@@ -60,7 +60,7 @@ def test_an_eager_start_is_short_where_each_step_is_followed_by_an_update() -> N
 def test_with_a_budget_or_a_word_on_compiling_there_is_no_eager_start() -> None:
     for settings in ({"budget_env_steps": 1000}, {"compile": "off"}):
         algo = PPO.build("CartPole-v1", **SMALL, **settings)
-        assert not algo.trial.eager_start.to_come
+        assert not algo.trial.eager_start.pending
         assert algo.trial.config.compile == settings.get("compile", "auto")
         algo.stop()
 
@@ -68,20 +68,20 @@ def test_with_a_budget_or_a_word_on_compiling_there_is_no_eager_start() -> None:
 def test_reports_at_steps_that_are_named_stay_there() -> None:
     algo = PPO.build("CartPole-v1", report_every_env_steps=64, **SMALL)
     assert [algo.train()["env_steps"] for _ in range(2)] == [64, 128]
-    assert algo.trial.eager_start.to_come
+    assert algo.trial.eager_start.pending
     algo.stop()
 
 
 def test_a_command_that_goes_on_from_an_eager_start_is_not_held_to_it(tmp_path: Path) -> None:
-    def to_come(compile_mode: str, eager_start: bool | None, budget: int) -> tuple[bool, str | None]:
+    def pending(compile_mode: str, eager_start: bool | None, budget: int) -> tuple[bool, str | None]:
         start = EagerStart(small_config(compile=compile_mode, budget_env_steps=256), None)
         state = {"config": {"budget_env_steps": budget}, "compiled": False, "eager_start": eager_start}
-        mode = start.goes_on_from(state, compiled=True)
-        return start.to_come, mode
+        mode = start.mode_after_restore(state, compiled=True)
+        return start.pending, mode
 
-    assert to_come("auto", True, 256) == (False, None)
-    assert to_come("later", True, 256) == (True, "off")
-    assert to_come("auto", False, 256) == (False, "off"), "it trained eagerly to its end"
-    assert to_come("later", False, 256) == (False, "off")
-    assert to_come("later", None, 256) == (False, "off"), "of an older version"
-    assert to_come("later", None, 512) == (True, None)
+    assert pending("auto", True, 256) == (False, None)
+    assert pending("later", True, 256) == (True, "off")
+    assert pending("auto", False, 256) == (False, "off"), "it trained eagerly to its end"
+    assert pending("later", False, 256) == (False, "off")
+    assert pending("later", None, 256) == (False, "off"), "of an older version"
+    assert pending("later", None, 512) == (True, None)

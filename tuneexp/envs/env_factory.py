@@ -221,13 +221,13 @@ def _unknown(env_id: str, module: str = "") -> UserError:
 def _nearest_id(env_id: str) -> str | None:
     by_lower: dict[str, str] = {}
     for known, spec in gymnasium.registry.items():
-        if can_be_there(spec):
+        if is_available(spec):
             by_lower[known.lower()] = known  # later versions of one name overwrite earlier ones
     match = nearest(env_id.lower(), by_lower)
     return by_lower[match] if match else None
 
 
-def can_be_there(spec: EnvSpec) -> bool:
+def is_available(spec: EnvSpec) -> bool:
     """Return False for ids of gymnasium that only raise because their environments have moved, or that need a missing
     package."""
     entry = spec.entry_point

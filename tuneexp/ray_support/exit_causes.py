@@ -46,7 +46,7 @@ def death_of(error: RayActorError | OutOfMemoryError) -> str:
         return f"out of memory: {' of '.join(used.groups()) if used else 'nearly all'} of its node was in use"
     if "node has died" in text:
         return "its node died or left the cluster"
-    return _ended(_last_words(text)) or _exit_code(text) or _without_trace()
+    return _ended(_log_end(text)) or _exit_code(text) or _without_trace()
 
 
 def _ended(log: str) -> str | None:
@@ -95,7 +95,7 @@ def _without_trace() -> str:
     return "it was killed without a trace: by SIGTERM, or by signal 9, which the kernel sends if memory is short"
 
 
-def _last_words(text: str) -> str:
+def _log_end(text: str) -> str:
     """Return the end of the log of a worker that has ended, on any node."""
     pid, ip = re.search(r"^\s*pid: (\d+)$", text, re.M), re.search(r"^\s*ip: (\S+)$", text, re.M)
     return worker_log(int(pid[1]), ip[1] if ip else None) if pid else ""

@@ -56,7 +56,7 @@ def run_trials(
     if resumed:
         snapshot.put_back(folder, store)
         relocate(store, config.trial.moved)
-        forget_beyond_snapshot(folder, store)
+        remove_beyond_snapshot(folder, store)
     else:
         start_over(store)
     events.watch(folder.path, watcher)
@@ -157,7 +157,7 @@ def start_over(store: CheckpointStorage) -> None:
         store.remove(trial)
 
 
-def forget_beyond_snapshot(folder: SweepFolder, store: CheckpointStorage) -> None:
+def remove_beyond_snapshot(folder: SweepFolder, store: CheckpointStorage) -> None:
     """Remove folders of trials and checkpoints that the snapshot does not name: they will be written again.
 
     Checkpoints of its second copy stay."""

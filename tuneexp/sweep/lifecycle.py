@@ -48,7 +48,7 @@ def run_to_the_end(
     failed: retry failed trials."""
     mlflow = mlflow_callback(config, folder, space)
     mlflow.start()
-    ray.on_lost = partial(_last_words, folder, mlflow)
+    ray.on_lost = partial(_log_cause, folder, mlflow)
     with stop_signals() as stop:
         try:
             _run_trials(config, folder, space, [mlflow, *callbacks], on_event, ray, failed)
@@ -103,7 +103,7 @@ def _go_on(folder: SweepFolder, *options: str) -> str:
     return f"continue with: {command('resume', folder.name, *options, storage=folder.storage)}"
 
 
-def _last_words(folder: SweepFolder, mlflow: MLflowCallback, reason: str) -> None:
+def _log_cause(folder: SweepFolder, mlflow: MLflowCallback, reason: str) -> None:
     """Restore the cursor and log the cause before the process ends during a call of Tune."""
     show_cursor()
     logger.error("%s\nresults so far are saved; %s", reason, _go_on(folder))

@@ -163,11 +163,11 @@ class Stop:
         def end() -> None:
             time.sleep(limit_s)
             if self._limit is limit and self in _active:
-                end_at_once(self.exit_code, self._last_words)
+                end_at_once(self.exit_code, self._log_final_message)
 
         _thread.start_new_thread(end, ())  # `threading` acquires locks that the work may hold
 
-    def _last_words(self) -> None:
+    def _log_final_message(self) -> None:
         show_cursor()
         if self.final_message is not None:
             logger.warning("%s", self.final_message())

@@ -74,7 +74,7 @@ class MLflowCallback(Callback):
         self._outbox = Outbox(self.sweep_folder)
         start_delivery(self.sweep_folder)
 
-    def _introduce(self) -> None:
+    def _record_start(self) -> None:
         """Record the start of the sweep, once, after Tune has restored this callback's state."""
         self.start()
         if self._introduced:
@@ -137,7 +137,7 @@ class MLflowCallback(Callback):
     # Tune's hooks.
 
     def setup(self, *args: Any, **info: Any) -> None:
-        self._introduce()
+        self._record_start()
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self._reconciled:
@@ -216,7 +216,7 @@ class MLflowCallback(Callback):
 
     def _write(self, kind: str, **fields: Any) -> None:
         if kind != records.SWEEP_STARTED:
-            self._introduce()
+            self._record_start()
         assert self._outbox is not None
         entry = record(kind, **fields)
         self._outbox.append(entry)

@@ -70,7 +70,7 @@ class Delivery:
         note = partial(self.tell, "note")
         runs = Runs(client, self.folder, artifact_root(self.storage), self.position, note)
         try:
-            runs.mend()
+            runs.handle_deleted()
         except SweepGone as gone:
             self._start_over(runs, gone)
         self.runs = runs
@@ -153,7 +153,7 @@ class Delivery:
                 if not _is_final(error):
                     raise
             if not last_time:
-                self.runs.mend()
+                self.runs.handle_deleted()
         for record in records:
             try:
                 self.runs.apply([record])

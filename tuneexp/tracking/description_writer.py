@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _LISTED = 50  # sweeps in the description of an experiment
 
 
-def words_of_a_new_run(runs: Runs, record: Record) -> dict[str, str]:
+def initial_tags(runs: Runs, record: Record) -> dict[str, str]:
     """Initial tags of a run: origin, description and name."""
     name = _name(record) if "trial" in record else record["sweep"]
     note = note_tags({}, _linked(runs, record["note"])) if record.get("note") else {}

@@ -43,7 +43,7 @@ class KnownRuns:
         self.found: dict[str, str] = {}
         self.loaded = False
 
-    def mend(self) -> None:
+    def handle_deleted(self) -> None:
         """Search for runs that a user deleted, and restore the sweep's own run. Raises SweepGone."""
         self.loaded = False
         if not self.position.parent_run_id:

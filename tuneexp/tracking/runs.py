@@ -23,7 +23,7 @@ from tuneexp.tracking.description_writer import (
     describe_experiment,
     interrupted_trials,
     try_to_log_artifacts,
-    words_of_a_new_run,
+    initial_tags,
 )
 from tuneexp.tracking.known_runs import KnownRuns
 from tuneexp.tracking.outbox import Position, Record
@@ -104,7 +104,7 @@ class Runs(KnownRuns):
         self.position.experiment_id = self.position.experiment_id or self._experiment(record["experiment"])
         self.loaded = False
         self.load()
-        tags = {"tuneexp.kind": "sweep", "tuneexp.sweep": record["sweep"], **words_of_a_new_run(self, record)}
+        tags = {"tuneexp.kind": "sweep", "tuneexp.sweep": record["sweep"], **initial_tags(self, record)}
         is_new = PARENT not in self.found
         run_id = self._ensure(PARENT, tags, record["at_ms"])
         self.position.parent_run_id = run_id
@@ -164,7 +164,7 @@ class Runs(KnownRuns):
             "tuneexp.trial_number": str(record["trial"]),
             "tuneexp.draw": str(record["draw"]),
             "mlflow.parentRunId": self.position.parent_run_id,
-            **words_of_a_new_run(self, record),
+            **initial_tags(self, record),
         }
         self._ensure(key, tags, record["at_ms"])
         self.pending[key].tags["mlflow.parentRunId"] = self.position.parent_run_id  # which may have been made anew

@@ -15,7 +15,7 @@ EAGER_ENV_STEPS = 2_000
 EAGER_UPDATES = 300
 
 
-def settled(config: TrialConfig, cfg: Any) -> TrialConfig:
+def resolved(config: TrialConfig, cfg: Any) -> TrialConfig:
     """Return the configuration with `compile=auto` instead of `later` if there is no eager start.
 
     Runner and learner processes keep their first programs, and a GPU needs no compiler. cfg: hyperparameters."""
@@ -41,18 +41,18 @@ class EagerStart:
     """Eager start of a trial.
 
     Args:
-        config: from `settled`.
+        config: from `resolved`.
         cfg: hyperparameters.
 
     Attributes:
-        to_come: the switch to compiled programs is still to come.
+        pending: the switch to compiled programs has not happened yet.
     """
 
     def __init__(self, config: TrialConfig, cfg: Any) -> None:
         self.config = config
         self._possible = config.compile == "later"
         self._env_steps = eager_env_steps(cfg) if self._possible else 0
-        self.to_come = self._possible
+        self.pending = self._possible
 
     def next_report(self, env_steps: int) -> int:
         """Return the environment steps at which the next report is due.
@@ -65,9 +65,9 @@ class EagerStart:
 
     def is_over(self, env_steps: int) -> bool:
         """Return True if it is time to switch to compiled programs."""
-        return self.to_come and env_steps >= self._env_steps
+        return self.pending and env_steps >= self._env_steps
 
-    def goes_on_from(self, state: Mapping[str, Any], compiled: bool) -> CompileMode | None:
+    def mode_after_restore(self, state: Mapping[str, Any], compiled: bool) -> CompileMode | None:
         """Return the compilation mode to rebuild programs with for a checkpoint; None: the present programs stay.
 
         Compiled and eager arithmetic differ in rounding. A trial that is resumed within its budget keeps its kind of
@@ -79,7 +79,7 @@ class EagerStart:
         """
         same_budget = state["config"]["budget_env_steps"] == self.config.budget_env_steps
         before = state.get("eager_start")  # None in a checkpoint of an older version
-        self.to_come = self._possible and bool(not same_budget if before is None else before)
+        self.pending = self._possible and bool(not same_budget if before is None else before)
         keeps = same_budget and self.config.compile in ("auto", "later") and state["compiled"] != compiled
         if not keeps or (before and self.config.compile == "auto"):  # it would be compiled from here on
             return None

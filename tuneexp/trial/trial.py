@@ -22,7 +22,7 @@ from tuneexp.learning.denormals import flush_denormals
 from tuneexp.learning.learner import Learner
 from tuneexp.sampling.evaluation import Evaluation
 from tuneexp.trial.checkpoint_checks import check_same_run
-from tuneexp.trial.eager_start import EagerStart, settled
+from tuneexp.trial.eager_start import EagerStart, resolved
 from tuneexp.trial.environments import Environments
 from tuneexp.trial.objective import Objective
 from tuneexp.trial.older_formats import NETWORK_DEFAULTS
@@ -73,7 +73,7 @@ class Trial:
         self.cfg: Any = spec.config_class.parse(
             config.hyperparameters, spec.name, see=f"tuneexp describe {config.algorithm or spec.name}"
         )
-        self.config = config = settled(config, self.cfg)
+        self.config = config = resolved(config, self.cfg)
         self.objective = Objective(config.objective, config.seeds)
         check_trial(spec.name, self.cfg, config.budget_env_steps)
         self.eager_start = EagerStart(config, self.cfg)
@@ -155,7 +155,7 @@ class Trial:
         started = time.perf_counter()
         if self.eager_start.is_over(self.env_steps):
             self._build_programs("auto")
-            self.eager_start.to_come = False
+            self.eager_start.pending = False
         return time.perf_counter() - started
 
     def training_step(self) -> None:
@@ -233,7 +233,7 @@ class Trial:
             "iteration": self.iteration,
             "train_s": self.train_s,
             "compiled": self.compiled,
-            "eager_start": self.eager_start.to_come,
+            "eager_start": self.eager_start.pending,
             "network_defaults": NETWORK_DEFAULTS,
             # A callable without an address is stored by its name: the checkpoint loads only into a trial that has it.
             "config": {**plain(self.config.model_dump(exclude={"env"}), "config"), "env": self.source.name},
@@ -261,7 +261,7 @@ class Trial:
             raise CheckpointError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from error
 
     def _compute_as_in(self, state: Mapping[str, Any]) -> None:
-        mode = self.eager_start.goes_on_from(state, self.compiled)
+        mode = self.eager_start.mode_after_restore(state, self.compiled)
         if mode is not None and not any(one.learners for one in self.trainers.values()):
             self._build_programs(mode)
 

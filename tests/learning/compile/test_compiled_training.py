@@ -90,7 +90,7 @@ def test_compiled_programs_take_over_after_the_first_report_also_in_a_trial_that
     # From both sides of the switch, in a trial that is compiled already and in one that isn't.
     for number, other in enumerate([algo, PPO.build("CartPole-v1", **settings)]):
         other.restore(tmp_path / str(number))
-        assert (other.trial.compiled, other.trial.eager_start.to_come) == (bool(number), not number)
+        assert (other.trial.compiled, other.trial.eager_start.pending) == (bool(number), not number)
         other.train()
         assert other.trial.compiled
         assert same(parameters_of(other.trial), parameters[number + 1])

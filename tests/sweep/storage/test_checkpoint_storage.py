@@ -10,7 +10,7 @@ import pytest
 from tuneexp.errors import UserError
 from tuneexp.files import checkpoint
 from tuneexp.files.remote_folders import joined, local_copy
-from tuneexp.sweep.engine import forget_beyond_snapshot
+from tuneexp.sweep.engine import remove_beyond_snapshot
 from tuneexp.sweep.storage import checkpoint_storage as places
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoint_storage_of
@@ -52,7 +52,7 @@ def test_what_came_after_the_snapshot_is_forgotten_there(store: CheckpointStorag
     records = [TrialRecord("aaa", 0, "running", None, None, None, 0, 0.0, {}, "trial_00000_aaa/checkpoint_000003")]
     snapshot.commit(folder, snapshot.Snapshot(state, records))
     snapshot.put_back(folder, store)
-    forget_beyond_snapshot(folder, store)
+    remove_beyond_snapshot(folder, store)
     assert store.names("trial_*") == ["trial_00000_aaa"]
     assert store.names("checkpoint_*", "trial_00000_aaa") == ["trial_00000_aaa/checkpoint_000003"]
     for pattern, data in state.items():

@@ -10,7 +10,7 @@ import pytest
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from tuneexp.files import checkpoint
-from tuneexp.sweep.engine import forget_beyond_snapshot
+from tuneexp.sweep.engine import remove_beyond_snapshot
 from tuneexp.sweep.storage import checkpoint_storage as places
 from tuneexp.sweep.storage import second_copy, snapshot
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoint_storage_of
@@ -68,7 +68,7 @@ def test_a_resume_keeps_the_checkpoints_of_both_and_no_other(folder: SweepFolder
     made(folder, 2)
     snapshot.commit(folder, made(folder, 3))
     made(folder, 4)
-    forget_beyond_snapshot(folder, checkpoint_storage_of(folder, None))
+    remove_beyond_snapshot(folder, checkpoint_storage_of(folder, None))
     assert numbers(folder) == [1, 3]
     second = SecondCopy(folder, checkpoint_storage_of(folder, None))
     commit(folder, second, made(folder, 5))  # of the session after the resume

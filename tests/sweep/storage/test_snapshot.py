@@ -14,7 +14,7 @@ import pytest
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.files.atomic import write_atomically
 from tuneexp.sweep import load_study, load_sweep, resume
-from tuneexp.sweep.engine import forget_beyond_snapshot, start_over
+from tuneexp.sweep.engine import remove_beyond_snapshot, start_over
 from tuneexp.sweep.search.schedulers import Fifo
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
@@ -134,7 +134,7 @@ def test_what_came_after_the_snapshot_is_forgotten(folder: SweepFolder) -> None:
     checkpoints(folder, "trial_00002_ccc", 0, 1)
     records = [trial_record("aaa", "trial_00000_aaa/checkpoint_000003"), trial_record("bbb")]
     snapshot.commit(folder, Snapshot(state("x"), records))
-    forget_beyond_snapshot(folder, checkpoint_storage_of(folder, None))
+    remove_beyond_snapshot(folder, checkpoint_storage_of(folder, None))
     assert names(folder) == ["trial_00000_aaa/checkpoint_000003"]
     assert not (folder.path / "trial_00002_ccc").exists()
 

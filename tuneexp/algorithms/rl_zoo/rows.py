@@ -15,7 +15,7 @@ from tuneexp.algorithms.rl_zoo.keys import RL_ZOO_KEYS, WITH_MEMORY, from_rl_zoo
 from tuneexp.algorithms.rl_zoo.policy_kwargs import Fields
 from tuneexp.config import whole_number
 from tuneexp.envs.atari import is_atari
-from tuneexp.envs.env_factory import can_be_there
+from tuneexp.envs.env_factory import is_available
 from tuneexp.errors import SeveralErrors, UserError, nearest, shortened
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def present_env(env: str) -> Row:
     if ":" in env or is_atari(env):
         return Row({"env": env})
     base = without_velocities(env) if env not in gymnasium.registry else None
-    known = [one for one, spec in gymnasium.registry.items() if can_be_there(spec)]
+    known = [one for one, spec in gymnasium.registry.items() if is_available(spec)]
     present = present_id(base or env, known) or env
     remarks = [f"gymnasium has {present} for {base or env}"] if present != (base or env) else []
     return Row({"env": present} | ({"wrappers": ["MaskVelocityWrapper"]} if base else {}), remarks)

@@ -63,7 +63,7 @@ def check_nodes(
     store.make()
     store.write(mark, mark.encode())
     try:
-        complaints, gone = _ask(nodes, store, mark, dict(trial), limit_s)
+        complaints, gone = _problems_by_node(nodes, store, mark, dict(trial), limit_s)
     finally:
         store.remove(mark)
         for node in nodes:
@@ -74,7 +74,7 @@ def check_nodes(
     return [node for node in nodes if node not in gone]
 
 
-def _ask(
+def _problems_by_node(
     nodes: Sequence[Node], store: CheckpointStorage, mark: str, trial: dict[str, Any], limit_s: float
 ) -> tuple[list[tuple[Node, str]], list[Node]]:
     """Return the complaints by node, and the nodes that have left the cluster."""
@@ -90,7 +90,7 @@ def _ask(
     found, gone = [], []
     for node in nodes:
         try:
-            said = _said(refs[node.node_id], max(0.0, deadline - time.monotonic()), limit_s)
+            said = _problem_in(refs[node.node_id], max(0.0, deadline - time.monotonic()), limit_s)
         except TaskUnschedulableError:
             log.warning("node %s has left the cluster", node.name)
             gone.append(node)
@@ -101,7 +101,7 @@ def _ask(
     return found, gone
 
 
-def _said(answer: Any, wait_s: float, limit_s: float) -> str | None:
+def _problem_in(answer: Any, wait_s: float, limit_s: float) -> str | None:
     """Return the complaint in an answer, or None. Raises `TaskUnschedulableError` if the node has left the cluster."""
     try:
         said: str | None = ray.get(answer, timeout=wait_s)

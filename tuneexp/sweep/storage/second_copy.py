@@ -48,7 +48,7 @@ class SecondCopy:
 
     def offer(self, snapshot: Snapshot) -> None:
         """Start to copy a snapshot that was just committed, if the period has passed. Returns at once."""
-        self._take_note()
+        self._update_needed()
         if self._thread is None and time.monotonic() >= self._next_s:
             self._begin(snapshot)
 
@@ -61,7 +61,7 @@ class SecondCopy:
     def _wait(self) -> None:
         if self._thread is not None:
             self._thread.join()
-        self._take_note()
+        self._update_needed()
 
     def _begin(self, snapshot: Snapshot) -> None:
         self._under_way, self._error = snapshot, None
@@ -78,7 +78,7 @@ class SecondCopy:
         except OSError as error:
             self._error = error
 
-    def _take_note(self) -> None:
+    def _update_needed(self) -> None:
         """Update `needed` after the thread has ended: checkpoints of the former copy are no longer needed."""
         if self._thread is None or self._thread.is_alive() or self._under_way is None:
             return
