@@ -28,6 +28,7 @@ class Example(Config):
     schedule: PositiveScheduledFloat = numeric(1e-3, "Step size over time.")
     maybe: Annotated[float | str, ScheduleBounds(ge=0.0)] | None = numeric(None, "Clip, or not.")
     mixed: int | str = structural(3, "Either.")
+    every: int | tuple[int, Literal["episode"]] = structural(1, "Steps, or episodes.")
     model: Net = Field(default_factory=Net, description="Networks.")
 
 
@@ -45,6 +46,7 @@ def test_every_field_is_a_row_and_nested_ones_are_joined_with_a_slash() -> None:
         "schedule",
         "maybe",
         "mixed",
+        "every",
         "model/activation",
         "model/sizes",
     ]
@@ -68,6 +70,7 @@ def test_ranges_read_as_words() -> None:
     assert ranges["schedule"] == "number or schedule > 0"
     assert ranges["maybe"] == "number or schedule >= 0, or null"
     assert ranges["mixed"] == "integer or text"
+    assert ranges["every"] == 'integer or [integer, "episode"]'
     assert ranges["rate"] == "number > 0"
     assert ranges["model/activation"] == "one of tanh, relu"
     assert ranges["model/sizes"] == "list of integers"

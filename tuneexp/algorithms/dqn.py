@@ -1,4 +1,4 @@
-"""Deep Q-learning (Mnih et al. 2015) with the extensions of Rainbow (Hessel et al. 2018, arXiv 1710.02298) as switches.
+"""Deep Q-learning (Mnih et al. 2015), with the extensions of Rainbow (Hessel et al. 2018, arXiv 1710.02298) as options.
 
 Rainbow is double, dueling, n_step=3, prioritized, noisy and distributional.
 """

@@ -1,4 +1,4 @@
-"""IMPALA (Espeholt et al. 2018, arXiv 1802.01561): V-trace actor-critic with asynchronous environment runners."""
+"""IMPALA (Espeholt et al. 2018, arXiv 1802.01561): actor-critic with V-trace and asynchronous env runners."""
 
 from __future__ import annotations
 

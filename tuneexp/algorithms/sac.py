@@ -1,4 +1,4 @@
-"""Soft actor-critic (Haarnoja et al. 2018, arXiv 1812.05905) with learned temperature; continuous or discrete."""
+"""Soft actor-critic (Haarnoja et al. 2018, arXiv 1812.05905), learned temperature; continuous or discrete actions."""
 
 from __future__ import annotations
 

@@ -84,11 +84,19 @@ def _words_of(annotation: Any) -> str:
     origin = get_origin(annotation)
     if origin is Literal:
         return "one of " + ", ".join(map(str, get_args(annotation)))
+    if origin is tuple and Ellipsis not in get_args(annotation):
+        return f"[{', '.join(_entry(part) for part in get_args(annotation))}]"
     if origin in (list, tuple):
         inner = next((part for part in get_args(annotation) if part is not Ellipsis), None)
         return f"list of {_words_of(inner)}s" if inner else "list"
     names = {bool: "true or false", int: "integer", float: "number", str: "text"}
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
+
+
+def _entry(annotation: Any) -> str:
+    """Words of an entry of a tuple; a single literal is quoted, as it is typed."""
+    options = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return f'"{options[0]}"' if len(options) == 1 else _words_of(annotation)
 
 
 def _interval(metadata: Sequence[Any]) -> str:

@@ -21,9 +21,9 @@ from tuneexp.tracking import outbox_records as records_of
 from tuneexp.tracking.description_writer import (
     describe,
     describe_experiment,
+    initial_tags,
     interrupted_trials,
     try_to_log_artifacts,
-    initial_tags,
 )
 from tuneexp.tracking.known_runs import KnownRuns
 from tuneexp.tracking.outbox import Position, Record

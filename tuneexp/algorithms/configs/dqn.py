@@ -41,7 +41,7 @@ class QLearningConfig(OffPolicyConfig):
 
 
 class DQNConfig(QLearningConfig):
-    """DQN with the extensions of Rainbow as switches."""
+    """DQN with the extensions of Rainbow as options."""
 
     distributional: bool = structural(False, "Categorical return distribution (C51, Bellemare et al. 2017).")
     n_atoms: int = structural(51, "Number of atoms of the C51 distribution.", ge=2)
