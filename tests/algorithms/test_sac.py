@@ -35,7 +35,7 @@ def settings(**changes: Any) -> Any:
     return view(**{"ent_coef": 0.5, "target_entropy": None, **changes})
 
 
-# The least target critic of 2 + 0 says 2, and the entropy counts half: 1 + 0.5 * (2 + 0.5 H).
+# The smallest target critic of 2 + 0 is 2, and the entropy counts half: 1 + 0.5 * (2 + 0.5 H).
 TARGET = 2.0 + 0.25 * H
 
 

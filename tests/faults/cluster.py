@@ -13,7 +13,7 @@ import pytest
 from tests.faults.harness import ROOT
 from tuneexp.ray_support.environment import SENT_TO_WORKERS
 
-# What the page on scaling says to set where nodes are started.
+# Settings of nodes by docs/scaling.md.
 _SETTINGS = {"RAY_worker_niceness": "0"}
 
 

@@ -86,7 +86,7 @@ def test_reset_rows_count_for_nothing(garbage: float) -> None:
 
 
 def test_an_invalid_row_cuts_the_trace_of_the_row_before_it() -> None:
-    # No row says that the episode ended, yet nothing may pass through row 1.
+    # No row marks the end of the episode, but no trace may cross row 1.
     result = vtrace(LOG_RATIO, REWARD, VALUE, NEXT_VALUE, never(3), never(3), 0.5, valid=flags(1, 0, 1))
     assert numbers(result)[0] == [-2.0, 0.0, 3.0]
 

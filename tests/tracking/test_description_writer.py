@@ -71,7 +71,7 @@ def test_names_tell_how_trials_ended_and_descriptions_why(tmp_path: Path, store:
     experiment = store.client.get_experiment(parent.info.experiment_id)
     assert f"[first]({page}/{parent.info.run_id}) | " in experiment.tags[NOTE]
     assert {tags["mlflow.user"] for tags in (parent.data.tags, *runs.values())} == {"ada"}
-    assert "reason" not in runs[1]  # nothing says nothing
+    assert "reason" not in runs[1]  # a completed trial has no reason
 
 
 def test_names_and_descriptions_of_a_person_stay(tmp_path: Path, store: Store, deliver: Deliver) -> None:

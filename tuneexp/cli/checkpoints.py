@@ -54,7 +54,7 @@ def checkpoint_to_resume(named: Path, storage: str) -> Path:
         further = (
             f"\nor train its best trial on: {command('train', '--resume', short_path(best.path), '--env-steps', 'N')}"
         )
-    except UserError:  # no trial has completed, or a file is damaged: it can still go on
+    except UserError:  # no trial has completed, or a file is damaged: the sweep can still be resumed
         pass
     again = command("resume", folder.name, storage=storage_path)
     raise UserError(f"{folder.name!r} is a sweep; continue it: {again}{further}")

@@ -201,7 +201,7 @@ def _save_once(algo: AlgorithmTrainable, target: Path) -> None:
         sync_folder(target)
     except OSError:
         with suppress(OSError):
-            target.rmdir()  # made by Tune, and empty: no checkpoint to go on from
+            target.rmdir()  # made by Tune, and empty: no checkpoint to continue from
         raise
 
 

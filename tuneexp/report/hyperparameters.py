@@ -89,6 +89,8 @@ def _words_of(annotation: Any) -> str:
     if origin in (list, tuple):
         inner = next((part for part in get_args(annotation) if part is not Ellipsis), None)
         return f"list of {_words_of(inner)}s" if inner else "list"
+    if origin is dict:
+        return "mapping"
     names = {bool: "true or false", int: "integer", float: "number", str: "text"}
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
 

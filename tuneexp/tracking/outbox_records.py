@@ -15,7 +15,7 @@ from typing import Any
 from tuneexp.tracking.outbox import Outbox, Record
 
 SWEEP_STARTED = "sweep_started"  # sweep_id, sweep, experiment, params, tags, artifacts; texts of `RecordTexts`
-TRIAL_STARTED = "trial_started"  # trial, draw, sweep, params, from_step, texts; `again`: it goes on after its end
+TRIAL_STARTED = "trial_started"  # trial, draw, sweep, params, from_step, texts; `again`: it continues after its end
 REPORTED = "reported"  # trial, draw, step, metrics, tags, sets (of a value that changed while the trial ran)
 CHECKPOINTED = "checkpointed"  # trial, draw, step, path
 TRIAL_ENDED = "trial_ended"  # trial, draw, step, outcome, reason, texts

@@ -61,7 +61,7 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
     assert Counter.compiled == 2
     assert Counter.traced == 4, "eager and compiled"
 
-    # `auto` compiles what the cache holds, but a trial that was run eagerly goes on eagerly.
+    # `auto` compiles what the cache holds, but a trial that was run eagerly continues eagerly.
     resumed = small_trial(compile="auto", expected_trials=1000, **changes)
     assert resumed.trainer.programs.compiled
     resumed.load_state_dict(eager.state_dict())

@@ -31,7 +31,7 @@ def asha() -> Asha:
 def report(scheduler: Asha, name: str, env_steps: int, objective: float) -> str:
     if name not in scheduler._trial_info:
         scheduler.on_trial_add(None, trial(name))
-    # The iteration says nothing: rollouts differ, and it starts again from 0 after a restore.
+    # The iteration is arbitrary: rollouts differ, and it restarts at 0 after a restore.
     metrics = {"env_steps": env_steps, "objective": objective, "training_iteration": 10**6}
     return scheduler.on_trial_result(None, trial(name), metrics)
 
