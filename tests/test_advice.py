@@ -103,7 +103,7 @@ DISCRETE = spaces.Discrete(2)
     ],
     ids=str,
 )
-def test_a_space_that_is_not_supported_is_wrapped_as_told(
+def test_a_space_that_is_not_supported_is_wrapped_as_advised(
     mine: Path, observation: spaces.Space[Any], action: spaces.Space[Any], advice: str, wrapper: Any
 ) -> None:
     def make() -> gymnasium.Env[Any, Any]:
@@ -118,7 +118,7 @@ def test_a_space_that_is_not_supported_is_wrapped_as_told(
     trial.close()
 
 
-def test_unbounded_actions_get_bounds_or_another_algorithm_as_told(mine: Path) -> None:
+def test_unbounded_actions_get_bounds_or_another_algorithm_as_advised(mine: Path) -> None:
     def make() -> gymnasium.Env[Any, Any]:
         return OfSpaces(BOX, spaces.Box(-float("inf"), float("inf"), (2,)))
 
@@ -132,7 +132,7 @@ def test_unbounded_actions_get_bounds_or_another_algorithm_as_told(mine: Path) -
         trial.close()
 
 
-def test_algorithms_that_are_said_to_fit_do() -> None:
+def test_algorithms_that_are_listed_as_fitting_fit() -> None:
     for env, name in (("CartPole-v1", "td3"), ("Pendulum-v1", "dqn")):
         with pytest.raises(UserError) as told:
             check_environment(name, env, {}, [], "auto")
@@ -158,14 +158,14 @@ def test_the_ids_that_are_meant_can_be_built(tmp_path: Path, monkeypatch: pytest
     assert "phys2d/" not in str(unknown.value).partition("did you mean")[2]  # gymnasium's own of JAX, which isn't here
 
 
-def test_a_backend_that_does_not_fit_is_replaced_as_told() -> None:
+def test_a_backend_that_does_not_fit_is_replaced_as_advised() -> None:
     for env, wrappers in (("CartPole-v1", ["FlattenObservation"]), ("Acrobot-v1", [])):
         with pytest.raises(UserError, match="sync or async"):
             describe_env(env, {}, wrappers, "native")
         describe_env(env, {}, wrappers, "sync")
 
 
-def test_environments_of_several_agents_are_trained_as_told(tmp_path: Path) -> None:
+def test_environments_of_several_agents_are_trained_as_advised(tmp_path: Path) -> None:
     env = "tests.envs.agents:Differ"
     with pytest.raises(UserError, match=re.escape(SHARED)):
         check_environment("ppo", env, {}, [], "auto")
@@ -177,7 +177,7 @@ def test_environments_of_several_agents_are_trained_as_told(tmp_path: Path) -> N
     check_environment(SHARED, f"{tmp_path}/made.py:make", {}, [], "auto")
 
 
-def test_policies_are_named_and_mapped_as_told() -> None:
+def test_policies_are_named_and_mapped_as_advised() -> None:
     def check(names: tuple[str, ...], mapping: Any) -> None:
         spec = MultiAgentSpec("mine", {name: PolicySpec("ppo") for name in names}, mapping)
         spec.config_class.parse({}, "mine")
@@ -258,7 +258,7 @@ class Detached(Net):
         ("Frozen", "read it by .detach()", "Detached"),
     ],
 )
-def test_a_layer_is_replaced_as_told(tmp_path: Path, refused: str, advice: str, taken: str) -> None:
+def test_a_layer_is_replaced_as_advised(tmp_path: Path, refused: str, advice: str, taken: str) -> None:
     (tmp_path / "nets.py").write_text(NETS)
 
     def model(net: str) -> CustomActorCritic:

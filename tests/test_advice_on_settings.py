@@ -38,7 +38,7 @@ TAKEN: list[tuple[dict[str, Any], tuple[str, ...], str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("pasted", "algorithms", "advice", "taken"), TAKEN, ids=[str(row[0]) for row in TAKEN])
-def test_what_a_pasted_hyperparameter_is_told_to_be_is_accepted(
+def test_what_a_pasted_hyperparameter_is_advised_to_be_is_accepted(
     pasted: dict[str, Any], algorithms: tuple[str, ...], advice: str, taken: dict[str, Any]
 ) -> None:
     for name in algorithms:
@@ -72,7 +72,7 @@ RANGES: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "entry"), RANGES, ids=str)
-def test_a_range_that_is_refused_is_accepted_as_told(name: str, entry: Any) -> None:
+def test_a_range_that_is_refused_is_accepted_as_advised(name: str, entry: Any) -> None:
     def bound(values: Any) -> None:
         space = SearchSpace.from_mapping({name: values, "vf_coef": {"uniform": [0.1, 0.9]}})
         space.validate(load_algorithm("ppo").config_class)
@@ -83,7 +83,7 @@ def test_a_range_that_is_refused_is_accepted_as_told(name: str, entry: Any) -> N
     bound(written.get(name, written))
 
 
-def test_a_log_range_with_steps_is_told_the_range_of_its_type() -> None:
+def test_a_log_range_with_steps_is_answered_with_the_range_of_its_type() -> None:
     for domain, told in (
         (tune.qlograndint(16, 64, 16), "tune.lograndint"),
         (tune.qloguniform(1e-4, 0.1, 1e-4), "tune.loguniform"),
@@ -92,7 +92,7 @@ def test_a_log_range_with_steps_is_told_the_range_of_its_type() -> None:
             SearchSpace.from_tune({"x": domain})
 
 
-def test_a_space_is_told_what_to_do_with_a_name_that_resembles_another() -> None:
+def test_a_space_gets_advice_on_a_name_that_resembles_another() -> None:
     varied = {"vf_coef": {"uniform": [0.1, 0.9]}}
     with pytest.raises(UserError, match=r"'vf_coef'.*constant"):
         SearchSpace.from_mapping({**varied, "initial": [{"vf_coef": 0.5, "ent_coef": 0.01}]})
@@ -124,7 +124,7 @@ RULES: list[tuple[str, Settings, str, list[Settings]]] = [
 
 
 @pytest.mark.parametrize(("name", "refused", "advice", "taken"), RULES, ids=[str(row[:2]) for row in RULES])
-def test_settings_that_do_not_fit_each_other_do_as_told(
+def test_settings_that_do_not_fit_each_other_do_as_advised(
     name: str, refused: Settings, advice: str, taken: list[Settings]
 ) -> None:
     config_class = load_algorithm(name).config_class
@@ -144,7 +144,7 @@ DECLARED = (
 
 
 @pytest.mark.parametrize("field", [f"mine: {declared}" for declared in DECLARED])
-def test_a_hyperparameter_is_declared_as_told(field: str) -> None:
+def test_a_hyperparameter_is_declared_as_advised(field: str) -> None:
     def spec_with(declared: str) -> None:
         names: dict[str, Any] = {**vars(config), "PPOConfig": PPOConfig, "Field": Field, "Literal": Literal}
         exec(f"class Mine(PPOConfig):\n    {declared}", names)
@@ -155,7 +155,7 @@ def test_a_hyperparameter_is_declared_as_told(field: str) -> None:
     spec_with(str(told.value).rpartition("write ")[2].partition(", or ")[0])
 
 
-def test_a_trial_that_is_too_large_fits_as_told() -> None:
+def test_a_trial_that_is_too_large_fits_as_advised() -> None:
     machine = [{"CPU": 2.0, "GPU": 0.0}]
     asked = {"num_learners": 1, "num_gpus_per_learner": 1}
     with pytest.raises(UserError, match=r"num_gpus_per_learner.*--address"):

@@ -87,7 +87,7 @@ def test_each_policy_has_its_own_group_over_its_own_defaults() -> None:
         ({"red": {"gamma": 2}}, "pair: red/gamma: .*got 2"),
     ],
 )
-def test_a_wrong_hyperparameter_is_told_with_its_policy(values: dict[str, Any], said: str) -> None:
+def test_a_wrong_hyperparameter_is_reported_with_its_policy(values: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         PAIR.config_class.parse(values, "pair", see="tuneexp describe pair")
 
@@ -162,7 +162,7 @@ TWO = policies(a="ppo", b="ppo")
         ("per_agnet", "'per_agnet'.* 'per_agent'"),
     ],
 )
-def test_a_mapping_that_does_not_fit_is_told_in_a_line(mapping: Any, said: str) -> None:
+def test_a_mapping_that_does_not_fit_is_reported_in_a_line(mapping: Any, said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         built(MultiAgentSpec("t", TWO, mapping))
     assert "\n" not in str(caught.value)
@@ -232,13 +232,13 @@ def test_settings_of_single_agent_environments_are_refused() -> None:
         ("tests.envs.agents:Difer", "tests.envs.agents:Differ"),
     ],
 )
-def test_what_is_no_environment_of_several_agents_is_told(env: Any, said: str) -> None:
+def test_what_is_no_environment_of_several_agents_is_reported(env: Any, said: str) -> None:
     with pytest.raises(UserError, match=said):
         built(PAIR, env)
 
 
 @pytest.mark.parametrize("env", ["pettingzoo.classic.rps_v2", "tests.envs.agents:Differ", Differ])
-def test_an_algorithm_of_one_policy_says_what_trains_several_agents(env: Any) -> None:
+def test_an_algorithm_of_one_policy_advises_what_trains_several_agents(env: Any) -> None:
     with pytest.raises(UserError, match=r"tuneexp.algorithms.multi_agent:SHARED_PPO"):
         describe_env(env)
 
@@ -258,7 +258,7 @@ def test_without_pettingzoo_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
         ("unseen", "seed 7, index 0, agent red: .*no observation"),
     ],
 )
-def test_an_environment_that_breaks_is_told_with_seed_index_and_agent(
+def test_an_environment_that_breaks_is_reported_with_seed_index_and_agent(
     how: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Breaks, "how", how)
@@ -268,7 +268,7 @@ def test_an_environment_that_breaks_is_told_with_seed_index_and_agent(
         trial.advance()
 
 
-def test_a_script_that_raises_is_told_with_its_agent() -> None:
+def test_a_script_that_raises_is_reported_with_its_agent() -> None:
     def loses(obs: Any, rng: Any) -> int:
         raise LookupError("no idea")
 

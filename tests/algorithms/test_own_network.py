@@ -105,7 +105,7 @@ def test_missing_heads_are_named_with_their_shapes() -> None:
         ({"model": 3}, "ppo: model: "),
     ],
 )  # fmt: skip
-def test_what_names_no_network_is_told(hyperparameters: dict[str, Any], told: str) -> None:
+def test_what_names_no_network_is_reported(hyperparameters: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError, match=told):
         small_trial(**{"model": {}, **hyperparameters})
 

@@ -70,7 +70,7 @@ def test_value_clipping_holds_the_prediction_near_the_old_one(trial: Trial) -> N
     assert clipped["value_loss"] == pytest.approx(6.25, rel=1e-3)  # (3 - 0.5)^2
 
 
-def test_the_kl_stop_is_asked_for_beyond_one_and_a_half_times_the_target(trial: Trial) -> None:
+def test_updates_stop_beyond_one_and_a_half_times_the_target_kl(trial: Trial) -> None:
     minibatch = minibatch_of(rollout_batch(trial))
     minibatch["log_prob"] = minibatch["log_prob"] - 0.2  # k3: e^0.2 - 1 - 0.2 = 0.0214
     assert loss_at(trial, minibatch, target_kl=0.0150)[1]["skip_update"] <= 0.0
@@ -107,7 +107,7 @@ def test_cartpole_is_learned_on_five_of_five_seeds() -> None:
     algo.stop()
 
 
-def test_a_batch_above_the_rollout_is_the_rollout_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_batch_above_the_rollout_is_the_rollout_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     exact, above = small_trial(batch_size=64), small_trial(batch_size=4096)
     small_trial(batch_size=4096)
     assert [record.message for record in caplog.records if "batch_size=4096" in record.message] == [

@@ -68,7 +68,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("values", "said"), REFUSED, ids=lambda value: str(value)[:50])
-def test_a_bad_value_is_told_in_one_or_two_lines(values: dict[str, Any], said: str) -> None:
+def test_a_bad_value_is_reported_in_one_or_two_lines(values: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         parse(values)
     assert len(str(caught.value).splitlines()) <= 2

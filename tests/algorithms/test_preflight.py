@@ -18,7 +18,7 @@ def trial(algorithm: str, env: str, budget: int = 1000, **hyperparameters: Any) 
     return Trial(load_spec(algorithm), TrialConfig.parse(config, "the test"))
 
 
-def test_an_algorithm_that_cannot_act_there_is_told_with_those_that_can() -> None:
+def test_an_algorithm_that_cannot_act_there_is_reported_with_those_that_can() -> None:
     with pytest.raises(UserError, match=r"dqn .*discrete .*Pendulum-v1 .*continuous") as told:
         trial("dqn", "Pendulum-v1")
     fitting = str(told.value).splitlines()[-1]
@@ -38,7 +38,7 @@ def test_sac_acts_in_discrete_spaces_too() -> None:
         ({"buffer_size": 10**12}, "48000.00 GB"),
     ],
 )
-def test_numbers_that_cannot_work_are_told_before_anything_runs(hyperparameters: dict[str, Any], said: str) -> None:
+def test_numbers_that_cannot_work_are_reported_before_anything_runs(hyperparameters: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         trial("dqn", "CartPole-v1", **hyperparameters)
 

@@ -161,7 +161,7 @@ def test_seeds_at_once_are_single_runs(n_seeds: int, cell: str) -> None:
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Acrobot-v1"])
-def test_the_state_goes_on_over_save_and_load(env: Any, tmp_path: Path) -> None:
+def test_the_state_continues_over_save_and_load(env: Any, tmp_path: Path) -> None:
     trial = recurrent_trial([0, 1], env=env)
     trial.training_step()
     checkpoint.write(tmp_path, trial.state_dict())

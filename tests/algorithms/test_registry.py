@@ -99,13 +99,13 @@ def test_the_hash_is_of_the_source(own_file: Path) -> None:
         ("tuneexp.errors:PPO", "none"),
     ],
 )
-def test_an_unknown_algorithm_is_told_with_the_nearest(name: str, said: str) -> None:
+def test_an_unknown_algorithm_is_reported_with_the_nearest(name: str, said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         load_spec(name)
     assert len(str(caught.value).splitlines()) <= 2
 
 
-def test_a_file_that_can_not_be_loaded_says_why(tmp_path: Path) -> None:
+def test_a_file_that_can_not_be_loaded_logs_why(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
     with pytest.raises(UserError, match="nothing_of_this_name"):
         load_spec(f"{tmp_path / 'broken.py'}:MyPPO")
@@ -120,7 +120,7 @@ def test_what_has_no_address_is_refused_with_what_to_write() -> None:
         address_of(local)
 
 
-def test_what_has_no_address_trains_but_its_checkpoint_says_why_it_can_not_be_loaded(tmp_path: Path) -> None:
+def test_what_has_no_address_trains_but_its_checkpoint_logs_why_it_can_not_be_loaded(tmp_path: Path) -> None:
     local = replace(PPO, name="local", loss_fn=own.entropy_heavy)
     algo = local.build(env="CartPole-v1", budget_env_steps=256, compile="off", **HYPERPARAMETERS)
     algo.train()

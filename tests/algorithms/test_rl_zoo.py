@@ -155,7 +155,7 @@ def test_all_problems_are_listed_at_once() -> None:
 
 
 @pytest.mark.parametrize(("algorithm", "values", "said"), REFUSED, ids=lambda value: str(value)[:40])
-def test_what_has_no_meaning_here_is_told_in_one_line(algorithm: str, values: dict[str, Any], said: str) -> None:
+def test_what_has_no_meaning_here_is_reported_in_one_line(algorithm: str, values: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         load_spec(algorithm).config_class.parse(values, algorithm, see=f"tuneexp describe {algorithm}")
     assert len(str(caught.value).splitlines()) == 1

@@ -129,7 +129,7 @@ LOSSES = [
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1]], ids=["one seed", "two seeds"])
 @pytest.mark.parametrize(("loss", "says"), LOSSES, ids=[f"{loss.__name__}-{i}" for i, (loss, _) in enumerate(LOSSES)])
-def test_a_loss_that_is_wrong_is_told_before_training(loss: Any, says: str, seeds: list[int]) -> None:
+def test_a_loss_that_is_wrong_is_reported_before_training(loss: Any, says: str, seeds: list[int]) -> None:
     assert says in told(lambda: small_trial(seeds, spec=replace(PPO, name="mine", loss_fn=loss)))
 
 
@@ -190,11 +190,11 @@ def sizes(model: Any, action_space: Any, cfg: Any) -> Any:
         ({"update_period": {"policy_net": 2}}, "no part of the loss; its parts are none: it returns one number"),
     ],
 )
-def test_another_function_that_is_wrong_is_told_before_training(changes: dict[str, Any], says: str) -> None:
+def test_another_function_that_is_wrong_is_reported_before_training(changes: dict[str, Any], says: str) -> None:
     assert says in told(lambda: small_trial(spec=replace(PPO, name="mine", **changes)))
 
 
-def test_a_training_step_that_collects_another_number_of_steps_is_told() -> None:
+def test_a_training_step_that_collects_another_number_of_steps_is_reported() -> None:
     trial = small_trial(spec=replace(PPO, name="mine", training_step=lambda training: None))
     try:
         assert "collected 0 environment steps per seed, PPOConfig.rollout_env_steps() says 64" in told(trial.advance)
@@ -223,7 +223,7 @@ def test_a_loss_that_reads_values_trains_all_the_same(caplog: pytest.LogCaptureF
     assert trial.learner.n_updates > 0
 
 
-def test_a_file_that_raises_on_import_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_a_file_that_raises_on_import_is_reported_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import no_such_package\n")
     assert "No module named 'no_such_package'" in told(lambda: load_spec(f"{tmp_path / 'mine.py'}:MINE"))
     (tmp_path / "other.py").write_text(

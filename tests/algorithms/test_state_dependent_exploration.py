@@ -157,7 +157,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("algorithm", "changes", "says"), REFUSED)
-def test_what_it_does_not_fit_is_told(algorithm: str, changes: dict[str, Any], says: str) -> None:
+def test_what_it_does_not_fit_is_reported(algorithm: str, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
         load_algorithm(algorithm).config_class.parse({"use_sde": True, **changes}, algorithm)
 

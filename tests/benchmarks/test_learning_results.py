@@ -41,7 +41,7 @@ def test_a_variant_is_never_shown_beside_the_row_of_the_plain_algorithm() -> Non
     assert learning_page.verdict(TASKS["rainbow_CartPole-v1"], measured([500.0] * 5)) == "no published row"
 
 
-def test_every_published_row_is_a_task_or_said_to_be_too_long() -> None:
+def test_every_published_row_is_a_task_or_listed_as_too_long() -> None:
     tasks = {(task.algorithm, task.env) for task in TASKS.values() if task.published}
     too_long = {(row.algorithm, row.env) for row in TOO_LONG}
     assert tasks | too_long == set(references())
@@ -49,7 +49,7 @@ def test_every_published_row_is_a_task_or_said_to_be_too_long() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_a_budget_is_whole_rollouts_and_no_more_than_the_row_says(task: learning_tasks.Task) -> None:
+def test_a_budget_is_whole_rollouts_and_no_more_than_the_row_has(task: learning_tasks.Task) -> None:
     assert task.algorithm in ALGORITHMS
     spec = load_spec(task.algorithm)
     budget = whole_rollouts(spec, task, task.env_steps)
@@ -70,7 +70,7 @@ def test_a_measurement_of_other_hyperparameters_is_not_shown(tmp_path: Any, monk
     assert learning.stored(CARTPOLE) is None
 
 
-def test_an_interrupted_part_goes_on_and_a_changed_one_starts_again(
+def test_an_interrupted_part_continues_and_a_changed_one_starts_again(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "RESULTS", tmp_path)

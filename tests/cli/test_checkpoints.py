@@ -57,11 +57,11 @@ def test_a_folder_of_checkpoints_stands_for_the_last_one(runs: Path) -> None:
         (("s3://bucket/x", "--trial", "0"), "--trial goes with"),
     ],
 )
-def test_what_names_no_checkpoint_is_told(runs: Path, tuneexp: Cli, args: tuple[str, ...], says: str) -> None:
+def test_what_names_no_checkpoint_is_reported(runs: Path, tuneexp: Cli, args: tuple[str, ...], says: str) -> None:
     assert_refused(tuneexp("evaluate", *args, "--storage", str(runs)), says)
 
 
-def test_training_goes_on_from_a_sweep_by_naming_which_of_both_is_meant(runs: Path, tuneexp: Cli) -> None:
+def test_training_continues_from_a_sweep_by_naming_which_of_both_is_meant(runs: Path, tuneexp: Cli) -> None:
     done = tuneexp("train", "--resume", str(runs / "kept"))
     assert_refused(done, f"tuneexp resume kept --storage {runs}")
     assert f"tuneexp train --resume {runs / 'kept' / BEST} --env-steps" in done.err

@@ -41,7 +41,7 @@ def test_a_near_miss_gets_the_line_to_write(typed: str) -> None:
 
 
 @pytest.mark.parametrize("line", sorted({line for line in CORRECTED.values() if line.startswith(("train", "sweep"))}))
-def test_a_line_that_is_told_is_accepted_by_its_command(line: str) -> None:
+def test_a_printed_line_is_accepted_by_its_command(line: str) -> None:
     assert refusal_of(GROUP, line.split()) is None
 
 
@@ -51,12 +51,12 @@ def test_what_is_near_to_nothing_gets_no_line(typed: str) -> None:
 
 
 @pytest.mark.parametrize("line", [line for line in set(CORRECTED.values()) if not line.startswith("--")])
-def test_a_line_that_is_told_is_no_near_miss_itself(line: str) -> None:
+def test_a_printed_line_is_no_near_miss_itself(line: str) -> None:
     assert correction_of(GROUP, line.split()) is None
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_each_hyperparameter_that_is_given_as_an_option_is_told_of_set(algorithm: str) -> None:
+def test_each_hyperparameter_that_is_given_as_an_option_is_answered_with_set(algorithm: str) -> None:
     for name in hyperparameter_names(config_class_of(algorithm)):
         told = correction_of(GROUP, ["train", algorithm, "Any-v0", f"--{name}", "1"])
         assert told is not None, name
@@ -96,7 +96,7 @@ def test_a_refused_command_line_ends_with_the_line_to_write(tuneexp: Cli, typed:
         ("eval some/checkpoint", "'evaluate'"),
     ],
 )
-def test_a_line_that_its_command_would_refuse_is_not_told(tuneexp: Cli, typed: str, says: str) -> None:
+def test_a_line_that_its_command_would_refuse_is_not_printed(tuneexp: Cli, typed: str, says: str) -> None:
     done = tuneexp(*typed.split())
     assert_refused(done, says)
     assert "write: " not in done.err

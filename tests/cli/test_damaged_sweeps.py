@@ -70,7 +70,7 @@ def test_a_damaged_sweep_has_a_row_with_the_reason(runs: Path, tuneexp: Cli, nam
     assert_refused(tuneexp("show", "bad"), says)
 
 
-def test_damage_that_delivery_heals_is_told_and_the_sweep_is_shown(runs: Path, tuneexp: Cli) -> None:
+def test_damage_that_delivery_heals_is_reported_and_the_sweep_is_shown(runs: Path, tuneexp: Cli) -> None:
     (runs / "bad" / "outbox" / "delivered.json").write_text('{"offset": "x"}')
     with (runs / "bad" / "outbox" / "records.jsonl").open("a") as file:
         file.write('{"kind": "reported", "trial": "0"}\n')
@@ -81,7 +81,7 @@ def test_damage_that_delivery_heals_is_told_and_the_sweep_is_shown(runs: Path, t
     assert "per seed    0: 19.0, 1: 21.0" in shown.out
 
 
-def test_a_snapshot_whose_second_copy_is_read_is_told_once(runs: Path, tuneexp: Cli) -> None:
+def test_a_snapshot_whose_second_copy_is_read_is_reported_once(runs: Path, tuneexp: Cli) -> None:
     whole = runs / "bad" / "snapshot.zip"
     whole.replace(runs / "bad" / "snapshot.second.zip")
     whole.write_bytes(b"PK\x03\x04")

@@ -104,7 +104,7 @@ def answers(folder: Path, commands: list[list[str]]) -> Iterator[tuple[int, str,
     yield from map(tuple, lines)
 
 
-def test_what_is_wrong_is_told_before_torch_is_imported(folder: Path) -> None:
+def test_what_is_wrong_is_reported_before_torch_is_imported(folder: Path) -> None:
     asked = [args for args, _ in WRONG]
     found = []
     for (args, says), (code, text, loaded, cpu_s) in zip(WRONG, answers(folder, asked), strict=True):

@@ -49,7 +49,7 @@ def test_a_command_works_where_its_streams_are_closed(storage: Path, closed: str
     assert ("kept" in done.stdout) == (closed == "2>&-")
 
 
-def test_a_full_disk_behind_standard_output_is_told_in_one_line(storage: Path) -> None:
+def test_a_full_disk_behind_standard_output_is_reported_in_one_line(storage: Path) -> None:
     done = shell(f"TUNEEXP list --storage {storage} > /dev/full")
     assert done.returncode == 1
     assert done.stderr.startswith("tuneexp: No space left on device\n")
@@ -63,7 +63,7 @@ def test_a_figure_is_drawn_whatever_backend_a_notebook_has_set(storage: Path, tm
     assert file.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_deleted_working_folder_is_told_in_one_line(
+def test_a_deleted_working_folder_is_reported_in_one_line(
     tuneexp: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "gone").mkdir()
@@ -72,7 +72,7 @@ def test_a_deleted_working_folder_is_told_in_one_line(
     assert_refused(tuneexp("describe", "ppo"), "working folder")
 
 
-def test_a_storage_that_is_not_there_is_told(tuneexp: Cli) -> None:
+def test_a_storage_that_is_not_there_is_reported(tuneexp: Cli) -> None:
     assert_refused(tuneexp("list", "--storage", "typo"), "no folder")
 
 

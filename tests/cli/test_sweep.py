@@ -59,7 +59,7 @@ def first(storage: Path) -> dict[str, Any]:
     return result
 
 
-def test_json_of_a_sweep_is_what_the_manual_says(first: dict[str, Any], storage: Path) -> None:
+def test_json_of_a_sweep_is_what_the_manual_describes(first: dict[str, Any], storage: Path) -> None:
     assert (first["name"], first["storage"]) == ("first", str(storage / "runs"))
     assert {"trial_id", "objective", "config", "checkpoint"} <= set(first["best"])
     assert Path(first["best"]["checkpoint"]).is_dir()
@@ -109,7 +109,7 @@ def test_json_of_show_and_resume_is_that_of_the_sweep(first: dict[str, Any], sto
     assert json.loads(tuneexp("resume", "first", *runs).out) == first
 
 
-def test_resume_of_a_finished_sweep_says_so_and_how_to_train_more(
+def test_resume_of_a_finished_sweep_reports_it_and_how_to_train_more(
     first: dict[str, Any], storage: Path, tuneexp: Cli
 ) -> None:
     done = tuneexp("resume", str(storage / "runs" / "first"))
@@ -120,7 +120,7 @@ def test_resume_of_a_finished_sweep_says_so_and_how_to_train_more(
     assert f"evaluate    tuneexp evaluate first --storage {storage}/runs" in done.out
 
 
-def test_sweep_with_resume_goes_on_with_the_same_settings_only(
+def test_sweep_with_resume_continues_with_the_same_settings_only(
     first: dict[str, Any], storage: Path, tuneexp: Cli
 ) -> None:
     args = ["sweep", "--env", "CartPole-v1", "--space", str(storage / "space.yaml"), "--name", "first", *SMALL]
@@ -149,7 +149,7 @@ def test_a_misspelt_sweep_is_answered_with_the_nearest(first: dict[str, Any], st
     assert_refused(tuneexp("show", "frist", "--storage", str(storage / "runs")), "'first'")
 
 
-def test_list_of_an_empty_storage_says_how_to_start(tuneexp: Cli) -> None:
+def test_list_of_an_empty_storage_prints_how_to_start(tuneexp: Cli) -> None:
     done = tuneexp("list")
     assert (done.code, done.out) == (0, "")
     assert "tuneexp sweep --help" in done.err

@@ -74,7 +74,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return summary
 
 
-def test_json_of_train_is_what_the_manual_says(trained: dict[str, object]) -> None:
+def test_json_of_train_is_what_the_manual_describes(trained: dict[str, object]) -> None:
     assert set(trained) == {
         "algorithm", "env", "seeds", "env_steps", "wall_s", "env_steps_per_s", "compiled", "return_mean",
         "return_per_seed", "failed_seeds", "checkpoint",
@@ -108,7 +108,7 @@ def test_evaluate_prints_what_the_checkpoint_scores(tuneexp: Cli, trained: dict[
     assert "return " in tuneexp("evaluate", str(trained["checkpoint"]), "--episodes", "1").out
 
 
-def test_resume_goes_on_to_the_new_budget(tuneexp: Cli, trained: dict[str, object]) -> None:
+def test_resume_continues_to_the_new_budget(tuneexp: Cli, trained: dict[str, object]) -> None:
     checkpoint = str(trained["checkpoint"])
     before = sorted(path.read_bytes() for path in Path(checkpoint).iterdir())
     done = tuneexp("train", "--resume", checkpoint, "--env-steps", "512", "--compile", "off", "--json")
@@ -212,7 +212,7 @@ def test_an_environment_that_fails_in_the_middle_is_the_reason(
     assert "internal error" not in done.err
 
 
-def test_an_interrupt_prints_the_command_that_goes_on(tmp_path: Path) -> None:
+def test_an_interrupt_prints_the_command_that_continues(tmp_path: Path) -> None:
     args = ["train", "ppo", "CartPole-v1", "--env-steps", "10000000", "--report-every-env-steps", "512"]
     process = subprocess.Popen(
         [sys.executable, "-m", "tuneexp", *args, "--compile", "off"],

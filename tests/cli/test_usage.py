@@ -201,7 +201,9 @@ def test_a_file_that_is_no_experiment_is_named_with_what_to_write(
     assert_refused(tuneexp("sweep", "x.json" if name == "x.json" else "x.yaml"), says)
 
 
-def test_a_row_of_a_zoo_file_is_told_all_its_unknown_names_and_a_folder_its_file(tuneexp: Cli, tmp_path: Path) -> None:
+def test_a_row_of_a_zoo_file_is_refused_with_all_its_unknown_names_and_a_folder_its_file(
+    tuneexp: Cli, tmp_path: Path
+) -> None:
     (tmp_path / "zoo").mkdir()
     row = "{n_timesteps: 1000, policy: MlpPolicy, n_stps: 3, gamme: 0.9}"
     (tmp_path / "zoo/ppo.yml").write_text(f"CartPole-v1: {row}")
@@ -216,7 +218,7 @@ def test_an_experiment_is_no_search_space(tuneexp: Cli, tmp_path: Path) -> None:
     assert_refused(tuneexp("sweep", "ppo", "CartPole-v1", "--space", "x.yaml"), "write tuneexp sweep x.yaml")
 
 
-def test_options_take_the_place_of_what_an_experiment_says(
+def test_options_take_the_place_of_those_of_an_experiment(
     tuneexp: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, object]] = []

@@ -58,7 +58,7 @@ def test_an_episode_costs_a_frame_a_row_and_one_stack(mode: str) -> None:
     assert torch.equal(frames._written.view(2, 2), valid.sum(0) + K * begun)
 
 
-def test_a_ring_that_is_full_knows_which_of_its_ids_expired() -> None:
+def test_a_ring_that_is_full_finds_which_of_its_ids_expired() -> None:
     envs, frames = Stacking(2, 2, "SAME_STEP"), store(2, 2, 40)
     held: list[tuple[dict[str, Tensor], Tensor, Tensor]] = []
     for n_steps in (5, 1, 17, 60, 3, 9):
@@ -164,7 +164,7 @@ def test_a_buffer_with_frames_gives_what_was_seen(kind: type[ReplayBuffer], mode
 
 
 @kinds
-def test_a_buffer_of_short_episodes_holds_as_many_rows_as_it_says(kind: type[ReplayBuffer]) -> None:
+def test_a_buffer_of_short_episodes_holds_as_many_rows_as_its_size(kind: type[ReplayBuffer]) -> None:
     # Episodes of 1 or 2 rows need about 3 frames a row: the rings are made for one.
     envs = Stacking(3, 2, "SAME_STEP", longest=2)
     buffer, fragments = kind(ENTRIES, 3, 200, store(3, 2, 200)), []
@@ -247,7 +247,7 @@ def test_rows_drawn_too_early_are_not_gathered_wrongly() -> None:
 
 
 @kinds
-def test_a_stored_buffer_with_frames_goes_on_as_if_never_stored(kind: type[ReplayBuffer], tmp_path: Path) -> None:
+def test_a_stored_buffer_with_frames_continues_as_if_never_stored(kind: type[ReplayBuffer], tmp_path: Path) -> None:
     envs = Stacking(2, 2, "NEXT_STEP", longest=3)
     buffer, fragments = kind(ENTRIES, 2, 50, store(2, 2, 50)), [envs.fragment(30), envs.fragment(25)]
     for each in fragments:

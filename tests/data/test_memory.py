@@ -59,12 +59,12 @@ def test_the_least_that_is_left_counts(case: str, tmp_path: Path) -> None:
     assert available_bytes(tmp_path / "proc", tmp_path / "cgroup") == expected
 
 
-def test_this_machine_says_something_believable() -> None:
+def test_this_machine_reports_a_plausible_amount() -> None:
     available = available_bytes()
     assert available is None or 10**7 < available < 10**14
 
 
-def test_where_the_system_says_nothing_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_system_reports_nothing_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: None)
     memory.require("a test", 10**18, 1)
 

@@ -188,7 +188,9 @@ def test_a_buffer_of_nothing_is_refused(n_seeds: int, capacity: int) -> None:
 
 @kinds
 @pytest.mark.parametrize("sizes", [[], [3], [9, 4], [30, 7]], ids=str)
-def test_a_stored_buffer_goes_on_as_if_never_stored(kind: type[ReplayBuffer], sizes: list[int], tmp_path: Path) -> None:
+def test_a_stored_buffer_continues_as_if_never_stored(
+    kind: type[ReplayBuffer], sizes: list[int], tmp_path: Path
+) -> None:
     buffer = filled(kind, 3, 16, sizes)
     if isinstance(buffer, PrioritizedReplay) and sizes:
         rows_drawn = buffer.sample_rows(1, 8, generators(range(3)))[0]

@@ -28,7 +28,7 @@ def fragment(n_steps: int = 4, n_seeds: int = 2, n_envs: int = 3, **columns: Ten
 # -- construction
 
 
-def test_a_batch_knows_its_columns_and_sizes() -> None:
+def test_a_batch_has_its_columns_and_sizes() -> None:
     batch = fragment(obs=torch.zeros(4, 2, 3, 7))
     assert list(batch) == ["where", "obs"]
     assert len(batch) == 2
@@ -128,7 +128,7 @@ def test_slices_and_numbers_pick_rows_of_the_named_axis() -> None:
     assert batch.take(torch.tensor([2, 1]), axis="env")["where"][0, 1].tolist() == [12, 11]
 
 
-def test_a_batch_of_several_axes_asks_which_one_is_meant() -> None:
+def test_a_batch_of_several_axes_requires_which_one_is_meant() -> None:
     with pytest.raises(UserError, match=r"\('time', 'seed', 'env'\)"):
         fragment().slice(0, 1)
     with pytest.raises(UserError, match=r"'envs'.* 'env'"):
@@ -221,7 +221,7 @@ def test_reset_rows_are_left_out_of_episodes_and_part_them() -> None:
     assert [episode["action"].tolist() for episode in batch.episodes()] == [[1, 2], [4, 5]]
 
 
-def test_an_invalid_row_parts_episodes_even_where_no_row_says_that_one_ended() -> None:
+def test_an_invalid_row_parts_episodes_even_where_no_row_marks_an_end() -> None:
     batch = rows(4).with_columns({"terminated": flags(4), "truncated": flags(4), "valid": ~flags(4, 1)})
     assert [episode["action"].tolist() for episode in batch.episodes()] == [[0], [2, 3]]
 
@@ -247,7 +247,7 @@ def test_splitting_needs_both_kinds_of_end() -> None:
         rows(3).with_columns({"terminated": flags(3)}).episodes()
 
 
-def test_splitting_flat_rows_of_several_seeds_asks_for_the_time_axis() -> None:
+def test_splitting_flat_rows_of_several_seeds_requires_the_time_axis() -> None:
     batch = fragment(
         terminated=torch.zeros(4, 2, 3, dtype=torch.bool), truncated=torch.zeros(4, 2, 3, dtype=torch.bool)
     )

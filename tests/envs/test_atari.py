@@ -68,7 +68,7 @@ def test_a_seed_runs_the_same_alone_beside_others_and_in_every_backend() -> None
 
 
 @pytest.mark.parametrize("backend", ["native", "sync"])
-def test_a_lost_life_terminates_while_training_and_the_game_goes_on(backend: str) -> None:
+def test_a_lost_life_terminates_while_training_and_the_game_continues(backend: str) -> None:
     game: Any = ("BreakoutNoFrameskip-v4", [0], 2)
     _, training = roll(SeedEnvs(*game, backend=backend), 300)
     _, playing = roll(SeedEnvs(*game, backend=backend, training=False), 300)
@@ -79,7 +79,7 @@ def test_a_lost_life_terminates_while_training_and_the_game_goes_on(backend: str
     assert abs(resets - (games if backend == "native" else lives)) <= 2
 
 
-def test_a_lost_life_goes_on_from_the_observation_it_ended_with() -> None:
+def test_a_lost_life_continues_from_the_observation_it_ended_with() -> None:
     obs, steps = roll(SeedEnvs("BreakoutNoFrameskip-v4", [0], 2), 300)
     lost = steps.terminated[:-1] & steps.valid[1:]
     assert lost.sum() > 10

@@ -104,7 +104,7 @@ def test_true_transitions_are_packed_by_every_backend(backend: str, mode: str) -
         envs.close()
 
 
-def test_the_space_stays_a_dict_that_says_where_its_leaves_lie() -> None:
+def test_the_space_stays_a_dict_that_defines_where_its_leaves_lie() -> None:
     envs = SeedEnvs(Robot, [0], 1)
     space = envs.observation_space
     assert isinstance(space, Dict)

@@ -120,7 +120,7 @@ def test_what_gives_no_environment_is_refused(line_file: Path) -> None:
     assert "or a callable, got 7" in refused(7)
 
 
-def test_a_wrong_keyword_is_told_with_its_reason() -> None:
+def test_a_wrong_keyword_is_reported_with_its_reason() -> None:
     assert "unexpected keyword argument 'gravitas'" in refused(Counting, {"gravitas": 1})
     for env in ("CartPole-v1", "Pendulum-v1"):
         with pytest.raises(UserError, match="'gravitas'"):

@@ -61,7 +61,7 @@ def test_an_environment_does_not_depend_on_how_many_run_for_its_seed(env: Any, b
 
 
 @pytest.mark.parametrize(("env", "backend"), SETUPS)
-def test_a_second_reset_goes_on_with_new_episodes(env: Any, backend: str) -> None:
+def test_a_second_reset_continues_with_new_episodes(env: Any, backend: str) -> None:
     envs = SeedEnvs(env, [3], 2, backend=backend)  # type: ignore[arg-type]
     assert not np.array_equal(envs.reset(), envs.reset())
 

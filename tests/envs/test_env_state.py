@@ -55,7 +55,7 @@ def actions(envs: SeedEnvs, steps: int, seed: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("steps_before", [0, 57, 61])
 @pytest.mark.parametrize(("env", "backend", "mode"), CASES)
-def test_a_restored_state_goes_on_bit_for_bit(env: str, backend: str, mode: Any, steps_before: int) -> None:
+def test_a_restored_state_continues_bit_for_bit(env: str, backend: str, mode: Any, steps_before: int) -> None:
     def build() -> SeedEnvs:
         return SeedEnvs(env, [1, 4], 3, {"max_episode_steps": 30}, backend=backend, autoreset=mode)  # type: ignore[arg-type]
 
@@ -77,7 +77,7 @@ def test_a_restored_state_goes_on_bit_for_bit(env: str, backend: str, mode: Any,
     assert ends >= 18
 
 
-def test_a_state_goes_on_through_wrappers_that_hold_nothing() -> None:
+def test_a_state_continues_through_wrappers_that_hold_nothing() -> None:
     def build() -> SeedEnvs:
         wrappers = [{"RescaleAction": {"min_action": -1, "max_action": 1}}, {"ClipReward": {"min_reward": -1}}]
         return SeedEnvs("Pendulum-v1", [2], 2, {"max_episode_steps": 30}, wrappers=wrappers)
@@ -127,7 +127,7 @@ def test_a_state_is_a_copy() -> None:
     assert np.array_equal(before[1], state["inner"]["state"])
 
 
-def test_what_cannot_be_saved_exactly_says_none() -> None:
+def test_what_cannot_be_saved_exactly_gives_none() -> None:
     for env in (Counting, NATIVE):
         envs = SeedEnvs(env, [0], 1)  # type: ignore[arg-type]
         envs.reset()

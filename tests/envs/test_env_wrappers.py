@@ -154,7 +154,7 @@ def test_multi_discrete_masks_lie_one_after_another() -> None:
     assert envs.reset()[0, 0, :5].tolist() == [1, 0, 0, 0, 0]
 
 
-def test_an_environment_without_a_sound_mask_is_told() -> None:
+def test_an_environment_without_a_sound_mask_is_reported() -> None:
     with pytest.raises(EnvironmentFault, match=r"info\['action_mask'\]"):
         SeedEnvs(Counting, [0], 1, wrappers=["ActionMask"]).reset()
     with pytest.raises(EnvironmentFault, match="no action"):

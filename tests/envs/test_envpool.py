@@ -92,7 +92,7 @@ def test_fresh_episodes_after_a_restore_are_new_and_repeatable() -> None:
 
 
 @needs_envpool
-def test_what_envpool_does_not_know_is_told() -> None:
+def test_what_envpool_lacks_is_reported() -> None:
     with pytest.raises(UserError, match=r"'ALE/Pong-v5'.* 'Pong-v5'"):
         describe_env("ALE/Pong-v5", backend="envpool")
     with pytest.raises(UserError, match="'max_episode_steps'"):

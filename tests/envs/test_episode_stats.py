@@ -111,7 +111,7 @@ def test_real_environments_give_their_true_returns_in_every_mode(mode: str) -> N
     assert summary.new_episodes.tolist() == [3 * per_env] * 2
 
 
-def test_a_restored_tracker_goes_on_in_the_middle_of_episodes() -> None:
+def test_a_restored_tracker_continues_in_the_middle_of_episodes() -> None:
     envs = SeedEnvs(NATIVE, [0, 1], 3)
     trackers = [EpisodeTracker(2, 3, window=10)]
     envs.reset()

@@ -79,7 +79,7 @@ def test_a_pool_of_atari_stacks() -> None:
 
 @pytest.mark.parametrize("wrappers", [[], [STACK]], ids=["images", "stack"])
 @pytest.mark.parametrize("prioritized", [False, True], ids=["uniform", "prioritized"])
-def test_a_buffer_of_images_holds_as_many_rows_as_was_asked_for(wrappers: list[Any], prioritized: bool) -> None:
+def test_a_buffer_of_images_holds_as_many_rows_as_requested(wrappers: list[Any], prioritized: bool) -> None:
     shape = (36, 36) if wrappers else (3, 36, 36)
     config = TrialConfig(
         algorithm="dqn", env=Images, env_kwargs={"shape": shape}, wrappers=wrappers, budget_env_steps=2000,

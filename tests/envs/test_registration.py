@@ -28,7 +28,7 @@ def same_registry() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "HalfCheetah-v5", "phys2d/CartPole-v1", "no-such-v0", Counting])
-def test_what_each_process_knows_needs_no_registration(env: object) -> None:
+def test_what_each_process_has_needs_no_registration(env: object) -> None:
     assert registration_of(env) is None
 
 

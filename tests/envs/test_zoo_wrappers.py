@@ -125,7 +125,7 @@ def test_images_shrink_by_the_share_that_old_pixels_have_in_new_ones() -> None:
         (Line, {"FrameStacks": {"n_stack": 2}}, "'FrameStack'"),
     ],
 )
-def test_what_a_wrapper_cannot_wrap_is_told(env: Any, wrapper: Any, message: str) -> None:
+def test_what_a_wrapper_cannot_wrap_is_reported(env: Any, wrapper: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         describe_env(env, None, [wrapper])
 

@@ -82,7 +82,7 @@ def test_kills_at_any_moment_of_a_parallel_asha_sweep(tmp_path: Path, chance: ra
     assert "completed" in {trial["outcome"] for trial in result["trials"]}
 
 
-def test_an_interrupt_saves_the_state_and_says_how_to_go_on(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+def test_an_interrupt_saves_the_state_and_prints_how_to_continue(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
     sweep = Sweep(tmp_path / "runs", one_command=True)
     said = sweep.interrupt_after_reports(14)
     assert f"tuneexp resume s --storage {sweep.storage}" in said

@@ -54,7 +54,7 @@ def test_a_lost_ray_ends_the_sweep_with_the_way_to_go_on(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
-def test_training_says_that_its_ray_is_lost(tmp_path: Path, victim: str) -> None:
+def test_training_reports_that_its_ray_is_lost(tmp_path: Path, victim: str) -> None:
     """Ray then ends the process without a message."""
     told = tmp_path / "told.log"
     settings = ["--set", "num_env_runners=1", "--set", "n_envs=2", "--set", "n_steps=32", "--compile", "off"]

@@ -183,7 +183,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("how", DAMAGE)
-def test_what_can_not_be_read_is_told_in_two_lines(how: str, written: Path) -> None:
+def test_what_can_not_be_read_is_reported_in_two_lines(how: str, written: Path) -> None:
     damage, said = DAMAGE[how]
     damage(written)
     before = {path: path.read_bytes() for path in written.parent.rglob("*") if path.is_file()}

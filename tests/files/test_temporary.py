@@ -42,7 +42,7 @@ def test_what_a_killed_process_left_goes_at_the_next_start_and_nothing_of_a_livi
     assert names(base) == [alive.name]
 
 
-def test_nobody_else_can_read_a_checkpoint_on_its_way(base: Path) -> None:
+def test_no_other_user_can_read_a_checkpoint_on_its_way(base: Path) -> None:
     with temporary_folder() as folder:
         checkpoint.write(folder, {"a": 1})
         assert names(folder) == [checkpoint.STATE_FILE, checkpoint.TENSOR_FILE]

@@ -95,7 +95,7 @@ def test_the_second_device_refuses_what_is_not_on_it(second_device: torch.device
     assert torch.equal((there + torch.tensor(1.0)).cpu(), torch.full((3,), 2.0))
 
 
-def test_a_gpu_that_is_not_there_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_is_not_there_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device_of("cpu") == device_of("auto") == CPU
     with pytest.raises(UserError, match=r"device=cuda: .*device=cpu"):

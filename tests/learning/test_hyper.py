@@ -66,7 +66,7 @@ def test_numeric_fields_that_are_none_are_part_of_the_program() -> None:
     assert "target_kl" in Hyper(PPOConfig(target_kl=0.1)).names
 
 
-def test_an_unknown_field_of_the_configuration_is_told_with_the_nearest() -> None:
+def test_an_unknown_field_of_the_configuration_is_reported_with_the_nearest() -> None:
     with pytest.raises(UserError, match="clip_range"):
         _ = Hyper(PPOConfig()).view().clip_rnge
 

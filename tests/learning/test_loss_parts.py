@@ -27,7 +27,7 @@ def test_a_loss_that_is_one_number_is_the_whole() -> None:
     assert named_losses(torch.tensor(2.0)) == {WHOLE: torch.tensor(2.0)}
 
 
-def test_a_part_that_rests_is_not_even_computed() -> None:
+def test_an_omitted_part_is_not_even_computed() -> None:
     def never() -> Tensor:
         raise RuntimeError("computed")
 
@@ -109,7 +109,7 @@ def changed(before: dict[str, Tensor], own: Learner) -> list[bool]:
     return [not torch.equal(leaf, own.parameters[name]) for name, leaf in before.items()]
 
 
-def test_a_part_that_rests_keeps_its_parameters_and_the_others_learn() -> None:
+def test_an_omitted_part_keeps_its_parameters_and_the_others_learn() -> None:
     own, seen = learner(), []
     for _ in range(4):
         before = {part: copies(own, part) for part in ("critic", "actor")}
@@ -119,7 +119,7 @@ def test_a_part_that_rests_keeps_its_parameters_and_the_others_learn() -> None:
     assert seen == [["critic"], ["critic", "actor"], ["critic"], ["critic", "actor"]]
 
 
-def test_a_part_that_rested_takes_the_step_that_it_would_have_taken_alone() -> None:
+def test_an_omitted_part_takes_the_step_that_it_would_have_taken_alone() -> None:
     """Moments and step counter of an omitted part stay: the first step of Adam has the size of the learning rate."""
     own = learner()
     first = copies(own, "actor")

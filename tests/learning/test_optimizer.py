@@ -88,7 +88,7 @@ def test_a_seed_that_does_not_proceed_keeps_parameters_and_moments(name: str) ->
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_restored_optimizer_goes_on_bit_for_bit(name: str) -> None:
+def test_a_restored_optimizer_continues_bit_for_bit(name: str) -> None:
     stack, other = fresh_stack(), fresh_stack()
     optimizer, restored = StackedOptimizer(stack, OPTIMIZERS[name], CFG), StackedOptimizer(other, OPTIMIZERS[name], CFG)
     *first, last = gradients(stack)

@@ -52,7 +52,7 @@ def test_tensorflows_rmsprop_starts_at_one_with_epsilon_under_the_root() -> None
         assert leaf.item() == pytest.approx(value, rel=1e-6)
 
 
-def test_a_seed_that_rests_in_the_first_step_starts_at_one_later() -> None:
+def test_a_seed_that_is_skipped_in_the_first_step_starts_at_one_later() -> None:
     def stack() -> FlatStack:
         return FlatStack({"weight": torch.ones(2, 3)})
 
@@ -76,7 +76,7 @@ def test_a_seed_that_rests_in_the_first_step_starts_at_one_later() -> None:
         ({"optimizer_kwargs": {"eps": -1.0}}, "Adam"),
     ],
 )
-def test_what_no_optimizer_takes_is_told(changes: dict[str, Any], said: str) -> None:
+def test_what_no_optimizer_takes_is_reported(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         optimizer_in("ppo", **changes)
 

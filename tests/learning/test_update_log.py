@@ -32,7 +32,7 @@ def test_a_part_that_is_not_always_due_has_the_mean_over_the_updates_in_which_it
     assert summary["actor_loss"].tolist() == [450.0, -4.5]
 
 
-def test_columns_of_another_order_are_told_apart_by_name() -> None:
+def test_columns_of_another_order_are_matched_by_name() -> None:
     log = UpdateLog()
     log.add(["a", "b"], torch.tensor([[1.0, 1.0], [2.0, 2.0]]), BOTH)
     log.add(["b", "a"], torch.tensor([[4.0, 4.0], [3.0, 3.0]]), BOTH)
@@ -47,7 +47,7 @@ def test_what_a_seed_computed_in_an_update_that_it_did_not_take_counts_for_nothi
     assert log.summary()["loss"].tolist() == [2.0, 5.0]
 
 
-def test_where_no_update_was_taken_the_first_one_speaks() -> None:
+def test_where_no_update_was_taken_the_first_one_is_reported() -> None:
     """A trial that the KL limit stops at its first update reports the KL divergence of that update."""
     log = UpdateLog()
     log.add(["approx_kl"], torch.tensor([[0.7, 0.8]]), NOBODY)

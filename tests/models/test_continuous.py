@@ -109,7 +109,7 @@ def test_parts_of_a_loss_are_submodules() -> None:
     assert parts == {"actor", "critic"}
 
 
-def test_the_temperature_starts_where_it_is_told() -> None:
+def test_the_temperature_starts_at_its_initial_value() -> None:
     net = SoftActorCritic(VECTOR, TORQUE, initial_alpha=0.2)
     assert net.alpha().item() == pytest.approx(0.2)
     assert net.temperature.log_alpha.item() == pytest.approx(np.log(0.2))

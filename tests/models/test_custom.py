@@ -154,7 +154,7 @@ def test_every_missing_head_is_named_with_its_shape() -> None:
     )
 
 
-def test_a_wrong_shape_is_told_with_the_right_one() -> None:
+def test_a_wrong_shape_is_reported_with_the_right_one() -> None:
     fails(own.WideValue, r"WideValue.value has shape \[2, 1\] for a batch of 2, ppo needs \[2\]: value\(obs\) -> \[B\]")
     with pytest.raises(UserError, match=r"Values.q .*\[2, 3\] .*\[2, 3, 51\]"):
         CustomQNetwork(own.Values, VECTOR, CHOICE, owner="dqn", atoms=51)
@@ -162,7 +162,7 @@ def test_a_wrong_shape_is_told_with_the_right_one() -> None:
         CustomSoftActorCritic(own.Soft, VECTOR, TORQUE, owner="sac", n_critics=5)
 
 
-def test_a_head_that_fails_is_told_with_its_inputs() -> None:
+def test_a_head_that_fails_is_reported_with_its_inputs() -> None:
     fails(own.BrokenValue, r"BrokenValue.value\(obs: float32 \[2, 4\]\) failed: RuntimeError: mat1 and mat2")
 
 
@@ -222,11 +222,11 @@ def test_buffers_are_refused() -> None:
         ("Policy", r"write module:NAME or path/file.py:NAME"),
     ],
 )
-def test_what_is_no_network_is_told(model: Any, message: str) -> None:
+def test_what_is_no_network_is_reported(model: Any, message: str) -> None:
     fails(model, message)
 
 
-def test_a_call_that_fails_is_told_with_its_arguments() -> None:
+def test_a_call_that_fails_is_reported_with_its_arguments() -> None:
     fails(own.Policy, r"Policy\(observation_space, action_space, widht=...\) failed: TypeError: .*'widht'", widht=3)
 
 

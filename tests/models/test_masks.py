@@ -78,6 +78,6 @@ def test_the_mask_is_no_feature() -> None:
         (space_of(2), TORQUE, "mask", "Discrete and MultiDiscrete"),
     ],
 )
-def test_wrong_masks_are_told(space: gym.Space, action: gym.Space, key: str, message: str) -> None:
+def test_wrong_masks_are_reported(space: gym.Space, action: gym.Space, key: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         ActorCritic(space, action, action_mask=key)

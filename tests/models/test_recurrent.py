@@ -129,7 +129,7 @@ def test_without_recurrence_there_is_no_state() -> None:
     assert torch.equal(value, net.value(obs))
 
 
-def test_an_unknown_cell_is_told() -> None:
+def test_an_unknown_cell_is_reported() -> None:
     with pytest.raises(UserError, match="'lstm'"):
         network("lstmm")
 

@@ -59,7 +59,7 @@ class Failing(Trial):
 
 
 @pytest.mark.parametrize("final", [False, True])
-def test_tune_handles_a_failure_as_it_is_told(final: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tune_handles_a_failure_as_decided(final: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
     monkeypatch.setattr(Trial, "handle_error", lambda trial, exc=None: calls.append("error.txt"))
     monkeypatch.setattr(Trial, "should_recover", lambda trial: True)

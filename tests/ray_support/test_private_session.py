@@ -41,7 +41,7 @@ def test_every_process_of_a_trial_listens_on_the_loopback_interface_only() -> No
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_nobody_else_can_enter_the_session_s_folder() -> None:
+def test_no_other_user_can_enter_the_session_s_folder() -> None:
     import ray
 
     session = Path(ray._private.worker._global_node.get_session_dir_path())

@@ -52,7 +52,7 @@ def test_every_field_is_a_row_and_nested_ones_are_joined_with_a_slash() -> None:
     ]
 
 
-def test_a_row_says_default_range_kind_and_meaning() -> None:
+def test_a_row_has_default_range_kind_and_meaning() -> None:
     assert rows()["gamma"] == {
         "name": "gamma",
         "default": 0.99,

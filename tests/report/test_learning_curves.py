@@ -62,7 +62,7 @@ def test_curves_hold_one_row_a_seed_and_step() -> None:
     ]
 
 
-def test_a_report_told_twice_counts_once() -> None:
+def test_a_report_delivered_twice_counts_once() -> None:
     assert seed_curves([*REPORTS, {"env_steps": 100, "seed/0/return_mean": 1.5}])[0]["return_mean"] == 1.5
 
 

@@ -44,7 +44,7 @@ def test_a_log_gets_one_line_for_each_trial_that_ends() -> None:
     assert len(lines) == 3
 
 
-def test_trials_from_before_a_resume_are_counted_and_not_told_again() -> None:
+def test_trials_from_before_a_resume_are_counted_and_not_printed_again() -> None:
     screen = console(terminal=False)
     with sweep_view(screen, SweepProgress(2, 1000), "title") as view:
         view.on_event(event("ended", 0, 1000, 1.0, outcome="completed", restored=True))

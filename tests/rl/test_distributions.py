@@ -202,7 +202,7 @@ def log_std_of(head: ActionHead) -> Tensor | None:
         (SPACES["scalar box"], "continuous", 1, ("normal", ())),
     ],
 )
-def test_a_head_knows_its_outputs_and_its_noise(space: gym.Space, kind: str, size: int, noise: object) -> None:
+def test_a_head_has_its_outputs_and_its_noise(space: gym.Space, kind: str, size: int, noise: object) -> None:
     head = action_head(space)
     assert (head.kind, head.size, head.noise) == (kind, size, noise)
     assert head.has_log_std == (kind == "continuous")

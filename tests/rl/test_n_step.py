@@ -116,7 +116,7 @@ def test_the_target_equals_the_n_step_return(length: int, n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 3, 5])
-def test_complete_windows_do_not_change_when_the_fragment_goes_on(n: int) -> None:
+def test_complete_windows_do_not_change_when_the_fragment_continues(n: int) -> None:
     reward, _, terminated, truncated, valid = random_fragment(40)
     whole = n_step_transitions(reward, terminated, truncated, valid, 0.9, n)
     for cut in range(1, 40):

@@ -91,7 +91,7 @@ def test_the_same_state_gets_the_same_noise_and_another_state_another() -> None:
     torch.testing.assert_close(twice, 2.0 * first)
 
 
-def test_samples_have_the_density_that_is_told() -> None:
+def test_samples_have_the_density_that_is_reported() -> None:
     latent, mean = torch.tensor([0.5, -1.0]), torch.tensor([0.3])
     dist = StateDependentGaussian(mean, latent, torch.tensor([[0.4], [0.2]]))
     many = StateDependentGaussian(mean.expand(200_000, 1), latent.expand(200_000, 2), dist.std)
@@ -125,7 +125,7 @@ def test_it_is_a_bundle_of_tensors_with_its_batch_axes_first() -> None:
     torch.testing.assert_close(again.log_prob(noise[:, :, 0]), normal.log_prob(noise[:, :, 0]))
 
 
-def test_spaces_without_numbers_or_bounds_are_told() -> None:
+def test_spaces_without_numbers_or_bounds_are_reported() -> None:
     with pytest.raises(UserError, match="use_sde=false"):
         require_continuous(gym.spaces.Discrete(2))
     with pytest.raises(UserError, match="squash_output=false"):

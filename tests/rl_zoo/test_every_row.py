@@ -55,7 +55,7 @@ def problem(published: Published) -> str:
     return ""
 
 
-def test_each_row_is_built_or_asks_for_hindsight_replay() -> None:
+def test_each_row_is_built_or_needs_hindsight_replay() -> None:
     refused = {row: problem(row) for row in rows() if problem(row)}
     assert {row.content().get("replay_buffer_class") for row in refused} == {"HerReplayBuffer"}
     assert all("hindsight" in said for said in refused.values())

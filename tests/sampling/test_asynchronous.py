@@ -101,7 +101,7 @@ def test_the_lag_is_counted_in_updates_since_the_weights_were_handed_out() -> No
     assert group.metrics() == {}
 
 
-def test_no_runner_rests_while_the_learner_learns_unless_it_is_asked_for_one_fragment_at_a_time() -> None:
+def test_no_runner_is_idle_while_the_learner_learns_unless_it_gets_one_request_at_a_time() -> None:
     for most, under_way in ((2, [2, 1]), (1, [0, 0])):
         scripted = Scripted(2, [1, 1] if most == 2 else [0, 1], most)
         group_with(scripted).sample(4)
@@ -232,7 +232,7 @@ def test_fragments_are_taken_in_the_order_in_which_a_restarted_runner_made_them(
     assert not drained or all(a is b for a, b in zip(drained_ones, taken, strict=True))
 
 
-def test_an_error_among_fragments_in_another_order_is_told(ray_cluster: None) -> None:
+def test_an_error_among_fragments_in_another_order_is_reported(ray_cluster: None) -> None:
     runners = Restarted([(11, 1), (11, 0)])
     pipeline = RequestPipeline(runners, most=2)
     pipeline.fill(2, one_step)
@@ -246,7 +246,7 @@ def test_an_error_among_fragments_in_another_order_is_told(ray_cluster: None) ->
         pipeline.drain()
 
 
-def test_a_checkpoint_leaves_a_runner_the_whole_time_for_what_it_is_asked_next(ray_cluster: None) -> None:
+def test_a_checkpoint_leaves_a_runner_the_whole_timeout_for_its_next_request(ray_cluster: None) -> None:
     """Finished fragments that were not taken don't count towards the timeout of the next request."""
     runners = Restarted([(10, 0), (10, 1), (10, 2)])
     pipeline = RequestPipeline(runners, most=2)

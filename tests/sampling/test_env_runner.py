@@ -72,7 +72,7 @@ def test_truncation_bootstraps_from_the_final_observation_and_termination_does_n
     assert float(columns["advantage"][terminated]) == pytest.approx(3 - value(2, 2), abs=1e-5)
 
 
-def test_a_fragment_goes_on_where_the_last_one_stopped(trial: Trial) -> None:
+def test_a_fragment_continues_where_the_last_one_stopped(trial: Trial) -> None:
     """One fragment of 60 steps equals three of 20, except for the sampled actions."""
     whole = runner_of(trial, "next_step").sample(60)
     runner = runner_of(trial, "next_step")

@@ -125,7 +125,7 @@ def test_what_a_seed_learns_is_what_it_learns_alone() -> None:
 @pytest.mark.parametrize(
     ("algorithm", "changes"), [("td3", {"prioritized": True}), ("sac", {"use_sde": True, "sde_sample_freq": 4})]
 )
-def test_a_checkpoint_within_an_episode_goes_on(algorithm: str, changes: dict[str, Any]) -> None:
+def test_a_checkpoint_within_an_episode_continues(algorithm: str, changes: dict[str, Any]) -> None:
     settings = {"env": "Pendulum-v1", "wrappers": [{"TimeLimit": {"max_episode_steps": 7}}], **changes}
     trial, again = episodic([3, 5], algorithm, **settings), episodic([3, 5], algorithm, **settings)
     updates_in(trial, 11)

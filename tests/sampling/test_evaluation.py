@@ -35,7 +35,7 @@ def test_episodes_of_different_lengths_are_counted_to_their_own_ends() -> None:
     assert returns.min() < 100
 
 
-def test_an_evaluation_without_an_end_is_cut_and_told(
+def test_an_evaluation_without_an_end_is_cut_and_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(evaluation, "LONG_STEPS", 5)

@@ -68,7 +68,7 @@ def test_a_seed_sees_beside_others_what_it_sees_alone(env: Any, mapping: dict[st
 
 
 @pytest.mark.parametrize(("env", "mapping"), WORLDS, ids=["turn based", "parallel"])
-def test_sampling_goes_on_from_a_checkpoint_as_if_uninterrupted(
+def test_sampling_continues_from_a_checkpoint_as_if_uninterrupted(
     env: Any, mapping: dict[str, str], tmp_path: Any
 ) -> None:
     """Also within a rollout, with open transitions, and with a recurrent policy."""

@@ -141,7 +141,7 @@ def test_runners_hold_the_exploration_of_their_seeds_and_environments() -> None:
             torch.testing.assert_close(theirs[name], column, rtol=1e-4, atol=1e-4, msg=name)
 
 
-def test_a_killed_and_a_hung_runner_are_replaced_while_the_trial_goes_on(
+def test_a_killed_and_a_hung_runner_are_replaced_while_the_trial_continues(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     told = tmp_path / "sleep"
@@ -207,7 +207,7 @@ def test_a_runner_that_dies_again_and_again_ends_the_trial_with_a_reason() -> No
     trial.close()
 
 
-def test_what_an_environment_raises_is_told_as_if_it_were_here_also_while_another_hangs(tmp_path: Path) -> None:
+def test_what_an_environment_raises_is_reported_as_if_it_were_here_also_while_another_hangs(tmp_path: Path) -> None:
     told = tmp_path / "told"
     told.touch()
     settings = {"env_kwargs": {"told": str(told)}, "env_backend": "sync"}
@@ -255,7 +255,7 @@ def test_runners_and_learners_sit_in_the_bundles_that_are_theirs() -> None:
     assert in_bundle(1, {"CPU": 0.3}) == {}
 
 
-def test_a_checkpoint_goes_on_with_its_runners_and_starts_fresh_episodes_with_others(tmp_path: Path) -> None:
+def test_a_checkpoint_continues_with_its_runners_and_starts_fresh_episodes_with_others(tmp_path: Path) -> None:
     trial = remote_trial(2, **NORMALISED)
     trial.training_step()
     checkpoint.write(tmp_path, trial.state_dict())

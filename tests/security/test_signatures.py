@@ -41,7 +41,9 @@ def test_the_key_is_private_and_stays() -> None:
         sign(b"data")
 
 
-def test_a_key_that_can_not_be_kept_is_told_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_key_that_can_not_be_kept_is_reported_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "config").write_text("no folder")
     with caplog.at_level(logging.WARNING, "tuneexp"):
         assert sign(b"data") is None

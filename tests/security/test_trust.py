@@ -229,7 +229,7 @@ def foreign_sweep(storage: Path, **fields: object) -> Path:
     return folder
 
 
-def test_looking_at_a_sweep_imports_nothing_and_going_on_with_it_asks_first(
+def test_showing_a_sweep_imports_nothing_and_resuming_it_needs_trust(
     tmp_path: Path,
     tuneexp: Command,  # noqa: F811
 ) -> None:
@@ -244,7 +244,7 @@ def test_looking_at_a_sweep_imports_nothing_and_going_on_with_it_asks_first(
     assert not was_imported(file)
 
 
-def test_a_sweep_of_somebody_else_connects_to_no_cluster_of_theirs(tmp_path: Path, tuneexp: Command) -> None:  # noqa: F811
+def test_a_sweep_of_another_user_connects_to_no_cluster_of_theirs(tmp_path: Path, tuneexp: Command) -> None:  # noqa: F811
     foreign_sweep(tmp_path / "runs", address="ray://192.0.2.1:10001")
     done = tuneexp("resume", "foreign")
     assert done.code == 2

@@ -57,7 +57,7 @@ def test_each_part_of_ones_own_has_a_hash(sweep: Sweep, tmp_path: Path) -> None:
     assert set(load_config("s").trial.sources) == {f"{file_of(tmp_path, part)}:It" for part in PARTS}
 
 
-def test_each_change_is_told(sweep: Sweep, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_change_is_reported(sweep: Sweep, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "tuneexp"):
         report_changed_sources(load_config("s"))
         assert not caplog.records
@@ -79,7 +79,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_a_space_that_asks_for_something_else_is_refused_before_anything_starts(
+def test_a_space_that_suggests_something_else_is_refused_before_anything_starts(
     name: str, sweep: Sweep, tmp_path: Path
 ) -> None:
     edited = tmp_path / "edited.py"  # a new name: this process has imported the old file
@@ -92,14 +92,14 @@ def test_a_space_that_asks_for_something_else_is_refused_before_anything_starts(
     assert not sweep.folder.snapshot_file.exists()
 
 
-def test_a_space_whose_file_changed_and_which_asks_for_the_same_goes_on(sweep: Sweep, tmp_path: Path) -> None:
+def test_a_space_whose_file_changed_and_which_suggests_the_same_continues(sweep: Sweep, tmp_path: Path) -> None:
     edited = tmp_path / "edited.py"
     edited.write_text("# a comment\n" + PARTS["space"])
     space = SearchSpace.of(f"{edited}:It").validate(sweep.space._binding.config_class)  # type: ignore[union-attr]
     refuse_changed_space(load_config("s"), space, sweep.folder)
 
 
-def test_a_sweep_of_an_earlier_version_goes_on(sweep: Sweep, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sweep_of_an_earlier_version_continues(sweep: Sweep, caplog: pytest.LogCaptureFixture) -> None:
     stored = json.loads(sweep.folder.config_file.read_text())
     for name in ("sources", "suggested"):
         stored.pop(name)
@@ -129,7 +129,7 @@ def test_a_new_address_is_kept_and_reaches_the_trials(sweep: Sweep, tmp_path: Pa
         _with_moved(config, {"/elsewhere.py": str(new)})
 
 
-def test_a_file_that_is_gone_is_told_once_with_the_option_for_its_new_place(
+def test_a_file_that_is_gone_is_reported_once_with_the_option_for_its_new_place(
     sweep: Sweep, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file_of(tmp_path, "environment").unlink()

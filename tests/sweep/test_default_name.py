@@ -23,7 +23,7 @@ from tuneexp.sweep.storage.folder import new_sweep_folder
         ("x" * 300, "CartPole-v1", "x" * 100),
     ],
 )
-def test_a_made_name_says_what_is_trained_and_can_name_a_folder(
+def test_a_made_name_shows_what_is_trained_and_can_name_a_folder(
     tmp_path: Path, algorithm: str, env: str, stem: str
 ) -> None:
     name = new_name(algorithm, env, tmp_path)
@@ -47,6 +47,6 @@ def test_a_sweep_needs_neither_a_name_nor_a_space(tmp_path: Path, monkeypatch: p
     assert not list(tmp_path.iterdir())
 
 
-def test_a_sweep_that_goes_on_needs_its_name() -> None:
+def test_a_sweep_that_continues_needs_its_name() -> None:
     with pytest.raises(UserError, match="--name"):
         Sweep("ppo", "CartPole-v1", resume=True)

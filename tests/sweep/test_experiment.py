@@ -74,7 +74,7 @@ configs = st.fixed_dictionaries(
 
 @settings(max_examples=100, deadline=None)
 @given(configs)
-def test_an_experiment_file_asks_for_exactly_the_same(given: dict[str, Any]) -> None:
+def test_an_experiment_file_requests_exactly_the_same(given: dict[str, Any]) -> None:
     config = SweepConfig.parse({"name": "s", "created_at_s": 0.0, **given}, "the sweep")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "runs", "s", "experiment.yaml")
@@ -100,7 +100,7 @@ def test_numbers_are_numbers_for_other_readers_of_yaml_too() -> None:
     assert yaml.safe_load(yaml_text({"rate": 1e-5, "steps": 100_000})) == {"rate": 1e-5, "steps": 100_000}
 
 
-def test_an_experiment_holds_what_was_asked_and_no_defaults(tmp_path: Path) -> None:
+def test_an_experiment_holds_what_was_requested_and_no_defaults(tmp_path: Path) -> None:
     text = experiment_text(asked(tmp_path, seeds=[0, 1, 2], fixed={"n_epochs": 3}).config)
     written = parse_yaml(text)
     assert list(written) == (
@@ -183,7 +183,7 @@ def test_the_file_of_a_sweep_gives_the_same_sweep(good: Path, tmp_path: Path) ->
     assert again.config.name != "first"
 
 
-def test_all_problems_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_with_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(
         "algoritm: ppo\nenv: CartPol-v1\ntrials: 1.5\nseeds: [1, 1]\nenv_steps: 100x\nsampler: tpe\n"

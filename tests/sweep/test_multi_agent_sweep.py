@@ -48,7 +48,7 @@ def test_two_policies_find_a_language() -> None:
     assert result["policy/speaker/return_mean"] == result["policy/listener/return_mean"]
 
 
-def test_the_page_trains_as_it_stands_there_and_goes_on_from_its_checkpoint(
+def test_the_page_trains_as_it_stands_there_and_continues_from_its_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -67,7 +67,7 @@ def test_the_page_trains_as_it_stands_there_and_goes_on_from_its_checkpoint(
     assert again["return_mean"] == 0.0
 
 
-def test_self_play_meets_a_copy_on_both_sides_and_is_measured_against_chance() -> None:
+def test_self_play_plays_a_copy_on_both_sides_and_is_measured_against_chance() -> None:
     spec: Any = load_spec(f"{PLAY}:SELF_PLAY")
     small = {"n_steps": 16, "batch_size": 64, "n_epochs": 2}
     config = {
@@ -88,7 +88,7 @@ def test_self_play_meets_a_copy_on_both_sides_and_is_measured_against_chance() -
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("ray_cluster")
-def test_a_sweep_searches_one_policy_and_mlflow_knows_both(tmp_path: Path) -> None:
+def test_a_sweep_searches_one_policy_and_mlflow_shows_both(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
     sweep = Sweep(

@@ -22,7 +22,7 @@ STARTS = {
 
 
 @pytest.mark.parametrize("what", STARTS)
-def test_a_file_that_starts_something_while_it_is_imported_is_told_of_the_guard(
+def test_a_file_that_starts_something_while_it_is_imported_is_answered_with_the_guard(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -162,7 +162,7 @@ def test_a_wrapper_of_another_package_is_trusted_first(file: Path) -> None:
         ("nowhere.yml", "CartPole-v1", "ppo", "no file"),
     ],
 )
-def test_what_is_no_row_of_the_algorithm_is_told(
+def test_what_is_no_row_of_the_algorithm_is_reported(
     file: Path, name: str, env: str, algorithm: str | None, said: str
 ) -> None:
     steps = "n_timesteps: 100, policy: MlpPolicy"
@@ -203,7 +203,7 @@ def test_a_sweep_around_a_row_fixes_what_the_space_does_not_vary(file: Path) -> 
     asked["space"].validate(PPO.config_class, asked["fixed"])
 
 
-def test_a_row_outside_of_the_space_is_told_and_not_tried_first(file: Path) -> None:
+def test_a_row_outside_of_the_space_is_reported_and_not_tried_first(file: Path) -> None:
     space = SearchSpace.from_mapping({"gamma": {"uniform": [0.5, 0.6]}})
     asked, remarks = sweep_of_row(read_row(file, "CartPole-v1", None, ("sweep",)), space, {}, PPO.config_class)
     assert asked["space"].initial == []

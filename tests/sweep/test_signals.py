@@ -42,7 +42,7 @@ def nothing_is_ignored() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_the_first_signal_is_told_and_ends_the_command_with_its_code(
+def test_the_first_signal_is_reported_and_ends_the_command_with_its_code(
     number: signal.Signals, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = [signal.getsignal(one) for one in CODES]
@@ -68,7 +68,7 @@ def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
         signal.signal(signal.SIGHUP, before)
 
 
-def test_work_that_can_end_in_order_does_until_a_second_signal_which_is_told(
+def test_work_that_can_end_in_order_does_until_a_second_signal_which_is_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     asked: list[bool] = []
@@ -101,7 +101,7 @@ def test_a_forked_child_dies_of_a_signal_as_without_us() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
 
 
-def test_a_sweep_says_how_to_go_on_once_there_is_something_to_go_on_with(tmp_path: object) -> None:
+def test_a_sweep_prints_how_to_continue_once_there_is_something_to_continue(tmp_path: object) -> None:
     folder = sweep_folder("s", str(tmp_path))
     said = []
     for _ in range(2):

@@ -199,7 +199,7 @@ def test_a_sweep_of_a_newer_format_is_not_touched(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["sweep.json"]
 
 
-def test_what_was_asked_is_read_back_from_the_folder(tmp_path: Path) -> None:
+def test_what_was_requested_is_read_back_from_the_folder(tmp_path: Path) -> None:
     sweep = asked(tmp_path, seeds=[3, 5], fixed={"n_epochs": 2}, env_kwargs={}, concurrency=2)
     sweep.folder.path.mkdir(parents=True)
     save_config(sweep.folder, sweep.config)

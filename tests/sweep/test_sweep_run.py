@@ -100,7 +100,7 @@ def test_one_trial_at_a_time_a_sweep_repeats_exactly(tmp_path: Path) -> None:
     assert [[t[k] for k in kept] for t in first.trials] == [[t[k] for k in kept] for t in second.trials]
 
 
-def test_environments_that_break_fail_their_trials_and_the_sweep_goes_on(tmp_path: Path) -> None:
+def test_environments_that_break_fail_their_trials_and_the_sweep_continues(tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     flag.touch()
     env = {"env": f"{FAULTY}:Breaks", "env_kwargs": {"flag": str(flag)}}
@@ -147,7 +147,7 @@ def check_that_failed_trials_train_again(tmp_path: Path, before: SweepResult) ->
     assert resume("s", storage, failed=True) == result  # none is left
 
 
-def test_a_sweep_whose_environment_moved_goes_on_with_its_new_place(
+def test_a_sweep_whose_environment_moved_continues_with_its_new_place(
     tmp_path: Path,
     tuneexp: Callable[..., Done],  # noqa: F811
 ) -> None:
@@ -191,7 +191,7 @@ class BreaksOff(Callback):
 
 
 @pytest.mark.parametrize("checkpoints", ["inside the storage", None])
-def test_a_sweep_goes_on_where_its_storage_was_moved_with_as_many_trials_at_once_as_fit_then(
+def test_a_sweep_continues_where_its_storage_was_moved_with_as_many_trials_at_once_as_fit_then(
     tmp_path: Path, checkpoints: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = tmp_path / "runs", tmp_path / "elsewhere"

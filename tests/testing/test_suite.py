@@ -88,7 +88,7 @@ def test_a_contract_is_a_class_with_a_test_for_each_fact() -> None:
     ("algorithm", "settings", "said"),
     [("pqo", {}, "ppo"), ("dqn", {"lr": 1.0}, "learning_rate"), (replace(DQN, name="nowhere"), {}, "no address")],
 )
-def test_what_does_not_exist_is_told_at_once(algorithm: Any, settings: dict[str, Any], said: str) -> None:
+def test_what_does_not_exist_is_reported_at_once(algorithm: Any, settings: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         contract(algorithm, settings)
 
@@ -106,7 +106,7 @@ def test_the_command_ends_with_0_where_all_holds_and_shows_a_table(capsys: pytes
     assert " NO " not in shown
 
 
-def test_the_command_ends_with_1_where_a_fact_is_broken_and_says_which(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_ends_with_1_where_a_fact_is_broken_and_names_which(capsys: pytest.CaptureFixture[str]) -> None:
     code, shown = run(capsys, f"{__file__}:ENDLESS", "--only", "one_step_later", "--json")
     result = json.loads(shown)
     assert code == 1

@@ -85,7 +85,7 @@ def test_a_trial_that_ctrl_c_stopped_did_not_hit_a_time_limit(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("no_delivery")
-def test_a_pickled_callback_holds_no_handles_and_goes_on_where_the_file_is(tmp_path: Path) -> None:
+def test_a_pickled_callback_holds_no_handles_and_continues_where_the_file_is(tmp_path: Path) -> None:
     callback = make_callback(tmp_path)
     run_trial(callback, 1, 500, 1000)
     copy = pickle.loads(pickle.dumps(callback))

@@ -69,7 +69,7 @@ def sweep(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Swee
 ALL = {1: [250, 500, 750, 1000], 2: [500, 1000]}
 
 
-def test_a_deleted_run_of_a_trial_stays_deleted_and_is_told_once(sweep: Sweep) -> None:
+def test_a_deleted_run_of_a_trial_stays_deleted_and_is_reported_once(sweep: Sweep) -> None:
     sweep.store.client.delete_run(sweep.run_id(1))
     sweep.end()
     assert sweep.arrived() == {2: ALL[2]}

@@ -133,7 +133,7 @@ def test_reports_at_a_step_already_logged_are_dropped(tmp_path: Path, store: Sto
     assert store.steps(store.trials()[1]) == [250, 500, 750]
 
 
-def test_nan_and_infinity_are_not_stored_but_told(tmp_path: Path, store: Store) -> None:
+def test_nan_and_infinity_are_not_stored_but_reported(tmp_path: Path, store: Store) -> None:
     callback = make_callback(tmp_path)
     trial = make_trial(1)
     callback.on_trial_start(0, [], trial)
@@ -297,7 +297,7 @@ def test_one_process_delivers_at_a_time(tmp_path: Path, store: Store) -> None:
     assert {number: store.steps(run) for number, run in store.trials().items()} == {1: [500, 1000], 2: [500, 1000]}
 
 
-def test_what_mlflow_refuses_is_put_aside_and_told_and_the_rest_arrives(tmp_path: Path, store: Store) -> None:
+def test_what_mlflow_refuses_is_put_aside_and_reported_and_the_rest_arrives(tmp_path: Path, store: Store) -> None:
     callback = make_callback(tmp_path)
     run_trial(callback, 1, 500, 1000)
     changed = {"trial": 1, "draw": 0, "sweep": "first", "params": {"learning_rate": 9.0}}
@@ -423,7 +423,7 @@ def test_what_is_appended_to_a_full_disk_is_taken_back(small_disk: Path) -> None
     assert path.read_bytes() == b"one\n"
 
 
-def test_a_delivery_that_cannot_be_started_is_told_and_ends_nothing(
+def test_a_delivery_that_cannot_be_started_is_reported_and_ends_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "first" / "outbox" / "delivery.log").mkdir(parents=True)

@@ -87,7 +87,7 @@ def test_a_server_killed_at_random_while_it_answers_neither_loses_nor_doubles(
     assert len(store.parents()) == 1
 
 
-def test_without_a_server_the_sweep_ends_in_time_and_says_how_to_deliver(tmp_path: Path, server: Server) -> None:
+def test_without_a_server_the_sweep_ends_in_time_and_prints_how_to_deliver(tmp_path: Path, server: Server) -> None:
     callback = make_callback(tmp_path)
     run_trial(callback, 1, 500, 1000)
     (process,) = delivery_process._running.values()
@@ -123,7 +123,7 @@ def test_what_a_dead_server_missed_is_delivered_later_by_another_process_also_be
     assert time.monotonic() - started < 0.5  # nothing left: no process, no MLflow
 
 
-def test_a_server_that_accepts_and_never_answers_holds_nobody_up(
+def test_a_server_that_accepts_and_never_answers_blocks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as silent:

@@ -39,7 +39,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     assert why(tmp_path).startswith(f"{tmp_path}/mlflow.db is no intact SQLite database; ")
 
 
-def test_a_database_of_another_mlflow_version_is_told_with_the_command_that_upgrades_it(
+def test_a_database_of_another_mlflow_version_is_reported_with_the_command_that_upgrades_it(
     tmp_path: Path, fresh_database: Path
 ) -> None:
     (tmp_path / "mlflow.db").write_bytes(fresh_database.read_bytes())
@@ -62,7 +62,7 @@ def another_user() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444])
-def test_a_database_of_another_user_is_told_with_what_to_set(
+def test_a_database_of_another_user_is_reported_with_what_to_set(
     mode: int, tmp_path: Path, fresh_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Path("/tmp") / f"tuneexp-{os.getpid()}-{mode}.db"  # pytest's own folders are closed to others
@@ -105,7 +105,7 @@ def http_server(code: int) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("code", "says"), [(401, "MLFLOW_TRACKING_PASSWORD"), (403, "MLFLOW_TRACKING_TOKEN"), (404, "no MLflow server")]
 )
-def test_a_server_that_refuses_is_told_with_the_variables_to_set(
+def test_a_server_that_refuses_is_reported_with_the_variables_to_set(
     code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with http_server(code) as uri:
@@ -115,7 +115,7 @@ def test_a_server_that_refuses_is_told_with_the_variables_to_set(
     assert text.startswith(uri.replace("geheim", "***"))
 
 
-def test_a_database_whose_driver_is_missing_is_told_without_its_password(
+def test_a_database_whose_driver_is_missing_is_reported_without_its_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "mysql+nosuchdriver://u:geheim@127.0.0.1:1/db?password=geheim")
@@ -131,7 +131,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_a_store_that_cannot_work_is_told_once_at_the_start_and_a_mended_one_gets_everything(
+def test_a_store_that_cannot_work_is_reported_once_at_the_start_and_a_mended_one_gets_everything(
     tmp_path: Path, fresh_database: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "mlflow.db").write_text("no database " * 1000)

@@ -52,7 +52,7 @@ def test_only_numbers_become_metrics() -> None:
     assert all(type(value) is float for value in metrics.values())
 
 
-def test_no_metric_says_that_no_seed_has_failed() -> None:
+def test_no_metric_reports_that_no_seed_has_failed() -> None:
     assert metrics_of({"objective": 1.0, "failed_seeds": [], "partial_episodes": 0})[0] == {"objective": 1.0}
     assert metrics_of({"partial_episodes": 2})[0] == {"partial_episodes": 2.0}
 
@@ -108,7 +108,7 @@ def test_constants_are_flat_texts() -> None:
     assert "no" in constant_params(values)
 
 
-def test_the_order_of_the_space_says_which_hyperparameters_matter_most() -> None:
+def test_the_order_of_the_space_decides_which_hyperparameters_matter_most() -> None:
     varied = ["learning_rate", "n_steps", "gamma"]
     assert important_first(varied) == varied
     assert important_first(varied, [{"learning_rate": 0.1, "n_steps": 32, "gamma": 0.9}]) == varied

@@ -145,7 +145,7 @@ def without_right(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_without_the_right_to_set_tags_that_is_told_once_the_sweep_goes_on_and_ui_prints_the_plain_link(
+def test_without_the_right_to_set_tags_that_is_reported_once_the_sweep_continues_and_ui_prints_the_plain_link(
     tmp_path: Path, without_right: Store, ray_cluster: None, caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip

@@ -154,7 +154,7 @@ def test_noise_is_that_of_one_learner(seeds: list[int]) -> None:
     assert_same_training(*(trained(seeds, n, spec=spec, batch_size=15) for n in (0, 2)))
 
 
-def test_a_trial_goes_on_from_a_checkpoint_with_other_learners() -> None:
+def test_a_trial_continues_from_a_checkpoint_with_other_learners() -> None:
     changes = {"rollouts": 4}
     whole, first, rest = (small_trial([0, 1, 2], num_learners=n, **changes) for n in (0, 2, 3))
     for _ in range(2):

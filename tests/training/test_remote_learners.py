@@ -82,7 +82,7 @@ def test_more_learners_than_the_cluster_has_room_for_are_refused_at_once() -> No
         small_trial([0], num_learners=1, num_gpus_per_learner=1)
 
 
-def test_what_a_learner_raises_is_told_as_it_is() -> None:
+def test_what_a_learner_raises_is_reported_as_it_is() -> None:
     import ray
 
     from tuneexp.training.remote.learner_actors import _collected

@@ -76,7 +76,7 @@ def test_a_trial_restored_without_its_buffer_collects_before_it_learns_on() -> N
 
 
 @pytest.mark.parametrize("prioritized", [False, True])
-def test_learning_starts_when_it_was_said_though_a_minibatch_is_larger(prioritized: bool) -> None:
+def test_learning_starts_when_it_was_requested_though_a_minibatch_is_larger(prioritized: bool) -> None:
     """As in Stable-Baselines3: minibatches of 256 rows from a buffer of 40."""
     trial = replay_trial(batch_size=256, prioritized=prioritized)
     updates = []

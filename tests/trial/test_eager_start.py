@@ -72,7 +72,7 @@ def test_reports_at_steps_that_are_named_stay_there() -> None:
     algo.stop()
 
 
-def test_a_command_that_goes_on_from_an_eager_start_is_not_held_to_it(tmp_path: Path) -> None:
+def test_a_command_that_continues_from_an_eager_start_is_not_held_to_it(tmp_path: Path) -> None:
     def pending(compile_mode: str, eager_start: bool | None, budget: int) -> tuple[bool, str | None]:
         start = EagerStart(small_config(compile=compile_mode, budget_env_steps=256), None)
         state = {"config": {"budget_env_steps": budget}, "compiled": False, "eager_start": eager_start}

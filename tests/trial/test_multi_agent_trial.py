@@ -131,7 +131,7 @@ def test_seeds_at_once_are_seeds_alone(env: Any) -> None:
 
 
 @pytest.mark.parametrize("env", [ComingAndGoing, OutOfTurn])
-def test_a_restored_trial_goes_on_as_if_uninterrupted(env: Any, tmp_path: Path) -> None:
+def test_a_restored_trial_continues_as_if_uninterrupted(env: Any, tmp_path: Path) -> None:
     """The report falls within a PPO rollout; statistics, random streams of scripts and schedules are restored, too."""
     agents = ("stays", "leaves", "comes") if env is ComingAndGoing else ("first", "second", "third")
     red = {**PPO, "normalize_observation": True, "normalize_reward": True, "learning_rate": "linear:0.003"}
@@ -227,7 +227,7 @@ def test_the_objective_is_the_mean_of_the_trained_policies_or_of_the_one_named()
     assert both["policy/red/return_mean"] != both["policy/blue/return_mean"]
 
 
-def test_policies_change_sides_where_the_mapping_asks_for_the_environment() -> None:
+def test_policies_change_sides_if_the_mapping_takes_the_environment() -> None:
     spec = MultiAgentSpec(
         "sides", {"a": PolicySpec("ppo", PPO), "b": PolicySpec("ppo", PPO)},
         lambda agent, index: "ab"[(agent == "red") == (index % 2 == 0)],

@@ -81,7 +81,7 @@ def test_there_is_no_interval_over_one_seed_or_of_no_objective() -> None:
     assert judged([[1.0, 2.0], [3.0, 4.0]], [[False, False], [True, True]]).interval() is None
 
 
-def test_a_restored_objective_goes_on() -> None:
+def test_a_restored_objective_continues() -> None:
     objective = judged(HISTORY[:2], kind="best")
     restored = Objective(ObjectiveConfig(kind="best"), [0, 1])
     restored.load_state_dict(json.loads(json.dumps(objective.state_dict())))

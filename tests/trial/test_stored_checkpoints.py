@@ -16,7 +16,7 @@ EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text())
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_stored_checkpoint_acts_and_goes_on_as_the_version_that_wrote_it(name: str) -> None:
+def test_a_stored_checkpoint_acts_and_continues_as_the_version_that_wrote_it(name: str) -> None:
     """The last digits of floats depend on the processor."""
     several = name == "telling"
     if several:

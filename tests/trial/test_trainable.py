@@ -48,7 +48,7 @@ def differences(a: Any, b: Any, path: str = "") -> list[str]:
 
 
 @pytest.mark.timeout(300)
-def test_training_goes_on_bit_for_bit_in_a_new_process(tmp_path: Path) -> None:
+def test_training_continues_bit_for_bit_in_a_new_process(tmp_path: Path) -> None:
     """Parameters, optimizer, random states, normalisation statistics, open episodes and evaluations."""
     arguments = []
     for env in CLASSIC:
@@ -268,7 +268,7 @@ def test_a_checkpoint_with_a_part_of_the_learner_missing_is_damaged(missing: str
         trial_from_checkpoint(folder)
 
 
-def test_a_missing_checkpoint_is_told(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint"):
         trial_from_checkpoint(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match="no checkpoint"):
@@ -311,7 +311,7 @@ def test_an_environment_that_raises_fails_the_trial_with_its_reason() -> None:
         trainable(env=f"{__file__}:Faulty").train()
 
 
-def test_unknown_settings_are_told_with_the_nearest_name() -> None:
+def test_unknown_settings_are_reported_with_the_nearest_name() -> None:
     with pytest.raises(UserError, match="learning_rate"):
         PPO.build(env="CartPole-v1", learning_rte=0.1)
     with pytest.raises(UserError, match="seed"):

@@ -197,7 +197,7 @@ def test_an_algorithm_brings_its_own_training_step() -> None:
         ({"env": "tests.sampling.envs:Pixels", "normalize_observation": "yes please"}, "normalize_observation"),
     ],
 )
-def test_bad_input_is_told_before_anything_runs(changes: dict[str, Any], said: str) -> None:
+def test_bad_input_is_reported_before_anything_runs(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         small_trial(**changes)
     assert len(str(caught.value).splitlines()) <= 2

@@ -73,7 +73,7 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
 
 
 @pytest.mark.slow
-def test_compiled_programs_take_over_after_the_first_report_also_in_a_trial_that_goes_on(
+def test_compiled_programs_take_over_after_the_first_report_also_in_a_trial_that_continues(
     fresh_programs: None, tmp_path: Path
 ) -> None:
     """With the shapes of the test above, whose programs are in the cache."""
@@ -101,7 +101,7 @@ def test_compiled_programs_take_over_after_the_first_report_also_in_a_trial_that
 REPAYS = {"compile": "auto", "expected_trials": 10**6}
 
 
-def test_without_a_compiler_auto_trains_eagerly_and_says_so_once_and_on_is_an_error(
+def test_without_a_compiler_auto_trains_eagerly_and_reports_it_once_and_on_is_an_error(
     fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("TUNEEXP_CACHE", str(tmp_path / "empty"))
@@ -120,7 +120,7 @@ def test_without_a_compiler_auto_trains_eagerly_and_says_so_once_and_on_is_an_er
         small_trial(compile="on", n_steps=64)
 
 
-def test_a_cache_that_can_not_be_written_is_told_and_training_goes_on(
+def test_a_cache_that_can_not_be_written_is_reported_and_training_continues(
     fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -162,7 +162,7 @@ def test_a_loss_that_reads_values_can_not_be_compiled_on_request(fresh_programs:
         small_trial(spec=replace(PPO, name="reading", loss_fn=reading_loss), compile="on")
 
 
-def test_a_loss_that_raises_says_what_it_raised(fresh_programs: None) -> None:
+def test_a_loss_that_raises_reports_what_it_raised(fresh_programs: None) -> None:
     def wrong(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> Any:
         return PPO.loss_fn(nets, {**batch, "obs": batch["observation"]}, cfg)
 
@@ -186,7 +186,7 @@ def test_auto_compiles_where_the_work_of_all_trials_repays_it() -> None:
     assert Workload(n_seeds=8, updates=100_000, acts=10_000).repays_compiling()
 
 
-def test_a_program_knows_its_constants_and_shapes() -> None:
+def test_a_program_has_its_constants_and_shapes() -> None:
     """They are part of the key of a stored program."""
 
     def keyed(factor: float, rows: int) -> str:
@@ -242,7 +242,7 @@ def test_compiled_training_of_one_seed_equals_its_eager_training(fresh_programs:
         torch.testing.assert_close(leaf, eager.learner.parameters[name], rtol=1e-3, atol=1e-5)
 
 
-def test_a_failing_compiler_is_told_in_one_line(
+def test_a_failing_compiler_is_reported_in_one_line(
     fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUNEEXP_CACHE", str(tmp_path))
@@ -261,7 +261,7 @@ def compiler_of(folder: Path, *graphs: bytes) -> list[str]:
     return [str(path) for source in sources for path in (source, source.with_suffix(".package"))]
 
 
-def test_why_a_program_can_not_be_compiled_is_told(tmp_path: Path) -> None:
+def test_why_a_program_can_not_be_compiled_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CannotCompile, match="BadZipFile"):
         program._run_compiler(compiler_of(tmp_path, b"no graph", b"none either"))
     assert not list(tmp_path.glob("*.package"))

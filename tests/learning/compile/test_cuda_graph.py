@@ -64,7 +64,7 @@ def test_a_captured_program_is_not_called_compiled() -> None:
 
 
 @pytest.mark.parametrize("reads_a_value", [True, False])
-def test_what_can_not_be_captured_runs_eagerly_and_says_why(
+def test_what_can_not_be_captured_runs_eagerly_and_logs_why(
     reads_a_value: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def reading(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -95,7 +95,7 @@ def check(training: Any, told: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-def test_why_a_worker_died_is_told_in_one_plain_line(my_env: str) -> None:
+def test_why_a_worker_died_is_reported_in_one_plain_line(my_env: str) -> None:
     import ray
 
     class Small:
@@ -118,7 +118,7 @@ def test_why_a_worker_died_is_told_in_one_plain_line(my_env: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-def test_what_code_of_the_user_does_is_told_in_one_plain_line(my_env: str) -> None:
+def test_what_code_of_the_user_does_is_reported_in_one_plain_line(my_env: str) -> None:
     import ray
 
     worker = new_worker(trial(my_env, "pass"))

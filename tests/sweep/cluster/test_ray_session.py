@@ -112,14 +112,14 @@ def store(tmp_path: Path) -> CheckpointStorage:
         ({"env": "CartPol-v1"}, "unknown environment 'CartPol-v1'"),
     ],
 )
-def test_a_node_says_what_it_lacks(store: CheckpointStorage, changes: dict[str, Any], says: str) -> None:
+def test_a_node_reports_what_it_lacks(store: CheckpointStorage, changes: dict[str, Any], says: str) -> None:
     said = nodes.complaint(store, "mark", "n", trial(**changes), nodes.tuneexp.__version__)
     assert said is not None
     assert says in said
     assert "\n" not in said
 
 
-def test_a_node_with_another_source_or_version_or_storage_says_so(store: CheckpointStorage, tmp_path: Path) -> None:
+def test_a_node_with_another_source_or_version_or_storage_reports_it(store: CheckpointStorage, tmp_path: Path) -> None:
     version = nodes.tuneexp.__version__
     (tmp_path / "mine.py").write_text("from dataclasses import replace\nfrom tuneexp import PPO\nMine = replace(PPO)\n")
     mine = trial(algorithm=f"{tmp_path / 'mine.py'}:Mine", source_hash="of the driver's")
@@ -157,7 +157,7 @@ def test_a_head_that_is_silent_for_long_is_lost_and_one_that_answers_is_not(monk
     assert loss_detection.LossDetector().reason() is None
 
 
-def test_a_local_ray_that_is_asked_for_starts_here_whatever_the_environment_says(
+def test_a_local_ray_that_is_requested_starts_here_whatever_the_environment_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from tuneexp.ray_support import start as ray_start

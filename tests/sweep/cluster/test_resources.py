@@ -84,7 +84,7 @@ def test_trials_at_once_are_by_default_what_fits_on_the_cores(tmp_path: Path) ->
     assert asked(tmp_path, trials=100, concurrency=7).resolved.concurrency == 7
 
 
-def test_the_number_of_trials_at_once_is_stored_as_asked_and_meant_anew_at_each_start(
+def test_the_number_of_trials_at_once_is_stored_as_requested_and_meant_anew_at_each_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capacity, "cores", lambda: 2)
@@ -97,7 +97,7 @@ def test_the_number_of_trials_at_once_is_stored_as_asked_and_meant_anew_at_each_
     assert capacity.resolved_here(stored.model_copy(update={"concurrency": 3}), sweep.space).concurrency == 3
 
 
-def test_what_is_checked_is_what_tune_is_asked_for(tmp_path: Path) -> None:
+def test_what_is_checked_is_what_tune_gets(tmp_path: Path) -> None:
     fixed = {"num_env_runners": 2, "num_cpus_per_env_runner": 0.25}
     sweep = asked(tmp_path, fixed=fixed)
     config = {"algorithm": "ppo", "env": "CartPole-v1", "hyperparameters": fixed}
@@ -154,7 +154,7 @@ class Runs:
     status = "RUNNING"
 
 
-def test_a_sweep_that_waits_for_nodes_says_so(
+def test_a_sweep_that_waits_for_nodes_reports_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
 

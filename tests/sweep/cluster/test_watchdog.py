@@ -34,7 +34,7 @@ def running(number: int) -> Any:
     )
 
 
-def test_a_trial_is_told_of_once_it_is_far_slower_than_any_report_was(
+def test_a_trial_is_reported_once_it_is_far_slower_than_any_report_was(
     wait: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     dog, one, two = Watchdog(), running(1), running(2)

@@ -43,7 +43,7 @@ def test_asha_stops_below_the_best_third_of_a_rung() -> None:
     assert report(scheduler, "good", 100, 9.0) == CONTINUE
 
 
-def test_asha_asks_nobody_before_the_first_rung() -> None:
+def test_asha_stops_no_trial_before_the_first_rung() -> None:
     scheduler = asha()
     report(scheduler, "t1", 100, 50.0)
     assert report(scheduler, "young", 99, -50.0) == CONTINUE

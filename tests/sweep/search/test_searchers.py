@@ -123,9 +123,7 @@ def test_initial_points_come_first_and_in_order(tmp_path: Path) -> None:
         (None, False, TrialState.FAIL, None),
     ],
 )
-def test_optuna_is_told_how_the_trial_ended(
-    tmp_path: Path, last: Any, error: bool, state: TrialState, value: Any
-) -> None:
+def test_optuna_gets_how_the_trial_ended(tmp_path: Path, last: Any, error: bool, state: TrialState, value: Any) -> None:
     found = searcher(tmp_path)
     found.suggest("t")
     found.on_trial_result("t", result(1.0, 200))
@@ -145,7 +143,7 @@ def test_reports_stand_at_their_environment_steps_and_once(tmp_path: Path) -> No
     assert found.study.trials[0].intermediate_values == {200: 1.0, 400: 2.0, 800: 4.0}
 
 
-def test_an_infeasible_point_fails_in_optuna_and_another_is_asked(tmp_path: Path) -> None:
+def test_an_infeasible_point_fails_in_optuna_and_another_is_requested(tmp_path: Path) -> None:
     class Picky(SearchSpace):
         def suggest(self, trial: Any) -> dict[str, Any]:
             values = super().suggest(trial)
@@ -159,7 +157,7 @@ def test_an_infeasible_point_fails_in_optuna_and_another_is_asked(tmp_path: Path
     assert [trial.state for trial in found.study.trials] == [TrialState.FAIL, TrialState.FAIL, TrialState.RUNNING]
 
 
-def test_a_space_without_a_feasible_point_is_refused_and_not_asked_for_ever(tmp_path: Path) -> None:
+def test_a_space_without_a_feasible_point_is_refused_and_not_tried_forever(tmp_path: Path) -> None:
     class Impossible(SearchSpace):
         def suggest(self, trial: Any) -> dict[str, Any]:
             raise InfeasiblePoint("never")

@@ -88,7 +88,7 @@ def test_what_optuna_recorded_suggests_the_same_again() -> None:
         assert space.suggest(FixedTrial(trial.params)) == values
 
 
-def test_optuna_records_the_complement_under_a_name_that_says_so() -> None:
+def test_optuna_records_the_complement_under_a_name_that_shows_it() -> None:
     values, trial = suggestions(bound({"gamma": {"complement_loguniform": [0.9, 0.999]}}), 1)[0]
     assert list(trial.params) == ["1-gamma"]
     assert trial.params["1-gamma"] == pytest.approx(1 - values["gamma"], rel=1e-9)

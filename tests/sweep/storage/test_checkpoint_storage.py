@@ -91,7 +91,7 @@ def test_a_uri_reaches_the_folder_of_its_quoted_name_or_is_refused(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["My Drive ä%20#?"]
 
 
-def test_an_object_store_that_does_not_answer_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_store_that_does_not_answer_is_reported_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "ANSWER_LIMIT_S", 1.0)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")

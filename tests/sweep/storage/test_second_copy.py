@@ -105,7 +105,7 @@ def zeros_in_a_checkpoint(folder: SweepFolder) -> None:
     "damage",
     [empty_snapshot, half_a_snapshot, no_snapshot, zeros_in_the_snapshot, empty_tensors, zeros_in_a_checkpoint],
 )
-def test_a_resume_after_a_power_cut_goes_on_from_the_second_copy(
+def test_a_resume_after_a_power_cut_continues_from_the_second_copy(
     folder: SweepFolder, damage: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     store, copy = checkpoint_storage_of(folder, None), SecondCopy(folder, checkpoint_storage_of(folder, None))
@@ -160,7 +160,7 @@ def test_only_local_things_are_synced(folder: SweepFolder, monkeypatch: pytest.M
     assert store.all_whole(["trial_00000_aaa/never_seen"])
 
 
-def test_a_full_disk_is_told_once_and_ends_nothing(
+def test_a_full_disk_is_reported_once_and_ends_nothing(
     folder: SweepFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     copy = SecondCopy(folder, checkpoint_storage_of(folder, None))

@@ -145,7 +145,7 @@ def test_only_checkpoints_before_the_latest_are_dropped(folder: SweepFolder) -> 
     assert names(folder) == [f"trial_00000_aaa/checkpoint_{number:06d}" for number in (2, 3)]
 
 
-def test_starting_over_keeps_what_was_asked_and_suggested(folder: SweepFolder) -> None:
+def test_starting_over_keeps_what_was_requested_and_suggested(folder: SweepFolder) -> None:
     checkpoints(folder, "trial_00000_aaa", 1)
     folder.config_file.write_text("{}")
     folder.suggestions_file.write_text("x")
@@ -193,7 +193,7 @@ def asked_for(folder: SweepFolder) -> None:
 
 
 @pytest.mark.parametrize("signed_by", ["another user", "nobody"])
-def test_a_snapshot_of_somebody_else_is_not_unpickled(
+def test_a_snapshot_of_another_user_is_not_unpickled(
     signed_by: str, folder: SweepFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked_for(folder)

@@ -105,7 +105,7 @@ def test_a_snapshot_that_cannot_be_written_is_tried_again(tmp_path: Path, monkey
     assert not list(folder.path.glob(".*.tmp"))  # no half of one
 
 
-def test_a_study_that_cannot_be_written_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_that_cannot_be_written_prints_how_to_continue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = SweepFolder(tmp_path / "s")
     folder.study_file.mkdir(parents=True)
     monkeypatch.setattr(lifecycle, "study_of", lambda folder: optuna.create_study(study_name="s"))
@@ -117,7 +117,7 @@ def test_a_study_that_cannot_be_written_says_how_to_go_on(tmp_path: Path, monkey
     assert folder.study_file.is_file()
 
 
-def test_a_sweep_that_cannot_be_stored_says_what_to_do_and_leaves_nothing(small_disk: Path) -> None:
+def test_a_sweep_that_cannot_be_stored_prints_what_to_do_and_leaves_nothing(small_disk: Path) -> None:
     folder = SweepFolder(small_disk / "runs" / "s")
     folder.path.mkdir(parents=True)
     asked = {"name": "s", "algorithm": "ppo", "env": "E-v1", "space": {}, "trials": 1, "seeds": [0], "env_steps": 1}
@@ -128,7 +128,9 @@ def test_a_sweep_that_cannot_be_stored_says_what_to_do_and_leaves_nothing(small_
     assert not list(folder.path.iterdir())
 
 
-def test_a_full_disk_of_tune_s_own_files_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_of_tune_s_own_files_prints_how_to_continue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*args: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/tmp/staging/trainable.pkl")
 
@@ -139,7 +141,7 @@ def test_a_full_disk_of_tune_s_own_files_says_how_to_go_on(tmp_path: Path, monke
         lifecycle._run_trials(*given, failed=False)
 
 
-def test_checkpoints_that_take_long_are_told_of_at_growing_intervals(
+def test_checkpoints_that_take_long_are_reported_at_growing_intervals(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = [0.0]
