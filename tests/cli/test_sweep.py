@@ -49,7 +49,7 @@ def first(storage: Path) -> dict[str, Any]:
     assert done.code == 0, done.err
     assert len(done.out.splitlines()) == 1, done.out
     lines = done.err.splitlines()
-    assert lines[0].startswith("sweep first: ppo on CartPole-v1, 2 trials, seeds 0,1, 128 env steps a seed")
+    assert lines[0].startswith("sweep first: ppo on CartPole-v1, 2 trials, seeds 0,1, 128 env steps per seed")
     # One line a trial, and nothing of Ray, MLflow or Optuna.
     assert len(lines) == 3, done.err
     assert all(

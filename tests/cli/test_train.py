@@ -69,7 +69,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     assert done.code == 0, done.err
     assert len(done.out.splitlines()) == 1
     assert "Warning" not in done.err
-    assert done.err.splitlines()[0] == "training ppo on CartPole-v1, seeds 3,5, 256 env steps a seed"
+    assert done.err.splitlines()[0] == "training ppo on CartPole-v1, seeds 3,5, 256 env steps per seed"
     summary: dict[str, object] = json.loads(done.out)
     return summary
 

@@ -92,5 +92,5 @@ def _words(result: dict[str, Any]) -> str:
     per_seed = ", ".join(map(score, result["return_per_seed"]))
     return (
         f"return {score(result['return_mean'])} (standard deviation {score(result['return_std'])}) "
-        f"over {result['episodes']} episodes a seed\nper seed {per_seed}{spread}{stopped}"
+        f"over {result['episodes']} episodes per seed\nper seed {per_seed}{spread}{stopped}"
     )

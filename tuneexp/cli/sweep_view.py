@@ -70,7 +70,7 @@ def title_of(config: SweepConfig) -> str:
     at_once = f"{config.concurrency} at a time" if config.concurrency else "as many at a time as fit"
     return (
         f"sweep {config.name}: {config.trial.algorithm} on {config.trial.env}, {trials}, "
-        f"seeds {seeds(config.trial.seeds)}, {config.trial.budget_env_steps:,} env steps a seed, {at_once}"
+        f"seeds {seeds(config.trial.seeds)}, {config.trial.budget_env_steps:,} env steps per seed, {at_once}"
     )
 
 

@@ -252,7 +252,7 @@ def _closing_words(summary: Mapping[str, Any]) -> str:
     return "\n".join([
         f"return      {score(summary['return_mean'])}{spread}",
         f"per seed    {per_seed}",
-        f"trained     {count(summary['env_steps'])} env steps a seed in {duration(summary['wall_s'])}, "
+        f"trained     {count(summary['env_steps'])} env steps per seed in {duration(summary['wall_s'])}, "
         f"{summary['env_steps_per_s']:,.0f} env steps/s{'' if summary['compiled'] else ', not compiled'}",
         f"checkpoint  {summary['checkpoint']}",
         f"evaluate    {command('evaluate', short_path(summary['checkpoint']))}",

@@ -18,7 +18,7 @@ from tuneexp.report.training_result import progress_line
 def training_view(
     screen: Terminal, algorithm: str, env: str, seed_list: Sequence[int], budget_env_steps: int, done_env_steps: int = 0
 ) -> TrainingView:
-    screen.note(f"training {algorithm} on {env}, seeds {seeds(seed_list)}, {budget_env_steps:,} env steps a seed")
+    screen.note(f"training {algorithm} on {env}, seeds {seeds(seed_list)}, {budget_env_steps:,} env steps per seed")
     return TrainingView(screen, budget_env_steps, done_env_steps)
 
 

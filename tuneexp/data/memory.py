@@ -28,7 +28,7 @@ def require(what: str, needed: int, per_row: int) -> None:
     if available is not None and needed > available:
         raise UserError(
             f"{what} needs {needed / GB:.2f} GB of memory and {available / GB:.2f} GB are available; "
-            f"a capacity of {max(available, 0) // per_row} rows a seed would fit"
+            f"a capacity of {max(available, 0) // per_row} rows per seed would fit"
         )
     left = "" if available is None else f" of {available / GB:.2f} GB available"
     _log.info("%s: up to %.2f GB%s", what, needed / GB, left)

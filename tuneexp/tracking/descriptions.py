@@ -61,7 +61,7 @@ def sweep_result(best: Mapping[str, Any] | None, outcomes: Mapping[str, int]) ->
 
 
 def interrupted_note(about: About, varied: Iterable[str]) -> str:
-    return sweep_note(about, varied, f"**Interrupted.** It goes on with {code(about.resume)}")
+    return sweep_note(about, varied, f"**Interrupted.** Continue it with {code(about.resume)}")
 
 
 def trial_note(
