@@ -1,7 +1,7 @@
 """tuneexp: tune reinforcement-learning algorithms; several seeds in every trial.
 
 Public packages are `tuneexp`, `tuneexp.algorithms`, `tuneexp.rl` and `tuneexp.testing`; docs/api.md lists their names
-(`PUBLIC` below). Everything else may move or change without notice."""
+(`tuneexp.PUBLIC`). Everything else may move or change without notice."""
 
 from __future__ import annotations
 
