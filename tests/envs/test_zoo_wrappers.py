@@ -118,10 +118,10 @@ def test_images_shrink_by_the_share_that_old_pixels_have_in_new_ones() -> None:
     ("env", "wrapper", "message"),
     [
         (Counting, {"HistoryWrapper": {"horizon": 2}}, "Box actions"),
-        (Line, "MaskVelocityWrapper", "velocities"),
+        (Line, "MaskVelocityWrapper", "supports"),
         (Picture, "TimeFeatureWrapper", "Box observations .* 1 axis"),
         (Line, {"AreaResize": {"shape": [4, 4]}}, "uint8"),
-        (Line, {"FrameSkip": {"skip": 0}}, "from 1"),
+        (Line, {"FrameSkip": {"skip": 0}}, "at least 1"),
         (Line, {"FrameStacks": {"n_stack": 2}}, "'FrameStack'"),
     ],
 )
