@@ -7,17 +7,13 @@ STAMP  := $(VENV)/.installed
 PEERS  := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 SOURCES := tuneexp tests experiments benchmarks docs/api.py
-# Tests run in parallel parts, the longest first, more than there are cores, because many tests wait. See docs/testing.md.
-PARTS    := algorithms tracking faults sweeps sampling learning commands others
-algorithms := tests/algorithms
-tracking := tests/tracking
+# Tests run in parallel parts, more than there are cores, because many tests wait. See docs/testing.md.
+PARTS    := training sweeps commands faults others
 faults   := tests/faults
 sweeps   := tests/sweep tests/browser
-sampling := tests/sampling tests/envs tests/rl_zoo
-learning := tests/learning tests/training tests/models tests/data tests/rl
-commands := tests/cli
-NAMED    := $(filter-out others,$(PARTS))
-others   := $(foreach part,$(NAMED),$($(part):%=--ignore=%))
+commands := tests/cli tests/tracking
+training := tests/algorithms tests/learning
+others   := $(foreach part,training sweeps commands faults,$($(part):%=--ignore=%))
 ALL_PARTS := $(MAKE) --no-print-directory -j3 $(PARTS:%=part-%)
 # `make check test` also runs the static checks. The fast tests run once, because `test` contains them.
 BOTH    := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))
@@ -28,7 +24,7 @@ export OMP_NUM_THREADS := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test $(PARTS:%=part-%) check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling zoo nightly learn screenshots api ui format install clean
+.PHONY: help demo test $(PARTS:%=part-%) check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling record tune-bench zoo nightly learn screenshots api ui format install clean
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -67,6 +63,12 @@ bench-gpu: $(STAMP) ## training benchmarks on a GPU and on one CPU thread; needs
 
 bench-scaling: $(STAMP) ## measure costs by the number of trials; writes the tables of docs/scaling.md
 	$(BIN)/python -m benchmarks.scaling
+
+record: $(STAMP) ## record learning curves of 128 configurations x 10 seeds on four tasks (hours; continues after a kill)
+	$(BIN)/python -m benchmarks.record
+
+tune-bench: $(STAMP) ## replay samplers and schedulers on the recorded curves; writes docs/tuners.md
+	$(BIN)/python -m benchmarks.tuners
 
 zoo: $(STAMP) ## train every row of RL Zoo's files for 2,000 steps, with substitutes for missing environments (an hour)
 	TUNEEXP_ZOO=all $(BIN)/python -m pytest -q tests/rl_zoo $(PYTEST_ARGS)

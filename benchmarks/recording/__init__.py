@@ -1,0 +1,1 @@
+"""Recording of learning curves of many configurations: see benchmarks.record."""

@@ -1,0 +1,1 @@
+"""Replay of samplers and schedulers on recorded learning curves: see benchmarks.tuners.__main__."""

@@ -1,0 +1,175 @@
+"""Repeated searches of several methods on a table, and what they say about the methods."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.tuners.curve_table import CurveTable
+from benchmarks.tuners.metrics import at, mean_of, probability_of_beating, rank_correlation
+from benchmarks.tuners.replay import BASELINE, Method, Search, Trace, replay
+
+REPETITIONS = 50
+COSTS = (1, 2, 4, 8, 16, 24, 32)  # in full trainings
+COMPARED_AT = (16, 32)
+SHARES = (1 / 9, 1 / 3, 2 / 3)  # of the budget, of the rungs whose order is compared with the end
+
+
+def traces_of(
+    table: CurveTable, method: Method, search: Search, repetitions: int, map_: Callable[..., Iterable[Trace]] = map
+) -> list[Trace]:
+    """Return the courses of repeated searches with the seeds 0, 1, 2, ..."""
+    return list(map_(_Replay(table, method, search), range(repetitions)))
+
+
+class _Replay:
+    """`replay` with all arguments but the seed. It can be sent to other processes."""
+
+    def __init__(self, table: CurveTable, method: Method, search: Search) -> None:
+        self.table, self.method, self.search = table, method, search
+
+    def __call__(self, seed: int) -> Trace:
+        return replay(self.table, self.method, self.search, seed)
+
+
+def compare(
+    table: CurveTable,
+    methods: Sequence[Method],
+    search: Search,
+    repetitions: int = REPETITIONS,
+    jobs: int = 1,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Compare methods with random search on a table.
+
+    Args:
+        table: the configurations and their curves.
+        methods: what to compare. Random search without early stopping is always replayed, too.
+        search: number of seeds, concurrency and cost.
+        repetitions: of each method.
+        jobs: processes.
+        say: prints a line.
+
+    Returns:
+        A JSON mapping: `methods` has regret by cost and by time, and the probability of beating random search.
+    """
+    costs = [cost for cost in COSTS if cost <= search.full_trainings]
+    compared = [cost for cost in COMPARED_AT if cost <= search.full_trainings] or [search.full_trainings]
+    asked = list(dict.fromkeys([BASELINE, *methods]))
+    traces: dict[Method, list[Trace]] = {}
+    with _pool(jobs) as pool:
+        for method in asked:
+            traces[method] = traces_of(table, method, search, repetitions, map if pool is None else pool.map)
+            say(f"{table.name}: {method}, {repetitions} searches")
+    baseline = {cost: _scores(table, traces[BASELINE], cost) for cost in compared}
+    return {
+        "table": facts_of(table, search, repetitions),
+        "rungs": rungs_of(table, search.seeds, repetitions),
+        "methods": [
+            {
+                "sampler": method.sampler,
+                "scheduler": method.scheduler,
+                "trials": float(np.mean([trace.trials for trace in traces[method]])),
+                "regret": {str(cost): mean_of(_regrets(table, traces[method], cost)) for cost in costs},
+                "regret_by_time": {
+                    str(cost): mean_of(_regrets_by_time(table, traces[method], cost, search)) for cost in costs
+                },
+                "beats_random": {
+                    str(cost): probability_of_beating(_scores(table, traces[method], cost), baseline[cost])
+                    for cost in compared
+                },
+            }
+            for method in asked
+        ],
+    }
+
+
+class _Serial:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _pool(jobs: int) -> Executor | _Serial:
+    return _Serial() if jobs == 1 else ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _scores(table: CurveTable, traces: Sequence[Trace], cost: float) -> NDArray[np.float64]:
+    """Scores of the configurations that are chosen after the cost of so many full trainings; [repetitions]."""
+    spent = cost * table.budget_env_steps
+    return np.array([at(trace.env_steps, _score_of(table, trace), [spent], _before(table))[0] for trace in traces])
+
+
+def _score_of(table: CurveTable, trace: Trace) -> NDArray[np.float64]:
+    return np.where(trace.row < 0, _before(table), table.scores[trace.row])
+
+
+def _before(table: CurveTable) -> float:
+    """Score before the first report: that of a configuration at random."""
+    return float(table.scores.mean())
+
+
+def _regrets(table: CurveTable, traces: Sequence[Trace], cost: float) -> NDArray[np.float64]:
+    return table.scores.max() - _scores(table, traces, cost)
+
+
+def _regrets_by_time(table: CurveTable, traces: Sequence[Trace], cost: float, search: Search) -> NDArray[np.float64]:
+    """The same after the time in which random search does so many full trainings."""
+    full_s = table.budget_env_steps if table.seconds is None else float(table.seconds.mean())
+    due_s = cost * full_s / search.concurrency
+    chosen = [at(trace.clock_s, _score_of(table, trace), [due_s], _before(table))[0] for trace in traces]
+    return table.scores.max() - np.array(chosen)
+
+
+def facts_of(table: CurveTable, search: Search, repetitions: int) -> dict[str, Any]:
+    """Facts about the table and the searches, for reports."""
+    return {
+        "name": table.name,
+        "configurations": len(table.rows),
+        "seeds": table.fewest_seeds,
+        "evaluations": len(table.env_steps),
+        "budget_env_steps": table.budget_env_steps,
+        "space": {dimension.name: dimension.spell() for dimension in table.dimensions},
+        "best": float(table.scores.max()),
+        "median": float(np.median(table.scores)),
+        "worst": float(table.scores.min()),
+        "full_training_s": None if table.seconds is None else float(table.seconds.mean()),
+        "drawn_seeds": search.seeds,
+        "concurrency": search.concurrency,
+        "repetitions": repetitions,
+    }
+
+
+def rungs_of(table: CurveTable, seeds: int, repetitions: int) -> list[dict[str, Any]]:
+    """Rank correlation of the evaluations at some shares of the budget with the score.
+
+    Args:
+        table: the configurations.
+        seeds: that an evaluation is the mean of, drawn anew in each repetition. The score is of all seeds.
+        repetitions: number of draws.
+
+    Returns:
+        For each share `env_steps` and the `correlation` of Spearman, with its interval over draws.
+    """
+    found = []
+    for share in SHARES:
+        place = int(np.searchsorted(table.env_steps, share * table.budget_env_steps))
+        rng = np.random.default_rng(0)
+        correlations = [
+            rank_correlation(
+                [curves[rng.choice(len(curves), seeds, replace=False), place].mean() for curves in table.returns],
+                table.scores,
+            )
+            for _ in range(repetitions)
+        ]
+        low, high = np.percentile(correlations, [2.5, 97.5])
+        correlation = [float(np.mean(correlations)), float(low), float(high)]
+        found.append({"env_steps": int(table.env_steps[place]), "share": share, "correlation": correlation})
+    return found

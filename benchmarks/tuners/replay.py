@@ -1,0 +1,135 @@
+"""One repetition of a search on a table: the real searcher and scheduler on the simulated loop of Tune."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.tuners.curve_table import CurveTable
+from benchmarks.tuners.metrics import incumbents
+from benchmarks.tuners.table_space import TableSpace
+from tuneexp.sweep.search import search_registry
+from tuneexp.sweep.search.concurrency_limiter import ConcurrencyLimiter
+from tuneexp.sweep.search.searchers import StudySearcher
+from tuneexp.testing.simulated_trial import Report
+from tuneexp.testing.tune_loop import TuneLoop
+
+
+class Method(NamedTuple):
+    """A sampler and a scheduler by name."""
+
+    sampler: str
+    scheduler: str
+
+    def __str__(self) -> str:
+        return f"{self.sampler} + {self.scheduler}"
+
+
+SAMPLERS = ("random", "tpe")
+SCHEDULERS = ("fifo", "asha")
+BASELINE = Method("random", "fifo")
+
+
+@dataclass(frozen=True)
+class Search:
+    """Settings of a search.
+
+    Args:
+        seeds: training seeds of a trial, drawn from those of its configuration.
+        concurrency: trials that run at the same time.
+        full_trainings: cost at which a search ends, in trainings with the whole budget.
+    """
+
+    seeds: int = 3
+    concurrency: int = 4
+    full_trainings: int = 32
+
+
+class Trace(NamedTuple):
+    """Course of one search, after each report.
+
+    env_steps: [K], spent so far by all trials together, per seed. clock_s: [K], simulated time. row: [K], configuration
+    that would be chosen. trials: number of trials that reported."""
+
+    env_steps: NDArray[np.int64]
+    clock_s: NDArray[np.float64]
+    row: NDArray[np.int64]
+    trials: int
+
+
+def replay(table: CurveTable, method: Method, search: Search, seed: int) -> Trace:
+    """Run one search.
+
+    Args:
+        table: the configurations and their curves.
+        method: sampler and scheduler.
+        search: number of seeds, concurrency and cost.
+        seed: of the sampler, and of the seeds that are drawn. Searches with the same seed draw the same for a row.
+
+    Returns:
+        The course.
+    """
+    scheduler = search_registry.build(search_registry.SCHEDULERS[method.scheduler], table.budget_env_steps)
+    scheduler.concurrency = search.concurrency
+    searcher = StudySearcher(
+        TableSpace(table, np.random.default_rng([seed, len(table.rows)])),  # type: ignore[arg-type]
+        search_registry.build(
+            search_registry.SEARCHERS[method.sampler], seed, min(search.full_trainings, len(table.rows))
+        ),
+        study_name="replay",
+        budget_env_steps=table.budget_env_steps,
+        log=Path(os.devnull),
+    )
+    loop = TuneLoop(
+        scheduler,
+        ConcurrencyLimiter(searcher, search.concurrency),
+        lambda config: script_of(table, config["hyperparameters"]["row"], search.seeds, seed),
+        config={"budget_env_steps": table.budget_env_steps},
+        trials=len(table.rows),
+        slots=search.concurrency,
+    )
+    return _course(table, loop, search.full_trainings * table.budget_env_steps)
+
+
+def script_of(table: CurveTable, row: int, seeds: int, seed: int) -> list[Report]:
+    """Return the reports of a configuration, for the mean over some of its seeds."""
+    curves = table.returns[row]
+    drawn = np.random.default_rng([seed, row]).choice(len(curves), min(seeds, len(curves)), replace=False)
+    share = np.diff(table.env_steps, prepend=0) / table.budget_env_steps
+    seconds = share * (table.budget_env_steps if table.seconds is None else table.seconds[row])
+    objective = curves[drawn].mean(axis=0)
+    return [
+        Report({"objective": float(value), "env_steps": int(step), "return_mean": float(value)}, float(duration))
+        for value, step, duration in zip(objective, table.env_steps, seconds, strict=True)
+    ]
+
+
+def _course(table: CurveTable, loop: TuneLoop, most_env_steps: int) -> Trace:
+    """Run a search until its cost, or its end."""
+    reached: dict[str, int] = {}
+    spent, seen, costs = 0, 0, []
+    while not loop.is_finished() and spent < most_env_steps:
+        loop.step()
+        for decision in loop.decisions[seen:]:
+            spent += max(0, decision.env_steps - reached.get(decision.trial_id, 0))
+            reached[decision.trial_id] = max(decision.env_steps, reached.get(decision.trial_id, 0))
+            costs.append(spent)
+        seen = len(loop.decisions)
+    rows: Mapping[str, int] = {t.trial_id: t.config["hyperparameters"]["row"] for t in loop.get_trials()}
+    reports: list[Any] = loop.decisions
+    return Trace(
+        np.array(costs),
+        np.array([report.time_s for report in reports]),
+        incumbents(
+            [rows[report.trial_id] for report in reports],
+            [report.objective for report in reports],
+            [report.env_steps >= table.budget_env_steps for report in reports],
+        ),
+        len(reached),
+    )

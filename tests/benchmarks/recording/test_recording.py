@@ -1,0 +1,92 @@
+"""A recording: real training in small, one Parquet file, and a rerun that trains the missing configurations only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.record import record
+from benchmarks.recording.design import design
+from benchmarks.recording.storage import Recording
+from benchmarks.recording.tasks import TASKS, miniature
+from benchmarks.recording.training import Curves, train
+from benchmarks.tuners.reading import read_table
+
+TINY = miniature(TASKS["ppo_CartPole-v1"], env_steps=512)
+
+
+class Inline:
+    """Stands for a pool of processes: trains in this one, by a function."""
+
+    def __init__(self, train: Callable[..., Curves]) -> None:
+        self.trained: list[Any] = []
+        self._train = train
+
+    def submit(self, _: Any, task: Any, point: Any) -> Future[Curves]:
+        future: Future[Curves] = Future()
+        self.trained.append(point)
+        future.set_result(self._train(task, point))
+        return future
+
+
+def constant(task: Any, point: Any) -> Curves:
+    return Curves(np.full((len(task.seeds), task.evaluations), point["learning_rate"]), 1.5, 2.0)
+
+
+def run(pool: Inline, folder: Path, configurations: int = 4, say: Callable[[str], None] = lambda line: None) -> None:
+    record([TINY], pool, configurations, folder, say)  # type: ignore[arg-type]
+
+
+def ordered(points: list[dict[str, Any]]) -> list[list[Any]]:
+    return sorted(list(point.values()) for point in points)
+
+
+def test_two_configurations_are_trained_and_read_as_a_table(tmp_path: Path) -> None:
+    run(Inline(lambda task, point: train(task, point, "off")), tmp_path, configurations=2)
+    table = read_table(tmp_path / f"{TINY.name}.parquet")
+    assert list(table.env_steps) == [256, 512]
+    assert ordered(list(table.rows)) == ordered(design(TINY, 2))
+    assert {name: values.spell() for name, values in ((d.name, d.values) for d in table.dimensions)} == TINY.space
+    assert all(curves.shape == (2, 2) and (curves >= 1).all() for curves in table.returns)
+    assert table.seconds is not None
+    assert (table.seconds > 0).all()
+
+
+def test_the_same_configuration_has_the_same_curves() -> None:
+    point = design(TINY, 1)[0]
+    assert np.array_equal(train(TINY, point, "off").returns, train(TINY, point, "off").returns)
+
+
+def test_a_killed_recording_goes_on_with_the_missing_configurations(tmp_path: Path) -> None:
+    def killed(line: str) -> None:
+        if f"{TINY.name} 2/4" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Inline(constant), tmp_path, say=killed)
+    recording = Recording(tmp_path, TINY)
+    missing = [point for point in design(TINY, 4) if not recording.has(point)]
+    assert len(missing) == 2
+    again = Inline(constant)
+    run(again, tmp_path)
+    assert again.trained == missing
+    table = read_table(tmp_path / f"{TINY.name}.parquet")
+    assert [row["learning_rate"] for row in table.rows] == pytest.approx(table.scores.tolist())
+
+
+def test_the_file_of_other_settings_is_refused(tmp_path: Path) -> None:
+    Recording(tmp_path, TINY).add(design(TINY, 1)[0], constant(TINY, design(TINY, 1)[0]))
+    with pytest.raises(SystemExit, match="other settings"):
+        Recording(tmp_path, replace(TINY, episodes=7))
+
+
+def test_evaluations_between_the_steps_of_the_columns_are_refused() -> None:
+    uneven = replace(TINY, fixed={**TINY.fixed, "n_steps": 24})
+    with pytest.raises(ValueError, match="whole number of rollouts"):
+        train(uneven, design(TINY, 1)[0], "off")

@@ -1,0 +1,127 @@
+"""Replay: the real searcher and schedulers on tables whose best configuration is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pytest
+
+from benchmarks.tuners.comparison import compare, rungs_of, traces_of
+from benchmarks.tuners.printing import csv_rows, markdown
+from benchmarks.tuners.replay import BASELINE, SAMPLERS, SCHEDULERS, Method, Search, replay, script_of
+from benchmarks.tuners.table_space import TableSpace
+from tests.benchmarks.tuners.synthetic import smooth_table
+
+TABLE = smooth_table()
+BUDGET = TABLE.budget_env_steps
+SEARCH = Search(seeds=2, concurrency=3, full_trainings=16)
+
+
+def told(space: TableSpace, study: optuna.Study, value: float = 0.0) -> optuna.trial.FrozenTrial:
+    trial = study.ask()
+    row = space.suggest(trial)["row"]
+    study.tell(trial, value)
+    frozen = study.trials[-1]
+    lr, gamma = frozen.params["learning_rate"], frozen.params["1-gamma"]
+    assert lr == TABLE.rows[row]["learning_rate"]
+    assert gamma == pytest.approx(1 - TABLE.rows[row]["gamma"])
+    assert frozen.params["activation"] == TABLE.rows[row]["activation"]
+    return frozen
+
+
+def test_the_study_has_the_values_of_the_row_and_each_row_is_tried_once() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    space = TableSpace(TABLE, np.random.default_rng(0))
+    tried = [tuple(told(space, study).params.values()) for _ in TABLE.rows]
+    assert len(set(tried)) == len(TABLE.rows)
+
+
+def test_a_suggestion_becomes_the_nearest_row_in_the_scale() -> None:
+    study = optuna.create_study()
+    for target in (5, 9):
+        row = TABLE.rows[target]
+        near = {
+            "learning_rate": row["learning_rate"] * 1.001, "1-gamma": 1 - row["gamma"], "activation": row["activation"],
+        }  # fmt: skip
+        study.enqueue_trial(near)
+        assert TableSpace(TABLE, np.random.default_rng(0)).suggest(study.ask()) == {"row": target}
+
+
+def test_without_early_stopping_a_search_is_as_many_trials_as_full_trainings() -> None:
+    trace = replay(TABLE, BASELINE, SEARCH, seed=0)
+    assert trace.env_steps[-1] >= 16 * BUDGET
+    # Three trials run at a time, so up to two are unfinished at the end.
+    assert 16 <= trace.trials <= 18
+    assert (np.diff(trace.clock_s) >= 0).all()
+
+
+def test_a_scheduler_that_stops_trials_tries_more_of_them_at_the_same_cost() -> None:
+    trace = replay(TABLE, Method("random", "asha"), SEARCH, seed=0)
+    assert trace.trials > 25
+    assert trace.env_steps[-1] <= 17 * BUDGET
+
+
+def test_a_search_ends_when_every_configuration_was_tried() -> None:
+    few = smooth_table(rows=6)
+    trace = replay(few, BASELINE, Search(1, 2, 99), seed=0)
+    assert trace.trials == 6
+    assert trace.env_steps[-1] == 6 * BUDGET
+    assert few.scores[trace.row[-1]] == few.scores.max()
+
+
+def test_equal_seeds_repeat_a_search_and_others_differ() -> None:
+    first, again, other = (replay(TABLE, Method("tpe", "asha"), SEARCH, seed) for seed in (3, 3, 4))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first.row, other.row)
+
+
+def test_trials_report_the_mean_of_seeds_of_their_own_row() -> None:
+    noisy = smooth_table(noise=5.0)
+    drawn = script_of(noisy, row=7, seeds=2, seed=0)
+    values = np.array([report.metrics["objective"] for report in drawn])
+    pairs = [(noisy.returns[7][i] + noisy.returns[7][j]) / 2 for i in range(5) for j in range(i)]
+    assert any(np.allclose(values, pair) for pair in pairs)
+    assert sum(report.seconds for report in drawn) == pytest.approx(
+        noisy.seconds[7] if noisy.seconds is not None else 0
+    )
+    every = script_of(noisy, row=7, seeds=5, seed=0)
+    assert every[-1].metrics["objective"] == pytest.approx(noisy.scores[7])
+
+
+def test_tpe_beats_random_search_where_the_score_is_smooth() -> None:
+    table = smooth_table(rows=128)
+    random, tpe = compare(table, [Method("tpe", "fifo")], Search(2, 1, 32), repetitions=10)["methods"]
+    assert tpe["regret"]["32"][0] < 0.6 * random["regret"]["32"][0]
+    assert tpe["beats_random"]["32"][0] > random["beats_random"]["32"][0] == 0.5
+
+
+def test_every_sampler_and_scheduler_is_replayed_and_printed() -> None:
+    methods = [Method(sampler, scheduler) for sampler in SAMPLERS for scheduler in SCHEDULERS]
+    compared = compare(TABLE, methods, Search(2, 2, 4), repetitions=2)
+    text = markdown(compared)
+    assert all(str(method) in text for method in methods)
+    rows = list(csv_rows(compared))
+    assert {(row["sampler"], row["scheduler"]) for row in rows} == set(methods)
+    assert all(np.isfinite([row["mean"], row["low"], row["high"]]).all() for row in rows)
+    assert all(row["low"] <= row["mean"] <= row["high"] for row in rows if row["measure"] != "beats_random")
+
+
+def test_regret_falls_with_the_cost() -> None:
+    regret = compare(TABLE, [], SEARCH, repetitions=8)["methods"][0]["regret"]
+    means = [estimate[0] for estimate in regret.values()]
+    assert means[0] > means[-1]
+    assert all(mean >= 0 for mean in means)
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_searches_of_one() -> None:
+    alone = traces_of(TABLE, BASELINE, SEARCH, 2)
+    assert compare(TABLE, [], SEARCH, 2, jobs=2) == compare(TABLE, [], SEARCH, 2, jobs=1)
+    assert len(alone) == 2
+
+
+def test_rungs_of_curves_that_never_cross_have_the_order_of_the_end() -> None:
+    rungs = rungs_of(TABLE, seeds=2, repetitions=3)
+    assert [rung["env_steps"] for rung in rungs] == [100, 300, 600]
+    assert all(rung["correlation"] == pytest.approx([1, 1, 1]) for rung in rungs)
+    assert rungs_of(smooth_table(noise=40.0), 1, 3)[0]["correlation"][0] < 0.9
