@@ -37,7 +37,7 @@ class Calls:
 
 
 class Scripted(FIFOScheduler):
-    """Trial 1 is stopped at its second report. Trials 2 and 4 are paused at their first; 2 goes on at the end."""
+    """Trial 1 is stopped at its second report. Trials 2 and 4 are paused at their first; 2 continues at the end."""
 
     def on_trial_add(self, controller: Any, trial: Any) -> None:
         Calls.note("add", trial.trial_id, trial.status)

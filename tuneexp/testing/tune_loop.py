@@ -282,7 +282,7 @@ class TuneLoop:
         self.scheduler.on_trial_add(self, trial)
 
     def _release(self, trial: SimulatedTrial, status: str) -> None:
-        """Take the actor from a trial. It is cached while the search goes on."""
+        """Take the actor from a trial. It is cached while the search continues."""
         trial.is_saving, trial.future, trial.ended_s = False, 0, self.clock.now_s
         self._set_trial_status(trial, status)
         if trial in self._staged:
