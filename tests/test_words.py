@@ -197,11 +197,24 @@ def test_loss_and_postprocessing_of_an_algorithm_document_arguments_and_result(a
             assert "Returns:" in str(function.__doc__), function
 
 
-def test_papers_on_arxiv_are_cited_by_their_number() -> None:
-    numbers = [
-        (found.where, number)
-        for found in documented(ROOMS)
-        for number in re.findall(r"arXiv[ :]+([^\s,;:)]+)", found.doc)
-    ]
-    assert len(numbers) > 20
-    assert not [each for each in numbers if not re.fullmatch(r"\d{4}\.\d{4,5}", each[1])]
+CITED = re.compile(r"([A-Z]\w+) et al\. (\d{4})")
+NUMBERED = re.compile(r"([A-Z]\w+) et al\. (\d{4})(?: \(|, )(?:arXiv:\d{4}\.\d{4,5}|doi:10\.[\w./]+)[);]")
+ON_ARXIV = re.compile(r"\d{4}(?: \(|, )arXiv:\d{4}\.\d{4,5}\)")
+WITHOUT_NUMBER = {("Silver", "2014"), ("Chan", "1979")}
+
+
+def citations() -> list[tuple[str, str]]:
+    """Place and text, on one line, of each docstring that cites a paper."""
+    texts = [(found.where, " ".join(found.doc.split())) for found in documented(ROOMS)]
+    return [(where, text) for where, text in texts if CITED.search(text) or "arXiv" in text]
+
+
+def test_a_docstring_cites_a_paper_by_authors_year_and_number() -> None:
+    found = citations()
+    assert len(found) > 60
+    without = [(where, {*CITED.findall(text)} - {*NUMBERED.findall(text)} - WITHOUT_NUMBER) for where, text in found]
+    assert not [(where, papers) for where, papers in without if papers]
+
+
+def test_arxiv_numbers_have_one_form() -> None:
+    assert not [where for where, text in citations() if text.count("arXiv") != len(ON_ARXIV.findall(text))]

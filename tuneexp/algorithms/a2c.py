@@ -1,4 +1,4 @@
-"""Advantage actor-critic (A2C), the synchronous form of A3C (Mnih et al. 2016, arXiv 1602.01783)."""
+"""Advantage actor-critic (A2C), the synchronous form of A3C (Mnih et al. 2016, arXiv:1602.01783)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ADAM_EPS = 1e-5  # of Stable-Baselines3's actor-critics; the default of torch is
 def a2c_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
     """Policy gradient with value loss and entropy bonus.
 
-    Mnih et al. 2016, section 4 and algorithm S3, with GAE advantages.
+    Mnih et al. 2016 (arXiv:1602.01783), section 4 and algorithm S3, with GAE in place of n-step advantages.
 
     Args:
         nets: Networks of one seed.
@@ -50,7 +50,9 @@ def a2c_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Ten
 
 
 def optimizer(named_parameters: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
-    """RMSprop as in Stable-Baselines3, or Adam without `use_rms_prop`."""
+    """RMSprop as in Stable-Baselines3, or Adam without `use_rms_prop`.
+
+    Mnih et al. 2016 (arXiv:1602.01783), eq. 1, with epsilon outside of the root, as in torch."""
     if cfg.use_rms_prop:
         return optimizer_of(named_parameters, cfg, "RMSprop", alpha=0.99, eps=cfg.rms_prop_eps)
     return optimizer_of(named_parameters, cfg, eps=ADAM_EPS)

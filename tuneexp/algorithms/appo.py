@@ -1,4 +1,4 @@
-"""Asynchronous PPO: clipped surrogate with V-trace and a target network (Luo et al. 2020, IMPACT, arXiv 1912.00167)."""
+"""Asynchronous PPO: clipped surrogate with V-trace and a target network (IMPACT; Luo et al. 2020, arXiv:1912.00167)."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ __all__ = ["APPO", "APPOConfig"]
 
 
 def appo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
-    """IMPACT's objective (Luo et al. 2020, section 3.1).
+    """IMPACT's objective, negated, with value loss and entropy bonus.
 
-    The probability ratio is that of the policy to the target network's policy; the factor by which the behaviour policy
-    lags behind the target network is clipped by `clip_worker`. V-trace evaluates the target network's policy with its
-    values. If the target network is the behaviour policy, this is PPO.
+    Luo et al. 2020 (arXiv:1912.00167). The probability ratio is that of the policy to the target network's policy; the
+    factor by which the behaviour policy lags behind the target network is clipped by `clip_worker`. V-trace evaluates
+    the target network's policy with its values. If the target network is the behaviour policy, this is PPO.
 
     Args:
         nets: Networks of one seed.

@@ -1,4 +1,4 @@
-"""Deep deterministic policy gradient (Lillicrap et al. 2016, arXiv 1509.02971): deterministic actor, one critic."""
+"""Deep deterministic policy gradient (Lillicrap et al. 2016, arXiv:1509.02971): deterministic actor, one critic."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.M
 def ddpg_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
     """Losses of critic and actor.
 
-    Lillicrap et al. 2016, eq. 4 to 6.
+    Lillicrap et al. 2016 (arXiv:1509.02971), eq. 4 (critic), 5 (its target, here of the target networks, as in
+    algorithm 1) and 6 (gradient of the actor).
 
     Args:
         nets: Networks of one seed.

@@ -87,8 +87,9 @@ def actor_critic_losses(
 ) -> tuple[Losses, dict[str, Tensor]]:
     """Losses of critics and actor.
 
-    Deterministic policy gradient: Silver et al. 2014, eq. 9. Target with the minimum of the target critics: Fujimoto et
-    al. 2018 (arXiv 1802.09477), eq. 10. The actor maximises the first critic as it was before the update.
+    Deterministic policy gradient: Silver et al. 2014 (ICML), eq. 9. Target with the minimum of the target critics:
+    Fujimoto et al. 2018 (arXiv:1802.09477), eq. 10. The actor maximises the first critic as it was before the update;
+    in algorithm 1 of that paper the critics are updated first.
 
     Args:
         nets: Networks of one seed.

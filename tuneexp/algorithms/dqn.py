@@ -1,6 +1,6 @@
-"""Deep Q-learning (Mnih et al. 2015), with the extensions of Rainbow (Hessel et al. 2018, arXiv 1710.02298) as options.
+"""Deep Q-learning (Mnih et al. 2015, doi:10.1038/nature14236), with the extensions of Rainbow as options.
 
-Rainbow is double, dueling, n_step=3, prioritized, noisy and distributional.
+Rainbow (Hessel et al. 2018, arXiv:1710.02298) is double, dueling, n_step=3, prioritized, noisy and distributional.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def weight_noise(model: nn.Module, *names: str) -> dict[str, Noise]:
 
 def loss_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, Noise]:
     """Independent noise of the online, action-selecting and target network."""
-    # Independent samples, as in Fortunato et al. 2018 (arXiv 1706.10295), section 3.1.
+    # Independent samples, as in Fortunato et al. 2018 (arXiv:1706.10295).
     return weight_noise(model, "online_weights", "next_weights", "target_weights")
 
 
@@ -116,7 +116,7 @@ def chosen(output: Tensor, action: Tensor) -> Tensor:
 def next_output(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView, values_of: Any) -> Tensor:
     """Target network's output of the best next action, which the online network selects with `double`.
 
-    Double Q-learning: van Hasselt et al. 2016 (arXiv 1509.06461).
+    Double Q-learning: van Hasselt et al. 2016 (arXiv:1509.06461), section "Double DQN".
 
     Args:
         nets: Networks of one seed.
@@ -135,7 +135,9 @@ def next_output(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView, values_of
 def dqn_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
     """Huber loss of the TD error, or cross entropy of the projected C51 target.
 
-    Mnih et al. 2015, algorithm 1; distributional: Bellemare et al. 2017 (arXiv 1707.06887), algorithm 1.
+    Mnih et al. 2015 (doi:10.1038/nature14236), algorithm 1; the Huber loss is the error clipped to [-1, 1] of its text.
+    Distributional: Bellemare et al. 2017 (arXiv:1707.06887), algorithm 1. Its priority is the KL divergence, as in
+    Hessel et al. 2018 (arXiv:1710.02298), "The Integrated Agent".
 
     Args:
         nets: Networks of one seed.

@@ -1,4 +1,4 @@
-"""IMPALA (Espeholt et al. 2018, arXiv 1802.01561): actor-critic with V-trace and asynchronous env runners."""
+"""IMPALA (Espeholt et al. 2018, arXiv:1802.01561): actor-critic with V-trace and asynchronous env runners."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["IMPALA", "IMPALAConfig"]
 def impala_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
     """Policy gradient, value loss and entropy bonus with V-trace targets.
 
-    Espeholt et al. 2018, section 4.2, averaged over steps instead of summed.
+    Espeholt et al. 2018 (arXiv:1802.01561), section 4.2, averaged over steps instead of summed.
 
     Args:
         nets: Networks of one seed.

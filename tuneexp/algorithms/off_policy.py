@@ -13,7 +13,7 @@ from tuneexp.learning.optimizers import optimizer_of
 def weighted_mean(error: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     """Mean loss, with the importance weights of prioritized replay if there are any.
 
-    Schaul et al. 2016 (arXiv 1511.05952), section 3.4.
+    Schaul et al. 2016 (arXiv:1511.05952), section 3.4.
 
     Args:
         error: Loss of each row, [B].

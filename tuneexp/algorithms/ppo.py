@@ -1,4 +1,4 @@
-"""Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347): a clipped surrogate objective with GAE."""
+"""Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347): a clipped surrogate objective with GAE."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ ADAM_EPS = 1e-5  # of published PPO implementations; the default of torch is 1e-
 def ppo_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
     """PPO's combined objective, negated.
 
-    Schulman et al. 2017, eq. 9; value clipping and early stopping by KL divergence as in Stable-Baselines3.
+    Schulman et al. 2017 (arXiv:1707.06347), eq. 9. Value clipping, normalised advantages and early stopping by KL
+    divergence are those of Stable-Baselines3.
 
     Args:
         nets: Networks of one seed.

@@ -1,4 +1,4 @@
-"""Quantile regression DQN (Dabney et al. 2018, arXiv 1710.10044): learns quantiles of the return."""
+"""Quantile regression DQN (Dabney et al. 2018, arXiv:1710.10044): learns quantiles of the return."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.M
 
 
 def expectation(quantiles: Tensor, cfg: CfgView) -> Tensor:
-    """Mean over quantiles.
+    """Expected return: the mean over quantiles.
 
     Args:
         quantiles: [B, A, n].
@@ -74,7 +74,7 @@ def qrdqn_act(
 def qrdqn_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Tensor, dict[str, Tensor]]:
     """Quantile Huber loss with kappa 1.
 
-    Dabney et al. 2018, algorithm 1.
+    Dabney et al. 2018 (arXiv:1710.10044), eq. 10.
 
     Args:
         nets: Networks of one seed.
@@ -91,7 +91,7 @@ def qrdqn_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[T
 
 
 def optimizer(named_parameters: Mapping[str, nn.Parameter], cfg: CfgView) -> optim.Optimizer:
-    """Adam with epsilon 0.01 / batch_size, as in section 5.1 of the paper."""
+    """Adam with epsilon 0.01 / batch_size, as in Dabney et al. 2018 (arXiv:1710.10044) and sb3_contrib."""
     return optimizer_of(named_parameters, cfg, eps=0.01 / cfg.batch_size)
 
 

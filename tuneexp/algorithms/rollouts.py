@@ -89,7 +89,7 @@ def act(
 def advantages(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:
     """A `postprocess_fn`: GAE advantages and value targets.
 
-    Schulman et al. 2016 (arXiv 1506.02438), eq. 16.
+    Schulman et al. 2016 (arXiv:1506.02438), eq. 16.
 
     Args:
         nets: Networks of all seeds.

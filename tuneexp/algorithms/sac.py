@@ -1,4 +1,4 @@
-"""Soft actor-critic (Haarnoja et al. 2018, arXiv 1812.05905), learned temperature; continuous or discrete actions."""
+"""Soft actor-critic (Haarnoja et al. 2018, arXiv:1812.05905), learned temperature; continuous or discrete actions."""
 
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ def drawn(batch: Mapping[str, Tensor], name: str) -> Tensor:
 def sac_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
     """Losses of critics, actor and temperature, all from the parameters before the update.
 
-    Haarnoja et al. 2018 (arXiv 1812.05905), sections 4.2 and 5.
+    Haarnoja et al. 2018 (arXiv:1812.05905), eq. 5 (critics), 9 (actor) and 18 (temperature), with the minimum of the
+    critics as in section 6; algorithm 1 updates them in turn. Discrete actions: Christodoulou 2019 (arXiv:1910.07207).
 
     Args:
         nets: Networks of one seed.
@@ -130,11 +131,13 @@ def entropy_weight(nets: Nets, cfg: CfgView) -> Tensor:
 
 
 def temperature_part(nets: Nets, entropy: Tensor, default_target: float, cfg: CfgView) -> dict[str, Tensor]:
-    """Loss of a learned temperature; empty with a fixed `ent_coef`. entropy: of the policy, [B]."""
+    """Loss of a learned temperature; empty with a fixed `ent_coef`. entropy: of the policy, [B].
+
+    Haarnoja et al. 2018 (arXiv:1812.05905), eq. 18, with log alpha in place of its factor alpha."""
     if cfg.ent_coef is not None:
         return {}
     target = default_target if cfg.target_entropy is None else cfg.target_entropy
-    # In log alpha, as common implementations do. The bound prevents NaN where alpha has rounded to 0.
+    # As common implementations do. The bound prevents NaN where alpha has rounded to 0.
     log_alpha = nets.online.alpha().clamp(min=SMALLEST_ALPHA).log()
     return {"temperature": log_alpha * (entropy.detach().mean() - target)}
 
@@ -156,7 +159,7 @@ def _continuous_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> t
 
 
 def _discrete_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
-    """Exact expectations over all actions instead of samples (Christodoulou 2019, arXiv 1910.07207)."""
+    """Exact expectations over all actions instead of samples (Christodoulou 2019, arXiv:1910.07207)."""
     alpha = entropy_weight(nets, cfg)
     next_log = nets.frozen.dist(batch["next_obs"]).log_probs
     next_value = (next_log.exp() * (nets.target.q(batch["next_obs"]).amin(0) - alpha * next_log)).sum(-1)

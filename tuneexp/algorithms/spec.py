@@ -99,6 +99,9 @@ class AlgorithmSpec(TrainableSpec):
             The training step calls `asynchronous_sample`, as `asynchronous_step` does.
         default_space: Search space of a sweep that names none: a YAML file, a mapping, a function, an address, or the
             name of a built-in algorithm. Copied by `replace`; None: a sweep must name one.
+
+    Raises:
+        UserError: an attribute of the wrong kind, such as a function with other arguments.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Twin delayed DDPG (Fujimoto et al. 2018, arXiv 1802.09477): DDPG with less overestimation.
+"""Twin delayed DDPG (Fujimoto et al. 2018, arXiv:1802.09477): DDPG with less overestimation.
 
 Clipped double Q-learning, target policy smoothing, and delayed updates of the actor.
 """
@@ -50,7 +50,8 @@ def loss_noise(model: nn.Module, action_space: Any, cfg: CfgView) -> dict[str, N
 def smoothed(action: Tensor, noise: Tensor, cfg: CfgView) -> Tensor:
     """Target policy smoothing: clipped noise on the target action.
 
-    Fujimoto et al. 2018, section 5.3.
+    Fujimoto et al. 2018 (arXiv:1802.09477), eq. 14. The sum is clipped to the bounds of the actions, too, which the
+    equation does not state.
 
     Args:
         action: In [-1, 1], [B, *action shape].
@@ -67,7 +68,7 @@ def smoothed(action: Tensor, noise: Tensor, cfg: CfgView) -> Tensor:
 def td3_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
     """Losses of critics and actor.
 
-    Fujimoto et al. 2018, algorithm 1.
+    Fujimoto et al. 2018 (arXiv:1802.09477), eq. 15 and algorithm 1.
 
     Args:
         nets: Networks of one seed.

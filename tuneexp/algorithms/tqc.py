@@ -1,4 +1,4 @@
-"""Truncated quantile critics (Kuznetsov et al. 2020, arXiv 2005.04269): SAC with distributional critics.
+"""Truncated quantile critics (Kuznetsov et al. 2020, arXiv:2005.04269): SAC with distributional critics.
 
 The largest quantiles of the target are dropped, which controls overestimation more finely than the minimum of two
 critics.
@@ -54,7 +54,8 @@ def build_model(observation_space: Any, action_space: Any, cfg: CfgView) -> nn.M
 def tqc_loss(nets: Nets, batch: Mapping[str, Tensor], cfg: CfgView) -> tuple[Losses, dict[str, Tensor]]:
     """Losses of critics, actor and temperature, all from the parameters before the update.
 
-    Kuznetsov et al. 2020; the truncated target is eq. 11.
+    Kuznetsov et al. 2020 (arXiv:2005.04269). Actor and temperature are those of SAC, with the mean over all quantiles
+    of all critics as value.
 
     Args:
         nets: Networks of one seed.

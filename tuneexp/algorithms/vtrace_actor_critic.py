@@ -1,7 +1,8 @@
 """V-trace actor-critics, common parts of IMPALA and APPO: rollouts of a lagging policy, corrected by V-trace.
 
-Minibatches are sequences [L, B, ...] with a `mask` of the steps that count: whole rollouts of `n_steps`, or parts of
-`sequence_length` with a recurrent network. V-trace is computed within the loss, from the networks at that update.
+Espeholt et al. 2018 (arXiv:1802.01561), section 4. Minibatches are sequences [L, B, ...] with a `mask` of the steps
+that count: whole rollouts of `n_steps`, or parts of `sequence_length` with a recurrent network. V-trace is computed
+within the loss, from the networks at that update.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Prioritized experience replay: rows are sampled with probability proportional to abs(TD error)^alpha.
 
-Schaul et al. 2016 (arXiv 1511.05952), the proportional variant.
+Schaul et al. 2016 (arXiv:1511.05952), the proportional variant.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from tuneexp.errors import CheckpointError
 class PrioritizedReplay(ReplayBuffer):
     """Replay buffer that samples row i of a seed with P(i) = p_i^alpha / sum p^alpha, p_i = abs(TD error) + eps.
 
-    Schaul et al. 2016 (arXiv 1511.05952), eq. 1. A new `alpha` applies to a row when its priority is next written.
+    Schaul et al. 2016 (arXiv:1511.05952), eq. 1 and section 3.3. A new `alpha` applies to a row when its priority is
+    next written.
 
     Args:
         entries: Shape and dtype of one row of each column.
@@ -56,7 +57,9 @@ class PrioritizedReplay(ReplayBuffer):
         return rows + SumTree.bytes_needed(self.n_seeds, self.capacity)
 
     def add(self, columns: Mapping[str, Tensor], valid: Tensor) -> None:
-        """As `ReplayBuffer.add`; new rows get the maximum priority of their seed."""
+        """As `ReplayBuffer.add`; new rows get the maximum priority of their seed.
+
+        Schaul et al. 2016 (arXiv:1511.05952), algorithm 1."""
         before = self._written.copy()
         super().add(columns, valid)
         count = np.minimum(self._written - before, self.capacity)
@@ -71,8 +74,8 @@ class PrioritizedReplay(ReplayBuffer):
     def sample_rows(self, n_batches: int, batch_size: int, generators: Sequence[torch.Generator]) -> Rows:
         """Sample row numbers in proportion to the priorities, stratified over the minibatch.
 
-        The cumulative priorities of a seed are cut into B equal ranges, with one row from each (Schaul et al. 2016,
-        appendix B.2.1).
+        The cumulative priorities of a seed are cut into B equal ranges, with one row from each; Schaul et al. 2016
+        (arXiv:1511.05952), appendix B.2.1.
 
         Args:
             n_batches: Number of minibatches M.
@@ -97,7 +100,8 @@ class PrioritizedReplay(ReplayBuffer):
     def weights(self, rows: Rows, beta: float | Tensor) -> Tensor:
         """Importance weights (N P(i))^-beta, divided by the maximum of the minibatch.
 
-        Schaul et al. 2016, section 3.4. N and the sum of the priorities cancel.
+        Schaul et al. 2016 (arXiv:1511.05952), section 3.4, which leaves open the rows of the maximum. N and
+        the sum of the priorities cancel.
 
         Args:
             rows: Row numbers, [..., S, B].

@@ -100,23 +100,23 @@ class SampleBatch(Mapping[str, Tensor]):
         return math.prod(self.sizes)
 
     def size(self, axis: str) -> int:
-        """Length of an axis."""
+        """Length of an axis. Raises `UserError` for an unknown one."""
         return self.sizes[self._dim(axis)]
 
     # -- columns
 
     def select(self, *names: str) -> SampleBatch:
-        """These columns only, in this order."""
+        """These columns only, in this order. Raises `UserError` for an unknown one."""
         self._check_names(names)
         return SampleBatch({name: self._columns[name] for name in names}, self.axes)
 
     def drop(self, *names: str) -> SampleBatch:
-        """All columns except these."""
+        """All columns except these. Raises `UserError` for an unknown one."""
         self._check_names(names)
         return SampleBatch({name: c for name, c in self._columns.items() if name not in names}, self.axes)
 
     def with_columns(self, columns: Mapping[str, Any]) -> SampleBatch:
-        """Add columns, or replace those of the same name."""
+        """Add columns [*sizes, ...], or replace those of the same name. Raises `UserError` for other lengths."""
         return SampleBatch({**self._columns, **columns}, self.axes)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> SampleBatch:
@@ -152,7 +152,7 @@ class SampleBatch(Mapping[str, Tensor]):
         return self.map(lambda column: column[index])
 
     def take(self, index: Tensor, axis: str | None = None) -> SampleBatch:
-        """Entries of `axis` (needed if there are several) by number. index: int64 [K]."""
+        """Entries of `axis` (needed if there are several) by number. index: int64 [K]. Returns K entries."""
         dim = self._dim(axis)
         return self.map(lambda column: column.index_select(dim, index))
 

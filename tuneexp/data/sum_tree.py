@@ -15,8 +15,9 @@ _ZERO = torch.zeros((), dtype=torch.float64)
 class SumTree:
     """S trees of C non-negative float64 leaves each, numbered s * C + c.
 
-    Each level is [S, nodes], padded with zeros to whole groups of `branching` children. A parent is always recomputed
-    as the sum of its children, never adjusted by a difference, so rounding errors do not accumulate.
+    Schaul et al. 2016 (arXiv:1511.05952), appendix B.2.1, with `branching` children per node instead of two. Each level
+    is [S, nodes], padded with zeros to whole groups of `branching` children. A parent is always recomputed as the sum
+    of its children, never adjusted by a difference, so rounding errors do not accumulate.
 
     Args:
         n_seeds: Number of trees S.

@@ -1,9 +1,9 @@
 """Atari with the standard preprocessing, by the emulator's own vector environment (ale-py).
 
-Standard (Mnih et al. 2015; Machado et al. 2018, arXiv 1709.06009): actions are repeated for 4 frames, of which the last
-two are merged by their maximum; frames are resized to 84 x 84 grey; the observation is the last 4, uint8 [4, 84, 84];
-an episode starts with up to 30 no-op frames and, in games that need it, with FIRE; it is truncated after 108,000 frames
-(half an hour).
+Standard (Mnih et al. 2015, doi:10.1038/nature14236; Machado et al. 2018, arXiv:1709.06009): actions are repeated for 4
+frames, of which the last two are merged by their maximum; frames are resized to 84 x 84 grey; the observation is the
+last 4, uint8 [4, 84, 84]; an episode starts with up to 30 no-op frames and, in games that need it, with FIRE; it is
+truncated after 108,000 frames (half an hour).
 
 - `ALE/Pong-v5` follows Machado et al.: sticky actions with probability 0.25; losing a life ends nothing.
 - `PongNoFrameskip-v4` follows Mnih et al.: no sticky actions; in training, losing a life terminates the episode.

@@ -1,7 +1,7 @@
 """Running normalisation of observations and rewards, with statistics per seed.
 
 As VecNormalize of Stable-Baselines3: observations by mean and standard deviation, rewards by the standard deviation of
-the running discounted return (Engstrom et al. 2020, arXiv 2005.12729); both clipped.
+the running discounted return (Engstrom et al. 2020, arXiv:2005.12729); both clipped.
 """
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ def clip_per_seed(
 ) -> tuple[Tensor, Tensor]:
     """Clip the gradient norm of each seed and part.
 
-    Pascanu et al. 2013 (arXiv 1211.5063), algorithm 1, with torch's 1e-6 in the denominator. A joint norm would let one
+    Pascanu et al. 2013 (arXiv:1211.5063), algorithm 1, with torch's 1e-6 in the denominator. A joint norm would let one
     diverged seed stop all of them.
 
     Args:

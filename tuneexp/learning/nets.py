@@ -120,10 +120,13 @@ class NoTarget:
 class Nets:
     """Networks that the functions of an algorithm call: `nets.online.value(obs)` is the method `value` of the model.
 
+    Inputs and outputs have the axes of the function: [N, ...] in an `act_fn`, [B, ...] in a `loss_fn`, and
+    [T, S, N, ...] of all seeds in a `postprocess_fn`.
+
     Attributes:
-        online: Carries gradients.
-        frozen: The same values, detached.
-        target: The target networks; an error without a `TargetUpdate`.
+        online: The networks, with gradients.
+        frozen: The same parameters, detached.
+        target: The target networks, without gradients; each use raises `UserError` without a `TargetUpdate`.
     """
 
     online: Any

@@ -19,7 +19,8 @@ from tuneexp.learning.user_functions import name_of
 class RMSpropTFLike(optim.Optimizer):
     """RMSprop of TensorFlow and of Stable-Baselines3's `sb2_compat`.
 
-    The mean square starts at 1, and epsilon is added under the root. Published configurations of A2C for Atari use it.
+    Mnih et al. 2016 (arXiv:1602.01783), eq. 1: epsilon is added under the root, where torch adds it to the root. The
+    mean square starts at 1. Published configurations of A2C for Atari use it.
 
     Args:
         params: parameters or groups of them.
@@ -80,12 +81,17 @@ def optimizer_of(
     """Return the optimizer of an algorithm.
 
     `optimizer_class` and `optimizer_kwargs` of the configuration replace `name` and `own`, as in Stable-Baselines3.
+    Adam: Kingma and Ba 2015 (arXiv:1412.6980), algorithm 1; AdamW: Loshchilov and Hutter 2019 (arXiv:1711.05101);
+    RMSprop: Mnih et al. 2016 (arXiv:1602.01783), eq. 1, with epsilon outside of the root.
 
     Args:
-        named_parameters: name -> [S, ...].
-        cfg: for `learning_rate`, `optimizer_class` and `optimizer_kwargs`.
-        name: default optimizer, a key of `OPTIMIZERS`.
-        own: its default arguments.
+        named_parameters: Name -> parameter of all seeds, [S, ...].
+        cfg: Hyperparameters; `learning_rate`, `optimizer_class` and `optimizer_kwargs` are read.
+        name: Default optimizer: "Adam", "AdamW", "RMSprop", "RMSpropTFLike" or "SGD".
+        own: Its default arguments, except the learning rate.
+
+    Returns:
+        The optimizer, over all given parameters.
 
     Raises:
         UserError: an argument that the optimizer does not take.

@@ -16,7 +16,7 @@ from tuneexp.learning.hyper import CfgView
 class TargetUpdate:
     """Rule of the target networks: target <- (1 - tau) * target + tau * online.
 
-    Lillicrap et al. 2016 (arXiv 1509.02971), section 3, for tau below 1. Mnih et al. 2015 (doi 10.1038/nature14236),
+    Lillicrap et al. 2016 (arXiv:1509.02971), section 3, for tau below 1. Mnih et al. 2015 (doi:10.1038/nature14236),
     algorithm 1, for tau 1.
 
     Args:

@@ -52,9 +52,10 @@ def over_batch(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
 
 
 class NatureCNN(nn.Module):
-    """Mnih et al. 2015: three convolutions and a hidden layer of 512. shape: (channels, height, width).
+    """Nature CNN: three convolutions and a hidden layer of 512. shape: (channels, height, width).
 
-    `features` None leaves out the hidden layer: `size` is then the number of outputs of the last convolution.
+    Mnih et al. 2015 (doi:10.1038/nature14236), methods, "Model architecture". `features` None leaves out the hidden
+    layer: `size` is then the number of outputs of the last convolution.
     """
 
     def __init__(
@@ -103,10 +104,10 @@ class _Residual(nn.Module):
 
 
 class ImpalaResNet(nn.Module):
-    """Espeholt et al. 2018, figure 3 right (without its LSTM): three blocks of a convolution, a halving maximum and two
-    residual blocks, then a hidden layer of 256. Works on images of any size. shape: (channels, height, width).
+    """IMPALA ResNet: three blocks of a convolution, a halving maximum and two residual blocks; a hidden layer of 256.
 
-    `features` None leaves out the hidden layer, as in `NatureCNN`.
+    Espeholt et al. 2018 (arXiv:1802.01561), figure 3 right, without its LSTM. Works on images of any size. shape:
+    (channels, height, width). `features` None leaves out the hidden layer, as in `NatureCNN`.
     """
 
     def __init__(

@@ -64,7 +64,7 @@ class _Trunk(nn.Module):
 
 
 class GaussianActor(nn.Module):
-    """SAC's policy: mean and log standard deviation of actions before the tanh (Haarnoja et al. 2018).
+    """SAC's policy: mean and log standard deviation before the tanh (Haarnoja et al. 2018, arXiv:1812.05905).
 
     exploration: arguments of `ExplorationWeights`, for state-dependent exploration."""
 
@@ -233,8 +233,9 @@ class SoftActorCritic(Tempered, BoxActions, nn.Module):
 
 
 class DiscreteSoftActorCritic(Tempered, ChoiceActions, nn.Module):
-    """SAC on Discrete actions (Christodoulou 2019). Parts: actor (logits), critic (a value for each action),
-    temperature. hidden_sizes: None: (256, 256), for images those of `QNetwork`."""
+    """SAC on Discrete actions. Parts: actor (logits), critic (a value for each action), temperature.
+
+    Christodoulou 2019 (arXiv:1910.07207). hidden_sizes: None: (256, 256), for images those of `QNetwork`."""
 
     def __init__(
         self,

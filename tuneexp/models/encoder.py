@@ -62,7 +62,7 @@ class Encoder(nn.Module):
     through a CNN, scaled to [0, 1]. A Dict comes packed into one flat axis (`spaces/packing.py`): each of its leaves is
     treated so, and the results lie side by side in the order of the leaves, but for those named in `leave_out`.
 
-    cnn: "nature" (Mnih et al. 2015), "impala" (Espeholt et al. 2018), or "auto": the first where images are large
+    cnn: "nature" (`NatureCNN`), "impala" (`ImpalaResNet`), or "auto": the first where images are large
     enough for it (36x36), else the second. cnn_features: units of the hidden layer that ends each CNN, 0 for none;
     None: 512 ("nature") or 256 ("impala"), in a Dict 256. Spaces without images have no parameters here.
     """

@@ -12,7 +12,7 @@ from tuneexp.rl.state_dependent import StateDependentGaussian, expln
 class ExplorationWeights(nn.Module):
     """Standard deviations of the exploration weights between L latent units and A action components.
 
-    The parameter `log_std` is [L, A], or [L, 1] without `full_std`.
+    Raffin et al. 2021 (arXiv:2005.05719). The parameter `log_std` is [L, A], or [L, 1] without `full_std`.
 
     Args:
         latent_size: Latent units L.

@@ -21,6 +21,8 @@ class ActionMask:
     """Leaf `key` of Dict observations as action mask: one number per action (or option of each choice); 0 marks invalid
     actions.
 
+    Huang and Ontañón 2022 (arXiv:2006.14171). Probability and gradient of invalid actions are zero.
+
     Raises:
         UserError: there is no such leaf, or it has another size.
     """

@@ -36,7 +36,7 @@ def linear(
 ) -> nn.Linear:
     """Linear layer initialised from `generator`.
 
-    With a gain: orthogonal weights (Saxe et al. 2014, arXiv 1312.6120) and zero biases. Without: uniform within
+    With a gain: orthogonal weights (Saxe et al. 2014, arXiv:1312.6120) and zero biases. Without: uniform within
     1/sqrt(in_features), as `nn.Linear`, which takes no generator.
 
     Args:
@@ -64,7 +64,7 @@ class MLP(nn.Module):
 
     `out_size` None leaves out the last linear layer: the output is the last hidden layer's (a trunk for heads), or the
     input itself where there is no hidden layer. `out_gain` is the orthogonal gain of the last layer. `layer_norm`
-    normalises each hidden layer before its activation (Ba et al. 2016).
+    normalises each hidden layer before its activation: Ba et al. 2016 (arXiv:1607.06450), eq. 3.
     """
 
     def __init__(

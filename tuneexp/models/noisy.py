@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-SIGMA_0 = 0.5
+SIGMA_0 = 0.5  # of Fortunato et al. 2018 (arXiv:1706.10295), section 3.2
 
 
 class NoisyLinear(nn.Module):
     """Linear layer with factorised Gaussian noise on weights and biases.
 
-    Fortunato et al. 2018 (NoisyNet, arXiv 1706.10295), eq. 9 to 11. One noise sample is `noise_size` standard normal
-    numbers: a factor per input, then one per output. Initialised as in the paper: means uniform within 1/sqrt(in_size),
-    standard deviations sigma0 / sqrt(in_size). A forward pass draws no random numbers.
+    Fortunato et al. 2018 (arXiv:1706.10295), eq. 9 and 10. One noise sample is `noise_size` standard normal numbers: a
+    factor per input, then one per output. Initialised as in section 3.2: means uniform within 1/sqrt(in_size), standard
+    deviations sigma0 / sqrt(in_size). A forward pass draws no random numbers.
 
     Args:
         in_size: Number of inputs.

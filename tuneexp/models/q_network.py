@@ -19,12 +19,13 @@ from tuneexp.spaces.kinds import is_image
 class QNetwork(nn.Module):
     """Observations -> one value for each action, or `atoms` numbers for each (logits of C51, quantiles of QR-DQN).
 
-    hidden_sizes: of the head behind the encoder; None: (64, 64), for images (512,) ((256,) with the IMPALA ResNet).
-    For images with hidden sizes, the encoder ends with its convolutions and the head's hidden layers follow: `(512,)`
-    on the Nature CNN is the network of Mnih et al. 2015; without hidden sizes, the encoder's own hidden layer serves,
-    which is the same network. cnn_features: see `Encoder`; None: as just said. dueling: value and advantage have the
-    last hidden layer each to themselves (Wang et al. 2016, eq. 9), for each atom if there are several (Hessel et al.
-    2018). noisy: all linear layers of the head are `NoisyLinear`.
+    hidden_sizes: of the head behind the encoder; None: (64, 64), for images (512,) ((256,) with the IMPALA ResNet). For
+    images with hidden sizes, the encoder ends with its convolutions and the head's hidden layers follow: `(512,)` on
+    the Nature CNN is the network of Mnih et al. 2015 (doi:10.1038/nature14236); without hidden sizes, the encoder's own
+    hidden layer serves, which is the same network. cnn_features: see `Encoder`; None: as just said. dueling: value and
+    advantage have the last hidden layer each to themselves; Wang et al. 2016 (arXiv:1511.06581), eq. 9. With several
+    atoms that holds for each; Hessel et al. 2018 (arXiv:1710.02298), "The Integrated Agent". noisy: all linear layers
+    of the head are `NoisyLinear`.
 
     Initialised as torch does linear layers and convolutions, as Stable-Baselines3's DQN is. Weights come from
     `generator` (None: torch's default one). `noise_size`: standard normals that one forward pass takes, 0 unless noisy.

@@ -56,7 +56,7 @@ class Cell(nn.Module):
 
 
 class LSTMCell(Cell):
-    """Hochreiter and Schmidhuber 1997, with a forget gate. State: (h, c), concatenated."""
+    """Long short-term memory (Hochreiter and Schmidhuber 1997), with a forget gate. State: (h, c), concatenated."""
 
     gates = 4
     numbers_per_unit = 2
@@ -71,7 +71,9 @@ class LSTMCell(Cell):
 
 
 class GRUCell(Cell):
-    """Cho et al. 2014, with the reset gate after the matrix product, as in torch. State: the output."""
+    """Gated recurrent unit, with the reset gate after the matrix product, as in torch. State: the output.
+
+    Cho et al. 2014 (arXiv:1406.1078)."""
 
     gates = 3
 

@@ -11,7 +11,7 @@ Number = float | Tensor
 def atoms_between(v_min: Number, v_max: Number, n_atoms: int, like: Tensor) -> Tensor:
     """Support of a categorical return distribution: evenly spaced atoms.
 
-    Bellemare et al. 2017 (C51, arXiv 1707.06887), section 4.
+    Bellemare et al. 2017 (arXiv:1707.06887), section 4.1.
 
     Args:
         v_min: Smallest atom.
@@ -29,8 +29,8 @@ def atoms_between(v_min: Number, v_max: Number, n_atoms: int, like: Tensor) -> T
 def project(target_atoms: Tensor, probability: Tensor, atoms: Tensor) -> Tensor:
     """Project a distribution onto fixed atoms: the mass of each target atom is shared between its two neighbours.
 
-    Bellemare et al. 2017 (C51, arXiv 1707.06887), eq. 7. Computed with the triangular kernel, as a scatter cannot be
-    mapped over seeds.
+    Bellemare et al. 2017 (arXiv:1707.06887), eq. 7. The triangular kernel is that of the equation; algorithm 1 of
+    the paper scatters instead, which cannot be mapped over seeds.
 
     Args:
         target_atoms: Support of the target distribution, [..., n]; clipped to the range of `atoms`.
@@ -50,7 +50,7 @@ def project(target_atoms: Tensor, probability: Tensor, atoms: Tensor) -> Tensor:
 def quantile_midpoints(n_quantiles: int, like: Tensor) -> Tensor:
     """Quantile fractions (2 i + 1) / (2 n) of n quantiles.
 
-    Dabney et al. 2018 (QR-DQN, arXiv 1710.10044), lemma 2.
+    Dabney et al. 2018 (arXiv:1710.10044), lemma 2.
 
     Args:
         n_quantiles: Number of quantiles.
@@ -65,7 +65,8 @@ def quantile_midpoints(n_quantiles: int, like: Tensor) -> Tensor:
 def quantile_huber(quantiles: Tensor, target: Tensor, kappa: float = 1.0) -> Tensor:
     """Quantile Huber loss of each row, summed over quantiles and averaged over target samples.
 
-    Dabney et al. 2018 (QR-DQN, arXiv 1710.10044), eq. 10, here divided by kappa (no difference at the default 1).
+    Dabney et al. 2018 (arXiv:1710.10044), eq. 9 (Huber loss) and 10. Here it is divided by kappa, which makes no
+    difference at the default 1.
 
     Args:
         quantiles: Predicted quantiles, [..., n].
@@ -86,7 +87,7 @@ def quantile_huber(quantiles: Tensor, target: Tensor, kappa: float = 1.0) -> Ten
 def without_largest(quantiles: Tensor, drop_per_net: int) -> Tensor:
     """Pool the quantiles of all critics and drop the largest ones.
 
-    Kuznetsov et al. 2020 (TQC, arXiv 2005.04269), eq. 11.
+    Kuznetsov et al. 2020 (arXiv:2005.04269): the truncated mixture of the target.
 
     Args:
         quantiles: Quantiles of each critic, [n_critics, B, n].

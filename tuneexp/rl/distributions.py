@@ -31,31 +31,32 @@ class Distribution(Protocol):
         """Sample an action, differentiable in the parameters if it is continuous (reparameterised).
 
         Args:
-            noise: Uniform numbers in [0, 1) for discrete, standard normal ones for continuous actions.
+            noise: Uniform numbers in [0, 1) for discrete, standard normal ones for continuous actions, of the shape of
+                the actions; exploration weights of gSDE: [..., L, A].
 
         Returns:
-            Actions.
+            Actions: int64 [...], for C choices int64 [..., C], continuous ones float [..., *event].
         """
 
     def mode(self) -> Tensor:
         """Most likely action: that of the deterministic policy.
 
         Returns:
-            Actions.
+            Actions, of the shape that `sample` returns.
         """
 
     def log_prob(self, action: Tensor) -> Tensor:
         """Log probability (discrete) or log density (continuous).
 
         Args:
-            action: Actions.
+            action: Actions, of the shape that `sample` returns.
 
         Returns:
             [...]: one number for a whole action, in nats.
         """
 
     def entropy(self) -> Tensor:
-        """Entropy.
+        """Entropy; differential entropy of continuous actions.
 
         Returns:
             [...], in nats.

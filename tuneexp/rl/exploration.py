@@ -11,7 +11,7 @@ Number = float | Tensor
 def linear_epsilon(progress: Number, fraction: Number, initial: Number, final: Number) -> Tensor:
     """Exploration rate of epsilon-greedy, annealed linearly.
 
-    Mnih et al. 2015 (Nature 518), section "Training details".
+    Mnih et al. 2015 (doi:10.1038/nature14236), methods, "Training details".
 
     Args:
         progress: Fraction of the budget that is done, in [0, 1].
@@ -60,7 +60,8 @@ def uniform_choice(noise: Tensor, n_actions: int) -> Tensor:
 def ornstein_uhlenbeck(previous: Tensor, noise: Tensor, std: Number, theta: float = 0.15, dt: float = 0.01) -> Tensor:
     """One Euler step of an Ornstein-Uhlenbeck process with mean 0: noise that is correlated over time.
 
-    Lillicrap et al. 2016 (arXiv 1509.02971), section 7; the defaults of theta and dt are those of Stable-Baselines3.
+    Lillicrap et al. 2016 (arXiv:1509.02971), section 7, with theta 0.15 as there. The time step is that of
+    Stable-Baselines3.
 
     Args:
         previous: Value of the process before the step, [...].

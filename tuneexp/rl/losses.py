@@ -31,7 +31,7 @@ def mean_over(values: Tensor, mask: Tensor | None = None) -> Tensor:
 def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip_range: Number, mask: Tensor | None = None) -> Tensor:
     """Clipped surrogate objective of PPO, negated.
 
-    Schulman et al. 2017 (arXiv 1707.06347), eq. 7.
+    Schulman et al. 2017 (arXiv:1707.06347), eq. 7.
 
     Args:
         ratio: Probability ratio of the new to the old policy, [...].
@@ -49,7 +49,8 @@ def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip_range: Number, mask
 def policy_gradient(log_prob: Tensor, advantage: Tensor, mask: Tensor | None = None) -> Tensor:
     """Loss whose gradient is the negative REINFORCE policy gradient.
 
-    Williams 1992 (REINFORCE); Sutton and Barto 2018, section 13.4.
+    Williams 1992 (REINFORCE); Sutton and Barto 2018, section 13.4. In the form of a loss: Schulman et al. 2017
+    (arXiv:1707.06347), eq. 2.
 
     Args:
         log_prob: Log-probability of the actions, [...].
@@ -70,6 +71,8 @@ def value_loss(
     mask: Tensor | None = None,
 ) -> Tensor:
     """Mean squared error of a value function, without a factor 1/2.
+
+    L^VF of Schulman et al. 2017 (arXiv:1707.06347), eq. 9. The paper does not clip it.
 
     Args:
         value: Predicted values, [...].
@@ -112,7 +115,7 @@ def clip_fraction(ratio: Tensor, clip_range: Number, mask: Tensor | None = None)
 
     Args:
         ratio: Probability ratio of the new to the old policy, [...].
-        clip_range: Clipping parameter epsilon.
+        clip_range: Clipping parameter epsilon, as in `clipped_surrogate`.
         mask: Rows that count, bool [...]. None: all.
 
     Returns:

@@ -28,7 +28,8 @@ def gae(
 ) -> Tensor:
     """Generalised advantage estimation.
 
-    Schulman et al. 2016 (arXiv 1506.02438), eq. 16. The target of the value function is `advantage + value`.
+    Schulman et al. 2016 (arXiv:1506.02438), eq. 16, truncated at the end of the fragment as in Schulman et al. 2017
+    (arXiv:1707.06347), eq. 11. The target of the value function is `advantage + value`.
 
     Args:
         reward: Rewards, [T, ...].
@@ -58,7 +59,7 @@ def discounted_returns(
 ) -> Tensor:
     """Discounted return to the end of the episode, or to the end of the fragment with a bootstrap there.
 
-    Sutton and Barto 2018, eq. 3.8, with the bootstrap of eq. 12.1 at the last row and at truncated rows.
+    Sutton and Barto 2018, section 3.3, with the bootstrap of section 12.1 at the last row and at truncated rows.
 
     Args:
         reward: Rewards, [T, ...].
@@ -87,8 +88,8 @@ def n_step(
 ) -> Tensor:
     """n-step returns: up to n rewards, then the discounted value of the state after them.
 
-    Sutton and Barto 2018, eq. 7.1. The sum ends early, with the right bootstrap, at the end of an episode and of the
-    fragment.
+    Sutton and Barto 2018, section 7.1. The sum ends early, with the right bootstrap, at the end of an episode and of
+    the fragment.
 
     Args:
         reward: Rewards, [T, ...].
@@ -138,8 +139,8 @@ def n_step_transitions(
 
     The target of a row is `reward + discount * value(next_obs[last])`. A window ends with its episode and before a
     reset row; only a termination zeroes the discount. A window that is cut by the end of the fragment is correct with
-    its fewer rewards but not `complete`, so that the row can wait for the next fragment. Sutton and Barto 2018, eq.
-    7.1; Hessel et al. 2018 (Rainbow, arXiv 1710.02298), "Multi-step learning".
+    its fewer rewards but not `complete`, so that the row can wait for the next fragment. Sutton and Barto 2018,
+    section 7.1; Hessel et al. 2018 (arXiv:1710.02298), "Multi-step learning".
 
     Args:
         reward: Rewards, [T, ...].
@@ -187,7 +188,7 @@ def following(x: Tensor) -> Tensor:
 def td_target(reward: Tensor, terminated: Tensor, next_value: Tensor, gamma: Number) -> Tensor:
     """One-step TD target: `reward + gamma * next_value`, without the second term where `terminated`.
 
-    Sutton and Barto 2018, eq. 6.2.
+    Sutton and Barto 2018, section 6.1.
 
     Args:
         reward: Rewards, [...].
@@ -267,7 +268,6 @@ def trace_factor(like: Tensor, last: Tensor, factor: Number) -> Tensor:
 
 
 def only_valid(x: Tensor, valid: Tensor | None) -> Tensor:
-    # Filled, not multiplied: the value of a reset row may be NaN.
     """Zero the rows that are not valid.
 
     Args:
@@ -277,4 +277,5 @@ def only_valid(x: Tensor, valid: Tensor | None) -> Tensor:
     Returns:
         [T, ...].
     """
+    # Filled, not multiplied: the value of a reset row may be NaN.
     return x if valid is None else x.masked_fill(~valid, 0.0)

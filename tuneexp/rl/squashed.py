@@ -19,7 +19,7 @@ _LOG_2 = math.log(2.0)
 class SquashedGaussian:
     """Tanh of a diagonal Gaussian: actions in (-1, 1).
 
-    Haarnoja et al. 2018 (SAC, arXiv 1801.01290), appendix C. "Raw" is the Gaussian sample before the tanh: a density
+    Haarnoja et al. 2018 (arXiv:1812.05905), appendix C. "Raw" is the Gaussian sample before the tanh: a density
     computed from it is exact where the action itself has rounded to 1.
 
     Args:
@@ -90,6 +90,8 @@ class SquashedGaussian:
 
     def raw_log_prob(self, raw: Tensor) -> Tensor:
         """Log density of tanh(raw), by the change of variables.
+
+        Haarnoja et al. 2018 (arXiv:1812.05905), eq. 26.
 
         Args:
             raw: Sample before the tanh, [..., *event].

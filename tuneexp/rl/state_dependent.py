@@ -1,4 +1,4 @@
-"""Generalised state-dependent exploration (gSDE, Raffin et al. 2021, arXiv 2005.05719).
+"""Generalised state-dependent exploration (gSDE; Raffin et al. 2021, arXiv:2005.05719).
 
 The exploration noise is a linear function of the policy's last hidden layer. The weights of that function are drawn
 from a normal distribution and kept for several steps, so that exploration is smooth: equal states get equal noise.
@@ -40,7 +40,7 @@ def squashing(action_space: gym.Space) -> ActionScale:
 def expln(log_std: Tensor) -> Tensor:
     """Positive standard deviation that grows slower than exp: exp(x) up to 0, log(1 + x) + 1 above.
 
-    The option `use_expln` of Stable-Baselines3.
+    Raffin et al. 2021 (arXiv:2005.05719); the option `use_expln` of Stable-Baselines3.
 
     Args:
         log_std: [...].
@@ -55,7 +55,7 @@ def expln(log_std: Tensor) -> Tensor:
 class StateDependentGaussian(DiagGaussian):
     """Normal distribution of actions mean + latent W with exploration weights W ~ N(0, std^2).
 
-    Raffin et al. 2021 (arXiv 2005.05719). The density is that of a single action: normal with variance latent^2 std^2.
+    Raffin et al. 2021 (arXiv:2005.05719). The density is that of a single action: normal with variance latent^2 std^2.
 
     Args:
         mean: Mean action, [..., *event] with A numbers in total.

@@ -1,4 +1,4 @@
-"""V-trace: off-policy correction of values and advantages (Espeholt et al. 2018, IMPALA, arXiv 1802.01561).
+"""V-trace: off-policy correction of values and advantages (Espeholt et al. 2018, arXiv:1802.01561).
 
 Arguments are as in `tuneexp.rl.returns`: [T, ...], time first, `terminated` and `truncated` never merged, `next_value`
 the value of the true next observation.
@@ -25,6 +25,8 @@ from tuneexp.rl.returns import (
 class VTrace(NamedTuple):
     """Result of `vtrace`, all [T, ...].
 
+    Espeholt et al. 2018 (arXiv:1802.01561), section 4.2 and eq. 1.
+
     Attributes:
         advantage: Factor of the gradient of the log probability.
         target: v_s, target of the value function.
@@ -49,11 +51,12 @@ def vtrace(
 ) -> VTrace:
     """V-trace targets and policy-gradient advantages.
 
-    With rho = min(clip_rho, pi / mu), c = gae_lambda * min(clip_c, pi / mu) and delta_t = rho_t (r_t + gamma V(x_{t+1})
-    - V(x_t)), the target is v_s = V(x_s) + sum_t gamma^{t-s} (prod c_i) delta_t (eq. 1; recursive form in remark 1,
-    lambda in remark 2). The advantage is rho_s (r_s + gamma v_{s+1} - V(x_s)) (section 4.2). For gae_lambda below 1,
-    v_{s+1} is mixed with V(x_{s+1}) by that weight, so that the advantage is that of `gae` where pi equals mu. On a
-    truncated row and on the last one V(x_{s+1}) takes the place of v_{s+1}.
+    Espeholt et al. 2018 (arXiv:1802.01561). With rho = min(clip_rho, pi / mu), c = gae_lambda * min(clip_c, pi / mu)
+    and delta_t = rho_t (r_t + gamma V(x_{t+1}) - V(x_t)), the target is v_s = V(x_s) + sum_t gamma^{t-s} (prod c_i)
+    delta_t (eq. 1; recursive form in remark 1, lambda in remark 2). The advantage is rho_s (r_s + gamma v_{s+1} -
+    V(x_s)) (section 4.2). For gae_lambda below 1, v_{s+1} is mixed with V(x_{s+1}) by that weight, so that the
+    advantage is that of `gae` where pi equals mu. On a truncated row and on the last one V(x_{s+1}) takes the place of
+    v_{s+1}.
 
     Args:
         log_ratio: log pi - log mu of the actions, [T, ...]; pi is the target policy, mu the behaviour policy.

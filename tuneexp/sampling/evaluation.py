@@ -115,7 +115,7 @@ def steps_of(name: str, running: NDArray[np.bool_], max_steps: int) -> Iterator[
 def aggregate(per_seed: Sequence[float], how: str) -> float:
     """Return `mean`, `median`, `min` or `iqm` of the seeds' values; NaN without values.
 
-    `iqm` is the interquartile mean (Agarwal et al. 2021, arXiv 2108.13264)."""
+    `iqm` is the interquartile mean (Agarwal et al. 2021, arXiv:2108.13264)."""
     values = np.asarray(per_seed, dtype=np.float64)
     return float(aggregated(values, how)) if values.size else float("nan")
 

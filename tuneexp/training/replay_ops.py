@@ -41,7 +41,7 @@ def off_policy_step(training: Training) -> None:
 def transitions(nets: Nets, fragment: Mapping[str, Tensor], cfg: CfgView) -> dict[str, Tensor]:
     """n-step transitions for a replay buffer.
 
-    A `postprocess_fn`.
+    A `postprocess_fn`. Hessel et al. 2018 (arXiv:1710.02298), "Multi-step learning".
 
     Args:
         nets: Networks of all seeds; `nets.frozen` has no gradients.

@@ -54,6 +54,7 @@ class Training:
 
     @property
     def view(self) -> CfgView:
+        """Hyperparameters at their present values."""
         return self.learner.hyper.view()
 
 
@@ -88,7 +89,7 @@ def asynchronous_sample(group: SampleSource, n_steps: int) -> SampleBatch:
     """Collect the first fragments that are finished, as many as there are env runners, as one fragment.
 
     Env runners continue to sample while the learner learns, so a fragment may be sampled with older weights than the
-    learner's. The loss must correct this policy lag, as V-trace does (Espeholt et al. 2018, arXiv 1802.01561). With
+    learner's. The loss must correct this policy lag, as V-trace does (Espeholt et al. 2018, arXiv:1802.01561). With
     `num_env_runners=0` the local runner samples on demand, and there is no lag.
 
     Args:

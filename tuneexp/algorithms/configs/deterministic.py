@@ -13,7 +13,7 @@ from tuneexp.rl.schedules import PositiveScheduledFloat
 
 
 class DeterministicNetworksConfig(OffPolicyNetworksConfig):
-    """Layer sizes of Lillicrap et al. 2016 and of Stable-Baselines3."""
+    """Layer sizes of Lillicrap et al. 2016 (arXiv:1509.02971), section 7, and of Stable-Baselines3."""
 
     hidden_sizes: tuple[PositiveInt, ...] | None = structural(
         None, "Units of each hidden layer of the actor; None: [400, 300], for images [256, 256]."

@@ -33,17 +33,24 @@ class QLearningConfig(OffPolicyConfig):
     exploration_final_eps: float = numeric(0.05, "Final epsilon: probability of a random action.", ge=0.0, le=1.0)
     max_grad_norm: float | None = numeric(10.0, "Maximum gradient norm, clipped per seed; None: no clipping.", gt=0.0)
     double: bool = structural(
-        False, "Double Q-learning: the online network selects the next action (van Hasselt et al. 2016)."
+        False,
+        "Double Q-learning: the online network selects the next action (van Hasselt et al. 2016, arXiv:1509.06461).",
     )
-    dueling: bool = structural(False, "Dueling network: separate value and advantage streams (Wang et al. 2016).")
-    noisy: bool = structural(False, "Noisy networks (Fortunato et al. 2018) instead of epsilon-greedy exploration.")
+    dueling: bool = structural(
+        False, "Dueling network: separate value and advantage streams (Wang et al. 2016, arXiv:1511.06581)."
+    )
+    noisy: bool = structural(
+        False, "Noisy networks (Fortunato et al. 2018, arXiv:1706.10295) instead of epsilon-greedy exploration."
+    )
     model: QNetworkConfig = structural(QNetworkConfig(), "Network architecture.")
 
 
 class DQNConfig(QLearningConfig):
     """DQN with the extensions of Rainbow as options."""
 
-    distributional: bool = structural(False, "Categorical return distribution (C51, Bellemare et al. 2017).")
+    distributional: bool = structural(
+        False, "Categorical return distribution (C51; Bellemare et al. 2017, arXiv:1707.06887)."
+    )
     n_atoms: int = structural(51, "Number of atoms of the C51 distribution.", ge=2)
     v_min: float = numeric(-10.0, "Smallest atom of the C51 distribution, in units of the return.")
     v_max: float = numeric(10.0, "Largest atom of the C51 distribution, in units of the return.")

@@ -31,7 +31,7 @@ class OffPolicyConfig(AlgorithmConfig):
     )
     n_step: int = structural(1, "Number of rewards in n-step returns before the bootstrap.", ge=1)
     prioritized: bool = structural(
-        False, "Prioritized experience replay (Schaul et al. 2016) instead of uniform sampling."
+        False, "Prioritized experience replay (Schaul et al. 2016, arXiv:1511.05952) instead of uniform sampling."
     )
     prioritized_alpha: float = numeric(
         0.6,

@@ -25,7 +25,10 @@ class RolloutConfig(AlgorithmConfig):
     action_mask: str | None = structural(
         None, "Key of the action mask in Dict observations (0: invalid action); None: no mask."
     )
-    use_sde: bool = structural(False, "Use generalised state-dependent exploration (gSDE); continuous actions only.")
+    use_sde: bool = structural(
+        False,
+        "State-dependent exploration (gSDE; Raffin et al. 2021, arXiv:2005.05719); continuous actions only.",
+    )
     sde_sample_freq: int = structural(
         -1, "With use_sde: sample new exploration weights every n steps; -1: once per rollout.", ge=-1
     )

@@ -24,7 +24,10 @@ class SoftConfig(OffPolicyConfig):
     n_critics: int = structural(
         2, "Number of critics; SAC uses the minimum of their predictions, TQC pools their quantiles.", ge=1
     )
-    use_sde: bool = structural(False, "Use generalised state-dependent exploration (gSDE); continuous actions only.")
+    use_sde: bool = structural(
+        False,
+        "State-dependent exploration (gSDE; Raffin et al. 2021, arXiv:2005.05719); continuous actions only.",
+    )
     sde_sample_freq: int = structural(
         -1, "With use_sde: sample new exploration weights every n steps; -1: once every train_freq steps.", ge=-1
     )

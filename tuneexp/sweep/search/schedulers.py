@@ -81,7 +81,7 @@ class Fifo(_Resumable):
 
 
 class Asha(_Resumable, AsyncHyperBandScheduler):
-    """Asynchronous successive halving (ASHA, Li et al. 2020, arXiv 1810.05934) on environment steps per seed.
+    """Asynchronous successive halving (ASHA, Li et al. 2020, arXiv:1810.05934) on environment steps per seed.
 
     Rungs are at budget/9, budget/3 and the budget. A trial continues if its objective is in the best third of the
     trials that have reached the rung so far. Tune does not restore rungs: `state` and `set_state` do."""
