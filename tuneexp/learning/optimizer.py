@@ -19,6 +19,7 @@ from tuneexp.learning.flat_parameters import FlatStack
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.loss_parts import part_of
 from tuneexp.learning.user_functions import require_result, wrap_errors
+from tuneexp.learning.without_dynamo import make_methods_plain, plain_step
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class StackedOptimizer:
     def __init__(self, stack: FlatStack, optimizer_fn: OptimizerFn, cfg: CfgView, parts: Collection[str] = ()) -> None:
         self._stack = stack
         leaves = {name: nn.Parameter(leaf, requires_grad=True) for name, leaf in stack.leaves.items()}
+        make_methods_plain()
         with wrap_errors("optimizer_fn", optimizer_fn):
             self.optimizer = optimizer_fn(leaves, cfg)
         require_result(isinstance(self.optimizer, optim.Optimizer), "optimizer_fn", optimizer_fn, self.optimizer)
@@ -55,6 +57,7 @@ class StackedOptimizer:
             group["params"] = [block.parameter for block in blocks]
             group.setdefault("initial_lr", group["lr"])
             self._blocks += blocks
+        self._take_step = plain_step(self.optimizer)
 
     def set_learning_rate_factor(self, factor: float) -> None:
         """Scale every group's first learning rate by the schedule."""
@@ -77,14 +80,14 @@ class StackedOptimizer:
         for block in self._blocks:
             block.parameter.grad = None if block.part in omitted else flat_gradient[block.span]
         if proceed is None:
-            self.optimizer.step()
+            self._take_step()
         else:
             self._step_selected(proceed, [block for block in self._blocks if block.part not in omitted])
 
     def _step_selected(self, proceed: Tensor, blocks: Sequence[_Block]) -> None:
         before = [block.parameter.detach().clone() for block in blocks]
         moments = [{k: v.clone() for k, v in self._moments(block.parameter).items()} for block in blocks]
-        self.optimizer.step()
+        self._take_step()
         everyone = self._stack.per_element(proceed)
         with torch.no_grad():
             for block, old_values, old_moments in zip(blocks, before, moments, strict=True):
