@@ -54,10 +54,61 @@ def test_a_searched_batch_never_exceeds_its_searched_rollout(batch_size: dict[st
     assert len(batches) > 3
 
 
-def test_the_part_of_a_choice_that_fits_is_recorded_under_a_name_of_its_own() -> None:
+RANGES = [
+    {"choice": BATCH_CHOICES},
+    {"int": [64, 512, 64]},
+    {"logint": [16, 512]},
+    {"choice": [64, {"int": [128, 512]}]},
+]
+
+
+@pytest.mark.parametrize("batch_size", RANGES)
+def test_a_model_sees_the_same_range_in_every_trial(batch_size: dict[str, Any]) -> None:
+    space = bound({"batch_size": batch_size, "n_steps": {"choice": [16, 32, 64]}})
+    trials = [trial for _, trial in ask(space)]
+    for name in ("batch_size", "n_steps"):
+        assert len({str(trial.distributions[name]) for trial in trials}) == 1
+        assert {name in trial.params for trial in trials} == {True}
+
+
+def test_a_suggestion_outside_of_a_constraint_becomes_the_nearest_value_that_fits() -> None:
     space = bound({"batch_size": {"choice": BATCH_CHOICES}, "n_steps": {"choice": [16, 64]}})
-    names = {values["n_steps"]: [n for n in trial.params if n != "n_steps"] for values, trial in ask(space)}
-    assert names == {16: ["batch_size in [64, 128]"], 64: ["batch_size"]}
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    seen = set()
+    for _ in range(60):
+        trial = study.ask()
+        values = space.suggest(trial)
+        seen.add((values["n_steps"], values["batch_size"]))
+        assert trial.params["batch_size"] == study.trials[trial.number].params["batch_size"] == values["batch_size"]
+    assert seen == {(16, 64), (16, 128), *((64, batch) for batch in BATCH_CHOICES)}
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "asked", "used"),
+    [
+        ({"choice": BATCH_CHOICES}, {"batch_size": 512}, 128),
+        ({"int": [64, 512, 64]}, {"batch_size": 448}, 128),
+        ({"logint": [16, 512]}, {"batch_size": 300}, 128),
+        ({"choice": [64, {"int": [96, 512]}]}, {"batch_size": "int", "batch_size:int": 400}, 128),
+        ({"choice": [64, {"int": [256, 512]}]}, {"batch_size": "int"}, 64),
+    ],
+)
+def test_the_nearest_value_is_recorded(batch_size: dict[str, Any], asked: dict[str, Any], used: int) -> None:
+    space = bound({"batch_size": batch_size, "n_steps": {"choice": [16, 64]}})
+    study = optuna.create_study()
+    study.enqueue_trial({"n_steps": 16, **asked})
+    trial = study.ask()
+    assert space.suggest(trial)["batch_size"] == used
+    assert trial.params == study.trials[0].params
+    assert used in trial.params.values()
+    assert space.suggest(FixedTrial(trial.params))["batch_size"] == used
+
+
+def test_names_that_earlier_versions_stored_are_read() -> None:
+    space = bound({"batch_size": {"choice": BATCH_CHOICES}, "n_steps": {"choice": [16, 64]}})
+    stored = {"n_steps": 16, "batch_size in [64, 128]": 128}
+    assert space.current_names(stored) == {"n_steps": 16, "batch_size": 128}
+    assert space.current_names({"other in [1]": 1}) == {"other in [1]": 1}
 
 
 def test_a_factor_is_never_so_small_that_no_batch_fits() -> None:
@@ -109,7 +160,7 @@ def test_an_initial_point_with_a_batch_that_does_not_fit_is_refused() -> None:
     with pytest.raises(UserError, match="initial point 1: batch_size=512"):
         bound(mapping | {"initial": [{"batch_size": 512, "n_steps": 32}]})
     fits = bound(mapping | {"initial": [{"batch_size": 64, "n_steps": 32}]})
-    assert fits.initial_params() == [{"n_steps": 32, "batch_size in [64]": 64}]
+    assert fits.initial_params() == [{"n_steps": 32, "batch_size": 64}]
 
 
 class RuledConfig(Config):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,18 @@ class Range:
         """Return the name in Optuna, which records the complement of a `complement_loguniform` range as `1-NAME`."""
         return f"1-{name}" if self.kind == "complement_loguniform" else name
 
-    def suggest(self, name: str, trial: BaseTrial) -> float:
+    def suggest(self, name: str, trial: BaseTrial, allowed: Range | None = None) -> float:
+        """Suggest a number from the whole range; one outside of `allowed` becomes the nearest in it.
+
+        The sampler always sees the same range, which it can model, and the trial records the number that is used."""
+        value = self._suggested(name, trial)
+        if allowed is None or allowed.contains(value):
+            return value
+        value = allowed.nearest(value)
+        record(trial, self.recorded(name, value))
+        return value
+
+    def _suggested(self, name: str, trial: BaseTrial) -> float:
         key = self.optuna_name(name)
         if self.kind == "int":
             return trial.suggest_int(key, int(self.low), int(self.high), step=int(self.step or 1))
@@ -81,6 +93,10 @@ class Range:
         if not is_number(value) or not self.low <= value <= self.high or (self.is_int and value != int(value)):
             return False
         return self.step is None or math.isclose(self.on_grid(value), value, rel_tol=1e-9, abs_tol=1e-12)
+
+    def nearest(self, value: float) -> float:
+        """Return the number of the range that is nearest to one outside of it: a bound."""
+        return self.low if value < self.low else self.high if value > self.high else self.on_grid(value)
 
     def narrowed(self, low: float, high: float) -> Range | None:
         """Return the part between `low` and `high`; None if it is empty."""
@@ -115,27 +131,37 @@ class Choice:
     """One of `options`: JSON values or ranges (`[null, {loguniform: [..]}]`)."""
 
     options: tuple[Any, ...]
-    whole: bool = True  # False: a narrowed part of a choice
 
     def labels(self) -> list[Any]:
         """Return the category of each option in Optuna: a scalar itself, a list as JSON text, a range as its kind."""
         return [_label(option) for option in self.options]
 
-    def optuna_name(self, name: str) -> str:
-        # Optuna does not accept other categories under the same name, so a narrowed choice is another parameter.
-        return name if self.whole else f"{name} in {json.dumps(self.labels())}"
-
-    def suggest(self, name: str, trial: BaseTrial) -> Any:
-        labels = self.labels()
-        option = self.options[labels.index(trial.suggest_categorical(self.optuna_name(name), labels))]
+    def suggest(self, name: str, trial: BaseTrial, allowed: Choice | None = None) -> Any:
+        """Suggest one of all options; one that is not in `allowed` becomes the nearest in it, as for a range."""
+        labels, kept = self.labels(), allowed or self
+        label = trial.suggest_categorical(name, labels)
+        if label not in kept.labels():
+            label = kept.label_nearest_to(self.options[labels.index(label)])
+            record(trial, {name: label})
+        option = self.options[labels.index(label)]
         if isinstance(option, Range):
-            return option.suggest(_branch(name, option), trial)
+            return option.suggest(_branch(name, option), trial, kept.options[kept.labels().index(label)])
         return copy.deepcopy(option)
+
+    def label_nearest_to(self, option: Any) -> Any:
+        """Return the label of the option with the numbers nearest to those of `option`; the first without numbers."""
+        low, high = min(_ends(option)), max(_ends(option))
+
+        def distance(own: Any) -> float:
+            ends = _ends(own)
+            return max(0.0, min(ends) - high, low - max(ends)) if ends else math.inf
+
+        return _label(min(self.options, key=distance))
 
     def recorded(self, name: str, value: Any) -> dict[str, Any]:
         option = self._holder(value)
         branch = option.recorded(_branch(name, option), value) if isinstance(option, Range) else {}
-        return {self.optuna_name(name): _label(option)} | branch
+        return {name: _label(option)} | branch
 
     def contains(self, value: Any) -> bool:
         return self._holder(value) is not _NOTHING
@@ -143,9 +169,7 @@ class Choice:
     def narrowed(self, low: float, high: float) -> Choice | None:
         """Return the options between `low` and `high`, and those that are no numbers; None if there are none."""
         kept = [part for option in self.options if (part := _narrowed_option(option, low, high)) is not _NOTHING]
-        if not kept:
-            return None
-        return Choice(tuple(kept), whole=self.whole and len(kept) == len(self.options))
+        return Choice(tuple(kept)) if kept else None
 
     def extent(self) -> tuple[float, float] | None:
         """Return the least and the greatest number; None if no option is a number."""
@@ -167,6 +191,19 @@ class Choice:
 
 Values = Range | Choice
 _NOTHING = object()
+
+
+def record(trial: BaseTrial, params: Mapping[str, Any]) -> None:
+    """Replace suggested values of a running trial, in its study too. Optuna has no public function for it."""
+    from optuna import Trial
+
+    if not isinstance(trial, Trial):
+        return
+    known = trial._cached_frozen_trial
+    for name, value in params.items():
+        distribution = known.distributions[name]
+        trial.storage.set_trial_param(trial._trial_id, name, distribution.to_internal_repr(value), distribution)
+        known.params[name] = value
 
 
 def same(left: Any, right: Any) -> bool:

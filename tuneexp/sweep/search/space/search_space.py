@@ -15,16 +15,25 @@ from pydantic import ValidationError
 
 from tuneexp.addresses import is_address, load_address
 from tuneexp.commands import command
-from tuneexp.config import Config, without_suffixes
-from tuneexp.errors import UserError, nearest
+from tuneexp.config import Config
+from tuneexp.errors import UserError
 from tuneexp.files.yaml_reading import load_yaml_mapping
-from tuneexp.nesting import ABSENT, flat_of_dotted, nested, slashed, value_at
+from tuneexp.nesting import ABSENT, flat_of_dotted, nested, value_at
 from tuneexp.sweep.search.space import walk as conditional
 from tuneexp.sweep.search.space.binding import Binding, overlap, written_over
 from tuneexp.sweep.search.space.dimensions import Values
+from tuneexp.sweep.search.space.points import check_point, flat_point, initial_points
 from tuneexp.sweep.search.space.rehearsal import rehearse
 from tuneexp.sweep.search.space.space_parser import Dimension, parse_entries
-from tuneexp.sweep.search.space.walk import InfeasiblePoint, active_part, check_conditions, check_constraints, ordered
+from tuneexp.sweep.search.space.walk import (
+    InfeasiblePoint,
+    active_part,
+    check_conditions,
+    check_constraints,
+    narrowable,
+    offered,
+    ordered,
+)
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -48,16 +57,18 @@ class SearchSpace:
     ) -> None:
         self.dimensions = {dimension.name: dimension for dimension in dimensions}
         self.constants = dict(constants or {})
-        self.initial = [_flat_point(point, self.dimensions) for point in initial]
+        self.initial = [flat_point(point, self.dimensions) for point in initial]
         self._binding: Binding | None = None
         # Suggestions of a define-by-run function in its rehearsals, by name. Empty for other spaces.
         self.suggested: dict[str, list[str]] = {}
         self._rehearsed: list[dict[str, Any]] = []
         self._tried = list(self.initial)  # without points that contradict fixed values
         for number, point in enumerate(self.initial, 1):
-            _check_point(point, self.dimensions, number)
+            check_point(point, self.dimensions, number)
         check_conditions(self.dimensions)
         self._order = ordered(self.dimensions, ())
+        # What Optuna sees of each dimension, the same in every trial: its values without those that no trial can have.
+        self._offered: dict[str, Values] = {name: dimension.values for name, dimension in self.dimensions.items()}
 
     @classmethod
     def of(cls, space: Any) -> SearchSpace:
@@ -103,7 +114,7 @@ class SearchSpace:
                 constants[name] = entry
         if not dimensions:
             raise UserError("the space varies nothing; write at least one range, as in  gamma: {uniform: [0.9, 0.999]}")
-        return cls(dimensions, constants, _initial_points(mapping.get("initial", [])))
+        return cls(dimensions, constants, initial_points(mapping.get("initial", [])))
 
     @classmethod
     def from_tune(cls, space: Mapping[str, Any], initial: Sequence[Mapping[str, Any]] = ()) -> SearchSpace:
@@ -166,6 +177,7 @@ class SearchSpace:
         order = ordered(self.dimensions, binding.constraints)
         self._order, self._binding = order, binding
         check_constraints(order, self._background(), binding.constraints)
+        self._offered = offered(order, self._background(), binding.constraints)
         self._tried = [point for number, point in enumerate(self.initial, 1) if self._fits(point, number)]
         self._rehearsed = []
         rehearse(lambda trial: self._rehearsed.append(flat_of_dotted(self.suggest(trial))))
@@ -203,11 +215,27 @@ class SearchSpace:
 
         `FixedTrial(trial.params)` repeats the suggestion. Raises InfeasiblePoint if the configuration refuses the
         combination; declared constraints (`Config.constraints`) avoid that."""
-        searched = self._walk(lambda dimension, values: values.suggest(dimension.name, trial))
+
+        def pick(dimension: Dimension, values: Values) -> Any:
+            whole = self._offered[dimension.name]
+            return whole.suggest(dimension.name, trial, None if values == whole else values)
+
+        searched = self.walk(pick)
         values = self._free_constants() | searched
         if self._binding is not None and (problem := self._binding.problem(values)):
             raise InfeasiblePoint(problem)
         return nested(values)
+
+    def narrowed_names(self) -> list[str]:
+        """Return the dimensions whose values depend on those of others by a constraint of the configuration."""
+        return narrowable(self._order, self._background(), self._binding.constraints) if self._binding else []
+
+    def current_names(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return Optuna parameters that an earlier version stored by the names of today.
+
+        It named a narrowed choice by its options, as in `batch_size in [64, 128]`."""
+        renamed = {name: name.partition(" in [")[0] for name in params}
+        return {renamed[name] if renamed[name] in self.dimensions else name: value for name, value in params.items()}
 
     def initial_params(self) -> list[dict[str, Any]]:
         """Return the initial points for `study.enqueue_trial`, by Optuna's names."""
@@ -224,10 +252,11 @@ class SearchSpace:
             params.update(values.recorded(dimension.name, value))
             return value
 
-        self._walk(pick)
+        self.walk(pick)
         return params
 
-    def _walk(self, pick: Callable[[Dimension, Values], Any]) -> dict[str, Any]:
+    def walk(self, pick: Callable[[Dimension, Values], Any]) -> dict[str, Any]:
+        """Return flat values of the active dimensions, each from `pick(dimension, values that fit the others)`."""
         constraints = self._binding.constraints if self._binding else ()
         return conditional.walk(self._order, self._background(), constraints, pick)
 
@@ -260,7 +289,7 @@ class SearchSpace:
         assert self._binding is not None
         try:
             self._recorded(point)
-            reached = self._walk(lambda dimension, _: point[dimension.name])
+            reached = self.walk(lambda dimension, _: point[dimension.name])
         except KeyError as missing:
             return f"{missing.args[0]!r} is missing; write a value for every searched hyperparameter"
         except InfeasiblePoint as problem:
@@ -268,33 +297,3 @@ class SearchSpace:
         if idle := next((name for name in point if name not in reached), None):
             return f"{idle!r} is searched only when {dict(self.dimensions[idle].when)}; remove it"
         return self._binding.problem({**self._free_constants(), **point})
-
-
-def _initial_points(points: Any) -> list[Mapping[str, Any]]:
-    if not isinstance(points, list | tuple) or not all(isinstance(point, Mapping) for point in points):
-        raise UserError("initial takes a list of points, as in  initial: [{gamma: 0.98}]")
-    return [without_suffixes(point) for point in points]
-
-
-def _flat_point(point: Mapping[str, Any], dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
-    """Return a point by flat names. A mapping that is an option of a choice is not flattened."""
-    leaves: dict[str, Any] = {}
-    for key, value in point.items():
-        name = slashed(key)
-        if isinstance(value, Mapping) and name not in dimensions:
-            leaves |= _flat_point({f"{name}/{inner}": v for inner, v in value.items()}, dimensions)
-        else:
-            leaves[name] = list(value) if isinstance(value, tuple) else value
-    return leaves
-
-
-def _check_point(point: Mapping[str, Any], dimensions: Mapping[str, Dimension], number: int) -> None:
-    for name, value in point.items():
-        if name not in dimensions:
-            match = nearest(name, dimensions)
-            guess = f"did you mean {match!r}? If not, " if match else ""
-            instead = f"{guess}write it as a constant of the space, or fix it with --set"
-            raise UserError(f"initial point {number}: {name!r} is not varied; {instead}")
-        values = dimensions[name].values
-        if not values.contains(value):
-            raise UserError(f"initial point {number}: {name}={value!r} is outside of {values.spell()}")

@@ -120,6 +120,29 @@ def narrowed(dimension: Dimension, constraints: Iterable[AtMost], extents: Exten
     return values
 
 
+def offered(
+    dimensions: Sequence[Dimension], background: Mapping[str, Any], constraints: Sequence[AtMost]
+) -> dict[str, Values]:
+    """Return name -> the values that a trial can have before any value is chosen."""
+    extents = extents_of(dimensions, background)
+    return {one.name: narrowed(one, constraints, extents) or one.values for one in dimensions}
+
+
+def narrowable(
+    dimensions: Sequence[Dimension], background: Mapping[str, Any], constraints: Iterable[AtMost]
+) -> list[str]:
+    """Return the dimensions that share a constraint which some combinations violate."""
+    extents, names = extents_of(dimensions, background), [dimension.name for dimension in dimensions]
+    found: set[str] = set()
+    for constraint in constraints:
+        shared = {constraint.name, *constraint.factors} & set(names)
+        if len(shared) < 2 or not {constraint.name, *constraint.factors} <= extents.keys():
+            continue
+        if extents[constraint.name][1] > math.prod(extents[factor][0] for factor in constraint.factors):
+            found |= shared
+    return [name for name in names if name in found]
+
+
 def check_constraints(
     dimensions: Iterable[Dimension], background: Mapping[str, Any], constraints: Iterable[AtMost]
 ) -> None:

@@ -1,0 +1,116 @@
+"""All points of a finite search space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tuneexp.errors import UserError
+from tuneexp.sweep.search.space.dimensions import LOG_KINDS, Range, Values, complement
+from tuneexp.sweep.search.space.space_parser import Dimension
+from tuneexp.sweep.search.space.walk import InfeasiblePoint
+
+if TYPE_CHECKING:
+    from tuneexp.sweep.search.space.search_space import SearchSpace
+
+MOST_POINTS = 10_000
+STEPPED = ("int", "quniform")
+
+
+def grid_of(space: SearchSpace, points_per_range: int | None = None) -> list[dict[str, Any]]:
+    """Return all valid points as Optuna parameters. Inactive branches add none.
+
+    Args:
+        space: A validated space, not of a function.
+        points_per_range: Values of each range, evenly spaced in its scale. None: ranges need a step.
+
+    Returns:
+        The points, in the order of the dimensions.
+
+    Raises:
+        UserError: A range without steps and without `points_per_range`, a function, or more than 10,000 points.
+    """
+    from optuna.trial import FixedTrial
+
+    if not space.dimensions:
+        raise UserError("a function has no grid; write the sampler brute_force, or the space as a mapping")
+    found = []
+    for params in _every_combination(space, points_per_range):
+        try:
+            space.suggest(FixedTrial(params))
+        except InfeasiblePoint:
+            continue
+        found.append(params)
+        if len(found) > MOST_POINTS:
+            raise UserError(f"the grid has more than {MOST_POINTS} points; write fewer values, or the sampler random")
+    return found
+
+
+def _every_combination(space: SearchSpace, points_per_range: int | None) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of all walks, the last dimension first."""
+    taken: list[int] | None = []
+    while taken is not None:
+        walk = _Walk(taken, points_per_range)
+        try:
+            space.walk(walk.pick)
+            yield walk.params
+        except InfeasiblePoint:
+            pass
+        taken = walk.following()
+
+
+class _Walk:
+    """A walk that takes option `taken[depth]` of its dimension at `depth`, and the first one after that."""
+
+    def __init__(self, taken: list[int], points_per_range: int | None) -> None:
+        self.params: dict[str, Any] = {}
+        self._taken, self._points_per_range = taken, points_per_range
+        self._counts: list[int] = []
+
+    def pick(self, dimension: Dimension, values: Values) -> Any:
+        options = listed(dimension.name, values, self._points_per_range)
+        depth = len(self._counts)
+        value = options[self._taken[depth] if depth < len(self._taken) else 0]
+        self._counts.append(len(options))
+        self.params |= values.recorded(dimension.name, value)
+        return value
+
+    def following(self) -> list[int] | None:
+        """Return the options of the next walk; None after the last one."""
+        taken = (self._taken + [0] * len(self._counts))[: len(self._counts)]
+        while taken and taken[-1] == self._counts[len(taken) - 1] - 1:
+            taken.pop()
+        return [*taken[:-1], taken[-1] + 1] if taken else None
+
+
+def listed(name: str, values: Values, points_per_range: int | None) -> list[Any]:
+    """Return the values of a dimension. UserError for a range that needs `points_per_range`."""
+    if not isinstance(values, Range):
+        parts = ([*listed(name, o, points_per_range)] if isinstance(o, Range) else [o] for o in values.options)
+        return [value for part in parts for value in part]
+    if values.kind in STEPPED:
+        step = values.step or 1
+        count = round((values.high - values.low) / step) + 1
+        if points_per_range is None or count <= points_per_range:
+            return [values.on_grid(values.low + index * step) for index in range(count)]
+    if points_per_range is None:
+        raise UserError(
+            f"{name}: grid can't list a continuous range; write a choice, quniform with a step, or the option "
+            "points_per_range=5"
+        )
+    return _spaced(values, points_per_range)
+
+
+def _spaced(values: Range, count: int) -> list[Any]:
+    if values.low == values.high:
+        return [values.low]
+    if values.kind == "complement_loguniform":
+        ends = complement(values.high), complement(values.low)
+        return [complement(float(number)) for number in np.geomspace(*ends, count)[::-1]]
+    space = np.geomspace if values.kind in LOG_KINDS else np.linspace
+    numbers = [float(number) for number in space(values.low, values.high, count)]
+    if values.step is not None:
+        return list(dict.fromkeys(values.on_grid(number) for number in numbers))
+    return list(dict.fromkeys(round(number) if values.is_int else number for number in numbers))
