@@ -144,12 +144,13 @@ class StudySearcher(Searcher):
     def _point_to_try(self, number: int) -> Mapping[str, Any] | None:
         """Return the values of suggestion `number` from the log, else an initial point; None for a free suggestion."""
         if self._logged is None:
-            self._logged = read_suggestions(self._log)
+            logged = read_suggestions(self._log)
+            self._logged = {number: self._space.current_names(params) for number, params in logged.items()}
         initial = self._initial[number] if number < len(self._initial) else None
-        logged = self._logged.get(number)
+        point = self._logged.get(number)
         # If the sampler suggests the same values by itself, nothing is enqueued: an enqueued value draws no random
         # number, and all later suggestions would differ from those of a sweep that was not killed.
-        return initial if logged is None or logged == self._rehearse(initial) else logged
+        return initial if point is None or point == self._rehearse(initial) else point
 
     def _rehearse(self, point: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the next suggestion of a copy of the study."""
