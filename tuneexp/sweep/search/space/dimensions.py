@@ -52,7 +52,7 @@ class Range:
         """Return the name in Optuna, which records the complement of a `complement_loguniform` range as `1-NAME`."""
         return f"1-{name}" if self.kind == "complement_loguniform" else name
 
-    def suggest(self, name: str, trial: BaseTrial, allowed: Range | None = None) -> float:
+    def suggest(self, name: str, trial: BaseTrial, allowed: Any = None) -> float:
         """Suggest a number from the whole range; one outside of `allowed` becomes the nearest in it.
 
         The sampler always sees the same range, which it can model, and the trial records the number that is used."""
@@ -136,7 +136,7 @@ class Choice:
         """Return the category of each option in Optuna: a scalar itself, a list as JSON text, a range as its kind."""
         return [_label(option) for option in self.options]
 
-    def suggest(self, name: str, trial: BaseTrial, allowed: Choice | None = None) -> Any:
+    def suggest(self, name: str, trial: BaseTrial, allowed: Any = None) -> Any:
         """Suggest one of all options; one that is not in `allowed` becomes the nearest in it, as for a range."""
         labels, kept = self.labels(), allowed or self
         label = trial.suggest_categorical(name, labels)
