@@ -1,4 +1,4 @@
-"""Repeated searches of several methods on a table, and what they say about the methods."""
+"""Repeated searches of several methods on a table, and statistics of their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures of a search, on numbers worked out by hand."""
+"""Measures of a search, by hand-computed values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of a user: what is read, and the line that refuses a bad one."""
+"""Tables of a user: accepted forms, and errors of one line."""
 
 from __future__ import annotations
 
