@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -238,8 +238,17 @@ def _problem(cls: type[BaseModel], problem: ErrorDetails, owner: str, see: str) 
     shown = f", got {shortened(got)}" if not isinstance(got, dict) and repr(got) not in message else ""
     if problem["type"] == "list_type" and isinstance(got, str):
         shown += f"; write [{got!r}]"
+    if got == "None" and _accepts_none(cls, kept):
+        shown += "; write null"
     where = "".join(f"{part}: " for part in (owner, key) if part)
     return Problem(tuple(kept), f"{where}{message[:1].lower()}{message[1:]}{shown}{f' ({see})' if see else ''}")
+
+
+def _accepts_none(cls: type[BaseModel], path: list[str]) -> bool:
+    fields: Mapping[str, FieldInfo] = fields_of(cls)
+    for part in path[:-1]:
+        fields = fields_of(fields[part].annotation) if part in fields else {}
+    return bool(path) and path[-1] in fields and type(None) in get_args(fields[path[-1]].annotation)
 
 
 def _without_union_branches(cls: type[BaseModel], path: list[str]) -> list[str]:

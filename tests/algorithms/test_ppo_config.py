@@ -58,6 +58,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"learning_rate": float("nan")}, "learning_rate"),
     ({"clip_range": 0.0}, "clip_range"),
     ({"target_kl": -1.0}, "target_kl"),
+    ({"target_kl": "None"}, "write null"),
+    ({"gamma": "None"}, r"got 'None' \("),
     ({"n_steps": 0}, "n_steps"),
     ({"n_envs": 2.5}, "n_envs"),
     ({"ent_coef": float("inf")}, "ent_coef"),
