@@ -7,13 +7,17 @@ STAMP  := $(VENV)/.installed
 PEERS  := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 SOURCES := tuneexp tests experiments benchmarks docs/api.py
-# Tests run in parallel parts, more than there are cores, because many tests wait. See docs/testing.md.
-PARTS    := training sweeps commands faults others
+# Tests run in parallel parts, the longest first, more than there are cores, because many tests wait. See docs/testing.md.
+PARTS    := algorithms tracking faults sweeps sampling learning commands others
+algorithms := tests/algorithms
+tracking := tests/tracking
 faults   := tests/faults
 sweeps   := tests/sweep tests/browser
-commands := tests/cli tests/tracking
-training := tests/algorithms tests/learning
-others   := $(foreach part,training sweeps commands faults,$($(part):%=--ignore=%))
+sampling := tests/sampling tests/envs tests/rl_zoo
+learning := tests/learning tests/training tests/models tests/data tests/rl
+commands := tests/cli
+NAMED    := $(filter-out others,$(PARTS))
+others   := $(foreach part,$(NAMED),$($(part):%=--ignore=%))
 ALL_PARTS := $(MAKE) --no-print-directory -j3 $(PARTS:%=part-%)
 # `make check test` also runs the static checks. The fast tests run once, because `test` contains them.
 BOTH    := $(and $(filter check,$(MAKECMDGOALS)),$(filter test,$(MAKECMDGOALS)))

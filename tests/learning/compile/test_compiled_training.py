@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import multiprocessing
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -240,6 +241,22 @@ def test_compiled_training_of_one_seed_equals_its_eager_training(fresh_programs:
         eager.training_step()
     for name, leaf in compiled.learner.parameters.items():
         torch.testing.assert_close(leaf, eager.learner.parameters[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+def test_where_the_cpp_compiler_fails_the_instruction_sets_are_probed(
+    fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be older than the CPU. This one compiles no file, and notes the assumption that it was called with."""
+    old = tmp_path / "old-g++"
+    note = f'echo "assumed:$TORCHINDUCTOR_VEC_ISA_OK" >> {tmp_path}/calls'
+    old.write_text(f'#!/bin/sh\ncase "$*" in *-o*) {note}; exit 1;; esac\nexec g++ "$@"\n')
+    old.chmod(0o755)
+    monkeypatch.setenv("CXX", str(old))
+    monkeypatch.setenv("TUNEEXP_CACHE", str(tmp_path))
+    with pytest.raises(CannotCompile, match="CppCompileError"):
+        compile_doubled()
+    assert set((tmp_path / "calls").read_text().split()) == {"assumed:1", "assumed:"}
 
 
 def test_a_failing_compiler_is_reported_in_one_line(

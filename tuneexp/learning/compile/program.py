@@ -15,7 +15,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,11 +189,26 @@ def compiler_command(files: Sequence[str]) -> list[str]:
     ]
 
 
+# Inductor probes the instruction sets of the CPU by compiling a file for each, a quarter of a first compilation. With
+# this it takes the ones that the CPU reports.
+_UNPROBED = {"TORCHINDUCTOR_VEC_ISA_OK": "1"}
+
+
 def _run_compiler(files: Sequence[str]) -> None:
+    try:
+        _compile(files, _UNPROBED)
+    except CannotCompile as reason:
+        if "CppCompileError" not in str(reason):
+            raise
+        _compile(files, {})  # the C++ compiler may be older than the CPU
+
+
+def _compile(files: Sequence[str], defaults: Mapping[str, str]) -> None:
+    """Run the compiler in a process of its own. defaults: of its environment variables."""
     child = subprocess.Popen(
         compiler_command(files),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, **SAFE_PATH, "OMP_NUM_THREADS": "1"},
+        env={**defaults, **os.environ, **SAFE_PATH, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     try:
         _, errors = child.communicate(timeout=COMPILE_TIMEOUT_S)
