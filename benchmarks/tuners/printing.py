@@ -8,7 +8,8 @@ from typing import Any
 
 def markdown(compared: Mapping[str, Any]) -> str:
     """Return the facts of a table and the results of the methods as Markdown."""
-    return "\n\n".join([_facts(compared["table"]), _rungs(compared["rungs"]), _methods(compared)])
+    rungs = [_rungs(compared["rungs"])] if compared["rungs"] else []
+    return "\n\n".join([_facts(compared["table"]), *rungs, _methods(compared)])
 
 
 def csv_rows(compared: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -87,4 +88,4 @@ def interval(values: Sequence[float]) -> str:
 
 def number(value: float) -> str:
     """Return a number with about three digits."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

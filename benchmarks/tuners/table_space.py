@@ -9,6 +9,7 @@ import optuna
 from numpy.typing import NDArray
 
 from benchmarks.tuners.curve_table import CurveTable, coordinates_of
+from tuneexp.sweep.search.space.dimensions import record
 
 TIED = 1e-9  # distances that differ less are equal
 
@@ -36,24 +37,10 @@ class TableSpace:
         recorded: dict[str, Any] = {}
         for dimension in dimensions:
             recorded |= dimension.values.recorded(dimension.name, self._table.rows[row][dimension.name])
-        replace_params(trial, recorded)
+        record(trial, recorded)
         return {"row": row}
 
     def _nearest(self, point: NDArray[np.float64]) -> int:
         distances = np.linalg.norm(self._table.coordinates - point, axis=1)
         distances[~self._untried] = np.inf
         return int(self._rng.choice(np.flatnonzero(distances <= distances.min() + TIED)))
-
-
-def replace_params(trial: optuna.Trial, params: dict[str, Any]) -> None:
-    """Replace the suggested values of a running trial, before it is evaluated. Optuna has no public function for it.
-
-    Args:
-        trial: of `Study.ask`, with a suggestion for each of `params`.
-        params: new values by Optuna's names, within the ranges of the suggestions.
-    """
-    for name, value in params.items():
-        distribution = trial.distributions[name]
-        internal = distribution.to_internal_repr(value)
-        trial.storage.set_trial_param(trial._trial_id, name, internal, distribution)
-    trial._cached_frozen_trial = trial.storage.get_trial(trial._trial_id)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -17,6 +21,7 @@ from benchmarks.recording.storage import Recording
 from benchmarks.recording.tasks import TASKS, miniature
 from benchmarks.recording.training import Curves, train
 from benchmarks.tuners.reading import read_table
+from tests.faults.process_tree import descendants, is_alive
 
 TINY = miniature(TASKS["ppo_CartPole-v1"], env_steps=512)
 
@@ -28,7 +33,7 @@ class Inline:
         self.trained: list[Any] = []
         self._train = train
 
-    def submit(self, _: Any, task: Any, point: Any) -> Future[Curves]:
+    def submit(self, _: Any, task: Any, point: Any, compilation: str) -> Future[Curves]:
         future: Future[Curves] = Future()
         self.trained.append(point)
         future.set_result(self._train(task, point))
@@ -90,3 +95,37 @@ def test_evaluations_between_the_steps_of_the_columns_are_refused() -> None:
     uneven = replace(TINY, fixed={**TINY.fixed, "n_steps": 24})
     with pytest.raises(ValueError, match="whole number of rollouts"):
         train(uneven, design(TINY, 1)[0], "off")
+
+
+RECORD_TINY = """
+import sys
+from pathlib import Path
+from benchmarks.record import record, training_processes
+from tests.benchmarks.recording.test_recording import TINY
+if __name__ == "__main__":
+    with training_processes(1) as pool:
+        record([TINY], pool, 3, Path(sys.argv[1]), compilation="off")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_after_sigkill_nothing_is_lost_and_no_process_stays(tmp_path: Path) -> None:
+    script = tmp_path / "record_tiny.py"
+    script.write_text(RECORD_TINY)
+    command = [sys.executable, str(script), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        next(line for line in killed.stdout if " 1/3: " in line)
+        workers = descendants(killed.pid)
+        killed.kill()
+    until = time.monotonic() + 60
+    while any(is_alive(worker) for worker in workers):
+        assert time.monotonic() < until, "a process trains on after its parent was killed"
+        time.sleep(0.1)
+    assert len(Recording(tmp_path, TINY)) >= 1
+    lines = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert " 3/3: " in lines
+    assert " 1/3: " not in lines
+    assert len(read_table(tmp_path / f"{TINY.name}.parquet").rows) == 3
