@@ -14,7 +14,6 @@ pytest.importorskip("pettingzoo")
 
 from tests.envs.agents import Differ
 from tuneexp.algorithms.multi_agent import SHARED_PPO, MultiAgentSpec, PolicySpec
-from tuneexp.algorithms.multi_agent_config import policy_config
 from tuneexp.algorithms.preflight import check_environment
 from tuneexp.algorithms.registry import address_of, load_algorithm, load_spec
 from tuneexp.envs.env_factory import describe_env
@@ -73,7 +72,7 @@ def test_each_policy_has_its_own_group_over_its_own_defaults() -> None:
     assert cfg.red.model.hidden_sizes == (8,)
     assert cfg.red.model.activation == "relu"
     assert cfg.blue.gamma == 0.99
-    own = policy_config(PAIR.spec_of("red"), cfg.red, 6, "red")
+    own = PAIR.config_of("red", cfg, 6, "red")
     assert (own.n_envs, own.learning_rate, type(own)) == (6, 1e-3, load_algorithm("ppo").config_class)
 
 

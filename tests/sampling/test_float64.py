@@ -18,7 +18,7 @@ from tuneexp.algorithms.policy_spec import PolicySpec
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.data.replay import Entry, ReplayBuffer
 from tuneexp.trial import Trial
-from tuneexp.trial.runner_recipe import RunnerRecipe
+from tuneexp.trial.recipes import RunnerRecipe
 from tuneexp.trial.trial_config import TrialConfig
 
 START = 1.7e9  # seconds since 1970: the next float32 is 128 further

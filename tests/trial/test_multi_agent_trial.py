@@ -144,7 +144,7 @@ def test_a_restored_trial_continues_as_if_uninterrupted(env: Any, tmp_path: Path
     whole, first, second = (trial_of(spec, env, steps=240, every=80) for _ in range(3))
     expected = [whole.advance() for _ in range(3)]
     first.advance()
-    assert first.trainers["red"].group.fragment_steps == 8
+    assert first.trainers["red"].group.fragment.steps == 8
     checkpoint.write(tmp_path / "state", first.state_dict())
     second.load_state_dict(checkpoint.read(tmp_path / "state"))
     for before in expected[1:]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.multi_agent_config import MultiAgentConfig, config_class_of
 from tuneexp.algorithms.policy_spec import PolicySpec, Scripted, as_function
 from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
@@ -90,6 +91,11 @@ class MultiAgentSpec(TrainableSpec):
     def spec_of(self, policy: str) -> AlgorithmSpec:
         """Algorithm of `policy`; for a copy that of its original."""
         return self.policies[self.policies[policy].copies or policy].spec
+
+    def config_of(self, policy: str, cfg: MultiAgentConfig, seats: int, owner: str) -> AlgorithmConfig:
+        """Configuration of the algorithm of `policy`, with its number of seats as `n_envs`. Raises `UserError`."""
+        group = getattr(cfg, self.policies[policy].copies or policy)
+        return self.spec_of(policy).config_class.parse({**group.model_dump(), "n_envs": seats}, owner)
 
     def assignment(self, agents: Sequence[str], n_envs: int) -> list[dict[str, str]]:
         """Policy of each agent, for each environment. Raises `UserError` for an agent without one, or an unknown

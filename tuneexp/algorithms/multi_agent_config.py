@@ -106,8 +106,3 @@ def _of_group(policy: str, rule: AtMost) -> AtMost:
     """The constraint for one policy; it assumes one seat per environment, a lower bound of the rows."""
     factors = tuple(name if name == "n_envs" else f"{policy}/{name}" for name in rule.factors)
     return AtMost(f"{policy}/{rule.name}", factors, rule.refused)
-
-
-def policy_config(spec: AlgorithmSpec, group: AlgorithmConfig, seats: int, owner: str) -> AlgorithmConfig:
-    """Configuration of the algorithm of one policy, with its number of seats as `n_envs`. Raises `UserError`."""
-    return spec.config_class.parse({**group.model_dump(), "n_envs": seats}, owner)

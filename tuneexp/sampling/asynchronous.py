@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,22 +13,11 @@ from tuneexp.sampling.env_shards import EnvShard
 from tuneexp.sampling.group import EnvRunnerGroup
 from tuneexp.sampling.runners import SampleRequest, ShardFragment
 
+if TYPE_CHECKING:
+    from tuneexp.sampling.remote.pipeline import RequestPipeline  # Ray is imported only if it is used
+
 # State of episodes that have not ended.
 OPEN_EPISODES = ("open_return", "open_length")
-
-
-class Pipeline(Protocol):
-    """Interface of pending sample requests (`tuneexp.sampling.remote.pipeline`). most: maximum number per runner."""
-
-    most: int
-
-    @property
-    def version(self) -> int: ...
-
-    def fill(self, up_to: int, request: Callable[[EnvShard], SampleRequest]) -> None: ...
-    def take(self) -> ShardFragment: ...
-    def drain(self) -> Sequence[ShardFragment]: ...
-    def clear(self) -> None: ...
 
 
 class AsynchronousGroup(EnvRunnerGroup):
@@ -49,7 +38,7 @@ class AsynchronousGroup(EnvRunnerGroup):
         settings: as of `EnvRunnerGroup`.
     """
 
-    def __init__(self, *args: Any, pipeline: Pipeline | None, updates_per_step: int, **settings: Any) -> None:
+    def __init__(self, *args: Any, pipeline: RequestPipeline | None, updates_per_step: int, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.pipeline, self._updates_per_step = pipeline, updates_per_step
         self._lags: list[int] = []
@@ -95,9 +84,8 @@ class AsynchronousGroup(EnvRunnerGroup):
         first learned with."""
         lags, self._lags = self._lags, []
         if not lags:
-            return super().metrics()
-        of_lag = {"update/policy_lag_mean": float(np.mean(lags)), "update/policy_lag_max": float(max(lags))}
-        return super().metrics() | of_lag
+            return {}
+        return {"update/policy_lag_mean": float(np.mean(lags)), "update/policy_lag_max": float(max(lags))}
 
     def state_dict(self) -> dict[str, Any]:
         if self.pipeline is None:

@@ -72,8 +72,8 @@ class EnvRunner:
             `valid` (False for rows that only reset). A recurrent policy adds `state` and `next_state` (before and after
             the action) and `start` (True if `obs` is the first of an episode; the state is zero there).
         """
-        raw = _Observations(n_steps, self._raw)
-        seen = raw if self.normaliser is None else _Observations(n_steps, self._seen(self._raw))
+        raw, normaliser = _Observations(n_steps, self._raw), self.normaliser
+        seen = raw if normaliser is None else _Observations(n_steps, normaliser.normalise(self._raw))
         fragment = _FragmentColumns(n_steps, raw if self._keep_raw else seen)
         for t, (draws, hyper) in enumerate(
             zip(self.policy.by_step(noise, n_steps), self.policy.clock(n_steps), strict=True)
@@ -82,16 +82,13 @@ class EnvRunner:
             step = self.envs.step(acted.action.numpy())
             fragment.add(t, acted, step)
             raw.add(t, step, step.obs, step.next_obs)
-            if self.normaliser is not None:
-                obs = self._seen(step.obs)
-                seen.add(t, step, obs, obs if step.next_obs is step.obs else self._seen(step.next_obs))
+            if normaliser is not None:
+                obs = normaliser.normalise(step.obs)
+                seen.add(t, step, obs, obs if step.next_obs is step.obs else normaliser.normalise(step.next_obs))
             if self._state is not None:
                 self._carry_state(fragment, acted, step)
         self._raw = step.obs
         return Sampled(fragment.batch(self.policy.column_names), fragment.score, self._learned(raw, fragment))
-
-    def _seen(self, raw: NDArray[Any]) -> NDArray[Any]:
-        return raw if self.normaliser is None else self.normaliser.normalise(raw)
 
     def _carry_state(self, fragment: _FragmentColumns, acted: Acted, step: Step) -> None:
         """Carry the recurrent state to the next step. It is zero at the first observation of an episode."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from tuneexp.sampling.policy import Policy
 from tuneexp.sampling.runners import Runners, SampleRequest, ShardFragment
 
 log = logging.getLogger(__name__)
+Part = TypeVar("Part")
 
 SCORE = "score"
 """Column of the rewards that episode returns are summed from, [T, S, N]. It is not learned from."""
@@ -82,13 +83,13 @@ class EnvRunnerGroup:
 
     def _merged(self, n_steps: int, fragments: Sequence[ShardFragment]) -> SampleBatch:
         """Join fragments into one, [T, S, N, ...]. Count its steps and episodes, and update the running statistics."""
-        batch = _joined([_marked(fragment, fragments) for fragment in fragments])
+        batch = _joined([_marked(one, fragments) for one in fragments], fragments, concat_samples)
         self.count_episodes(fragments, batch)
         batch = batch.drop(SCORE)
         self.learn_statistics(fragments)
         self.env_steps += n_steps * self.n_envs
         self.transitions += int(batch["valid"].sum())
-        return self.scaled(batch)
+        return batch if self._keep_raw else with_scaled_rewards(batch, self.normaliser)
 
     def request(self, n_steps: int, noise: Sequence[Tensor], shard: EnvShard) -> SampleRequest:
         """Return the request for a shard. noise: columns [D, S, ...] of its seeds and environments."""
@@ -110,18 +111,12 @@ class EnvRunnerGroup:
     def learn_statistics(self, fragments: Sequence[ShardFragment]) -> None:
         if self.normaliser is not None:
             learned = [one.sampled.learned for one in fragments if one.sampled.learned is not None]
-            self.normaliser.learn(_merged(learned, [one.shard for one in fragments]))
+            kinds = zip(*learned, strict=True)
+            self.normaliser.learn(Learned(*(_joined_moments(kind, fragments) for kind in kinds)))
 
     def metrics(self) -> dict[str, float]:
         """Return metrics of sampling, beside those of episodes and steps."""
         return {}
-
-    def scaled(self, batch: SampleBatch) -> SampleBatch:
-        """Scale rewards by the present running statistics, if rewards are normalised."""
-        if self.normaliser is None or self._keep_raw or not self.normaliser.norm_reward:
-            return batch
-        by_seed = self.normaliser.scale_rewards(batch["reward"].movedim(1, 0).numpy())
-        return batch.with_columns({"reward": torch.from_numpy(by_seed).movedim(0, 1)})
 
     def sync_weights(self, parameters: Mapping[str, Tensor]) -> None:
         """Give new parameters to all runners.
@@ -184,40 +179,42 @@ class EnvRunnerGroup:
         self.runners.close()
 
 
-def _marked(fragment: ShardFragment, all_of_them: Sequence[ShardFragment]) -> tuple[EnvShard, SampleBatch]:
+def with_scaled_rewards(batch: SampleBatch, normaliser: RunningNormaliser | None) -> SampleBatch:
+    """Scale the rewards of a fragment [T, S, N, ...] by the present running statistics, if rewards are normalised."""
+    if normaliser is None or not normaliser.norm_reward:
+        return batch
+    by_seed = normaliser.scale_rewards(batch["reward"].movedim(1, 0).numpy())
+    return batch.with_columns({"reward": torch.from_numpy(by_seed).movedim(0, 1)})
+
+
+def _marked(fragment: ShardFragment, all_of_them: Sequence[ShardFragment]) -> SampleBatch:
     """Add the column `SCORE`, and `CONTINUES` if any of the runners was restarted."""
     batch = fragment.sampled.batch.with_columns({SCORE: fragment.sampled.score})
     if not any(one.replaced for one in all_of_them):
-        return fragment.shard, batch
+        return batch
     continues = torch.ones(batch.sizes, dtype=torch.bool)
     continues[0] = not fragment.replaced
-    return fragment.shard, batch.with_columns({CONTINUES: continues})
+    return batch.with_columns({CONTINUES: continues})
 
 
-def _joined(parts: Sequence[tuple[EnvShard, SampleBatch]]) -> SampleBatch:
-    """Concatenate along environments within each group of seeds, then along seeds."""
-    if len(parts) == 1:
-        return parts[0][1]
-    groups: dict[int, list[SampleBatch]] = {}
-    for shard, batch in parts:
-        groups.setdefault(shard.seeds.start, []).append(batch)
-    by_seeds = [concat_samples(group, axis="env") for group in groups.values()]
-    return concat_samples(by_seeds, axis="seed") if len(by_seeds) > 1 else by_seeds[0]
+def _joined(
+    parts: Sequence[Part], fragments: Sequence[ShardFragment], concatenate: Callable[[Sequence[Part], str], Part]
+) -> Part:
+    """Join one part per fragment along "env" within each group of seeds, then along "seed"."""
+    groups: dict[int, list[Part]] = {}
+    for part, fragment in zip(parts, fragments, strict=True):
+        groups.setdefault(fragment.shard.seeds.start, []).append(part)
+    by_seeds = [group[0] if len(group) == 1 else concatenate(group, "env") for group in groups.values()]
+    return by_seeds[0] if len(by_seeds) == 1 else concatenate(by_seeds, "seed")
 
 
-def _merged(learned: Sequence[Learned], shards: Sequence[EnvShard]) -> Learned:
-    """Join the moments of all shards, in the order of the environments."""
-    return Learned(*(_merged_moments(kind, shards) for kind in zip(*learned, strict=True)))
-
-
-def _merged_moments(moments: Sequence[Moments | None], shards: Sequence[EnvShard]) -> Moments | None:
-    """Join the moments [S_i, N_i, ...] of shards to [S, N, ...]."""
-    if any(one is None for one in moments):
+def _joined_moments(moments: Sequence[Moments | None], fragments: Sequence[ShardFragment]) -> Moments | None:
+    """Join the moments [S_i, N_i, ...] of fragments to [S, N, ...]; None if the kind is not normalised."""
+    known = [one for one in moments if one is not None]
+    if not known:
         return None
-    fields = []
-    for field in zip(*(one for one in moments if one is not None), strict=True):
-        groups: dict[int, list[np.ndarray]] = {}
-        for shard, part in zip(shards, field, strict=True):
-            groups.setdefault(shard.seeds.start, []).append(part)
-        fields.append(np.concatenate([np.concatenate(parts, axis=1) for parts in groups.values()]))
-    return Moments(*fields)
+    return Moments(*(_joined(field, fragments, _concatenated) for field in zip(*known, strict=True)))
+
+
+def _concatenated(arrays: Sequence[np.ndarray], axis: str) -> np.ndarray:
+    return np.concatenate(arrays, axis=("seed", "env").index(axis))

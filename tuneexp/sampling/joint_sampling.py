@@ -52,8 +52,7 @@ class JointRunner:
                 if name in self.runners:
                     self.runners[name].add(step)
         self.env_steps += n_steps * self.envs.n_envs
-        taken = {name: runner.take() for name, runner in self.runners.items()}
-        complete = {name: fragment for name, fragment in taken.items() if fragment is not None}
+        complete = {name: taken for name, runner in self.runners.items() if (taken := runner.take()) is not None}
         return MultiAgentBatch(complete, n_steps * self.envs.n_envs)
 
     def _count(self, name: str, step: PolicyStep) -> None:
@@ -73,8 +72,12 @@ class JointRunner:
             "before_acting": dict(self._before_acting),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the state. New episodes start if the state of the environments was not saved."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> bool:
+        """Restore the state. New episodes start if the state of the environments was not saved.
+
+        Returns:
+            True if the environments continue their episodes.
+        """
         self._times_restored = int(state["times_restored"])
         fresh = None
         if state["envs"] is not None:
@@ -90,6 +93,4 @@ class JointRunner:
             self._before_acting[name][:] = state["before_acting"][name] if fresh is None else 0.0
             if fresh is not None:
                 tracker.drop_open_episodes()
-
-    def close(self) -> None:
-        self.envs.close()
+        return fresh is None

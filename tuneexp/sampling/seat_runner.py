@@ -16,6 +16,7 @@ from tuneexp.envs.normalise import DiscountedReturns, RunningNormaliser
 from tuneexp.errors import UserError
 from tuneexp.learning.rng_streams import generator
 from tuneexp.learning.user_functions import name_of
+from tuneexp.sampling.group import with_scaled_rewards
 from tuneexp.sampling.policy import Policy
 from tuneexp.sampling.seat_fragment import SeatFragment
 
@@ -56,19 +57,11 @@ class SeatRunner:
         self._open: dict[str, Tensor] = {}
         self._offered: SampleBatch | None = None
 
-    @property
-    def fragment_steps(self) -> int:
-        """Steps collected of the current rollout."""
-        return 0 if self.fragment is None else self.fragment.steps
-
     def start(self, step: PolicyStep) -> None:
         """Set up the start of an episode in every environment."""
         self._state = self.policy.initial_state(self._n_seats)
         self._starts = torch.ones(step.acting.shape, dtype=torch.bool)
         self._open = {}
-        self._see(step)
-
-    def _see(self, step: PolicyStep) -> None:
         self._raw, self._acting = step.obs, step.acting
 
     def _seen(self, raw: NDArray[Any]) -> NDArray[Any]:
@@ -100,7 +93,7 @@ class SeatRunner:
 
     def add(self, step: PolicyStep) -> None:
         """Add the result of the actions. Complete transitions become rows of the fragment."""
-        self._see(step)
+        self._raw, self._acting = step.obs, step.acting
         if self._state is not None:
             ended = torch.from_numpy(step.ended)
             self._state, self._starts = self._state.masked_fill(ended[..., None], 0.0), self._starts | ended
@@ -130,10 +123,7 @@ class SeatRunner:
         ended = batch["terminated"].numpy(), batch["truncated"].numpy()
         self.normaliser.learn(self.normaliser.learned_from(batch[RAW].numpy(), reward, *ended, valid, self._returns))
         batch = batch.drop(RAW)
-        if self._keep_raw:
-            return batch
-        scaled = self.normaliser.scale_rewards(reward.swapaxes(0, 1))
-        return batch.with_columns({"reward": torch.from_numpy(scaled).transpose(0, 1)})
+        return batch if self._keep_raw else with_scaled_rewards(batch, self.normaliser)
 
     def offer(self, fragment: SampleBatch) -> None:
         """Make `fragment`, from `take`, the result of the next `sample`."""

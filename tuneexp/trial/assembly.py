@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,8 @@ def build_envs(
 
 def facts_of(config: TrialConfig, cfg: AlgorithmConfig) -> EnvFacts:
     """Return the facts of an environment, from one that is built and closed."""
-    envs = build_envs(config, cfg, config.seeds[:1], 1)
-    try:
+    with closing(build_envs(config, cfg, config.seeds[:1], 1)) as envs:
         return envs.facts
-    finally:
-        envs.close()
 
 
 def model_builder(spec: AlgorithmSpec, facts: EnvFacts) -> Callable[[CfgView], nn.Module]:
@@ -147,13 +145,10 @@ def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, facts
 
 
 def build_experience(
-    cfg: AlgorithmConfig,
-    shapes: TrialShapes,
-    columns: Mapping[str, Tensor],
-    n_seeds: int,
-    normaliser: RunningNormaliser | None,
+    learner: Learner, shapes: TrialShapes, columns: Mapping[str, Tensor], normaliser: RunningNormaliser | None
 ) -> Experience | None:
     """Build the replay buffer of an off-policy algorithm, else None. columns: one row of each training column."""
+    cfg, n_seeds = learner.cfg, len(learner.seeds)
     if not isinstance(cfg, OffPolicyConfig):
         return None
     entries = {name: Entry(tuple(row.shape), row.dtype) for name, row in columns.items()}
@@ -164,11 +159,10 @@ def build_experience(
         buffer = ReplayBuffer(entries, n_seeds, cfg.buffer_size, frames)
     log.info("the replay buffer takes %.2f GB when it is full", buffer.bytes_needed / 1e9)
     row_bytes = sum(row.numel() * row.element_size() for row in columns.values())
-    device = next(iter(columns.values())).device
     episodes = cfg.train_freq_episodes()
     phases = None if episodes is None else EpisodicTrainFreq(n_seeds, episodes)
     return Experience(
-        buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer, device, phases
+        buffer, row_bytes, cfg.learning_starts, cfg.n_step, normaliser, cfg.save_replay_buffer, learner.device, phases
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
+from tuneexp.addresses import changed_sources
 from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.config import Config
 from tuneexp.errors import CheckpointError
@@ -14,6 +14,8 @@ from tuneexp.learning.learner import Learner
 
 if TYPE_CHECKING:
     from tuneexp.trial.trial import Trial
+
+log = logging.getLogger(__name__)
 
 # Fields that must be equal: they shape environments, statistics or replay buffer. Other numbers may differ, as
 # population-based training changes them.
@@ -23,27 +25,21 @@ FIXED = ("n_envs", "normalize_observation", "normalize_reward", "buffer_size", "
 
 def check_same_run(trial: Trial, state: Mapping[str, Any]) -> None:
     """Raise `CheckpointError` for a checkpoint of another algorithm, environment or other seeds."""
-    if state["algorithm"] != trial.spec.name:
-        raise CheckpointError(
-            f"the checkpoint is of algorithm {state['algorithm']!r}, this trial is of {trial.spec.name!r}; "
-            f"load it with --algorithm {state['algorithm']}"
-        )
-    if list(state["seeds"]) != list(trial.config.seeds):
-        raise CheckpointError(
-            f"the checkpoint holds seeds {state['seeds']}, this trial has {trial.config.seeds}; "
-            f"write seeds={state['seeds']}"
-        )
-    if state["env"] != trial.source.name:
-        raise CheckpointError(f"the checkpoint is of environment {state['env']}, this trial is of {trial.source.name}")
+    own = {"algorithm": trial.spec.name, "seeds": list(trial.config.seeds), "env": trial.source.name}
+    for name, value in own.items():
+        if state[name] != value:
+            raise CheckpointError(
+                f"the checkpoint is of {name} {state[name]!r}, this trial is of {value!r}; write {name}={state[name]!r}"
+            )
 
 
-def check_same_networks(saved: AlgorithmConfig, learner: Learner, parameters: Mapping[str, Tensor]) -> None:
+def check_same_networks(saved: AlgorithmConfig, learner: Learner, state: Mapping[str, Any]) -> None:
     """Raise `CheckpointError` if saved parameters do not fit the networks of a learner.
 
     Args:
         saved: configuration of the checkpoint.
         learner: of the trial.
-        parameters: of the checkpoint.
+        state: from `PolicyTrainer.state_dict`.
     """
     fixed = learner.model_reads | {name for name in FIXED if hasattr(saved, name)}
     if custom_model_of(saved) and custom_model_of(learner.cfg):
@@ -54,13 +50,17 @@ def check_same_networks(saved: AlgorithmConfig, learner: Learner, parameters: Ma
                 f"the checkpoint was made with {name}={getattr(saved, name)!r}, this trial has "
                 f"{getattr(learner.cfg, name)!r}; write {name}={getattr(saved, name)!r}"
             )
-    shapes = [{name: tuple(value.shape) for name, value in of.items()} for of in (parameters, learner.parameters)]
+    both = (state["learner"]["parameters"], learner.parameters)
+    shapes = [{name: tuple(value.shape) for name, value in of.items()} for of in both]
     if shapes[0] != shapes[1]:
         name = next(name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name))
         raise CheckpointError(
             f"the checkpoint was made for other shapes: {name} is {shapes[0].get(name)} there, "
             f"{shapes[1].get(name)} here"
         )
+    network, since = custom_model_of(learner.cfg), state.get("model_source")
+    if network and since and changed_sources({network: since}):
+        log.warning("the source of the network %s has changed since the checkpoint was made", network)
 
 
 def custom_model_of(cfg: Config) -> str | None:

@@ -19,7 +19,7 @@ def resolved(config: TrialConfig, cfg: Any) -> TrialConfig:
     """Return the configuration with `compile=auto` instead of `later` if there is no eager start.
 
     Runner and learner processes keep their first programs, and a GPU needs no compiler. cfg: hyperparameters."""
-    elsewhere = getattr(cfg, "num_env_runners", 0) or getattr(cfg, "num_learners", 0)
+    elsewhere = cfg.num_env_runners or cfg.num_learners
     if config.compile == "later" and (elsewhere or device_of(config.device) != CPU):
         return config.model_copy(update={"compile": "auto"})
     return config

@@ -12,21 +12,19 @@ from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.policy_spec import PolicySpec
 from tuneexp.algorithms.preflight import check_action_space
 from tuneexp.algorithms.spec import AlgorithmSpec
-from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import UserError
 from tuneexp.learning.devices import device_of
 from tuneexp.learning.user_functions import name_of
-from tuneexp.sampling.env_runner import EnvRunner
 from tuneexp.sampling.evaluation import Evaluation, evaluate
 from tuneexp.sampling.group import EnvRunnerGroup
-from tuneexp.sampling.runners import LocalRunners
 from tuneexp.trial.assembly import build_envs, env_settings, facts_of
+from tuneexp.trial.checkpoint_checks import check_same_networks
 from tuneexp.trial.older_formats import explicit_model
 from tuneexp.trial.policy_trainer import PolicyTrainer
+from tuneexp.trial.recipes import group_of
 from tuneexp.trial.resource_request import make_room
-from tuneexp.trial.runner_recipe import group_of, remote_runners
-from tuneexp.trial.source import PolicySetup
+from tuneexp.trial.source import PolicySetup, episode_metrics
 from tuneexp.trial.trial_config import TrialConfig
 
 
@@ -62,15 +60,9 @@ class Environments:
         return [PolicySetup(spec.name, PolicySpec(spec), spec, self._cfg, config.seeds, facts, device, budget)]
 
     def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
-        (trainer,) = trainers.values()
-        policy, keep_raw = trainer.new_policy(), trainer.shapes.keep_raw
-        if self._envs is None:
-            runners = remote_runners(trainer)
-        else:
-            runners = LocalRunners(EnvRunner(self._envs, policy, trainer.normaliser, keep_raw, self._cfg.gamma))
-        self._trainer, self.group = trainer, group_of(trainer, policy, runners)
-        self._opened = self.group
-        trainer.use_group(self.group)
+        (self._trainer,) = trainers.values()
+        self._opened = self.group = group_of(self._trainer, self._envs)
+        self._trainer.use_group(self.group)
 
     @property
     def env_steps(self) -> int:
@@ -101,12 +93,7 @@ class Environments:
 
     def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:
         episodes = self.group.episodes.summary()
-        metrics: dict[str, Any] = {
-            "train/return_mean": mean_of_known(episodes.return_mean[alive]),
-            "train/episode_length_mean": mean_of_known(episodes.length_mean[alive]),
-            "train/episodes": int(episodes.new_episodes.sum()),
-            **self.group.metrics(),
-        }
+        metrics = {**episode_metrics([episodes], alive), **self.group.metrics()}
         if self._cfg.num_env_runners:
             metrics["env_runner_restarts"] = self.group.runners.restarts
         for seed, value in zip(self._config.seeds, episodes.return_mean, strict=True):
@@ -116,7 +103,7 @@ class Environments:
     def check_compatible(self, state: Mapping[str, Any]) -> None:
         of_class = self._spec.config_class
         meant = {**state["config"]["hyperparameters"], **explicit_model(state, of_class)}
-        self._trainer.check_compatible(of_class.parse(meant, "the checkpoint"), state)
+        check_same_networks(of_class.parse(meant, "the checkpoint"), self._trainer.learner, state)
 
     def state_dict(self) -> dict[str, Any]:
         return {**self._trainer.state_dict(), "group": self.group.state_dict()}

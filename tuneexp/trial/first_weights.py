@@ -27,6 +27,7 @@ def start_from(setup: PolicySetup, learner: Learner, normaliser: RunningNormalis
     """
     folder = str(setup.policy.checkpoint)
     state = checkpoint.read(folder)
+    group = state["group"]
     if "policies" in state:
         which = setup.policy.checkpoint_policy or setup.name
         if which not in state["policies"]:
@@ -34,11 +35,9 @@ def start_from(setup: PolicySetup, learner: Learner, normaliser: RunningNormalis
                 f"the checkpoint {folder} holds no policy {which!r}; write checkpoint_policy="
                 f"{' or '.join(map(repr, state['policies']))}"
             )
-        parameters = state["policies"][which]["learner"]["parameters"]
-        statistics = state["group"]["policies"][which]["normaliser"]
-    else:
-        parameters, statistics = state["learner"]["parameters"], _statistics(state)
-    _take_weights(learner, parameters, f"policy {setup.name!r}: the checkpoint {folder}")
+        state, group = state["policies"][which], group["policies"][which]
+    _take_weights(learner, state["learner"]["parameters"], f"policy {setup.name!r}: the checkpoint {folder}")
+    statistics = group["normaliser"]
     if normaliser is not None and statistics is not None:
         normaliser.load_state_dict(_for_seeds(statistics, len(setup.seeds)))
 
@@ -53,12 +52,6 @@ def _take_weights(learner: Learner, parameters: Mapping[str, Tensor], what: str)
                 "networks, and one seed or as many as here"
             )
         leaf.copy_(saved.expand_as(leaf))
-
-
-def _statistics(state: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the running statistics in the checkpoint of one policy; None without."""
-    found = state["group"].get("normaliser")
-    return found if isinstance(found, Mapping) else None
 
 
 def _for_seeds(statistics: Mapping[str, Any], n_seeds: int) -> dict[str, Any]:

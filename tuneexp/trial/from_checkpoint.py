@@ -12,7 +12,6 @@ import numpy as np
 
 from tuneexp.addresses import changed_sources
 from tuneexp.algorithms.registry import load_spec
-from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError
 from tuneexp.files import checkpoint
 from tuneexp.security.trust import (
@@ -72,7 +71,7 @@ def trial_from_checkpoint(
     report_changed_source(config)
     spec = load_spec(config.algorithm)
     with checkpoint_named(folder):
-        meant = explicit_model(state, spec.config_class) if isinstance(spec, AlgorithmSpec) else {}
+        meant = explicit_model(state, spec.config_class)
     config = config.model_copy(update={"hyperparameters": {**config.hyperparameters, **meant}})
     if not learns:
         alone = {name: 0 for name in ("num_learners", "num_env_runners") if name in spec.config_class.model_fields}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuneexp.addresses import changed_sources, code_hash
-from tuneexp.algorithms.base_config import AlgorithmConfig
+from tuneexp.addresses import code_hash
 from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.errors import UserError
 from tuneexp.learning.compile.build import CompileMode
@@ -20,15 +18,13 @@ from tuneexp.learning.user_functions import name_of
 from tuneexp.sampling.policy import Policy
 from tuneexp.training.training_ops import Training
 from tuneexp.trial import assembly
-from tuneexp.trial.checkpoint_checks import check_same_networks, custom_model_of
+from tuneexp.trial.checkpoint_checks import custom_model_of
 from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial.first_weights import start_from
-from tuneexp.trial.learner_recipe import learner_group
 from tuneexp.trial.programs import TrialPrograms, programs_for
+from tuneexp.trial.recipes import learner_group
 from tuneexp.trial.source import Group, PolicySetup
 from tuneexp.trial.trial_config import TrialConfig
-
-log = logging.getLogger(__name__)
 
 # Environment steps of a policy that is not trained: schedules are at their end, so it hardly explores.
 END_OF_SCHEDULES = 2**30
@@ -57,13 +53,13 @@ class PolicyTrainer:
 
     def __init__(self, setup: PolicySetup, config: TrialConfig) -> None:
         self.setup, self.config, self.spec, self.cfg = setup, config, setup.spec, setup.cfg
-        self.trained, facts, n_seeds = setup.policy.trained, setup.facts, len(setup.seeds)
+        self.trained, facts = setup.policy.trained, setup.facts
         self.learner = assembly.build_learner(self.spec, self.cfg, setup.seeds, facts, setup.device)
-        self.normaliser = assembly.normaliser_of(facts, self.cfg, n_seeds)
+        self.normaliser = assembly.normaliser_of(facts, self.cfg, len(setup.seeds))
         self.shapes = assembly.shapes_of(self.spec, self.cfg, self.learner, facts)
         self._use_programs(first_mode(config))
-        build, columns = assembly.build_experience, self.programs.columns
-        self.experience = build(self.cfg, self.shapes, columns, n_seeds, self.normaliser) if self.trained else None
+        given = (self.learner, self.shapes, self.programs.columns, self.normaliser)
+        self.experience = assembly.build_experience(*given) if self.trained else None
         if setup.policy.checkpoint is not None:
             start_from(setup, self.learner, self.normaliser)
         if not self.trained:
@@ -73,22 +69,17 @@ class PolicyTrainer:
         """Set the group that the training step samples from, and start the learner processes."""
         self.group = group
         group.sync_weights(self.learner.parameters)
-        self.learners = learner_group(
-            self.spec, self.config, self.cfg, self.setup.facts, self.shapes, self.programs.columns,
-            assembly.workload_of(self.cfg, self.config),
-        )  # fmt: skip
+        self.learners = learner_group(self)
         self.training = Training(
             group, self.learner, self.spec.postprocess_fn, self.cfg, self.experience, self.learners
         )
 
     def _use_programs(self, mode: CompileMode) -> None:
-        spec, learner, workload = self.spec, self.learner, assembly.workload_of(self.cfg, self.config)
+        workload = assembly.workload_of(self.cfg, self.config)
         if self.cfg.num_learners:
             workload = replace(workload, updates=0)  # learner processes make the updates
-        self.programs: TrialPrograms = programs_for(
-            learner, spec.build_model, spec.act_fn, spec.postprocess_fn, self.shapes, mode, workload
-        )
-        learner.use_programs(self.programs.steps)
+        self.programs: TrialPrograms = programs_for(self.spec, self.learner, self.shapes, mode, workload)
+        self.learner.use_programs(self.programs.steps)
 
     def build_programs(self, mode: CompileMode) -> None:
         """Build the programs anew in another compilation mode."""
@@ -160,21 +151,6 @@ class PolicyTrainer:
             "learner": self.learner.state_dict(),
             "experience": None if self.experience is None else self.experience.state_dict(),
         }
-
-    def check_compatible(self, saved: AlgorithmConfig, state: Mapping[str, Any]) -> None:
-        """Check that a checkpoint has the same networks.
-
-        Args:
-            saved: configuration of the checkpoint.
-            state: from `state_dict`.
-
-        Raises:
-            CheckpointError: it has other networks.
-        """
-        check_same_networks(saved, self.learner, state["learner"]["parameters"])
-        since = state.get("model_source")
-        if self.custom_model and since and changed_sources({self.custom_model: since}):
-            log.warning("the source of the network %s has changed since the checkpoint was made", self.custom_model)
 
     def load_state_dict(self, state: Mapping[str, Any], same_episodes: bool) -> None:
         """Restore the state.

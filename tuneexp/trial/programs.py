@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
+from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.learning.act import Act
-from tuneexp.learning.algorithm_functions import ActFn, BuildModel, PostprocessFn
+from tuneexp.learning.algorithm_functions import ActFn
 from tuneexp.learning.compile.build import CompileMode, ProgramSpec, Workload, build_programs
 from tuneexp.learning.compile.program import Program
 from tuneexp.learning.gradient import GradientStep
@@ -64,13 +65,12 @@ MAX_SHAPES = 32
 
 
 def programs_for(
-    learner: Learner, build_model: BuildModel, act_fn: ActFn, postprocess_fn: PostprocessFn, shapes: TrialShapes,
-    mode: CompileMode, workload: Workload,
-) -> TrialPrograms:  # fmt: skip
+    spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, mode: CompileMode, workload: Workload
+) -> TrialPrograms:
     """Return programs for a policy, built at the first call for the same functions, shapes and structural fields."""
     key = (
-        build_model, act_fn, learner.loss_fn, postprocess_fn, type(learner.cfg), learner.hyper.names, shapes,
-        tuple(type(module) for module in learner.model.modules()),
+        spec.build_model, spec.act_fn, spec.loss_fn, spec.postprocess_fn, type(learner.cfg), learner.hyper.names,
+        shapes, tuple(type(module) for module in learner.model.modules()),
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
         tuple(learner.periods.all_omitted()), learner.target is None, mode, workload.repays_compiling(), learner.device,
     )  # fmt: skip
@@ -81,23 +81,22 @@ def programs_for(
     for programs in built:
         if programs.fits(learner.hyper.static, shapes.spaces):
             return programs
-    built.append(_build(learner, act_fn, postprocess_fn, shapes, mode, workload))
+    built.append(_build(spec, learner, shapes, mode, workload))
     return built[-1]
 
 
 def _build(
-    learner: Learner, act_fn: ActFn, postprocess_fn: PostprocessFn, shapes: TrialShapes, mode: CompileMode,
-    workload: Workload,
-) -> TrialPrograms:  # fmt: skip
+    spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, mode: CompileMode, workload: Workload
+) -> TrialPrograms:
     hyper, n_seeds = learner.hyper, len(learner.seeds)
-    act, inputs = _act(learner, act_fn, shapes)
-    with wrap_errors("act_fn", act_fn, act.noise_names):
+    act, inputs = _act(learner, spec.act_fn, shapes)
+    with wrap_errors("act_fn", spec.act_fn, act.noise_names):
         action, *acted = act(inputs)
     kept = dict(zip(act.column_names, acted[int(act.recurrent) :], strict=True))
     check_rows("act_fn", {"action": action, **kept}, (n_seeds, shapes.n_envs), "[N, ...] for each seed")
     fragment = shapes.fragment(n_seeds, EXAMPLE_STEPS, action, kept)
-    with wrap_errors("postprocess_fn", postprocess_fn, list(fragment)):
-        columns = shapes.training_columns(learner, postprocess_fn, fragment, hyper.view(act.reads))
+    with wrap_errors("postprocess_fn", spec.postprocess_fn, list(fragment)):
+        columns = shapes.training_columns(learner, spec.postprocess_fn, fragment, hyper.view(act.reads))
     steps, example = _gradient_steps(learner, shapes, columns)
     _try_eagerly(learner, steps, example)
     trace = n_seeds > 1  # one seed: an ordinary step beats its own trace, and nothing of the compiler need be loaded

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.multi_agent import MultiAgentSpec
-from tuneexp.algorithms.multi_agent_config import MultiAgentConfig, policy_config
+from tuneexp.algorithms.multi_agent_config import MultiAgentConfig
 from tuneexp.algorithms.preflight import check_action_space
 from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
@@ -25,8 +25,9 @@ from tuneexp.sampling.joint_sampling import JointRunner
 from tuneexp.sampling.seat_fragment import SeatFragment
 from tuneexp.sampling.seat_runner import SeatRunner
 from tuneexp.trial.assembly import env_settings
+from tuneexp.trial.checkpoint_checks import check_same_networks
 from tuneexp.trial.policy_trainer import PolicyTrainer
-from tuneexp.trial.source import PolicySetup
+from tuneexp.trial.source import PolicySetup, episode_metrics
 from tuneexp.trial.trial_config import TrialConfig
 
 
@@ -43,8 +44,7 @@ class SharedEnvironments:
         cfg: hyperparameters of all policies.
 
     Attributes:
-        runner: steps the environments, set by `connect`.
-        groups: policy -> group that its training step samples from, without scripted policies.
+        runner: steps the environments, set by `connect`. It has the group of each policy that is not scripted.
     """
 
     runner: JointRunner
@@ -95,7 +95,7 @@ class SharedEnvironments:
 
     def _setup(self, name: str) -> PolicySetup:
         policy, spec, spaces = self._spec.policies[name], self._spec.spec_of(name), self._envs.spaces[name]
-        cfg = self._config_of(name, self._cfg, spaces.n_envs, f"policy {name}")
+        cfg = self._spec.config_of(name, self._cfg, spaces.n_envs, f"policy {name}")
         if spec.asynchronous:
             raise UserError(
                 f"policy {name!r}: {spec.name} samples asynchronously, which several policies can't; write ppo or dqn"
@@ -107,16 +107,12 @@ class SharedEnvironments:
         seeds = [policy_seed(seed, name) for seed in self._config.seeds]
         return PolicySetup(name, policy, spec, cfg, seeds, spaces.facts, CPU, prefix=f"policy/{name}/")
 
-    def _config_of(self, name: str, cfg: MultiAgentConfig, n_envs: int, owner: str) -> AlgorithmConfig:
-        group = getattr(cfg, self._spec.policies[name].copies or name)
-        return policy_config(self._spec.spec_of(name), group, n_envs, owner)
-
     def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
-        self._trainers, self.groups = trainers, {name: self._group(one) for name, one in trainers.items()}
+        self._trainers, groups = trainers, {name: self._group(one) for name, one in trainers.items()}
         for name, one in trainers.items():
-            one.use_group(self.groups[name])
-        self.runner = JointRunner(self._envs, self.groups)
-        self._unit = math.gcd(*(of.fragment.n_steps for of in self.groups.values() if of.fragment is not None))
+            one.use_group(groups[name])
+        self.runner = JointRunner(self._envs, groups)
+        self._unit = math.gcd(*(of.fragment.n_steps for of in groups.values() if of.fragment is not None))
 
     def _group(self, one: PolicyTrainer) -> SeatRunner:
         setup, spaces = one.setup, self._envs.spaces[one.setup.name]
@@ -134,15 +130,16 @@ class SharedEnvironments:
 
     def starting(self) -> Iterator[tuple[str, int]]:
         steps = self.env_steps // self._cfg.n_envs
-        for name, group in self.groups.items():
-            if group.fragment is not None and not group.fragment_steps:
+        for name, group in self.runner.runners.items():
+            if group.fragment is not None and not group.fragment.steps:
                 yield name, steps * self._trainers[name].cfg.n_envs
 
     def rollouts(self) -> Iterator[str]:
         for name, fragment in self.runner.sample(self._unit).items():
-            self.groups[name].offer(fragment)
+            group = self.runner.runners[name]
+            group.offer(fragment)
             yield name
-            self.groups[name].require_sampled(self._trainers[name].spec.training_step)
+            group.require_sampled(self._trainers[name].spec.training_step)
 
     def evaluate(self, episodes: int, seed: int) -> Evaluation:
         """Evaluate the deterministic policies. Those named in `evaluated_against` act by their scripts."""
@@ -150,12 +147,9 @@ class SharedEnvironments:
         assignment, spec, n_seeds = self._assignment(episodes), self._spec, len(self._config.seeds)
         present = [name for name in spec.policies if name in _policies_in(assignment)]
         scripts = {name: script for name, script in spec.evaluation_scripts.items() if name in present}
-        runners = {name: self.groups[name] for name in present if name not in scripts}
-        envs = self._build_envs(assignment, present, [seed] * n_seeds, scripts)
-        try:
+        runners = {name: self.runner.runners[name] for name in present if name not in scripts}
+        with closing(self._build_envs(assignment, present, [seed] * n_seeds, scripts)) as envs:
             returns, partial = evaluate_jointly(runners, envs, self._config.evaluation.max_steps)
-        finally:
-            envs.close()
         nowhere = np.full((n_seeds, episodes), np.nan)
         of_all = {name: returns.get(name, nowhere) for name in spec.policies}
         return Evaluation(self._judge(of_all), partial, of_all)
@@ -168,12 +162,7 @@ class SharedEnvironments:
 
     def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:
         episodes = {name: tracker.summary() for name, tracker in self.runner.episodes.items()}
-        judged = [episodes[name] for name in self._judged]
-        metrics: dict[str, Any] = {
-            "train/return_mean": mean_of_known(np.stack([of.return_mean[alive] for of in judged])),
-            "train/episode_length_mean": mean_of_known(np.stack([of.length_mean[alive] for of in judged])),
-            "train/episodes": int(sum(of.new_episodes.sum() for of in judged)),
-        }
+        metrics = episode_metrics([episodes[name] for name in self._judged], alive)
         for name, of in episodes.items():
             returns = evaluation.by_policy[name]
             metrics |= {
@@ -189,22 +178,22 @@ class SharedEnvironments:
         saved = self._spec.config_class.parse(state["config"]["hyperparameters"], "the checkpoint")
         for name, one in self._trainers.items():
             n_envs = one.cfg.n_envs * saved.n_envs // self._cfg.n_envs
-            cfg = self._config_of(name, saved, n_envs, f"the checkpoint's policy {name}")
-            one.check_compatible(cfg, state["policies"][name])
+            cfg = self._spec.config_of(name, saved, n_envs, f"the checkpoint's policy {name}")
+            check_same_networks(cfg, one.learner, state["policies"][name])
 
     def state_dict(self) -> dict[str, Any]:
         policies = {name: one.state_dict() for name, one in self._trainers.items()}
         return {"policies": policies, "group": self.runner.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.runner.load_state_dict(state["group"])
+        same_episodes = self.runner.load_state_dict(state["group"])
         self.runner.env_steps = env_steps = int(state["env_steps"])
         n_envs, budget = self._cfg.n_envs, self._config.budget_env_steps
         for name, one in self._trainers.items():
-            one.load_state_dict(state["policies"][name], same_episodes=state["group"]["envs"] is not None)
-            if one.trained:
+            one.load_state_dict(state["policies"][name], same_episodes)
+            if (fragment := self.runner.runners[name].fragment) is not None:
                 # A rollout that is not complete keeps the schedules of its start.
-                begun = env_steps - self.groups[name].fragment_steps * n_envs
+                begun = env_steps - fragment.steps * n_envs
                 one.learner.set_clock(min(1.0, begun / budget), begun // n_envs * one.cfg.n_envs)
 
     def close(self) -> None:

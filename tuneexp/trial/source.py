@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.policy_spec import PolicySpec
 from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.envs.episode_stats import EpisodeSummary, mean_of_known
 from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.sampling.evaluation import Evaluation
 from tuneexp.sampling.policy import Policy
@@ -112,3 +113,17 @@ class ExperienceSource(Protocol):
         """Restore source and policy trainers from the checkpoint of a trial."""
 
     def close(self) -> None: ...
+
+
+def episode_metrics(episodes: Sequence[EpisodeSummary], alive: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return metrics of training episodes.
+
+    Args:
+        episodes: of each policy whose episodes count.
+        alive: [S] bool, the seeds to average over.
+    """
+    return {
+        "train/return_mean": mean_of_known(np.stack([of.return_mean[alive] for of in episodes])),
+        "train/episode_length_mean": mean_of_known(np.stack([of.length_mean[alive] for of in episodes])),
+        "train/episodes": int(sum(of.new_episodes.sum() for of in episodes)),
+    }

@@ -14,7 +14,7 @@ from ray.tune import Checkpoint, PlacementGroupFactory, Trainable
 from tuneexp.addresses import lasting_address, refuse_while_importing, relocated
 from tuneexp.algorithms.registry import address_of, load_spec
 from tuneexp.algorithms.rl_zoo.rows import RL_ZOO_KEYS, placed
-from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
+from tuneexp.algorithms.spec import TrainableSpec
 from tuneexp.envs.registration import registration_where_stored
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.files import checkpoint
@@ -149,7 +149,7 @@ class AlgorithmTrainable(Trainable):
     def _take_networks_of(self, state: Mapping[str, Any]) -> None:
         """Rebuild the trial with the default networks of the version that wrote the checkpoint."""
         trial = self.trial
-        if not isinstance(trial.spec, AlgorithmSpec) or "config" not in state:
+        if "config" not in state:
             return
         own, before = trial.config.hyperparameters, state["config"]["hyperparameters"]
         meant = explicit_model(state, trial.spec.config_class)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 import time
-from collections.abc import Mapping
-from functools import reduce
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 
 from tuneexp.algorithms.multi_agent import MultiAgentSpec
 from tuneexp.algorithms.preflight import check_trial
-from tuneexp.algorithms.spec import AlgorithmSpec, TrainableSpec
+from tuneexp.algorithms.spec import TrainableSpec
 from tuneexp.envs.registration import register_again
 from tuneexp.errors import CheckpointError
 from tuneexp.files.json_reading import plain
@@ -77,7 +75,8 @@ class Trial:
         self.objective = Objective(config.objective, config.seeds)
         check_trial(spec.name, self.cfg, config.budget_env_steps)
         self.eager_start = EagerStart(config, self.cfg)
-        self.source = _source_of(spec, config, self.cfg)
+        kind: Callable[..., ExperienceSource] = SharedEnvironments if isinstance(spec, MultiAgentSpec) else Environments
+        self.source = kind(spec, config, self.cfg)
         try:
             self.trainers = {setup.name: PolicyTrainer(setup, config) for setup in self.source.setups()}
             self.trained = {name: one for name, one in self.trainers.items() if one.trained}
@@ -116,8 +115,7 @@ class Trial:
     @property
     def failed(self) -> NDArray[np.bool_]:
         """[S] bool, the seeds of which a policy diverged."""
-        failed: Any = reduce(operator.or_, (one.learner.failed for one in self.trained.values()))
-        return failed.numpy()
+        return np.any([one.learner.failed.numpy() for one in self.trained.values()], axis=0)
 
     @property
     def progress(self) -> float:
@@ -274,10 +272,3 @@ class Trial:
         self.source.close()
         for one in self.trainers.values():
             one.close()
-
-
-def _source_of(spec: TrainableSpec, config: TrialConfig, cfg: Any) -> ExperienceSource:
-    if isinstance(spec, MultiAgentSpec):
-        return SharedEnvironments(spec, config, cfg)
-    assert isinstance(spec, AlgorithmSpec)
-    return Environments(spec, config, cfg)
