@@ -40,11 +40,11 @@ def main() -> None:
     )
     result = sweep.run()
     assert len(result.trials) == trials
-    assert {trial["outcome"] for trial in result.trials} == {"completed"}
+    assert {trial.outcome for trial in result.trials} == {"completed"}
     hand_over(
         {
             "sweep_s": time.perf_counter() - started_s,
-            "train_s": sum(trial["wall_s"] for trial in result.trials),
+            "train_s": sum(trial.wall_s for trial in result.trials),
             "driver_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
     )

@@ -24,6 +24,7 @@ from rich.console import Console
 from tests.browser.pages import drawn_bars, drawn_lines, drawn_pixels, open_browser, rows_of, until, visit
 from tuneexp.cli.show import varied_names
 from tuneexp.cli.sweep_view import title_of
+from tuneexp.report.leaderboard import TrialState
 from tuneexp.report.live import LiveView, SweepProgress
 from tuneexp.sweep import load_config, load_sweep
 
@@ -80,7 +81,8 @@ def take_table(storage: str, name: str) -> bool:
     if not (Path(storage) / name / "snapshot.zip").is_file():
         return False
     config, result = load_config(name, storage), load_sweep(name, storage)
-    progress = SweepProgress(config.trials, config.trial.budget_env_steps, varied_names(config), result.trials)
+    known = map(TrialState.of, result.trials)
+    progress = SweepProgress(config.trials, config.trial.budget_env_steps, varied_names(config), known)
     if progress.ended < TRIALS_ENDED:
         return False
     progress.fraction_at_start, progress.started_at = 0.0, time.monotonic() - (time.time() - config.created_at_s)

@@ -73,8 +73,8 @@ def main(trials: int = 2, seeds: int = 4, env_steps: int = 60_000, name: str = "
         storage=storage,
     )
     result = watch(sweep)
-    if result.best is not None and result.best["checkpoint"]:
-        rates = win_rate(result.best["checkpoint"])
+    if result.best is not None and result.best.checkpoint:
+        rates = win_rate(result.best.checkpoint)
         print("against a random player:", ", ".join(f"{share:.0%} {how}" for how, share in rates.items()))
 
 

@@ -55,6 +55,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
             "SweepEvent",
             "SweepInterrupted",
             "SweepResult",
+            "TrialResult",
             "list_sweeps",
             "load_study",
             "load_sweep",

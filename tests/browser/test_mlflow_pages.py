@@ -120,9 +120,9 @@ def test_the_table_holds_the_numbers_of_all_trials_the_best_on_top(
         "row with every column",
     )
     objectives = [float(row["metrics.`objective`"]) for row in rows]
-    assert objectives == sorted((trial["objective"] for trial in sweeps[0].trials), reverse=True)
+    assert objectives == sorted((trial.objective for trial in sweeps[0].trials), reverse=True)
     rates = {float(row["params.`learning_rate`"]) for row in rows}
-    assert rates == {trial["config"]["learning_rate"] for trial in sweeps[0].trials}
+    assert rates == {trial.config["learning_rate"] for trial in sweeps[0].trials}
 
 
 def test_the_sweeps_run_opens_its_trials_and_the_best_one_its_checkpoint(
@@ -130,7 +130,7 @@ def test_the_sweeps_run_opens_its_trials_and_the_best_one_its_checkpoint(
 ) -> None:
     mlflow, best = sweeps[0].mlflow, sweeps[0].best
     assert best is not None
-    run_id = next(trial["mlflow_run_id"] for trial in sweeps[0].trials if trial["trial_number"] == best["trial_number"])
+    run_id = next(trial.mlflow_run_id for trial in sweeps[0].trials if trial.trial_number == best.trial_number)
     visit(
         browser, f"{printed[0].partition('#')[0]}#/experiments/{mlflow['experiment_id']}/runs/{mlflow['parent_run_id']}"
     )

@@ -35,7 +35,7 @@ def kept(tmp_path: Path) -> Path:
     save_config(folder, changed(load_config("kept", tmp_path / STORAGE), CHANGES))
     best = load_sweep("kept", tmp_path / STORAGE).best
     assert best is not None
-    store_checkpoint(Path(best["checkpoint"]))
+    store_checkpoint(Path(best.checkpoint))
     return tmp_path / STORAGE
 
 
@@ -62,7 +62,7 @@ def test_the_commands_of_show_can_be_run(kept: Path, tuneexp: Cli, monkeypatch: 
     assert retrain.code == 0, retrain.err
     best = load_sweep("kept", kept).best
     assert best is not None
-    assert jobs[0].hyperparameters == best["config"]
+    assert jobs[0].hyperparameters == best.config
     assert jobs[0].settings == CHANGES
 
 

@@ -22,7 +22,7 @@ def run(name: str, storage: str, fixed: dict[str, Any], address: str | None = No
     sweep = Sweep(name=name, storage=storage, space=SPACE, fixed={**FIXED, **fixed}, address=address, **common)
     result = sweep.run(lambda event: seen.update(listening_addresses(os.getpid())))
     return {
-        "outcomes": [trial["outcome"] for trial in result.trials],
+        "outcomes": [trial.outcome for trial in result.trials],
         "listening": sorted(seen),
         "left": sorted(name for name in os.environ if name.startswith("RAY_AUTH")),
     }

@@ -89,7 +89,7 @@ def test_an_interrupt_saves_the_state_and_prints_how_to_continue(tmp_path: Path,
         said = sweep.interrupt_after_reports(11)  # a trial reports ten times
         assert f"tuneexp resume s --storage {sweep.storage}" in said
         assert "Traceback" not in said
-        statuses = {trial["status"] for trial in load_sweep(sweep.name, sweep.storage).trials}
+        statuses = {trial.status for trial in load_sweep(sweep.name, sweep.storage).trials}
     assert statuses == {"ended", "interrupted"}
     said = sweep.interrupt_after_reports(3, signal.SIGHUP)
     assert f"tuneexp resume s --storage {sweep.storage}" in said

@@ -18,20 +18,23 @@ from tuneexp.report.leaderboard import (
     sweep_table,
     trial_names,
 )
+from tuneexp.sweep import TrialResult
 
 
 def trial(number: int, outcome: str | None, objective: float | None, **settings: Any) -> TrialState:
-    return TrialState.of_json(
-        {
-            "trial_id": f"id{number}",
-            "trial_number": number,
-            "status": "ended" if outcome else "running",
-            "outcome": outcome,
-            "objective": objective,
-            "env_steps": 50_000,
-            "config": {"gamma": 0.98, **settings},
-            "reason": None,
-        }
+    return TrialState.of(
+        TrialResult(
+            trial_id=f"id{number}",
+            trial_number=number,
+            status="ended" if outcome else "running",
+            outcome=outcome,
+            reason=None,
+            objective=objective,
+            env_steps=50_000,
+            wall_s=1.0,
+            config={"gamma": 0.98, **settings},
+            checkpoint=None,
+        )
     )
 
 

@@ -74,7 +74,7 @@ def test_a_resumed_sweep_is_of_the_same_algorithm_and_stands_beside_ppo_in_mlflo
     assert config.trial.sources[f"{script}:REINFORCE"] == code_hash(f"{script}:REINFORCE")
 
     result = resume("mine", storage)
-    assert [trial["env_steps"] >= 40_000 or trial["outcome"] == "pruned" for trial in result.trials] == [True, True]
+    assert [trial.env_steps >= 40_000 or trial.outcome == "pruned" for trial in result.trials] == [True, True]
     assert load_sweep("mine", storage) == result
     assert "changed" not in caplog.text
 

@@ -51,11 +51,9 @@ def test_a_sweep_that_an_earlier_version_left_is_resumed_to_its_end(tmp_path: Pa
 
     result = resume("left", storage, on_event=note, trust=True)
 
-    assert [trial["trial_number"] for trial in sorted(result.trials, key=lambda one: one["trial_number"])] == [
-        *range(6)
-    ]
-    trials = {trial["trial_number"]: trial for trial in result.trials}
-    assert {trial["outcome"] for trial in trials.values()} <= {"completed", "pruned"}
+    assert [trial.trial_number for trial in sorted(result.trials, key=lambda one: one.trial_number)] == [*range(6)]
+    trials = {trial.trial_number: trial for trial in result.trials}
+    assert {trial.outcome for trial in trials.values()} <= {"completed", "pruned"}
     assert (trials[0]["outcome"], trials[0]["objective"], trials[0]["env_steps"]) == ("pruned", 51.0, 3200)
     assert 0 not in reports
     assert min(reports[1]) > CHECKPOINTED_ENV_STEPS
@@ -68,9 +66,9 @@ def test_a_sweep_that_an_earlier_version_left_is_resumed_to_its_end(tmp_path: Pa
 
     client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
     for number, trial in trials.items():
-        history = client.get_metric_history(trial["mlflow_run_id"], "objective")
+        history = client.get_metric_history(trial.mlflow_run_id, "objective")
         steps = [metric.step for metric in history]
         assert steps == sorted(set(steps))
-        assert (steps[-1], history[-1].value) == (trial["env_steps"], trial["objective"]), number
+        assert (steps[-1], history[-1].value) == (trial.env_steps, trial.objective), number
 
     assert pickled_names(folder / "snapshot.zip") == set()  # nothing of ours, so that modules may move

@@ -97,16 +97,16 @@ def test_a_sweep_searches_one_policy_and_mlflow_shows_both(tmp_path: Path) -> No
         fixed={"n_envs": 2, "listener": {"n_epochs": 2}}, evaluation={"episodes": 2, "final_episodes": 2},
     )  # fmt: skip
     result = sweep.run()
-    assert [trial["outcome"] for trial in result.trials] == ["completed"] * 2
-    rates = [trial["config"]["speaker"]["learning_rate"] for trial in result.trials]
+    assert [trial.outcome for trial in result.trials] == ["completed"] * 2
+    rates = [trial.config["speaker"]["learning_rate"] for trial in result.trials]
     assert len(set(rates)) == 2
     client = MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
     for trial in result.trials:
-        logged = client.get_run(trial["mlflow_run_id"]).data
-        assert float(logged.params["speaker/learning_rate"]) == rates[trial["trial_number"]]
+        logged = client.get_run(trial.mlflow_run_id).data
+        assert float(logged.params["speaker/learning_rate"]) == rates[trial.trial_number]
         assert not [name for name in logged.params if name.startswith("listener")]
         assert logged.metrics["policy/listener/update/learning_rate"] == pytest.approx(3e-3)
-        assert logged.metrics["policy/speaker/update/learning_rate"] == pytest.approx(rates[trial["trial_number"]])
+        assert logged.metrics["policy/speaker/update/learning_rate"] == pytest.approx(rates[trial.trial_number])
         assert {
             "policy/speaker/return_mean",
             "policy/listener/return_mean",

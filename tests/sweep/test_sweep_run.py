@@ -42,7 +42,7 @@ def small(tmp_path: Path, **changes: Any) -> Sweep:
 
 
 def outcomes(result: SweepResult) -> dict[str, int]:
-    found = [trial["outcome"] for trial in result.trials]
+    found = [trial.outcome for trial in result.trials]
     return {outcome: found.count(outcome) for outcome in set(found)}
 
 
@@ -51,15 +51,15 @@ def test_a_sweep_gives_its_trials_its_best_and_its_events(tmp_path: Path) -> Non
     result = small(tmp_path).run(on_event=events.append)
     assert outcomes(result) == {"completed": 3}
     assert result.best is not None
-    assert result.best["objective"] == max(trial["objective"] for trial in result.trials)
+    assert result.best.objective == max(trial.objective for trial in result.trials)
     assert json.loads(json.dumps(result.as_json())) == result.as_json()
     for trial in result.trials:
-        assert FIXED.items() <= trial["config"].items()
-        assert set(SPACE) <= set(trial["config"])
-        assert trial["env_steps"] >= 1000
-        assert trial["mlflow_run_id"]
-        assert (Path(trial["checkpoint"]) / "state.json").exists()
-        told = [event for event in events if event.trial_number == trial["trial_number"]]
+        assert FIXED.items() <= trial.config.items()
+        assert set(SPACE) <= set(trial.config)
+        assert trial.env_steps >= 1000
+        assert trial.mlflow_run_id
+        assert (Path(trial.checkpoint) / "state.json").exists()
+        told = [event for event in events if event.trial_number == trial.trial_number]
         assert [told[0].kind, told[-1].kind] == ["started", "ended"]
         reports = [event.env_steps for event in told if event.kind == "report"]
         # Every 100 steps, at the first end of a rollout of 64 steps.
@@ -71,15 +71,15 @@ def test_trials_whose_env_runners_are_processes_of_their_own_give_what_others_gi
     """Each trial reserves the CPUs of its runners, and its reports equal those of one process."""
     fixed = {**FIXED, "num_env_runners": 2, "num_cpus_per_env_runner": 0.5}
     (trial,) = small(tmp_path, trials=1, fixed=fixed).run().trials
-    assert (trial["outcome"], trial["env_steps"]) == ("completed", 1024)
+    assert (trial.outcome, trial.env_steps) == ("completed", 1024)
     alone = PPO.build(
         "CartPole-v1", [0], budget_env_steps=1000, compile="off", evaluation={"episodes": 2, "final_episodes": 3},
-        hyperparameters={**trial["config"], "num_env_runners": 0},
+        hyperparameters={**trial.config, "num_env_runners": 0},
     )  # fmt: skip
     while not (report := alone.train())["done"]:
         pass
     alone.stop()
-    assert report["objective"] == trial["objective"]
+    assert report["objective"] == trial.objective
 
 
 def _check_what_is_stored(tmp_path: Path, result: SweepResult) -> None:
@@ -87,7 +87,7 @@ def _check_what_is_stored(tmp_path: Path, result: SweepResult) -> None:
     assert load_sweep("s", storage) == result
     assert [trial.state.name for trial in load_study("s", storage).trials] == ["COMPLETE"] * 3
     (row,) = list_sweeps(storage)
-    assert (row["state"], row["finished"], row["best"]) == ("finished", 3, result.best and result.best["objective"])
+    assert (row["state"], row["finished"], row["best"]) == ("finished", 3, result.best and result.best.objective)
     before = {path: path.stat().st_mtime_ns for path in (storage / "s").rglob("*") if path.name != ".lock"}
     assert resume("s", storage) == result
     assert {path: path.stat().st_mtime_ns for path in (storage / "s").rglob("*") if path.name != ".lock"} == before
@@ -97,7 +97,8 @@ def test_one_trial_at_a_time_a_sweep_repeats_exactly(tmp_path: Path) -> None:
     first = small(tmp_path, name="a", trials=5, budget_env_steps=300, concurrency=1).run()
     second = small(tmp_path, name="b", trials=5, budget_env_steps=300, concurrency=1).run()
     kept = ("config", "objective", "env_steps", "outcome")
-    assert [[t[k] for k in kept] for t in first.trials] == [[t[k] for k in kept] for t in second.trials]
+    trials = [[[getattr(trial, name) for name in kept] for trial in result.trials] for result in (first, second)]
+    assert trials[0] == trials[1]
 
 
 def test_environments_that_break_fail_their_trials_and_the_sweep_continues(tmp_path: Path) -> None:
@@ -108,12 +109,12 @@ def test_environments_that_break_fail_their_trials_and_the_sweep_continues(tmp_p
     assert not flag.exists()
     assert outcomes(result) == {"completed": 2, "error": 2}
     states = [trial.state.name for trial in load_study("s", tmp_path / "runs").trials]
-    broken = [trial for trial in result.trials if trial["outcome"] == "error"]
+    broken = [trial for trial in result.trials if trial.outcome == "error"]
     for trial, reason in zip(broken, ("the pole broke", "not finite"), strict=True):
-        assert reason in trial["reason"]
-        assert "\n" not in trial["reason"]
-        assert trial["env_steps"] < 900
-        assert states[trial["trial_number"]] == "FAIL"
+        assert reason in trial.reason
+        assert "\n" not in trial.reason
+        assert trial.env_steps < 900
+        assert states[trial.trial_number] == "FAIL"
     assert sorted(states) == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
     check_that_failed_trials_train_again(tmp_path, result)
 
@@ -126,16 +127,16 @@ def check_that_failed_trials_train_again(tmp_path: Path, before: SweepResult) ->
     assert outcomes(result) == {"completed": 4}
     moments = [event.kind for event in events if not event.restored and event.kind != "report"]
     assert moments == ["started", "ended"] * 2
-    assert [trial["trial_id"] for trial in result.trials] == [trial["trial_id"] for trial in before.trials]
+    assert [trial.trial_id for trial in result.trials] == [trial.trial_id for trial in before.trials]
     for trial, of_optuna in zip(result.trials, load_study("s", storage).trials, strict=True):
-        assert (of_optuna.state.name, of_optuna.value) == ("COMPLETE", trial["objective"])
+        assert (of_optuna.state.name, of_optuna.value) == ("COMPLETE", trial.objective)
         steps = list(of_optuna.intermediate_values)
         assert steps == sorted(steps)
-        assert steps[-1] == trial["env_steps"]
+        assert steps[-1] == trial.env_steps
     client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
     for trial, was in zip(result.trials, before.trials, strict=True):
-        assert trial["mlflow_run_id"] == was["mlflow_run_id"]
-        run = client.get_run(trial["mlflow_run_id"])
+        assert trial.mlflow_run_id == was.mlflow_run_id
+        run = client.get_run(trial.mlflow_run_id)
         assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", "completed")
         assert run.data.tags.get("reason", "") == ""
         steps = [point.step for point in client.get_metric_history(run.info.run_id, "objective")]
@@ -143,7 +144,7 @@ def check_that_failed_trials_train_again(tmp_path: Path, before: SweepResult) ->
     told = client.get_run(result.mlflow["parent_run_id"]).data
     assert (told.metrics["trials/error"], told.metrics["trials/completed"]) == (0, 4)
     assert result.best is not None
-    assert told.metrics["best_objective"] == result.best["objective"]
+    assert told.metrics["best_objective"] == result.best.objective
     assert resume("s", storage, failed=True) == result  # none is left
 
 
@@ -212,8 +213,8 @@ def test_a_sweep_continues_where_its_storage_was_moved_with_as_many_trials_at_on
     assert max(Unfinished.counts) == 2
     assert outcomes(result) == {"completed": 3}
     for trial in result.trials:
-        assert (Path(trial["checkpoint"]) / "state.json").exists()
-        assert Path(trial["checkpoint"]).is_relative_to(new)
+        assert (Path(trial.checkpoint) / "state.json").exists()
+        assert Path(trial.checkpoint).is_relative_to(new)
     assert load_sweep(name, new) == result
     assert not old.exists()
 

@@ -153,7 +153,7 @@ def test_without_the_right_to_set_tags_that_is_reported_once_the_sweep_continues
     sweep = Sweep("ppo", "CartPole-v1", space=space, name="first", storage=tmp_path, trials=2, seeds=1,
                   budget_env_steps=256, fixed={"n_steps": 16}, compile="off", scheduler="fifo")  # fmt: skip
     result = sweep.run()
-    assert [trial["outcome"] for trial in result.trials] == ["completed", "completed"]
+    assert [trial.outcome for trial in result.trials] == ["completed", "completed"]
     assert set(without_right.trials()) == {0, 1}
     assert len([record for record in caplog.records if "saved view" in record.getMessage()]) == 1
     assert _NoTags.refused == 1

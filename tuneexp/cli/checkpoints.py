@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tuneexp.commands import command
 from tuneexp.errors import UserError, nearest, shortened
@@ -74,7 +73,7 @@ def _last_in(folder: str) -> str | None:
 
 
 def _of_sweep(name: str, storage: str, number: int | None) -> FoundCheckpoint:
-    from tuneexp.sweep import load_sweep
+    from tuneexp.sweep import TrialResult, load_sweep
 
     result = load_sweep(name, storage)
     if number is None:
@@ -83,14 +82,14 @@ def _of_sweep(name: str, storage: str, number: int | None) -> FoundCheckpoint:
                 f"no trial of sweep {name!r} has completed; name one with --trial N: "
                 f"{command('show', name, storage=storage)}"
             )
-        trial: dict[str, Any] | None = result.best
+        trial: TrialResult | None = result.best
     else:
-        trial = next((one for one in result.trials if one["trial_number"] == number), None)
+        trial = next((one for one in result.trials if one.trial_number == number), None)
     if trial is None:
         raise UserError(f"sweep {name!r} has no trial {number}; see: {command('show', name, storage=storage)}")
-    if not trial["checkpoint"]:
-        raise UserError(f"trial {trial['trial_number']} of sweep {name!r} has no checkpoint yet")
-    return FoundCheckpoint(trial["checkpoint"], name, trial["trial_number"])
+    if not trial.checkpoint:
+        raise UserError(f"trial {trial.trial_number} of sweep {name!r} has no checkpoint yet")
+    return FoundCheckpoint(trial.checkpoint, name, trial.trial_number)
 
 
 def _nothing(named: str, storage: str) -> UserError:

@@ -114,4 +114,4 @@ def _has_ended(stored: SweepResult, failed: bool) -> bool:
     """Return True if a resume trains nothing."""
     from tuneexp.tracking.outcome import FAILURES
 
-    return stored.state == "finished" and not (failed and any(one["outcome"] in FAILURES for one in stored.trials))
+    return stored.state == "finished" and not (failed and any(one.outcome in FAILURES for one in stored.trials))

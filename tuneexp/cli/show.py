@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_text
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +18,7 @@ from tuneexp.errors import UserError, shortened
 
 if TYPE_CHECKING:
     from tuneexp.report.leaderboard import LeaderboardRow
-    from tuneexp.sweep import SweepConfig, SweepResult
+    from tuneexp.sweep import SweepConfig, SweepResult, TrialResult
     from tuneexp.trial.trial_config import TrialConfig
 
 LIST_EPILOG = examples("tuneexp list", "tuneexp list --storage /data/runs --json")
@@ -109,9 +108,7 @@ def _rows(result: SweepResult) -> list[LeaderboardRow]:
     from tuneexp.report.leaderboard import TrialState, leaderboard_rows
     from tuneexp.sweep import load_config
 
-    return leaderboard_rows(
-        map(TrialState.of_json, result.trials), varied_names(load_config(result.name, result.storage))
-    )
+    return leaderboard_rows(map(TrialState.of, result.trials), varied_names(load_config(result.name, result.storage)))
 
 
 def varied_names(config: SweepConfig) -> list[str] | None:
@@ -126,22 +123,22 @@ def varied_names(config: SweepConfig) -> list[str] | None:
         return None
 
 
-def _best_words(result: SweepResult, best: Mapping[str, Any]) -> str:
+def _best_words(result: SweepResult, best: TrialResult) -> str:
     from tuneexp.nesting import flat
     from tuneexp.report.formatting import number, score, short_path
     from tuneexp.report.learning_curves import final_returns, interval
 
-    settings = " ".join(f"{name}={number(value)}" for name, value in flat(best["config"]).items())
+    settings = " ".join(f"{name}={number(value)}" for name, value in flat(best.config).items())
     lines = [
-        f"best        trial {best['trial_number']}, objective {score(best['objective'])}",
+        f"best        trial {best.trial_number}, objective {score(best.objective)}",
         f"config      {settings}",
     ]
-    returns = final_returns(Path(result.storage) / result.name, best["trial_number"])
+    returns = final_returns(Path(result.storage) / result.name, best.trial_number)
     if returns:
         bounds = interval(list(returns.values()))
         spread = f" (95% interval {score(bounds[0])} to {score(bounds[1])})" if bounds else ""
         lines.append("per seed    " + ", ".join(f"{seed}: {score(value)}" for seed, value in returns.items()) + spread)
-    if best["checkpoint"]:
+    if best.checkpoint:
         lines.append(f"evaluate    {command('evaluate', result.name, storage=short_path(result.storage))}")
     if retrain := _retrain_command(result, best):
         lines.append(f"retrain     {retrain}")
@@ -163,7 +160,7 @@ def _compare_words(result: SweepResult, link: str) -> list[str]:
     ]
 
 
-def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str | None:
+def _retrain_command(result: SweepResult, best: TrialResult) -> str | None:
     """Return the command that trains the best configuration on fresh seeds, which the sweep was not tuned on.
 
     None if no command can name the environment."""
@@ -176,7 +173,7 @@ def _retrain_command(result: SweepResult, best: Mapping[str, Any]) -> str | None
         return None
     first = max(trial.seeds) + 1
     fresh = ",".join(str(first + n) for n in range(max(5, len(trial.seeds))))
-    options = [f"{name}={_as_typed(value)}" for name, value in flat(best["config"]).items()]
+    options = [f"{name}={_as_typed(value)}" for name, value in flat(best.config).items()]
     groups, words = _other_settings(trial)
     options += [f"{name}={_as_typed(value)}" for name, value in groups.items()]
     return command(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from tuneexp.cli.show import show_result
 from tuneexp.cli.terminal import Terminal
@@ -12,7 +12,7 @@ from tuneexp.errors import TuneexpError
 from tuneexp.report.formatting import short_path
 
 if TYPE_CHECKING:
-    from tuneexp.sweep import SweepConfig, SweepResult
+    from tuneexp.sweep import SweepConfig, SweepResult, TrialResult
 
 
 def watch_on(
@@ -21,7 +21,7 @@ def watch_on(
     varied: list[str] | None,
     run: Callable[..., SweepResult],
     title: str | None = None,
-    known: Iterable[Mapping[str, Any]] = (),
+    known: Iterable[TrialResult] = (),
 ) -> SweepResult:
     """Run the sweep with a live view, then print its leaderboard and the next commands.
 
@@ -31,7 +31,7 @@ def watch_on(
         varied: Names of the varied hyperparameters; None shows those that differ between trials.
         run: Runs the sweep; called with `on_event`.
         title: First line of the view; None describes the sweep.
-        known: Trials of a sweep that is resumed, as in its JSON. They are shown until their events arrive.
+        known: Trials of a sweep that is resumed. They are shown until their events arrive.
 
     Raises:
         TuneexpError: No trial has finished."""
@@ -39,7 +39,7 @@ def watch_on(
     from tuneexp.report.live import SweepProgress, sweep_view
 
     title = title or title_of(config)
-    progress = SweepProgress(config.trials, config.trial.budget_env_steps, varied, map(TrialState.of_json, known))
+    progress = SweepProgress(config.trials, config.trial.budget_env_steps, varied, map(TrialState.of, known))
     with sweep_view(screen.err, progress, title) as view:
         result = run(on_event=view.on_event)
     if screen.json:
@@ -79,6 +79,6 @@ def _none_finished(result: SweepResult) -> str:
         return f"no trial finished; what went wrong: {command('show', result.name, storage=result.storage)}"
     first = result.trials[0]
     return (
-        f"no trial ran; trial {first['trial_number']}: {first['reason']}\n"
+        f"no trial ran; trial {first.trial_number}: {first.reason}\n"
         f"once that is fixed: {command('resume', result.name, storage=result.storage)}"
     )

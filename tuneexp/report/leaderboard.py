@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +13,9 @@ from rich.text import Text
 from tuneexp.nesting import flat
 from tuneexp.report.formatting import cell, count, number, score
 from tuneexp.tracking.values import important_first, short_names
+
+if TYPE_CHECKING:
+    from tuneexp.sweep import TrialResult
 
 # A pruned trial had a smaller budget: it ranks below every trial that used its whole budget.
 _ORDER = {"completed": 0, "running": 1, "interrupted": 1, "pruned": 2, "waiting": 4}
@@ -33,15 +36,15 @@ class TrialState:
     reason: str | None = None
 
     @classmethod
-    def of_json(cls, trial: Mapping[str, Any]) -> TrialState:
-        """Return the state of a trial in a sweep's JSON (`SweepResult.trials`)."""
+    def of(cls, trial: TrialResult) -> TrialState:
+        """Return the state of a stored trial."""
         return cls(
-            trial=trial["trial_number"],
-            config=flat(trial["config"]),
-            env_steps=trial["env_steps"],
-            objective=_finite(trial["objective"]),
-            outcome=trial["outcome"] or trial["status"],
-            reason=trial["reason"],
+            trial=trial.trial_number,
+            config=flat(trial.config),
+            env_steps=trial.env_steps,
+            objective=_finite(trial.objective),
+            outcome=trial.outcome or trial.status,
+            reason=trial.reason,
         )
 
 

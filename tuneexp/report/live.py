@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,29 +18,11 @@ from tuneexp.nesting import flat
 from tuneexp.report.formatting import cell, count, duration, number, print_text, score
 from tuneexp.report.leaderboard import LeaderboardRow, TrialState, leaderboard_rows, render_leaderboard
 
+if TYPE_CHECKING:
+    from tuneexp.sweep import SweepEvent
+
 ENDED_STATES = frozenset({"completed", "pruned", "diverged", "error", "out_of_memory", "timeout"})
 _LINES_BESIDE_ROWS = 7  # title, heading, progress, what is hidden, and room for the prompt
-
-
-class TrialEvent(Protocol):
-    """Event of a trial (`tuneexp.sweep.events`); `kind` is started, report or ended."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def trial_number(self) -> int: ...
-    @property
-    def config(self) -> Mapping[str, Any]: ...
-    @property
-    def env_steps(self) -> int: ...
-    @property
-    def objective(self) -> float | None: ...
-    @property
-    def outcome(self) -> str | None: ...
-    @property
-    def reason(self) -> str | None: ...
-    @property
-    def restored(self) -> bool: ...
 
 
 class SweepProgress:
@@ -66,7 +48,7 @@ class SweepProgress:
         self.started_at = time.monotonic()
         self.fraction_at_start = self.fraction
 
-    def take(self, event: TrialEvent) -> TrialState:
+    def take(self, event: SweepEvent) -> TrialState:
         """Apply `event`. Returns the new state of its trial."""
         before = self.by_number.get(event.trial_number, TrialState(event.trial_number))
         trial = TrialState(
@@ -132,7 +114,7 @@ class LogView:
     ) -> None:
         pass
 
-    def on_event(self, event: TrialEvent) -> None:
+    def on_event(self, event: SweepEvent) -> None:
         trial = self.progress.take(event)
         if event.kind == "ended" and not event.restored:
             self._line(trial_line(trial, self.progress))
@@ -180,7 +162,7 @@ class LiveView:
             self.progress.interrupted()
         self.live.stop()
 
-    def on_event(self, event: TrialEvent) -> None:
+    def on_event(self, event: SweepEvent) -> None:
         self.progress.take(event)
 
     def picture(self) -> RenderableType:

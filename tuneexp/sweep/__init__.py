@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuneexp.sweep.events import SweepEvent
-    from tuneexp.sweep.results import SweepResult, list_sweeps, load_study, load_sweep
+    from tuneexp.sweep.results import SweepResult, TrialResult, list_sweeps, load_study, load_sweep
     from tuneexp.sweep.resuming import resume
     from tuneexp.sweep.search.space import SearchSpace
     from tuneexp.sweep.signals import SweepInterrupted
@@ -22,6 +22,7 @@ _LAZY = {
     "SweepEvent": "tuneexp.sweep.events",
     "SweepInterrupted": "tuneexp.sweep.signals",
     "SweepResult": "tuneexp.sweep.results",
+    "TrialResult": "tuneexp.sweep.results",
     "list_sweeps": "tuneexp.sweep.results",
     "load_config": "tuneexp.sweep.sweep_config",
     "load_study": "tuneexp.sweep.results",
@@ -36,6 +37,7 @@ __all__ = [
     "SweepEvent",
     "SweepInterrupted",
     "SweepResult",
+    "TrialResult",
     "list_sweeps",
     "load_config",
     "load_study",

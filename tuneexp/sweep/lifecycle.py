@@ -18,7 +18,7 @@ from tuneexp.sweep.engine import run_trials
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.mlflow_contents import mlflow_callback
 from tuneexp.sweep.process_exit import show_cursor
-from tuneexp.sweep.results import SweepResult, all_trials_ended, result_of, study_of
+from tuneexp.sweep.results import SweepResult, TrialResult, all_trials_ended, result_of, study_of
 from tuneexp.sweep.search.searchers import export_study
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import SweepInterrupted, how_to_go_on, refuse_unsignalled, stop_signals
@@ -119,9 +119,9 @@ def write_summary(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallba
     """Write the summary of a sweep whose trials have all ended. Idempotent: the study file is written last and marks a
     finished sweep."""
     result = result_of(config, folder)
-    best = result.best or {}
+    number, checkpoint = (result.best.trial_number, result.best.checkpoint) if result.best else (None, None)
     rows = [_summary_row(trial) for trial in result.trials]
-    left = mlflow.finish(rows, best.get("trial_number"), best.get("checkpoint"), DELIVERY_TIMEOUT_S)
+    left = mlflow.finish(rows, number, checkpoint, DELIVERY_TIMEOUT_S)
     _write_study(folder)
     _warn(left)
     return result_of(config, folder)
@@ -137,9 +137,10 @@ def _write_study(folder: SweepFolder) -> None:
         raise StorageFault(f"{fault}\nresults so far are saved; {_go_on(folder)}") from fault
 
 
-def _summary_row(trial: dict[str, Any]) -> dict[str, Any]:
+def _summary_row(trial: TrialResult) -> dict[str, Any]:
     kept = ("trial_number", "trial_id", "outcome", "objective", "env_steps", "wall_s", "reason")
-    return {**{key: trial[key] for key in kept}, **{f"config/{key}": value for key, value in trial["config"].items()}}
+    settings = {f"config/{name}": value for name, value in trial.config.items()}
+    return {**{name: getattr(trial, name) for name in kept}, **settings}
 
 
 def _warn(left: Undelivered | None) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import pickle
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,35 @@ from tuneexp.sweep.storage.records import TrialRecord
 from tuneexp.sweep.sweep_config import SweepConfig, read_config
 from tuneexp.tracking.delivery_process import mlflow_ids
 from tuneexp.tracking.links import sweep_link
-from tuneexp.tracking.outcome import FAILURES
+from tuneexp.tracking.outcome import COMPLETED, FAILURES
 
 if TYPE_CHECKING:
     import optuna
+
+
+# Fields of the best trial in the JSON of a sweep, which has all fields of each trial.
+_OF_BEST = ("trial_id", "trial_number", "objective", "config", "checkpoint")
+
+
+@dataclass(frozen=True)
+class TrialResult(TrialRecord):
+    """Result of one trial of a sweep, so far.
+
+    Attributes:
+        trial_id: Id of the trial.
+        trial_number: Number of the trial, from 0.
+        status: "waiting", "running", "interrupted" or "ended".
+        outcome: "completed", "pruned", "diverged", "error", "out_of_memory" or "timeout"; None before its end.
+        reason: Reason of the outcome in one line; None if the outcome needs none.
+        objective: Last objective; None before the first report, and if every seed diverged.
+        env_steps: Environment steps done, per seed.
+        wall_s: Seconds of training and evaluation.
+        config: Hyperparameters, varied and fixed.
+        checkpoint: Path or URI of the last checkpoint; None before the first.
+        mlflow_run_id: Id of its run in MLflow; None before it is delivered.
+    """
+
+    mlflow_run_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -33,21 +57,21 @@ class SweepResult:
         name: Name of the sweep.
         storage: Folder that holds the sweep's folder.
         state: "finished", "failed" (every trial failed before its first report), "running" or "interrupted".
-        best: Best trial: `trial_id`, `trial_number`, `objective`, `config`, `checkpoint`; None before one completed.
-        trials: One mapping for each trial: `trial_id`, `trial_number`, `outcome`, `reason`, `objective`, `env_steps`,
-            `config` and more.
+        best: Completed trial with the highest objective; None before one completed.
+        trials: One `TrialResult` for each trial, in the order of their numbers.
         mlflow: `tracking_uri`, `experiment_id`, `parent_run_id` and `link`.
     """
 
     name: str
     storage: str
-    state: str  # finished, failed (every trial, before its first report), running, interrupted
-    best: dict[str, Any] | None  # trial_id, trial_number, objective, config, checkpoint
-    trials: list[dict[str, Any]]  # trial_id, trial_number, outcome, reason, objective, env_steps, config, ...
-    mlflow: dict[str, Any] = field(default_factory=dict)  # tracking_uri, experiment_id, parent_run_id, link
+    state: str
+    best: TrialResult | None
+    trials: list[TrialResult]
+    mlflow: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        best = None if self.best is None else {name: getattr(self.best, name) for name in _OF_BEST}
+        return {**asdict(self), "best": best}
 
 
 def load_sweep(name: str, storage: str | Path = "runs") -> SweepResult:
@@ -72,7 +96,7 @@ def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
     runs, mlflow = _mlflow_ids(folder)
     store = checkpoint_storage_of(folder, config.checkpoints)
     state = _state_of(config, folder, records)
-    trials = [_trial_row(record, store, runs, state) for record in records]
+    trials = [_trial_result(record, store, runs, state) for record in records]
     return SweepResult(
         name=folder.name,
         storage=str(folder.storage),
@@ -142,8 +166,8 @@ def _list_row(folder: SweepFolder) -> dict[str, Any]:
         "algorithm": config.trial.algorithm,
         "env": config.trial.env,
         "trials": config.trials,
-        "finished": sum(trial["outcome"] is not None for trial in result.trials),
-        "best": result.best["objective"] if result.best else None,
+        "finished": sum(trial.outcome is not None for trial in result.trials),
+        "best": result.best.objective if result.best else None,
         "created_at_s": config.created_at_s,
     }
 
@@ -180,14 +204,10 @@ def study_of(folder: SweepFolder, trust: bool = False) -> optuna.Study:
     return study
 
 
-def _trial_row(record: TrialRecord, store: CheckpointStorage, runs: dict[int, str], state: str) -> dict[str, Any]:
-    checkpoint = record.checkpoint
-    return {
-        **record.as_json(),
-        "status": _status(record, state),
-        "checkpoint": store.path_of(checkpoint) if checkpoint else None,
-        "mlflow_run_id": runs.get(record.trial_number),
-    }
+def _trial_result(record: TrialRecord, store: CheckpointStorage, runs: dict[int, str], state: str) -> TrialResult:
+    checkpoint = store.path_of(record.checkpoint) if record.checkpoint else None
+    now = replace(record, status=_status(record, state), checkpoint=checkpoint)
+    return TrialResult(**vars(now), mlflow_run_id=runs.get(record.trial_number))
 
 
 def _status(record: TrialRecord, state: str) -> str:
@@ -196,14 +216,10 @@ def _status(record: TrialRecord, state: str) -> str:
     return "interrupted" if begun and state != "running" else record.status
 
 
-def _best(trials: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _best(trials: list[TrialResult]) -> TrialResult | None:
     """Return the completed trial with the highest objective; of equal ones, the first."""
-    scored = [trial for trial in trials if trial["outcome"] == "completed" and trial["objective"] is not None]
-    if not scored:
-        return None
-    best = max(scored, key=lambda trial: (trial["objective"], -trial["trial_number"]))
-    assert math.isfinite(best["objective"])
-    return {key: best[key] for key in ("trial_id", "trial_number", "objective", "config", "checkpoint")}
+    scored = [(one.objective, one) for one in trials if one.outcome == COMPLETED and one.objective is not None]
+    return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
 def _mlflow_ids(folder: SweepFolder) -> tuple[dict[int, str], dict[str, Any]]:

@@ -54,7 +54,7 @@ def test_a_sweep_whose_place_is_full_stops_unfinished_and_a_resume_completes_it(
     assert {run.info.status for run in children} <= {"KILLED"}  # as far as it was delivered
     (small_disk / "fill").unlink()
     result = resume("s", sweep.storage)
-    assert [trial["outcome"] for trial in result.trials] == ["completed"] * 2
+    assert [trial.outcome for trial in result.trials] == ["completed"] * 2
     _, children, client = sweep.mlflow_runs()
     for run in children:
         steps = [point.step for point in client.get_metric_history(run.info.run_id, "objective")]
