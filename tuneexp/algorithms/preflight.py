@@ -113,9 +113,9 @@ def _check_policies(
         if policy not in spec.scripts:
             kinds = spec.spec_of(policy).action_kinds
             check_action_space(
-                spec.spec_of(policy).name, kinds, spaces.action_space, f"policy {policy!r} in {factory.name}"
+                spec.spec_of(policy).name, kinds, spaces.facts.action_space, f"policy {policy!r} in {factory.name}"
             )
-    return {policy: _words(of.observation_space, of.action_space) for policy, of in found.items()}
+    return {policy: _words(of.facts.observation_space, of.facts.action_space) for policy, of in found.items()}
 
 
 def check_trial(algorithm: str, cfg: AlgorithmConfig | MultiAgentConfig, budget_env_steps: int) -> None:

@@ -95,6 +95,7 @@ class SharedEnvironments:
 
     def _setup(self, name: str) -> PolicySetup:
         policy, spec, spaces = self._spec.policies[name], self._spec.spec_of(name), self._envs.spaces[name]
+        facts = spaces.facts
         cfg = self._spec.config_of(name, self._cfg, spaces.n_envs, f"policy {name}")
         if spec.asynchronous:
             raise UserError(
@@ -103,9 +104,9 @@ class SharedEnvironments:
         if getattr(cfg, "use_sde", False):
             # A fragment of all policies may be a part of one policy's rollout, so noise can't be held for a rollout.
             raise UserError(f"policy {name!r}: use_sde is for trials of one policy; write use_sde=false")
-        check_action_space(spec.name, spec.action_kinds, spaces.action_space, f"policy {name!r} in {self.name}")
+        check_action_space(spec.name, spec.action_kinds, facts.action_space, f"policy {name!r} in {self.name}")
         seeds = [policy_seed(seed, name) for seed in self._config.seeds]
-        return PolicySetup(name, policy, spec, cfg, seeds, spaces.facts, CPU, prefix=f"policy/{name}/")
+        return PolicySetup(name, policy, spec, cfg, seeds, facts, CPU, prefix=f"policy/{name}/")
 
     def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
         self._trainers, groups = trainers, {name: self._group(one) for name, one in trainers.items()}

@@ -124,10 +124,7 @@ class MultiAgentEnvs:
         return self._seen_next(steps), over
 
     def _blank(self) -> dict[str, PolicyStep]:
-        return {
-            name: spaces.nothing_yet(np.zeros((*spaces.lead, *spaces.obs_shape), spaces.obs_dtype))
-            for name, spaces in self.spaces.items()
-        }
+        return {name: spaces.nothing_yet() for name, spaces in self.spaces.items()}
 
     def _action(self, sent: Mapping[str, NDArray[Any]], seed: int, index: int, agent: str, obs: Any) -> Any:
         policy, seat = self._seat_of(index, agent)

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from gymnasium import Space
 from numpy.typing import NDArray
 
 from tuneexp.envs.multi_agent.multi_agent_factory import Spaces
@@ -57,8 +56,7 @@ class PolicySpaces:
     ) -> None:  # fmt: skip
         if not seats:
             raise UserError(f"policy {policy!r} has no agent in {env} ({', '.join(agents)}); leave it out, or map one")
-        self.policy, self.name, self.seeds = policy, env, [int(seed) for seed in seeds]
-        self.n_seeds, self.n_envs, self.seats = len(self.seeds), len(seats), list(seats)
+        self.policy, self.n_seeds, self.n_envs, self.seats = policy, len(seeds), len(seats), list(seats)
         first = seats[0][1]
         for _, agent in seats:
             for what, own, other in zip(("observation", "action"), agents[first], agents[agent], strict=True):
@@ -68,17 +66,9 @@ class PolicySpaces:
                         f"{own} and {other}; give each a policy of its own"
                     )
         raw_obs, raw_action = agents[first]
-        self.reader = ObsReader(raw_obs, exact)
-        self.observation_space: Space[Any] = self.reader.space
-        self.obs_shape, self.obs_dtype = self.reader.shape, self.reader.dtype
-        self.action_space: Space[Any] = zero_based(raw_action)
+        self.reader = reader = ObsReader(raw_obs, exact)
+        self.facts = EnvFacts(env, reader.space, zero_based(raw_action), reader.shape, reader.dtype, apart=True)
         self._to_env, self._action_shape = action_conversion(raw_action), tuple(raw_action.shape or ())
-
-    @property
-    def facts(self) -> EnvFacts:
-        return EnvFacts(
-            self.name, self.observation_space, self.action_space, self.obs_shape, self.obs_dtype, apart=True
-        )
 
     @property
     def lead(self) -> tuple[int, int]:
@@ -90,11 +80,12 @@ class PolicySpaces:
         flat = self._to_env(action.reshape(-1, *self._action_shape))
         return flat.reshape(*self.lead, *self._action_shape)
 
-    def nothing_yet(self, obs: NDArray[Any]) -> PolicyStep:
-        """Return a step without results, to be filled in. obs: [S, L, ...]."""
+    def nothing_yet(self) -> PolicyStep:
+        """Return a step without results, to be filled in."""
+        obs = np.zeros((*self.lead, *self.facts.obs_shape), self.facts.obs_dtype)
         acting, terminated, truncated, valid, ended = (np.zeros(self.lead, np.bool_) for _ in range(5))
         reward, score = np.zeros(self.lead, np.float32), np.zeros(self.lead, np.float32)
-        return PolicyStep(obs.copy(), acting, obs.copy(), reward, terminated, truncated, valid, score, ended)
+        return PolicyStep(obs, acting, obs.copy(), reward, terminated, truncated, valid, score, ended)
 
 
 def policy_spaces(
