@@ -54,14 +54,14 @@ def test_a_sweep_that_an_earlier_version_left_is_resumed_to_its_end(tmp_path: Pa
     assert [trial.trial_number for trial in sorted(result.trials, key=lambda one: one.trial_number)] == [*range(6)]
     trials = {trial.trial_number: trial for trial in result.trials}
     assert {trial.outcome for trial in trials.values()} <= {"completed", "pruned"}
-    assert (trials[0]["outcome"], trials[0]["objective"], trials[0]["env_steps"]) == ("pruned", 51.0, 3200)
+    assert (trials[0].outcome, trials[0].objective, trials[0].env_steps) == ("pruned", 51.0, 3200)
     assert 0 not in reports
     assert min(reports[1]) > CHECKPOINTED_ENV_STEPS
     assert all(steps == sorted(set(steps)) for steps in reports.values())  # each step once
     logged = [json.loads(line) for line in (folder / "suggestions.jsonl").read_text().split("\n") if line]
     assert [entry["number"] for entry in logged] == [*range(6)]
     for entry in logged[:3]:
-        assert entry["params"].items() <= trials[entry["number"]]["config"].items()
+        assert entry["params"].items() <= trials[entry["number"]].config.items()
     assert [trial.number for trial in load_study("left", storage).trials] == [*range(6)]
 
     client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
