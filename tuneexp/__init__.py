@@ -49,6 +49,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
             "asynchronous_step",
         ),
         "tuneexp.training.replay_ops": ("replay_updates", "off_policy_step"),
+        "tuneexp.sweep.search.schedulers.scheduler": ("Scheduler", "SchedulerContext"),
         "tuneexp.sweep": (
             "SearchSpace",
             "Sweep",
@@ -117,7 +118,10 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
         "tuneexp.rl.squashed": ("SquashedGaussian",),
         "tuneexp.rl.schedules": ("Schedule", "parse_schedule"),
     },
-    "tuneexp.testing": {"tuneexp.testing.suite": ("contract",)},
+    "tuneexp.testing": {
+        "tuneexp.testing.suite": ("contract",),
+        "tuneexp.testing.schedulers": ("scheduler_contract",),
+    },
 }
 _MODULES = {
     package: {name: module for module, names in modules.items() for name in names}

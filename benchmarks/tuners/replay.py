@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from benchmarks.tuners.curve_table import CurveTable
 from benchmarks.tuners.metrics import incumbents
 from benchmarks.tuners.table_space import TableSpace
-from tuneexp.sweep.search import search_registry
-from tuneexp.sweep.search.concurrency_limiter import ConcurrencyLimiter
+from tuneexp.sweep.search.choice import SamplerContext, build_sampler, build_scheduler
+from tuneexp.sweep.search.limits import Limits
+from tuneexp.sweep.search.schedulers.scheduler import SchedulerContext
+from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.testing.simulated_trial import Report
 from tuneexp.testing.tune_loop import TuneLoop
@@ -75,24 +77,24 @@ def replay(table: CurveTable, method: Method, search: Search, seed: int) -> Trac
     Returns:
         The course.
     """
-    scheduler = search_registry.build(search_registry.SCHEDULERS[method.scheduler], table.budget_env_steps)
-    scheduler.concurrency = search.concurrency
+    trials, concurrency = len(table.rows), search.concurrency
+    context = SchedulerContext(table.budget_env_steps, seed, trials, concurrency)
+    scheduler = TuneScheduler(build_scheduler(method.scheduler, context), concurrency)
+    space: Any = TableSpace(table, np.random.default_rng([seed, trials]))
     searcher = StudySearcher(
-        TableSpace(table, np.random.default_rng([seed, len(table.rows)])),  # type: ignore[arg-type]
-        search_registry.build(
-            search_registry.SEARCHERS[method.sampler], seed, min(search.full_trainings, len(table.rows))
-        ),
+        space,
+        build_sampler(method.sampler, SamplerContext(seed, min(search.full_trainings, trials), space)),
         study_name="replay",
         budget_env_steps=table.budget_env_steps,
         log=Path(os.devnull),
+        limits=Limits(trials, concurrency, scheduler),
     )
     loop = TuneLoop(
         scheduler,
-        ConcurrencyLimiter(searcher, search.concurrency),
+        searcher,
         lambda config: script_of(table, config["hyperparameters"]["row"], search.seeds, seed),
         config={"budget_env_steps": table.budget_env_steps},
-        trials=len(table.rows),
-        slots=search.concurrency,
+        slots=concurrency,
     )
     return _course(table, loop, search.full_trainings * table.budget_env_steps)
 

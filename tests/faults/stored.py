@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.small import small_trial
 from tuneexp.files import checkpoint
 from tuneexp.sweep import Sweep
-from tuneexp.sweep.search.search_registry import SEARCHERS, build
+from tuneexp.sweep.search.choice import SamplerContext, build_sampler
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.folder import SweepFolder
@@ -39,7 +39,7 @@ def store_sweep(storage: Path, name: str = "kept", trials: int = 3, fixed: dict[
     folder.path.mkdir(parents=True)
     save_config(folder, sweep.config.model_copy(update={"created_at_s": 1.7e9}))
     searcher = StudySearcher(
-        sweep.space, build(SEARCHERS["tpe"], 0, trials), f"{name}-study", BUDGET, folder.suggestions_file
+        sweep.space, build_sampler("tpe", SamplerContext(0, trials)), f"{name}-study", BUDGET, folder.suggestions_file
     )
     suggested = [searcher.suggest(f"id{number}")["hyperparameters"] for number in range(2)]
     records = [_record(0, {**small, **suggested[0]}, "completed"), _record(1, {**small, **suggested[1]}, None)]

@@ -82,6 +82,17 @@ def test_kills_at_any_moment_of_a_parallel_asha_sweep(tmp_path: Path, chance: ra
     assert "completed" in {trial["outcome"] for trial in result["trials"]}
 
 
+def test_kills_while_trials_are_paused_lose_and_double_nothing(tmp_path: Path, chance: random.Random) -> None:
+    asked = ("promote=true", "reduction_factor=2", "grace_env_steps=300")
+    options = tuple(word for option in asked for word in ("--scheduler-option", option))
+    sweep = Sweep(tmp_path / "runs", trials=5, scheduler="asha", concurrency=2, options=options)
+    sweep.kill_after_reports(8, chance.random())  # two trials at their rung
+    sweep.kill_after_reports(8, chance.random())
+    result = sweep.finish()
+    assert_whole(sweep, result)
+    assert {trial["outcome"] for trial in result["trials"]} == {"completed", "pruned"}
+
+
 def test_an_interrupt_saves_the_state_and_prints_how_to_continue(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
     sweep = Sweep(tmp_path / "runs", one_command=True)
     statuses: set[str] = set()

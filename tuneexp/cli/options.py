@@ -60,6 +60,24 @@ SetOption = Annotated[
         f"{', '.join(GROUPS)}, such as evaluation/episodes=10. Repeatable. Names: tuneexp describe ALGORITHM.",
     ),
 ]
+SchedulerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scheduler-option",
+        metavar="NAME=VALUE",
+        rich_help_panel=SEARCH,
+        help="Option of the scheduler, such as reduction_factor=4. Repeatable. Names: tuneexp describe asha.",
+    ),
+]
+SearcherOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--searcher-option",
+        metavar="NAME=VALUE",
+        rich_help_panel=SEARCH,
+        help="Option of the searcher. Repeatable. Names: tuneexp describe tpe.",
+    ),
+]
 ZooOption = Annotated[
     str | None,
     typer.Option(

@@ -14,6 +14,8 @@ from tuneexp.cli.options import (
     WHAT,
     WHERE,
     JsonOption,
+    SchedulerOption,
+    SearcherOption,
     SeedsOption,
     SetOption,
     StorageOption,
@@ -25,7 +27,7 @@ from tuneexp.cli.options import (
     examples,
 )
 from tuneexp.cli.settings import checked, with_options
-from tuneexp.cli.sweep_arguments import experiment_file, one_of_both, sweep_of
+from tuneexp.cli.sweep_arguments import experiment_file, one_of_both, sweep_of, with_chosen_options
 from tuneexp.cli.sweep_view import watch_on
 from tuneexp.cli.terminal import terminal
 from tuneexp.sweep import defaults
@@ -73,6 +75,8 @@ def sweep(
     ] = None,
     zoo: ZooOption = None,
     settings: SetOption = None,
+    scheduler_options: SchedulerOption = None,
+    searcher_options: SearcherOption = None,
     wrappers: WrapperOption = None,
     seeds: SeedsOption = None,
     budget_env_steps: Annotated[
@@ -115,6 +119,9 @@ def sweep(
         **checked(SETTINGS, declared),
         **groups,
     }
+    for kind, options in {"scheduler": scheduler_options, "searcher": searcher_options}.items():
+        if options:
+            asked[kind] = with_chosen_options(ctx, file, kind, asked[kind], options)
     with terminal(json, verbose) as screen, stoppable() as stop:
         stop.starting()
         new = sweep_of(ctx, file, trust, asked, verbose, resume, zoo, screen.note)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -91,6 +91,19 @@ def with_example(error: UserError, name: str, algorithm: str | None, zoo: str | 
     env = "Pendulum-v1" if ACTION_KINDS.get(meant, ("",))[0] == "continuous" else "CartPole-v1"
     error.add_note(f"write for example: {command(name, meant, env, *(('--zoo', zoo) if zoo else ()))}")
     return error
+
+
+def with_chosen_options(
+    ctx: typer.Context, file: str | None, kind: str, name: str, options: Sequence[str]
+) -> dict[str, Any]:
+    """Return the scheduler or searcher `name` with the options NAME=VALUE.
+
+    UserError beside an experiment file that names another one."""
+    from tuneexp.cli.option_values import parse_settings
+
+    if file is not None and not given(ctx, {kind: name}):
+        raise UserError(f"--{kind}-option beside {file}: add --{kind} NAME, too; its options of the file don't stay")
+    return {"name": name, **parse_settings(options, f"--{kind}-option")}
 
 
 def one_of_both(name: str, argument: str | None, option: str | None) -> str | None:

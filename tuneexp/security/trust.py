@@ -152,6 +152,7 @@ def addresses_in(config: Mapping[str, Any]) -> list[Named]:
         *(("wrapper", name) for wrapper in config.get("wrappers") or () for name in _names_in(wrapper)),
         *(("model", model) for key in ("hyperparameters", "fixed", "space") for model in _models_in(config.get(key))),
         ("search space", space.get("function")),
+        *((kind, _name_of(config.get(kind))) for kind in ("scheduler", "searcher")),
         (CLUSTER, config.get("address")),
     ]
     named = [Named(kind, text) for kind, text in found if isinstance(text, str)]
@@ -162,6 +163,10 @@ def sources_of(config: Mapping[str, Any]) -> dict[str, str]:
     """Return address -> code hash for all code outside of tuneexp that a configuration imports. Imports it."""
     hashes = {address: code_hash(address) for kind, address in addresses_in(config) if kind != CLUSTER}
     return {address: found for address, found in hashes.items() if found is not None}
+
+
+def _name_of(choice: Any) -> Any:
+    return choice.get("name") if isinstance(choice, Mapping) else choice
 
 
 def _names_in(wrapper: Any) -> list[Any]:

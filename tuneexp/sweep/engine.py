@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,9 @@ from tuneexp.sweep.cluster.ray_session import RaySession
 from tuneexp.sweep.cluster.resources import largest
 from tuneexp.sweep.cluster.transfers import SlowTransfers
 from tuneexp.sweep.cluster.watchdog import Watchdog
-from tuneexp.sweep.search.concurrency_limiter import ConcurrencyLimiter
-from tuneexp.sweep.search.search_registry import SCHEDULERS, SEARCHERS, build
+from tuneexp.sweep.search.choice import SamplerContext, build_sampler
+from tuneexp.sweep.search.limits import Limits
+from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import stop_signals
@@ -29,9 +31,10 @@ from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.relocation import relocate
 from tuneexp.sweep.storage.second_copy import checkpoints_of_copy
 from tuneexp.sweep.storage.snapshot_writer import SnapshotWriter
-from tuneexp.sweep.sweep_config import SweepConfig, trial_config
+from tuneexp.sweep.sweep_config import SweepConfig, scheduler_of, trial_config
 
 RETRIES_OF_A_LOST_WORKER = 2
+MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
 
 # (Trial) -> name. Tune pickles it into each trial of a snapshot; a method of `str` refers to no module of tuneexp.
 trial_name = "trial_{0.config[trial_number]:05d}_{0.trial_id}".format
@@ -62,7 +65,8 @@ def run_trials(
     events.watch(folder.path, watcher)
     try:
         ray.ready()
-        with trial_failures(is_final, raise_storage_fault, write_cause), callbacks_uncounted():
+        failures = trial_failures(is_final, raise_storage_fault, write_cause)
+        with failures, callbacks_uncounted(), _workers_start_together(config.concurrency):
             tuner = _new_tuner(config, folder, space, callbacks, resumed)
             if resumed:
                 tuner = tune.Tuner.restore(store.path, tuner_trainable(), resume_unfinished=True, resume_errored=failed)
@@ -91,6 +95,19 @@ def _signal_of_tune_put_back() -> Iterator[None]:
             signal.signal(signal.SIGUSR1, before or signal.SIG_DFL)
 
 
+@contextmanager
+def _workers_start_together(concurrency: int | None) -> Iterator[None]:
+    """Let Tune start as many workers at a time as there are concurrent trials; by default it starts one at a time."""
+    if concurrency is None or MAX_PENDING in os.environ:
+        yield
+        return
+    os.environ[MAX_PENDING] = str(concurrency)
+    try:
+        yield
+    finally:
+        os.environ.pop(MAX_PENDING, None)
+
+
 def tuner_trainable() -> type[tune.Trainable]:
     from tuneexp.trial.trainable import AlgorithmTrainable
 
@@ -108,15 +125,15 @@ def _new_tuner(
     store = checkpoint_storage_of(folder, config.checkpoints)
     # Tune restores callbacks by position: the user's come last, since a resume may lack them.
     mlflow, *of_user = callbacks
-    scheduler = build(SCHEDULERS[config.scheduler], config.trial.budget_env_steps)
-    scheduler.concurrency = config.concurrency
+    scheduler = TuneScheduler(scheduler_of(config), config.concurrency)
     searcher = StudySearcher(
         space,
-        build(SEARCHERS[config.searcher], config.searcher_seed, config.trials),
+        build_sampler(config.searcher, SamplerContext(config.searcher_seed, config.trials, space)),
         study_name=f"{config.name}-{config.created_at_s:.6f}",
         budget_env_steps=config.trial.budget_env_steps,
         log=folder.suggestions_file,
         initial=space.initial_params(),
+        limits=Limits(config.trials, config.concurrency, scheduler),
     )
     return tune.Tuner(
         tuner_trainable(),
@@ -124,9 +141,9 @@ def _new_tuner(
         tune_config=tune.TuneConfig(
             metric="objective",
             mode="max",
-            search_alg=ConcurrencyLimiter(searcher, config.concurrency),
+            search_alg=searcher,
             scheduler=scheduler,
-            num_samples=config.trials,
+            num_samples=-1,  # the searcher counts
             reuse_actors=True,
             trial_name_creator=trial_name,
             trial_dirname_creator=trial_name,

@@ -7,6 +7,7 @@ from typing import Any
 
 from tuneexp.commands import command
 from tuneexp.files.yaml_writing import yaml_text
+from tuneexp.sweep.search.choice import parts
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import SETTINGS, SweepConfig
@@ -66,7 +67,7 @@ def _about(config: SweepConfig, folder: SweepFolder) -> About:
         seeds=tuple(config.trial.seeds),
         env_steps=config.trial.budget_env_steps,
         trials=config.trials,
-        how=f"{config.searcher} suggests configurations, {_stopping(config.scheduler)}",
+        how=f"{parts(config.searcher)[0]} suggests configurations, {_stopping(parts(config.scheduler)[0])}",
         repeat=command("sweep", folder.experiment_file),
         resume=command("resume", folder.name, storage=folder.storage),
         show=command("show", folder.name, storage=folder.storage),

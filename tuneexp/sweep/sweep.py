@@ -25,7 +25,7 @@ from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.nesting_check import refuse_nested_sweep
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.run import run_in_ray
-from tuneexp.sweep.search.search_registry import check_names
+from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.default import default_space
 from tuneexp.sweep.signals import interruptible
@@ -45,6 +45,7 @@ from tuneexp.sweep.sweep_config import (
     SweepConfig,
     refuse_other_settings,
     save_config,
+    scheduler_of,
     with_sources,
 )
 from tuneexp.tracking.store import check_store
@@ -246,9 +247,13 @@ def _refuse_unknown(settings: Mapping[str, Any]) -> None:
 def _stored_form(settings: Mapping[str, Any], storage: Path) -> dict[str, Any]:
     """Return the settings as JSON can hold them. None stands for the default."""
     given = {name: value for name, value in settings.items() if value is not None}
-    values = {name: plain(value, name, classes=name == "fixed") for name, value in given.items() if name != "wrappers"}
+    apart = ("wrappers", *choice.KINDS)
+    values = {name: plain(value, name, classes=name == "fixed") for name, value in given.items() if name not in apart}
     if "wrappers" in given:
         values["wrappers"] = _plain_wrappers(given["wrappers"])
+    for kind in choice.KINDS:
+        if kind in given:
+            values[kind] = plain(choice.stored_form(given[kind], kind), kind)
     if "checkpoints" in given:
         values["checkpoints"] = lasting_location(given["checkpoints"], storage)
     return values
@@ -273,7 +278,8 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     from tuneexp.envs.registration import register_again
 
     trial = config.trial
-    check_names(config.searcher, config.scheduler)
+    choice.check("searcher", config.searcher)
+    scheduler_of(config)
     config_class: type[Config] = config_class_of(trial.algorithm)
     space.validate(config_class, config.fixed, trial.algorithm)
     register_again(trial.env, trial.env_registration)

@@ -16,6 +16,8 @@ from tuneexp.files.atomic import sync, write_json
 from tuneexp.files.json_reading import DamagedFile, read_json
 from tuneexp.files.retries import advice_for
 from tuneexp.security.trust import lasting_moves, sources_of
+from tuneexp.sweep.search.choice import Choice, build_scheduler
+from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
 from tuneexp.sweep.storage.folder import SweepFolder, stored_folder
 from tuneexp.trial.trial_config import (
     Hyperparameters,
@@ -50,8 +52,14 @@ class SweepConfig(Config):
     )
     trial: TrialConfig = internal(..., "Settings that all trials share.")
     trials: Count = Field(8, ge=1, description="Number of trials.")
-    scheduler: str = Field("asha", description="Early stopping of weak trials: asha, or fifo (none).")
-    searcher: str = Field("tpe", description="Search algorithm: tpe (learns from ended trials) or random.")
+    scheduler: Choice = Field(
+        "asha",
+        description="Early stopping of weak trials: asha, hyperband, median, fifo (none), or module:Class; with "
+        'options {"name": "asha", "reduction_factor": 4}.',
+    )
+    searcher: Choice = Field(
+        "tpe", description="Search algorithm, an Optuna sampler: tpe (learns from ended trials) or random."
+    )
     searcher_seed: Count = Field(0, ge=0, le=2**32 - 1, description="Seed of the searcher's random numbers.")
     concurrency: Count | None = Field(
         None,
@@ -189,6 +197,13 @@ def _from(text: str, alike: int) -> str:
     """Return a part of a long text, near the first character that differs."""
     start = max(0, alike - 20) if len(text) > 60 else 0
     return f"{'...' if start else ''}{text[start : start + 57]}{'...' if len(text) > start + 57 else ''}"
+
+
+def scheduler_of(config: SweepConfig) -> Scheduler:
+    """Return the scheduler of a sweep. UserError for an unknown one or a wrong option."""
+    trial = config.trial
+    context = SchedulerContext(trial.budget_env_steps, config.searcher_seed, config.trials, config.concurrency)
+    return build_scheduler(config.scheduler, context)
 
 
 def trial_config(config: SweepConfig) -> dict[str, Any]:

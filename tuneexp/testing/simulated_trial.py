@@ -124,8 +124,9 @@ class Clock:
         return None
 
     def due_times(self) -> dict[str, float]:
-        """Return trial id -> time of the event that the trial waits for."""
-        return {event.trial.trial_id: event.time_s for event in self._events if event.number == event.trial.future}
+        """Return trial id -> time of the report or checkpoint that the trial waits for."""
+        waited = [event for event in self._events if event.number == event.trial.future and event.kind != "started"]
+        return {event.trial.trial_id: event.time_s for event in waited}
 
 
 class ActorCache:

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pickle
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from tuneexp.testing.scripted_searcher import ScriptedSearcher
 from tuneexp.testing.tune_loop import TuneLoop
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder of this process."""
+    return tempfile.TemporaryDirectory(prefix="tuneexp-tune-loop-")
+
+
+def _searcher_file() -> Path:
+    return Path(_folder().name, "searcher.pkl")
+
+
+def _saved(searcher: Any) -> Any:
+    if isinstance(searcher, ScriptedSearcher):  # without a file: thousands of snapshots take seconds then
+        return searcher.state()
+    searcher.save(str(_searcher_file()))
+    return _searcher_file().read_bytes()
+
+
+def _restore(searcher: Any, state: Any) -> None:
+    if isinstance(searcher, ScriptedSearcher):
+        searcher.set_state(state)
+        return
+    _searcher_file().write_bytes(state)
+    searcher.restore(str(_searcher_file()))
 
 
 def snapshot(loop: TuneLoop) -> bytes:
@@ -16,10 +44,7 @@ def snapshot(loop: TuneLoop) -> bytes:
         loop.stored[trial.trial_id] = pickle.dumps(trial)
     loop.marked.clear()
     search = loop.search_alg
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "searcher.pkl")
-        search.searcher.save(str(path))
-        searcher = path.read_bytes()
+    searcher = _saved(search.searcher)
     state = json.dumps(loop.scheduler.state(), allow_nan=False)
     return pickle.dumps(
         (
@@ -44,10 +69,7 @@ def restore(loop: TuneLoop, stored: bytes) -> TuneLoop:
     trials, loop.cached_decisions, search, state, clock = pickle.loads(stored)
     loop.clock.now_s, loop.due_s = clock
     loop.search_alg.counter, loop.search_alg.finished, searcher = search
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "searcher.pkl")
-        path.write_bytes(searcher)
-        loop.search_alg.searcher.restore(str(path))
+    _restore(loop.search_alg.searcher, searcher)
     loop.scheduler.set_state(json.loads(state))
     restored = [pickle.loads(trial) for trial in trials]
     for trial in sorted(restored, key=lambda one: one.run_metadata.last_result_time, reverse=True):

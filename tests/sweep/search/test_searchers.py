@@ -1,4 +1,4 @@
-"""The contract of searchers. To add a sampler, add a line to `SEARCHERS`."""
+"""The contract of searchers. To add a sampler, add a line to `SAMPLERS`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 from optuna.trial import TrialState
 
 from tuneexp.errors import UserError
-from tuneexp.sweep.search.search_registry import SEARCHERS, build, check_names
+from tuneexp.sweep.search import choice
+from tuneexp.sweep.search.choice import SAMPLERS, SamplerContext, build_sampler
 from tuneexp.sweep.search.searchers import (
     StudySearcher,
     append_suggestion,
@@ -28,7 +29,12 @@ SPACE = {"learning_rate": {"loguniform": [1e-5, 1e-1]}, "gamma": {"complement_lo
 def searcher(tmp_path: Path, sampler: str = "tpe", seed: int = 0, **more: Any) -> StudySearcher:
     space = more.pop("space", None) or SearchSpace.of({**SPACE, "initial": more.pop("points", [])})
     return StudySearcher(
-        space, build(SEARCHERS[sampler], seed, 8), "a-study", BUDGET, tmp_path / "log.jsonl", space.initial_params()
+        space,
+        build_sampler(sampler, SamplerContext(seed, 8, space)),
+        "a-study",
+        BUDGET,
+        tmp_path / "log.jsonl",
+        space.initial_params(),
     )
 
 
@@ -48,7 +54,7 @@ def play(
     return configs
 
 
-@pytest.mark.parametrize("sampler", SEARCHERS)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_suggestions_repeat_exactly_one_at_a_time(tmp_path: Path, sampler: str) -> None:
     (tmp_path / "a").mkdir()
     first = play(searcher(tmp_path / "a", sampler), range(12))
@@ -58,7 +64,7 @@ def test_suggestions_repeat_exactly_one_at_a_time(tmp_path: Path, sampler: str) 
     assert play(searcher(tmp_path / "c", sampler, seed=1), range(12)) != first
 
 
-@pytest.mark.parametrize("sampler", SEARCHERS)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_saved_and_restored_searcher_suggests_what_the_first_would_have(tmp_path: Path, sampler: str) -> None:
     first = searcher(tmp_path, sampler)
     play(first, range(6))
@@ -70,7 +76,7 @@ def test_a_saved_and_restored_searcher_suggests_what_the_first_would_have(tmp_pa
     assert play(second, range(6, 12)) == expected
 
 
-@pytest.mark.parametrize("sampler", SEARCHERS)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_suggestion_that_a_kill_took_back_comes_again_with_its_number_and_values(
     tmp_path: Path, sampler: str
 ) -> None:
@@ -194,7 +200,7 @@ def test_the_study_can_be_opened_with_optunas_own_tools(tmp_path: Path) -> None:
 
 def test_an_unknown_searcher_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UserError, match=r"'tpee'.* 'tpe'"):
-        check_names("tpee", "asha")
+        choice.check("searcher", "tpee")
 
 
 def test_suggestions_are_json(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from tuneexp.errors import TuneexpError, UserError
 from tuneexp.files.atomic import write_atomically
 from tuneexp.sweep import load_study, load_sweep, resume
 from tuneexp.sweep.engine import remove_beyond_snapshot, start_over
-from tuneexp.sweep.search.schedulers import Fifo
+from tuneexp.sweep.search.schedulers.scheduler import NoOptions, Scheduler, SchedulerContext
+from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder, sweep_folder
@@ -83,7 +84,8 @@ def test_each_snapshot_of_a_session_is_committed_whatever_the_local_time_is(
 ) -> None:
     staging = tmp_path / "staging"
     stage(staging, "earlier session", [name.replace("2026", "2027") for name in NAMES])  # the clock was set back since
-    writer = SnapshotWriter(folder, checkpoint_storage_of(folder, None), Fifo(1), resumed=True)
+    scheduler = TuneScheduler(Scheduler(NoOptions(), SchedulerContext(1)))
+    writer = SnapshotWriter(folder, checkpoint_storage_of(folder, None), scheduler, resumed=True)
     trials = [restored_trial(staging)]
     writer.on_step_begin(1, trials)
     for text in ("first", "second"):

@@ -21,8 +21,10 @@ from tuneexp.errors import StorageFault
 from tuneexp.files.retries import PATIENCE
 from tuneexp.sweep import SearchSpace, lifecycle, resume
 from tuneexp.sweep.cluster.transfers import SLOW_S, SlowTransfers
-from tuneexp.sweep.search.schedulers import Fifo
-from tuneexp.sweep.search.searchers import StudySearcher, random_sampler, read_suggestions
+from tuneexp.sweep.search.choice import SamplerContext, build_sampler
+from tuneexp.sweep.search.schedulers.scheduler import NoOptions, Scheduler, SchedulerContext
+from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
+from tuneexp.sweep.search.searchers import StudySearcher, read_suggestions
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder
@@ -65,12 +67,12 @@ def test_a_suggestion_that_cannot_be_logged_is_made_again(tmp_path: Path, monkey
     log = tmp_path / "suggestions.jsonl"
     log.mkdir()
     space = SearchSpace.of({"gamma": {"uniform": [0.9, 0.99]}})
-    searcher = StudySearcher(space, random_sampler(0, 2), "s", 100, log)
+    searcher = StudySearcher(space, build_sampler("random", SamplerContext(0, 2)), "s", 100, log)
     assert searcher.suggest("a") is None
     assert searcher.suggest("b") is None  # not due
     searcher.save(str(tmp_path / "state"))
     log.rmdir()
-    searcher = StudySearcher(space, random_sampler(0, 2), "s", 100, log)
+    searcher = StudySearcher(space, build_sampler("random", SamplerContext(0, 2)), "s", 100, log)
     searcher.restore(str(tmp_path / "state"))  # what a sweep that stopped meanwhile stored
     first, second = searcher.suggest("c"), searcher.suggest("d")
     assert first is not None
@@ -88,7 +90,8 @@ def test_a_suggestion_that_cannot_be_logged_is_made_again(tmp_path: Path, monkey
 
 def test_a_snapshot_that_cannot_be_written_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = SweepFolder(tmp_path / "runs" / "s")
-    writer = SnapshotWriter(folder, checkpoint_storage_of(folder, None), Fifo(100), resumed=False)
+    scheduler = TuneScheduler(Scheduler(NoOptions(), SchedulerContext(100)))
+    writer = SnapshotWriter(folder, checkpoint_storage_of(folder, None), scheduler, resumed=False)
     for pattern in snapshot.STATE_PATTERNS:
         (tmp_path / pattern.replace("*", "1")).write_text("state")
     writer._staging, writer._staged = tmp_path, True

@@ -16,7 +16,7 @@ from tuneexp.security.trust import addresses_in, require_trusted
 from tuneexp.seeds import seed_list
 from tuneexp.sweep import defaults
 from tuneexp.sweep.experiment.reading import GROUPS, KEYS, Experiment, read_experiment
-from tuneexp.sweep.search.search_registry import SCHEDULERS, SEARCHERS
+from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.space.binding import Binding
 from tuneexp.sweep.search.space.space_parser import Dimension, parse_entries
 from tuneexp.sweep.sweep_config import ASKED, SweepConfig
@@ -113,10 +113,13 @@ def _unknown_key(key: str, built_in: str | None) -> str:
 
 def _name_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield unknown names of algorithms, schedulers, searchers and environments, without importing the user's code."""
-    for kind, names in {"algorithm": ALGORITHMS, "scheduler": SCHEDULERS, "searcher": SEARCHERS}.items():
-        value = settings.get(kind)
-        if isinstance(value, str) and value not in names and not (kind == "algorithm" and ":" in value):
-            yield Problem((kind,), str(unknown_name(kind, value, names)))
+    algorithm = settings.get("algorithm")
+    if isinstance(algorithm, str) and algorithm not in ALGORITHMS and ":" not in algorithm:
+        yield Problem(("algorithm",), str(unknown_name("algorithm", algorithm, ALGORITHMS)))
+    for kind in choice.KINDS:
+        asked = settings.get(kind)
+        if isinstance(asked, str) or (isinstance(asked, Mapping) and isinstance(asked.get("name"), str)):
+            yield from _refusals((kind,), choice.check, kind, asked)
     if "seeds" in settings:
         yield from _refusals(("seeds",), seed_list, without_suffixes(settings["seeds"]))
     env, own = settings.get("env"), settings.get("env_registration") or settings.get("env_backend") == "envpool"

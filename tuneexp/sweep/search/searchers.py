@@ -21,20 +21,12 @@ from tuneexp.errors import UserError
 from tuneexp.files.atomic import sync
 from tuneexp.files.json_reading import parse_json
 from tuneexp.files.retries import Outage
+from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
 
 logger = logging.getLogger(__name__)
 
 MOST_INFEASIBLE = 1000
-
-
-def tpe_sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:
-    # A short sweep would consist of Optuna's ten random startup trials only.
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(4, min(10, trials // 4)))
-
-
-def random_sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.RandomSampler(seed=seed)
 
 
 class StudySearcher(Searcher):
@@ -43,8 +35,13 @@ class StudySearcher(Searcher):
     States: COMPLETE for a trial that used its whole budget, PRUNED for one that the scheduler stopped, FAIL for NaN
     and errors. Suggestion numbers are the study's trial numbers and are stored in `config["trial_number"]`.
 
+    While a trial is paused it is PRUNED in the study, with the objective of its last rung: a sampler would learn
+    nothing from a running one, and TPE counts running trials as bad. A promotion makes it RUNNING again.
+
     Each suggestion is first appended to `log` (one JSON line). A suggestion that a kill removes from the study is
-    made again with the same number and the same values."""
+    made again with the same number and the same values.
+
+    limits: when to suggest; by default always."""
 
     def __init__(
         self,
@@ -54,8 +51,11 @@ class StudySearcher(Searcher):
         budget_env_steps: int,
         log: Path,
         initial: Sequence[Mapping[str, Any]] = (),
+        limits: Limits | None = None,
     ) -> None:
         super().__init__(metric="objective", mode="max")
+        self._limits = limits or Limits()
+        self._paused: set[str] = set()  # PRUNED in the study for now
         self._space, self._log, self._budget = space, log, budget_env_steps
         self._initial = [dict(point) for point in initial]
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -68,10 +68,26 @@ class StudySearcher(Searcher):
         self._unlogged: tuple[optuna.Trial, dict[str, Any]] | None = None
         self._outage = Outage(f"{log} can't be written")
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the next trial; None while the log can't be written. Tune then retries."""
-        if not self._outage.due():
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """Return True: this searcher counts running trials itself."""
+        self._limits.concurrency = max_concurrent
+        return True
+
+    @property
+    def exhausted(self) -> bool:
+        """True if no further trial is suggested."""
+        return self._limits.exhausted
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next trial; None if there is no room, or while the log can't be written: Tune then retries.
+
+        FINISHED if all trials were suggested and none can be promoted."""
+        verdict = self._limits.verdict()
+        if verdict == "finished":
+            return Searcher.FINISHED
+        if verdict == "wait" or not self._outage.due():
             return None
+        self._follow_pauses()
         try:
             self._unlogged = trial, values = self._unlogged or self._next_feasible()
             append_suggestion(self._log, trial.number, trial.params)
@@ -81,6 +97,7 @@ class StudySearcher(Searcher):
         self._outage.over()
         self._unlogged = None
         self._trials[trial_id] = trial
+        self._limits.add(trial_id)
         return {"trial_number": trial.number, "hyperparameters": values}
 
     def _next_feasible(self) -> tuple[optuna.Trial, dict[str, Any]]:
@@ -105,21 +122,43 @@ class StudySearcher(Searcher):
 
     def reopen(self, trial_id: str, number: int) -> None:
         """Set a FAIL trial to RUNNING. Its reports stay. Optuna has no public function for it."""
+        of_optuna = self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        self._set_running(of_optuna)
+        self._trials[trial_id] = optuna.Trial(self.study, of_optuna)
+        self._limits.open.add(trial_id)
+
+    def _set_running(self, of_optuna: int) -> None:
         storage = self.study._storage
         assert isinstance(storage, InMemoryStorage)
-        of_optuna = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
         trial = copy.copy(storage.get_trial(of_optuna))
         trial.state, trial.values, trial.datetime_complete = TrialState.RUNNING, None, None
         storage._set_trial(of_optuna, trial)
-        self._trials[trial_id] = optuna.Trial(self.study, of_optuna)
+
+    def _follow_pauses(self) -> None:
+        """Set paused trials to PRUNED in the study, and promoted ones to RUNNING."""
+        paused = self._limits.waiting()
+        for trial_id in sorted(paused - self._paused):
+            self.study.tell(self._trials[trial_id], state=TrialState.PRUNED)
+        for trial_id in sorted(self._paused - paused):
+            self._set_running(self._trials[trial_id]._trial_id)
+        self._paused = paused
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if trial_id in self._paused:
+            self._follow_pauses()
         _report(self._trials[trial_id], result)
+        self._follow_pauses()
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial = self._trials.pop(trial_id, None)
         if trial is None:  # a repeated call
             return
+        self._limits.open.discard(trial_id)
+        if trial_id in self._paused:
+            self._paused.discard(trial_id)
+            if result is None and not error:  # Tune keeps no result of a paused trial; it is PRUNED already
+                return
+            self._set_running(trial._trial_id)
         if result and "objective" in result:
             _report(trial, result)
         state = TrialState.FAIL if error else self._state_of(result)
@@ -132,7 +171,8 @@ class StudySearcher(Searcher):
         return TrialState.COMPLETE if result["env_steps"] >= self._budget else TrialState.PRUNED
 
     def save(self, checkpoint_path: str) -> None:
-        state = {"study": self.study, "trials": self._trials, "unlogged": self._unlogged}
+        counts = {"paused": self._paused, "suggested": self._limits.suggested}
+        state = {"study": self.study, "trials": self._trials, "unlogged": self._unlogged, **counts}
         with open(checkpoint_path, "wb") as file:
             pickle.dump(state, file)
 
@@ -140,6 +180,8 @@ class StudySearcher(Searcher):
         with open(checkpoint_path, "rb") as file:
             state = pickle.load(file)
         self.study, self._trials, self._unlogged = state["study"], state["trials"], state.get("unlogged")
+        self._paused, self._limits.suggested = state.get("paused", set()), state.get("suggested")
+        self._limits.open = set(self._trials)
 
     def _point_to_try(self, number: int) -> Mapping[str, Any] | None:
         """Return the values of suggestion `number` from the log, else an initial point; None for a free suggestion."""

@@ -15,7 +15,7 @@ from tuneexp.errors import TuneexpError
 from tuneexp.files.atomic import remove
 from tuneexp.files.retries import Outage
 from tuneexp.sweep import events
-from tuneexp.sweep.search.schedulers import Scheduler
+from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.signals import stop_signals
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
@@ -35,7 +35,7 @@ class SnapshotWriter(Callback):
         self,
         folder: SweepFolder,
         store: CheckpointStorage,
-        scheduler: Scheduler,
+        scheduler: TuneScheduler,
         resumed: bool,
         moved: Mapping[str, str] | None = None,
     ) -> None:

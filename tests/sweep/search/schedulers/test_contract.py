@@ -1,0 +1,14 @@
+"""Every scheduler fulfils the contract; a new one joins by one line."""
+
+from __future__ import annotations
+
+from tuneexp.testing import scheduler_contract
+
+TestFifo = scheduler_contract("fifo")
+TestAsha = scheduler_contract("asha")
+TestAshaPromotes = scheduler_contract({"name": "asha", "promote": True})
+TestAshaBrackets = scheduler_contract({"name": "asha", "brackets": 2, "reduction_factor": 2})
+TestAshaPromotesInBrackets = scheduler_contract({"name": "asha", "brackets": 3, "promote": True})
+TestHyperband = scheduler_contract("hyperband")
+TestSynchronousHyperband = scheduler_contract({"name": "hyperband", "synchronous": True})
+TestMedian = scheduler_contract("median")

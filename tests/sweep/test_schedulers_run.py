@@ -1,0 +1,65 @@
+"""Each scheduler in a small real sweep under Ray Tune, Optuna and MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.sweep.test_sweep_run import small
+from tuneexp.sweep import SweepResult, load_study
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster", "mlflow_tables")]
+
+RUNG = 250  # of a budget of 500, with reports every 128 steps
+HALVING = {"reduction_factor": 4, "grace_env_steps": RUNG}
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {"name": "asha", **HALVING, "promote": True},
+        {"name": "hyperband", **HALVING, "synchronous": True},
+        {"name": "hyperband", **HALVING},
+        {"name": "median", "grace_env_steps": RUNG, "min_trials": 1},
+    ],
+    ids=["asha promotes", "synchronous hyperband", "hyperband", "median"],
+)
+def test_every_store_agrees_about_what_a_scheduler_decided(tmp_path: Path, scheduler: dict[str, Any]) -> None:
+    events: list[tuple[str, int]] = []
+    sweep = small(
+        tmp_path, trials=3, budget_env_steps=500, report_every_env_steps=100, scheduler=scheduler, concurrency=2
+    )
+    result = sweep.run(on_event=lambda event: events.append((event.kind, event.trial_number)))
+    assert [trial["trial_number"] for trial in result.trials] == [*range(3)]
+    outcomes = [trial["outcome"] for trial in result.trials]
+    assert set(outcomes) <= {"completed", "pruned"}
+    assert "completed" in outcomes
+    for trial in result.trials:
+        least = 500 if trial["outcome"] == "completed" else RUNG
+        assert least <= trial["env_steps"] < least + 128
+    check_stores(tmp_path, result)
+    started = [number for kind, number in events if kind == "started"]
+    if scheduler.get("promote") or scheduler.get("synchronous"):
+        # Of three trials, none is among the best quarter: all wait, and at the end the best one goes on.
+        assert sorted(outcomes) == ["completed", "pruned", "pruned"]
+        assert started.count(outcomes.index("completed")) == 2
+        assert len(started) == 4
+
+
+def check_stores(tmp_path: Path, result: SweepResult) -> None:
+    """No report is lost or doubled, and a trial that ended while it was paused is pruned at its rung."""
+    storage = tmp_path / "runs"
+    client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
+    states = {"completed": "COMPLETE", "pruned": "PRUNED"}
+    for trial, of_optuna in zip(result.trials, load_study("s", storage).trials, strict=True):
+        assert of_optuna.state.name == states[trial["outcome"]]
+        assert of_optuna.value == trial["objective"]
+        assert [*of_optuna.intermediate_values][-1] == trial["env_steps"]
+        run = client.get_run(trial["mlflow_run_id"])
+        assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", trial["outcome"])
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "objective")]
+        assert steps == sorted(set(steps))
+        assert steps == [*of_optuna.intermediate_values]

@@ -1,0 +1,185 @@
+"""A scheduler or an Optuna sampler with options, by name or by the address of one of the user's own.
+
+Written as `"asha"`, as `{"name": "asha", "reduction_factor": 4}`, or as `"module:Class"`. What was asked for is stored;
+defaults are resolved when it is built. Checking a built-in one loads neither Ray nor Optuna."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator
+
+from tuneexp.addresses import lasting_address, load_class
+from tuneexp.config import Config, first_lines, without_suffixes
+from tuneexp.errors import UserError, reason_of, shortened, unknown_name
+from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A built-in scheduler or sampler.
+
+    Attributes:
+        options: `module:Class` of its options, a closed configuration.
+        build: `module:NAME` of a class or function (options, context) -> scheduler or sampler.
+    """
+
+    options: str
+    build: str
+
+
+@dataclass(frozen=True)
+class SamplerContext:
+    """Facts of the sweep that a sampler may use.
+
+    Attributes:
+        seed: Seed of its random numbers.
+        trials: Number of trials; None if it is unknown.
+        space: The search space.
+    """
+
+    seed: int
+    trials: int | None = None
+    space: Any = None
+
+
+_SCHEDULERS, _SAMPLERS = "tuneexp.sweep.search.schedulers.", "tuneexp.sweep.search.samplers."
+SCHEDULERS = {
+    "fifo": Entry(_SCHEDULERS + "scheduler:NoOptions", _SCHEDULERS + "fifo:Fifo"),
+    "asha": Entry(_SCHEDULERS + "asha:AshaOptions", _SCHEDULERS + "asha:Asha"),
+    "hyperband": Entry(_SCHEDULERS + "hyperband:HyperbandOptions", _SCHEDULERS + "hyperband:build"),
+    "median": Entry(_SCHEDULERS + "median:MedianOptions", _SCHEDULERS + "median:Median"),
+}
+SAMPLERS = {
+    "random": Entry(_SAMPLERS + "basic:SamplerOptions", _SAMPLERS + "basic:build_random"),
+    "tpe": Entry(_SAMPLERS + "basic:SamplerOptions", _SAMPLERS + "basic:build_tpe"),
+}
+# By the name of the setting.
+KINDS = {"scheduler": SCHEDULERS, "searcher": SAMPLERS}
+
+
+def _normalised(asked: Any) -> Any:
+    if isinstance(asked, str):
+        return asked
+    if not isinstance(asked, Mapping) or not isinstance(asked.get("name"), str):
+        raise ValueError('write a name, module:Class, or a mapping {"name": ..., OPTION: VALUE}')
+    return asked["name"] if len(asked) == 1 else dict(asked)
+
+
+# A setting of a sweep: a name or an address, or a mapping of it and its options.
+Choice = Annotated[str | dict[str, Any], BeforeValidator(_normalised)]
+
+
+def parts(asked: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name or address, and the options."""
+    if isinstance(asked, str):
+        return asked, {}
+    return asked["name"], {name: value for name, value in asked.items() if name != "name"}
+
+
+def stored_form(asked: Any, kind: str) -> Any:
+    """Return what the user passed in Python with an address for a class, and with absolute paths."""
+    if isinstance(asked, Mapping) and "name" in asked:
+        return {**asked, "name": stored_form(asked["name"], kind)}
+    own = isinstance(asked, type) or (isinstance(asked, str) and ":" in asked)
+    return lasting_address(asked, kind) if own else asked
+
+
+def check(kind: str, asked: str | Mapping[str, Any]) -> None:
+    """Check the name and the options of a built-in one. Imports none of the user's code.
+
+    Args:
+        kind: Name of the setting, a key of `KINDS`.
+        asked: The choice.
+
+    Raises:
+        UserError: An unknown name, or a wrong option.
+    """
+    name, options = parts(asked)
+    if ":" not in name:
+        _options(kind, name, options)
+
+
+def build_scheduler(asked: str | Mapping[str, Any], context: SchedulerContext) -> Scheduler:
+    """Return the scheduler.
+
+    Args:
+        asked: The choice.
+        context: Facts of the sweep.
+
+    Returns:
+        The scheduler, which `TuneScheduler` runs under Tune.
+
+    Raises:
+        UserError: An unknown name, a wrong option, or an address that names no scheduler.
+    """
+    name, options = parts(asked)
+    if ":" not in name:
+        parsed = _options("scheduler", name, options)
+        found: Scheduler = _at(SCHEDULERS[name].build)(parsed, context)
+        return found
+    made = load_class(name, "scheduler", (Scheduler,), "a subclass of tuneexp.Scheduler")
+    own_options = _parsed(getattr(made, "Options", Config), "scheduler", name, options)
+    try:
+        scheduler = made(own_options, context)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"scheduler {name!r} can't be built with {options}: {reason_of(error)}") from error
+    if not isinstance(scheduler, Scheduler):
+        raise UserError(f"scheduler {name!r} gave {shortened(scheduler)}, which is no tuneexp.Scheduler")
+    return scheduler
+
+
+def build_sampler(asked: str | Mapping[str, Any], context: SamplerContext) -> BaseSampler:
+    """Return the Optuna sampler. Arguments and errors as those of `build_scheduler`."""
+    name, options = parts(asked)
+    parsed = _options("searcher", name, options)
+    found: BaseSampler = _at(SAMPLERS[name].build)(parsed, context)
+    return found
+
+
+def option_rows(kind: str, name: str) -> list[dict[str, Any]]:
+    """Return name, default and description of each option of a built-in one."""
+    options: type[Config] = _at(KINDS[kind][name].options)
+    return [
+        {"name": option, "default": field.get_default(call_default_factory=True), "meaning": field.description}
+        for option, field in options.model_fields.items()
+    ]
+
+
+def _at(address: str) -> Any:
+    module, _, name = address.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _options(kind: str, name: str, options: Mapping[str, Any]) -> Config:
+    """Return the parsed options of a built-in one."""
+    if name not in KINDS[kind]:
+        raise unknown_name(kind, name, KINDS[kind])
+    return _parsed(_at(KINDS[kind][name].options), kind, name, options)
+
+
+def _parsed(cls: type[Config], kind: str, name: str, options: Mapping[str, Any]) -> Config:
+    if problems := list(_unknown_options(cls, kind, name, options)):
+        raise UserError(first_lines(problems))
+    return cls.parse(without_suffixes(options), f"{kind} {name}")
+
+
+def _unknown_options(cls: type[Config], kind: str, name: str, options: Mapping[str, Any]) -> Iterator[str]:
+    known = list(cls.model_fields)
+    for option in options:
+        if option not in known:
+            others = [
+                other
+                for other, entry in KINDS[kind].items()
+                if other != name and option in _at(entry.options).model_fields
+            ]
+            of_other = f"; it is an option of {' and '.join(others)}" if others else ""
+            yield f"{kind} {name} has no option {option!r}{of_other}; it has {', '.join(known) or 'none'}"

@@ -1,0 +1,1 @@
+"""Optuna samplers: one file a family, each with its options and a function that builds it."""

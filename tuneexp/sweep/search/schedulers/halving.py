@@ -1,0 +1,29 @@
+"""Options of the schedulers that halve at rungs."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tuneexp.config import Config, Count
+from tuneexp.errors import UserError
+from tuneexp.sweep.search.schedulers.rungs import geometric_levels
+from tuneexp.sweep.search.schedulers.scheduler import SchedulerContext
+
+
+class HalvingOptions(Config):
+    """Options of all schedulers that halve at rungs."""
+
+    reduction_factor: float = Field(3, gt=1, le=100, description="One in so many trials continues beyond a rung.")
+    grace_env_steps: Count | None = Field(
+        None,
+        ge=1,
+        description="Environment steps per seed of the first rung; by default the budget / reduction_factor**2.",
+    )
+
+    def levels(self, context: SchedulerContext) -> list[int]:
+        """Return the environment steps of the rungs. UserError for a first rung at the budget or above."""
+        budget = context.budget_env_steps
+        if self.grace_env_steps is not None and self.grace_env_steps >= budget:
+            raise UserError(f"grace_env_steps={self.grace_env_steps} is no less than the budget of {budget} env steps")
+        first = self.grace_env_steps or max(1, int(budget / self.reduction_factor**2))
+        return geometric_levels(first, self.reduction_factor, budget)

@@ -1,0 +1,93 @@
+"""Base class of schedulers: decisions by trial id, without Ray. `TuneScheduler` runs one under Ray Tune."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tuneexp.config import Config
+
+CONTINUE, PAUSE, STOP = "CONTINUE", "PAUSE", "STOP"  # the constants of Tune's `TrialScheduler`
+
+
+class NoOptions(Config):
+    """Options of a scheduler that has none."""
+
+
+@dataclass(frozen=True)
+class SchedulerContext:
+    """Facts of the sweep that a scheduler may use.
+
+    Attributes:
+        budget_env_steps: Environment steps per seed of a whole trial.
+        seed: Seed of the scheduler's random numbers.
+        trials: Number of trials; None if it is unknown.
+        concurrency: Number of trials at a time; None if it is unknown.
+    """
+
+    budget_env_steps: int
+    seed: int = 0
+    trials: int | None = None
+    concurrency: int | None = None
+
+
+class Scheduler:
+    """A scheduler: decides at each report whether a trial continues, pauses or stops. This one stops no trial.
+
+    Trials are named by their ids. The objective is maximised; it is always finite here. A method may be called again
+    for the same trial after a restore or a retry, except `report`: it gets each environment step of a trial once.
+    A subclass is named by its address, `module:Class`, as the scheduler of a sweep.
+
+    Args:
+        options: An instance of `Options`.
+        context: Facts of the sweep.
+    """
+
+    Options: ClassVar[type[Config]] = NoOptions
+    pauses: bool = False  # True if `report` may return PAUSE
+
+    def __init__(self, options: Any, context: SchedulerContext) -> None:
+        self.options, self.context = options, context
+
+    def add(self, trial_id: str) -> None:
+        """Register a trial that is new, restored or retried."""
+
+    def report(self, trial_id: str, env_steps: int, objective: float) -> str:
+        """Return the decision for a report.
+
+        Args:
+            trial_id: The trial.
+            env_steps: Its environment steps per seed so far.
+            objective: Its objective, finite.
+
+        Returns:
+            "CONTINUE", "STOP", or "PAUSE": the trial is saved, and waits until `promotion` names it.
+        """
+        return CONTINUE
+
+    def end(self, trial_id: str, env_steps: int | None, objective: float | None) -> None:
+        """Register that a trial has ended. Without an objective it has failed, or was ended while it waited."""
+
+    def promotion(self) -> str | None:
+        """Return the paused trial that is due to go on; None if there is none. Called often."""
+        return None
+
+    def promoted(self, trial_id: str) -> None:
+        """Register that a paused trial goes on."""
+
+    def losers(self) -> Collection[str]:
+        """Return the paused trials that will never go on. They are ended."""
+        return ()
+
+    def close(self) -> None:
+        """Decide with the trials that there are: no new trial will come, and none runs.
+
+        Paused trials are ended if `promotion` then names none."""
+
+    def state(self) -> dict[str, Any]:
+        """Return the state as JSON can hold it."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from the result of `state`."""

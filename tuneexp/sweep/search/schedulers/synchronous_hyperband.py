@@ -1,0 +1,159 @@
+"""Synchronous Hyperband: trials wait at a rung for the others of their bracket."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+from tuneexp.sweep.search.schedulers.halving import HalvingOptions
+from tuneexp.sweep.search.schedulers.rungs import Rungs
+from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, Scheduler, SchedulerContext
+
+
+class Bracket:
+    """Trials that start together, and compete at the same rung.
+
+    levels: environment steps of its rungs.
+    size: number of trials that it starts."""
+
+    def __init__(self, levels: list[int], size: int) -> None:
+        self.rungs, self.size = Rungs(levels), size
+        self.started = 0
+        self.index = 0  # of the open rung
+        self.competing: set[str] = set()  # at the open rung; after the last rung: those that go on to the budget
+
+    def is_open(self) -> bool:
+        """Return True if a rung is open: trials stop there."""
+        return self.index < len(self.rungs.levels)
+
+    def entered(self, trial_id: str) -> bool:
+        """Return True if a trial has entered the open rung."""
+        return self.rungs.highest(trial_id) == self.index
+
+    def is_complete(self, closing: bool) -> bool:
+        """Return True if the open rung is complete: no trial is missing. closing: no more trials will come."""
+        full = closing or self.started >= self.size
+        return self.is_open() and full and all(map(self.entered, self.competing))
+
+    def close_rung(self, reduction_factor: float) -> tuple[list[str], set[str]]:
+        """Close the open rung. Returns the trials that go on, the best first, and the others."""
+        ranked = self.rungs.best(self.index, self.rungs.count(self.index))
+        number = max(1, int(len(ranked) / reduction_factor))
+        winners = [trial_id for trial_id in ranked if trial_id in self.competing][:number]
+        losers = self.competing - set(winners)
+        self.competing, self.index = set(winners), self.index + 1
+        return winners, losers
+
+    def state(self) -> dict[str, Any]:
+        """Return the state as JSON can hold it."""
+        return {
+            "rungs": self.rungs.state(),
+            "size": self.size,
+            "started": self.started,
+            "index": self.index,
+            "competing": sorted(self.competing),
+        }
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Bracket:
+        """Return the bracket of a stored state."""
+        bracket = cls([int(level) for level, _ in state["rungs"]], state["size"])
+        bracket.rungs.set_state(state["rungs"])
+        bracket.started, bracket.index = state["started"], state["index"]
+        bracket.competing = set(state["competing"])
+        return bracket
+
+
+class SynchronousHyperband(Scheduler):
+    """Hyperband (Li et al. 2018, arXiv:1603.06560, algorithm 1): a rung closes once all trials of its bracket are in.
+
+    Brackets start one after the other, the one with most halvings first, and again from the first: the number of trials
+    need not be known. A bracket of k halvings starts `ceil((K + 1) / (k + 1) * reduction_factor**k)` trials, where K is
+    the largest k. A trial that has ended is not waited for. If no more trials come, the last bracket stays smaller."""
+
+    Options = HalvingOptions
+    pauses = True
+
+    def __init__(self, options: HalvingOptions, context: SchedulerContext) -> None:
+        super().__init__(options, context)
+        self._levels = options.levels(context)
+        self._brackets: list[Bracket] = []
+        self._bracket_of: dict[str, int] = {}
+        self._due: list[str] = []
+        self._losers: set[str] = set()
+        self._closing = False
+
+    def add(self, trial_id: str) -> None:
+        if trial_id in self._bracket_of:
+            return
+        if not self._brackets or self._brackets[-1].started >= self._brackets[-1].size:
+            self._brackets.append(self._next_bracket())
+        self._bracket_of[trial_id] = len(self._brackets) - 1
+        bracket = self._brackets[-1]
+        bracket.started += 1
+        bracket.competing.add(trial_id)
+
+    def _next_bracket(self) -> Bracket:
+        most = len(self._levels)
+        halvings = most - len(self._brackets) % (most + 1)
+        size = (most + 1) / (halvings + 1) * self.options.reduction_factor**halvings
+        return Bracket(self._levels[most - halvings :], math.ceil(size - 1e-9))
+
+    def report(self, trial_id: str, env_steps: int, objective: float) -> str:
+        bracket = self._brackets[self._bracket_of[trial_id]]
+        competes = bracket.is_open() and trial_id in bracket.competing and not bracket.entered(trial_id)
+        if not competes or env_steps < bracket.rungs.levels[bracket.index]:
+            return CONTINUE
+        bracket.rungs.record(bracket.index, trial_id, objective)
+        self._close_complete(bracket)
+        if trial_id not in self._due:
+            return PAUSE
+        self._due.remove(trial_id)
+        return CONTINUE
+
+    def end(self, trial_id: str, env_steps: int | None, objective: float | None) -> None:
+        if trial_id not in self._bracket_of:
+            return
+        self._losers.discard(trial_id)
+        if trial_id in self._due:
+            self._due.remove(trial_id)
+        bracket = self._brackets[self._bracket_of[trial_id]]
+        bracket.competing.discard(trial_id)
+        self._close_complete(bracket)
+
+    def _close_complete(self, bracket: Bracket) -> None:
+        while bracket.is_complete(self._closing):
+            winners, losers = bracket.close_rung(self.options.reduction_factor)
+            self._due += winners
+            self._losers |= losers
+            if winners:
+                return
+
+    def promotion(self) -> str | None:
+        return self._due[0] if self._due else None
+
+    def promoted(self, trial_id: str) -> None:
+        if trial_id in self._due:
+            self._due.remove(trial_id)
+
+    def losers(self) -> Collection[str]:
+        return self._losers
+
+    def close(self) -> None:
+        self._closing = True
+        for bracket in self._brackets:
+            self._close_complete(bracket)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "brackets": [bracket.state() for bracket in self._brackets],
+            "bracket_of": self._bracket_of,
+            "due": self._due,
+            "losers": sorted(self._losers),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._brackets = [Bracket.of(stored) for stored in state["brackets"]]
+        self._bracket_of = {trial_id: int(number) for trial_id, number in state["bracket_of"].items()}
+        self._due, self._losers = list(state["due"]), set(state["losers"])

@@ -1,0 +1,172 @@
+"""Facts that hold for every scheduler, on scripted trials in a simulated Tune."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tuneexp.sweep.search.limits import Limits
+from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
+from tuneexp.testing.scheduler_scenarios import BUDGET, SCENARIOS, Scenario, curve, plain
+from tuneexp.testing.scripted_searcher import ScriptedSearcher
+from tuneexp.testing.simulated_trial import Report, Script
+from tuneexp.testing.tune_loop import Decision, TuneLoop
+from tuneexp.testing.tune_snapshot import restore, snapshot
+
+MANY = 1000
+MS_PER_DECISION = 1.0
+
+
+@dataclass(frozen=True)
+class SchedulerSubject:
+    """A scheduler under test. build: makes a new one."""
+
+    build: Callable[[SchedulerContext], Scheduler]
+
+    def loop(self, script: Scenario, trials: int, concurrency: int, budget: int = BUDGET) -> TuneLoop:
+        """Return a sweep that has not started."""
+        from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
+
+        context = SchedulerContext(budget, seed=0, trials=trials, concurrency=concurrency)
+        scheduler = TuneScheduler(self.build(context), concurrency)
+        searcher = ScriptedSearcher(Limits(trials, concurrency, scheduler))
+        config = {"budget_env_steps": budget}
+        return TuneLoop(scheduler, searcher, script, config=config, slots=concurrency, max_pending=concurrency)
+
+
+def every_trial_ends(subject: SchedulerSubject) -> None:
+    """No sweep waits for ever, whatever fails; each trial is suggested once, and at most `concurrency` run at a time."""
+    for name, script in SCENARIOS.items():
+        for trials, concurrency in ((1, 1), (2, 4), (9, 1), (27, 4)):
+            loop = subject.loop(script, trials, concurrency)
+            while not loop.is_finished():
+                loop.step()
+                running = sum(trial.status in ("RUNNING", "PENDING") for trial in loop.trials)
+                assert running <= concurrency, f"{name}: {running} trials at once, {concurrency} were asked for"
+            assert len(loop.trials) == trials, f"{name}: {len(loop.trials)} of {trials} trials"
+            _check_reports(loop, name)
+
+
+def _check_reports(loop: TuneLoop, name: str) -> None:
+    decided: dict[str, list[Decision]] = {}
+    for decision in loop.decisions:
+        decided.setdefault(decision.trial_id, []).append(decision)
+    for trial in loop.trials:
+        reports = decided.get(trial.trial_id, [])
+        stops = [one for one in reports if one.decision == "STOP"]
+        assert not stops or stops == reports[-1:], f"{name}: {trial.trial_id} was trained after it was stopped"
+        assert trial.status == "ERROR" or not trial.last_result or trial.last_result["done"], f"{name}: no outcome"
+
+
+def a_kill_changes_no_decision(subject: SchedulerSubject) -> None:
+    """After a kill at any report, before or after its checkpoint, the decisions are those of an undisturbed sweep."""
+    for name, script in SCENARIOS.items():
+        for trials, concurrency in ((9, 3), (5, 1)):
+            undisturbed = subject.loop(script, trials, concurrency).run()
+            expected, outcomes = _decisions(undisturbed), _outcomes(undisturbed)
+            for before, stored, step in _snapshots(subject.loop(script, trials, concurrency)):
+                after = restore(subject.loop(script, trials, concurrency), stored).run()
+                found = {**before, **_decisions(after)}
+                assert found == expected, f"{name}: a kill after step {step}: {_first_difference(found, expected)}"
+                assert _outcomes(after) == outcomes, f"{name}: a kill after step {step} changes an outcome"
+
+
+Decided = dict[tuple[str, int], str]
+
+
+def _snapshots(loop: TuneLoop) -> Iterator[tuple[Decided, bytes, int]]:
+    """Yield the decisions so far, a snapshot and the step, after each report and after each step that follows one."""
+    count, follows = 0, False
+    while not loop.is_finished():
+        loop.step()
+        reported = len(loop.decisions) > count
+        if reported or follows:
+            yield _decisions(loop), snapshot(loop), loop.steps
+        count, follows = len(loop.decisions), reported
+
+
+def _decisions(loop: TuneLoop) -> Decided:
+    return {(one.trial_id, one.env_steps): one.decision for one in loop.decisions}
+
+
+def _outcomes(loop: TuneLoop) -> dict[str, tuple[str, Any]]:
+    return {trial.trial_id: (trial.status, trial.last_result.get("env_steps")) for trial in loop.trials}
+
+
+def _first_difference(found: Decided, expected: Decided) -> str:
+    for key in {**expected, **found}:
+        if found.get(key) != expected.get(key):
+            return f"trial {key[0]} at {key[1]}: {found.get(key)}, not {expected.get(key)}"
+    return "none"
+
+
+def somebody_reaches_the_budget(subject: SchedulerSubject) -> None:
+    """A sweep has a completed trial, with as few trials as you like."""
+    for trials in (1, 2, 3, 30):
+        loop = subject.loop(plain, trials, 2).run()
+        assert any(trial.last_result["env_steps"] == BUDGET for trial in loop.trials), f"of {trials} trials, none"
+
+
+def it_takes_the_smallest_budget(subject: SchedulerSubject) -> None:
+    """A budget of one environment step has no room for a rung."""
+
+    def once(config: Mapping[str, Any]) -> Script:
+        return [Report({"env_steps": 1, "objective": float(config["trial_number"])})]
+
+    loop = subject.loop(once, 5, 2, budget=1).run()
+    assert Counter(trial.status for trial in loop.trials) == {"TERMINATED": 5}
+
+
+def its_random_numbers_are_its_own(subject: SchedulerSubject) -> None:
+    """Global generators neither change its decisions nor are changed by them."""
+    before, found = random.getstate(), []
+    try:
+        for seed in (1, 2):
+            random.seed(seed)
+            state = random.getstate()
+            found.append(_decisions(subject.loop(plain, 20, 3).run()))
+            assert random.getstate() == state, "it draws from the global generator of random"
+    finally:
+        random.setstate(before)
+    assert found[0] == found[1]
+
+
+def its_state_is_json(subject: SchedulerSubject) -> None:
+    """The state survives JSON, and a scheduler that continues from it has the same state."""
+    loop = subject.loop(plain, 20, 3).run(steps=60)
+    state = loop.scheduler.state()
+    assert json.loads(json.dumps(state, allow_nan=False)) == state
+    other = subject.loop(plain, 20, 3).scheduler
+    other.set_state(json.loads(json.dumps(state)))
+    assert other.state() == state
+
+
+def a_decision_is_fast(subject: SchedulerSubject) -> None:
+    """At 1,000 trials a decision takes less than a millisecond of the processor."""
+
+    def short(config: Mapping[str, Any]) -> Script:
+        return curve(config["trial_number"], (100, 300, 600, 900))
+
+    loop = subject.loop(short, MANY, 8)
+    loop.run(steps=3 * MANY)  # by then the rungs are full
+    decisions = len(loop.decisions)
+    start_s = time.process_time()
+    loop.run(steps=MANY)
+    spent_ms = 1000 * (time.process_time() - start_s) / max(1, len(loop.decisions) - decisions)
+    assert spent_ms < MS_PER_DECISION, f"a decision takes {spent_ms:.2f} ms"
+
+
+FACTS = (
+    every_trial_ends,
+    a_kill_changes_no_decision,
+    somebody_reaches_the_budget,
+    it_takes_the_smallest_budget,
+    its_random_numbers_are_its_own,
+    its_state_is_json,
+    a_decision_is_fast,
+)

@@ -1,0 +1,96 @@
+"""Scripted trials in which things go wrong, for the contract of schedulers."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tuneexp.testing.simulated_trial import Failure, Report, Script
+
+BUDGET = 900
+REPORTS = 9
+Scenario = Callable[[Mapping[str, Any]], Script]
+
+
+def curve(number: int, steps: Sequence[int] = ()) -> list[Report]:
+    """Return the reports of a trial. The final objective is a random number, and the curve rises with some noise.
+
+    steps: environment steps of the reports; by default 9 equally spaced ones."""
+    draw = random.Random(number)
+    final, speed = draw.uniform(0, 100), draw.uniform(0.5, 2.0)
+    return [
+        Report(
+            {"env_steps": step, "objective": final * (step / BUDGET) ** speed + draw.gauss(0, 2)}, draw.uniform(1, 3)
+        )
+        for step in steps or range(BUDGET // REPORTS, BUDGET + 1, BUDGET // REPORTS)
+    ]
+
+
+def plain(config: Mapping[str, Any]) -> Script:
+    """Nothing goes wrong."""
+    return curve(config["trial_number"])
+
+
+def lost_workers(config: Mapping[str, Any]) -> Script:
+    """Every second trial loses its worker once or twice, and is retried."""
+    number = config["trial_number"]
+    script: list[Report | Failure] = [*curve(number)]
+    if number % 2:
+        script.insert(number % REPORTS, Failure(0.7))
+        script.insert((3 * number) % REPORTS, Failure(0.3))
+    return script
+
+
+def failures(config: Mapping[str, Any]) -> Script:
+    """Two of three trials fail for good: before their first report, or after any other one."""
+    number = config["trial_number"]
+    reports = curve(number)
+    return reports if number % 3 == 2 else [*reports[: number % REPORTS], Failure(0.5, final=True)]
+
+
+def nobody_reports(config: Mapping[str, Any]) -> Script:
+    """Every trial fails before its first report, as often as it is tried."""
+    return [Failure(0.5 + config["trial_number"] / 10)] * 3
+
+
+def not_a_number(config: Mapping[str, Any]) -> Script:
+    """Objectives are NaN or infinite: some now and then, of every fifth trial all."""
+    number = config["trial_number"]
+    draw = random.Random(f"nan {number}")
+    odd = [math.nan, math.inf, -math.inf]
+    return [
+        Report({**one.metrics, "objective": draw.choice(odd)}, one.seconds)
+        if number % 5 == 0 or draw.random() < 0.3
+        else one
+        for one in curve(number)
+    ]
+
+
+def late(config: Mapping[str, Any]) -> Script:
+    """Every fourth trial is a hundred times as slow as the others."""
+    number = config["trial_number"]
+    slow = 100.0 if number % 4 == 0 else 1.0
+    return [Report(one.metrics, one.seconds * slow) for one in curve(number)]
+
+
+def missing_reports(config: Mapping[str, Any]) -> Script:
+    """Reports jump over rungs; every fourth trial reports at its end only."""
+    number = config["trial_number"]
+    draw = random.Random(f"missing {number}")
+    steps = sorted(draw.sample(range(50, BUDGET, 37), 4)) if number % 4 else []
+    return curve(number, [*steps, BUDGET])
+
+
+def all_equal(config: Mapping[str, Any]) -> Script:
+    """All objectives are equal."""
+    return [Report({**one.metrics, "objective": 1.0}, one.seconds) for one in curve(config["trial_number"])]
+
+
+SCENARIOS: dict[str, Scenario] = {
+    one.__name__: one
+    for one in (
+        plain, lost_workers, failures, nobody_reports, not_a_number, late, missing_reports, all_equal
+    )
+}  # fmt: skip
