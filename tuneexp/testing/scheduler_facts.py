@@ -40,7 +40,7 @@ class SchedulerSubject:
 
 
 def every_trial_ends(subject: SchedulerSubject) -> None:
-    """No sweep waits for ever, whatever fails; each trial is suggested once, and at most `concurrency` run at a time."""
+    """No sweep waits for ever, whatever fails; each trial is suggested once, and no more run than asked for."""
     for name, script in SCENARIOS.items():
         for trials, concurrency in ((1, 1), (2, 4), (9, 1), (27, 4)):
             loop = subject.loop(script, trials, concurrency)

@@ -15,7 +15,7 @@ class PausingScheduler(Protocol):
         """True if trials may pause."""
 
     def promotion_due(self) -> str | None:
-        """Return the paused trial that goes on before a new one starts."""
+        """Return the paused trial that continues before a new one starts."""
 
 
 class Limits:

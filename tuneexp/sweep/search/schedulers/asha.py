@@ -103,7 +103,7 @@ class Asha(Scheduler):
         self._closing = True
 
     def _due_in(self, rungs: Rungs, index: int) -> Iterator[str]:
-        """Yield the trials of a rung that may go on and have not."""
+        """Yield the trials of a rung that may continue and have not."""
         number = int(rungs.count(index) / self.options.reduction_factor)
         level = rungs.levels[index]
         for trial_id in rungs.best(index, max(1, number) if self._closing else number):

@@ -36,7 +36,7 @@ class _Curve:
 
 
 class Median(Scheduler):
-    """Median stopping rule (Golovin et al. 2017, "Google Vizier", section 3.2).
+    """Median stopping rule of Google Vizier (KDD 2017, section 3.2).
 
     A trial stops at a report if its best objective so far is below the median of the running averages that the other
     trials had at the same environment steps. They are compared at 20 equally spaced points of the budget, at the first

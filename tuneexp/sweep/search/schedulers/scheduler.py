@@ -70,14 +70,14 @@ class Scheduler:
         """Register that a trial has ended. Without an objective it has failed, or was ended while it waited."""
 
     def promotion(self) -> str | None:
-        """Return the paused trial that is due to go on; None if there is none. Called often."""
+        """Return the paused trial that is due to continue; None if there is none. Called often."""
         return None
 
     def promoted(self, trial_id: str) -> None:
-        """Register that a paused trial goes on."""
+        """Register that a paused trial continues."""
 
     def losers(self) -> Collection[str]:
-        """Return the paused trials that will never go on. They are ended."""
+        """Return the paused trials that will never continue. They are ended."""
         return ()
 
     def close(self) -> None:

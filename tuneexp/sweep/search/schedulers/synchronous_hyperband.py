@@ -21,7 +21,7 @@ class Bracket:
         self.rungs, self.size = Rungs(levels), size
         self.started = 0
         self.index = 0  # of the open rung
-        self.competing: set[str] = set()  # at the open rung; after the last rung: those that go on to the budget
+        self.competing: set[str] = set()  # at the open rung; after the last rung: those that continue to the budget
 
     def is_open(self) -> bool:
         """Return True if a rung is open: trials stop there."""
@@ -37,7 +37,7 @@ class Bracket:
         return self.is_open() and full and all(map(self.entered, self.competing))
 
     def close_rung(self, reduction_factor: float) -> tuple[list[str], set[str]]:
-        """Close the open rung. Returns the trials that go on, the best first, and the others."""
+        """Close the open rung. Returns the trials that continue, the best first, and the others."""
         ranked = self.rungs.best(self.index, self.rungs.count(self.index))
         number = max(1, int(len(ranked) / reduction_factor))
         winners = [trial_id for trial_id in ranked if trial_id in self.competing][:number]
@@ -66,7 +66,7 @@ class Bracket:
 
 
 class SynchronousHyperband(Scheduler):
-    """Hyperband (Li et al. 2018, arXiv:1603.06560, algorithm 1): a rung closes once all trials of its bracket are in.
+    """Hyperband (Li et al. 2018, arXiv:1603.06560): a rung closes once all trials of its bracket are in.
 
     Brackets start one after the other, the one with most halvings first, and again from the first: the number of trials
     need not be known. A bracket of k halvings starts `ceil((K + 1) / (k + 1) * reduction_factor**k)` trials, where K is

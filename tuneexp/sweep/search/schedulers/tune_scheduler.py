@@ -16,8 +16,8 @@ CLOCK = "env_steps"
 class TuneScheduler(FIFOScheduler):
     """Runs a scheduler under Tune, which has several traps.
 
-    - Tune's own `choose_trial_to_run` resumes every paused trial at once. Here a paused trial goes on if the scheduler
-      promotes it, and is ended once nothing else is left to run.
+    - Tune's own `choose_trial_to_run` resumes every paused trial at once. Here a paused trial continues if it is
+      promoted, and is ended once nothing else is left to run.
     - Tune writes a checkpoint between a trial's last report and its end or pause. A snapshot from that time holds the
       trial as running; after a restore Tune would train it beyond its budget, its early stop or its pause. Tune also
       starts paused trials after a restore.
@@ -46,7 +46,7 @@ class TuneScheduler(FIFOScheduler):
         return self.scheduler.pauses
 
     def promotion_due(self) -> str | None:
-        """Return the paused trial that goes on as soon as there is room, before a new trial starts."""
+        """Return the paused trial that continues as soon as there is room, before a new trial starts."""
         due = self.scheduler.promotion()
         return due if due in self.paused else None
 
@@ -120,7 +120,7 @@ class TuneScheduler(FIFOScheduler):
             self._end_paused(controller, trial)
 
     def _close(self, controller: Any, paused: list[Trial]) -> Trial | None:
-        """Go on when nothing runs and no new trial comes: promote, or end all paused trials."""
+        """Continue when nothing runs and no new trial comes: promote, or end all paused trials."""
         self._closed = True
         self.scheduler.close()
         if self.promotion_due() is not None:
