@@ -50,6 +50,9 @@ WRONG = [
     ([*SWEEP, "--set", "learning_rate=1"], "fixed"),
     ([*SWEEP, "--scheduler", "ashaa"], "'asha'"),
     ([*SWEEP, "--searcher", "tpee"], "'tpe'"),
+    ([*SWEEP, "--scheduler-option", "reduction=4"], "reduction_factor, grace_env_steps"),
+    ([*SWEEP, "--scheduler", "fifo", "--scheduler-option", "promote=true"], "an option of asha"),
+    ([*SWEEP, "--searcher-option", "group"], "--searcher-option name=value"),
     ([*SWEEP, "--storage", "space.yaml/x"], "can't be written"),
     ([*SWEEP, "--wrapper", "ClipActio"], "'ClipAction'"),
     ([*SWEEP, "--name", "kept", "--storage", "runs"], "kept"),
@@ -137,7 +140,13 @@ def test_a_script_tells_before_torch_is_imported(folder: Path, args: list[str]) 
 
 
 def test_descriptions_and_stored_sweeps_are_shown_without_torch(folder: Path) -> None:
-    asked = [["describe"], ["describe", "ppo"], ["list", "--storage", "runs"], ["show", "kept", "--storage", "runs"]]
+    asked = [
+        ["describe"],
+        ["describe", "ppo"],
+        ["describe", "asha"],
+        ["list", "--storage", "runs"],
+        ["show", "kept", "--storage", "runs"],
+    ]
     for args, (code, text, loaded, cpu_s) in zip(asked, answers(folder, asked), strict=True):
         assert (code, loaded) == (0, []), (args, text)
         assert cpu_s < MOST_CPU_S

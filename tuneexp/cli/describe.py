@@ -1,4 +1,4 @@
-"""`tuneexp describe`: the algorithms, and every hyperparameter of one."""
+"""`tuneexp describe`: the algorithms, every hyperparameter of one, and the options of schedulers and searchers."""
 
 from __future__ import annotations
 
@@ -8,24 +8,34 @@ import typer
 
 from tuneexp.cli.options import JsonOption, VerboseOption, examples
 from tuneexp.cli.terminal import Terminal, terminal
+from tuneexp.sweep.search.choice import KINDS, meaning_of, option_rows
 
 EPILOG = examples(
-    "tuneexp describe", "tuneexp describe ppo", "tuneexp describe experiments/custom_loss.py:MyPPO --json"
+    "tuneexp describe",
+    "tuneexp describe ppo",
+    "tuneexp describe asha",
+    "tuneexp describe experiments/custom_loss.py:MyPPO --json",
 )
 
 
 def describe(
     algorithm: Annotated[
         str | None,
-        typer.Argument(help="A name or an address (path/file.py:NAME); without it, the algorithms are listed."),
+        typer.Argument(
+            help="A name or an address (path/file.py:NAME), or a scheduler or searcher; without it, all are listed."
+        ),
     ] = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Show every hyperparameter of an algorithm: default, range and meaning. Without a name, list the algorithms."""
+    """Show every hyperparameter of an algorithm: default, range and meaning. Without a name, list the algorithms.
+
+    Also the options of a scheduler or searcher, such as asha and tpe."""
     with terminal(json, verbose) as screen:
         if algorithm is None:
             _list_algorithms(screen)
+        elif (kind := _kind_of(algorithm)) is not None:
+            _describe_choice(screen, kind, algorithm)
         else:
             _describe(screen, algorithm)
 
@@ -45,6 +55,33 @@ def _list_algorithms(screen: Terminal) -> None:
         table.add_row(cell(row["name"], "cyan"), cell(row["meaning"]))
     screen.show(table)
     screen.note("hyperparameters of an algorithm: tuneexp describe NAME")
+    for kind, names in KINDS.items():
+        screen.note(f"{kind}s of a sweep, with options: {', '.join(names)}")
+
+
+def _kind_of(name: str) -> str | None:
+    """Return "scheduler" or "searcher" for the name of one, else None."""
+    return next((kind for kind, names in KINDS.items() if name in names), None)
+
+
+def _describe_choice(screen: Terminal, kind: str, name: str) -> None:
+    from rich.table import Table
+
+    from tuneexp.report.formatting import cell
+
+    rows, meaning = option_rows(kind, name), meaning_of(kind, name)
+    if screen.json:
+        screen.result({kind: name, "meaning": meaning, "options": rows})
+        return
+    screen.show_text(f"{name}: {meaning}\n")
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
+    for row in rows:
+        table.add_row(cell(row["name"], "cyan"), cell(str(row["default"])), cell(row["meaning"]))
+    if rows:
+        screen.show(table)
+        screen.note(f"\nset one with --{kind} {name} --{kind}-option {rows[0]['name']}=VALUE")
+    else:
+        screen.note("it has no options")
 
 
 def _describe(screen: Terminal, algorithm: str) -> None:

@@ -28,10 +28,12 @@ class Entry:
     Attributes:
         options: `module:Class` of its options, a closed configuration.
         build: `module:NAME` of a class or function (options, context) -> scheduler or sampler.
+        meaning: One line, shown by `tuneexp describe`.
     """
 
     options: str
     build: str
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,32 @@ class SamplerContext:
 
 _SCHEDULERS, _SAMPLERS = "tuneexp.sweep.search.schedulers.", "tuneexp.sweep.search.samplers."
 SCHEDULERS = {
-    "fifo": Entry(_SCHEDULERS + "scheduler:NoOptions", _SCHEDULERS + "fifo:Fifo"),
-    "asha": Entry(_SCHEDULERS + "asha:AshaOptions", _SCHEDULERS + "asha:Asha"),
-    "hyperband": Entry(_SCHEDULERS + "hyperband:HyperbandOptions", _SCHEDULERS + "hyperband:build"),
-    "median": Entry(_SCHEDULERS + "median:MedianOptions", _SCHEDULERS + "median:Median"),
+    "fifo": Entry(
+        _SCHEDULERS + "scheduler:NoOptions",
+        _SCHEDULERS + "fifo:Fifo",
+        "No early stopping; each trial runs to its budget.",
+    ),
+    "asha": Entry(
+        _SCHEDULERS + "asha:AshaOptions",
+        _SCHEDULERS + "asha:Asha",
+        "Asynchronous successive halving: at each rung the best third continues.",
+    ),
+    "hyperband": Entry(
+        _SCHEDULERS + "hyperband:HyperbandOptions",
+        _SCHEDULERS + "hyperband:build",
+        "Successive halving in several brackets, each with another first rung.",
+    ),
+    "median": Entry(
+        _SCHEDULERS + "median:MedianOptions",
+        _SCHEDULERS + "median:Median",
+        "Trials below the median of the other trials' running averages stop.",
+    ),
 }
 SAMPLERS = {
-    "random": Entry(_SAMPLERS + "basic:SamplerOptions", _SAMPLERS + "basic:build_random"),
-    "tpe": Entry(_SAMPLERS + "basic:SamplerOptions", _SAMPLERS + "basic:build_tpe"),
+    "random": Entry(_SAMPLERS + "basic:SamplerOptions", _SAMPLERS + "basic:build_random", "Random search."),
+    "tpe": Entry(
+        _SAMPLERS + "basic:SamplerOptions", _SAMPLERS + "basic:build_tpe", "Tree-structured Parzen estimator."
+    ),
 }
 # By the name of the setting.
 KINDS = {"scheduler": SCHEDULERS, "searcher": SAMPLERS}
@@ -102,7 +122,7 @@ def check(kind: str, asked: str | Mapping[str, Any]) -> None:
         UserError: An unknown name, or a wrong option.
     """
     name, options = parts(asked)
-    if ":" not in name:
+    if ":" not in name or kind != "scheduler":
         _options(kind, name, options)
 
 
@@ -143,6 +163,11 @@ def build_sampler(asked: str | Mapping[str, Any], context: SamplerContext) -> Ba
     parsed = _options("searcher", name, options)
     found: BaseSampler = _at(SAMPLERS[name].build)(parsed, context)
     return found
+
+
+def meaning_of(kind: str, name: str) -> str:
+    """Return one line about a built-in one."""
+    return KINDS[kind][name].meaning
 
 
 def option_rows(kind: str, name: str) -> list[dict[str, Any]]:
