@@ -38,8 +38,9 @@ def test_every_store_agrees_about_what_a_scheduler_decided(tmp_path: Path, sched
     assert set(outcomes) <= {"completed", "pruned"}
     assert "completed" in outcomes
     for trial in result.trials:
-        least = 500 if trial["outcome"] == "completed" else RUNG
-        assert least <= trial["env_steps"] < least + 128
+        assert trial["env_steps"] >= (500 if trial["outcome"] == "completed" else RUNG)
+        if trial["outcome"] == "pruned" and scheduler["name"] != "median":
+            assert trial["env_steps"] < RUNG + 128  # at the only rung
     check_stores(tmp_path, result)
     started = [number for kind, number in events if kind == "started"]
     if scheduler.get("promote") or scheduler.get("synchronous"):
