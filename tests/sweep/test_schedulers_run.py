@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from mlflow import MlflowClient
+from ray.tune import Callback
 
 from tests.sweep.test_sweep_run import small
 from tuneexp.sweep import SweepResult, load_study
@@ -15,6 +16,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.usefixture
 
 RUNG = 250  # of a budget of 500, with reports every 128 steps
 HALVING = {"reduction_factor": 4, "grace_env_steps": RUNG}
+
+
+class Workers(Callback):
+    """Process ids of the workers that reported."""
+
+    pids: ClassVar[set[int]] = set()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        self.pids.add(result["pid"])
 
 
 @pytest.mark.parametrize(
@@ -29,9 +41,12 @@ HALVING = {"reduction_factor": 4, "grace_env_steps": RUNG}
 )
 def test_every_store_agrees_about_what_a_scheduler_decided(tmp_path: Path, scheduler: dict[str, Any]) -> None:
     events: list[tuple[str, int]] = []
+    pauses = scheduler.get("promote") or scheduler.get("synchronous")
+    Workers.pids.clear()
     sweep = small(
-        tmp_path, trials=3, budget_env_steps=500, report_every_env_steps=100, scheduler=scheduler, concurrency=2
-    )
+        tmp_path, trials=3, budget_env_steps=500, report_every_env_steps=100, scheduler=scheduler,
+        concurrency=1 if pauses else 2, callbacks=[Workers()],
+    )  # fmt: skip
     result = sweep.run(on_event=lambda event: events.append((event.kind, event.trial_number)))
     assert [trial["trial_number"] for trial in result.trials] == [*range(3)]
     outcomes = [trial["outcome"] for trial in result.trials]
@@ -43,11 +58,12 @@ def test_every_store_agrees_about_what_a_scheduler_decided(tmp_path: Path, sched
             assert trial["env_steps"] < RUNG + 128  # at the only rung
     check_stores(tmp_path, result)
     started = [number for kind, number in events if kind == "started"]
-    if scheduler.get("promote") or scheduler.get("synchronous"):
+    if pauses:
         # Of three trials, none is among the best quarter: all wait, and at the end the best one goes on.
         assert sorted(outcomes) == ["completed", "pruned", "pruned"]
         assert started.count(outcomes.index("completed")) == 2
         assert len(started) == 4
+        assert len(Workers.pids) == 1  # a new process would take seconds
 
 
 def check_stores(tmp_path: Path, result: SweepResult) -> None:

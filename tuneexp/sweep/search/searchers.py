@@ -206,9 +206,12 @@ class StudySearcher(Searcher):
 
 
 def _report(trial: optuna.Trial, result: Mapping[str, Any]) -> None:
-    """Report an objective once per environment step: Tune repeats the last result, and a resume repeats some."""
+    """Report an objective once per environment step: Tune repeats the last result, and a resume repeats some.
+
+    A paused trial that is retried up to its pause has reported everything before."""
     value, step = result["objective"], int(result["env_steps"])
-    if math.isfinite(value) and step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
+    stored = trial.storage.get_trial(trial._trial_id)
+    if math.isfinite(value) and step not in stored.intermediate_values and not stored.state.is_finished():
         trial.report(value, step)
 
 
