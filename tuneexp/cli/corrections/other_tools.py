@@ -49,8 +49,12 @@ SETTINGS = {
 VALUES = {
     "--searcher": {**dict.fromkeys(("optuna", "tpesampler", "hyperopt"), "tpe"), "randomsampler": "random"},
     "--scheduler": {
-        **dict.fromkeys(("ashascheduler", "successivehalvingpruner", "sha", "halving"), "asha"),
+        **dict.fromkeys(
+            ("ashascheduler", "asynchyperbandscheduler", "successivehalvingpruner", "sha", "halving"), "asha"
+        ),
         **dict.fromkeys(("none", "noppruner", "nop", "fifoscheduler"), "fifo"),
+        **dict.fromkeys(("hyperbandscheduler", "hyperbandpruner", "hyperbandforbohb"), "hyperband"),
+        **dict.fromkeys(("medianstoppingrule", "medianpruner"), "median"),
     },
 }
 
