@@ -79,7 +79,7 @@ _TD3_PENDULUM = RecordedTask(
         "target_policy_noise": {"loguniform": [0.02, 1.0]},
     },
     fixed={
-        "buffer_size": 10_000, "learning_starts": 500, "batch_size": 64, "train_freq": 2, "gradient_steps": 1,
+        "buffer_size": 10_000, "learning_starts": 500, "batch_size": 64, "train_freq": 2, "gradient_steps": 2,
         "model": {"hidden_sizes": [64, 64]},
     },
 )  # fmt: skip

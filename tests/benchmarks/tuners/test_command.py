@@ -38,6 +38,9 @@ def test_a_table_of_a_user_is_compared_and_stored(tmp_path: Path, capsys: pytest
     [
         (["--seeds", "3"], "--seeds 3 is more than the 2"),
         (["--space", "absent.yaml"], "absent.yaml"),
+        (["--samplers", "tpee"], "tpe"),
+        (["--schedulers", '{"name": "fifo", "reduction_factor": 4}'], "asha"),
+        (["--schedulers", '{"reduction_factor": 4}'], "has no name"),
     ],
 )
 def test_a_wrong_option_is_one_line(options: list[str], words: str, tmp_path: Path) -> None:
