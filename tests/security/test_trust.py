@@ -211,10 +211,12 @@ def test_what_a_sweep_would_run_is_found_in_all_its_fields() -> None:
         "wrappers": ["ClipAction", {"w.py:W": {"x": 1}}],
         "fixed": {"blue": {"model": "m.py:M"}},
         "space": {"model": {"choice": ["n.py:N", "o.py:O"]}, "initial": [{"red/model": "p.py:P"}]},
+        "scheduler": {"name": "s.py:S", "threshold": 3},
+        "searcher": "tpe",
         "address": "ray://elsewhere:10001",
     }
     found = [address for _, address in addresses_in(config)]
-    assert found == ["a.py:A", "w.py:W", "m.py:M", "n.py:N", "o.py:O", "p.py:P", "ray://elsewhere:10001"]
+    assert found == ["a.py:A", "w.py:W", "m.py:M", "n.py:N", "o.py:O", "p.py:P", "s.py:S", "ray://elsewhere:10001"]
 
 
 def foreign_sweep(storage: Path, **fields: object) -> Path:

@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuneexp.sweep.search.choice import build_scheduler
-from tuneexp.testing.scheduler_facts import FACTS, SchedulerSubject
+from tuneexp.testing.scheduler_facts import FACTS, SchedulerSubject, somebody_reaches_the_budget
 
 
-def scheduler_contract(scheduler: str | type | Mapping[str, Any]) -> type:
+def scheduler_contract(scheduler: str | type | Mapping[str, Any], *, completes: bool = True) -> type:
     """Make a class of tests for pytest to collect: `TestMine = scheduler_contract("path/mine.py:MyScheduler")`.
 
     The tests run scripted trials in a simulated Tune; they need no Ray cluster.
 
     Args:
         scheduler: A name, a class, its address, or a mapping with `name` and options.
+        completes: In each sweep a trial reaches its budget. False for a scheduler that may stop all trials.
 
     Returns:
         A class with one test for each fact.
@@ -24,7 +25,8 @@ def scheduler_contract(scheduler: str | type | Mapping[str, Any]) -> type:
 
     asked = stored_form(scheduler, "scheduler")
     subject = SchedulerSubject(lambda context: build_scheduler(asked, context))
-    tests = {f"test_{fact.__name__}": _test(fact, subject) for fact in FACTS}
+    facts = [fact for fact in FACTS if completes or fact is not somebody_reaches_the_budget]
+    tests = {f"test_{fact.__name__}": _test(fact, subject) for fact in facts}
     return type("SchedulerContract", (), {"__doc__": f"The contract of the scheduler {asked}.", **tests})
 
 
