@@ -48,14 +48,14 @@ def test_every_store_agrees_about_what_a_scheduler_decided(tmp_path: Path, sched
         concurrency=1 if pauses else 2, callbacks=[Workers()],
     )  # fmt: skip
     result = sweep.run(on_event=lambda event: events.append((event.kind, event.trial_number)))
-    assert [trial["trial_number"] for trial in result.trials] == [*range(3)]
-    outcomes = [trial["outcome"] for trial in result.trials]
+    assert [trial.trial_number for trial in result.trials] == [*range(3)]
+    outcomes = [trial.outcome for trial in result.trials]
     assert set(outcomes) <= {"completed", "pruned"}
     assert "completed" in outcomes
     for trial in result.trials:
-        assert trial["env_steps"] >= (500 if trial["outcome"] == "completed" else RUNG)
-        if trial["outcome"] == "pruned" and scheduler["name"] != "median":
-            assert trial["env_steps"] < RUNG + 128  # at the only rung
+        assert trial.env_steps >= (500 if trial.outcome == "completed" else RUNG)
+        if trial.outcome == "pruned" and scheduler["name"] != "median":
+            assert trial.env_steps < RUNG + 128  # at the only rung
     check_stores(tmp_path, result)
     started = [number for kind, number in events if kind == "started"]
     if pauses:
@@ -72,11 +72,11 @@ def check_stores(tmp_path: Path, result: SweepResult) -> None:
     client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
     states = {"completed": "COMPLETE", "pruned": "PRUNED"}
     for trial, of_optuna in zip(result.trials, load_study("s", storage).trials, strict=True):
-        assert of_optuna.state.name == states[trial["outcome"]]
-        assert of_optuna.value == trial["objective"]
-        assert [*of_optuna.intermediate_values][-1] == trial["env_steps"]
-        run = client.get_run(trial["mlflow_run_id"])
-        assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", trial["outcome"])
+        assert of_optuna.state.name == states[trial.outcome]
+        assert of_optuna.value == trial.objective
+        assert [*of_optuna.intermediate_values][-1] == trial.env_steps
+        run = client.get_run(trial.mlflow_run_id)
+        assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", trial.outcome)
         steps = [point.step for point in client.get_metric_history(run.info.run_id, "objective")]
         assert steps == sorted(set(steps))
         assert steps == [*of_optuna.intermediate_values]
