@@ -121,6 +121,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
     "tuneexp.testing": {
         "tuneexp.testing.suite": ("contract",),
         "tuneexp.testing.schedulers": ("scheduler_contract",),
+        "tuneexp.testing.samplers": ("sampler_contract",),
     },
 }
 _MODULES = {

@@ -75,9 +75,20 @@ SCHEDULERS = {
     ),
 }
 SAMPLERS = {
-    "random": Entry(_SAMPLERS + "basic:SamplerOptions", _SAMPLERS + "basic:build_random", "Random search."),
-    "tpe": Entry(
-        _SAMPLERS + "basic:SamplerOptions", _SAMPLERS + "basic:build_tpe", "Tree-structured Parzen estimator."
+    "random": Entry(_SAMPLERS + "random:RandomOptions", _SAMPLERS + "random:build", "Random search."),
+    "tpe": Entry(_SAMPLERS + "tpe:TpeOptions", _SAMPLERS + "tpe:build", "Tree-structured Parzen estimator."),
+    "gp": Entry(_SAMPLERS + "gp:GpOptions", _SAMPLERS + "gp:build", "Bayesian optimization with a Gaussian process."),
+    "cmaes": Entry(
+        _SAMPLERS + "cmaes:CmaesOptions", _SAMPLERS + "cmaes:build", "Evolution strategy (CMA-ES), for numbers."
+    ),
+    "qmc": Entry(_SAMPLERS + "qmc:QmcOptions", _SAMPLERS + "qmc:build", "Points that fill the space evenly."),
+    "nsga2": Entry(_SAMPLERS + "nsga:Nsga2Options", _SAMPLERS + "nsga:build_nsga2", "Genetic algorithm NSGA-II."),
+    "nsga3": Entry(_SAMPLERS + "nsga:Nsga3Options", _SAMPLERS + "nsga:build_nsga3", "Genetic algorithm NSGA-III."),
+    "grid": Entry(_SAMPLERS + "grid:GridOptions", _SAMPLERS + "grid:build", "All points of a finite space."),
+    "brute_force": Entry(
+        _SAMPLERS + "brute_force:BruteForceOptions",
+        _SAMPLERS + "brute_force:build",
+        "All combinations of a finite function.",
     ),
 }
 # By the name of the setting.
@@ -122,7 +133,7 @@ def check(kind: str, asked: str | Mapping[str, Any]) -> None:
         UserError: An unknown name, or a wrong option.
     """
     name, options = parts(asked)
-    if ":" not in name or kind != "scheduler":
+    if ":" not in name:
         _options(kind, name, options)
 
 
@@ -160,6 +171,10 @@ def build_scheduler(asked: str | Mapping[str, Any], context: SchedulerContext) -
 def build_sampler(asked: str | Mapping[str, Any], context: SamplerContext) -> BaseSampler:
     """Return the Optuna sampler. Arguments and errors as those of `build_scheduler`."""
     name, options = parts(asked)
+    if ":" in name:
+        from tuneexp.sweep.search.samplers import own
+
+        return own.build(name, options, context)
     parsed = _options("searcher", name, options)
     found: BaseSampler = _at(SAMPLERS[name].build)(parsed, context)
     return found

@@ -33,10 +33,13 @@ class Limits:
         self.trials, self.concurrency, self.scheduler = trials, concurrency, scheduler
         self.suggested: int | None = 0  # None if it is unknown: Tune itself counts the trials of earlier versions
         self.open: set[str] = set()
+        self.ended = False  # True if the sampler has nothing more to suggest
 
     @property
     def exhausted(self) -> bool:
         """True if no further trial is suggested."""
+        if self.ended:
+            return True
         return self.trials is not None and self.suggested is not None and self.suggested >= self.trials
 
     def verdict(self) -> Literal["suggest", "wait", "finished"]:

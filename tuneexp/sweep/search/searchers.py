@@ -22,6 +22,7 @@ from tuneexp.files.atomic import sync
 from tuneexp.files.json_reading import parse_json
 from tuneexp.files.retries import Outage
 from tuneexp.sweep.search.limits import Limits
+from tuneexp.sweep.search.samplers.tells import is_exhausted, tell
 from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,10 @@ class StudySearcher(Searcher):
             return None
         self._follow_pauses()
         try:
-            self._unlogged = trial, values = self._unlogged or self._next_feasible()
+            found = self._unlogged or self._next_feasible()
+            if found is None:
+                return Searcher.FINISHED if self._limits.verdict() == "finished" else None
+            self._unlogged = trial, values = found
             append_suggestion(self._log, trial.number, trial.params)
         except OSError as error:
             self._outage.failed(error)
@@ -100,8 +104,12 @@ class StudySearcher(Searcher):
         self._limits.add(trial_id)
         return {"trial_number": trial.number, "hyperparameters": values}
 
-    def _next_feasible(self) -> tuple[optuna.Trial, dict[str, Any]]:
+    def _next_feasible(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
+        """Return the next valid suggestion; None if the sampler has no more."""
         for _ in range(MOST_INFEASIBLE):
+            if is_exhausted(self.study):
+                self._limits.ended = True
+                return None
             point = self._point_to_try(len(self.study.get_trials(deepcopy=False)))
             if point is not None:
                 self.study.enqueue_trial(dict(point))
@@ -109,7 +117,7 @@ class StudySearcher(Searcher):
             try:
                 values = self._space.suggest(trial)
             except InfeasiblePoint:
-                self.study.tell(trial, state=TrialState.FAIL)
+                self._tell(trial, TrialState.FAIL)
                 continue
             return trial, values
         raise UserError(
@@ -138,7 +146,7 @@ class StudySearcher(Searcher):
         """Set paused trials to PRUNED in the study, and promoted ones to RUNNING."""
         paused = self._limits.waiting()
         for trial_id in sorted(paused - self._paused):
-            self.study.tell(self._trials[trial_id], state=TrialState.PRUNED)
+            self._tell(self._trials[trial_id], TrialState.PRUNED)
         for trial_id in sorted(self._paused - paused):
             self._set_running(self._trials[trial_id]._trial_id)
         self._paused = paused
@@ -163,7 +171,11 @@ class StudySearcher(Searcher):
             _report(trial, result)
         state = TrialState.FAIL if error else self._state_of(result)
         value = result["objective"] if result and state == TrialState.COMPLETE else None
-        self.study.tell(trial, value, state=state)
+        self._tell(trial, state, value)
+
+    def _tell(self, trial: optuna.Trial, state: TrialState, value: float | None = None) -> None:
+        if tell(self.study, trial, state, value):
+            self._limits.ended = True
 
     def _state_of(self, result: Mapping[str, Any] | None) -> TrialState:
         if not result or not math.isfinite(result.get("objective", math.nan)):
@@ -171,7 +183,7 @@ class StudySearcher(Searcher):
         return TrialState.COMPLETE if result["env_steps"] >= self._budget else TrialState.PRUNED
 
     def save(self, checkpoint_path: str) -> None:
-        counts = {"paused": self._paused, "suggested": self._limits.suggested}
+        counts = {"paused": self._paused, "suggested": self._limits.suggested, "ended": self._limits.ended}
         state = {"study": self.study, "trials": self._trials, "unlogged": self._unlogged, **counts}
         with open(checkpoint_path, "wb") as file:
             pickle.dump(state, file)
@@ -182,6 +194,7 @@ class StudySearcher(Searcher):
         self.study, self._trials, self._unlogged = state["study"], state["trials"], state.get("unlogged")
         self._paused, self._limits.suggested = state.get("paused", set()), state.get("suggested")
         self._limits.open = set(self._trials)
+        self._limits.ended = state.get("ended", False)
 
     def _point_to_try(self, number: int) -> Mapping[str, Any] | None:
         """Return the values of suggestion `number` from the log, else an initial point; None for a free suggestion."""

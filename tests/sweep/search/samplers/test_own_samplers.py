@@ -1,0 +1,116 @@
+"""Samplers by address: a user's class, and packages of a local registry of OptunaHub."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from tuneexp.errors import UserError
+from tuneexp.sweep.search.choice import SamplerContext, build_sampler
+from tuneexp.sweep.search.samplers import own
+from tuneexp.sweep.search.samplers.tells import tell
+from tuneexp.testing import sampler_contract
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+FILE = Path(__file__).with_name("own_sampler.py")
+CONTEXT = SamplerContext(3, 20, None)
+
+# One line brings a user's own sampler into the contract.
+TestHalving = sampler_contract({"name": f"{FILE}:Halving", "share": 0.25})
+
+
+def test_options_are_the_arguments_of_the_class_and_the_seed_is_that_of_the_sweep() -> None:
+    made: Any = build_sampler({"name": f"{FILE}:Halving", "share": 0.25}, CONTEXT)
+    assert made.share == 0.25
+    again = build_sampler({"name": f"{FILE}:Halving", "share": 0.25}, CONTEXT)
+    first, second = (optuna.create_study(sampler=sampler).ask().suggest_float("x", 0, 1) for sampler in (made, again))
+    assert first == second < 0.25
+
+
+def test_a_class_without_a_seed_gets_none() -> None:
+    assert isinstance(own.build(f"{FILE}:Unseeded", {}, CONTEXT), optuna.samplers.RandomSampler)
+
+
+def test_a_sampler_of_optuna_can_be_named_by_its_address() -> None:
+    made = own.build("optuna.samplers:NSGAIISampler", {"population_size": 7}, CONTEXT)
+    assert isinstance(made, optuna.samplers.NSGAIISampler)
+    assert made.population_size == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("Halving", {"shore": 0.1}, "'shore'.*'share'"),
+        ("Halvin", {}, "Halving"),
+        ("NoSampler", {}, "BaseSampler"),
+    ],
+)
+def test_a_wrong_address_or_option_is_refused(name: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        own.build(f"{FILE}:{name}", options, CONTEXT)
+
+
+def test_an_option_that_the_class_refuses_is_told_with_its_reason() -> None:
+    with pytest.raises(UserError, match="population_size"):
+        own.build("optuna.samplers:NSGAIISampler", {"population_size": 1}, CONTEXT)
+
+
+def study_with(name: str) -> optuna.Study:
+    return optuna.create_study(sampler=own.build(f"{FILE}:{name}", {}, CONTEXT), direction="maximize")
+
+
+def test_a_sampler_that_stops_its_study_has_nothing_more_to_suggest() -> None:
+    study = study_with("Stopping")
+    ended = []
+    for _ in range(3):
+        ended.append(tell(study, study.ask(), TrialState.COMPLETE, 1.0))
+    assert ended == [False, False, True]
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
+
+
+def test_other_errors_of_a_sampler_are_raised() -> None:
+    study = study_with("Failing")
+    with pytest.raises(RuntimeError, match="of its own"):
+        tell(study, study.ask(), TrialState.COMPLETE, 1.0)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    """A local registry with one package, in the form of OptunaHub's."""
+    package = tmp_path / "registry" / "samplers" / "lower"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from .sampler import LowerSampler\n\n__all__ = ['LowerSampler']\n")
+    (package / "sampler.py").write_text(
+        "import optuna\n\n\n"
+        "class LowerSampler(optuna.samplers.RandomSampler):\n"
+        "    def sample_independent(self, study, trial, name, distribution):\n"
+        "        value = super().sample_independent(study, trial, name, distribution)\n"
+        "        return distribution.low + 0.1 * (value - distribution.low)\n"
+    )
+    return tmp_path / "registry"
+
+
+def test_a_package_of_a_local_registry_is_a_sampler(registry: Path) -> None:
+    pytest.importorskip("optunahub")
+    sampler = own.build(f"{registry}/samplers/lower/__init__.py:LowerSampler", {}, CONTEXT)
+    study = optuna.create_study(sampler=sampler)
+    assert study.ask().suggest_float("x", 0, 1) < 0.1
+    restored = pickle.loads(pickle.dumps(study))
+    assert restored.ask().suggest_float("x", 0, 1) == study.ask().suggest_float("x", 0, 1)
+    with pytest.raises(UserError, match="LowerSampler"):
+        own.build(f"{registry}/samplers/lower/__init__.py:LowrSampler", {}, CONTEXT)
+    with pytest.raises(UserError, match="no package samplers/upper"):
+        own.build(f"{registry}/samplers/upper/__init__.py:Upper", {}, CONTEXT)
+
+
+def test_without_optunahub_its_packages_are_refused_with_the_remedy(
+    registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install optunahub"):
+        own.build(f"{registry}/samplers/lower/__init__.py:LowerSampler", {}, CONTEXT)

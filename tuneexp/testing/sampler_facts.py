@@ -1,0 +1,158 @@
+"""Facts that every sampler keeps: its random state survives a kill, and trials may end in any order."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+
+from tuneexp.sweep.search.samplers.tells import is_exhausted, tell
+from tuneexp.sweep.search.space import SearchSpace
+
+MIXED = {
+    "lr": {"loguniform": [1e-5, 1e-1]},
+    "gamma": {"complement_loguniform": [0.9, 0.999]},
+    "width": {"logint": [8, 512]},
+    "steps": {"int": [1, 9, 2]},
+    "activation": {"choice": ["tanh", "relu", "elu"]},
+    "ent": {"choice": [0.0, {"loguniform": [1e-4, 1e-1]}]},
+    "tau": {"uniform": [0.0, 1.0], "when": {"activation": "relu"}},
+}
+FINITE = {
+    "width": {"int": [1, 4]},
+    "rate": {"quniform": [0.1, 0.5, 0.1]},
+    "activation": {"choice": ["tanh", "relu"]},
+    "ent": {"choice": [0.0, {"int": [1, 3]}]},
+}
+Params = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SamplerSubject:
+    """A sampler under test. make: (seed, space) -> a new sampler. space: a space that it can search.
+
+    slow: few suggestions, for a sampler that takes a second for each."""
+
+    make: Callable[[int, SearchSpace], BaseSampler]
+    space: SearchSpace
+    slow: bool = False
+
+    def study(self, seed: int = 0) -> optuna.Study:
+        sampler = self.make(seed, self.space)
+        return optuna.create_study(sampler=sampler, direction="maximize", pruner=optuna.pruners.NopPruner())
+
+
+def suggested(subject: SamplerSubject, study: optuna.Study) -> optuna.Trial:
+    trial = study.ask()
+    subject.space.suggest(trial)
+    return trial
+
+
+def end(study: optuna.Study, trial: optuna.Trial) -> None:
+    """End a trial: of four, two are completed, one is pruned and one fails."""
+    score = sum(float(len(str(value))) for value in trial.params.values()) + trial.number % 3
+    trial.report(score / 2, 100)
+    if trial.number % 4 == 1:
+        tell(study, trial, TrialState.PRUNED)
+    elif trial.number % 4 == 3:
+        tell(study, trial, TrialState.FAIL)
+    else:
+        trial.report(score, 300)
+        tell(study, trial, TrialState.COMPLETE, score)
+
+
+def play(subject: SamplerSubject, study: optuna.Study, trials: int) -> list[Params]:
+    """Suggest and end trials one by one. Returns their parameters."""
+    params = []
+    for _ in range(trials):
+        if is_exhausted(study):
+            break
+        trial = suggested(subject, study)
+        params.append(trial.params)
+        end(study, trial)
+    return params
+
+
+def restored_it_suggests_the_same(subject: SamplerSubject) -> None:
+    """Pickled after 2, 7 and 12 trials, with one running, it suggests what the undisturbed one suggests."""
+    for before in (8,) if subject.slow else (2, 7, 12):
+        study = subject.study()
+        play(subject, study, before)
+        suggested(subject, study)
+        restored = pickle.loads(pickle.dumps(study))
+        trials = 2 if subject.slow else 6
+        expected = play(subject, study, trials)
+        assert play(subject, restored, trials) == expected, f"another suggestion after {before} trials"
+
+
+def a_seed_repeats_and_another_differs(subject: SamplerSubject) -> None:
+    first = play(subject, subject.study(), 8)
+    assert play(subject, subject.study(), 8) == first
+    assert play(subject, subject.study(seed=1), 8) != first
+
+
+def trials_may_end_in_any_order(subject: SamplerSubject) -> None:
+    """Four trials run at once and end last first; every suggestion stays in the space."""
+    study = subject.study()
+    for _ in range(2 if subject.slow else 4):
+        running = [suggested(subject, study) for _ in range(4)]
+        for trial in reversed(running):
+            end(study, trial)
+    for ended in study.get_trials(deepcopy=False):
+        assert ended.state.is_finished()
+        for name, distribution in ended.distributions.items():
+            assert distribution._contains(distribution.to_internal_repr(ended.params[name])), name
+
+
+def it_survives_that_no_trial_completes(subject: SamplerSubject) -> None:
+    study = subject.study()
+    for number in range(16):
+        trial = suggested(subject, study)
+        if number % 2:
+            trial.report(float(number), 100)
+        tell(study, trial, TrialState.PRUNED if number % 2 else TrialState.FAIL)
+
+
+def the_study_is_not_changed_by_a_copy(subject: SamplerSubject) -> None:
+    """A suggestion of a pickled copy changes nothing in the study: a resume tries suggestions out."""
+    study = subject.study()
+    play(subject, study, 8)
+    copy = pickle.loads(pickle.dumps(study))
+    expected = suggested(subject, copy).params
+    assert suggested(subject, study).params == expected
+
+
+def no_point_comes_twice(subject: SamplerSubject) -> None:
+    """All combinations are suggested once, four at a time, and then the sampler is exhausted."""
+    study = subject.study()
+    seen: list[Params] = []
+    while not is_exhausted(study):
+        running: list[optuna.Trial] = []
+        while len(running) < 4 and not is_exhausted(study):
+            running.append(suggested(subject, study))
+        seen += [trial.params for trial in running]
+        for trial in running:
+            end(study, trial)
+        assert len(seen) < 1000, "it does not end"
+    distinct = {str(sorted(params.items())) for params in seen}
+    assert len(seen) == len(distinct) == _combinations(subject.space), (len(seen), len(distinct))
+
+
+def _combinations(space: SearchSpace) -> int:
+    from tuneexp.sweep.search.space.grid import grid_of
+
+    return len(grid_of(space))
+
+
+COMMON: Sequence[Callable[[SamplerSubject], None]] = (
+    restored_it_suggests_the_same,
+    a_seed_repeats_and_another_differs,
+    trials_may_end_in_any_order,
+    it_survives_that_no_trial_completes,
+    the_study_is_not_changed_by_a_copy,
+)
