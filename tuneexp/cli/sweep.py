@@ -130,4 +130,6 @@ def sweep(
             return
         new.check_writable()
         stop.check()
+        if not (verbose or new.goes_on):  # else it is in the log
+            screen.note(new.modelled())
         watch_on(screen, new.resolved, new.space.names or None, new.run)

@@ -19,7 +19,7 @@ from tuneexp.sweep.cluster.ray_session import RaySession
 from tuneexp.sweep.cluster.resources import largest
 from tuneexp.sweep.cluster.transfers import SlowTransfers
 from tuneexp.sweep.cluster.watchdog import Watchdog
-from tuneexp.sweep.search.choice import SamplerContext, build_sampler
+from tuneexp.sweep.search.choice import build_sampler
 from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.search.searchers import StudySearcher
@@ -31,7 +31,7 @@ from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.relocation import relocate
 from tuneexp.sweep.storage.second_copy import checkpoints_of_copy
 from tuneexp.sweep.storage.snapshot_writer import SnapshotWriter
-from tuneexp.sweep.sweep_config import SweepConfig, scheduler_of, trial_config
+from tuneexp.sweep.sweep_config import SweepConfig, sampler_context, scheduler_of, trial_config
 
 RETRIES_OF_A_LOST_WORKER = 2
 MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
@@ -128,7 +128,7 @@ def _new_tuner(
     scheduler = TuneScheduler(scheduler_of(config), config.concurrency)
     searcher = StudySearcher(
         space,
-        build_sampler(config.searcher, SamplerContext(config.searcher_seed, config.trials, space)),
+        build_sampler(config.searcher, sampler_context(config, space)),
         study_name=f"{config.name}-{config.created_at_s:.6f}",
         budget_env_steps=config.trial.budget_env_steps,
         log=folder.suggestions_file,

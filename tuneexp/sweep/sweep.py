@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,7 @@ from tuneexp.sweep.sweep_config import (
     SETTINGS,
     SweepConfig,
     refuse_other_settings,
+    sampler_context,
     save_config,
     scheduler_of,
     with_sources,
@@ -146,6 +148,10 @@ class Sweep:
 
         return cls(**asked_in(path, changes, trust))
 
+    def modelled(self) -> str:
+        """Return one line: the hyperparameters that the sampler models, and those that it draws at random."""
+        return choice.modelled_line(self.config.searcher, sampler_context(self.config, self.space))
+
     def check_writable(self) -> None:
         """Raise UserError if the sweep's files can't be written."""
         if not self.goes_on:  # else `resume` checks it
@@ -167,6 +173,7 @@ class Sweep:
         self.check_writable()
         if self.goes_on:
             return self._go_on(on_event)
+        logging.getLogger(__name__).info("%s", self.modelled())
         with self.folder.lock(), interruptible(self.folder):
             refuse_existing(self.folder)  # another process may have created it meanwhile
             return run_in_ray(
@@ -188,9 +195,9 @@ class Sweep:
     def _go_on(self, on_event: Watcher | None) -> SweepResult:
         from tuneexp.sweep.resuming import resume
 
-        remember(addresses_in(self.config.flat()))
-        config, storage = self.config, self.folder.storage
-        return resume(config.name, storage, on_event, self.callbacks, self.verbose, config.address)
+        config = self.config
+        remember(addresses_in(config.flat()))
+        return resume(config.name, self.folder.storage, on_event, self.callbacks, self.verbose, config.address)
 
 
 def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
@@ -282,6 +289,7 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     scheduler_of(config)
     config_class: type[Config] = config_class_of(trial.algorithm)
     space.validate(config_class, config.fixed, trial.algorithm)
+    choice.check_sampler(config.searcher, sampler_context(config, space))
     register_again(trial.env, trial.env_registration)
     corners = list(space.corners())
     environment = (trial.env, trial.env_kwargs, trial.wrappers, trial.env_backend)

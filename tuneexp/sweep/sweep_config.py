@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,7 +16,7 @@ from tuneexp.files.atomic import sync, write_json
 from tuneexp.files.json_reading import DamagedFile, read_json
 from tuneexp.files.retries import advice_for
 from tuneexp.security.trust import lasting_moves, sources_of
-from tuneexp.sweep.search.choice import Choice, build_scheduler
+from tuneexp.sweep.search.choice import Choice, SamplerContext, build_scheduler
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
 from tuneexp.sweep.storage.folder import SweepFolder, stored_folder
 from tuneexp.trial.trial_config import (
@@ -27,6 +27,10 @@ from tuneexp.trial.trial_config import (
     one_hash_as_sources,
     settings_in,
 )
+
+if TYPE_CHECKING:
+    from tuneexp.sweep.search.space import SearchSpace
+
 
 FORMAT_VERSION = 1
 FORMER_BUDGET = "env_steps"
@@ -197,6 +201,11 @@ def _from(text: str, alike: int) -> str:
     """Return a part of a long text, near the first character that differs."""
     start = max(0, alike - 20) if len(text) > 60 else 0
     return f"{'...' if start else ''}{text[start : start + 57]}{'...' if len(text) > start + 57 else ''}"
+
+
+def sampler_context(config: SweepConfig, space: SearchSpace) -> SamplerContext:
+    """Return the facts of a sweep that its sampler may use."""
+    return SamplerContext(config.searcher_seed, config.trials, space)
 
 
 def scheduler_of(config: SweepConfig) -> Scheduler:

@@ -180,6 +180,20 @@ def build_sampler(asked: str | Mapping[str, Any], context: SamplerContext) -> Ba
     return found
 
 
+def check_sampler(asked: str | Mapping[str, Any], context: SamplerContext) -> None:
+    """Raise UserError if a built-in sampler can't search the space. Imports none of the user's code."""
+    if ":" not in parts(asked)[0]:
+        build_sampler(asked, context)
+
+
+def modelled_line(asked: str | Mapping[str, Any], context: SamplerContext) -> str:
+    """Return one line: the hyperparameters that the sampler models, and those that it draws at random."""
+    from tuneexp.sweep.search.samplers.modelled import modelled
+
+    name = parts(asked)[0].rpartition(":")[2]
+    return modelled(name, build_sampler(asked, context), context.space).line()
+
+
 def meaning_of(kind: str, name: str) -> str:
     """Return one line about a built-in one."""
     return KINDS[kind][name].meaning
