@@ -80,7 +80,7 @@ def places(trial: optuna.Trial) -> dict[str, float]:
 
 
 def drift(sampler: Any, told: int, asked: int) -> dict[str, float]:
-    """Mean place of each name in `asked` suggestions, after `told` trials whose score is the sum of their places.
+    """Mean place of each name in suggestions after random trials whose score is the sum of their places.
 
     About 0.5 for a name that the sampler draws at random. The branch is there if ent is not 0."""
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=1))

@@ -114,3 +114,9 @@ def test_without_optunahub_its_packages_are_refused_with_the_remedy(
     monkeypatch.setattr(own.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install optunahub"):
         own.build(f"{registry}/samplers/lower/__init__.py:LowerSampler", {}, CONTEXT)
+
+
+def test_cmaes_without_its_package_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install cmaes"):
+        build_sampler("cmaes", CONTEXT)

@@ -30,8 +30,9 @@ BRANCHES = ("ent:uniform", "ent:int")
 
 
 def table() -> dict[str, dict[str, str]]:
-    lines = PAGE.read_text().split("|---|")[0].splitlines()[-1:] + PAGE.read_text().split("|---|")[-1].splitlines()[1:]
-    header, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    section = PAGE.read_text().split("## What learns from what")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|") and "|---|" not in line]
+    header, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
 
 
@@ -52,9 +53,9 @@ def sampler_of(row: str, **more: Any) -> optuna.samplers.BaseSampler:
 
 
 def after(row: str, tell: Any, directions: tuple[str, ...] = ("maximize",), **more: Any) -> list[dict[str, Any]]:
-    """Suggestions of a sweep of 40 trials; of a Gaussian process, which is slow, 8. tell(study, trial) ends a trial.
+    """Suggestions of a sweep of 40 trials; of a Gaussian process, which is slow, 8. tell: (study, trial), ends a trial.
 
-    Two sweeps that differ in what is told have equal suggestions as long as the sampler does not use it."""
+    Two sweeps that differ in their results have equal suggestions as long as the sampler does not use them."""
     study = optuna.create_study(directions=list(directions), sampler=sampler_of(row, **more))
     found = []
     for _ in range(8 if row == "`gp`" else 40):

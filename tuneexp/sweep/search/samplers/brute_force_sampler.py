@@ -1,4 +1,4 @@
-"""Optuna's brute-force sampler, which knows that it is exhausted."""
+"""Optuna's brute-force sampler with a test for exhaustion."""
 
 from __future__ import annotations
 

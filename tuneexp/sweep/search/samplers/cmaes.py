@@ -1,4 +1,4 @@
-"""Covariance matrix adaptation evolution strategy (CMA-ES; Hansen 2016, arXiv 1604.00772), for numbers."""
+"""Covariance matrix adaptation evolution strategy (CMA-ES; Hansen 2016, arXiv:1604.00772), for numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bayesian optimization with a Gaussian process (Matern 5/2, log expected improvement; arXiv 2310.20708)."""
+"""Bayesian optimization with a Gaussian process (log expected improvement; Ament et al. 2023, arXiv:2310.20708)."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Modelled:
 def modelled(name: str, sampler: BaseSampler, space: SearchSpace) -> Modelled:
     """Return how `sampler` chooses the values of each name, once it has left its random start.
 
-    It asks a copy of the sampler for the relative search space of a study of random trials.
+    It is the relative search space that a copy of the sampler infers from a study of random trials.
 
     Args:
         name: Name of the sampler for people.

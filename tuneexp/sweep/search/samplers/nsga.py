@@ -1,4 +1,4 @@
-"""Genetic algorithms NSGA-II (Deb et al. 2002) and NSGA-III (Deb and Jain 2014)."""
+"""Genetic algorithms NSGA-II (Deb et al. 2002, doi:10.1109/4235.996017) and NSGA-III."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tree-structured Parzen estimator (TPE; Bergstra et al. 2011; arXiv 2304.11127), for one or several objectives."""
+"""Tree-structured Parzen estimator (TPE; Watanabe 2023, arXiv:2304.11127), for one or several objectives."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def build(options: TpeOptions, context: SamplerContext) -> BaseSampler:
             seed=context.seed,
             n_startup_trials=startup_trials(options.n_startup_trials, context.trials),
             n_ei_candidates=options.n_ei_candidates,
-            multivariate=options.multivariate,
+            multivariate=True if options.group else options.multivariate,
             group=options.group,
             constant_liar=options.constant_liar,
         )
