@@ -50,6 +50,7 @@ def first(storage: Path) -> dict[str, Any]:
     assert len(done.out.splitlines()) == 1, done.out
     lines = done.err.splitlines()
     assert lines[0].startswith("sweep first: ppo on CartPole-v1, 2 trials, seeds 0,1, 128 env steps per seed")
+    assert lines[0].endswith("tpe models 2 of 2")
     # One line a trial, and nothing of Ray, MLflow or Optuna.
     assert len(lines) == 3, done.err
     assert all(

@@ -28,7 +28,7 @@ from tuneexp.cli.options import (
 )
 from tuneexp.cli.settings import checked, with_options
 from tuneexp.cli.sweep_arguments import experiment_file, one_of_both, sweep_of, with_chosen_options
-from tuneexp.cli.sweep_view import watch_on
+from tuneexp.cli.sweep_view import title_with_model, watch_on
 from tuneexp.cli.terminal import terminal
 from tuneexp.sweep import defaults
 from tuneexp.sweep.sweep_config import SETTINGS, SweepConfig
@@ -130,6 +130,4 @@ def sweep(
             return
         new.check_writable()
         stop.check()
-        if not (verbose or new.goes_on):  # else it is in the log
-            screen.note(new.modelled())
-        watch_on(screen, new.resolved, new.space.names or None, new.run)
+        watch_on(screen, new.resolved, new.space.names or None, new.run, title_with_model(screen, new))

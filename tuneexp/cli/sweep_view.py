@@ -12,7 +12,7 @@ from tuneexp.errors import TuneexpError
 from tuneexp.report.formatting import short_path
 
 if TYPE_CHECKING:
-    from tuneexp.sweep import SweepConfig, SweepResult, TrialResult
+    from tuneexp.sweep import Sweep, SweepConfig, SweepResult, TrialResult
 
 
 def watch_on(
@@ -60,6 +60,19 @@ def _next_commands(result: SweepResult) -> str:
         f"show        {command('show', result.name, '--plot', 'curves.png', storage=storage)}\n"
         f"repeat      {command('sweep', short_path(f'{result.storage}/{result.name}/experiment.yaml'))}"
     )
+
+
+def title_with_model(screen: Terminal, sweep: Sweep) -> str | None:
+    """Title of a new sweep with the hyperparameters that its sampler models; None for a sweep that is resumed.
+
+    On a terminal, where a title has one short line, they are a line above it."""
+    if sweep.goes_on:
+        return None
+    modelled = sweep.modelled()
+    if screen.err.is_terminal:
+        screen.note(modelled)
+        return None
+    return f"{title_of(sweep.resolved)}; {modelled}"
 
 
 def title_of(config: SweepConfig) -> str:
