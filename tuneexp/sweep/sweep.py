@@ -49,6 +49,7 @@ from tuneexp.sweep.sweep_config import (
     save_config,
     scheduler_of,
     with_sources,
+    without_idle_trials,
 )
 from tuneexp.tracking.store import check_store
 
@@ -123,9 +124,10 @@ class Sweep:
             },
             f"sweep {name!r}",
         )
+        self.space = checked_space(self.config, parsed)
+        self.config = without_idle_trials(self.config, self.space)
         if self.goes_on:
             refuse_other_settings(self.folder, self.config)
-        self.space = checked_space(self.config, parsed)
         self.config = with_sources(self.config.model_copy(update={"suggested": self.space.suggested}))
         self.resolved = resolved_here(self.config, self.space)  # not stored: a resume may find more cores
 
@@ -289,7 +291,6 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     scheduler_of(config)
     config_class: type[Config] = config_class_of(trial.algorithm)
     space.validate(config_class, config.fixed, trial.algorithm)
-    choice.check_sampler(config.searcher, sampler_context(config, space))
     register_again(trial.env, trial.env_registration)
     corners = list(space.corners())
     environment = (trial.env, trial.env_kwargs, trial.wrappers, trial.env_backend)

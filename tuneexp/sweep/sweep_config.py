@@ -16,6 +16,7 @@ from tuneexp.files.atomic import sync, write_json
 from tuneexp.files.json_reading import DamagedFile, read_json
 from tuneexp.files.retries import advice_for
 from tuneexp.security.trust import lasting_moves, sources_of
+from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.choice import Choice, SamplerContext, build_scheduler
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
 from tuneexp.sweep.storage.folder import SweepFolder, stored_folder
@@ -206,6 +207,14 @@ def _from(text: str, alike: int) -> str:
 def sampler_context(config: SweepConfig, space: SearchSpace) -> SamplerContext:
     """Return the facts of a sweep that its sampler may use."""
     return SamplerContext(config.searcher_seed, config.trials, space)
+
+
+def without_idle_trials(config: SweepConfig, space: SearchSpace) -> SweepConfig:
+    """Return the configuration with no more trials than an exhaustive sampler has points.
+
+    UserError if the sampler can't search the space."""
+    trials = choice.most_trials(config.searcher, sampler_context(config, space))
+    return config.model_copy(update={"trials": trials})
 
 
 def scheduler_of(config: SweepConfig) -> Scheduler:

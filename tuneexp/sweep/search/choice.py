@@ -180,10 +180,16 @@ def build_sampler(asked: str | Mapping[str, Any], context: SamplerContext) -> Ba
     return found
 
 
-def check_sampler(asked: str | Mapping[str, Any], context: SamplerContext) -> None:
-    """Raise UserError if a built-in sampler can't search the space. Imports none of the user's code."""
-    if ":" not in parts(asked)[0]:
-        build_sampler(asked, context)
+def most_trials(asked: str | Mapping[str, Any], context: SamplerContext) -> int | None:
+    """Return the number of trials, less if a built-in sampler has fewer points. Imports none of the user's code.
+
+    Raises:
+        UserError: The sampler can't search the space.
+    """
+    if ":" in parts(asked)[0]:
+        return context.trials
+    count = getattr(build_sampler(asked, context), "count", None)
+    return context.trials if count is None or context.trials is None else int(count(context.space, context.trials))
 
 
 def modelled_line(asked: str | Mapping[str, Any], context: SamplerContext) -> str:

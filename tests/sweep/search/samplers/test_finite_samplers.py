@@ -9,7 +9,7 @@ import pytest
 
 from tuneexp.algorithms.ppo import PPOConfig
 from tuneexp.errors import UserError
-from tuneexp.sweep.search.choice import SamplerContext, build_sampler
+from tuneexp.sweep.search.choice import SamplerContext, build_sampler, most_trials
 from tuneexp.sweep.search.samplers.tells import is_exhausted
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.grid import grid_of
@@ -109,3 +109,11 @@ def test_an_initial_point_counts_as_a_point_of_the_grid() -> None:
         seen.append((trial.params["a"], trial.params["b"]))
     assert seen[0] == (2, "y")
     assert len(seen) == len(set(seen)) == 6
+
+
+@pytest.mark.parametrize("sampler", ["grid", "brute_force"])
+def test_a_sweep_has_no_more_trials_than_points(sampler: str) -> None:
+    space = SearchSpace.of({"a": {"int": [1, 3]}, "b": {"choice": ["x", {"int": [1, 2]}]}})
+    assert most_trials(sampler, SamplerContext(0, 20, space)) == 9
+    assert most_trials(sampler, SamplerContext(0, 5, space)) == 5
+    assert most_trials("tpe", SamplerContext(0, 20, space)) == 20

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import optuna
 from optuna import Study
 from optuna.distributions import FloatDistribution
 from optuna.samplers import _brute_force as of_optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tuneexp.sweep.search.samplers.random_study import random_study, valid_trials
-from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
 
 _STARTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
 
@@ -26,6 +27,20 @@ class BruteForceSampler(of_optuna.BruteForceSampler):
         tree = of_optuna._TreeNode()
         self._populate_tree(tree, trials, {})
         return bool(trials) and not tree.is_any_expandable(exclude_running=True)
+
+    def count(self, space: SearchSpace, at_most: int) -> int:
+        """Return the number of combinations, or `at_most`, from a study of trials that are not run."""
+        study = optuna.create_study(sampler=BruteForceSampler(seed=0))
+        valid = 0
+        while valid < at_most and not self.is_exhausted(study):
+            trial = study.ask()
+            try:
+                space.suggest(trial)
+                valid += 1
+            except InfeasiblePoint:
+                pass
+            study.tell(trial, state=TrialState.FAIL)
+        return valid
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Do nothing: Optuna's sampler would call `study.stop()` here."""

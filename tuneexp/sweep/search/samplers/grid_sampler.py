@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
+
+if TYPE_CHECKING:
+    from tuneexp.sweep.search.space import SearchSpace
 
 
 class GridSampler(BaseSampler):
@@ -28,6 +31,10 @@ class GridSampler(BaseSampler):
         order = np.random.default_rng(seed).permutation(len(points))
         self.points = [dict(points[index]) for index in order]
         self._keys = [_key(point) for point in self.points]
+
+    def count(self, space: SearchSpace, at_most: int) -> int:
+        """Return the number of points, or `at_most`."""
+        return min(len(self.points), at_most)
 
     def is_exhausted(self, study: Study) -> bool:
         """Return True if each point has a trial."""

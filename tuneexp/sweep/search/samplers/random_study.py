@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def random_study(space: SearchSpace) -> optuna.Study:
     """Return a study of the initial points and of random trials, all completed with arbitrary scores."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0), direction="maximize")
     for point in space.initial_params():
         study.enqueue_trial(point)
