@@ -178,15 +178,8 @@ class Sweep:
         logging.getLogger(__name__).info("%s", self.modelled())
         with self.folder.lock(), interruptible(self.folder):
             refuse_existing(self.folder)  # another process may have created it meanwhile
-            return run_in_ray(
-                self.resolved,
-                self.folder,
-                self.space,
-                self.callbacks,
-                on_event,
-                self.verbose,
-                before_trials=self._store,
-            )
+            settings = (self.resolved, self.folder, self.space, self.callbacks, on_event, self.verbose)
+            return run_in_ray(*settings, before_trials=self._store)
 
     def _store(self) -> None:
         """Write the configuration, and add the code that it names to the list of trusted addresses."""
