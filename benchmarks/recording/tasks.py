@@ -25,6 +25,7 @@ class RecordedTask:
         episodes: episodes per seed of each evaluation.
         seeds: training seeds, one stack.
         evaluations: number of evaluations, at equal distances.
+        wrappers: of each environment.
     """
 
     name: str
@@ -36,6 +37,7 @@ class RecordedTask:
     episodes: int = 3
     seeds: tuple[int, ...] = SEEDS
     evaluations: int = EVALUATIONS
+    wrappers: tuple[Any, ...] = ()
 
     @property
     def evaluated_at(self) -> list[int]:
@@ -83,8 +85,9 @@ _TD3_PENDULUM = RecordedTask(
         "model": {"hidden_sizes": [64, 64]},
     },
 )  # fmt: skip
+# Each action is repeated eight times. Random actions then reach the goal in one of 80 episodes; otherwise in none of 4,000.
 _DQN_MOUNTAIN_CAR = RecordedTask(
-    "dqn_MountainCar-v0", "dqn", "MountainCar-v0", 80_000,
+    "dqn_MountainCar-v0", "dqn", "MountainCar-v0", 32_000,
     space={
         "learning_rate": {"loguniform": [1e-4, 0.03]},
         "gamma": {"complement_loguniform": [0.9, 0.999]},
@@ -93,9 +96,10 @@ _DQN_MOUNTAIN_CAR = RecordedTask(
         "exploration_final_eps": {"loguniform": [0.01, 0.3]},
     },
     fixed={
-        "n_envs": 4, "buffer_size": 20_000, "learning_starts": 1000, "batch_size": 128, "train_freq": 4,
-        "gradient_steps": 4, "target_update_interval": 160, "double": True, "model": {"hidden_sizes": [64, 64]},
+        "n_envs": 2, "buffer_size": 20_000, "learning_starts": 1000, "batch_size": 64, "train_freq": 4,
+        "gradient_steps": 4, "target_update_interval": 80, "double": True, "model": {"hidden_sizes": [64, 64]},
     },
+    wrappers=({"FrameSkip": {"skip": 8}},),
 )  # fmt: skip
 TASKS = {task.name: task for task in (_PPO_CARTPOLE, _PPO_ACROBOT, _TD3_PENDULUM, _DQN_MOUNTAIN_CAR)}
 

@@ -37,6 +37,7 @@ def train(task: RecordedTask, point: Mapping[str, Any], compilation: str = "auto
     """
     algo = load_spec(task.algorithm).build(
         env=task.env,
+        wrappers=list(task.wrappers),
         seeds=list(task.seeds),
         budget_env_steps=task.env_steps,
         report_every_env_steps=task.env_steps // task.evaluations,
