@@ -85,7 +85,7 @@ _TD3_PENDULUM = RecordedTask(
         "model": {"hidden_sizes": [64, 64]},
     },
 )  # fmt: skip
-# Each action is repeated eight times. Random actions then reach the goal in one of 80 episodes; otherwise in none of 4,000.
+# Each action is repeated eight times: then random actions reach the goal in one of 80 episodes, else in none of 4,000.
 _DQN_MOUNTAIN_CAR = RecordedTask(
     "dqn_MountainCar-v0", "dqn", "MountainCar-v0", 32_000,
     space={
