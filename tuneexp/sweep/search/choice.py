@@ -181,14 +181,13 @@ def build_sampler(asked: str | Mapping[str, Any], context: SamplerContext) -> Ba
 
 
 def most_trials(asked: str | Mapping[str, Any], context: SamplerContext) -> int | None:
-    """Return the number of trials, less if a built-in sampler has fewer points. Imports none of the user's code.
+    """Return the number of trials, less if a built-in sampler has fewer points. A sampler of the user's is imported.
 
     Raises:
-        UserError: The sampler can't search the space.
+        UserError: There is no such sampler, or it can't search the space.
     """
-    if ":" in parts(asked)[0]:
-        return context.trials
-    count = getattr(build_sampler(asked, context), "count", None)
+    sampler = build_sampler(asked, context)
+    count = None if ":" in parts(asked)[0] else getattr(sampler, "count", None)
     return context.trials if count is None or context.trials is None else int(count(context.space, context.trials))
 
 
