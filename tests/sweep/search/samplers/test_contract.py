@@ -14,26 +14,30 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 ALL = os.environ.get("TUNEEXP_SAMPLERS") == "all"
-RELATIVE = ("basic", "relative", "several_objectives")
 ONE_OBJECTIVE = ("basic", "one_objective")
+SEVERAL = ("basic", "several_objectives")
 # Optuna's cases of a Gaussian process take minutes.
-SLOW = RELATIVE if ALL else ()
+SLOW = SEVERAL if ALL else ()
 
-TestTpe = sampler_contract("tpe", cases=RELATIVE if ALL else ("basic",))
+TestTpe = sampler_contract("tpe", cases=SEVERAL if ALL else ("basic",))
 TestTpeGroup = sampler_contract({"name": "tpe", "group": True}, cases=SLOW)
 TestTpeCarrying = sampler_contract({"name": "tpe", "carry_pruned": True}, cases=SLOW)
-TestRandom = sampler_contract("random", cases=("basic", "several_objectives"))
+TestRandom = sampler_contract("random", cases=SEVERAL)
 TestGp = sampler_contract("gp", cases=SLOW, slow=not ALL)
 TestGpCarrying = sampler_contract({"name": "gp", "carry_pruned": True}, cases=SLOW, slow=not ALL)
 TestCmaes = sampler_contract("cmaes", cases=ONE_OBJECTIVE)
 TestCmaesCarrying = sampler_contract({"name": "cmaes", "carry_pruned": True, "others": "tpe"}, cases=ONE_OBJECTIVE)
-TestCmaesMargin = sampler_contract({"name": "cmaes", "with_margin": True}, cases=SLOW and ONE_OBJECTIVE)
-TestQmc = sampler_contract("qmc", cases=("basic", "several_objectives"))
-TestNsga2 = sampler_contract("nsga2", cases=("basic", "several_objectives"))
-TestNsga2Carrying = sampler_contract({"name": "nsga2", "carry_pruned": True}, cases=("basic", "several_objectives"))
-TestNsga3 = sampler_contract("nsga3", cases=("basic", "several_objectives"))
+TestCmaesMargin = sampler_contract({"name": "cmaes", "with_margin": True}, cases=ONE_OBJECTIVE if ALL else ())
+TestQmc = sampler_contract("qmc", cases=SEVERAL)
+TestNsga2 = sampler_contract("nsga2", cases=SEVERAL)
+TestNsga2Carrying = sampler_contract({"name": "nsga2", "carry_pruned": True}, cases=SEVERAL)
+TestNsga3 = sampler_contract("nsga3", cases=SEVERAL)
 TestGrid = sampler_contract("grid", finite=True)
 TestBruteForce = sampler_contract("brute_force", finite=True)
+
+if ALL:  # the cases of joint suggestions need a model from the second trial on
+    TestTpeJointly = sampler_contract({"name": "tpe", "n_startup_trials": 1}, cases=("relative",))
+    TestGpJointly = sampler_contract({"name": "gp", "n_startup_trials": 1}, cases=("relative",))
 
 
 def test_every_sampler_has_its_line() -> None:
