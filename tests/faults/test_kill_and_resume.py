@@ -75,8 +75,8 @@ def test_kills_around_checkpoints_snapshots_and_during_a_resume_change_nothing(
 
 def test_kills_at_any_moment_of_a_parallel_asha_sweep(tmp_path: Path, chance: random.Random) -> None:
     sweep = Sweep(tmp_path / "runs", trials=6, seeds=2, scheduler="asha", concurrency=2)
-    sweep.kill_after_reports(3, chance.random())
-    sweep.kill_after_reports(6, chance.random())
+    sweep.kill_after_reports(3, chance.random() / 2)
+    sweep.kill_after_reports(6, chance.random() / 2)
     result = sweep.finish()
     assert_whole(sweep, result)
     assert "completed" in {trial["outcome"] for trial in result["trials"]}
@@ -85,9 +85,9 @@ def test_kills_at_any_moment_of_a_parallel_asha_sweep(tmp_path: Path, chance: ra
 def test_kills_while_trials_are_paused_lose_and_double_nothing(tmp_path: Path, chance: random.Random) -> None:
     asked = ("promote=true", "reduction_factor=2", "grace_env_steps=300")
     options = tuple(word for option in asked for word in ("--scheduler-option", option))
-    sweep = Sweep(tmp_path / "runs", trials=5, scheduler="asha", concurrency=2, options=options)
-    sweep.kill_after_reports(8, chance.random())  # two trials at their rung
-    sweep.kill_after_reports(8, chance.random())
+    sweep = Sweep(tmp_path / "runs", trials=8, scheduler="asha", concurrency=2, options=options)
+    sweep.kill_after_reports(8, chance.random() / 4)  # two trials at their rung
+    sweep.kill_after_reports(8, chance.random() / 4)
     result = sweep.finish()
     assert_whole(sweep, result)
     assert {trial["outcome"] for trial in result["trials"]} == {"completed", "pruned"}
