@@ -25,7 +25,7 @@ class Searches:
     def __init__(self, table: CurveTable, search: Search, jobs: int = 1) -> None:
         self._table, self._search = table, search
         spawn = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(jobs, spawn, _tables.append, (table,)) if jobs > 1 else None
+        self._pool = ProcessPoolExecutor(jobs, spawn, _receive, (table,)) if jobs > 1 else None
 
     def run(self, method: Method, repetitions: int) -> list[Trace]:
         """Return the courses of the searches with the seeds 0, 1, 2, ..."""
@@ -41,6 +41,10 @@ class Searches:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+
+def _receive(table: CurveTable) -> None:
+    _tables.append(table)
 
 
 def _replay_here(method: Method, search: Search, seed: int) -> Trace:
