@@ -97,7 +97,8 @@ _DQN_MOUNTAIN_CAR = RecordedTask(
     },
     fixed={
         "n_envs": 2, "buffer_size": 20_000, "learning_starts": 1000, "batch_size": 64, "train_freq": 4,
-        "gradient_steps": 4, "target_update_interval": 80, "double": True, "model": {"hidden_sizes": [64, 64]},
+        "gradient_steps": 4, "target_update_interval": 80, "n_step": 3, "double": True,
+        "model": {"hidden_sizes": [64, 64]},
     },
     wrappers=({"FrameSkip": {"skip": 8}},),
 )  # fmt: skip
