@@ -25,6 +25,7 @@ from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.space_parser import Dimension
 
 SEED = "seed"
+INDEXES = ("", "Unnamed: 0", "__index_level_0__")  # pandas writes the index of a frame under these names
 SECONDS = ("cpu_s", "seconds", "wall_s")  # the first one that a table has counts
 
 
@@ -74,19 +75,17 @@ def read_table(path: Path, space: SearchSpace | None = None, minimize: bool = Fa
 
 
 def _parts_of(columns: Mapping[str, list[Any]], notes: list[str]) -> _Parts:
-    names = list(columns)
+    names = [name for name in columns if name not in INDEXES]
     if SEED not in names:
         match = nearest(SEED, names)
         raise UserError(
             f"no column 'seed'{f'; rename {match!r}' if match else ' (one row per configuration and seed)'}"
         )
     before, after = names[: names.index(SEED)], names[names.index(SEED) + 1 :]
-    unnamed = [name for name in before if name in ("", "Unnamed: 0", "__index_level_0__")]
-    hyperparameters = {name: columns[name] for name in before if name not in unnamed}
-    if not hyperparameters:
+    if not before:
         raise UserError("no hyperparameters: their columns come before 'seed', and the evaluations after it")
     steps = {name: _env_steps(name) for name in after if name not in SECONDS}
-    if not any(step is not None for step in steps.values()):
+    if not any(steps.values()):
         raise UserError(
             "no evaluations: their columns come after 'seed', each named by its environment steps, as in 10000"
         )
@@ -95,14 +94,16 @@ def _parts_of(columns: Mapping[str, list[Any]], notes: list[str]) -> _Parts:
     if 0 in steps.values():
         notes.append("the evaluation at 0 environment steps, before the training, is left out")
     seconds = next((columns[name] for name in SECONDS if name in after), None)
-    return _Parts(hyperparameters, columns[SEED], _by_steps(steps, columns), seconds)
+    return _Parts({name: columns[name] for name in before}, columns[SEED], _by_steps(steps, columns), seconds)
 
 
 def _env_steps(name: str) -> int | None:
-    """Return the number at the end of the name of an evaluation; None if there is no whole number."""
-    found = re.search(r"\d+(\.\d+)?(e\+?\d+)?$", name, re.IGNORECASE)
-    number = float(found.group()) if found and not name.startswith("-") else math.nan
-    return int(number) if number == int(number if math.isfinite(number) else 0) else None
+    """Return the number at the end of the name of an evaluation, as in 10000, return_1e4 or 10k; None without one."""
+    found = re.search(r"(\d+(?:\.\d+)?(?:e\+?\d+)?)([km]?)$", name, re.IGNORECASE)
+    if found is None or name.startswith("-"):
+        return None
+    number = float(found[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[found[2].lower()]
+    return int(number) if number.is_integer() else None
 
 
 def _by_steps(steps: Mapping[str, int | None], columns: Mapping[str, list[Any]]) -> dict[int, list[Any]]:

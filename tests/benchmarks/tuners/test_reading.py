@@ -78,11 +78,22 @@ def test_a_given_space_replaces_the_inferred_scales(tmp_path: Path) -> None:
 
 
 def test_evaluations_may_have_a_text_before_their_steps_and_any_order(tmp_path: Path) -> None:
-    lines = ["lr,seed,return_2e3,return_1000,return_0", "0.1,0,2,1,0", "0.2,0,4,3,0"]
+    lines = ["lr,seed,return_2e3,return_1k,return_0", "0.1,0,2,1,0", "0.2,0,4,3,0"]
     table = read_table(write_csv(tmp_path / "t.csv", lines))
     assert table.env_steps.tolist() == [1000, 2000]
     assert table.returns[1].tolist() == [[3, 4]]
     assert any("0 environment steps" in note for note in table.notes)
+
+
+def test_the_index_of_a_frame_is_no_hyperparameter(tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.csv", GOOD)
+    frame = pd.read_csv(tmp_path / "t.csv").iloc[::-1]
+    frame.to_csv(tmp_path / "indexed.csv")
+    frame.to_parquet(tmp_path / "indexed.parquet", index=True)
+    for name in ("indexed.csv", "indexed.parquet"):
+        table = read_table(tmp_path / name)
+        assert [dimension.name for dimension in table.dimensions] == ["learning_rate", "layers", "activation"]
+        assert table.env_steps.tolist() == [1000, 2000]
 
 
 def test_durations_and_losses(tmp_path: Path) -> None:
@@ -109,6 +120,7 @@ def test_constant_columns_and_row_numbers_are_left_out_with_a_note(tmp_path: Pat
         (["seed,1000", "0,5"], "no hyperparameters"),
         (["lr,seed", "0.1,0"], "no evaluations"),
         (["lr,seed,score,last", "0.1,0,1,2"], "no evaluations"),
+        (["lr,seed,0", "0.1,0,1"], "no evaluations"),
         (["lr,seed,1000,batch", "0.1,0,1,2"], "'batch' after 'seed'"),
         (["lr,seed,1000,1e3", "0.1,0,1,2"], "two evaluations at 1000"),
         (["lr,seed,1000,1000", "0.1,0,1,2"], "two columns are named '1000'"),
