@@ -14,8 +14,8 @@ from benchmarks.tuners.replay import BASELINE, Method, Search, Trace
 from benchmarks.tuners.searches import Searches
 
 REPETITIONS = 50
-COSTS = (1, 2, 4, 8, 16, 24, 32)  # in full trainings
-COMPARED_AT = (16, 32)
+COSTS = (1, 2, 4, 8, 16, 24, 32, 64, 128)  # in full trainings
+COMPARED_AT = (16, 32, 64, 128)
 SHARES = (1 / 9, 1 / 3, 2 / 3)  # of the budget, of the rungs whose order is compared with the end
 
 
