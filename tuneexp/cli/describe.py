@@ -68,6 +68,7 @@ def _describe_choice(screen: Terminal, kind: str, name: str) -> None:
     from rich.table import Table
 
     from tuneexp.report.formatting import cell
+    from tuneexp.report.hyperparameters import as_typed
 
     rows, meaning = option_rows(kind, name), meaning_of(kind, name)
     if screen.json:
@@ -76,7 +77,7 @@ def _describe_choice(screen: Terminal, kind: str, name: str) -> None:
     screen.show_text(f"{name}: {meaning}\n")
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
     for row in rows:
-        table.add_row(cell(row["name"], "cyan"), cell(str(row["default"])), cell(row["meaning"]))
+        table.add_row(cell(row["name"], "cyan"), cell(as_typed(row["default"])), cell(row["meaning"]))
     if rows:
         screen.show(table)
         screen.note(f"\nset one with --{kind} {name} --{kind}-option {rows[0]['name']}=VALUE")

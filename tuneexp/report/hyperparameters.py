@@ -132,11 +132,12 @@ def hyperparameter_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("meaning", overflow="fold", ratio=1)
     for row in rows:
         meaning = re.sub(r"\bNone\b", "null", row["meaning"])
-        table.add_row(*map(cell, (row["name"], _as_typed(row["default"]), row["range"], meaning)))
+        table.add_row(*map(cell, (row["name"], as_typed(row["default"]), row["range"], meaning)))
     return table
 
 
-def _as_typed(value: Any) -> str:
+def as_typed(value: Any) -> str:
+    """Return a value as the command line takes it."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else number(value)
