@@ -74,7 +74,7 @@ record: $(STAMP) ## record learning curves of 128 configurations x 10 seeds on f
 tune-bench: $(STAMP) ## replay samplers and schedulers on the recorded curves; writes docs/tuners.md
 	$(BIN)/python -m benchmarks.tuners
 
-zoo: $(STAMP) ## train every row of RL Zoo's files for 2,000 steps, with substitutes for missing environments (an hour)
+zoo: $(STAMP) ## train every row of RL Zoo's files for 2,000 steps, with substitutes for missing environments (40 minutes)
 	TUNEEXP_ZOO=all $(BIN)/python -m pytest -q tests/rl_zoo $(PYTEST_ARGS)
 
 # Tests that are too long for `make test`, which has a faster test of each fact.
