@@ -52,6 +52,8 @@ WRONG = [
     ([*SWEEP, "--searcher", "tpee"], "'tpe'"),
     ([*SWEEP, "--scheduler-option", "reduction=4"], "reduction_factor, grace_env_steps"),
     ([*SWEEP, "--scheduler", "fifo", "--scheduler-option", "promote=true"], "an option of asha"),
+    ([*SWEEP, "--searcher-option", "group"], "--searcher-option multivariate=true"),
+    ([*SWEEP, "--scheduler-option", "reduction_factor={"], "--scheduler-option: '{'"),
     ([*SWEEP, "--searcher-option", "group"], "--searcher-option name=value"),
     ([*SWEEP, "--storage", "space.yaml/x"], "can't be written"),
     ([*SWEEP, "--wrapper", "ClipActio"], "'ClipAction'"),

@@ -56,7 +56,7 @@ def _positive_count(count: int) -> int:
     return count
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str, option: str = "--set") -> Any:
     """Parse a YAML scalar or flow list (`0.001`, `1e-3`, `true`, `relu`, `[64, 64]`, `null`). UserError for others."""
     from tuneexp.files.yaml_reading import YamlError, parse_yaml
 
@@ -64,12 +64,14 @@ def parse_value(text: str) -> Any:
         return parse_yaml(text)
     except YamlError as error:
         raise UserError(
-            f"--set: {shortened(text)} is no YAML value: {error.problem}\n"
+            f"{option}: {shortened(text)} is no YAML value: {error.problem}\n"
             "write a number, true/false, a word or a list [64, 64]"
         ) from None
 
 
-def parse_settings(settings: Iterable[str], option: str = "--set") -> dict[str, Any]:
+def parse_settings(
+    settings: Iterable[str], option: str = "--set", example: str = "learning_rate=0.001"
+) -> dict[str, Any]:
     """Parse `["learning_rate=1e-3", "model/activation=relu"]` to nested values.
 
     Nested keys are written with `/` or `.`. UserError for a text without `=`, a repeated key, or a key that is both a
@@ -79,12 +81,10 @@ def parse_settings(settings: Iterable[str], option: str = "--set") -> dict[str, 
         key, equals, text = setting.partition("=")
         path = re.split(r"[/.]", key.strip())
         if not equals or not all(path) or len(path) > MOST_NESTED_NAMES:
-            raise UserError(
-                f"{option} {shortened(setting)}: write {option} name=value, for example {option} learning_rate=0.001"
-            )
+            raise UserError(f"{option} {shortened(setting)}: write {option} name=value, for example {option} {example}")
         if (name := "/".join(path)) in values:
             raise UserError(f"{option} names {name!r} twice; keep one of them")
-        values[name] = parse_value(text)
+        values[name] = parse_value(text, option)
     try:
         return nested(values)
     except UserError as error:

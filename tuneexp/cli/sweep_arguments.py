@@ -93,6 +93,9 @@ def with_example(error: UserError, name: str, algorithm: str | None, zoo: str | 
     return error
 
 
+_EXAMPLES = {"scheduler": "reduction_factor=4", "searcher": "multivariate=true"}
+
+
 def with_chosen_options(
     ctx: typer.Context, file: str | None, kind: str, name: str, options: Sequence[str]
 ) -> dict[str, Any]:
@@ -103,7 +106,7 @@ def with_chosen_options(
 
     if file is not None and not given(ctx, {kind: name}):
         raise UserError(f"--{kind}-option beside {file}: add --{kind} NAME, too; its options of the file don't stay")
-    return {"name": name, **parse_settings(options, f"--{kind}-option")}
+    return {"name": name, **parse_settings(options, f"--{kind}-option", _EXAMPLES[kind])}
 
 
 def one_of_both(name: str, argument: str | None, option: str | None) -> str | None:
