@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tuneexp.errors import UserError, nearest, reason_of
+from tuneexp.errors import UserError, nearest, reason_of, shortened
 
 _FILE_MODULE = "tuneexp_file_"
 # Modules and files that are being imported, the innermost last.
@@ -83,6 +83,33 @@ def load_class(address: str, kind: str, bases: tuple[type, ...], needed: str) ->
     if not fits:
         what = f"the class {found.__qualname__}" if isinstance(found, type) else f"a {type(found).__name__}"
         raise UserError(f"{kind} {address!r} is {what}; name {needed}, or a function of your own that gives one")
+    return found
+
+
+def checked_instance(
+    build: Callable[[], Any], kind: str, address: str, options: Mapping[str, Any], base: type, needed: str
+) -> Any:
+    """Build an object from what `load_class` found.
+
+    Args:
+        build: Builds the object with the user's code.
+        kind: Noun for messages.
+        address: Its address, for messages.
+        options: The user's options, for messages.
+        base: The object must be an instance of it.
+        needed: The accepted classes, for the message.
+
+    Raises:
+        UserError: The user's code raises an error, or gives something else.
+    """
+    try:
+        found = build()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{kind} {address!r} can't be built with {dict(options)}: {reason_of(error)}") from error
+    if not isinstance(found, base):
+        raise UserError(f"{kind} {address!r} gave {shortened(found)}; name {needed}")
     return found
 
 

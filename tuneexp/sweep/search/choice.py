@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator
 
-from tuneexp.addresses import lasting_address, load_class
+from tuneexp.addresses import checked_instance, lasting_address, load_class
 from tuneexp.config import Config, first_lines, without_suffixes
-from tuneexp.errors import UserError, reason_of, shortened, unknown_name
+from tuneexp.errors import UserError, unknown_name
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ SAMPLERS = {
         "All combinations of a finite function.",
     ),
 }
+_NEEDED = "a subclass of tuneexp.Scheduler"
 # By the name of the setting.
 KINDS = {"scheduler": SCHEDULERS, "searcher": SAMPLERS}
 
@@ -155,16 +157,10 @@ def build_scheduler(asked: str | Mapping[str, Any], context: SchedulerContext) -
         parsed = _options("scheduler", name, options)
         found: Scheduler = _at(SCHEDULERS[name].build)(parsed, context)
         return found
-    made = load_class(name, "scheduler", (Scheduler,), "a subclass of tuneexp.Scheduler")
+    made = load_class(name, "scheduler", (Scheduler,), _NEEDED)
     own_options = _parsed(getattr(made, "Options", Config), "scheduler", name, options)
-    try:
-        scheduler = made(own_options, context)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"scheduler {name!r} can't be built with {options}: {reason_of(error)}") from error
-    if not isinstance(scheduler, Scheduler):
-        raise UserError(f"scheduler {name!r} gave {shortened(scheduler)}, which is no tuneexp.Scheduler")
+    build_own = partial(made, own_options, context)
+    scheduler: Scheduler = checked_instance(build_own, "scheduler", name, options, Scheduler, _NEEDED)
     return scheduler
 
 

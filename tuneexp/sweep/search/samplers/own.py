@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneexp.addresses import load_class
+from tuneexp.addresses import checked_instance, load_class
 from tuneexp.errors import UserError, reason_of, unknown_name
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from tuneexp.sweep.search.choice import SamplerContext
 
+_NEEDED = "a subclass of optuna.samplers.BaseSampler"
 # A registry has a folder for each kind of package: https://github.com/optuna/optunahub-registry.
 _KINDS_OF_PACKAGES = ("samplers",)
 
@@ -35,6 +37,8 @@ def build(address: str, options: Mapping[str, Any], context: SamplerContext) -> 
     Raises:
         UserError: There is no sampler at the address, or it refuses the options.
     """
+    from optuna.samplers import BaseSampler
+
     made = _class_at(address)
     accepted = inspect.signature(made).parameters
     anything = any(parameter.kind == parameter.VAR_KEYWORD for parameter in accepted.values())
@@ -42,13 +46,9 @@ def build(address: str, options: Mapping[str, Any], context: SamplerContext) -> 
         if name not in accepted and not anything:
             raise unknown_name("option", name, list(accepted), f"of {address}")
     seed = {"seed": context.seed} if "seed" in accepted and "seed" not in options else {}
-    try:
-        sampler = made(**seed, **options)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"sampler {address!r} can't be built with {dict(options)}: {reason_of(error)}") from error
-    return _checked(sampler, address)
+    build_own = partial(made, **seed, **options)
+    sampler: BaseSampler = checked_instance(build_own, "sampler", address, options, BaseSampler, _NEEDED)
+    return sampler
 
 
 def _class_at(address: str) -> Callable[..., Any]:
@@ -56,7 +56,7 @@ def _class_at(address: str) -> Callable[..., Any]:
 
     package = _hub_package(address)
     if package is None:
-        return load_class(address, "sampler", (BaseSampler,), "a subclass of optuna.samplers.BaseSampler")
+        return load_class(address, "sampler", (BaseSampler,), _NEEDED)
     if importlib.util.find_spec("optunahub") is None:
         raise UserError(f"sampler {address!r} is a package of OptunaHub; write: pip install optunahub")
     return _of_hub(address, *package)
@@ -83,11 +83,3 @@ def _of_hub(address: str, registry: Path, package: str) -> Callable[..., Any]:
     if not isinstance(found := getattr(module, name, None), type):
         raise unknown_name("sampler", name, [key for key, value in vars(module).items() if isinstance(value, type)])
     return found
-
-
-def _checked(sampler: Any, address: str) -> BaseSampler:
-    from optuna.samplers import BaseSampler
-
-    if not isinstance(sampler, BaseSampler):
-        raise UserError(f"sampler {address!r} made a {type(sampler).__name__}; name a subclass of optuna's BaseSampler")
-    return sampler

@@ -23,7 +23,12 @@ class HalvingOptions(Config):
     def levels(self, context: SchedulerContext) -> list[int]:
         """Return the environment steps of the rungs. UserError for a first rung at the budget or above."""
         budget = context.budget_env_steps
-        if self.grace_env_steps is not None and self.grace_env_steps >= budget:
-            raise UserError(f"grace_env_steps={self.grace_env_steps} is no less than the budget of {budget} env steps")
+        check_grace(self.grace_env_steps, budget)
         first = self.grace_env_steps or max(1, int(budget / self.reduction_factor**2))
         return geometric_levels(first, self.reduction_factor, budget)
+
+
+def check_grace(grace_env_steps: int | None, budget_env_steps: int) -> None:
+    """Raise UserError if the first comparison is at the budget or above."""
+    if grace_env_steps is not None and grace_env_steps >= budget_env_steps:
+        raise UserError(f"grace_env_steps={grace_env_steps} is no less than the budget of {budget_env_steps} env steps")

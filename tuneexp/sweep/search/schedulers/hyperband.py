@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tuneexp.sweep.search.schedulers.asha import Asha, AshaOptions, HalvingOptions
+from tuneexp.sweep.search.schedulers.asha import Asha, AshaOptions
+from tuneexp.sweep.search.schedulers.halving import HalvingOptions
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
 from tuneexp.sweep.search.schedulers.synchronous_hyperband import SynchronousHyperband
 

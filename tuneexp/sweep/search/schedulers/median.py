@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from tuneexp.config import Config, Count
-from tuneexp.errors import UserError
+from tuneexp.sweep.search.schedulers.halving import check_grace
 from tuneexp.sweep.search.schedulers.rungs import Rungs
 from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, STOP, Scheduler, SchedulerContext
 
@@ -47,10 +47,7 @@ class Median(Scheduler):
     def __init__(self, options: MedianOptions, context: SchedulerContext) -> None:
         super().__init__(options, context)
         budget = context.budget_env_steps
-        if options.grace_env_steps is not None and options.grace_env_steps >= budget:
-            raise UserError(
-                f"grace_env_steps={options.grace_env_steps} is no less than the budget of {budget} env steps"
-            )
+        check_grace(options.grace_env_steps, budget)
         self._grace = options.grace_env_steps or budget // 9
         points = sorted({budget * point // COMPARISONS for point in range(1, COMPARISONS)} - {0})
         self._averages = Rungs(points)
