@@ -101,6 +101,25 @@ def whole_number(text: str) -> int:
 Count = Annotated[int, BeforeValidator(lambda value: whole_number(value) if isinstance(value, str) else value)]
 
 
+_UNITS_S = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?[dhms] ?)+", re.ASCII)
+
+
+def seconds_of(text: str) -> float:
+    """Parse a duration: `"2h"`, `"1h30m"`, `"90s"`, `"90"` (seconds). ValueError for other texts."""
+    word = text.strip().lower()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", word, re.ASCII):
+        return float(word)
+    parts = re.findall(r"([0-9.]+)([dhms])", word) if _DURATION.fullmatch(word) else []
+    if not parts or len({unit for _, unit in parts}) < len(parts):
+        raise ValueError(f"{shortened(text)} is no duration; write for example 90s, 10m, 2h or 1h30m")
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+# A duration in seconds; texts such as 2h and 1h30m are accepted. The names of such settings end with _s.
+Seconds = Annotated[float, BeforeValidator(lambda value: seconds_of(value) if isinstance(value, str) else value)]
+
+
 def without_suffixes(value: Any) -> Any:
     """Return `value` with numbers for texts such as 100k and 2.5M, also inside lists and mappings."""
     if isinstance(value, Mapping):

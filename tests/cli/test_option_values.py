@@ -18,7 +18,7 @@ from tuneexp.cli.option_values import (
     split_settings,
 )
 from tuneexp.cli.settings import checked
-from tuneexp.config import whole_number
+from tuneexp.config import seconds_of, whole_number
 from tuneexp.errors import UserError
 from tuneexp.sweep import SearchSpace, SweepConfig
 from tuneexp.trial.trial_config import TrialConfig, settings_in
@@ -177,3 +177,16 @@ def test_hyperparameters_take_suffixes_wherever_they_are_written() -> None:
 
 def test_texts_that_only_look_like_counts_stay_texts_outside_of_hyperparameters() -> None:
     assert SweepConfig.parse({**ASKED_FOR, "env_kwargs": {"map": "8k"}}, "a sweep").trial.env_kwargs == {"map": "8k"}
+
+
+@pytest.mark.parametrize(
+    ("text", "duration_s"), [("90", 90), ("90s", 90), ("1.5m", 90), ("1h30m", 5400), ("2H", 7200), ("1d 2h", 93_600)]
+)
+def test_durations_have_units(text: str, duration_s: float) -> None:
+    assert seconds_of(text) == duration_s
+
+
+@pytest.mark.parametrize("text", ["", "two hours", "2 h", "2h3h", "-5", "1e3", "h", "nan"])
+def test_other_texts_are_no_durations(text: str) -> None:
+    with pytest.raises(ValueError, match="2h"):
+        seconds_of(text)

@@ -106,8 +106,8 @@ GROUPS = tuple(name for name, field in _SETTINGS.items() if is_group(field) and 
 
 
 def option_of(name: str) -> str:
-    """Return the option of a setting, such as --env-backend of env_backend."""
-    return f"--{name.replace('_', '-')}"
+    """Return the option of a setting: --env-backend of env_backend, --time-budget of time_budget_s."""
+    return f"--{name.removesuffix('_s').replace('_', '-')}"
 
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

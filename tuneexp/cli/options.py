@@ -136,6 +136,13 @@ def count(value: str | int) -> int:
     return whole_number(str(value))
 
 
+def seconds(value: str | float) -> float:
+    """Parse a duration: 5400, 5400s, 90m and 1h30m are the same."""
+    from tuneexp.config import seconds_of
+
+    return seconds_of(str(value))
+
+
 def examples(*lines: str) -> str:
     """Return the epilog of a command."""
     return "\n".join(["[bold]Examples[/bold]", *(line.replace("[", r"\[") for line in lines)])

@@ -12,7 +12,7 @@ from annotated_types import Ge
 from pydantic.fields import FieldInfo
 
 from tuneexp.cli.option_values import WRITTEN_AS, option_of, positive
-from tuneexp.cli.options import HOW, SEARCH, WHERE, count, one_of
+from tuneexp.cli.options import HOW, SEARCH, WHERE, count, one_of, seconds
 from tuneexp.trial.trial_config import is_group
 
 Command = Callable[..., None]
@@ -65,6 +65,8 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     options["metavar"] = "|".join(map(str, choices)) or _METAVARS.get(name, _USUAL_METAVARS[kind])
     if kind is int:
         options["parser"] = count
+    elif kind is float and name.endswith("_s"):
+        options |= {"parser": seconds, "metavar": "DURATION"}
     option = typer.Option(option_of(name), **options)
     annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(
