@@ -22,7 +22,8 @@ from tuneexp.tracking.outcome import MLFLOW_STATUS, OUTCOMES, last_raised, outco
         (make_result(200), "timeout"),
         ({}, "timeout"),
         (None, "timeout"),
-        (make_result(200, failed_seeds=[0, 1], done=True), "diverged"),
+        (make_result(200, objective=math.nan, failed_seeds=[0, 1], done=True), "diverged"),
+        (make_result(200, objective=math.inf, done=True), "diverged"),
         (make_result(BUDGET_ENV_STEPS, objective=math.nan), "diverged"),
     ],
 )

@@ -172,13 +172,19 @@ def _list_row(folder: SweepFolder) -> dict[str, Any]:
     }
 
 
-def load_study(name: str, storage: str | Path = "runs", trust: bool = False) -> optuna.Study:
+def load_study(
+    name: str, storage: str | Path = "runs", trust: bool = False, results_only: bool = False
+) -> optuna.Study:
     """Load Optuna's study of a sweep as of the last snapshot, for Optuna's plots and importances.
+
+    Each trial that has ended has the user attribute `outcome`. One that diverged, or ran out of memory or time, is
+    COMPLETE with the worst value so far and violates the constraint `outcome`.
 
     Args:
         name: Name of the sweep, or path of its folder.
         storage: Folder that holds the sweep's folder.
         trust: Unpickle a snapshot that this user did not sign.
+        results_only: Return such trials as FAIL: Optuna's importances count each completed trial.
 
     Returns:
         The study.
@@ -188,7 +194,12 @@ def load_study(name: str, storage: str | Path = "runs", trust: bool = False) -> 
     """
     folder = stored_folder(name, storage)
     read_config(folder)
-    return study_of(folder, trust)
+    study = study_of(folder, trust)
+    if results_only:
+        from tuneexp.sweep.search.samplers.without_result import set_failed
+
+        set_failed(study)
+    return study
 
 
 def study_of(folder: SweepFolder, trust: bool = False) -> optuna.Study:

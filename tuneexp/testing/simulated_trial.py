@@ -22,10 +22,13 @@ class Report:
 
 @dataclass(frozen=True)
 class Failure:
-    """A lost worker. Tune retries the trial from its last checkpoint, unless it failed too often or it is final."""
+    """A lost worker. Tune retries the trial from its last checkpoint, unless it failed too often or it is final.
+
+    error: text of the error, such as "MemoryError"."""
 
     seconds: float = 1.0
     final: bool = False
+    error: str = ""
 
 
 Script = Sequence[Report | Failure]
@@ -64,6 +67,10 @@ class SimulatedTrial:
     future: int = 0  # id of the event that the trial waits for
     added_s: float = 0.0
     ended_s: float | None = None
+    error: str = ""  # of its last failure
+
+    def get_error(self) -> str:
+        return self.error
 
     @property
     def last_result(self) -> dict[str, Any]:

@@ -268,6 +268,7 @@ class TuneLoop:
 
     def _on_failure(self, trial: SimulatedTrial, failure: Failure) -> None:
         trial.run_metadata.num_failures += 1
+        trial.error = failure.error
         self.cached_decisions.pop(trial.trial_id, None)
         if failure.final or trial.run_metadata.num_failures > self.max_failures:
             self.scheduler.on_trial_error(self, trial)

@@ -15,6 +15,8 @@ ERROR, OUT_OF_MEMORY, TIMEOUT = "error", "out_of_memory", "timeout"
 # Of a run's tag only: the trial has not ended.
 RUNNING, INTERRUPTED = "running", "interrupted"
 FAILURES = (ERROR, OUT_OF_MEMORY, TIMEOUT)
+# The configuration is the cause, and there is no result to learn from. An error is a fault of the infrastructure.
+WITHOUT_RESULT = (DIVERGED, OUT_OF_MEMORY, TIMEOUT)
 # In a trial's error.txt, after what Tune writes: the cause in plain words (sweep/cluster/failure_causes.py).
 REASON = "Reason: "
 _NO_MESSAGE = "the worker died without a message"
@@ -44,12 +46,20 @@ def outcome_of(trial: Any, result: Mapping[str, Any] | None) -> str:
     error = _error_text(trial)
     if error is not None:
         return _outcome_of_error(error)
-    result = result or {}
-    if _diverged(trial, result):
+    outcome = outcome_of_report(result or {}, trial.config.get("budget_env_steps", math.inf))
+    return TIMEOUT if outcome == PRUNED and not (result or {}).get("done") else outcome
+
+
+def outcome_of_report(report: Mapping[str, Any], budget_env_steps: float) -> str:
+    """Outcome of a trial that ends with this report: completed, pruned or diverged."""
+    if not math.isfinite(report.get("objective", 0.0)):  # NaN if every seed has diverged
         return DIVERGED
-    if result.get("env_steps", 0) >= trial.config.get("budget_env_steps", math.inf):
-        return COMPLETED
-    return PRUNED if result.get("done") else TIMEOUT
+    return COMPLETED if report.get("env_steps", 0) >= budget_env_steps else PRUNED
+
+
+def outcome_of_failure(trial: Any) -> str:
+    """Outcome of a trial whose failure Tune has just written, before it has set the status."""
+    return _outcome_of_error(_latest_failure(trial))
 
 
 def reason_of(trial: Any, result: Mapping[str, Any] | None) -> str | None:
@@ -64,13 +74,6 @@ def reason_of(trial: Any, result: Mapping[str, Any] | None) -> str | None:
     if outcome_of(trial, result) in (PRUNED, TIMEOUT):
         return f"stopped after {result.get('env_steps', 0)} of {trial.config.get('budget_env_steps')} env steps"
     return None
-
-
-def _diverged(trial: Any, result: Mapping[str, Any]) -> bool:
-    seeds = trial.config.get("seeds") or []
-    failed = result.get("failed_seeds") or []
-    objective = result.get("objective")
-    return (bool(seeds) and len(failed) >= len(seeds)) or (isinstance(objective, float) and math.isnan(objective))
 
 
 def _outcome_of_error(text: str) -> str:

@@ -120,19 +120,22 @@ def test_initial_points_come_first_and_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "error", "state", "value"),
+    ("last", "error", "state", "value", "outcome"),
     [
-        (result(3.0), False, TrialState.COMPLETE, 3.0),
-        (result(3.0, 400), False, TrialState.PRUNED, 3.0),
-        (result(math.nan), False, TrialState.FAIL, None),
-        (result(math.nan, 400), False, TrialState.FAIL, None),
-        (result(math.inf), False, TrialState.FAIL, None),
-        (result(3.0, 400), True, TrialState.FAIL, None),
-        (None, True, TrialState.FAIL, None),
-        (None, False, TrialState.FAIL, None),
+        (result(3.0), False, TrialState.COMPLETE, 3.0, "completed"),
+        (result(3.0, 400), False, TrialState.PRUNED, 3.0, "pruned"),
+        # Before there is a result the tell waits.
+        (result(math.nan), False, TrialState.RUNNING, None, "diverged"),
+        (result(math.nan, 400), False, TrialState.RUNNING, None, "diverged"),
+        (result(math.inf), False, TrialState.RUNNING, None, "diverged"),
+        (result(3.0, 400), True, TrialState.FAIL, None, "error"),
+        (None, True, TrialState.FAIL, None, "error"),
+        (None, False, TrialState.FAIL, None, "error"),
     ],
 )
-def test_optuna_gets_how_the_trial_ended(tmp_path: Path, last: Any, error: bool, state: TrialState, value: Any) -> None:
+def test_optuna_gets_how_the_trial_ended(
+    tmp_path: Path, last: Any, error: bool, state: TrialState, value: Any, outcome: str
+) -> None:
     found = searcher(tmp_path)
     found.suggest("t")
     found.on_trial_result("t", result(1.0, 200))
@@ -141,6 +144,7 @@ def test_optuna_gets_how_the_trial_ended(tmp_path: Path, last: Any, error: bool,
     (trial,) = found.study.trials
     assert trial.state == state
     assert trial.value == value
+    assert trial.user_attrs["outcome"] == outcome
 
 
 def test_reports_stand_at_their_environment_steps_and_once(tmp_path: Path) -> None:

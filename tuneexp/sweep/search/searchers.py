@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import math
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
@@ -22,19 +20,24 @@ from tuneexp.files.atomic import sync
 from tuneexp.files.json_reading import parse_json
 from tuneexp.files.retries import Outage
 from tuneexp.sweep.search.limits import Limits
+from tuneexp.sweep.search.samplers import without_result
 from tuneexp.sweep.search.samplers.tells import is_exhausted, tell
 from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
+from tuneexp.tracking.outcome import COMPLETED, ERROR, PRUNED, outcome_of_report
 
 logger = logging.getLogger(__name__)
 
 MOST_INFEASIBLE = 1000
+_STATES = {COMPLETED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
 
 
 class StudySearcher(Searcher):
     """An Optuna study in Tune's searcher state, so that it is never ahead of Tune's snapshot.
 
-    States: COMPLETE for a trial that used its whole budget, PRUNED for one that the scheduler stopped, FAIL for NaN
-    and errors. Suggestion numbers are the study's trial numbers and are stored in `config["trial_number"]`.
+    States: COMPLETE for a trial that used its whole budget, PRUNED for one that the scheduler stopped, FAIL for an
+    error. A diverged trial, and one that ran out of memory or time, is COMPLETE with the worst value so far and
+    violates the constraint `outcome` (`samplers/without_result.py`). Each trial that has ended has the user attribute
+    `outcome`. Suggestion numbers are the study's trial numbers and are stored in `config["trial_number"]`.
 
     While a trial is paused it is PRUNED in the study, with the objective of its last rung: a sampler would learn
     nothing from a running one, and TPE counts running trials as bad. A promotion makes it RUNNING again.
@@ -57,6 +60,7 @@ class StudySearcher(Searcher):
         super().__init__(metric="objective", mode="max")
         self._limits = limits or Limits()
         self._paused: set[str] = set()  # PRUNED in the study for now
+        self._failures: dict[str, str] = {}  # trial id -> outcome, between two calls of Tune
         self._space, self._log, self._budget = space, log, budget_env_steps
         self._initial = [dict(point) for point in initial]
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -129,18 +133,14 @@ class StudySearcher(Searcher):
         return trial_id in self._trials
 
     def reopen(self, trial_id: str, number: int) -> None:
-        """Set a FAIL trial to RUNNING. Its reports stay. Optuna has no public function for it."""
+        """Set a failed trial to RUNNING. Its reports stay."""
         of_optuna = self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
         self._set_running(of_optuna)
         self._trials[trial_id] = optuna.Trial(self.study, of_optuna)
         self._limits.open.add(trial_id)
 
     def _set_running(self, of_optuna: int) -> None:
-        storage = self.study._storage
-        assert isinstance(storage, InMemoryStorage)
-        trial = copy.copy(storage.get_trial(of_optuna))
-        trial.state, trial.values, trial.datetime_complete = TrialState.RUNNING, None, None
-        storage._set_trial(of_optuna, trial)
+        without_result.run_again(self.study, self.study._storage.get_trial(of_optuna))
 
     def _follow_pauses(self) -> None:
         """Set paused trials to PRUNED in the study, and promoted ones to RUNNING."""
@@ -164,23 +164,34 @@ class StudySearcher(Searcher):
         self._limits.open.discard(trial_id)
         if trial_id in self._paused:
             self._paused.discard(trial_id)
-            if result is None and not error:  # Tune keeps no result of a paused trial; it is PRUNED already
-                return
             self._set_running(trial._trial_id)
+            if result is None and not error:  # Tune keeps no result of a paused trial
+                self._end(trial, PRUNED)
+                return
+        failure = self._failures.pop(trial_id, ERROR)
         if result and "objective" in result:
             _report(trial, result)
-        state = TrialState.FAIL if error else self._state_of(result)
-        value = result["objective"] if result and state == TrialState.COMPLETE else None
-        self._tell(trial, state, value)
+        if error or not result:
+            self._end(trial, failure)
+            return
+        self._end(trial, outcome_of_report(result, self._budget), result["objective"])
 
-    def _tell(self, trial: optuna.Trial, state: TrialState, value: float | None = None) -> None:
-        if tell(self.study, trial, state, value):
-            self._limits.ended = True
+    def failed_as(self, trial_id: str, outcome: str) -> None:
+        """Note the outcome of a trial that fails. Tune's call of `on_trial_complete`, which follows, lacks it."""
+        self._failures[trial_id] = outcome
 
-    def _state_of(self, result: Mapping[str, Any] | None) -> TrialState:
-        if not result or not math.isfinite(result.get("objective", math.nan)):
-            return TrialState.FAIL
-        return TrialState.COMPLETE if result["env_steps"] >= self._budget else TrialState.PRUNED
+    def _end(self, trial: optuna.Trial, outcome: str, value: float | None = None) -> None:
+        """Tell the outcome of a trial that has ended: the only place at which a trial gets its outcome."""
+        state = _STATES.get(outcome, TrialState.FAIL)
+        values = [value] if value is not None and state == TrialState.COMPLETE else None
+        stopped = without_result.end(self.study, trial, outcome, state, values)
+        if self._limits.exhausted and not self._limits.open:
+            stopped |= without_result.give_up(self.study)
+        self._limits.ended |= stopped
+
+    def _tell(self, trial: optuna.Trial, state: TrialState) -> None:
+        stopped = tell(self.study, trial, state)
+        self._limits.ended |= without_result.settle(self.study) or stopped
 
     def save(self, checkpoint_path: str) -> None:
         counts = {"paused": self._paused, "suggested": self._limits.suggested, "ended": self._limits.ended}

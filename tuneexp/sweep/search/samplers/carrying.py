@@ -15,8 +15,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tuneexp.sweep.search.samplers.carry import Curve, Floats, carried_scores
+from tuneexp.sweep.search.samplers.without_result import has_result
 
-_Key = tuple[tuple[int, TrialState, int], ...]
+_Key = tuple[tuple[int, TrialState, int, int], ...]
 
 
 class CarryingSampler(BaseSampler):
@@ -41,7 +42,7 @@ class CarryingSampler(BaseSampler):
         if study._is_multi_objective():
             return {}
         ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        key = tuple((trial.number, trial.state, len(trial.intermediate_values)) for trial in ended)
+        key = tuple((t.number, t.state, len(t.intermediate_values), len(t.constraints)) for t in ended)
         if self._seen is None or self._seen[0] != key:
             self._seen = key, completed(ended, study.direction)
         return self._seen[1]
@@ -107,8 +108,9 @@ def completed(ended: Sequence[FrozenTrial], direction: StudyDirection) -> dict[i
         direction: Direction of the objective.
 
     Returns:
-        The copies. A pruned trial without a finite score has none.
+        The copies. A pruned trial without a finite score has none. The values of trials without a result are no scores.
     """
+    ended = [trial for trial in ended if has_result(trial)]
     sign = -1.0 if direction == StudyDirection.MINIMIZE else 1.0
     reports = {trial.number: _reports(trial, sign) for trial in ended}
     curves = [

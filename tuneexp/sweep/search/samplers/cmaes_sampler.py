@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.samplers import CmaEsSampler as OfOptuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 
 class CmaEsSampler(OfOptuna):
@@ -29,3 +29,7 @@ class CmaEsSampler(OfOptuna):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         common = super().infer_relative_search_space(study, trial)
         return {name: one for name, one in common.items() if self._always is None or name in self._always}
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Do as Optuna's sampler, without its warning for each trial that has a constraint."""
+        self._independent_sampler.after_trial(study, trial, state, values)

@@ -9,6 +9,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, STOP, Scheduler
+from tuneexp.tracking.outcome import outcome_of_failure
 
 CLOCK = "env_steps"
 
@@ -79,6 +80,7 @@ class TuneScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if trial.status != Trial.ERROR:  # else it is retried: Tune sets the status before this call
+            pass_outcome(tune_controller.search_alg.searcher, trial)
             self._end(trial, {})
 
     def _end(self, trial: Trial, result: dict[str, Any]) -> None:
@@ -199,6 +201,12 @@ def reopen(searcher: Any, trial: Trial) -> None:
     if not searcher.is_open(trial.trial_id):
         searcher.reopen(trial.trial_id, trial.config["trial_number"])
         trial.run_metadata.num_failures = 0
+
+
+def pass_outcome(searcher: Any, trial: Trial) -> None:
+    """Pass the outcome of a trial that fails to the searcher. From Tune it gets only that there was an error."""
+    if (failed_as := getattr(searcher, "failed_as", None)) is not None:
+        failed_as(trial.trial_id, outcome_of_failure(trial))
 
 
 def had_ended(trial: Trial) -> bool:
