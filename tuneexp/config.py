@@ -80,6 +80,11 @@ class AtMost:
         return f"{self.name}={value} is more than {shown}{total}; write {instead}"
 
 
+def constraints_of(config_class: type) -> tuple[AtMost, ...]:
+    """Return the constraints between fields that a configuration class declares as its class variable `constraints`."""
+    return tuple(getattr(config_class, "constraints", ()))
+
+
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -137,7 +142,6 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
-    constraints: ClassVar[tuple[AtMost, ...]] = ()
     # Name of a field that is a configuration whose fields are written as fields of this one.
     flattened: ClassVar[str] = ""
 
@@ -164,7 +168,7 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _keep_constraints(self) -> Self:
-        for constraint in self.constraints:
+        for constraint in constraints_of(type(self)):
             if constraint.refused and (problem := constraint.problem(self.__dict__)):
                 raise ValueError(problem)
         return self

@@ -64,6 +64,7 @@ def test_the_interval_is_of_the_same_evaluations_as_the_objective(kind: str, bou
     assert objective.interval() == pytest.approx(bounds)  # of two seeds: their range
     assert objective.metrics() == {
         "objective": objective.value(), "objective_low": bounds[0], "objective_high": bounds[1],
+        "return_mean": objective.last(), "return_std": 1.0,
     }  # fmt: skip
 
 
@@ -76,9 +77,22 @@ def test_the_interval_holds_the_aggregate(how: str) -> None:
 
 
 def test_there_is_no_interval_over_one_seed_or_of_no_objective() -> None:
-    assert judged([[1.0], [2.0]]).metrics() == {"objective": 2.0}
+    assert judged([[1.0], [2.0]]).metrics() == {"objective": 2.0, "return_mean": 2.0}
     assert judged([[1.0, 2.0], [3.0, 4.0]], [[False, False], [True, False]], failed_seeds="ignore").interval() is None
     assert judged([[1.0, 2.0], [3.0, 4.0]], [[False, False], [True, True]]).interval() is None
+
+
+def test_the_first_evaluation_that_reaches_a_score_is_kept_through_a_restore() -> None:
+    objective = Objective(ObjectiveConfig(), [0, 1], ["5", "90"])
+    for env_steps, value in ((100, 4.0), (200, 5.0), (300, 9.0)):
+        objective.add(np.array([value, value]), np.zeros(2, bool), env_steps)
+    restored = Objective(ObjectiveConfig(), [0, 1], ["5", "90"])
+    restored.load_state_dict(json.loads(json.dumps(objective.state_dict())))
+    restored.add(np.array([99.0, 99.0]), np.zeros(2, bool), 400)
+    assert {name: value for name, value in restored.metrics().items() if "env_steps_to" in name} == {
+        "env_steps_to/5": 200,
+        "env_steps_to/90": 400,
+    }
 
 
 def test_a_restored_objective_continues() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import (
     SerializerFunctionWrapHandler,
@@ -14,7 +14,7 @@ from pydantic import (
 
 from tuneexp.addresses import is_address, lasting_address
 from tuneexp.algorithms.rl_zoo import from_rl_zoo
-from tuneexp.config import Config, numeric, structural
+from tuneexp.config import AtMost, Config, numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 OptimizerName = Literal["Adam", "AdamW", "RMSprop", "RMSpropTFLike", "SGD"]
@@ -27,6 +27,8 @@ class AlgorithmConfig(Config):
     configuration. It also accepts a custom network, a class or its address, and then holds the address
     (`tuneexp/models/heads.py` lists the methods that such a class needs).
     """
+
+    constraints: ClassVar[tuple[AtMost, ...]] = ()
 
     learning_rate: PositiveScheduledFloat = numeric(
         3e-4, "Learning rate of the optimizer; a number or a schedule such as linear:0.001."

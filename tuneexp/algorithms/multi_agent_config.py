@@ -30,6 +30,7 @@ class MultiAgentConfig(Config):
         "Policy whose evaluation return is the objective; None: that of the algorithm, else the mean of trained ones.",
     )
 
+    constraints: ClassVar[tuple[AtMost, ...]] = ()
     num_env_runners: ClassVar[int] = 0
     num_learners: ClassVar[int] = 0
     num_gpus_per_learner: ClassVar[float] = 0.0

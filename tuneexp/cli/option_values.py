@@ -99,6 +99,8 @@ WRITTEN_AS = {
     "wrappers": "--wrapper",
     "seeds": "--seeds",
     "budget_env_steps": "--env-steps",
+    "objectives": "--objective",
+    "constraints": "--constraint",
     "hyperparameters": "--set NAME=VALUE, without 'hyperparameters/'",
 }
 _SETTINGS = settings_in(TrialConfig.model_fields)

@@ -78,6 +78,25 @@ SearcherOption = Annotated[
         help="Option of the searcher. Repeatable. Names: tuneexp describe tpe.",
     ),
 ]
+ObjectiveOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--objective",
+        metavar="METRIC or METRIC:min",
+        rich_help_panel=SEARCH,
+        help="Metric to optimize: return_mean, wall_s:min, env_steps_to/475, ... Repeatable: several objectives have "
+        "a Pareto front. By default the objective of the trials.",
+    ),
+]
+ConstraintOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--constraint",
+        metavar="METRIC<=NUMBER",
+        rich_help_panel=SEARCH,
+        help="Bound on a metric of a trial's last report, '<=' or '>=': \"wall_s<=600\". Repeatable.",
+    ),
+]
 ZooOption = Annotated[
     str | None,
     typer.Option(

@@ -13,7 +13,9 @@ from tuneexp.cli.options import (
     HOW,
     WHAT,
     WHERE,
+    ConstraintOption,
     JsonOption,
+    ObjectiveOption,
     SchedulerOption,
     SearcherOption,
     SeedsOption,
@@ -77,6 +79,8 @@ def sweep(
     settings: SetOption = None,
     scheduler_options: SchedulerOption = None,
     searcher_options: SearcherOption = None,
+    objectives: ObjectiveOption = None,
+    constraints: ConstraintOption = None,
     wrappers: WrapperOption = None,
     seeds: SeedsOption = None,
     budget_env_steps: Annotated[
@@ -116,6 +120,8 @@ def sweep(
         "storage": storage,
         "fixed": hyperparameters,
         "wrappers": parse_wrappers(wrappers) if wrappers else None,
+        "objectives": objectives or None,
+        "constraints": constraints or None,
         **checked(SETTINGS, declared),
         **groups,
     }

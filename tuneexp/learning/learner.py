@@ -94,6 +94,11 @@ class Learner(SeedNetworks):
     def learning_rate(self) -> float:
         return self.hyper.values.get("learning_rate", 0.0)
 
+    @property
+    def parameter_count(self) -> int:
+        """Number of trained parameters of one seed."""
+        return self.stack.flat.numel() // self.stack.n_seeds
+
     def nets(self) -> Nets:
         """Return the networks over all seeds, for `postprocess_fn`."""
         return Nets.of_all_seeds(self.model, self.parameters, None if self.target is None else self.target.leaves)

@@ -31,7 +31,7 @@ from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.relocation import relocate
 from tuneexp.sweep.storage.second_copy import checkpoints_of_copy
 from tuneexp.sweep.storage.snapshot_writer import SnapshotWriter
-from tuneexp.sweep.sweep_config import SweepConfig, sampler_context, scheduler_of, trial_config
+from tuneexp.sweep.sweep_config import SweepConfig, objectives_of, sampler_context, scheduler_of, trial_config
 
 RETRIES_OF_A_LOST_WORKER = 2
 MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
@@ -134,6 +134,7 @@ def _new_tuner(
         log=folder.suggestions_file,
         initial=space.initial_params(),
         limits=Limits(config.trials, config.concurrency, scheduler),
+        objectives=objectives_of(config),
     )
     return tune.Tuner(
         tuner_trainable(),

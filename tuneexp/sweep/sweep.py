@@ -27,6 +27,7 @@ from tuneexp.sweep.nesting_check import refuse_nested_sweep
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.run import run_in_ray
 from tuneexp.sweep.search import choice
+from tuneexp.sweep.search.metrics import check_metrics
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.default import default_space
 from tuneexp.sweep.signals import interruptible
@@ -44,6 +45,7 @@ from tuneexp.sweep.sweep_config import (
     FORMER_BUDGET,
     SETTINGS,
     SweepConfig,
+    objectives_of,
     refuse_other_settings,
     sampler_context,
     save_config,
@@ -125,6 +127,9 @@ class Sweep:
             f"sweep {name!r}",
         )
         self.space = checked_space(self.config, parsed)
+        choice.check_objectives(
+            self.config.searcher, sampler_context(self.config, self.space), objectives_of(self.config)
+        )
         self.config = without_idle_trials(self.config, self.space)
         if self.goes_on:
             refuse_other_settings(self.folder, self.config)
@@ -282,6 +287,7 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     trial = config.trial
     choice.check("searcher", config.searcher)
     scheduler_of(config)
+    check_metrics(objectives_of(config).metrics, len(trial.seeds), lambda: ())
     config_class: type[Config] = config_class_of(trial.algorithm)
     space.validate(config_class, config.fixed, trial.algorithm)
     register_again(trial.env, trial.env_registration)

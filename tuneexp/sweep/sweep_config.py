@@ -18,6 +18,7 @@ from tuneexp.files.retries import advice_for
 from tuneexp.security.trust import lasting_moves, sources_of
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.choice import Choice, SamplerContext, build_scheduler
+from tuneexp.sweep.search.objectives import ConstraintList, ObjectiveList, Objectives
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
 from tuneexp.sweep.storage.folder import SweepFolder, stored_folder
 from tuneexp.trial.trial_config import (
@@ -66,6 +67,14 @@ class SweepConfig(Config):
         "tpe", description="Search algorithm, an Optuna sampler: tpe (learns from ended trials) or random."
     )
     searcher_seed: Count = Field(0, ge=0, le=2**32 - 1, description="Seed of the searcher's random numbers.")
+    objectives: ObjectiveList | None = Field(
+        None,
+        description="Metrics to optimize, each max or min: [return_mean, wall_s:min]; by default the objective of the "
+        "trials.",
+    )
+    constraints: ConstraintList = Field(
+        [], description="Bounds on metrics of the last report, such as [wall_s<=600]; a trial beyond one is no result."
+    )
     concurrency: Count | None = Field(
         None,
         ge=1,
@@ -104,7 +113,7 @@ class SweepConfig(Config):
 
 
 # Fields of a trial that the searcher or the start of the sweep sets.
-_OF_EACH_TRIAL = ("hyperparameters", "expected_trials", "trial_number")
+_OF_EACH_TRIAL = ("hyperparameters", "expected_trials", "scores_to_reach", "trial_number")
 # Declarations of the settings of a sweep by name, without `name`.
 SETTINGS = {
     name: field
@@ -217,6 +226,11 @@ def without_idle_trials(config: SweepConfig, space: SearchSpace) -> SweepConfig:
     return config.model_copy(update={"trials": trials})
 
 
+def objectives_of(config: SweepConfig) -> Objectives:
+    """Return what a sweep optimizes."""
+    return Objectives.of(config.objectives, config.constraints, config.trial.budget_env_steps)
+
+
 def scheduler_of(config: SweepConfig) -> Scheduler:
     """Return the scheduler of a sweep. UserError for an unknown one or a wrong option."""
     trial = config.trial
@@ -231,5 +245,6 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
     return {
         **config.trial.model_dump(exclude={"trial_number"}),
         "hyperparameters": config.fixed,
+        "scores_to_reach": objectives_of(config).scores_to_reach,
         "expected_trials": -(-config.trials // (config.concurrency or config.trials)),
     }

@@ -22,14 +22,16 @@ class Objective:
     Args:
         config: kind of aggregation.
         seeds: of the trial.
+        scores: Scores whose environment steps are a metric, `env_steps_to/SCORE`, as texts.
     """
 
-    def __init__(self, config: ObjectiveConfig, seeds: Sequence[int]) -> None:
-        self.config, self.n_seeds = config, len(seeds)
+    def __init__(self, config: ObjectiveConfig, seeds: Sequence[int], scores: Sequence[str] = ()) -> None:
+        self.config, self.n_seeds, self.scores = config, len(seeds), tuple(scores)
+        self.reached: dict[str, int] = {}  # environment steps of the first evaluation that reached a score
         self.history: list[list[float]] = []
         self._worst = float("inf")
 
-    def add(self, returns: NDArray[np.float64], failed: NDArray[np.bool_]) -> None:
+    def add(self, returns: NDArray[np.float64], failed: NDArray[np.bool_], env_steps: int = 0) -> None:
         """Add an evaluation. returns: [S], mean over episodes; failed: [S] bool, diverged seeds."""
         self._worst = min(self._worst, float(np.min(returns)))
         values = returns.astype(np.float64).copy()
@@ -38,6 +40,9 @@ class Objective:
         if failed.all() or (failed.any() and self.config.failed_seeds == "fail"):
             values[:] = np.nan
         self.history.append(values.tolist())
+        self.reached |= {
+            text: env_steps for text in self.scores if text not in self.reached and self.last() >= float(text)
+        }
 
     def last(self) -> float:
         return self._aggregate(self.history[-1])
@@ -54,10 +59,17 @@ class Objective:
         return float(np.nanmean(scores[-WINDOW:] if self.config.kind == "window" else scores))
 
     def metrics(self) -> dict[str, float]:
-        """Return the objective, and its confidence interval if there are several seeds."""
+        """Return the objective and the last mean return, with the spread over seeds if there are several."""
         bounds = self.interval()
         interval = {} if bounds is None else {"objective_low": bounds[0], "objective_high": bounds[1]}
-        return {"objective": self.value(), **interval}
+        spread = {} if self.n_seeds == 1 else {"return_std": self.spread()}
+        reached = {f"env_steps_to/{text}": env_steps for text, env_steps in self.reached.items()}
+        return {"objective": self.value(), **interval, "return_mean": self.last(), **spread, **reached}
+
+    def spread(self) -> float:
+        """Return the standard deviation over seeds of the last evaluation; NaN if every seed failed."""
+        values = [value for value in self.history[-1] if not np.isnan(value)]
+        return float(np.std(values)) if values else float("nan")
 
     def interval(self) -> tuple[float, float] | None:
         """Return the 95 % bootstrap interval of `value` over seeds; None with fewer than two seeds that count."""
@@ -81,8 +93,9 @@ class Objective:
         return aggregate([value for value in values if not np.isnan(value)], self.config.aggregate)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "worst": self._worst}
+        return {"history": self.history, "worst": self._worst, "reached": self.reached}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.history = [[float(value) for value in values] for values in state["history"]]
         self._worst = float(state["worst"])
+        self.reached = {text: int(env_steps) for text, env_steps in state.get("reached", {}).items()}

@@ -72,7 +72,7 @@ class Trial:
             config.hyperparameters, spec.name, see=f"tuneexp describe {config.algorithm or spec.name}"
         )
         self.config = config = resolved(config, self.cfg)
-        self.objective = Objective(config.objective, config.seeds)
+        self.objective = Objective(config.objective, config.seeds, config.scores_to_reach)
         check_trial(spec.name, self.cfg, config.budget_env_steps)
         self.eager_start = EagerStart(config, self.cfg)
         kind: Callable[..., ExperienceSource] = SharedEnvironments if isinstance(spec, MultiAgentSpec) else Environments
@@ -199,18 +199,18 @@ class Trial:
         }
         for one in self.trained.values():
             metrics |= one.metrics(alive)
+        metrics["parameters"] = sum(one.learner.parameter_count for one in self.trained.values())
         metrics["update/updates"] = sum(int(one.learner.n_updates) for one in self.trained.values())
         return metrics
 
     def _standing(self, returns: np.ndarray, failed: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
         """Return metrics of progress and objective. returns: [S], of the evaluation; failed: [S] bool, diverged."""
-        self.objective.add(returns, failed)
+        self.objective.add(returns, failed, self.env_steps)
         seeds = self.config.seeds
         return {
             "env_steps": self.env_steps,
             "iteration": self.iteration,
             **self.objective.metrics(),
-            "return_mean": self.objective.last(),
             "return_per_seed": [float(value) for value in returns],
             "partial_episodes": self.partial_episodes,
             "time/train_s": self.train_s,

@@ -199,6 +199,7 @@ class TrialConfig(Config):
         description="Trials that share the compiled programs of one worker.",
         json_schema_extra={"internal": True},
     )
+    scores_to_reach: list[str] = internal([], "Scores whose environment steps are the metrics env_steps_to/SCORE.")
     trial_number: int | None = internal(None, "Number of the searcher's suggestion.")
     moved: dict[str, str] = internal(
         {}, "New files, folders and addresses of what has moved since the start, by the old."

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator
 from tuneexp.addresses import checked_instance, lasting_address, load_class
 from tuneexp.config import Config, first_lines, without_suffixes
 from tuneexp.errors import UserError, unknown_name
+from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
 
 if TYPE_CHECKING:
@@ -185,6 +186,29 @@ def most_trials(asked: str | Mapping[str, Any], context: SamplerContext) -> int 
     sampler = build_sampler(asked, context)
     count = None if ":" in parts(asked)[0] else getattr(sampler, "count", None)
     return context.trials if count is None or context.trials is None else int(count(context.space, context.trials))
+
+
+def check_objectives(asked: str | Mapping[str, Any], context: SamplerContext, objectives: Objectives) -> None:
+    """Check that the sampler and its options suit the number of objectives. A sampler of the user's is imported.
+
+    Raises:
+        UserError: It takes one objective, and there are several.
+    """
+    if not objectives.several:
+        return
+    name, options = parts(asked)
+    count = len(objectives.names)
+    if options.get("carry_pruned"):
+        raise UserError(
+            f"carry_pruned is for one objective, and there are {count}; leave it out, or take --searcher tpe"
+        )
+    from tuneexp.sweep.search.samplers.random_study import takes_objectives
+
+    if not takes_objectives(build_sampler(asked, context), context.space, count):
+        raise UserError(
+            f"searcher {name} takes one objective, and there are {count}; "
+            "write --searcher tpe, gp, nsga2, nsga3, qmc or random"
+        )
 
 
 def modelled_line(asked: str | Mapping[str, Any], context: SamplerContext) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import pickle
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +19,8 @@ from tuneexp.files.atomic import sync
 from tuneexp.files.json_reading import parse_json
 from tuneexp.files.retries import Outage
 from tuneexp.sweep.search.limits import Limits
+from tuneexp.sweep.search.objectives import Objectives
+from tuneexp.sweep.search.reports import complete_violations, report, set_violations
 from tuneexp.sweep.search.samplers import without_result
 from tuneexp.sweep.search.samplers.tells import is_exhausted, tell
 from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
@@ -45,7 +46,7 @@ class StudySearcher(Searcher):
     Each suggestion is first appended to `log` (one JSON line). A suggestion that a kill removes from the study is
     made again with the same number and the same values.
 
-    limits: when to suggest; by default always."""
+    limits: when to suggest; by default always. objectives: what a result is worth; by default its `objective`."""
 
     def __init__(
         self,
@@ -56,9 +57,10 @@ class StudySearcher(Searcher):
         log: Path,
         initial: Sequence[Mapping[str, Any]] = (),
         limits: Limits | None = None,
+        objectives: Objectives | None = None,
     ) -> None:
         super().__init__(metric="objective", mode="max")
-        self._limits = limits or Limits()
+        self._limits, self._objectives = limits or Limits(), objectives or Objectives()
         self._paused: set[str] = set()  # PRUNED in the study for now
         self._failures: dict[str, str] = {}  # trial id -> outcome, between two calls of Tune
         self._space, self._log, self._budget = space, log, budget_env_steps
@@ -66,7 +68,10 @@ class StudySearcher(Searcher):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         # In memory: while the sweep runs, the study is stored only in the pickle of the searcher.
         self.study = optuna.create_study(
-            sampler=sampler, study_name=study_name, direction="maximize", pruner=optuna.pruners.NopPruner()
+            sampler=sampler,
+            study_name=study_name,
+            directions=self._objectives.of_optuna,
+            pruner=optuna.pruners.NopPruner(),
         )
         self._trials: dict[str, optuna.Trial] = {}
         self._logged: dict[int, dict[str, Any]] | None = None
@@ -154,7 +159,7 @@ class StudySearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id in self._paused:
             self._follow_pauses()
-        _report(self._trials[trial_id], result)
+        self._report(self._trials[trial_id], result)
         self._follow_pauses()
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -169,22 +174,33 @@ class StudySearcher(Searcher):
                 self._end(trial, PRUNED)
                 return
         failure = self._failures.pop(trial_id, ERROR)
-        if result and "objective" in result:
-            _report(trial, result)
+        values = self._report(trial, result)
         if error or not result:
             self._end(trial, failure)
             return
-        self._end(trial, outcome_of_report(result, self._budget), result["objective"])
+        self._end(trial, outcome_of_report(result, self._budget), values)
+
+    def _report(self, trial: optuna.Trial, result: Mapping[str, Any] | None) -> list[float] | None:
+        """Store the values of a report in the study. Returns them; None if one is not finite."""
+        values = self._objectives.values(result)
+        if result and values is not None:
+            report(trial, values, int(result["env_steps"]))
+            set_violations(trial, self._objectives.violations(result))
+        return values
 
     def failed_as(self, trial_id: str, outcome: str) -> None:
         """Note the outcome of a trial that fails. Tune's call of `on_trial_complete`, which follows, lacks it."""
         self._failures[trial_id] = outcome
 
-    def _end(self, trial: optuna.Trial, outcome: str, value: float | None = None) -> None:
+    def _end(self, trial: optuna.Trial, outcome: str, values: list[float] | None = None) -> None:
         """Tell the outcome of a trial that has ended: the only place at which a trial gets its outcome."""
         state = _STATES.get(outcome, TrialState.FAIL)
-        values = [value] if value is not None and state == TrialState.COMPLETE else None
-        stopped = without_result.end(self.study, trial, outcome, state, values)
+        if state == TrialState.COMPLETE and values is None:  # a metric that is not finite
+            state = TrialState.FAIL
+        complete_violations(trial, self._objectives.violations(None))
+        stopped = without_result.end(
+            self.study, trial, outcome, state, values if state == TrialState.COMPLETE else None
+        )
         if self._limits.exhausted and not self._limits.open:
             stopped |= without_result.give_up(self.study)
         self._limits.ended |= stopped
@@ -227,16 +243,6 @@ class StudySearcher(Searcher):
         with suppress(InfeasiblePoint):
             self._space.suggest(trial)
         return dict(trial.params)
-
-
-def _report(trial: optuna.Trial, result: Mapping[str, Any]) -> None:
-    """Report an objective once per environment step: Tune repeats the last result, and a resume repeats some.
-
-    A paused trial that is retried up to its pause has reported everything before."""
-    value, step = result["objective"], int(result["env_steps"])
-    stored = trial.storage.get_trial(trial._trial_id)
-    if math.isfinite(value) and step not in stored.intermediate_values and not stored.state.is_finished():
-        trial.report(value, step)
 
 
 def append_suggestion(log: Path, number: int, params: Mapping[str, Any]) -> None:

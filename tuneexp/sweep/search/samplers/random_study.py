@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import optuna
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from tuneexp.sweep.search.space.rehearsal import REHEARSALS
@@ -30,6 +33,19 @@ def random_study(space: SearchSpace) -> optuna.Study:
         else:
             study.tell(trial, float(number))
     return study
+
+
+def takes_objectives(sampler: BaseSampler, space: SearchSpace, count: int) -> bool:
+    """Return True if a sampler suggests trials of a study with `count` objectives. A copy of it is asked once."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    asked: BaseSampler = pickle.loads(pickle.dumps(sampler))
+    study = optuna.create_study(sampler=asked, directions=["maximize"] * count)
+    try:
+        with suppress(InfeasiblePoint):
+            space.suggest(study.ask())
+    except ValueError:
+        return False
+    return True
 
 
 def valid_trials(study: optuna.Study) -> list[FrozenTrial]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tuneexp.algorithms.rl_zoo import INSTEAD
-from tuneexp.config import AtMost, Config
+from tuneexp.config import AtMost, Config, constraints_of
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.nesting import flat_of_dotted, nested
 
@@ -29,7 +29,7 @@ class Binding:
 
     @property
     def constraints(self) -> tuple[AtMost, ...]:
-        return self.config_class.constraints
+        return constraints_of(self.config_class)
 
     def background(self) -> dict[str, Any]:
         """Return the flat defaults of the configuration, overridden by the fixed values."""
