@@ -125,7 +125,8 @@ def _new_tuner(
     store = checkpoint_storage_of(folder, config.checkpoints)
     # Tune restores callbacks by position: the user's come last, since a resume may lack them.
     mlflow, *of_user = callbacks
-    scheduler = TuneScheduler(scheduler_of(config), config.concurrency)
+    objectives = objectives_of(config)
+    scheduler = TuneScheduler(scheduler_of(config), config.concurrency, objectives)
     searcher = StudySearcher(
         space,
         build_sampler(config.searcher, sampler_context(config, space)),
@@ -134,7 +135,7 @@ def _new_tuner(
         log=folder.suggestions_file,
         initial=space.initial_params(),
         limits=Limits(config.trials, config.concurrency, scheduler),
-        objectives=objectives_of(config),
+        objectives=objectives,
     )
     return tune.Tuner(
         tuner_trainable(),

@@ -233,8 +233,13 @@ def objectives_of(config: SweepConfig) -> Objectives:
 
 def scheduler_of(config: SweepConfig) -> Scheduler:
     """Return the scheduler of a sweep. UserError for an unknown one or a wrong option."""
-    trial = config.trial
-    context = SchedulerContext(trial.budget_env_steps, config.searcher_seed, config.trials, config.concurrency)
+    context = SchedulerContext(
+        config.trial.budget_env_steps,
+        config.searcher_seed,
+        config.trials,
+        config.concurrency,
+        len(objectives_of(config).names),
+    )
     return build_scheduler(config.scheduler, context)
 
 

@@ -7,10 +7,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from tuneexp.errors import UserError
 from tuneexp.sweep.search.limits import Limits
+from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
 from tuneexp.testing.scheduler_scenarios import BUDGET, SCENARIOS, Scenario, curve, plain
 from tuneexp.testing.scripted_searcher import ScriptedSearcher
@@ -24,16 +26,18 @@ MS_PER_DECISION = 1.0
 
 @dataclass(frozen=True)
 class SchedulerSubject:
-    """A scheduler under test. build: makes a new one."""
+    """A scheduler under test. build: makes a new one. objectives, scenarios: of the sweeps."""
 
     build: Callable[[SchedulerContext], Scheduler]
+    objectives: Objectives = field(default_factory=Objectives)
+    scenarios: Mapping[str, Scenario] = field(default_factory=lambda: SCENARIOS)
 
     def loop(self, script: Scenario, trials: int, concurrency: int, budget: int = BUDGET) -> TuneLoop:
         """Return a sweep that has not started."""
         from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 
-        context = SchedulerContext(budget, seed=0, trials=trials, concurrency=concurrency)
-        scheduler = TuneScheduler(self.build(context), concurrency)
+        context = SchedulerContext(budget, 0, trials, concurrency, len(self.objectives.names))
+        scheduler = TuneScheduler(self.build(context), concurrency, self.objectives)
         searcher = ScriptedSearcher(Limits(trials, concurrency, scheduler))
         config = {"budget_env_steps": budget}
         return TuneLoop(scheduler, searcher, script, config=config, slots=concurrency, max_pending=concurrency)
@@ -41,7 +45,7 @@ class SchedulerSubject:
 
 def every_trial_ends(subject: SchedulerSubject) -> None:
     """No sweep waits for ever, whatever fails; each trial is suggested once, and no more run than asked for."""
-    for name, script in SCENARIOS.items():
+    for name, script in subject.scenarios.items():
         for trials, concurrency in ((1, 1), (2, 4), (9, 1), (27, 4)):
             loop = subject.loop(script, trials, concurrency)
             while not loop.is_finished():
@@ -65,7 +69,7 @@ def _check_reports(loop: TuneLoop, name: str) -> None:
 
 def a_kill_changes_no_decision(subject: SchedulerSubject) -> None:
     """After a kill at any report, before or after its checkpoint, the decisions are those of an undisturbed sweep."""
-    for name, script in SCENARIOS.items():
+    for name, script in subject.scenarios.items():
         for trials, concurrency in ((9, 3), (5, 1)):
             undisturbed = subject.loop(script, trials, concurrency).run()
             expected, outcomes = _decisions(undisturbed), _outcomes(undisturbed)
@@ -161,6 +165,19 @@ def a_decision_is_fast(subject: SchedulerSubject) -> None:
     assert spent_ms < MS_PER_DECISION, f"a decision takes {spent_ms:.2f} ms"
 
 
+def several_objectives_are_compared_or_refused(subject: SchedulerSubject) -> None:
+    """With two objectives the facts hold, too; a scheduler that compares one is refused before the start."""
+    objectives = Objectives(("objective", "wall_s"), ("max", "min"))
+    scenarios = {name: SCENARIOS[name] for name in ("failures", "missing_reports")}
+    two = SchedulerSubject(subject.build, objectives, scenarios)
+    try:
+        two.build(SchedulerContext(BUDGET, 0, 9, 3, len(objectives.names)))
+    except UserError:
+        return
+    for fact in (every_trial_ends, a_kill_changes_no_decision, its_state_is_json, a_decision_is_fast):
+        fact(two)
+
+
 FACTS = (
     every_trial_ends,
     a_kill_changes_no_decision,
@@ -169,4 +186,5 @@ FACTS = (
     its_random_numbers_are_its_own,
     its_state_is_json,
     a_decision_is_fast,
+    several_objectives_are_compared_or_refused,
 )

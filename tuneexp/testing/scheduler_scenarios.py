@@ -17,13 +17,19 @@ Scenario = Callable[[Mapping[str, Any]], Script]
 def curve(number: int, steps: Sequence[int] = ()) -> list[Report]:
     """Return the reports of a trial. The final objective is a random number, and the curve rises with some noise.
 
+    A second metric for several objectives, the seconds of training, rises with a random speed.
+
     steps: environment steps of the reports; by default 9 equally spaced ones."""
     draw = random.Random(number)
     final, speed = draw.uniform(0, 100), draw.uniform(0.5, 2.0)
+    s_per_step = random.Random(f"seconds {number}").uniform(0.1, 1.0)
+
+    def metrics(step: int) -> dict[str, float]:
+        score = final * (step / BUDGET) ** speed + draw.gauss(0, 2)
+        return {"env_steps": step, "objective": score, "time/train_s": s_per_step * step}
+
     return [
-        Report(
-            {"env_steps": step, "objective": final * (step / BUDGET) ** speed + draw.gauss(0, 2)}, draw.uniform(1, 3)
-        )
+        Report(metrics(step), draw.uniform(1, 3))
         for step in steps or range(BUDGET // REPORTS, BUDGET + 1, BUDGET // REPORTS)
     ]
 
@@ -85,7 +91,10 @@ def missing_reports(config: Mapping[str, Any]) -> Script:
 
 def all_equal(config: Mapping[str, Any]) -> Script:
     """All objectives are equal."""
-    return [Report({**one.metrics, "objective": 1.0}, one.seconds) for one in curve(config["trial_number"])]
+    return [
+        Report({**one.metrics, "objective": 1.0, "time/train_s": 1.0}, one.seconds)
+        for one in curve(config["trial_number"])
+    ]
 
 
 SCENARIOS: dict[str, Scenario] = {

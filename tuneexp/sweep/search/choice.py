@@ -153,6 +153,17 @@ def build_scheduler(asked: str | Mapping[str, Any], context: SchedulerContext) -
     Raises:
         UserError: An unknown name, a wrong option, or an address that names no scheduler.
     """
+    scheduler = _scheduler(asked, context)
+    if context.objectives > 1 and not scheduler.several_objectives:
+        own = ", or set several_objectives in its class and compare tuples" if ":" in parts(asked)[0] else ""
+        raise UserError(
+            f"scheduler {parts(asked)[0]} compares one objective, and there are {context.objectives}; "
+            f"write --scheduler asha, hyperband or fifo{own}"
+        )
+    return scheduler
+
+
+def _scheduler(asked: str | Mapping[str, Any], context: SchedulerContext) -> Scheduler:
     name, options = parts(asked)
     if ":" not in name:
         parsed = _options("scheduler", name, options)

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from tuneexp.config import Count
+from tuneexp.sweep.search.objectives import Score
 from tuneexp.sweep.search.schedulers.halving import HalvingOptions
 from tuneexp.sweep.search.schedulers.rungs import Rungs
 from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, STOP, Scheduler, SchedulerContext
@@ -35,10 +36,14 @@ class Asha(Scheduler):
     quantile `1 - 1 / reduction_factor` of the trials that reached the rung before it. With `promote` (algorithm 2 of
     the paper) a trial pauses at its rung, and continues once it is among the best `1 / reduction_factor` of the rung.
 
+    Several objectives are compared by dominance (Schmucker et al. 2021, arXiv:2106.12639): better fronts first, and
+    within the front that is cut an epsilon-net, so that what continues is spread over it.
+
     Trials are distributed over `brackets` at random, weighted as in Hyperband (Li et al. 2018, arXiv:1603.06560): a
     bracket of k halvings has the weight `reduction_factor**k / (k + 1)`."""
 
     Options = AshaOptions
+    several_objectives = True
 
     def __init__(self, options: AshaOptions, context: SchedulerContext) -> None:
         super().__init__(options, context)
@@ -60,21 +65,22 @@ class Asha(Scheduler):
             self._bracket_of[trial_id] = draw.choices(range(len(halvings)), weights)[0]
             self._drawn += 1
 
-    def report(self, trial_id: str, env_steps: int, objective: float) -> str:
+    def report(self, trial_id: str, env_steps: int, objective: Score) -> str:
         rungs = self._rungs_of(trial_id)
         index = rungs.reached(trial_id, env_steps)
         if index is None:
             return CONTINUE
-        cutoff = rungs.quantile(index, 1 - 1 / self.options.reduction_factor)
-        rungs.record(index, trial_id, objective)
         if not self.options.promote:
-            return STOP if cutoff is not None and objective < cutoff else CONTINUE
+            is_below = rungs.is_below(index, 1 - 1 / self.options.reduction_factor, objective)
+            rungs.record(index, trial_id, objective)
+            return STOP if is_below else CONTINUE
+        rungs.record(index, trial_id, objective)
         if trial_id not in self._due_in(rungs, index):
             return PAUSE
         self.promoted(trial_id)
         return CONTINUE
 
-    def end(self, trial_id: str, env_steps: int | None, objective: float | None) -> None:
+    def end(self, trial_id: str, env_steps: int | None, objective: Score | None) -> None:
         self._settled.add(trial_id)
         if env_steps is None or objective is None:
             return

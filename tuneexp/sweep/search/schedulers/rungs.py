@@ -1,11 +1,13 @@
-"""Rungs: objectives of trials at increasing budgets, by trial id."""
+"""Rungs: scores of trials at increasing budgets, by trial id."""
 
 from __future__ import annotations
 
 import math
-from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+
+from tuneexp.sweep.search.objectives import Score
+from tuneexp.sweep.search.schedulers.ranking import NumberRanking, Ranking, ranking_of
 
 NEARLY = 0.99  # a rung above this share of the budget would save nothing
 
@@ -21,14 +23,13 @@ def geometric_levels(grace_env_steps: int, reduction_factor: float, budget_env_s
 
 
 class Rungs:
-    """Objectives by rung. A trial has at most one objective in a rung; it never enters a rung below its highest.
+    """Scores by rung. A trial has at most one score in a rung; it never enters a rung below its highest.
 
     levels: environment steps of the rungs, in increasing order."""
 
     def __init__(self, levels: Sequence[int]) -> None:
         self.levels = list(levels)
-        # Of each rung: (minus the objective, order of arrival, trial id), the best first.
-        self._ranked: list[list[tuple[float, int, str]]] = [[] for _ in levels]
+        self._rankings: list[Ranking] = [NumberRanking() for _ in levels]
         self._highest: dict[str, int] = {}
 
     def reached(self, trial_id: str, env_steps: int) -> int | None:
@@ -37,10 +38,11 @@ class Rungs:
         found = [index for index in range(above, len(self.levels)) if self.levels[index] <= env_steps]
         return found[-1] if found else None
 
-    def record(self, index: int, trial_id: str, objective: float) -> None:
-        """Enter an objective into a rung."""
-        ranked = self._ranked[index]
-        insort(ranked, (-objective, len(ranked), trial_id))
+    def record(self, index: int, trial_id: str, score: Score) -> None:
+        """Enter a score into a rung: a number, or a tuple for several objectives."""
+        if not len(self._rankings[index]):
+            self._rankings[index] = ranking_of(score)
+        self._rankings[index].add(trial_id, score)  # type: ignore[arg-type]
         self._highest[trial_id] = index
 
     def highest(self, trial_id: str) -> int | None:
@@ -49,33 +51,33 @@ class Rungs:
 
     def count(self, index: int) -> int:
         """Return the number of trials that have entered a rung."""
-        return len(self._ranked[index])
+        return len(self._rankings[index])
 
-    def best(self, index: int, number: int) -> list[str]:
-        """Return the ids of the best trials of a rung, the best first; of equal ones, the first to arrive."""
-        return [trial_id for _, _, trial_id in self._ranked[index][:number]]
+    def best(self, index: int, number: int, among: Collection[str] | None = None) -> list[str]:
+        """Return the ids of the best trials of a rung, the best first. among: only these trials."""
+        return self._rankings[index].best(number, among)
 
     def quantile(self, index: int, share: float) -> float | None:
-        """Return a quantile of the objectives in a rung, interpolated linearly; None for an empty rung."""
-        ranked = self._ranked[index]
-        if not ranked:
-            return None
-        place = (1 - share) * (len(ranked) - 1)  # from the best
-        above = math.floor(place)
-        below = min(above + 1, len(ranked) - 1)
-        high, low = -ranked[above][0], -ranked[below][0]
-        return high + (low - high) * (place - above)
+        """Return a quantile of the scores in a rung; None for an empty rung, and with several objectives."""
+        ranking = self._rankings[index]
+        return ranking.quantile(share) if isinstance(ranking, NumberRanking) else None
+
+    def is_below(self, index: int, share: float, score: Score) -> bool:
+        """Return True if a score is below a quantile of the scores that are in a rung."""
+        return self._rankings[index].is_below(share, score) if self.count(index) else False  # type: ignore[arg-type]
 
     def state(self) -> list[list[Any]]:
-        """Return the rungs, each `[env steps, {trial id: objective}]`, trials in their order of arrival."""
-        arrived = [sorted(ranked, key=lambda entry: entry[1]) for ranked in self._ranked]
-        rungs = [{trial_id: -minus for minus, _, trial_id in entries} for entries in arrived]
+        """Return the rungs, each `[env steps, {trial id: score}]`, trials in their order of arrival."""
+        rungs = [
+            {trial_id: list(score) if isinstance(score, tuple) else score for trial_id, score in one.arrived().items()}
+            for one in self._rankings
+        ]
         return [[level, rung] for level, rung in zip(self.levels, rungs, strict=True)]
 
     def set_state(self, state: Sequence[Sequence[Any]]) -> None:
         """Continue from the result of `state`. Rungs at other levels are left out."""
         stored = {int(level): recorded for level, recorded in state}
-        self._ranked, self._highest = [[] for _ in self.levels], {}
+        self._rankings, self._highest = [NumberRanking() for _ in self.levels], {}
         for index, level in enumerate(self.levels):
-            for trial_id, objective in stored.get(level, {}).items():
-                self.record(index, trial_id, objective)
+            for trial_id, score in stored.get(level, {}).items():
+                self.record(index, trial_id, tuple(score) if isinstance(score, list) else score)

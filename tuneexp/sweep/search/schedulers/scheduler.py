@@ -24,18 +24,22 @@ class SchedulerContext:
         seed: Seed of the scheduler's random numbers.
         trials: Number of trials; None if it is unknown.
         concurrency: Number of trials at a time; None if it is unknown.
+        objectives: Number of objectives of the sweep.
     """
 
     budget_env_steps: int
     seed: int = 0
     trials: int | None = None
     concurrency: int | None = None
+    objectives: int = 1
 
 
 class Scheduler:
     """A scheduler: decides at each report whether a trial continues, pauses or stops. This one stops no trial.
 
-    Trials are named by their ids. The objective is maximised; it is always finite here. A method may be called again
+    Trials are named by their ids. The objective is maximised; it is always finite here. In a sweep with several
+    objectives it is a tuple with a number for each, all maximised (the others with a minus); a class that takes tuples
+    sets `several_objectives`. A method may be called again
     for the same trial after a restore or a retry, except `report`: it gets each environment step of a trial once.
     A subclass is named by its address, `module:Class`, as the scheduler of a sweep.
 
@@ -46,6 +50,7 @@ class Scheduler:
 
     Options: ClassVar[type[Config]] = NoOptions
     pauses: bool = False  # True if `report` may return PAUSE
+    several_objectives: bool = False  # True if an objective may be a tuple
 
     def __init__(self, options: Any, context: SchedulerContext) -> None:
         self.options, self.context = options, context
@@ -53,20 +58,20 @@ class Scheduler:
     def add(self, trial_id: str) -> None:
         """Register a trial that is new, restored or retried."""
 
-    def report(self, trial_id: str, env_steps: int, objective: float) -> str:
+    def report(self, trial_id: str, env_steps: int, objective: Any) -> str:
         """Return the decision for a report.
 
         Args:
             trial_id: The trial.
             env_steps: Its environment steps per seed so far.
-            objective: Its objective, finite.
+            objective: Its objective, finite; a tuple in a sweep with several.
 
         Returns:
             "CONTINUE", "STOP", or "PAUSE": the trial is saved, and waits until `promotion` names it.
         """
         return CONTINUE
 
-    def end(self, trial_id: str, env_steps: int | None, objective: float | None) -> None:
+    def end(self, trial_id: str, env_steps: int | None, objective: Any) -> None:
         """Register that a trial has ended. Without an objective it has failed, or was ended while it waited."""
 
     def promotion(self) -> str | None:

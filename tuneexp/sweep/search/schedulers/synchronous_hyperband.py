@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+from tuneexp.sweep.search.objectives import Score
 from tuneexp.sweep.search.schedulers.halving import HalvingOptions
 from tuneexp.sweep.search.schedulers.rungs import Rungs
 from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, Scheduler, SchedulerContext
@@ -38,9 +39,8 @@ class Bracket:
 
     def close_rung(self, reduction_factor: float) -> tuple[list[str], set[str]]:
         """Close the open rung. Returns the trials that continue, the best first, and the others."""
-        ranked = self.rungs.best(self.index, self.rungs.count(self.index))
-        number = max(1, int(len(ranked) / reduction_factor))
-        winners = [trial_id for trial_id in ranked if trial_id in self.competing][:number]
+        number = max(1, int(self.rungs.count(self.index) / reduction_factor))
+        winners = self.rungs.best(self.index, number, self.competing)
         losers = self.competing - set(winners)
         self.competing, self.index = set(winners), self.index + 1
         return winners, losers
@@ -74,6 +74,7 @@ class SynchronousHyperband(Scheduler):
 
     Options = HalvingOptions
     pauses = True
+    several_objectives = True
 
     def __init__(self, options: HalvingOptions, context: SchedulerContext) -> None:
         super().__init__(options, context)
@@ -100,7 +101,7 @@ class SynchronousHyperband(Scheduler):
         size = (most + 1) / (halvings + 1) * self.options.reduction_factor**halvings
         return Bracket(self._levels[most - halvings :], math.ceil(size - 1e-9))
 
-    def report(self, trial_id: str, env_steps: int, objective: float) -> str:
+    def report(self, trial_id: str, env_steps: int, objective: Score) -> str:
         bracket = self._brackets[self._bracket_of[trial_id]]
         competes = bracket.is_open() and trial_id in bracket.competing and not bracket.entered(trial_id)
         if not competes or env_steps < bracket.rungs.levels[bracket.index]:
@@ -112,7 +113,7 @@ class SynchronousHyperband(Scheduler):
         self._due.remove(trial_id)
         return CONTINUE
 
-    def end(self, trial_id: str, env_steps: int | None, objective: float | None) -> None:
+    def end(self, trial_id: str, env_steps: int | None, objective: Score | None) -> None:
         if trial_id not in self._bracket_of:
             return
         self._losers.discard(trial_id)

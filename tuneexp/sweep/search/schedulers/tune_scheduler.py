@@ -8,6 +8,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
+from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, STOP, Scheduler
 from tuneexp.tracking.outcome import outcome_of_failure
 
@@ -27,14 +28,18 @@ class TuneScheduler(FIFOScheduler):
     Args:
         scheduler: Decides by trial id.
         concurrency: Maximum number of trials that run at once; None for no limit.
+        objectives: What a result is worth; by default its `objective`.
 
     Attributes:
         paused: Environment steps at which a trial was paused, by trial id.
     """
 
-    def __init__(self, scheduler: Scheduler, concurrency: int | None = None) -> None:
+    def __init__(
+        self, scheduler: Scheduler, concurrency: int | None = None, objectives: Objectives | None = None
+    ) -> None:
         super().__init__()
         self.scheduler, self.concurrency = scheduler, concurrency
+        self._objectives = objectives or Objectives()
         self.paused: dict[str, int] = {}
         self._stopped: set[str] = set()  # told to stop, and not ended yet
         self._reported: dict[str, int] = {}  # environment steps of the last report that the scheduler has got
@@ -56,21 +61,26 @@ class TuneScheduler(FIFOScheduler):
             self.scheduler.add(trial.trial_id)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        trial_id, env_steps, objective = trial.trial_id, result[CLOCK], result.get(self.metric, math.nan)
-        if trial_id in self._stopped or env_steps >= self.scheduler.context.budget_env_steps:
+        trial_id, env_steps = trial.trial_id, result[CLOCK]
+        if trial_id in self._stopped or env_steps >= self._budget_of(trial):
             return STOP
         if trial_id in self.paused:
             return PAUSE if env_steps >= self.paused[trial_id] else CONTINUE
         # A trial without an objective is no evidence.
-        if env_steps <= self._reported.get(trial_id, -1) or not math.isfinite(objective):
+        values = self._objectives.values(result)
+        if env_steps <= self._reported.get(trial_id, -1) or values is None:
             return CONTINUE
         self._reported[trial_id] = env_steps
-        decision = self.scheduler.report(trial_id, env_steps, objective)
+        decision = self.scheduler.report(trial_id, env_steps, self._objectives.score(values))
         if decision == STOP:
             self._stopped.add(trial_id)
         elif decision == PAUSE:
             self.paused[trial_id] = env_steps
         return decision
+
+    def _budget_of(self, trial: Trial) -> int:
+        """Return the environment steps per seed of a trial, which the search space may vary."""
+        return int(trial.config.get("budget_env_steps", self.scheduler.context.budget_env_steps))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         self._end(trial, result)
@@ -84,9 +94,11 @@ class TuneScheduler(FIFOScheduler):
             self._end(trial, {})
 
     def _end(self, trial: Trial, result: dict[str, Any]) -> None:
-        objective = result.get(self.metric)
-        known = objective is not None and math.isfinite(objective)
-        self.scheduler.end(trial.trial_id, result.get(CLOCK) if known else None, objective if known else None)
+        values = self._objectives.values(result)
+        if values is None:
+            self.scheduler.end(trial.trial_id, None, None)
+        else:
+            self.scheduler.end(trial.trial_id, result.get(CLOCK), self._objectives.score(values))
         self.paused.pop(trial.trial_id, None)
         self._stopped.discard(trial.trial_id)
         self._reported.pop(trial.trial_id, None)
