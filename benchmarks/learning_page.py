@@ -5,49 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.learning import stored
 from benchmarks.learning_tasks import LONG_RUN, SEEDS, TASKS, TOO_LONG, Published, Task, TooLong, source
 from benchmarks.long_run import stored as long_run_stored
 from benchmarks.report import load, machine_words, table
 from benchmarks.running import ROOT
-from tuneexp.report.learning_curves import interval
-from tuneexp.sampling.evaluation import aggregate
+from tuneexp.statistics.aggregates import aggregate
+from tuneexp.statistics.intervals import estimate
 
 PAGE = ROOT / "docs" / "learning.md"
 FIGURES = ROOT / "docs" / "img" / "learning"
 
 
-class Estimate(NamedTuple):
-    """Interquartile mean over seeds and its 95 % bootstrap interval."""
-
-    iqm: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, per_seed: list[float]) -> Estimate:
-        iqm = aggregate(per_seed, "iqm")
-        return cls(iqm, *(interval(per_seed, of=_iqm_along) or (iqm, iqm)))
-
-    def words(self) -> str:
-        return f"{self.iqm:.1f} ({self.low:.1f} to {self.high:.1f})"
-
-
-def _iqm_along(scores: Any, axis: int = -1) -> Any:
-    """Return the interquartile mean along an axis, for all resamples at once."""
-    from scipy.stats import trim_mean
-
-    return trim_mean(scores, 0.25, axis=axis)
-
-
 def curve_table(curve: dict[str, list[Any]]) -> list[dict[str, float]]:
     """One row for each report: `env_steps`, `iqm`, `low`, `high`."""
-    estimates = [Estimate.of(per_seed) for per_seed in curve["return_per_seed"]]
+    estimates = [estimate(per_seed, "iqm") for per_seed in curve["return_per_seed"]]
     return [
-        {"env_steps": steps, **estimate._asdict()}
-        for steps, estimate in zip(curve["env_steps"], estimates, strict=True)
+        {"env_steps": steps, "iqm": iqm.value, "low": iqm.low, "high": iqm.high}
+        for steps, iqm in zip(curve["env_steps"], estimates, strict=True)
     ]
 
 
@@ -80,6 +57,11 @@ def _saved(task: Task, draw: Callable[[Any], None]) -> Path:
     return path
 
 
+def _words(per_seed: list[float]) -> str:
+    iqm = estimate(per_seed, "iqm")
+    return f"{iqm.value:.1f} ({iqm.low:.1f} to {iqm.high:.1f})"
+
+
 def title_of(task: Task) -> str:
     return task.name.replace("_", " ", 1) if task.has_row else task.name.replace("_", " ")
 
@@ -89,7 +71,7 @@ def verdict(task: Task, measured: dict[str, Any]) -> str:
     published = task.published
     if published is None:
         return "no published row"
-    enough = Estimate.of(measured["return_per_seed"]).iqm >= published.wanted
+    enough = aggregate(measured["return_per_seed"], "iqm") >= published.wanted
     return "matched" if enough and measured["env_steps"] <= published.env_steps else "**missed**"
 
 
@@ -148,7 +130,7 @@ def _results(measured: dict[str, dict[str, Any]]) -> str:
         rows.append(
             (
                 f"[{title_of(task)}](#{_anchor(task)})",
-                Estimate.of(found["return_per_seed"]).words(),
+                _words(found["return_per_seed"]),
                 f"{found['env_steps']:,}",
                 f"{found['wall_s']:,.0f} s",
                 f"{row.mean_return:g} ± {row.std_return:g}" if row else "none",

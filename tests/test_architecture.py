@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"spaces"},
     {"ray_support"},
     {"files", "security", "processes", "seeds"},
-    {"addresses", "commands", "config", "documented", "nesting", "partition", "quiet_imports"},
+    {"addresses", "commands", "config", "documented", "nesting", "partition", "quiet_imports", "statistics"},
     {"errors", "tracebacks"},
 ]
 # `AlgorithmSpec.build` returns a Trainable, and the name of a policy may not be that of a setting of its trial.

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tuners.curve_table import CurveTable
-from benchmarks.tuners.metrics import at, mean_of, probability_of_beating, rank_correlation
+from benchmarks.tuners.metrics import at, rank_correlation
 from benchmarks.tuners.replay import BASELINE, Method, Search, Trace
 from benchmarks.tuners.searches import Searches
+from tuneexp.statistics.comparison import probability_of_improvement
+from tuneexp.statistics.intervals import estimate
 
 REPETITIONS = 50
 COSTS = (1, 2, 4, 8, 16, 24, 32, 64, 128)  # in full trainings
@@ -57,12 +59,12 @@ def compare(
                 "sampler": method.sampler,
                 "scheduler": method.scheduler,
                 "trials": float(np.mean([trace.trials for trace in traces[method]])),
-                "regret": {str(cost): mean_of(_regrets(table, traces[method], cost)) for cost in costs},
+                "regret": {str(cost): estimate(_regrets(table, traces[method], cost)) for cost in costs},
                 "regret_by_time": {
-                    str(cost): mean_of(_regrets_by_time(table, traces[method], cost, search)) for cost in costs
+                    str(cost): estimate(_regrets_by_time(table, traces[method], cost, search)) for cost in costs
                 },
                 "beats_random": {
-                    str(cost): probability_of_beating(_scores(table, traces[method], cost), baseline[cost])
+                    str(cost): probability_of_improvement(_scores(table, traces[method], cost), baseline[cost])
                     for cost in compared
                 },
             }

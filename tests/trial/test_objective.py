@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tuneexp.sampling.evaluation import aggregate
+from tuneexp.statistics.aggregates import aggregate
 from tuneexp.trial.objective import Objective
 from tuneexp.trial.trial_config import ObjectiveConfig
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tuneexp.rl.bootstrap import percentile_interval
+from tuneexp.statistics.intervals import percentile_interval
 
 _SEED_RETURN = re.compile(r"seed/(\d+)/return_mean")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,23 +110,3 @@ def steps_of(name: str, running: NDArray[np.bool_], max_steps: int) -> Iterator[
             "are used. Give the environment a time limit: the wrapper TimeLimit, or truncated=True",
             name, running.sum(), running.size, max_steps,
         )  # fmt: skip
-
-
-def aggregate(per_seed: Sequence[float], how: str) -> float:
-    """Return `mean`, `median`, `min` or `iqm` of the seeds' values; NaN without values.
-
-    `iqm` is the interquartile mean (Agarwal et al. 2021, arXiv:2108.13264)."""
-    values = np.asarray(per_seed, dtype=np.float64)
-    return float(aggregated(values, how)) if values.size else float("nan")
-
-
-def aggregated(values: NDArray[np.float64], how: str, axis: int = -1) -> Any:
-    """Return `aggregate` along one axis."""
-    values = np.sort(values, axis=axis)
-    if how == "iqm":
-        from scipy.stats import trim_mean
-
-        return trim_mean(values, 0.25, axis=axis)
-    if how == "median":
-        return np.median(values, axis=axis)
-    return np.min(values, axis=axis) if how == "min" else np.mean(values, axis=axis)

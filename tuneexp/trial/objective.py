@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuneexp.rl.bootstrap import percentile_interval
-from tuneexp.sampling.evaluation import aggregate, aggregated
+from tuneexp.statistics.aggregates import aggregate, aggregated
+from tuneexp.statistics.intervals import percentile_interval
 from tuneexp.trial.trial_config import ObjectiveConfig
 
 WINDOW = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.tuners.metrics import at, incumbents, mean_of, probability_of_beating, rank_correlation
+from benchmarks.tuners.metrics import at, incumbents, rank_correlation
 
 
 def test_a_completed_configuration_is_chosen_before_a_better_unfinished_one() -> None:
@@ -27,27 +27,6 @@ def test_the_first_of_equal_configurations_stays() -> None:
 
 def test_a_step_function_is_read_from_each_step_on() -> None:
     assert at([10, 20], [1.0, 2.0], [5, 10, 19, 20, 99], before=-1).tolist() == [-1, 1, 1, 2, 2]
-
-
-def test_ties_count_half() -> None:
-    assert probability_of_beating([1, 2], [1, 2]).mean == 0.5
-    assert probability_of_beating([2, 2], [1, 2]).mean == 0.75
-    sure = probability_of_beating([3] * 20, [1] * 20)
-    assert tuple(sure) == (1.0, 1.0, 1.0)
-
-
-def test_the_interval_covers_the_truth_about_as_often_as_it_claims() -> None:
-    rng = np.random.default_rng(1)
-    covered = [
-        estimate.low <= 0.5 <= estimate.high
-        for estimate in (probability_of_beating(rng.normal(size=30), rng.normal(size=30)) for _ in range(60))
-    ]
-    assert np.mean(covered) > 0.85
-
-
-def test_the_mean_is_inside_its_interval() -> None:
-    estimate = mean_of([1.0, 2.0, 6.0])
-    assert estimate.low <= estimate.mean == 3.0 <= estimate.high
 
 
 def test_rank_correlation_is_of_the_order_only() -> None:
