@@ -1,4 +1,4 @@
-"""Ray cluster of several nodes on this machine: real raylets, as `ray start` makes them."""
+"""Ray cluster of several nodes on this machine: real raylets, as `ray start` makes them, but without the dashboard."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.harness import ROOT
 from tuneexp.ray_support.environment import SENT_TO_WORKERS
+from tuneexp.ray_support.patches import no_dashboard
 
 # Settings of nodes by docs/scaling.md.
 _SETTINGS = {"RAY_worker_niceness": "0"}
@@ -25,7 +26,7 @@ def cluster_of(cpus: int, **environment: str) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     temporary = tempfile.mkdtemp(prefix="tx-")  # short: Ray's socket paths have a limit of 107 characters
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, no_dashboard():
         for name in SENT_TO_WORKERS:
             patch.delenv(name, raising=False)
         for name, value in {**_SETTINGS, "RAY_TMPDIR": temporary, "PYTHONPATH": str(ROOT)}.items():

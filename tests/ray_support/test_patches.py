@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -13,16 +17,36 @@ from ray.tune import Callback, tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
+from tests.faults.process_tree import descendants, is_alive
+from tuneexp.ray_support import idle_agent
 from tuneexp.ray_support.patches import callbacks_uncounted, forget_token, trial_failures
 
 # `loopback_only`: tests/ray_support/test_private_session.py looks at the sockets of all processes.
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_a_local_ray_has_neither_autoscaler_nor_log_monitor() -> None:
-    services = set(ray._private.worker._global_node.all_processes)
-    assert {ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET} <= services
-    assert not services & {ray_constants.PROCESS_TYPE_MONITOR, ray_constants.PROCESS_TYPE_LOG_MONITOR}
+def test_a_local_ray_has_neither_autoscaler_nor_log_monitor_nor_dashboard() -> None:
+    processes = ray._private.worker._global_node.all_processes
+    assert set(processes) == {ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET}
+    (raylet,) = (info.process.pid for info in processes[ray_constants.PROCESS_TYPE_RAYLET])
+    commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in descendants(raylet)]
+    assert [command for command in commands if idle_agent.__file__ in command]
+    assert not [command for command in commands if "dashboard" in command.lower()]
+
+
+def test_the_process_in_place_of_the_dashboard_s_agent_ends_after_its_raylet() -> None:
+    raylet = ["sh", "-c", 'RAY_RAYLET_PID=$$ "$@" >/dev/null & echo $!; read line', "sh"]
+    command = [*raylet, sys.executable, "-I", "-S", idle_agent.__file__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        agent = int(process.stdout.readline())
+        time.sleep(0.3)
+        assert is_alive(agent)
+        process.kill()
+    deadline = time.monotonic() + 60.0
+    while is_alive(agent):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.usefixtures("ray_cluster")

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import inspect
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ray import _raylet
 from ray._private import parameter, ray_constants, services
 from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader, Config
+
+from tuneexp.ray_support import idle_agent
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -34,6 +39,53 @@ def few_services(log_monitor: bool) -> Iterator[None]:
         yield
     finally:
         parameter.RayParams = of_ray
+
+
+@contextmanager
+def no_dashboard() -> Iterator[None]:
+    """Start Ray without the two processes of its dashboard: the one of the head node and the agent of each node.
+
+    Why: `include_dashboard=False` starts both all the same, for usage statistics and metrics, which are off here.
+    Together they take two seconds of a core, and `ray.init` waits for the first. The raylet insists on an agent, so it
+    gets `idle_agent`. Its ports are -1, as they are where Ray has no packages for the dashboard.
+    Obsolete once `include_dashboard=False` starts neither."""
+    start_api_server, start_process = services.start_api_server, services.start_ray_process
+
+    def without_agent(command: list[str], process_type: str, *args: Any, **kwargs: Any) -> Any:
+        if process_type == ray_constants.PROCESS_TYPE_RAYLET:
+            command = [_with_idle_agent(command, argument) for argument in command]
+        return start_process(command, process_type, *args, **kwargs)
+
+    services.start_api_server = lambda *args, **kwargs: ("", None)  # neither an address nor a process
+    services.start_ray_process = without_agent
+    try:
+        yield
+    finally:
+        services.start_api_server, services.start_ray_process = start_api_server, start_process
+
+
+_AGENT_COMMAND = "--dashboard_agent_command="
+_COMPILED: Any = _raylet  # Ray's type stub lacks the names below
+_AGENT_PORTS = (
+    _COMPILED.METRICS_AGENT_PORT_NAME,
+    _COMPILED.METRICS_EXPORT_PORT_NAME,
+    _COMPILED.DASHBOARD_AGENT_LISTEN_PORT_NAME,
+)
+
+
+def _with_idle_agent(command: list[str], argument: str) -> str:
+    """Return `argument` of a raylet's command, or the idle agent in place of Ray's, after writing its ports."""
+    if not argument.startswith(_AGENT_COMMAND):
+        return argument
+    session, node = (_value_of(name, command) for name in ("--session_dir=", "--node_id="))
+    for port in _AGENT_PORTS:
+        _COMPILED.persist_port(session, node, port, -1)
+    return _AGENT_COMMAND + subprocess.list2cmdline([sys.executable, "-I", "-S", idle_agent.__file__])
+
+
+def _value_of(name: str, command: list[str]) -> str:
+    (value,) = (argument.removeprefix(name) for argument in command if argument.startswith(name))
+    return value
 
 
 @contextmanager

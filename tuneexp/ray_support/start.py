@@ -16,7 +16,7 @@ import ray
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.ray_support.environment import ADDRESS, WORKER_SETTINGS, set_missing
 from tuneexp.ray_support.lost_processes import report_loss
-from tuneexp.ray_support.patches import few_services, loopback_only, own_session
+from tuneexp.ray_support.patches import few_services, loopback_only, no_dashboard, own_session
 from tuneexp.ray_support.private_session import private_surroundings
 from tuneexp.ray_support.worker_path import DriversPath
 
@@ -112,7 +112,7 @@ def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: b
         TuneexpError: Ray did not start.
     """
     try:
-        with few_services(log_monitor=log_to_driver), loopback_only(), own_session():
+        with few_services(log_monitor=log_to_driver), no_dashboard(), loopback_only(), own_session():
             ray.init(
                 address="local",
                 job_config=DriversPath(),
