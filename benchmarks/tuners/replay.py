@@ -21,6 +21,7 @@ from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.search.stopping_rules import StopRules
 from tuneexp.testing.simulated_trial import Report
 from tuneexp.testing.tune_loop import TuneLoop
 
@@ -106,7 +107,7 @@ def replay(table: CurveTable, method: Method, search: Search, seed: int) -> Trac
         study_name="replay",
         budget_env_steps=table.budget_env_steps,
         log=Path(os.devnull),
-        limits=Limits(trials, concurrency, scheduler),
+        limits=Limits(StopRules(trials), concurrency, scheduler),
     )
     loop = TuneLoop(
         scheduler,

@@ -20,7 +20,7 @@ def test_trials_and_best_are_typed_and_their_json_has_the_stored_fields(tmp_path
     ]
     assert result.best is result.trials[0]
     json = result.as_json()
-    assert list(json) == ["name", "storage", "state", "best", "trials", "mlflow"]
+    assert list(json) == ["name", "storage", "state", "ended_by", "best", "trials", "mlflow"]
     assert list(json["best"]) == ["trial_id", "trial_number", "objective", "config", "checkpoint"]
     assert [list(trial) for trial in json["trials"]] == [TRIAL] * 2
     assert {**json["trials"][0], **json["best"]} == json["trials"][0]

@@ -100,8 +100,18 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
             screen.show_text(f"trial {row.trial} {row.outcome}: {row.reason}")
     if result.best is not None:
         screen.show_text("\n" + _best_words(result, result.best))
+    if result.ended_by not in (None, "trials"):
+        screen.show_text(f"ended       {_reason_of_end(result)}")
     if result.state in ("interrupted", "failed"):
         screen.note(f"\ncontinue it: {command('resume', result.name, storage=short_path(result.storage))}")
+
+
+def _reason_of_end(result: SweepResult) -> str:
+    from tuneexp.sweep import load_config
+    from tuneexp.sweep.search.stopping_rules import reason
+
+    assert result.ended_by is not None
+    return reason(result.ended_by, load_config(result.name, result.storage))
 
 
 def _rows(result: SweepResult) -> list[LeaderboardRow]:

@@ -79,7 +79,7 @@ def title_of(config: SweepConfig) -> str:
     """First line of the live view."""
     from tuneexp.report.formatting import seeds
 
-    trials = f"{config.trials} trial{'s' if config.trials > 1 else ''}"
+    trials = f"{config.trials} trial{'s' if config.trials > 1 else ''}" if config.trials else "trials without limit"
     at_once = f"{config.concurrency} at a time" if config.concurrency else "as many at a time as fit"
     return (
         f"sweep {config.name}: {config.trial.algorithm} on {config.trial.env}, {trials}, "

@@ -175,7 +175,7 @@ def sweep_table(sweeps: Iterable[Mapping[str, Any]]) -> Table:
         table.add_column("reason", overflow="fold")
     for sweep in rows:
         finished, asked = sweep.get("finished"), sweep.get("trials")
-        trials = "-" if finished is None else f"{finished}/{asked}"
+        trials = "-" if finished is None else f"{finished}/{asked or '-'}"
         facts = [sweep.get(key) or "-" for key in ("name", "state", "algorithm", "env")]
         facts += [trials, score(sweep.get("best")), sweep.get("reason") or ""]
         table.add_row(*map(cell, facts[: len(table.columns)]))

@@ -29,14 +29,14 @@ class SweepProgress:
     """State of a running sweep's trials; both views read it.
 
     Args:
-        trials: Number of trials that the sweep will have.
+        trials: Number of trials that the sweep will have; None for no limit.
         budget_env_steps: Environment steps per seed of a whole trial.
         varied: Names of the varied hyperparameters; None takes those that differ between the trials.
         known: Trials of a resumed sweep."""
 
     def __init__(
         self,
-        trials: int,
+        trials: int | None,
         budget_env_steps: int,
         varied: Iterable[str] | None = None,
         known: Iterable[TrialState] = (),
@@ -75,7 +75,11 @@ class SweepProgress:
 
     @property
     def fraction(self) -> float:
-        """Completed fraction of all environment steps, 0 to 1. A trial that ended early counts as complete."""
+        """Completed fraction of all environment steps, 0 to 1. A trial that ended early counts as complete.
+
+        0 without a limit of trials."""
+        if self.trials is None:
+            return 0.0
         done = sum(self._share(trial) for trial in self.by_number.values())
         return min(1.0, done / max(1, self.trials))
 
@@ -83,6 +87,11 @@ class SweepProgress:
         if trial.outcome in ENDED_STATES:
             return 1.0
         return min(1.0, trial.env_steps / max(1, self.budget_env_steps))
+
+    @property
+    def counts(self) -> str:
+        """Number of ended trials, and of all if it is known."""
+        return f"{self.ended} ended" if self.trials is None else f"{self.ended} of {self.trials}"
 
     @property
     def seconds_left(self) -> float | None:
@@ -131,8 +140,8 @@ def trial_line(trial: TrialState, progress: SweepProgress) -> str:
     if row.reason and row.outcome != "pruned":  # what "pruned" means is clear
         parts.append(" ".join(str(row.reason).split()))
     left = progress.seconds_left
-    time_left = f", {duration(left)} left" if left is not None and progress.ended < progress.trials else ""
-    return f"trial {row.trial} {row.outcome}: {', '.join(parts)} ({progress.ended} of {progress.trials}{time_left})"
+    time_left = f", {duration(left)} left" if left is not None and progress.ended < (progress.trials or 0) else ""
+    return f"trial {row.trial} {row.outcome}: {', '.join(parts)} ({progress.counts}{time_left})"
 
 
 def _varied(progress: SweepProgress) -> list[str]:
@@ -198,8 +207,10 @@ def _progress_bar(progress: SweepProgress) -> Table:
     grid = Table.grid(padding=(0, 1))
     elapsed = duration(time.monotonic() - progress.started_at)
     left = progress.seconds_left
-    words = f"{progress.ended} of {progress.trials} trials · {elapsed}"
-    waiting = "no report yet" if progress.by_number else "starting"
-    words += f" · {waiting if left is None else f'{duration(left)} left'}"
+    words = f"{progress.counts} trials · {elapsed}" if progress.trials else f"{progress.ended} trials · {elapsed}"
+    if left is not None:
+        words += f" · {duration(left)} left"
+    elif progress.trials or not progress.by_number:
+        words += f" · {'no report yet' if progress.by_number else 'starting'}"
     grid.add_row(ProgressBar(total=1.0, completed=progress.fraction, width=24), Text(words))
     return grid

@@ -31,7 +31,14 @@ from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.relocation import relocate
 from tuneexp.sweep.storage.second_copy import checkpoints_of_copy
 from tuneexp.sweep.storage.snapshot_writer import SnapshotWriter
-from tuneexp.sweep.sweep_config import SweepConfig, objectives_of, sampler_context, scheduler_of, trial_config
+from tuneexp.sweep.sweep_config import (
+    SweepConfig,
+    objectives_of,
+    sampler_context,
+    scheduler_of,
+    stop_rules,
+    trial_config,
+)
 
 RETRIES_OF_A_LOST_WORKER = 2
 MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
@@ -127,6 +134,7 @@ def _new_tuner(
     mlflow, *of_user = callbacks
     objectives = objectives_of(config)
     scheduler = TuneScheduler(scheduler_of(config), config.concurrency, objectives)
+    limits = Limits(stop_rules(config), config.concurrency, scheduler)
     searcher = StudySearcher(
         space,
         build_sampler(config.searcher, sampler_context(config, space)),
@@ -134,7 +142,7 @@ def _new_tuner(
         budget_env_steps=config.trial.budget_env_steps,
         log=folder.suggestions_file,
         initial=space.initial_params(),
-        limits=Limits(config.trials, config.concurrency, scheduler),
+        limits=limits,
         objectives=objectives,
     )
     return tune.Tuner(
@@ -158,7 +166,7 @@ def _new_tuner(
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
             callbacks=[
                 mlflow,
-                SnapshotWriter(folder, store, scheduler, resumed, config.trial.moved),
+                SnapshotWriter(folder, store, scheduler, limits, resumed, config.trial.moved),
                 PendingMonitor(largest(trials_of(space))),
                 SlowTransfers(store.path),
                 Watchdog(),

@@ -18,7 +18,7 @@ from tuneexp.sweep.engine import run_trials
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.mlflow_contents import mlflow_callback
 from tuneexp.sweep.process_exit import show_cursor
-from tuneexp.sweep.results import SweepResult, TrialResult, all_trials_ended, result_of, study_of
+from tuneexp.sweep.results import SweepResult, TrialResult, how_it_ended, result_of, study_of
 from tuneexp.sweep.search.searchers import export_study
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import SweepInterrupted, how_to_go_on, refuse_unsignalled, stop_signals
@@ -57,7 +57,7 @@ def run_to_the_end(
             _warn(mlflow.interrupt(INTERRUPT_TIMEOUT_S))  # no trial is running
             raise
         ray.stop()
-        if not all_trials_ended(config, folder):
+        if how_it_ended(config, folder) is None:
             _warn(mlflow.interrupt(0.0 if stop.at_once else INTERRUPT_TIMEOUT_S))
             raise SweepInterrupted(how_to_go_on(folder), stop.exit_code)
         return write_summary(config, folder, mlflow)
@@ -81,7 +81,7 @@ def _run_trials(
     except ClusterLost as error:
         raise ClusterLost(f"{error}\nresults so far are saved; {_go_on(folder)}") from error
     except Exception as error:
-        if all_trials_ended(config, folder):  # the error concerns Tune's table of results, which is not used
+        if how_it_ended(config, folder) is not None:  # the error concerns Tune's table of results, which is not used
             logger.debug("all trials have ended", exc_info=True)
             return
         if (fault := storage_fault_in(error)) is not None:
@@ -121,7 +121,8 @@ def write_summary(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallba
     result = result_of(config, folder)
     number, checkpoint = (result.best.trial_number, result.best.checkpoint) if result.best else (None, None)
     rows = [_summary_row(trial) for trial in result.trials]
-    left = mlflow.finish(rows, number, checkpoint, DELIVERY_TIMEOUT_S)
+    tags = {"ended_by": result.ended_by} if result.ended_by else {}
+    left = mlflow.finish(rows, number, checkpoint, DELIVERY_TIMEOUT_S, tags)
     _write_study(folder)
     _warn(left)
     return result_of(config, folder)

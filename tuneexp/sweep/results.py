@@ -11,11 +11,13 @@ from tuneexp.commands import command
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.files.json_reading import DamagedFile
 from tuneexp.files.locks import is_held
+from tuneexp.sweep.search.stopping_rules import SearchState, Tally
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder, storage_folder, stored_folder
 from tuneexp.sweep.storage.records import TrialRecord
-from tuneexp.sweep.sweep_config import SweepConfig, read_config
+from tuneexp.sweep.storage.snapshot import Snapshot
+from tuneexp.sweep.sweep_config import SweepConfig, read_config, stop_rules
 from tuneexp.tracking.delivery_process import mlflow_ids
 from tuneexp.tracking.links import sweep_link
 from tuneexp.tracking.outcome import COMPLETED, FAILURES
@@ -57,6 +59,8 @@ class SweepResult:
         name: Name of the sweep.
         storage: Folder that holds the sweep's folder.
         state: "finished", "failed" (every trial failed before its first report), "running" or "interrupted".
+        ended_by: Setting that ended it, "trials", "time_budget_s", "until" or "stagnation", or "sampler" if that had no
+            more suggestions; None before the end.
         best: Completed trial with the highest objective; None before one completed.
         trials: One `TrialResult` for each trial, in the order of their numbers.
         mlflow: `tracking_uri`, `experiment_id`, `parent_run_id` and `link`.
@@ -65,6 +69,7 @@ class SweepResult:
     name: str
     storage: str
     state: str
+    ended_by: str | None
     best: TrialResult | None
     trials: list[TrialResult]
     mlflow: dict[str, Any] = field(default_factory=dict)
@@ -92,23 +97,27 @@ def load_sweep(name: str, storage: str | Path = "runs") -> SweepResult:
 
 
 def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
-    records = sorted(snapshot.read_records(folder), key=lambda record: record.trial_number)
+    found = snapshot.load(folder)
+    records = sorted(found.records if found else [], key=lambda record: record.trial_number)
     runs, mlflow = _mlflow_ids(folder)
     store = checkpoint_storage_of(folder, config.checkpoints)
-    state = _state_of(config, folder, records)
+    ended_by = _ended_by(config, found)
+    state = _state_of(folder, records, ended_by)
     trials = [_trial_result(record, store, runs, state) for record in records]
     return SweepResult(
         name=folder.name,
         storage=str(folder.storage),
         state=state,
+        ended_by=ended_by,
         best=_best(trials),
         trials=trials,
         mlflow=mlflow,
     )
 
 
-def all_trials_ended(config: SweepConfig, folder: SweepFolder) -> bool:
-    return _all_ended(config, snapshot.read_records(folder))
+def how_it_ended(config: SweepConfig, folder: SweepFolder) -> str | None:
+    """Return the rule by which a sweep has ended, as `SweepResult.ended_by`; None if it has not ended."""
+    return _ended_by(config, snapshot.load(folder))
 
 
 def failed_trials(folder: SweepFolder) -> list[int]:
@@ -122,16 +131,22 @@ def none_ran(folder: SweepFolder) -> bool:
     return _none_ran(snapshot.read_records(folder))
 
 
-def _all_ended(config: SweepConfig, records: list[TrialRecord]) -> bool:
-    return sum(record.outcome is not None for record in records) >= config.trials
+def _ended_by(config: SweepConfig, found: Snapshot | None) -> str | None:
+    if found is None:
+        return None
+    rules, ended = stop_rules(config), sum(record.outcome is not None for record in found.records)
+    # Earlier versions stored no state of the search.
+    search = found.search or SearchState(rules, Tally(suggested=len(found.records)))
+    suggested = search.tally.suggested or len(found.records)
+    return search.ended_under(rules) if ended >= suggested else None
 
 
 def _none_ran(records: list[TrialRecord]) -> bool:
     return bool(records) and all(record.outcome in FAILURES and not record.env_steps for record in records)
 
 
-def _state_of(config: SweepConfig, folder: SweepFolder, records: list[TrialRecord]) -> str:
-    if _all_ended(config, records):
+def _state_of(folder: SweepFolder, records: list[TrialRecord], ended_by: str | None) -> str:
+    if ended_by is not None:
         return "failed" if _none_ran(records) else "finished"
     return "running" if is_held(folder.lock_file) else "interrupted"
 

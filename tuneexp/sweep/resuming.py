@@ -25,7 +25,7 @@ from tuneexp.sweep.cluster.capacity import resolved_here
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.nesting_check import refuse_nested_sweep
-from tuneexp.sweep.results import SweepResult, all_trials_ended, failed_trials, none_ran, result_of
+from tuneexp.sweep.results import SweepResult, failed_trials, how_it_ended, none_ran, result_of
 from tuneexp.sweep.run import run_in_ray
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import Stop, interruptible
@@ -96,7 +96,7 @@ def resume(
         if moved or checkpoints is not None:
             _keep_changes(folder, moved or {}, config.checkpoints, callbacks)
         failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
-        if all_trials_ended(config, folder) and not failed:
+        if how_it_ended(config, folder) is not None and not failed:
             return _finished(config, folder, stop)
         space = _checked_space(config, folder)
         config = report_changed_sources(config)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Longest progress that a kill can lose. A snapshot holds all trials, about 40 kB each after ten reports
 # (docs/scaling.md), so large sweeps take it less often.
 SNAPSHOT_PERIOD_S, SNAPSHOT_S_PER_TRIAL = 0.5, 0.005
+MANY_TRIALS = 200  # of a sweep whose number of trials has no limit
 
 
 def run_in_ray(
@@ -62,4 +63,4 @@ def run_in_ray(
 
 def snapshot_period_s(config: SweepConfig) -> float:
     """Seconds between two snapshots: longer for large sweeps."""
-    return max(SNAPSHOT_PERIOD_S, config.trials * SNAPSHOT_S_PER_TRIAL)
+    return max(SNAPSHOT_PERIOD_S, (config.trials or MANY_TRIALS) * SNAPSHOT_S_PER_TRIAL)

@@ -50,6 +50,8 @@ from tuneexp.sweep.sweep_config import (
     sampler_context,
     save_config,
     scheduler_of,
+    stop_rules,
+    with_default_trials,
     with_sources,
     without_idle_trials,
 )
@@ -89,7 +91,7 @@ class Sweep:
         algorithm: str | AlgorithmSpec = defaults.ALGORITHM,
         env: str | Callable[..., Any] = defaults.ENV,
         space: Any = None,
-        trials: int = SETTINGS["trials"].default,
+        trials: int | None = None,
         seeds: int | Sequence[int] = defaults.SEEDS,
         budget_env_steps: int = defaults.BUDGET_ENV_STEPS,
         *,
@@ -112,18 +114,20 @@ class Sweep:
         known_as = algorithm_address(algorithm)
         parsed = SearchSpace.of(default_space(known_as) if space is None else space)
         self.config = SweepConfig.parse(
-            {
-                **_stored_form(settings, self.folder.storage),
-                "name": name,
-                "algorithm": known_as,
-                "env": lasting_address(env, "environment"),
-                "env_registration": registration_of(env),
-                "space": parsed.to_mapping(),
-                "trials": trials,
-                "seeds": seed_list(seeds),
-                "budget_env_steps": budget_env_steps,
-                "created_at_s": time.time(),
-            },
+            with_default_trials(
+                {
+                    **_stored_form(settings, self.folder.storage),
+                    "name": name,
+                    "algorithm": known_as,
+                    "env": lasting_address(env, "environment"),
+                    "env_registration": registration_of(env),
+                    "space": parsed.to_mapping(),
+                    "trials": trials,
+                    "seeds": seed_list(seeds),
+                    "budget_env_steps": budget_env_steps,
+                    "created_at_s": time.time(),
+                }
+            ),
             f"sweep {name!r}",
         )
         self.space = checked_space(self.config, parsed)
@@ -287,6 +291,7 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     trial = config.trial
     choice.check("searcher", config.searcher)
     scheduler_of(config)
+    stop_rules(config)
     check_metrics(objectives_of(config).metrics, len(trial.seeds), lambda: ())
     config_class: type[Config] = config_class_of(trial.algorithm)
     space.validate(config_class, config.fixed, trial.algorithm)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from tuneexp.commands import command
-from tuneexp.config import Config, Count
+from tuneexp.config import Config, Count, Seconds
 from tuneexp.errors import StorageFault, UserError, nearest
 from tuneexp.files.atomic import sync, write_json
 from tuneexp.files.json_reading import DamagedFile, read_json
@@ -20,6 +20,7 @@ from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.choice import Choice, SamplerContext, build_scheduler
 from tuneexp.sweep.search.objectives import ConstraintList, ObjectiveList, Objectives
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
+from tuneexp.sweep.search.stopping_rules import RULES, TRIALS, StopRules
 from tuneexp.sweep.storage.folder import SweepFolder, stored_folder
 from tuneexp.trial.trial_config import (
     Hyperparameters,
@@ -57,7 +58,20 @@ class SweepConfig(Config):
         description="Name of the sweep and of its folder; by default a new one, such as ppo-CartPole-v1-20261128-kqzt."
     )
     trial: TrialConfig = internal(..., "Settings that all trials share.")
-    trials: Count = Field(8, ge=1, description="Number of trials.")
+    trials: Count | None = Field(
+        None, ge=1, description="Number of trials; by default 8, or no limit with another rule that ends the sweep."
+    )
+    time_budget_s: Seconds | None = Field(
+        None,
+        gt=0,
+        description="End the sweep after this time, such as 2h or 90m; running trials stop at their next report.",
+    )
+    until: float | None = Field(
+        None, description="End the sweep once a completed trial has this objective; running trials stop."
+    )
+    stagnation: Count | None = Field(
+        None, ge=1, description="End the sweep once this many trials in a row have ended without a better one."
+    )
     scheduler: Choice = Field(
         "asha",
         description="Early stopping of weak trials: asha, hyperband, median, fifo (none), or module:Class; with "
@@ -110,6 +124,16 @@ class SweepConfig(Config):
         if not isinstance(trial.env, str):
             raise ValueError("env is an id or an address, which other processes can import")
         return trial
+
+
+DEFAULT_TRIALS = 8
+
+
+def with_default_trials(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a new sweep with a number of trials, unless another rule ends it."""
+    others = any(values.get(rule) is not None for rule in RULES if rule != TRIALS)
+    trials = DEFAULT_TRIALS if values.get(TRIALS) is None and not others else values.get(TRIALS)
+    return {**values, TRIALS: trials}
 
 
 # Fields of a trial that the searcher or the start of the sweep sets.
@@ -213,6 +237,15 @@ def _from(text: str, alike: int) -> str:
     return f"{'...' if start else ''}{text[start : start + 57]}{'...' if len(text) > start + 57 else ''}"
 
 
+def stop_rules(config: SweepConfig) -> StopRules:
+    """Return the rules that end a sweep."""
+    for name in ("until", "stagnation"):
+        if getattr(config, name) is not None and objectives_of(config).several:
+            raise UserError(f"{name} needs a sweep of one objective; end this one with --time-budget or --trials")
+    until = None if config.until is None else objectives_of(config).score([config.until])
+    return StopRules(config.trials, config.time_budget_s, until, config.stagnation)  # type: ignore[arg-type]
+
+
 def sampler_context(config: SweepConfig, space: SearchSpace) -> SamplerContext:
     """Return the facts of a sweep that its sampler may use."""
     return SamplerContext(config.searcher_seed, config.trials, space)
@@ -247,9 +280,10 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
     """Return the configuration that all trials share. The searcher adds `trial_number` and the suggested values.
 
     config: with the concurrency of this start, from which the expected number of trials of a worker follows."""
+    trials = config.trials or DEFAULT_TRIALS * (config.concurrency or 1)
     return {
         **config.trial.model_dump(exclude={"trial_number"}),
         "hyperparameters": config.fixed,
         "scores_to_reach": objectives_of(config).scores_to_reach,
-        "expected_trials": -(-config.trials // (config.concurrency or config.trials)),
+        "expected_trials": -(-trials // (config.concurrency or trials)),
     }

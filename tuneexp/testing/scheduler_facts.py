@@ -14,6 +14,7 @@ from tuneexp.errors import UserError
 from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
+from tuneexp.sweep.search.stopping_rules import StopRules
 from tuneexp.testing.scheduler_scenarios import BUDGET, SCENARIOS, Scenario, curve, plain
 from tuneexp.testing.scripted_searcher import ScriptedSearcher
 from tuneexp.testing.simulated_trial import Report, Script
@@ -38,7 +39,7 @@ class SchedulerSubject:
 
         context = SchedulerContext(budget, 0, trials, concurrency, len(self.objectives.names))
         scheduler = TuneScheduler(self.build(context), concurrency, self.objectives)
-        searcher = ScriptedSearcher(Limits(trials, concurrency, scheduler))
+        searcher = ScriptedSearcher(Limits(StopRules(trials), concurrency, scheduler))
         config = {"budget_env_steps": budget}
         return TuneLoop(scheduler, searcher, script, config=config, slots=concurrency, max_pending=concurrency)
 

@@ -23,14 +23,19 @@ class ScriptedSearcher:
         """True if no further trial is suggested."""
         return self.limits.exhausted
 
+    @property
+    def stopping(self) -> bool:
+        """True if trials that run are to stop, too."""
+        return self.limits.stopping
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next configuration, None, or FINISHED."""
         verdict = self.limits.verdict()
         if verdict != "suggest":
             return FINISHED if verdict == "finished" else None
         self.limits.add(trial_id)
-        assert self.limits.suggested is not None
-        return {"trial_number": self.limits.suggested - 1}
+        assert self.limits.tally.suggested is not None
+        return {"trial_number": self.limits.tally.suggested - 1}
 
     def is_open(self, trial_id: str) -> bool:
         """Return True if the trial was suggested and has not ended."""
@@ -43,12 +48,12 @@ class ScriptedSearcher:
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Register the end of a trial."""
         assert result is not None or error, f"{trial_id} has ended without a result"
-        self.limits.open.discard(trial_id)
+        self.limits.end(trial_id)
 
     def state(self) -> list[Any]:
         """Return the state."""
-        return [self.limits.suggested, sorted(self.limits.open)]
+        return [self.limits.state(), sorted(self.limits.open)]
 
     def set_state(self, state: list[Any]) -> None:
         """Continue from the result of `state`."""
-        self.limits.suggested, self.limits.open = state[0], set(state[1])
+        self.limits.restore(state[0], set(state[1]))

@@ -99,11 +99,13 @@ class MLflowCallback(Callback):
         best_trial_number: int | None,
         best_checkpoint: str | None,
         timeout_s: float,
+        tags: Mapping[str, str] | None = None,
     ) -> Undelivered | None:
         """Record the end of the sweep, deliver the rest of the outbox, stop the delivering process.
 
         Args:
             summary_rows: One per trial, with the columns `trial_number`, `outcome` and `env_steps`.
+            tags: Tags of the parent run.
         Returns:
             The records that were not delivered within `timeout_s`; None if MLflow has all of them."""
         self._reread()
@@ -118,7 +120,8 @@ class MLflowCallback(Callback):
         metrics |= {f"best_{name}": scored[name] for name in OBJECTIVES if name in scored}
         texts = self.texts.sweep_ended(best, outcomes)
         step, metrics = self._log.next_summary(sum(outcomes.values()), metrics)
-        self._write(records.SWEEP_ENDED, step=step, rows=[table_row(row) for row in summary_rows], best=best, tags={},
+        self._write(records.SWEEP_ENDED, step=step, rows=[table_row(row) for row in summary_rows], best=best,
+                    tags=dict(tags or {}),
                     status="FINISHED" if outcomes[COMPLETED] + outcomes[PRUNED] else "FAILED",
                     metrics=metrics, artifacts=self._artifacts(), **texts)  # fmt: skip
         return self._close(timeout_s)

@@ -26,7 +26,7 @@ class About:
     env: str
     seeds: tuple[int, ...]
     env_steps: int
-    trials: int
+    trials: int | None
     how: str
     repeat: str
     resume: str
@@ -42,9 +42,13 @@ class About:
         return f"{seeds}, {self.env_steps:,} environment steps{' each' if len(self.seeds) > 1 else ''}"
 
 
+def _number_of_trials(about: About) -> str:
+    return "trials without limit" if about.trials is None else f"{about.trials} trials"
+
+
 def sweep_note(about: About, varied: Iterable[str], result: str = "") -> str:
     """Description of a sweep. result: its first line; empty before the end."""
-    how = [f"{about.what}: {about.trials} trials, {about.budget}. {_text(about.how)}."]
+    how = [f"{about.what}: {_number_of_trials(about)}, {about.budget}. {_text(about.how)}."]
     names = ", ".join(code(name) for name in varied)
     space = f"Varied: {names} (`search_space.yaml` under Artifacts)." if names else ""
     commands = f"Repeat it: {code(about.repeat)}; its leaderboard: {code(about.show)}"

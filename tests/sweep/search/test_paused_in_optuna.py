@@ -14,6 +14,7 @@ from tuneexp.sweep.search.schedulers.scheduler import SchedulerContext
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.search.stopping_rules import StopRules
 from tuneexp.testing.scheduler_scenarios import BUDGET, failures, lost_workers, plain
 from tuneexp.testing.tune_loop import TuneLoop
 from tuneexp.testing.tune_snapshot import restore, snapshot
@@ -29,7 +30,7 @@ def sweep(tmp_path: Path, scheduler: dict[str, Any], script: Any = plain, trials
     space = SearchSpace.of(SPACE)
     searcher = StudySearcher(
         space, build_sampler("tpe", SamplerContext(0, trials, space)), "s", BUDGET, tmp_path / "log.jsonl",
-        limits=Limits(trials, 2, of_tune),
+        limits=Limits(StopRules(trials), 2, of_tune),
     )  # fmt: skip
     return TuneLoop(of_tune, searcher, script, config={"budget_env_steps": BUDGET}, slots=2, max_pending=2)
 

@@ -138,7 +138,7 @@ def test_a_full_disk_of_tune_s_own_files_prints_how_to_continue(
         raise OSError(errno.ENOSPC, "No space left on device", "/tmp/staging/trainable.pkl")
 
     monkeypatch.setattr(lifecycle, "run_trials", full)
-    monkeypatch.setattr(lifecycle, "all_trials_ended", lambda *args: False)
+    monkeypatch.setattr(lifecycle, "how_it_ended", lambda *args: None)
     given: list[Any] = [None, SweepFolder(tmp_path / "s"), None, [], None, None]
     with pytest.raises(StorageFault, match=r"/tmp/staging/trainable\.pkl\n.*tuneexp resume s"):
         lifecycle._run_trials(*given, failed=False)

@@ -12,6 +12,8 @@ from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import SweepConfig, trial_config
 
+MOST_AT_ONCE = 1000  # trials of a sweep whose number of trials has no limit
+
 
 def trials_of(space: SearchSpace) -> list[Sequence[Resources]]:
     """Return the distinct resource requests of trials of a validated space, as the Trainable gives them to Tune."""
@@ -35,7 +37,7 @@ def resolved_here(config: SweepConfig, space: SearchSpace) -> SweepConfig:
     machine = [_this_machine(_wants_gpu(asked))]
     for bundles in asked:
         refuse_unmeetable(bundles, machine, "this machine")
-    return _with_concurrency(config, _all_at_once(asked, machine, config.trials))
+    return _with_concurrency(config, _all_at_once(asked, machine, config.trials or MOST_AT_ONCE))
 
 
 def ray_session_for(config: SweepConfig, space: SearchSpace, snapshot_period_s: float, verbose: bool) -> RaySession:
@@ -84,7 +86,7 @@ def resolved_on_cluster(config: SweepConfig, folder: SweepFolder, space: SearchS
     nodes = alive_nodes()
     refuse_too_large(nodes)  # sooner than nodes answer
     there = refuse_too_large(check_nodes(nodes, store, trial_config(config)))
-    return _with_concurrency(config, max(1, _all_at_once(asked, there, config.trials)))
+    return _with_concurrency(config, max(1, _all_at_once(asked, there, config.trials or MOST_AT_ONCE)))
 
 
 def _with_concurrency(config: SweepConfig, room: int) -> SweepConfig:

@@ -7,6 +7,7 @@ import logging
 import pickle
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tuneexp.sweep.search.reports import complete_violations, report, set_violat
 from tuneexp.sweep.search.samplers import without_result
 from tuneexp.sweep.search.samplers.tells import is_exhausted, tell
 from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
+from tuneexp.sweep.search.stopping_rules import SAMPLER, SearchState, StopRules, Tally, search_state_of
 from tuneexp.tracking.outcome import COMPLETED, ERROR, PRUNED, outcome_of_report
 
 logger = logging.getLogger(__name__)
@@ -88,6 +90,11 @@ class StudySearcher(Searcher):
         """True if no further trial is suggested."""
         return self._limits.exhausted
 
+    @property
+    def stopping(self) -> bool:
+        """True if trials that run are to stop, too."""
+        return self._limits.stopping
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial; None if there is no room, or while the log can't be written: Tune then retries.
 
@@ -117,7 +124,7 @@ class StudySearcher(Searcher):
         """Return the next valid suggestion; None if the sampler has no more."""
         for _ in range(MOST_INFEASIBLE):
             if is_exhausted(self.study):
-                self._limits.ended = True
+                self._limits.sampler_ended()
                 return None
             point = self._point_to_try(len(self.study.get_trials(deepcopy=False)))
             if point is not None:
@@ -166,7 +173,7 @@ class StudySearcher(Searcher):
         trial = self._trials.pop(trial_id, None)
         if trial is None:  # a repeated call
             return
-        self._limits.open.discard(trial_id)
+        self._limits.end(trial_id)
         if trial_id in self._paused:
             self._paused.discard(trial_id)
             self._set_running(trial._trial_id)
@@ -178,7 +185,10 @@ class StudySearcher(Searcher):
         if error or not result:
             self._end(trial, failure)
             return
-        self._end(trial, outcome_of_report(result, self._budget), values)
+        outcome = outcome_of_report(result, self._budget)
+        if outcome == COMPLETED and values is not None:
+            self._note_score(values, result)
+        self._end(trial, outcome, values)
 
     def _report(self, trial: optuna.Trial, result: Mapping[str, Any] | None) -> list[float] | None:
         """Store the values of a report in the study. Returns them; None if one is not finite."""
@@ -187,6 +197,11 @@ class StudySearcher(Searcher):
             report(trial, values, int(result["env_steps"]))
             set_violations(trial, self._objectives.violations(result))
         return values
+
+    def _note_score(self, values: list[float], result: Mapping[str, Any]) -> None:
+        score = self._objectives.score(values)
+        if isinstance(score, float) and all(one <= 0 for one in self._objectives.violations(result).values()):
+            self._limits.completed(score)
 
     def failed_as(self, trial_id: str, outcome: str) -> None:
         """Note the outcome of a trial that fails. Tune's call of `on_trial_complete`, which follows, lacks it."""
@@ -203,25 +218,26 @@ class StudySearcher(Searcher):
         )
         if self._limits.exhausted and not self._limits.open:
             stopped |= without_result.give_up(self.study)
-        self._limits.ended |= stopped
+        if stopped:
+            self._limits.sampler_ended()
 
     def _tell(self, trial: optuna.Trial, state: TrialState) -> None:
         stopped = tell(self.study, trial, state)
-        self._limits.ended |= without_result.settle(self.study) or stopped
+        if without_result.settle(self.study) or stopped:
+            self._limits.sampler_ended()
 
     def save(self, checkpoint_path: str) -> None:
-        counts = {"paused": self._paused, "suggested": self._limits.suggested, "ended": self._limits.ended}
-        state = {"study": self.study, "trials": self._trials, "unlogged": self._unlogged, **counts}
+        search = asdict(self._limits.state())
+        state = {"study": self.study, "trials": self._trials, "unlogged": self._unlogged, "paused": self._paused}
         with open(checkpoint_path, "wb") as file:
-            pickle.dump(state, file)
+            pickle.dump({**state, "search": search}, file)
 
     def restore(self, checkpoint_path: str) -> None:
         with open(checkpoint_path, "rb") as file:
             state = pickle.load(file)
         self.study, self._trials, self._unlogged = state["study"], state["trials"], state.get("unlogged")
-        self._paused, self._limits.suggested = state.get("paused", set()), state.get("suggested")
-        self._limits.open = set(self._trials)
-        self._limits.ended = state.get("ended", False)
+        self._paused = state.get("paused", set())
+        self._limits.restore(_search_state(state, self._limits.rules), set(self._trials))
 
     def _point_to_try(self, number: int) -> Mapping[str, Any] | None:
         """Return the values of suggestion `number` from the log, else an initial point; None for a free suggestion."""
@@ -243,6 +259,13 @@ class StudySearcher(Searcher):
         with suppress(InfeasiblePoint):
             self._space.suggest(trial)
         return dict(trial.params)
+
+
+def _search_state(state: Mapping[str, Any], rules: StopRules) -> SearchState:
+    if "search" in state:
+        return search_state_of(state["search"])
+    ended = SAMPLER if state.get("ended") else None  # of an earlier version
+    return SearchState(rules, Tally(suggested=state.get("suggested")), ended)
 
 
 def append_suggestion(log: Path, number: int, params: Mapping[str, Any]) -> None:

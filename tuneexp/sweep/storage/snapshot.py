@@ -18,7 +18,7 @@ import json
 import logging
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -29,6 +29,7 @@ from tuneexp.files.atomic import remove, write_atomically
 from tuneexp.files.json_reading import DamagedFile, checked, parse_json
 from tuneexp.security.signatures import SIGNATURE_BYTES, is_signed, sign
 from tuneexp.security.trust import everything_is_trusted
+from tuneexp.sweep.search.stopping_rules import SearchState, search_state_of
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.records import TrialRecord
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 SEARCHER_STATE = "searcher-state-*.pkl"
 SEARCH_GENERATOR = "search_gen_state-*.json"
 STATE_PATTERNS = ("experiment_state-*.json", SEARCH_GENERATOR, SEARCHER_STATE, "callback-states-*.pkl")
-RECORDS = "trials.json"
+RECORDS, SEARCH = "trials.json", "search.json"
 _RECORDS = TypeAdapter(list[TrialRecord])
 # The time in the names of restored files. Tune restores from the last name in order, and digits come before letters.
 RESTORED = "restored"
@@ -50,10 +51,13 @@ _LENGTH_BYTES = 2
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Tune's four state files, by pattern, and the records of all trials."""
+    """Tune's four state files, by pattern, the records of all trials, and the state of the search.
+
+    search: None in a snapshot of an earlier version."""
 
     state: Mapping[str, bytes]
     records: list[TrialRecord]
+    search: SearchState | None = None
 
     @property
     def checkpoints(self) -> frozenset[str]:
@@ -68,6 +72,8 @@ def pack(snapshot: Snapshot) -> bytes:
         for pattern, data in snapshot.state.items():
             archive.writestr(_restored(pattern), data)
         archive.writestr(RECORDS, json.dumps([record.as_json() for record in snapshot.records]))
+        if snapshot.search is not None:
+            archive.writestr(SEARCH, json.dumps(asdict(snapshot.search)))
     return _with_comment(buffer.getvalue())
 
 
@@ -141,7 +147,8 @@ def _unpacked(path: Path, data: bytes) -> Snapshot:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         _require_known(members)
-        return Snapshot({pattern: _matching(members, pattern) for pattern in STATE_PATTERNS}, _records(members, path))
+        state = {pattern: _matching(members, pattern) for pattern in STATE_PATTERNS}
+        return Snapshot(state, _records(members, path), _search(members, path))
     except DamagedFile:
         raise
     except Exception as error:  # zipfile raises many types: KeyError, zlib.error, RuntimeError, ...
@@ -152,9 +159,13 @@ def _records(members: Mapping[str, bytes], path: Path) -> list[TrialRecord]:
     return checked(_RECORDS, parse_json(members[RECORDS]), f"{RECORDS} in {path}")
 
 
+def _search(members: Mapping[str, bytes], path: Path) -> SearchState | None:
+    return search_state_of(parse_json(members[SEARCH]), f"{SEARCH} in {path}") if SEARCH in members else None
+
+
 def _require_known(names: Iterable[str]) -> None:
     for name in names:
-        known = name == RECORDS or any(fnmatch.fnmatchcase(name, pattern) for pattern in STATE_PATTERNS)
+        known = name in (RECORDS, SEARCH) or any(fnmatch.fnmatchcase(name, pattern) for pattern in STATE_PATTERNS)
         if not known or "/" in name or "\\" in name:
             raise ValueError(f"it contains {name!r}, which tuneexp does not write")
 

@@ -15,6 +15,7 @@ from tuneexp.errors import TuneexpError
 from tuneexp.files.atomic import remove
 from tuneexp.files.retries import Outage
 from tuneexp.sweep import events
+from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.signals import stop_signals
 from tuneexp.sweep.storage import snapshot
@@ -36,11 +37,12 @@ class SnapshotWriter(Callback):
         folder: SweepFolder,
         store: CheckpointStorage,
         scheduler: TuneScheduler,
+        limits: Limits,
         resumed: bool,
         moved: Mapping[str, str] | None = None,
     ) -> None:
         """Create the callback. moved: new addresses of the user's code, for restored trials."""
-        self._folder, self._store, self._scheduler = folder, store, scheduler
+        self._folder, self._store, self._scheduler, self._limits = folder, store, scheduler, limits
         self._must_restore, self._moved = resumed, dict(moved or {})
         self._records: dict[str, TrialRecord] = {}
         self._changed: set[str] = set()
@@ -152,7 +154,7 @@ class SnapshotWriter(Callback):
         state = snapshot.staged(self._staging)
         if state is None:
             return None
-        now = Snapshot(state, list(self._records.values()))
+        now = Snapshot(state, list(self._records.values()), self._limits.state())
         try:
             snapshot.commit(self._folder, now)
         except OSError as error:

@@ -13,6 +13,7 @@ from tuneexp.sweep.search.choice import SAMPLERS, SamplerContext, build_sampler
 from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.search.stopping_rules import StopRules
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 OWN = Path(__file__).with_name("own_sampler.py")
@@ -23,7 +24,7 @@ MIXED = {**FINITE, "rate": {"loguniform": [1e-4, 1e-1]}, "ent": {"choice": [0.0,
 def searcher(folder: Path, sampler: Any, mapping: dict[str, Any], trials: int | None = None) -> StudySearcher:
     space = SearchSpace.of(mapping)
     made = build_sampler(sampler, SamplerContext(0, 16, space))
-    return StudySearcher(space, made, "study", 1000, folder / "log", limits=Limits(trials))
+    return StudySearcher(space, made, "study", 1000, folder / "log", limits=Limits(StopRules(trials)))
 
 
 def play(found: StudySearcher, first: int, count: int) -> list[Any]:

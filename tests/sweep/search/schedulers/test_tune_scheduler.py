@@ -13,6 +13,7 @@ from tuneexp.sweep.search.choice import SCHEDULERS, build_scheduler
 from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, STOP, SchedulerContext
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler, had_ended
+from tuneexp.sweep.search.stopping_rules import StopRules
 from tuneexp.testing.scheduler_facts import SchedulerSubject
 from tuneexp.testing.scheduler_scenarios import plain
 from tuneexp.testing.tune_snapshot import restore, snapshot
@@ -157,21 +158,22 @@ def test_after_a_restore_paused_trials_stay_paused_and_no_more_run_than_asked_fo
 
 def test_more_trials_than_before_reopen_a_sweep_that_had_closed() -> None:
     loop = PROMOTES.loop(plain, 4, 1).run()
-    state = loop.scheduler.state()
-    assert state["closed_at"] == 4
-    more = PROMOTES.loop(plain, 8, 1).scheduler
-    more.set_state(state)
-    assert more.state()["closed_at"] is None
+    assert loop.scheduler.state()["closed"]
+    more = restore(PROMOTES.loop(plain, 8, 1), snapshot(loop))
+    more.search_alg.finished = False  # as `relocate` does
+    more.step()
+    assert not more.scheduler.state()["closed"]
 
 
 def test_a_searcher_waits_for_a_promotion_and_finishes_last() -> None:
     paused = SimpleNamespace(paused={"a": 100}, pauses=True, promotion_due=lambda: "a")
-    limits = Limits(2, 1, paused)
+    limits = Limits(StopRules(2), 1, paused)
     limits.add("a")
     assert limits.verdict() == "wait"  # the promotion comes first
     paused.promotion_due = lambda: None
     assert limits.verdict() == "suggest"  # a paused trial doesn't count
     limits.add("b")
     assert limits.verdict() == "wait"  # "a" may be promoted yet
-    limits.open.clear()
+    limits.end("a")
+    limits.end("b")
     assert limits.verdict() == "finished"

@@ -64,6 +64,9 @@ class TuneScheduler(FIFOScheduler):
         trial_id, env_steps = trial.trial_id, result[CLOCK]
         if trial_id in self._stopped or env_steps >= self._budget_of(trial):
             return STOP
+        if is_stopping(tune_controller):
+            self._stopped.add(trial_id)
+            return STOP
         if trial_id in self.paused:
             return PAUSE if env_steps >= self.paused[trial_id] else CONTINUE
         # A trial without an objective is no evidence.
@@ -111,6 +114,9 @@ class TuneScheduler(FIFOScheduler):
         for trial in tune_controller.get_trials():
             by_status.setdefault(trial.status, []).append(trial)
         pending, running, paused = by_status[Trial.PENDING], by_status[Trial.RUNNING], by_status[Trial.PAUSED]
+        if is_stopping(tune_controller):
+            pending = self._end_waiting(tune_controller, [*pending, *paused])
+            paused = []
         if pending or len(running) >= (self.concurrency or math.inf):
             return pending[0] if pending else None
         self._end_losers(tune_controller, paused)
@@ -119,6 +125,12 @@ class TuneScheduler(FIFOScheduler):
         if self.paused and not running and is_exhausted(tune_controller.search_alg):
             return self._close(tune_controller, paused)
         return None
+
+    def _end_waiting(self, controller: Any, trials: list[Trial]) -> list[Trial]:
+        """End trials that wait while the sweep stops. Returns those without a report: they stop at their first one."""
+        for trial in [trial for trial in trials if trial.last_result]:
+            self._end_paused(controller, trial)
+        return [trial for trial in trials if not trial.last_result]
 
     def _next_of(self, paused: list[Trial]) -> Trial | None:
         """Return a trial that waits for room only, else one that is promoted."""
@@ -149,6 +161,9 @@ class TuneScheduler(FIFOScheduler):
         _end_as_running(controller, trial)
 
     def _order_restored(self, controller: Any) -> None:
+        self._closed = self._closed and is_exhausted(controller.search_alg)  # else the sweep is extended
+        if self._closed:
+            self.scheduler.close()
         for trial in controller.get_trials():
             if trial.status == Trial.PENDING and had_ended(trial):
                 _end_as_running(controller, trial)
@@ -178,7 +193,7 @@ class TuneScheduler(FIFOScheduler):
             "stopped": sorted(self._stopped),
             "paused": self.paused,
             "reported": self._reported,
-            "closed_at": self._trials if self._closed else None,
+            "closed": self._closed,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -186,18 +201,18 @@ class TuneScheduler(FIFOScheduler):
         self.scheduler.set_state(state)
         self._stopped, self.paused = set(state.get("stopped", ())), dict(state.get("paused", {}))
         self._reported = dict(state.get("reported", {}))
-        self._closed = state.get("closed_at") == self._trials  # else more trials were asked for since
-        if self._closed:
-            self.scheduler.close()
-
-    @property
-    def _trials(self) -> int:
-        return self.scheduler.context.trials or 0
+        self._closed = state.get("closed", state.get("closed_at") is not None)  # the latter in earlier versions
 
 
 def is_exhausted(search_alg: Any) -> bool:
     """Return True if Tune's search algorithm will suggest no further trial."""
     return bool(getattr(search_alg.searcher, "exhausted", False)) or search_alg.is_finished()
+
+
+def is_stopping(controller: Any) -> bool:
+    """Return True if the sweep ends with the trials that run."""
+    searcher = getattr(getattr(controller, "search_alg", None), "searcher", None)
+    return bool(getattr(searcher, "stopping", False))
 
 
 def _end_as_running(controller: Any, trial: Trial) -> None:
