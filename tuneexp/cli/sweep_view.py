@@ -88,6 +88,9 @@ def title_of(config: SweepConfig) -> str:
 
 
 def _none_finished(result: SweepResult) -> str:
+    if result.ended_by == "time_budget_s":
+        more = command("extend", result.name, "--time-budget", "1h", storage=result.storage)
+        return f"no trial finished within the time budget; give it more time: {more}"
     if result.state != "failed":
         return f"no trial finished; what went wrong: {command('show', result.name, storage=result.storage)}"
     first = result.trials[0]

@@ -12,7 +12,6 @@ from tuneexp.addresses import lasting_address
 from tuneexp.config import Config
 from tuneexp.documented import with_settings
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.files.json_reading import plain
 from tuneexp.files.retries import patience_s
 from tuneexp.security.signatures import require_key
 from tuneexp.security.trust import addresses_in, remember
@@ -31,7 +30,7 @@ from tuneexp.sweep.search.metrics import check_metrics
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.default import default_space
 from tuneexp.sweep.signals import interruptible
-from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of, lasting_location
+from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import (
     SweepFolder,
     new_sweep_folder,
@@ -41,6 +40,7 @@ from tuneexp.sweep.storage.folder import (
     writable_storage,
 )
 from tuneexp.sweep.storage.owner_marker import refuse_foreign
+from tuneexp.sweep.stored_form import stored_form
 from tuneexp.sweep.sweep_config import (
     FORMER_BUDGET,
     SETTINGS,
@@ -116,7 +116,7 @@ class Sweep:
         self.config = SweepConfig.parse(
             with_default_trials(
                 {
-                    **_stored_form(settings, self.folder.storage),
+                    **stored_form(settings, self.folder.storage),
                     "name": name,
                     "algorithm": known_as,
                     "env": lasting_address(env, "environment"),
@@ -253,33 +253,6 @@ def _refuse_unknown(settings: Mapping[str, Any]) -> None:
         if name not in SETTINGS:
             known = ("name", "storage", "callbacks", "verbose", "resume", *SETTINGS)
             raise unknown_name("setting", name, known, "in Python: help(tuneexp.Sweep)")
-
-
-def _stored_form(settings: Mapping[str, Any], storage: Path) -> dict[str, Any]:
-    """Return the settings as JSON can hold them. None stands for the default."""
-    given = {name: value for name, value in settings.items() if value is not None}
-    apart = ("wrappers", *choice.KINDS)
-    values = {name: plain(value, name, classes=name == "fixed") for name, value in given.items() if name not in apart}
-    if "wrappers" in given:
-        values["wrappers"] = _plain_wrappers(given["wrappers"])
-    for kind in choice.KINDS:
-        if kind in given:
-            values[kind] = plain(choice.stored_form(given[kind], kind), kind)
-    if "checkpoints" in given:
-        values["checkpoints"] = lasting_location(given["checkpoints"], storage)
-    return values
-
-
-def _plain_wrappers(wrappers: Any) -> Any:
-    """Return wrappers with plain arguments. Their names may be classes."""
-    if not isinstance(wrappers, list | tuple):
-        return wrappers  # refused by the check of the settings
-    return [
-        {name: plain(arguments, f"wrappers/{name}") for name, arguments in one.items()}
-        if isinstance(one, Mapping)
-        else one
-        for one in wrappers
-    ]
 
 
 def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:

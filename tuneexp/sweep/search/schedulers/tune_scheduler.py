@@ -128,9 +128,9 @@ class TuneScheduler(FIFOScheduler):
 
     def _end_waiting(self, controller: Any, trials: list[Trial]) -> list[Trial]:
         """End trials that wait while the sweep stops. Returns those without a report: they stop at their first one."""
-        for trial in [trial for trial in trials if trial.last_result]:
+        for trial in [trial for trial in trials if CLOCK in trial.last_result]:
             self._end_paused(controller, trial)
-        return [trial for trial in trials if not trial.last_result]
+        return [trial for trial in trials if CLOCK not in trial.last_result]
 
     def _next_of(self, paused: list[Trial]) -> Trial | None:
         """Return a trial that waits for room only, else one that is promoted."""
