@@ -57,6 +57,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
             "SweepInterrupted",
             "SweepResult",
             "TrialResult",
+            "extend",
             "list_sweeps",
             "load_study",
             "load_sweep",

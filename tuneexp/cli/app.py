@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuneexp.cli import describe, evaluate, resume, show, sweep, train, ui
+from tuneexp.cli import describe, evaluate, extend, resume, show, sweep, train, ui
 from tuneexp.cli.options import examples
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ _WORK, _LOOK = "Train and evaluate", "Inspect"
 app.command("train", epilog=train.EPILOG, rich_help_panel=_WORK)(train.train)
 app.command("sweep", epilog=sweep.EPILOG, rich_help_panel=_WORK)(sweep.sweep)
 app.command("resume", epilog=resume.EPILOG, rich_help_panel=_WORK)(resume.resume)
+app.command("extend", epilog=extend.EPILOG, rich_help_panel=_WORK)(extend.extend)
 app.command("evaluate", epilog=evaluate.EPILOG, rich_help_panel=_WORK)(evaluate.evaluate)
 app.command("list", epilog=show.LIST_EPILOG, rich_help_panel=_LOOK)(show.list_)
 app.command("show", epilog=show.SHOW_EPILOG, rich_help_panel=_LOOK)(show.show)

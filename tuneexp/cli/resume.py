@@ -96,8 +96,8 @@ def resume(
             stored.trials if stored is not None else (),
         )
         if ended:
-            more = command("sweep", short_path(f"{result.storage}/{result.name}/experiment.yaml"), "--trials", "N")
-            screen.note(f"a finished sweep is not extended; another one of the same settings: {more}")
+            more = command("extend", result.name, "--trials", "N", storage=short_path(result.storage))
+            screen.note(f"to add N trials: {more}")
 
 
 def _stored(name: str, storage: str) -> SweepResult | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuneexp.sweep.events import SweepEvent
+    from tuneexp.sweep.extending import extend
     from tuneexp.sweep.results import SweepResult, TrialResult, list_sweeps, load_study, load_sweep
     from tuneexp.sweep.resuming import resume
     from tuneexp.sweep.search.space import SearchSpace
@@ -25,6 +26,7 @@ _LAZY = {
     "TrialResult": "tuneexp.sweep.results",
     "list_sweeps": "tuneexp.sweep.results",
     "load_config": "tuneexp.sweep.sweep_config",
+    "extend": "tuneexp.sweep.extending",
     "load_study": "tuneexp.sweep.results",
     "load_sweep": "tuneexp.sweep.results",
     "resume": "tuneexp.sweep.resuming",
@@ -38,6 +40,7 @@ __all__ = [
     "SweepInterrupted",
     "SweepResult",
     "TrialResult",
+    "extend",
     "list_sweeps",
     "load_config",
     "load_study",

@@ -56,7 +56,7 @@ def resume(
 ) -> SweepResult:
     """Continue a sweep. Finished trials stay, interrupted ones go on from their last checkpoint, missing ones are run.
 
-    A finished sweep is returned as it is; reports that MLflow has not received are delivered.
+    A finished sweep is returned as it is (`extend` adds trials); reports that MLflow lacks are delivered.
 
     Args:
         name: Name of the sweep, or path of its folder.
@@ -78,13 +78,13 @@ def resume(
         SweepInterrupted: A signal ended the sweep; its state is saved.
     """
     refuse_nested_sweep()
-    callbacks, folder = callback_list(callbacks), _folder_of(name, storage)
+    callbacks, folder = callback_list(callbacks), folder_of(name, storage)
     config = read_config(folder)  # first: an unknown name must not create a folder
     if moved:
         config = _with_moved(config, moved)
     if address is not None:
         config = config.model_copy(update={"address": address})
-    _require_trusted(config, folder, address, moved or {}, trust)
+    require_trust_of(config, folder, address, moved or {}, trust)
     if checkpoints is not None:
         config = config.model_copy(update={"checkpoints": lasting_location(checkpoints, folder.storage)})
     check_writable(folder, config)
@@ -98,33 +98,38 @@ def resume(
         failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
         if how_it_ended(config, folder) is not None and not failed:
             return _finished(config, folder, stop)
-        space = _checked_space(config, folder)
+        space = checked_stored_space(config, folder)
         config = report_changed_sources(config)
         refuse_changed_space(config, space, folder)
         config = resolved_here(config, space)
-        write = partial(_reopen, folder, callbacks)
+        write = partial(reopen, folder, callbacks)
         return run_in_ray(config, folder, space, callbacks, on_event, verbose, write, failed)
 
 
-def _reopen(folder: SweepFolder, callbacks: Sequence[Callback]) -> None:
+def reopen(folder: SweepFolder, callbacks: Sequence[Callback]) -> None:
     """Remove the mark of a finished sweep. Write `experiment.yaml` for a sweep of a version that wrote none."""
     if not folder.experiment_file.exists():
         write_experiment(folder, read_config(folder), callbacks)
     folder.study_file.unlink(missing_ok=True)
 
 
-def _folder_of(name: str, storage: str | Path) -> SweepFolder:
+def folder_of(name: str, storage: str | Path) -> SweepFolder:
     """Return the folder of a sweep by name or path. UserError for a name that is not allowed."""
     found = stored_at(name, storage)
     return sweep_folder(name, storage) if found is None else sweep_folder(found.name, found.storage)
 
 
-def _require_trusted(
-    config: SweepConfig, folder: SweepFolder, address: str | None, moved: Mapping[str, str], trust: bool
+def require_trust_of(
+    config: SweepConfig,
+    folder: SweepFolder,
+    address: str | None,
+    moved: Mapping[str, str],
+    trust: bool,
+    verb: str = "resume",
 ) -> None:
     named = addresses_in(config.flat())
     remember([one for one in named if one == (CLUSTER, address)])
-    again = ("resume", folder.name, *moved_options(moved), "--storage", folder.storage)
+    again = (verb, folder.name, *moved_options(moved), "--storage", folder.storage)
     require_trusted(named, f"the sweep {folder.name!r}", again, trust)
 
 
@@ -137,11 +142,11 @@ def _finished(config: SweepConfig, folder: SweepFolder, stop: Stop) -> SweepResu
     if folder.study_file.exists():  # written last
         deliver_rest(folder)
         return result_of(config, folder)
-    space = _checked_space(config, folder)
+    space = checked_stored_space(config, folder)
     return write_summary(config, folder, mlflow_callback(config, folder, space))
 
 
-def _checked_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
+def checked_stored_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
     """Return the stored space, checked with the other settings. UserError with the file."""
     require_files(addresses_in(config.flat()), str(folder.config_file))
     try:
