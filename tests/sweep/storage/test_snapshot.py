@@ -15,8 +15,10 @@ from tuneexp.errors import TuneexpError, UserError
 from tuneexp.files.atomic import write_atomically
 from tuneexp.sweep import load_study, load_sweep, resume
 from tuneexp.sweep.engine import remove_beyond_snapshot, start_over
+from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.schedulers.scheduler import NoOptions, Scheduler, SchedulerContext
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
+from tuneexp.sweep.search.stopping_rules import SearchState, StopRules, Tally
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder, sweep_folder
@@ -85,7 +87,7 @@ def test_each_snapshot_of_a_session_is_committed_whatever_the_local_time_is(
     staging = tmp_path / "staging"
     stage(staging, "earlier session", [name.replace("2026", "2027") for name in NAMES])  # the clock was set back since
     scheduler = TuneScheduler(Scheduler(NoOptions(), SchedulerContext(1)))
-    writer = SnapshotWriter(folder, checkpoint_storage_of(folder, None), scheduler, resumed=True)
+    writer = SnapshotWriter(folder, checkpoint_storage_of(folder, None), scheduler, Limits(), resumed=True)
     trials = [restored_trial(staging)]
     writer.on_step_begin(1, trials)
     for text in ("first", "second"):
@@ -97,6 +99,8 @@ def test_each_snapshot_of_a_session_is_committed_whatever_the_local_time_is(
         found = snapshot.load(folder)
         assert found is not None
         assert found.state == state(text)
+        assert found.search is not None
+        assert found.search == SearchState(StopRules(), Tally(elapsed_s=found.search.tally.elapsed_s))
 
 
 def test_a_kill_in_the_middle_of_a_write_leaves_the_old_file(

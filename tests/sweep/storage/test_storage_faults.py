@@ -22,6 +22,7 @@ from tuneexp.files.retries import PATIENCE
 from tuneexp.sweep import SearchSpace, lifecycle, resume
 from tuneexp.sweep.cluster.transfers import SLOW_S, SlowTransfers
 from tuneexp.sweep.search.choice import SamplerContext, build_sampler
+from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.schedulers.scheduler import NoOptions, Scheduler, SchedulerContext
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.search.searchers import StudySearcher, read_suggestions
@@ -91,7 +92,7 @@ def test_a_suggestion_that_cannot_be_logged_is_made_again(tmp_path: Path, monkey
 def test_a_snapshot_that_cannot_be_written_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = SweepFolder(tmp_path / "runs" / "s")
     scheduler = TuneScheduler(Scheduler(NoOptions(), SchedulerContext(100)))
-    writer = SnapshotWriter(folder, checkpoint_storage_of(folder, None), scheduler, resumed=False)
+    writer = SnapshotWriter(folder, checkpoint_storage_of(folder, None), scheduler, Limits(), resumed=False)
     for pattern in snapshot.STATE_PATTERNS:
         (tmp_path / pattern.replace("*", "1")).write_text("state")
     writer._staging, writer._staged = tmp_path, True

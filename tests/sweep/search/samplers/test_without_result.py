@@ -17,6 +17,7 @@ from tuneexp.sweep.search.samplers.without_result import set_failed
 from tuneexp.sweep.search.samplers.worst import worst_values
 from tuneexp.sweep.search.searchers import StudySearcher, export_study
 from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.search.stopping_rules import StopRules
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 SPACE = SearchSpace.of({"x": {"uniform": [0.0, 1.0]}, "y": {"uniform": [0.0, 1.0]}})
@@ -25,7 +26,7 @@ BUDGET = 1000
 
 def searcher(folder: Path, sampler: Any = "tpe", trials: int | None = None) -> StudySearcher:
     made = build_sampler(sampler, SamplerContext(0, 20, SPACE))
-    return StudySearcher(SPACE, made, "study", BUDGET, folder / "log.jsonl", limits=Limits(trials))
+    return StudySearcher(SPACE, made, "study", BUDGET, folder / "log.jsonl", limits=Limits(StopRules(trials)))
 
 
 def end(found: StudySearcher, number: int, how: float | str, env_steps: int = BUDGET) -> None:

@@ -169,6 +169,35 @@ def test_the_last_bracket_closes_when_no_more_trials_come() -> None:
     assert set(scheduler.losers()) == {"a"}
 
 
+def test_trials_of_an_extended_sweep_start_a_new_bracket() -> None:
+    scheduler = built("hyperband", synchronous=True)
+    reports(scheduler, 100, a=1.0, b=2.0)
+    scheduler.close()
+    extended = built("hyperband", synchronous=True)
+    extended.set_state(json.loads(json.dumps(scheduler.state())))
+    extended.add("c")
+    brackets = extended.state()["brackets"]
+    assert [bracket["started"] for bracket in brackets] == [2, 1]
+    assert extended.report("c", 300, 9.0) == PAUSE  # at its own rung: the closed one is not reopened
+
+
+@pytest.mark.parametrize(("objective", "decision"), [(8.5, CONTINUE), (0.5, STOP)])
+def test_a_trial_that_is_retried_after_its_rung_has_closed_is_judged_by_that_rung(
+    objective: float, decision: str
+) -> None:
+    scheduler = built("hyperband", synchronous=True)
+    reports(scheduler, 100, **{f"t{number}": float(number) for number in range(8)})
+    scheduler.add("t8")
+    scheduler.end("t8", None, None)  # it fails, and the rung closes without it
+    again = built("hyperband", synchronous=True)
+    again.set_state(json.loads(json.dumps(scheduler.state())))
+    again.add("t8")
+    assert again.report("t8", 50, objective) == CONTINUE
+    assert again.report("t8", 100, objective) == decision
+    if decision == CONTINUE:  # it competes at the open rung
+        assert again.report("t8", 300, objective) == PAUSE
+
+
 def test_asynchronous_hyperband_has_a_bracket_without_early_stopping() -> None:
     brackets = built("hyperband").state()["brackets"]
     assert [[level for level, _ in rungs] for rungs in brackets] == [[100, 300], [300], []]

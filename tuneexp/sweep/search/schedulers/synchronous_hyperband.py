@@ -9,7 +9,7 @@ from typing import Any
 from tuneexp.sweep.search.objectives import Score
 from tuneexp.sweep.search.schedulers.halving import HalvingOptions
 from tuneexp.sweep.search.schedulers.rungs import Rungs
-from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, Scheduler, SchedulerContext
+from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, STOP, Scheduler, SchedulerContext
 
 
 class Bracket:
@@ -23,6 +23,17 @@ class Bracket:
         self.started = 0
         self.index = 0  # of the open rung
         self.competing: set[str] = set()  # at the open rung; after the last rung: those that continue to the budget
+        self.ended: set[str] = set()  # one that runs again was retried after it had failed
+        self.late: set[str] = set()  # retried trials, which closed rungs judge one by one
+
+    def takes_trials(self) -> bool:
+        """Return True if another trial may start in this bracket: none competes at a later rung yet."""
+        return self.started < self.size and self.index == 0
+
+    def retry(self, trial_id: str) -> None:
+        """Register that a trial that has ended runs again."""
+        self.ended.discard(trial_id)
+        self.late.add(trial_id)
 
     def is_open(self) -> bool:
         """Return True if a rung is open: trials stop there."""
@@ -53,6 +64,8 @@ class Bracket:
             "started": self.started,
             "index": self.index,
             "competing": sorted(self.competing),
+            "ended": sorted(self.ended),
+            "late": sorted(self.late),
         }
 
     @classmethod
@@ -62,6 +75,7 @@ class Bracket:
         bracket.rungs.set_state(state["rungs"])
         bracket.started, bracket.index = state["started"], state["index"]
         bracket.competing = set(state["competing"])
+        bracket.ended, bracket.late = set(state.get("ended", ())), set(state.get("late", ()))
         return bracket
 
 
@@ -87,8 +101,11 @@ class SynchronousHyperband(Scheduler):
 
     def add(self, trial_id: str) -> None:
         if trial_id in self._bracket_of:
+            bracket = self._brackets[self._bracket_of[trial_id]]
+            if trial_id in bracket.ended:
+                bracket.retry(trial_id)
             return
-        if not self._brackets or self._brackets[-1].started >= self._brackets[-1].size:
+        if not self._brackets or not self._brackets[-1].takes_trials():
             self._brackets.append(self._next_bracket())
         self._bracket_of[trial_id] = len(self._brackets) - 1
         bracket = self._brackets[-1]
@@ -103,6 +120,8 @@ class SynchronousHyperband(Scheduler):
 
     def report(self, trial_id: str, env_steps: int, objective: Score) -> str:
         bracket = self._brackets[self._bracket_of[trial_id]]
+        if trial_id in bracket.late and not self._passes(bracket, trial_id, env_steps, objective):
+            return STOP
         competes = bracket.is_open() and trial_id in bracket.competing and not bracket.entered(trial_id)
         if not competes or env_steps < bracket.rungs.levels[bracket.index]:
             return CONTINUE
@@ -113,6 +132,20 @@ class SynchronousHyperband(Scheduler):
         self._due.remove(trial_id)
         return CONTINUE
 
+    def _passes(self, bracket: Bracket, trial_id: str, env_steps: int, objective: Score) -> bool:
+        """Judge a retried trial by the closed rungs that it has reached. Past all of them it competes again."""
+        index = bracket.rungs.reached(trial_id, env_steps)
+        if index is not None and index < bracket.index:
+            bracket.rungs.record(index, trial_id, objective)
+            number = max(1, int(bracket.rungs.count(index) / self.options.reduction_factor))
+            if trial_id not in bracket.rungs.best(index, number):
+                return False
+        highest = bracket.rungs.highest(trial_id)
+        if (-1 if highest is None else highest) >= bracket.index - 1:
+            bracket.late.discard(trial_id)
+            bracket.competing.add(trial_id)
+        return True
+
     def end(self, trial_id: str, env_steps: int | None, objective: Score | None) -> None:
         if trial_id not in self._bracket_of:
             return
@@ -121,6 +154,8 @@ class SynchronousHyperband(Scheduler):
             self._due.remove(trial_id)
         bracket = self._brackets[self._bracket_of[trial_id]]
         bracket.competing.discard(trial_id)
+        bracket.late.discard(trial_id)
+        bracket.ended.add(trial_id)
         self._close_complete(bracket)
 
     def _close_complete(self, bracket: Bracket) -> None:
