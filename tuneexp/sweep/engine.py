@@ -121,6 +121,19 @@ def tuner_trainable() -> type[tune.Trainable]:
     return AlgorithmTrainable
 
 
+def _searcher(config: SweepConfig, folder: SweepFolder, space: SearchSpace, limits: Limits) -> StudySearcher:
+    return StudySearcher(
+        space,
+        build_sampler(config.searcher, sampler_context(config, space)),
+        study_name=f"{config.name}-{config.created_at_s:.6f}",
+        budget_env_steps=config.trial.budget_env_steps,
+        log=folder.suggestions_file,
+        initial=space.initial_params(),
+        limits=limits,
+        objectives=objectives_of(config),
+    )
+
+
 def _new_tuner(
     config: SweepConfig,
     folder: SweepFolder,
@@ -132,26 +145,15 @@ def _new_tuner(
     store = checkpoint_storage_of(folder, config.checkpoints)
     # Tune restores callbacks by position: the user's come last, since a resume may lack them.
     mlflow, *of_user = callbacks
-    objectives = objectives_of(config)
-    scheduler = TuneScheduler(scheduler_of(config), config.concurrency, objectives)
+    scheduler = TuneScheduler(scheduler_of(config), config.concurrency, objectives_of(config))
     limits = Limits(stop_rules(config), config.concurrency, scheduler)
-    searcher = StudySearcher(
-        space,
-        build_sampler(config.searcher, sampler_context(config, space)),
-        study_name=f"{config.name}-{config.created_at_s:.6f}",
-        budget_env_steps=config.trial.budget_env_steps,
-        log=folder.suggestions_file,
-        initial=space.initial_params(),
-        limits=limits,
-        objectives=objectives,
-    )
     return tune.Tuner(
         tuner_trainable(),
         param_space=trial_config(config),
         tune_config=tune.TuneConfig(
             metric="objective",
             mode="max",
-            search_alg=searcher,
+            search_alg=_searcher(config, folder, space, limits),
             scheduler=scheduler,
             num_samples=-1,  # the searcher counts
             reuse_actors=True,

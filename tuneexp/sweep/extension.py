@@ -26,7 +26,7 @@ _FOLLOW_CHANGES = ("random", "tpe")
 
 @dataclass(frozen=True)
 class Extension:
-    """What to add to a sweep; None leaves a setting as it is.
+    """Additions to a sweep; None leaves a setting as it is.
 
     Attributes:
         trials: Number of trials more.
@@ -44,7 +44,7 @@ class Extension:
 
 
 def extended(config: SweepConfig, search: SearchState, ended_by: str | None, asked: Extension) -> SweepConfig:
-    """Return the configuration of a sweep that goes on.
+    """Return the configuration of a sweep that is extended.
 
     Args:
         config: The stored configuration.

@@ -19,7 +19,15 @@ from tuneexp.tracking.outbox_records import RunState, SweepLog, reconcile, recor
 from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
 from tuneexp.tracking.record_texts import RecordTexts
 from tuneexp.tracking.reports import OBJECTIVES, metrics_of, tags_of
-from tuneexp.tracking.values import constant_params, entity_name, plain, stored_path, table_row, varied_values
+from tuneexp.tracking.values import (
+    constant_params,
+    entity_name,
+    number_of,
+    plain,
+    stored_path,
+    table_row,
+    varied_values,
+)
 
 
 class MLflowCallback(Callback):
@@ -121,9 +129,8 @@ class MLflowCallback(Callback):
         texts = self.texts.sweep_ended(best, outcomes)
         step, metrics = self._log.next_summary(sum(outcomes.values()), metrics)
         self._write(records.SWEEP_ENDED, step=step, rows=[table_row(row) for row in summary_rows], best=best,
-                    tags=dict(tags or {}),
                     status="FINISHED" if outcomes[COMPLETED] + outcomes[PRUNED] else "FAILED",
-                    metrics=metrics, artifacts=self._artifacts(), **texts)  # fmt: skip
+                    tags=dict(tags or {}), metrics=metrics, artifacts=self._artifacts(), **texts)  # fmt: skip
         return self._close(timeout_s)
 
     def interrupt(self, timeout_s: float) -> Undelivered | None:
@@ -147,15 +154,15 @@ class MLflowCallback(Callback):
             return
         self.start()
         self._reconciled = True
-        known = [trial for trial in trials if _number(trial) is not None]
+        known = [trial for trial in trials if number_of(trial) is not None]
         if not (known or self._log.runs):
             return
-        reconcile(self.sweep_folder, {_number(trial): self._varied(trial) for trial in known})  # type: ignore[misc]
+        reconcile(self.sweep_folder, {number_of(trial): self._varied(trial) for trial in known})  # type: ignore[misc]
         self._reread()
         self._catch_up(trials)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        number = _number(trial)
+        number = number_of(trial)
         if number is None:
             return
         run, params = self._log.runs.get(number), self._varied(trial)
@@ -247,7 +254,7 @@ class MLflowCallback(Callback):
         return int(self._restored.get("steps", {}).get(number, -1))
 
     def _run(self, trial: Any) -> RunState | None:
-        number = _number(trial)
+        number = number_of(trial)
         return None if number is None else self._log.runs.get(number)
 
     def _varied(self, trial: Any) -> dict[str, Any]:
@@ -257,7 +264,7 @@ class MLflowCallback(Callback):
         """Record the ends of trials that the outbox lacks."""
         for trial in trials:
             run = self._run(trial)
-            if _number(trial) is None or trial.status not in ("TERMINATED", "ERROR") or (run and run.ended):
+            if number_of(trial) is None or trial.status not in ("TERMINATED", "ERROR") or (run and run.ended):
                 continue
             self.on_trial_start(0, trials, trial)
             self._end(trial)
@@ -296,8 +303,3 @@ class MLflowCallback(Callback):
             run = self._log.runs.get(row.get("trial_number", -1))
             if run is not None and not run.ended and row.get("outcome") in OUTCOMES:
                 self._write_end(run, int(row.get("env_steps", run.last_step)), row["outcome"], row.get("reason"))
-
-
-def _number(trial: Any) -> int | None:
-    number = trial.config.get("trial_number")
-    return None if number is None else int(number)

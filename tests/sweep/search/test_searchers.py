@@ -14,13 +14,9 @@ from optuna.trial import TrialState
 from tuneexp.errors import UserError
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.choice import SAMPLERS, SamplerContext, build_sampler
-from tuneexp.sweep.search.searchers import (
-    StudySearcher,
-    append_suggestion,
-    export_study,
-    read_suggestions,
-)
+from tuneexp.sweep.search.searchers import StudySearcher, export_study
 from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
+from tuneexp.sweep.search.suggestions import append_suggestion, read_suggestions
 
 BUDGET = 1000
 SPACE = {"learning_rate": {"loguniform": [1e-5, 1e-1]}, "gamma": {"complement_loguniform": [0.9, 0.999]}}

@@ -8,8 +8,9 @@ from pathlib import Path
 import optuna
 
 from tuneexp.algorithms.ppo import PPOConfig
-from tuneexp.sweep.search.searchers import StudySearcher, append_suggestion
+from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.search.suggestions import append_suggestion
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 MAPPING = {"n_steps": {"choice": [16, 64]}, "batch_size": {"choice": [64, 128, 512]}}

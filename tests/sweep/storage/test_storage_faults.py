@@ -25,7 +25,8 @@ from tuneexp.sweep.search.choice import SamplerContext, build_sampler
 from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.schedulers.scheduler import NoOptions, Scheduler, SchedulerContext
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
-from tuneexp.sweep.search.searchers import StudySearcher, read_suggestions
+from tuneexp.sweep.search.searchers import StudySearcher
+from tuneexp.sweep.search.suggestions import read_suggestions
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder

@@ -1,4 +1,4 @@
-"""When a searcher may suggest a trial, and when a sweep has ended."""
+"""Limits of a search: suggestions at a time and in all, and the rules that end a sweep."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Limits:
 
     @property
     def ended_by(self) -> str | None:
-        """How the search has ended; None if a trial may be suggested, now or later."""
+        """Rule by which the search has ended; None if a trial may be suggested, now or later."""
         self._count_time()
         if self._ended is None or self.open:
             self._ended = stops(self.rules, self.tally) or self._ended or self._found()

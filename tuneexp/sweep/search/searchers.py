@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import pickle
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,6 @@ from ray.tune.search import Searcher
 
 from tuneexp.errors import UserError
 from tuneexp.files.atomic import sync
-from tuneexp.files.json_reading import parse_json
 from tuneexp.files.retries import Outage
 from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.objectives import Objectives
@@ -26,6 +24,7 @@ from tuneexp.sweep.search.samplers import without_result
 from tuneexp.sweep.search.samplers.tells import is_exhausted, tell
 from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
 from tuneexp.sweep.search.stopping_rules import SAMPLER, SearchState, StopRules, Tally, search_state_of
+from tuneexp.sweep.search.suggestions import append_suggestion, read_suggestions
 from tuneexp.tracking.outcome import COMPLETED, ERROR, PRUNED, outcome_of_report
 
 logger = logging.getLogger(__name__)
@@ -266,30 +265,6 @@ def _search_state(state: Mapping[str, Any], rules: StopRules) -> SearchState:
         return search_state_of(state["search"])
     ended = SAMPLER if state.get("ended") else None  # of an earlier version
     return SearchState(rules, Tally(suggested=state.get("suggested")), ended)
-
-
-def append_suggestion(log: Path, number: int, params: Mapping[str, Any]) -> None:
-    """Append a line `{"number": 3, "params": {...}}`. Skipped if JSON would change a value."""
-    line = json.dumps({"number": number, "params": dict(params)}, default=str)
-    if json.loads(line)["params"] != dict(params):
-        logger.debug("suggestion %d has values that JSON can't hold; a kill may change it", number)
-        return
-    with log.open("a") as file:
-        file.write("\n" + line)  # the newline comes first, so that a line truncated by a kill damages no other
-
-
-def read_suggestions(log: Path) -> dict[int, dict[str, Any]]:
-    """Return suggestion number -> parameters. A truncated line is skipped."""
-    points: dict[int, dict[str, Any]] = {}
-    if not log.exists():
-        return points
-    for line in log.read_bytes().splitlines():
-        try:
-            entry = parse_json(line)
-            points[int(entry["number"])] = dict(entry["params"])
-        except (ValueError, KeyError, TypeError):
-            continue
-    return points
 
 
 def export_study(study: optuna.Study, path: Path) -> None:

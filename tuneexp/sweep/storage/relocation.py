@@ -14,8 +14,8 @@ from tuneexp.sweep.storage.snapshot import SEARCH_GENERATOR
 def relocate(store: CheckpointStorage, moved: Mapping[str, str]) -> None:
     """Set the paths in Tune's restored search generator, from which new trials get theirs, and reopen it.
 
-    Tune relocates restored trials itself. Reopened, it asks the searcher again if the sweep has ended: a sweep may be
-    extended. moved: new addresses of the user's code."""
+    Tune relocates restored trials itself. The searcher decides again if the sweep has ended: it may be extended.
+    moved: new addresses of the user's code."""
     (name,) = store.names(SEARCH_GENERATOR)
     state = cloudpickle.loads(store.read(name))
     spec = state["experiment"].spec
