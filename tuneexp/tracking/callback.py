@@ -18,16 +18,8 @@ from tuneexp.tracking.outbox import Outbox
 from tuneexp.tracking.outbox_records import RunState, SweepLog, reconcile, record
 from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
 from tuneexp.tracking.record_texts import RecordTexts
-from tuneexp.tracking.reports import OBJECTIVES, metrics_of, tags_of
-from tuneexp.tracking.values import (
-    constant_params,
-    entity_name,
-    number_of,
-    plain,
-    stored_path,
-    table_row,
-    varied_values,
-)
+from tuneexp.tracking.reports import OBJECTIVES, metrics_of, number_of, tags_of
+from tuneexp.tracking.values import constant_params, entity_name, plain, stored_path, table_row, varied_values
 
 
 class MLflowCallback(Callback):

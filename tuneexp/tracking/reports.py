@@ -63,3 +63,9 @@ def _number(value: Any) -> float | None:
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return _number(value.item())
     return None
+
+
+def number_of(trial: Any) -> int | None:
+    """Return the number of Tune's trial; None for one that has none."""
+    number = trial.config.get("trial_number")
+    return None if number is None else int(number)

@@ -106,9 +106,3 @@ def _plain_fallback(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=_plain_fallback)
-
-
-def number_of(trial: Any) -> int | None:
-    """Return the number of Tune's trial; None for one that has none."""
-    number = trial.config.get("trial_number")
-    return None if number is None else int(number)
