@@ -77,6 +77,9 @@ def _of_sweep(name: str, storage: str, number: int | None) -> FoundCheckpoint:
 
     result = load_sweep(name, storage)
     if number is None:
+        if result.best is None and result.front:
+            on_it = ", ".join(str(trial.trial_number) for trial in result.front)
+            raise UserError(f"sweep {name!r} has several objectives; name a trial of its front with --trial: {on_it}")
         if result.best is None:
             raise UserError(
                 f"no trial of sweep {name!r} has completed; name one with --trial N: "

@@ -90,16 +90,20 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
     if not result.trials:
         screen.note(f"sweep {result.name} has no trials yet")
         return
-    rows = _rows(result)
+    rows, names = _rows(result), [one["name"] for one in result.objectives]
     title = cell(f"{result.name} ({result.state}): {len(rows)} trial{'s' if len(rows) > 1 else ''}")
-    screen.show(render_leaderboard(rows, title=title, limit=top, width=screen.width))
-    if hidden := hidden_parameters(rows[:top], screen.width):
+    screen.show(render_leaderboard(rows, title=title, limit=top, width=screen.width, objectives=names))
+    if hidden := hidden_parameters(rows[:top], screen.width, names):
         screen.note(f"(no room for {', '.join(hidden)}: a wider window or --json shows them)")
     for row in rows[:top]:
         if row.reason and row.outcome != "pruned":
             screen.show_text(f"trial {row.trial} {row.outcome}: {row.reason}")
+        if row.violated:
+            screen.show_text(f"trial {row.trial} infeasible: it violates {', '.join(row.violated)}")
     if result.best is not None:
         screen.show_text("\n" + _best_words(result, result.best))
+    elif result.front:
+        screen.show_text("\n" + front_words(result))
     if result.ended_by not in (None, "trials"):
         screen.show_text(f"ended       {_reason_of_end(result)}")
     if result.state in ("interrupted", "failed"):
@@ -117,8 +121,10 @@ def _reason_of_end(result: SweepResult) -> str:
 def _rows(result: SweepResult) -> list[LeaderboardRow]:
     from tuneexp.report.leaderboard import TrialState, leaderboard_rows
     from tuneexp.sweep import load_config
+    from tuneexp.sweep.sweep_config import objectives_of
 
-    return leaderboard_rows(map(TrialState.of, result.trials), varied_names(load_config(result.name, result.storage)))
+    config = load_config(result.name, result.storage)
+    return leaderboard_rows(map(TrialState.of, result.trials), varied_names(config), objectives_of(config))
 
 
 def varied_names(config: SweepConfig) -> list[str] | None:
@@ -140,7 +146,7 @@ def _best_words(result: SweepResult, best: TrialResult) -> str:
 
     settings = " ".join(f"{name}={number(value)}" for name, value in flat(best.config).items())
     lines = [
-        f"best        trial {best.trial_number}, objective {score(best.objective)}",
+        f"best        trial {best.trial_number}, {values_words(best)}",
         f"config      {settings}",
     ]
     returns = final_returns(Path(result.storage) / result.name, best.trial_number)
@@ -155,6 +161,24 @@ def _best_words(result: SweepResult, best: TrialResult) -> str:
     if link := result.mlflow.get("link"):
         lines += _compare_words(result, link)
     return "\n".join(lines)
+
+
+def values_words(trial: TrialResult) -> str:
+    """Return the values of the objectives: `return_mean 490.0, wall_s 12.3`."""
+    from tuneexp.report.formatting import score
+
+    return ", ".join(f"{name} {score(value)}" for name, value in trial.objectives.items())
+
+
+def front_words(result: SweepResult) -> str:
+    """Return the Pareto front, one trial a line, and how to evaluate one of its trials."""
+    from tuneexp.report.formatting import short_path
+
+    lines = [f"front       trial {trial.trial_number}: {values_words(trial)}" for trial in result.front]
+    trial = result.front[0].trial_number
+    evaluate = command("evaluate", result.name, "--trial", trial, storage=short_path(result.storage))
+    link = result.mlflow.get("link")
+    return "\n".join([*lines, f"evaluate    {evaluate}", *(_compare_words(result, link) if link else [])])
 
 
 def _compare_words(result: SweepResult, link: str) -> list[str]:

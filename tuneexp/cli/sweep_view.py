@@ -37,16 +37,19 @@ def watch_on(
         TuneexpError: No trial has finished."""
     from tuneexp.report.leaderboard import TrialState
     from tuneexp.report.live import SweepProgress, sweep_view
+    from tuneexp.sweep.sweep_config import objectives_of
 
     title = title or title_of(config)
-    progress = SweepProgress(config.trials, config.trial.budget_env_steps, varied, map(TrialState.of, known))
+    progress = SweepProgress(
+        config.trials, config.trial.budget_env_steps, varied, map(TrialState.of, known), objectives_of(config)
+    )
     with sweep_view(screen.err, progress, title) as view:
         result = run(on_event=view.on_event)
     if screen.json:
         screen.result(result.as_json())
     else:
         show_result(screen, result)
-    if result.best is None:
+    if not result.front:
         raise TuneexpError(_none_finished(result))
     if not screen.json:
         screen.show_text(_next_commands(result))
@@ -88,6 +91,9 @@ def title_of(config: SweepConfig) -> str:
 
 
 def _none_finished(result: SweepResult) -> str:
+    if completed := [one for one in result.trials if one.outcome == "completed" and one.violated]:
+        texts = ", ".join(sorted({text for one in completed for text in one.violated}))
+        return f"no completed trial satisfies the constraints ({texts}); loosen them, or widen the search space"
     if result.ended_by == "time_budget_s":
         more = command("extend", result.name, "--time-budget", "1h", storage=result.storage)
         return f"no trial finished within the time budget; give it more time: {more}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -12,6 +13,8 @@ from rich.text import Text
 
 from tuneexp.nesting import flat
 from tuneexp.report.formatting import cell, count, number, score
+from tuneexp.sweep.search.metrics import DEFAULT
+from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.tracking.values import important_first, short_names
 
 if TYPE_CHECKING:
@@ -21,12 +24,16 @@ if TYPE_CHECKING:
 _ORDER = {"completed": 0, "running": 1, "interrupted": 1, "pruned": 2, "waiting": 4}
 _FAILED_ORDER = 3
 _GAP = 2  # between two columns
+FRONT, INFEASIBLE = "front", "infeasible"
+_OUTCOME, _STANDING = "outcome", ""  # headings
 _STYLES = {"completed": "green", "running": "cyan", "interrupted": "cyan", "pruned": "yellow", "waiting": "dim"}
 
 
 @dataclass(frozen=True)
 class TrialState:
-    """State of a trial for tables and progress. env_steps: done, per seed. config: flat hyperparameters."""
+    """State of a trial for tables and progress. env_steps: done, per seed. config: flat hyperparameters.
+
+    objectives: values of the sweep's objectives. violated: constraints that it violates."""
 
     trial: int
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -34,6 +41,8 @@ class TrialState:
     objective: float | None = None
     outcome: str = "running"
     reason: str | None = None
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    violated: Sequence[str] = ()
 
     @classmethod
     def of(cls, trial: TrialResult) -> TrialState:
@@ -45,35 +54,48 @@ class TrialState:
             objective=_finite(trial.objective),
             outcome=trial.outcome or trial.status,
             reason=trial.reason,
+            objectives=trial.objectives,
+            violated=trial.violated,
         )
 
 
 @dataclass(frozen=True)
 class LeaderboardRow(TrialState):
-    """A trial with its rank and the hyperparameters that the table shows, in order of importance."""
+    """A trial with its rank and the hyperparameters that the table shows, in order of importance.
+
+    standing: "front" on the Pareto front of several objectives, "infeasible" if it violates a constraint."""
 
     rank: int = 0
+    standing: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def leaderboard_rows(trials: Iterable[TrialState], varied: Sequence[str] | None = None) -> list[LeaderboardRow]:
-    """Return one row per trial, the best first.
+def leaderboard_rows(
+    trials: Iterable[TrialState], varied: Sequence[str] | None = None, objectives: Objectives | None = None
+) -> list[LeaderboardRow]:
+    """Return one row per trial, the best first: the Pareto front of several objectives, ordered by the first of them.
 
     Args:
         trials: States of the trials.
         varied: Hyperparameters in `parameters`; None takes those that differ between the trials.
+        objectives: Of the sweep; by default the objective of the trials.
 
     Returns:
         The rows.
     """
-    given = list(trials)
+    given, objectives = list(trials), objectives or Objectives()
+    standings = _standings(given, objectives)
+    key = partial(_sort_key, objectives=objectives, standings=standings)
     configs = [trial.config for trial in given]
     names = important_first(varied if varied is not None else differing(configs), configs)
     return [
         LeaderboardRow(
-            **vars(trial), rank=rank, parameters={name: trial.config[name] for name in names if name in trial.config}
+            **vars(trial),
+            rank=rank,
+            standing=standings.get(trial.trial, ""),
+            parameters={name: trial.config[name] for name in names if name in trial.config},
         )
-        for rank, trial in enumerate(sorted(given, key=_sort_key), start=1)
+        for rank, trial in enumerate(sorted(given, key=key), start=1)
     ]
 
 
@@ -87,9 +109,23 @@ def _finite(objective: Any) -> float | None:
     return float(objective) if isinstance(objective, int | float) and math.isfinite(objective) else None
 
 
-def _sort_key(trial: TrialState) -> tuple[int, float, str]:
-    best_first = math.inf if trial.objective is None else -trial.objective
-    return (_ORDER.get(trial.outcome, _FAILED_ORDER), best_first, str(trial.trial))
+def _standings(trials: Sequence[TrialState], objectives: Objectives) -> dict[int, str]:
+    """Return trial -> "front" or "infeasible"."""
+    completed = {one.trial: one.objectives for one in trials if one.outcome == "completed" and not one.violated}
+    front = objectives.front(completed) if objectives.several else []
+    return {**dict.fromkeys(front, FRONT), **{one.trial: INFEASIBLE for one in trials if one.violated}}
+
+
+def _sort_key(trial: TrialState, objectives: Objectives, standings: Mapping[int, str]) -> tuple[int, int, float, str]:
+    value, standing = value_of(trial, objectives.names[0]), standings.get(trial.trial)
+    best_first = math.inf if value is None else -value if objectives.directions[0] == "max" else value
+    place = 2 if standing == INFEASIBLE else int(objectives.several and standing != FRONT)
+    return (_ORDER.get(trial.outcome, _FAILED_ORDER), place, best_first, str(trial.trial))
+
+
+def value_of(trial: TrialState, objective: str) -> float | None:
+    """Return the value of an objective of the sweep; None if it is unknown."""
+    return trial.objectives.get(objective, trial.objective if objective == DEFAULT else None)
 
 
 def trial_names(rows: Sequence[LeaderboardRow], most: int = 2) -> dict[int, str]:
@@ -108,6 +144,7 @@ def render_leaderboard(
     title: str | Text | None = None,
     limit: int | None = None,
     width: int | None = None,
+    objectives: Sequence[str] = (DEFAULT,),
 ) -> Table:
     """Table of `rows`.
 
@@ -115,34 +152,41 @@ def render_leaderboard(
         rows: From `leaderboard_rows`.
         title: Title of the table.
         limit: Number of rows; None shows all.
-        width: Columns of the terminal; parameters that don't fit are left out. None shows all."""
+        width: Columns of the terminal; parameters that don't fit are left out. None shows all.
+        objectives: Names of the sweep's objectives."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", padding=(0, 1))
-    for heading in ("trial", "objective", "env steps"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
     shown = list(rows if limit is None else rows[:limit])
-    names = _columns_with_room(shown, width)
+    fixed = _fixed_columns(shown, objectives)
+    for heading in fixed:
+        words = heading in (_OUTCOME, _STANDING)
+        table.add_column(heading, justify="left" if words else "right", no_wrap=True)
+    names = _columns_with_room(shown, width, objectives)
     short = short_names(dict.fromkeys(name for row in shown for name in row.parameters))
     for name in names:
         table.add_column(cell(short[name]), justify="right", no_wrap=True)
     for row in shown:
-        facts = [row.trial, score(row.objective), count(row.env_steps)]
-        outcome = cell(row.outcome, _STYLES.get(row.outcome, "red"))
+        facts = [cell(of(row), _style(heading, row)) for heading, of in fixed.items()]
         values = [number(row.parameters.get(name)) for name in names]
-        table.add_row(*map(cell, facts), outcome, *map(cell, values))
+        table.add_row(*facts, *map(cell, values))
     return table
 
 
-def hidden_parameters(rows: Sequence[LeaderboardRow], width: int) -> list[str]:
+def _style(heading: str, row: LeaderboardRow) -> str:
+    if heading == _OUTCOME:
+        return _STYLES.get(row.outcome, "red")
+    return {FRONT: "bold green", INFEASIBLE: "yellow"}.get(row.standing, "") if heading == _STANDING else ""
+
+
+def hidden_parameters(rows: Sequence[LeaderboardRow], width: int, objectives: Sequence[str] = (DEFAULT,)) -> list[str]:
     """Parameters that don't fit into a table of `width` columns."""
-    shown = _columns_with_room(rows, width)
+    shown = _columns_with_room(rows, width, objectives)
     return [name for name in dict.fromkeys(name for row in rows for name in row.parameters) if name not in shown]
 
 
-def _columns_with_room(rows: Sequence[LeaderboardRow], width: int | None) -> list[str]:
+def _columns_with_room(rows: Sequence[LeaderboardRow], width: int | None, objectives: Sequence[str]) -> list[str]:
     """First parameters that fit into a table of `width` columns, with their whole values."""
     names = list(dict.fromkeys(name for row in rows for name in row.parameters))
-    room = math.inf if width is None else width + _GAP - sum(_fixed_widths(rows))
+    room = math.inf if width is None else width + _GAP - sum(_fixed_widths(rows, objectives))
     kept = []
     short = short_names(names)
     for name in names:
@@ -154,13 +198,23 @@ def _columns_with_room(rows: Sequence[LeaderboardRow], width: int | None) -> lis
     return kept
 
 
-def _fixed_widths(rows: Sequence[LeaderboardRow]) -> Iterable[int]:
+def _fixed_columns(
+    rows: Sequence[LeaderboardRow], objectives: Sequence[str]
+) -> dict[str, Callable[[LeaderboardRow], str]]:
+    """Return the columns of every table: heading -> text of a row."""
+    columns: dict[str, Callable[[LeaderboardRow], str]] = {"trial": lambda row: str(row.trial)}
+    for name in objectives:
+        columns[name] = lambda row, name=name: score(value_of(row, name))  # type: ignore[misc]
+    columns |= {"env steps": lambda row: count(row.env_steps), _OUTCOME: lambda row: row.outcome}
+    if any(row.standing for row in rows):
+        columns[_STANDING] = lambda row: row.standing
+    return columns
+
+
+def _fixed_widths(rows: Sequence[LeaderboardRow], objectives: Sequence[str]) -> Iterable[int]:
     """Widths of the columns of every table, each with the gap after it."""
-    for heading, key, shown in (
-        ("trial", "trial", str), ("objective", "objective", score), ("env steps", "env_steps", count),
-        ("outcome", "outcome", str),
-    ):  # fmt: skip
-        yield max([len(heading), *(len(shown(getattr(row, key))) for row in rows)]) + _GAP
+    for heading, of in _fixed_columns(rows, objectives).items():
+        yield max([len(heading), *(len(of(row)) for row in rows)]) + _GAP
 
 
 def sweep_table(sweeps: Iterable[Mapping[str, Any]]) -> Table:

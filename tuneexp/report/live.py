@@ -16,7 +16,8 @@ from rich.text import Text
 
 from tuneexp.nesting import flat
 from tuneexp.report.formatting import cell, count, duration, number, print_text, score
-from tuneexp.report.leaderboard import LeaderboardRow, TrialState, leaderboard_rows, render_leaderboard
+from tuneexp.report.leaderboard import LeaderboardRow, TrialState, leaderboard_rows, render_leaderboard, value_of
+from tuneexp.sweep.search.objectives import Objectives
 
 if TYPE_CHECKING:
     from tuneexp.sweep import SweepEvent
@@ -32,7 +33,8 @@ class SweepProgress:
         trials: Number of trials that the sweep will have; None for no limit.
         budget_env_steps: Environment steps per seed of a whole trial.
         varied: Names of the varied hyperparameters; None takes those that differ between the trials.
-        known: Trials of a resumed sweep."""
+        known: Trials of a resumed sweep.
+        objectives: Of the sweep; by default the objective of the trials."""
 
     def __init__(
         self,
@@ -40,7 +42,9 @@ class SweepProgress:
         budget_env_steps: int,
         varied: Iterable[str] | None = None,
         known: Iterable[TrialState] = (),
+        objectives: Objectives | None = None,
     ) -> None:
+        self.objectives = objectives or Objectives()
         self.trials = trials
         self.budget_env_steps = budget_env_steps
         self.varied = None if varied is None else list(varied)
@@ -58,6 +62,8 @@ class SweepProgress:
             objective=event.objective if event.objective is not None else before.objective,
             outcome=(event.outcome or "completed") if event.kind == "ended" else "running",
             reason=event.reason,
+            objectives=event.objectives or before.objectives,
+            violated=event.violated,
         )
         self.by_number[trial.trial] = trial
         if event.restored:  # from before a resume: part of the fraction, not of the speed
@@ -86,7 +92,7 @@ class SweepProgress:
     def _share(self, trial: TrialState) -> float:
         if trial.outcome in ENDED_STATES:
             return 1.0
-        return min(1.0, trial.env_steps / max(1, self.budget_env_steps))
+        return min(1.0, trial.env_steps / max(1, trial.config.get("budget_env_steps", self.budget_env_steps)))
 
     @property
     def counts(self) -> str:
@@ -135,7 +141,9 @@ class LogView:
 def trial_line(trial: TrialState, progress: SweepProgress) -> str:
     """Log line of a trial: `trial 3 completed: objective 187.3, env steps 50,000, learning_rate=0.0012 (4 of 8)`."""
     (row,) = leaderboard_rows([trial], _varied(progress))
-    parts = [f"objective {score(row.objective)}", f"env steps {count(row.env_steps)}"]
+    parts = [f"{name} {score(value_of(row, name))}" for name in progress.objectives.names]
+    parts += [f"violates {text}" for text in row.violated]
+    parts.append(f"env steps {count(row.env_steps)}")
     parts += [f"{name}={number(value)}" for name, value in row.parameters.items()]
     if row.reason and row.outcome != "pruned":  # what "pruned" means is clear
         parts.append(" ".join(str(row.reason).split()))
@@ -177,12 +185,13 @@ class LiveView:
     def picture(self) -> RenderableType:
         # The refresh thread draws while the main thread takes events: draw from a copy.
         trials = list(self.progress.by_number.values())
-        rows = leaderboard_rows(trials, self.progress.varied)
+        objectives = self.progress.objectives
+        rows = leaderboard_rows(trials, self.progress.varied, objectives)
         room = max(3, self.console.height - _LINES_BESIDE_ROWS)
         parts: list[RenderableType] = [self._title()]
         if rows:
             shown = _rows_that_fit(rows, room)
-            parts.append(render_leaderboard(shown, width=self.console.width))
+            parts.append(render_leaderboard(shown, width=self.console.width, objectives=objectives.names))
             if len(rows) > len(shown):
                 parts.append(Text(f"and {len(rows) - len(shown)} more", style="dim"))
         return Group(*parts, _progress_bar(self.progress))

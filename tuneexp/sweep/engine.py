@@ -168,7 +168,7 @@ def _new_tuner(
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
             callbacks=[
                 mlflow,
-                SnapshotWriter(folder, store, scheduler, limits, resumed, config.trial.moved),
+                SnapshotWriter(folder, store, scheduler, limits, resumed, config.trial.moved, objectives_of(config)),
                 PendingMonitor(largest(trials_of(space))),
                 SlowTransfers(store.path),
                 Watchdog(),

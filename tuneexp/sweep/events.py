@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +29,8 @@ class SweepEvent:
         objective: Last objective; None before the first report.
         outcome: Outcome of an ended trial, such as "completed" or "pruned".
         reason: Reason of that outcome.
+        objectives: Values of the sweep's objectives by name, without those that are not finite.
+        violated: Constraints of the sweep that the last report violates.
         restored: The event happened before a resume and is repeated, so that a table is complete.
     """
 
@@ -40,6 +42,8 @@ class SweepEvent:
     objective: float | None
     outcome: str | None = None
     reason: str | None = None
+    objectives: dict[str, float] = field(default_factory=dict)
+    violated: list[str] = field(default_factory=list)
     restored: bool = False
 
     @classmethod
@@ -49,7 +53,17 @@ class SweepEvent:
         return cls(kind, **values, restored=restored)
 
 
-_OF_RECORD = ("trial_number", "trial_id", "config", "env_steps", "objective", "outcome", "reason")
+_OF_RECORD = (
+    "trial_number",
+    "trial_id",
+    "config",
+    "env_steps",
+    "objective",
+    "outcome",
+    "reason",
+    "objectives",
+    "violated",
+)
 
 Watcher = Callable[[SweepEvent], None]
 

@@ -19,6 +19,7 @@ from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.mlflow_contents import mlflow_callback
 from tuneexp.sweep.process_exit import show_cursor
 from tuneexp.sweep.results import SweepResult, TrialResult, how_it_ended, result_of, study_of
+from tuneexp.sweep.search.metrics import DEFAULT
 from tuneexp.sweep.search.searchers import export_study
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import SweepInterrupted, how_to_go_on, refuse_unsignalled, stop_signals
@@ -26,6 +27,8 @@ from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import SweepConfig
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.delivery_process import Undelivered, drain_now
+from tuneexp.tracking.outcome import COMPLETED
+from tuneexp.tracking.standings import Standings
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +125,7 @@ def write_summary(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallba
     number, checkpoint = (result.best.trial_number, result.best.checkpoint) if result.best else (None, None)
     rows = [_summary_row(trial) for trial in result.trials]
     tags = {"ended_by": result.ended_by} if result.ended_by else {}
-    left = mlflow.finish(rows, number, checkpoint, DELIVERY_TIMEOUT_S, tags)
+    left = mlflow.finish(rows, number, checkpoint, DELIVERY_TIMEOUT_S, tags, _standings(result))
     _write_study(folder)
     _warn(left)
     return result_of(config, folder)
@@ -141,7 +144,19 @@ def _write_study(folder: SweepFolder) -> None:
 def _summary_row(trial: TrialResult) -> dict[str, Any]:
     kept = ("trial_number", "trial_id", "outcome", "objective", "env_steps", "wall_s", "reason")
     settings = {f"config/{name}": value for name, value in trial.config.items()}
-    return {**{name: getattr(trial, name) for name in kept}, **settings}
+    values = {name: value for name, value in trial.objectives.items() if name not in kept}
+    violated = {"violated": ", ".join(trial.violated)} if trial.violated else {}
+    return {**{name: getattr(trial, name) for name in kept}, **values, **violated, **settings}
+
+
+def _standings(result: SweepResult) -> Standings:
+    names = tuple(one["name"] for one in result.objectives)
+    return Standings(
+        objectives=() if names == (DEFAULT,) else names,
+        front=tuple(trial.trial_number for trial in result.front) if len(names) > 1 else (),
+        violated={trial.trial_number: tuple(trial.violated) for trial in result.trials if trial.violated},
+        completed=tuple(trial.trial_number for trial in result.trials if trial.outcome == COMPLETED),
+    )
 
 
 def _warn(left: Undelivered | None) -> None:

@@ -11,13 +11,15 @@ from tuneexp.commands import command
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.files.json_reading import DamagedFile
 from tuneexp.files.locks import is_held
+from tuneexp.sweep.search.metrics import DEFAULT
+from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.stopping_rules import SearchState, Tally
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder, storage_folder, stored_folder
 from tuneexp.sweep.storage.records import TrialRecord
 from tuneexp.sweep.storage.snapshot import Snapshot
-from tuneexp.sweep.sweep_config import SweepConfig, read_config, stop_rules
+from tuneexp.sweep.sweep_config import SweepConfig, objectives_of, read_config, stop_rules
 from tuneexp.tracking.delivery_process import mlflow_ids
 from tuneexp.tracking.links import sweep_link
 from tuneexp.tracking.outcome import COMPLETED, FAILURES
@@ -45,6 +47,8 @@ class TrialResult(TrialRecord):
         wall_s: Seconds of training and evaluation.
         config: Hyperparameters, varied and fixed.
         checkpoint: Path or URI of the last checkpoint; None before the first.
+        objectives: Last value of each objective of the sweep by name, without those that are not finite.
+        violated: Constraints of the sweep that the last report violates.
         mlflow_run_id: Id of its run in MLflow; None before it is delivered.
     """
 
@@ -61,9 +65,13 @@ class SweepResult:
         state: "finished", "failed" (every trial failed before its first report), "running" or "interrupted".
         ended_by: Setting that ended it, "trials", "time_budget_s", "until" or "stagnation", or "sampler" if that had no
             more suggestions; None before the end.
-        best: Completed trial with the highest objective; None before one completed.
+        best: Completed trial with the best objective that satisfies the constraints; None before there is one, and with
+            several objectives.
         trials: One `TrialResult` for each trial, in the order of their numbers.
         mlflow: `tracking_uri`, `experiment_id`, `parent_run_id` and `link`.
+        front: The Pareto front: completed trials that satisfy the constraints and that no other one dominates. With one
+            objective, the best trial. In JSON their numbers.
+        objectives: `name` and `direction` ("max" or "min") of each objective.
     """
 
     name: str
@@ -73,10 +81,12 @@ class SweepResult:
     best: TrialResult | None
     trials: list[TrialResult]
     mlflow: dict[str, Any] = field(default_factory=dict)
+    front: list[TrialResult] = field(default_factory=list)
+    objectives: list[dict[str, str]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         best = None if self.best is None else {name: getattr(self.best, name) for name in _OF_BEST}
-        return {**asdict(self), "best": best}
+        return {**asdict(self), "best": best, "front": [trial.trial_number for trial in self.front]}
 
 
 def load_sweep(name: str, storage: str | Path = "runs") -> SweepResult:
@@ -104,14 +114,18 @@ def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
     ended_by = _ended_by(config, found)
     state = _state_of(folder, records, ended_by)
     trials = [_trial_result(record, store, runs, state) for record in records]
+    objectives = objectives_of(config)
+    front = _front(trials, objectives)
     return SweepResult(
         name=folder.name,
         storage=str(folder.storage),
         state=state,
         ended_by=ended_by,
-        best=_best(trials),
+        best=front[0] if front and not objectives.several else None,
         trials=trials,
         mlflow=mlflow,
+        front=front,
+        objectives=objectives.described,
     )
 
 
@@ -182,7 +196,7 @@ def _list_row(folder: SweepFolder) -> dict[str, Any]:
         "env": config.trial.env,
         "trials": config.trials,
         "finished": sum(trial.outcome is not None for trial in result.trials),
-        "best": result.best.objective if result.best else None,
+        "best": next(iter(result.best.objectives.values())) if result.best else None,
         "created_at_s": config.created_at_s,
     }
 
@@ -232,7 +246,10 @@ def study_of(folder: SweepFolder, trust: bool = False) -> optuna.Study:
 
 def _trial_result(record: TrialRecord, store: CheckpointStorage, runs: dict[int, str], state: str) -> TrialResult:
     checkpoint = store.path_of(record.checkpoint) if record.checkpoint else None
-    now = replace(record, status=_status(record, state), checkpoint=checkpoint)
+    values = record.objectives
+    if not values and record.objective is not None:  # of an earlier version
+        values = {DEFAULT: record.objective}
+    now = replace(record, status=_status(record, state), checkpoint=checkpoint, objectives=values)
     return TrialResult(**vars(now), mlflow_run_id=runs.get(record.trial_number))
 
 
@@ -242,10 +259,14 @@ def _status(record: TrialRecord, state: str) -> str:
     return "interrupted" if begun and state != "running" else record.status
 
 
-def _best(trials: list[TrialResult]) -> TrialResult | None:
-    """Return the completed trial with the highest objective; of equal ones, the first."""
-    scored = [(one.objective, one) for one in trials if one.outcome == COMPLETED and one.objective is not None]
-    return max(scored, key=lambda pair: pair[0])[1] if scored else None
+def _front(trials: list[TrialResult], objectives: Objectives) -> list[TrialResult]:
+    """Return the Pareto front of the completed trials that satisfy the constraints; of equal best trials, the first."""
+    completed = {
+        number: trial.objectives
+        for number, trial in enumerate(trials)
+        if trial.outcome == COMPLETED and trial.objective is not None and not trial.violated
+    }
+    return [trials[number] for number in objectives.front(completed)]
 
 
 def _mlflow_ids(folder: SweepFolder) -> tuple[dict[int, str], dict[str, Any]]:

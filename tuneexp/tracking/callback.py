@@ -18,7 +18,8 @@ from tuneexp.tracking.outbox import Outbox
 from tuneexp.tracking.outbox_records import RunState, SweepLog, reconcile, record
 from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
 from tuneexp.tracking.record_texts import RecordTexts
-from tuneexp.tracking.reports import OBJECTIVES, metrics_of, number_of, tags_of
+from tuneexp.tracking.reports import metrics_of, number_of, tags_of
+from tuneexp.tracking.standings import Standings
 from tuneexp.tracking.values import constant_params, entity_name, plain, stored_path, table_row, varied_values
 
 
@@ -100,12 +101,14 @@ class MLflowCallback(Callback):
         best_checkpoint: str | None,
         timeout_s: float,
         tags: Mapping[str, str] | None = None,
+        standings: Standings | None = None,
     ) -> Undelivered | None:
         """Record the end of the sweep, deliver the rest of the outbox, stop the delivering process.
 
         Args:
             summary_rows: One per trial, with the columns `trial_number`, `outcome` and `env_steps`.
             tags: Tags of the parent run.
+            standings: Objectives of the sweep, its Pareto front and violated constraints.
         Returns:
             The records that were not delivered within `timeout_s`; None if MLflow has all of them."""
         self._reread()
@@ -116,11 +119,12 @@ class MLflowCallback(Callback):
         path = stored_path(best_checkpoint, self.sweep_folder) if best_checkpoint else ""
         best = self._log.best(best_trial_number, path, model_name(self.sweep_name))
         metrics = {f"trials/{outcome}": float(count) for outcome, count in outcomes.items()}
-        scored = best["metrics"] if best else {}
-        metrics |= {f"best_{name}": scored[name] for name in OBJECTIVES if name in scored}
-        texts = self.texts.sweep_ended(best, outcomes)
+        standings = standings or Standings()
+        metrics |= standings.best(best["metrics"] if best else {})
+        texts = self.texts.sweep_ended(best, outcomes, standings.objectives, self._log.keys_of(standings.front))
         step, metrics = self._log.next_summary(sum(outcomes.values()), metrics)
         self._write(records.SWEEP_ENDED, step=step, rows=[table_row(row) for row in summary_rows], best=best,
+                    marks=self._log.by_key(standings.tags),
                     status="FINISHED" if outcomes[COMPLETED] + outcomes[PRUNED] else "FAILED",
                     tags=dict(tags or {}), metrics=metrics, artifacts=self._artifacts(), **texts)  # fmt: skip
         return self._close(timeout_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ NOTE = "mlflow.note.content"
 DIGESTS = "tuneexp.note"  # of descriptions written by tuneexp; any other one is a user's
 _RUN_LINK = re.compile(r"\[([^\]]*)\]\(run:([\w.]+)\)")
 _MORE = "\n\n..."
+_MOST_LINKS = 10
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,27 @@ def sweep_note(about: About, varied: Iterable[str], result: str = "") -> str:
     return limited("\n\n".join(part for part in (result, *how, commands, space) if part))
 
 
-def sweep_result(best: Mapping[str, Any] | None, outcomes: Mapping[str, int]) -> str:
-    """Result of a sweep in one line. best: `trial`, `draw` and `metrics` of the best trial's last report."""
+def sweep_result(
+    best: Mapping[str, Any] | None,
+    outcomes: Mapping[str, int],
+    objectives: Sequence[str] = (),
+    front: Sequence[str] = (),
+) -> str:
+    """Result of a sweep in one line.
+
+    best: `trial`, `draw` and `metrics` of the best trial's last report. front: keys of the runs of the Pareto front of
+    several `objectives`."""
     counts = ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in sorted(outcomes.items()))
+    if front:
+        links = ", ".join(f"[trial {key.partition('.')[0]}](run:{key})" for key in front[:_MOST_LINKS])
+        more = f" and {len(front) - _MOST_LINKS} more" if len(front) > _MOST_LINKS else ""
+        return f"**Pareto front of {', '.join(map(code, objectives))}: {links}{more}.** {counts}"
     if best is None:
         return f"**No trial has a result.** {counts}"
     link = f"[trial {best['trial']}](run:{best['trial']}.{best['draw']})"
+    if len(objectives) == 1:
+        value = best["metrics"].get(objectives[0], float("nan"))
+        return f"**Best {code(objectives[0])} {value:.6g}: {link}.** {counts}"
     return f"**Best objective {_scored(best['metrics'])}: {link}.** {counts}"
 
 

@@ -22,7 +22,7 @@ TRIAL_ENDED = "trial_ended"  # trial, draw, step, outcome, reason, texts
 TRIAL_DISCARDED = "trial_discarded"  # trial, draw
 RECONCILED = "reconciled"  # known: the trial numbers of Tune's snapshot
 INTERRUPTED = "interrupted"  # open runs are KILLED until a resume; texts
-SWEEP_ENDED = "sweep_ended"  # rows, metrics, best, artifacts, texts
+SWEEP_ENDED = "sweep_ended"  # rows, metrics, best, marks (keys of runs with tags), artifacts, texts
 
 PARENT = "parent"  # key of the sweep's own run
 
@@ -114,6 +114,14 @@ class SweepLog:
 
     def orphans(self) -> Iterable[RunState]:
         return [run for run in self.runs.values() if run.orphan]
+
+    def keys_of(self, numbers: Iterable[int]) -> list[str]:
+        """Return the keys of the present runs of some trials, in their order. A trial without a run has the draw 0."""
+        return [self.runs[number].key if number in self.runs else run_key(number, 0) for number in numbers]
+
+    def by_key(self, of_trials: Mapping[int, Any]) -> list[list[Any]]:
+        """Return values by trial as pairs of the key of its run and the value."""
+        return [[key, value] for key, value in zip(self.keys_of(of_trials), of_trials.values(), strict=True)]
 
     def best(self, number: int | None, checkpoint: str, name: str) -> Record | None:
         """Fields of the record of a sweep's end about its best trial; checkpoint: if not the latest one."""

@@ -31,10 +31,20 @@ class RecordTexts:
         note = {} if self.about is None else {"note": sweep_note(self.about, self.varied), "env": self.about.env}
         return {"origin": dict(self.origin), **note}
 
-    def sweep_ended(self, best: Mapping[str, Any] | None, outcomes: Mapping[str, int]) -> dict[str, Any]:
+    def sweep_ended(
+        self,
+        best: Mapping[str, Any] | None,
+        outcomes: Mapping[str, int],
+        objectives: Sequence[str] = (),
+        front: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """Texts of a sweep's end. front: keys of the runs of the Pareto front, if there are several objectives."""
         if self.about is None:
             return {}
-        return {"note": sweep_note(self.about, self.varied, sweep_result(best, outcomes)), "env": self.about.env}
+        return {
+            "note": sweep_note(self.about, self.varied, sweep_result(best, outcomes, objectives, front)),
+            "env": self.about.env,
+        }
 
     def interrupted(self, runs: Sequence[RunState], folder: Path) -> dict[str, Any]:
         """Texts of an interrupted sweep and of each trial that was running."""

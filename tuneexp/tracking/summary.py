@@ -30,6 +30,9 @@ def write_summary(runs: Runs, record: Record) -> None:
     _log_table(runs, record["rows"])
     if record.get("best"):
         runs.pending[PARENT].tags |= _log_best(runs, record["best"])
+    for key, tags in record.get("marks", ()):
+        if key in runs.found:
+            runs.pending[key].tags |= tag_values(tags)
     log_artifacts(runs, record)
     describe(runs, PARENT, record)
     runs.send(PARENT)

@@ -138,6 +138,11 @@ class Objectives:
         return len(self.names) > 1
 
     @property
+    def described(self) -> list[dict[str, str]]:
+        """Name and direction of each objective."""
+        return [{"name": name, "direction": one} for name, one in zip(self.names, self.directions, strict=True)]
+
+    @property
     def of_optuna(self) -> list[Literal["maximize", "minimize"]]:
         """Directions as Optuna calls them."""
         return ["maximize" if direction == "max" else "minimize" for direction in self.directions]
@@ -170,6 +175,30 @@ class Objectives:
             value if direction == "max" else -value for value, direction in zip(values, self.directions, strict=True)
         )
         return signed if self.several else signed[0]
+
+    def named(self, result: Mapping[str, Any] | None) -> dict[str, float]:
+        """Return the values of a report by the names of the objectives, without those that are not finite."""
+        values = {name: self.value(name, result or {}) for name in self.names} if result else {}
+        return {name: value for name, value in values.items() if math.isfinite(value)}
+
+    def front(self, points: Mapping[int, Mapping[str, float]]) -> list[int]:
+        """Return the keys of the points that no other point dominates; with one objective, the best one.
+
+        points: values by name, of trials that satisfy all constraints. Points that lack an objective are left out."""
+        whole = {
+            key: [point[name] for name in self.names] for key, point in points.items() if {*self.names} <= {*point}
+        }
+        scores = {key: self.score(values) for key, values in whole.items()}
+        if not self.several:
+            return [max(scores, key=lambda key: scores[key])] if scores else []
+        from tuneexp.sweep.search.pareto import front
+
+        keys = list(scores)
+        return [keys[index] for index in front([score for score in scores.values() if isinstance(score, tuple)])]
+
+    def violated(self, result: Mapping[str, Any] | None) -> list[str]:
+        """Return the constraints that a report violates."""
+        return [text for text, violation in self.violations(result).items() if violation > 0]
 
     def violations(self, result: Mapping[str, Any] | None) -> dict[str, float]:
         """Return the violation of each constraint by its text; above 0 if a report violates it."""

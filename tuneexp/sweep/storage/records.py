@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ConfigDict
 
+from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.tracking.outcome import outcome_of, reason_of
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ class TrialRecord:
     wall_s: float
     config: dict[str, Any]  # hyperparameters: varied and fixed
     checkpoint: str | None  # relative to the sweep's checkpoint storage
+    objectives: dict[str, float] = field(default_factory=dict)  # value of each objective of the sweep, if finite
+    violated: list[str] = field(default_factory=list)  # constraints of the sweep that the last report violates
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def record_of(trial: Trial) -> TrialRecord:
+def record_of(trial: Trial, objectives: Objectives) -> TrialRecord:
     """Return the record of a Tune trial as it is now."""
     result = trial.run_metadata.last_result or {}
     ended = trial.is_finished()
@@ -51,6 +54,8 @@ def record_of(trial: Trial) -> TrialRecord:
         wall_s=float(result.get("time/train_s", 0.0)),
         config=dict(trial.config["hyperparameters"]),
         checkpoint=_relative_checkpoint(trial),
+        objectives=objectives.named(result),
+        violated=objectives.violated(result) if result else [],
     )
 
 

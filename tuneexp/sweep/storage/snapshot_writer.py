@@ -16,6 +16,7 @@ from tuneexp.files.atomic import remove
 from tuneexp.files.retries import Outage
 from tuneexp.sweep import events
 from tuneexp.sweep.search.limits import Limits
+from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.signals import stop_signals
 from tuneexp.sweep.storage import snapshot
@@ -40,9 +41,13 @@ class SnapshotWriter(Callback):
         limits: Limits,
         resumed: bool,
         moved: Mapping[str, str] | None = None,
+        objectives: Objectives | None = None,
     ) -> None:
-        """Create the callback. moved: new addresses of the user's code, for restored trials."""
+        """Create the callback.
+
+        moved: new addresses of the user's code, for restored trials. objectives: of the sweep."""
         self._folder, self._store, self._scheduler, self._limits = folder, store, scheduler, limits
+        self._objectives = objectives or Objectives()
         self._must_restore, self._moved = resumed, dict(moved or {})
         self._records: dict[str, TrialRecord] = {}
         self._changed: set[str] = set()
@@ -104,6 +109,8 @@ class SnapshotWriter(Callback):
             dict(trial.config["hyperparameters"]),
             int(result.get("env_steps", 0)),
             objective if objective == objective else None,
+            objectives=self._objectives.named(result),
+            violated=self._objectives.violated(result),
         )
         events.tell(self._folder.path, event)
 
@@ -170,7 +177,7 @@ class SnapshotWriter(Callback):
         return now
 
     def _look_at(self, trial: Trial) -> TrialRecord:
-        record = record_of(trial)
+        record = record_of(trial, self._objectives)
         self._records[trial.trial_id] = record
         return record
 
