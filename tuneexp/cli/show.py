@@ -207,14 +207,16 @@ def _retrain_command(result: SweepResult, best: TrialResult) -> str | None:
         return None
     first = max(trial.seeds) + 1
     fresh = ",".join(str(first + n) for n in range(max(5, len(trial.seeds))))
-    options = [f"{name}={_as_typed(value)}" for name, value in flat(best.config).items()]
+    settings = flat(best.config)
+    budget = settings.pop("budget_env_steps", trial.budget_env_steps)
+    options = [f"{name}={_as_typed(value)}" for name, value in settings.items()]
     groups, words = _other_settings(trial)
     options += [f"{name}={_as_typed(value)}" for name, value in groups.items()]
     return command(
         "train",
         short_path(trial.algorithm),
         short_path(trial.env),
-        *("--env-steps", trial.budget_env_steps, "--seeds", fresh),
+        *("--env-steps", budget, "--seeds", fresh),
         *(word for option in options for word in ("--set", option)),
         *words,
         storage=short_path(result.storage),

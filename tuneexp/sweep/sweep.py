@@ -27,6 +27,7 @@ from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.run import run_in_ray
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.metrics import check_metrics
+from tuneexp.sweep.search.searched_budget import BUDGET, check_searched_budget, with_budget
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.default import default_space
 from tuneexp.sweep.signals import interruptible
@@ -51,6 +52,7 @@ from tuneexp.sweep.sweep_config import (
     save_config,
     scheduler_of,
     stop_rules,
+    with_budget_of,
     with_default_trials,
     with_sources,
     without_idle_trials,
@@ -130,6 +132,7 @@ class Sweep:
             ),
             f"sweep {name!r}",
         )
+        self.config = with_budget_of(parsed, self.config)
         self.space = checked_space(self.config, parsed)
         choice.check_objectives(
             self.config.searcher, sampler_context(self.config, self.space), objectives_of(self.config)
@@ -266,13 +269,14 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     scheduler_of(config)
     stop_rules(config)
     check_metrics(objectives_of(config).metrics, len(trial.seeds), lambda: ())
-    config_class: type[Config] = config_class_of(trial.algorithm)
+    check_searched_budget(space, objectives_of(config))
+    config_class: type[Config] = with_budget(config_class_of(trial.algorithm), space)
     space.validate(config_class, config.fixed, trial.algorithm)
     register_again(trial.env, trial.env_registration)
     corners = list(space.corners())
     environment = (trial.env, trial.env_kwargs, trial.wrappers, trial.env_backend)
     check_environment(trial.algorithm, *environment, configurations=corners)
     for corner in corners:
-        check_budget(trial.algorithm, corner, trial.budget_env_steps)
+        check_budget(trial.algorithm, corner, getattr(corner, BUDGET, trial.budget_env_steps))
     refuse_unreachable(cluster_address(config.address))
     return space

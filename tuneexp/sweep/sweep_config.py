@@ -20,6 +20,7 @@ from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.choice import Choice, SamplerContext, build_scheduler
 from tuneexp.sweep.search.objectives import ConstraintList, ObjectiveList, Objectives
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
+from tuneexp.sweep.search.searched_budget import BUDGET, largest_budget
 from tuneexp.sweep.search.stopping_rules import RULES, TRIALS, StopRules
 from tuneexp.sweep.storage.folder import SweepFolder, stored_folder
 from tuneexp.trial.trial_config import (
@@ -137,7 +138,7 @@ def with_default_trials(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # Fields of a trial that the searcher or the start of the sweep sets.
-_OF_EACH_TRIAL = ("hyperparameters", "expected_trials", "scores_to_reach", "trial_number")
+_OF_EACH_TRIAL = ("hyperparameters", "expected_trials", "scores_to_reach", "searched_budget", "trial_number")
 # Declarations of the settings of a sweep by name, without `name`.
 SETTINGS = {
     name: field
@@ -251,6 +252,12 @@ def sampler_context(config: SweepConfig, space: SearchSpace) -> SamplerContext:
     return SamplerContext(config.searcher_seed, config.trials, space)
 
 
+def with_budget_of(space: SearchSpace, config: SweepConfig) -> SweepConfig:
+    """Return the configuration with the largest budget of a space that varies it. UserError if another one is set."""
+    largest = largest_budget(space, config.trial.budget_env_steps)
+    return config.model_copy(update={"trial": config.trial.model_copy(update={BUDGET: largest})})
+
+
 def without_idle_trials(config: SweepConfig, space: SearchSpace) -> SweepConfig:
     """Return the configuration with no more trials than an exhaustive sampler has points.
 
@@ -285,5 +292,6 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
         **config.trial.model_dump(exclude={"trial_number"}),
         "hyperparameters": config.fixed,
         "scores_to_reach": objectives_of(config).scores_to_reach,
+        "searched_budget": BUDGET in config.space,
         "expected_trials": -(-trials // (config.concurrency or trials)),
     }

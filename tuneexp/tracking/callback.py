@@ -119,8 +119,7 @@ class MLflowCallback(Callback):
         path = stored_path(best_checkpoint, self.sweep_folder) if best_checkpoint else ""
         best = self._log.best(best_trial_number, path, model_name(self.sweep_name))
         metrics = {f"trials/{outcome}": float(count) for outcome, count in outcomes.items()}
-        standings = standings or Standings()
-        metrics |= standings.best(best["metrics"] if best else {})
+        metrics |= (standings := standings or Standings()).best(best["metrics"] if best else {})
         texts = self.texts.sweep_ended(best, outcomes, standings.objectives, self._log.keys_of(standings.front))
         step, metrics = self._log.next_summary(sum(outcomes.values()), metrics)
         self._write(records.SWEEP_ENDED, step=step, rows=[table_row(row) for row in summary_rows], best=best,

@@ -35,12 +35,6 @@ def varied_values(config: Mapping[str, Any], varied: Iterable[str]) -> dict[str,
     return found
 
 
-def trial_number(trial: Any) -> int | None:
-    """Number of the searcher's suggestion of a Tune trial."""
-    number = trial.config.get("trial_number")
-    return None if number is None else int(number)
-
-
 def important_first(varied: Iterable[str], points: Iterable[Mapping[str, Any]] = ()) -> list[str]:
     """Order hyperparameters by importance: the order of the search space, with those that are equal in all trials last.
 

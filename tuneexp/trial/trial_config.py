@@ -200,6 +200,7 @@ class TrialConfig(Config):
         json_schema_extra={"internal": True},
     )
     scores_to_reach: list[str] = internal([], "Scores whose environment steps are the metrics env_steps_to/SCORE.")
+    searched_budget: bool = internal(False, "The budget is a hyperparameter of the search space.")
     trial_number: int | None = internal(None, "Number of the searcher's suggestion.")
     moved: dict[str, str] = internal(
         {}, "New files, folders and addresses of what has moved since the start, by the old."

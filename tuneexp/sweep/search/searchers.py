@@ -30,6 +30,7 @@ from tuneexp.tracking.outcome import COMPLETED, ERROR, PRUNED, outcome_of_report
 logger = logging.getLogger(__name__)
 
 MOST_INFEASIBLE = 1000
+BUDGET = "budget_env_steps"
 _STATES = {COMPLETED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
 
 
@@ -117,7 +118,16 @@ class StudySearcher(Searcher):
         self._unlogged = None
         self._trials[trial_id] = trial
         self._limits.add(trial_id)
-        return {"trial_number": trial.number, "hyperparameters": values}
+        return self._config_of(trial, values)
+
+    def _config_of(self, trial: optuna.Trial, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the configuration of a new trial. A budget that is searched is a setting of the trial."""
+        hyperparameters = {name: value for name, value in values.items() if name != BUDGET}
+        config = {"trial_number": trial.number, "hyperparameters": hyperparameters}
+        if BUDGET in values:
+            config[BUDGET] = int(values[BUDGET])
+            trial.set_user_attr(BUDGET, config[BUDGET])
+        return config
 
     def _next_feasible(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
         """Return the next valid suggestion; None if the sampler has no more."""
@@ -184,7 +194,7 @@ class StudySearcher(Searcher):
         if error or not result:
             self._end(trial, failure)
             return
-        outcome = outcome_of_report(result, self._budget)
+        outcome = outcome_of_report(result, trial.user_attrs.get(BUDGET, self._budget))
         if outcome == COMPLETED and values is not None:
             self._note_score(values, result)
         self._end(trial, outcome, values)

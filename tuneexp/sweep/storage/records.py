@@ -52,11 +52,17 @@ def record_of(trial: Trial, objectives: Objectives) -> TrialRecord:
         objective=_finite(result.get("objective")),
         env_steps=int(result.get("env_steps", 0)),
         wall_s=float(result.get("time/train_s", 0.0)),
-        config=dict(trial.config["hyperparameters"]),
+        config=shown_config(trial),
         checkpoint=_relative_checkpoint(trial),
         objectives=objectives.named(result),
         violated=objectives.violated(result) if result else [],
     )
+
+
+def shown_config(trial: Trial) -> dict[str, Any]:
+    """Return the hyperparameters of a Tune trial, with its budget if that is one of them."""
+    budget = {"budget_env_steps": trial.config["budget_env_steps"]} if trial.config.get("searched_budget") else {}
+    return {**trial.config["hyperparameters"], **budget}
 
 
 def _finite(value: Any) -> float | None:

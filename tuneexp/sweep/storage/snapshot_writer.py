@@ -22,7 +22,7 @@ from tuneexp.sweep.signals import stop_signals
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
 from tuneexp.sweep.storage.folder import SweepFolder
-from tuneexp.sweep.storage.records import TrialRecord, record_of
+from tuneexp.sweep.storage.records import TrialRecord, record_of, shown_config
 from tuneexp.sweep.storage.second_copy import SecondCopy
 from tuneexp.sweep.storage.snapshot import Snapshot
 from tuneexp.tracking.outcome import last_failure
@@ -106,7 +106,7 @@ class SnapshotWriter(Callback):
             "report",
             trial.config["trial_number"],
             trial.trial_id,
-            dict(trial.config["hyperparameters"]),
+            shown_config(trial),
             int(result.get("env_steps", 0)),
             objective if objective == objective else None,
             objectives=self._objectives.named(result),
