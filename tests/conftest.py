@@ -56,6 +56,15 @@ def isolated_settings(monkeypatch: pytest.MonkeyPatch, program_cache: Path) -> N
     monkeypatch.setenv("TUNEEXP_CACHE", str(program_cache))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forked_deliveries() -> Iterator[None]:
+    """Processes that deliver to MLflow are forked from one that has imported it."""
+    from tests.forked_delivery import forked_deliveries
+
+    with forked_deliveries():
+        yield
+
+
 @pytest.fixture
 def chance() -> random.Random:
     """Random moments of a test. If it fails, pytest prints the seed and the variable that repeats it."""

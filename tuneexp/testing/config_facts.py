@@ -81,8 +81,8 @@ def every_field_is_described(subject: Subject) -> None:
 
 def numbers_need_no_new_program(subject: Subject) -> None:
     """Every numeric field changed: the programs of the trial before serve, and compiled they would be the same."""
-    first = subject.short_trial((0, 1))
-    other = subject.short_trial((0, 1), None, **_changed_numbers(first, subject))
+    first = subject.short_trial(subject.seeds)
+    other = subject.short_trial(subject.seeds, None, **_changed_numbers(first, subject))
     try:
         require(other.trainer.programs is first.trainer.programs, "other numbers built other programs")
         for step, keys in _keys(first, other):
@@ -100,7 +100,7 @@ def _changed_numbers(trial: Trial, subject: Subject) -> dict[str, float]:
         if not is_numeric(field) or not isinstance(value, int | float):
             continue
         with contextlib.suppress(UserError):
-            subject.short_config((0, 1), None, **{**changed, name: 0.9 * value})
+            subject.short_config(subject.seeds, None, **{**changed, name: 0.9 * value})
             changed[name] = 0.9 * value
     return changed
 
@@ -130,7 +130,7 @@ def _keys(*trials: Trial) -> Iterator[tuple[frozenset[str], list[str]]]:
 
 def traced_equals_eager(subject: Subject) -> None:
     """The graph that is compiled computes what the functions do: gradients and statistics, for each set of parts."""
-    trial = subject.short_trial((0, 1))
+    trial = subject.short_trial(subject.seeds)
     try:
         example = _example(trial)
         for omitted, (step, _) in trial.trainer.programs.steps.items():

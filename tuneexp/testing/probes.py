@@ -101,6 +101,7 @@ class CutShort(Probe):
 
     contexts = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     values = (Probe.GAMMA, 1.0, -1.0)
+    n_actions = 3  # the shapes of `ActionMattersGivenObservation`, which share its programs
     cut_share: ClassVar[float] = 0.75
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

@@ -37,9 +37,11 @@ def changes_for_saving(subject: Subject) -> dict[str, Any]:
 def goes_on_bit_for_bit(subject: Subject) -> None:
     """Saved in the middle, loaded here and in a new process, trained to the end: the same state as uninterrupted."""
     changes = changes_for_saving(subject)
-    # A multiple of that period: targets that follow the clock moved in the round before, and serve in the next two.
-    half = (subject.rounds(**changes) // TARGET_ROUNDS + 3) * TARGET_ROUNDS
-    trial = subject.short_trial((2, 7), 2 * half, **changes)
+    half = subject.rounds(**changes) + 1
+    if subject.spec.target is not None:
+        # A multiple of that period: targets that follow the clock moved in the round before, and serve in the next two.
+        half = (half // TARGET_ROUNDS + 2) * TARGET_ROUNDS
+    trial = subject.short_trial((2, 7, 11), 2 * half, **changes)
     first_target = _target_of(trial)
     with tempfile.TemporaryDirectory() as work:
         try:
@@ -79,7 +81,7 @@ def resume(folder: Path, output: Path) -> None:
 def _resume_elsewhere(folder: Path, output: Path) -> None:
     """Resume in a fresh process that has only imported this module."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, "torch._dynamo"])  # the latter is imported by the first trace
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_resume_and_report, args=(folder, output, sender))
     process.start()
@@ -110,14 +112,14 @@ def reset_config_is_a_fresh_start(subject: Subject) -> None:
 
     bound = type("Bound", (AlgorithmTrainable,), {"bound_spec": subject.spec})
     rounds = subject.rounds()
-    reused = bound(config=subject.short_config((3, 4), rounds, learning_rate=0.01).model_dump())
+    reused = bound(config=subject.short_config((3, 4, 6), rounds, learning_rate=0.01).model_dump())
     try:
         reused.train()
         programs = reused.trial.trainer.programs
-        for seeds, changes in (((0, 1), {}), ((0, 1, 2), {"normalize_observation": True}), ((5,), {})):
+        for seeds, changes in (((0, 1, 2), {}), ((0, 1, 2), {"normalize_observation": True}), ((5,), {})):
             config = subject.short_config(seeds, rounds, **changes).model_dump()
             require(reused.reset_config(config) is True, "reset_config did not return True")
-            if seeds == (0, 1):
+            if len(seeds) == 3 and not changes:
                 require(reused.trial.trainer.programs is programs, "programs were built again for the same shapes")
             _require_fresh(bound(config=config), reused)
     finally:
