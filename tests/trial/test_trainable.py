@@ -25,6 +25,21 @@ CLASSIC = ["CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0", "Mounta
 PROBE = "tuneexp.testing.probes:ActionMatters"
 
 
+DRIVER = """
+import sys
+import tuneexp.sweep.lifecycle
+from tuneexp.sweep.engine import tuner_trainable
+
+config = {"algorithm": "ppo", "env": "CartPole-v1", "seeds": [0], "budget_env_steps": 1}
+assert tuner_trainable().default_resource_request({**config, "hyperparameters": {"num_env_runners": 1}})
+print([name for name in ("torch", "mlflow") if name in sys.modules])
+"""
+
+
+def test_the_driver_of_a_sweep_imports_neither_torch_nor_mlflow() -> None:
+    assert subprocess.run([sys.executable, "-c", DRIVER], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def trainable(**changes: Any) -> AlgorithmTrainable:
     return AlgorithmTrainable(config=small_config(**changes).model_dump())
 

@@ -1,4 +1,6 @@
-"""Ray Tune Trainable of a trial. `train()` trains to the next report."""
+"""Ray Tune Trainable of a trial. `train()` trains to the next report.
+
+The driver of a sweep imports this module, but trains nothing: torch and gymnasium are imported by the first trial."""
 
 from __future__ import annotations
 
@@ -6,16 +8,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from ray.tune import Checkpoint, PlacementGroupFactory, Trainable
 
 from tuneexp.addresses import lasting_address, refuse_while_importing, relocated
-from tuneexp.algorithms.registry import address_of, load_spec
-from tuneexp.algorithms.rl_zoo.rows import RL_ZOO_KEYS, placed
-from tuneexp.algorithms.spec import TrainableSpec
-from tuneexp.envs.registration import registration_where_stored
+from tuneexp.algorithms.registry import address_of, config_class_of, load_spec
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.files import checkpoint
 from tuneexp.files import retries as outages
@@ -32,11 +30,12 @@ from tuneexp.security.trust import (
     sources_of,
 )
 from tuneexp.seeds import seed_list
-from tuneexp.trial import Trial
-from tuneexp.trial.from_checkpoint import checkpoint_named, report_changed_source
 from tuneexp.trial.older_formats import explicit_model
 from tuneexp.trial.resource_request import bundles_of
 from tuneexp.trial.trial_config import TrialConfig
+
+if TYPE_CHECKING:
+    from tuneexp.algorithms.spec import TrainableSpec
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +50,9 @@ class AlgorithmTrainable(Trainable):
         """Return one CPU and the resources of env runners and learners. `setup` raises the error of a wrong config."""
         try:
             trial_config = TrialConfig.parse(config, "the trial")
-            spec = cls.bound_spec or load_spec(trial_config.algorithm)
-            cfg = spec.config_class.parse(trial_config.hyperparameters, spec.name)
+            algorithm = trial_config.algorithm
+            config_class = cls.bound_spec.config_class if cls.bound_spec else config_class_of(algorithm)
+            cfg = config_class.parse(trial_config.hyperparameters, algorithm)
         except UserError:
             return None
         bundles = bundles_of(cfg)
@@ -70,6 +70,11 @@ class AlgorithmTrainable(Trainable):
             self._build(config)
 
     def _build(self, config: dict[str, Any]) -> None:
+        import torch
+
+        from tuneexp.trial import Trial
+        from tuneexp.trial.from_checkpoint import report_changed_source
+
         torch.set_num_threads(1)
         restore_default_sigterm()
         trial_config = TrialConfig.parse(config, "the trial")
@@ -141,6 +146,8 @@ class AlgorithmTrainable(Trainable):
         return False
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
+        from tuneexp.trial.from_checkpoint import checkpoint_named
+
         state = relocated(checkpoint.read(checkpoint_dir), self.trial.config.moved)
         with checkpoint_named(checkpoint_dir):
             self._take_networks_of(state)
@@ -155,7 +162,7 @@ class AlgorithmTrainable(Trainable):
         meant = explicit_model(state, trial.spec.config_class)
         if meant and own.get("model") == before.get("model"):
             trial.close()
-            self.trial = Trial(trial.spec, trial.config.model_copy(update={"hyperparameters": {**own, **meant}}))
+            self.trial = type(trial)(trial.spec, trial.config.model_copy(update={"hyperparameters": {**own, **meant}}))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Build a new trial in this actor. Programs that fit are reused."""
@@ -196,6 +203,9 @@ def build_trainable(
     Raises:
         UserError: a setting is unknown or does not fit.
     """
+    from tuneexp.algorithms.rl_zoo.rows import RL_ZOO_KEYS, placed
+    from tuneexp.envs.registration import registration_where_stored
+
     refuse_while_importing("a training")
     of_trial = {key: value for key, value in settings.items() if key in TrialConfig.model_fields}
     hyperparameters = {key: value for key, value in settings.items() if key not in of_trial}
