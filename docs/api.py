@@ -29,7 +29,8 @@ METHODS = {
     "Noise": (),
     "PolicySpec": ("scripted", "copy_of"),
     "SearchSpace": ("of",),
-    "Sweep": ("from_file", "run"),
+    "Sweep": ("from_file", "dry_run", "run"),
+    "SweepPlan": (),
     "SquashedGaussian": ("sample", "sample_and_log_prob", "mode", "log_prob"),
 }
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Example")

@@ -55,6 +55,7 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
             "Sweep",
             "SweepEvent",
             "SweepInterrupted",
+            "SweepPlan",
             "SweepResult",
             "TrialResult",
             "extend",

@@ -253,3 +253,5 @@ def test_describe_lists_the_algorithms_and_corrects_a_typo(tuneexp: Cli) -> None
     assert all(name in shown for name in ALGORITHMS)
     assert [row["name"] for row in json.loads(tuneexp("describe", "--json").out)["algorithms"]] == sorted(ALGORITHMS)
     assert_refused(tuneexp("describe", "pppo"), "'ppo'")
+    assert_refused(tuneexp("describe", "hyperbnd"), "did you mean 'hyperband'?")
+    assert_refused(tuneexp("describe", "bruteforce"), "'brute_force'")

@@ -166,6 +166,20 @@ def test_a_file_holds_a_whole_sweep_and_changes_go_over_it(good: Path, tmp_path:
     assert config.name.startswith("ppo-CartPole-v1-")
 
 
+def test_options_without_a_name_belong_to_the_choice_of_the_file(good: Path, tmp_path: Path) -> None:
+    good.write_text(GOOD + "scheduler: {name: hyperband, reduction_factor: 4}\n")
+    changes: dict[str, Any] = {"storage": tmp_path / "runs", "scheduler": {"synchronous": True}}
+    sweep = Sweep.from_file(good, **changes, searcher={"group": True})
+    assert sweep.config.scheduler == {"name": "hyperband", "reduction_factor": 4, "synchronous": True}
+    assert sweep.config.searcher == {"name": "tpe", "group": True}  # the file names none
+    with pytest.raises(UserError, match="hyperband has no option 'promote'"):
+        Sweep.from_file(good, storage=tmp_path / "runs", scheduler={"promote": True})
+    (tmp_path / "own.py").write_text("raise RuntimeError('was imported')")
+    good.write_text(GOOD + "scheduler: own.py:Own\n")
+    with pytest.raises(UserError, match="--trust"):  # the options make its code no more trusted
+        Sweep.from_file(good, storage=tmp_path / "runs", scheduler={"promote": True})
+
+
 def test_the_former_name_of_the_budget_is_read_with_its_line(good: Path, tmp_path: Path) -> None:
     good.write_text(GOOD.replace("budget_env_steps: 2k", "env_steps: 2k"))
     assert Sweep.from_file(good, storage=tmp_path).config.trial.budget_env_steps == 2000

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from ray.tune import Callback
 
 from tests.sweep.test_sweep_run import small
-from tuneexp.sweep import SweepResult, load_study
+from tuneexp.sweep import SweepEvent, SweepResult, load_study, load_sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster", "mlflow_tables")]
 
@@ -41,13 +41,20 @@ class Workers(Callback):
 )
 def test_every_store_agrees_about_what_a_scheduler_decided(tmp_path: Path, scheduler: dict[str, Any]) -> None:
     events: list[tuple[str, int]] = []
+    statuses: list[set[str]] = []
     pauses = scheduler.get("promote") or scheduler.get("synchronous")
     Workers.pids.clear()
     sweep = small(
         tmp_path, trials=3, budget_env_steps=500, report_every_env_steps=100, scheduler=scheduler,
         concurrency=1 if pauses else 2, callbacks=[Workers()],
     )  # fmt: skip
-    result = sweep.run(on_event=lambda event: events.append((event.kind, event.trial_number)))
+
+    def note(event: SweepEvent) -> None:
+        events.append((event.kind, event.trial_number))
+        if event.kind == "promoted":  # the snapshot is that of the time when all waited
+            statuses.append({trial.status for trial in load_sweep("s", tmp_path / "runs").trials})
+
+    result = sweep.run(on_event=note)
     assert [trial.trial_number for trial in result.trials] == [*range(3)]
     outcomes = [trial.outcome for trial in result.trials]
     assert set(outcomes) <= {"completed", "pruned"}
@@ -61,8 +68,10 @@ def test_every_store_agrees_about_what_a_scheduler_decided(tmp_path: Path, sched
     if pauses:
         # Of three trials, none is among the best quarter: all wait, and at the end the best one goes on.
         assert sorted(outcomes) == ["completed", "pruned", "pruned"]
-        assert started.count(outcomes.index("completed")) == 2
-        assert len(started) == 4
+        assert sorted(started) == [0, 1, 2]
+        assert sorted(number for kind, number in events if kind == "paused") == [0, 1, 2]
+        assert [number for kind, number in events if kind == "promoted"] == [outcomes.index("completed")]
+        assert "paused" in statuses[-1]
         assert len(Workers.pids) == 1  # a new process would take seconds
 
 

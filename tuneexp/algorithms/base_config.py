@@ -14,7 +14,7 @@ from pydantic import (
 
 from tuneexp.addresses import is_address, lasting_address
 from tuneexp.algorithms.rl_zoo import from_rl_zoo
-from tuneexp.config import AtMost, Config, numeric, structural
+from tuneexp.config import AtMost, Config, is_numeric, numeric, structural
 from tuneexp.rl.schedules import PositiveScheduledFloat
 
 OptimizerName = Literal["Adam", "AdamW", "RMSprop", "RMSpropTFLike", "SGD"]
@@ -75,6 +75,17 @@ class AlgorithmConfig(Config):
         "Arguments of the optimizer except the learning rate, such as {eps: 1e-5}; empty: defaults of the algorithm.",
     )
 
+    # Fields that only the trial's loop, its optimizer and its processes read: a new value needs no new program.
+    outside_of_programs: ClassVar[frozenset[str]] = frozenset(
+        {
+            "n_steps", "sequence_length", "batch_size", "n_epochs", "sde_sample_freq", "target_update_interval",
+            "normalize_reward", "clip_obs", "clip_reward", "optimizer_class", "optimizer_kwargs", "use_rms_prop",
+            "num_learners", "num_gpus_per_learner", "num_env_runners", "num_cpus_per_env_runner", "sample_timeout_s",
+            "max_env_runner_restarts", "max_requests_in_flight_per_env_runner",
+            "buffer_size", "train_freq", "gradient_steps", "save_replay_buffer", "use_sde_at_warmup",
+        }
+    )  # fmt: skip
+
     @field_validator("model", mode="wrap", check_fields=False)
     @classmethod
     def _custom_network(cls, value: Any, configured: ValidatorFunctionWrapHandler) -> Any:
@@ -121,6 +132,14 @@ class AlgorithmConfig(Config):
     def sequence_steps(self) -> int | None:
         """Length in steps of the training sequences of a recurrent model; None: single rows in any order."""
         return None
+
+    def of_programs(self) -> dict[str, Any]:
+        """Values that shape the compiled programs: two configurations with equal ones share them."""
+        fields = type(self).model_fields
+        values = {name: getattr(self, name) for name in fields if name not in self.outside_of_programs}
+        # A number is a tensor of the program, whatever its value; None is not there.
+        sizes = {name: value for name, value in values.items() if not is_numeric(fields[name]) or value is None}
+        return {**sizes, "minibatch rows": self.minibatch_rows(), "sequence steps": self.sequence_steps()}
 
     def remarks(self) -> list[str]:
         """Remarks on settings that are not applied as written, one line each; logged when training starts."""

@@ -46,6 +46,10 @@ class MultiAgentConfig(Config):
         """Remarks on the configurations of its policies."""
         return [f"policy {name}: {remark}" for name, group in self._groups() for remark in group.remarks()]
 
+    def of_programs(self) -> dict[str, Any]:
+        """Values that shape the compiled programs, by policy."""
+        return {"n_envs": self.n_envs, **{name: group.of_programs() for name, group in self._groups()}}
+
     def _groups(self) -> Iterator[tuple[str, AlgorithmConfig]]:
         for name in type(self).model_fields:
             if isinstance(group := getattr(self, name), AlgorithmConfig):

@@ -37,6 +37,7 @@ def describe(
         elif (kind := _kind_of(algorithm)) is not None:
             _describe_choice(screen, kind, algorithm)
         else:
+            _require_known(algorithm)
             _describe(screen, algorithm)
 
 
@@ -57,6 +58,16 @@ def _list_algorithms(screen: Terminal) -> None:
     screen.note("hyperparameters of an algorithm: tuneexp describe NAME")
     for kind, names in KINDS.items():
         screen.note(f"{kind}s of a sweep, with options: {', '.join(names)}")
+
+
+def _require_known(name: str) -> None:
+    """Raise UserError for a name that is no address and nothing that can be described."""
+    from tuneexp.algorithms.registry import ALGORITHMS
+    from tuneexp.errors import unknown_name
+
+    if ":" not in name and name not in ALGORITHMS:
+        known = [*ALGORITHMS, *(one for names in KINDS.values() for one in names)]
+        raise unknown_name("algorithm, scheduler or searcher", name, known, "tuneexp describe lists them")
 
 
 def _kind_of(name: str) -> str | None:

@@ -12,7 +12,7 @@ import typer
 
 from tuneexp.cli.exit_codes import run_and_exit, run_app
 from tuneexp.cli.options import count
-from tuneexp.cli.sweep_view import title_with_model, watch_on
+from tuneexp.cli.sweep_view import title_with_plan, watch_on
 from tuneexp.cli.terminal import terminal
 from tuneexp.sweep.signals import stop_signals
 
@@ -36,7 +36,7 @@ def watch(sweep: Sweep) -> SweepResult:
         SweepInterrupted: Ctrl-C, SIGTERM or SIGHUP ended the sweep; its state is saved.
     """
     with terminal(verbose=sweep.verbose) as screen, stop_signals():
-        return watch_on(screen, sweep.resolved, sweep.space.names or None, sweep.run, title_with_model(screen, sweep))
+        return watch_on(screen, sweep.resolved, sweep.space.names or None, sweep.run, title_with_plan(screen, sweep))
 
 
 def run_script(main: Callable[..., Any]) -> None:

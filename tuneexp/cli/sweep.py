@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from tuneexp.cli.option_values import parse_seeds, parse_settings, parse_wrapper
 from tuneexp.cli.options import (
     DEFAULT_STORAGE,
     HOW,
+    OUTPUT,
     WHAT,
     WHERE,
     ConstraintOption,
@@ -29,15 +30,18 @@ from tuneexp.cli.options import (
     examples,
 )
 from tuneexp.cli.settings import checked, with_options
-from tuneexp.cli.sweep_arguments import experiment_file, one_of_both, sweep_of, with_chosen_options
-from tuneexp.cli.sweep_view import title_with_model, watch_on
-from tuneexp.cli.terminal import terminal
+from tuneexp.cli.sweep_arguments import chosen_options, experiment_file, one_of_both, sweep_of
+from tuneexp.cli.sweep_view import title_with_plan, watch_on
+from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.sweep import defaults
 from tuneexp.sweep.sweep_config import SETTINGS, SweepConfig
 
+if TYPE_CHECKING:
+    from tuneexp.sweep import Sweep
+
 EPILOG = examples(
     "tuneexp sweep ppo CartPole-v1 --trials 8 --name first",
-    "tuneexp sweep sac Pendulum-v1 --env-steps 20k --seeds 3,5,8 --set batch_size=128",
+    "tuneexp sweep sac Pendulum-v1 --env-steps 20k --seeds 3,5,8 --set batch_size=128 --dry-run",
     "tuneexp sweep experiments/custom_loss.py:MyPPO CartPole-v1 --trials 4",
     "tuneexp sweep runs/first/experiment.yaml --trials 16",
 )
@@ -102,6 +106,16 @@ def sweep(
             rich_help_panel=WHERE,
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            metavar="",
+            help="Start nothing: train the first trials for some seconds, and print the steps, programs, time and disk "
+            "that the sweep takes.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     trust: TrustOption = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -125,15 +139,30 @@ def sweep(
         **checked(SETTINGS, declared),
         **groups,
     }
+    chosen: dict[str, Any] = {}
     for kind, options in {"scheduler": scheduler_options, "searcher": searcher_options}.items():
-        if options:
-            asked[kind] = with_chosen_options(ctx, file, kind, asked[kind], options)
+        chosen |= chosen_options(ctx, file, kind, asked[kind], options)
     with terminal(json, verbose) as screen, stoppable() as stop:
         stop.starting()
-        new = sweep_of(ctx, file, trust, asked, verbose, resume, zoo, screen.note)
+        new = sweep_of(ctx, file, trust, asked, verbose, resume, zoo, screen.note, chosen)
         stop.check()
         if checks_only(ctx):
             return
+        if dry_run:
+            _show_plan(screen, new)
+            return
         new.check_writable()
         stop.check()
-        watch_on(screen, new.resolved, new.space.names or None, new.run, title_with_model(screen, new))
+        watch_on(screen, new.resolved, new.space.names or None, new.run, title_with_plan(screen, new))
+
+
+def _show_plan(screen: Terminal, new: Sweep) -> None:
+    from tuneexp.report.plan import plan_text
+
+    new.check_dry_run()
+    screen.note("training the first trials for some seconds; programs that are not in the cache are compiled first")
+    plan = new.dry_run()
+    if screen.json:
+        screen.result(plan.as_json())
+    else:
+        screen.show_text(plan_text(plan))

@@ -39,6 +39,7 @@ def sweep_of(
     resume: bool,
     zoo: str | None = None,
     note: Callable[[str], None] = print,
+    chosen: Mapping[str, Any] | None = None,
 ) -> Sweep:
     """Return the checked sweep.
 
@@ -47,13 +48,16 @@ def sweep_of(
         asked: Arguments of `Sweep`, including the defaults.
         zoo: A file of RL Zoo, for a sweep around one of its rows.
         note: Prints remarks about the row.
+        chosen: A scheduler and a searcher with options.
     """
     from tuneexp.sweep import Sweep
 
     if file is not None:
         if zoo is not None:
             raise UserError(f"{file} holds all settings; leave out --zoo {zoo}, or the file")
-        return Sweep.from_file(file, trust=trust, **given(ctx, asked), verbose=verbose, resume=resume)
+        changes = {**given(ctx, asked), **(chosen or {})}
+        return Sweep.from_file(file, trust=trust, **changes, verbose=verbose, resume=resume)
+    asked = {**asked, **(chosen or {})}
     if trust and zoo is None:
         raise UserError("--trust needs an experiment FILE or --zoo FILE; addresses on the command line are trusted")
     if asked["env"] is None:
@@ -96,17 +100,19 @@ def with_example(error: UserError, name: str, algorithm: str | None, zoo: str | 
 _EXAMPLES = {"scheduler": "reduction_factor=4", "searcher": "multivariate=true"}
 
 
-def with_chosen_options(
-    ctx: typer.Context, file: str | None, kind: str, name: str, options: Sequence[str]
+def chosen_options(
+    ctx: typer.Context, file: str | None, kind: str, name: str, options: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Return the scheduler or searcher `name` with the options NAME=VALUE.
+    """Return `{kind: choice}` with the options NAME=VALUE of a scheduler or searcher; {} without options.
 
-    UserError beside an experiment file that names another one."""
+    Beside an experiment file, options without a name belong to the choice of the file."""
     from tuneexp.cli.option_values import parse_settings
 
-    if file is not None and not given(ctx, {kind: name}):
-        raise UserError(f"--{kind}-option beside {file}: add --{kind} NAME, too; its options of the file don't stay")
-    return {"name": name, **parse_settings(options, f"--{kind}-option", _EXAMPLES[kind])}
+    if not options:
+        return {}
+    parsed = parse_settings(options, f"--{kind}-option", _EXAMPLES[kind])
+    of_file = file is not None and not given(ctx, {kind: name})
+    return {kind: parsed if of_file else {"name": name, **parsed}}
 
 
 def one_of_both(name: str, argument: str | None, option: str | None) -> str | None:

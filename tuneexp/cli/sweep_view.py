@@ -65,29 +65,28 @@ def _next_commands(result: SweepResult) -> str:
     )
 
 
-def title_with_model(screen: Terminal, sweep: Sweep) -> str | None:
-    """Title of a new sweep with the hyperparameters that its sampler models; None for a sweep that is resumed.
+def title_with_plan(screen: Terminal, sweep: Sweep) -> str | None:
+    """Title of a new sweep, its plan in one line; None for a sweep that is resumed.
 
-    On a terminal, where a title has one short line, they are a line above it."""
+    On a terminal, where a title is cut at the end of the line, the plan is a line above it."""
+    from tuneexp.report.plan import plan_line
+
     if sweep.goes_on:
         return None
-    modelled = sweep.modelled()
-    if screen.err.is_terminal:
-        screen.note(modelled)
-        return None
-    return f"{title_of(sweep.resolved)}; {modelled}"
+    plan = sweep.plan()
+    if not screen.err.is_terminal:
+        return plan_line(plan)
+    screen.note(plan_line(plan))
+    return f"sweep {plan.name}"
 
 
 def title_of(config: SweepConfig) -> str:
     """First line of the live view."""
-    from tuneexp.report.formatting import seeds
+    from tuneexp.report.plan import sweep_title
 
-    trials = f"{config.trials} trial{'s' if config.trials > 1 else ''}" if config.trials else "trials without limit"
-    at_once = f"{config.concurrency} at a time" if config.concurrency else "as many at a time as fit"
-    return (
-        f"sweep {config.name}: {config.trial.algorithm} on {config.trial.env}, {trials}, "
-        f"seeds {seeds(config.trial.seeds)}, {config.trial.budget_env_steps:,} env steps per seed, {at_once}"
-    )
+    trial = config.trial
+    size = (config.trials, trial.seeds, trial.budget_env_steps, config.concurrency)
+    return sweep_title(config.name, trial.algorithm, trial.env, *size)
 
 
 def _none_finished(result: SweepResult) -> str:

@@ -75,6 +75,15 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
+def size(n_bytes: float) -> str:
+    """Format a size in decimal units: `4021080` -> `4.0 MB`."""
+    for unit in ("kB", "MB", "GB"):
+        n_bytes /= 1000
+        if n_bytes < 1000:
+            return f"{n_bytes:.1f} {unit}" if n_bytes < 100 else f"{n_bytes:.0f} {unit}"
+    return f"{n_bytes / 1000:.1f} TB"
+
+
 def seeds(values: Any) -> str:
     """Format seeds: `[0, 1, 2, 3]` -> `0-3`, `[3, 5, 8]` -> `3,5,8`."""
     numbers = list(values or [])

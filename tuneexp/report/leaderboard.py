@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from tuneexp.sweep import TrialResult
 
 # A pruned trial had a smaller budget: it ranks below every trial that used its whole budget.
-_ORDER = {"completed": 0, "running": 1, "interrupted": 1, "pruned": 2, "waiting": 4}
+_ORDER = {"completed": 0, "running": 1, "paused": 1, "interrupted": 1, "pruned": 2, "waiting": 4}
 _FAILED_ORDER = 3
 _GAP = 2  # between two columns
 FRONT, INFEASIBLE = "front", "infeasible"
 _OUTCOME, _STANDING = "outcome", ""  # headings
-_STYLES = {"completed": "green", "running": "cyan", "interrupted": "cyan", "pruned": "yellow", "waiting": "dim"}
+_STYLES = {
+    "completed": "green", "running": "cyan", "paused": "blue", "interrupted": "cyan", "pruned": "yellow",
+    "waiting": "dim",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

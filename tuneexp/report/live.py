@@ -60,7 +60,7 @@ class SweepProgress:
             config=flat(event.config),
             env_steps=event.env_steps or before.env_steps,
             objective=event.objective if event.objective is not None else before.objective,
-            outcome=(event.outcome or "completed") if event.kind == "ended" else "running",
+            outcome=_outcome_of(event),
             reason=event.reason,
             objectives=event.objectives or before.objectives,
             violated=event.violated,
@@ -105,6 +105,12 @@ class SweepProgress:
         if advanced <= 0:
             return None
         return (time.monotonic() - self.started_at) * (1.0 - self.fraction) / advanced
+
+
+def _outcome_of(event: SweepEvent) -> str:
+    if event.kind == "ended":
+        return event.outcome or "completed"
+    return "paused" if event.kind == "paused" else "running"
 
 
 def sweep_view(console: Console, progress: SweepProgress, title: str) -> LiveView | LogView:

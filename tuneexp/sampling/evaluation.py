@@ -31,11 +31,13 @@ class Evaluation(NamedTuple):
         returns: [S, E], for the objective. With several policies, the mean over the policies of the objective.
         partial: [S, E] bool, episodes that were stopped before their end. Their returns are sums up to there.
         by_policy: returns [S, E] of each of several policies; NaN in an episode without an agent of the policy.
+        steps: number of steps, which all episodes take at the same time.
     """
 
     returns: NDArray[np.float64]
     partial: NDArray[np.bool_]
     by_policy: Mapping[str, NDArray[np.float64]] = {}
+    steps: int = 0
 
 
 def evaluate(
@@ -77,7 +79,9 @@ def _first_episodes(policy: Policy, envs: SeedEnvs, normaliser: RunningNormalise
     obs, state = envs.reset(), policy.initial_state(envs.n_envs)
     returns = np.zeros((envs.n_seeds, envs.n_envs))
     running = np.ones_like(returns, dtype=np.bool_)
+    steps = 0
     for _ in steps_of(envs.name, running, max_steps):
+        steps += 1
         seen = obs if normaliser is None else normaliser.normalise(obs)
         action, state, _ = policy.exploit(torch.from_numpy(seen), state)
         step = envs.step(action.numpy())
@@ -86,7 +90,7 @@ def _first_episodes(policy: Policy, envs: SeedEnvs, normaliser: RunningNormalise
         obs = step.obs
         if not running.any():
             break
-    return Evaluation(returns, running)
+    return Evaluation(returns, running, steps=steps)
 
 
 def steps_of(name: str, running: NDArray[np.bool_], max_steps: int) -> Iterator[int]:

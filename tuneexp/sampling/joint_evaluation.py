@@ -19,7 +19,7 @@ Returns = dict[str, NDArray[np.float64]]
 
 def evaluate_jointly(
     runners: Mapping[str, SeatRunner], envs: MultiAgentEnvs, max_steps: int
-) -> tuple[Returns, NDArray[np.bool_]]:
+) -> tuple[Returns, NDArray[np.bool_], int]:
     """Play the first episode of each environment.
 
     Args:
@@ -29,13 +29,15 @@ def evaluate_jointly(
 
     Returns:
         Returns [S, E] of each policy: the mean over its agents, NaN without an agent in the environment. And [S, E]
-        bool, the episodes that were stopped before their end.
+        bool, the episodes that were stopped before their end. And the number of steps.
     """
     players = {name: _Player(runners[name], envs.spaces[name]) for name in runners}
     steps = envs.reset()
     scores = {name: np.zeros(spaces.lead) for name, spaces in envs.spaces.items()}
     running = np.ones((len(envs.seeds), envs.n_envs), np.bool_)
+    taken = 0
     for _ in steps_of(envs.name, running, max_steps):
+        taken += 1
         actions = {name: player.act(steps[name]) for name, player in players.items()}
         steps, over = envs.step(actions)
         for name, step in steps.items():
@@ -44,7 +46,7 @@ def evaluate_jointly(
         if not running.any():
             break
     returns = {name: _mean_over_agents(score, envs.spaces[name], envs.n_envs) for name, score in scores.items()}
-    return returns, running
+    return returns, running, taken
 
 
 class _Player:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tuneexp.sweep.events import SweepEvent
     from tuneexp.sweep.extending import extend
+    from tuneexp.sweep.planning.plan import SweepPlan
     from tuneexp.sweep.results import SweepResult, TrialResult, list_sweeps, load_study, load_sweep
     from tuneexp.sweep.resuming import resume
     from tuneexp.sweep.search.space import SearchSpace
@@ -22,6 +23,7 @@ _LAZY = {
     "SweepConfig": "tuneexp.sweep.sweep_config",
     "SweepEvent": "tuneexp.sweep.events",
     "SweepInterrupted": "tuneexp.sweep.signals",
+    "SweepPlan": "tuneexp.sweep.planning.plan",
     "SweepResult": "tuneexp.sweep.results",
     "TrialResult": "tuneexp.sweep.results",
     "list_sweeps": "tuneexp.sweep.results",
@@ -38,6 +40,7 @@ __all__ = [
     "SweepConfig",
     "SweepEvent",
     "SweepInterrupted",
+    "SweepPlan",
     "SweepResult",
     "TrialResult",
     "extend",

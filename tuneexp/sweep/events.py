@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["started", "report", "ended"]
+Kind = Literal["started", "report", "paused", "promoted", "ended"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class SweepEvent:
     """A change in the state of one trial.
 
     Attributes:
-        kind: "started", "report" or "ended".
+        kind: "started" (also again after its worker was lost), "report", "paused", "promoted" (a paused trial
+            continues) or "ended".
         trial_number: Number of the trial, from 0.
         trial_id: Id of the trial.
         config: Hyperparameters, varied and fixed.

@@ -32,8 +32,9 @@ from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.second_copy import recover
-from tuneexp.sweep.sweep import callback_list, check_writable
 from tuneexp.sweep.sweep_config import SweepConfig, read_config, save_config
+from tuneexp.sweep.user_callbacks import callback_list
+from tuneexp.sweep.writable import check_writable
 
 if TYPE_CHECKING:
     from ray.tune import Callback

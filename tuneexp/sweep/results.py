@@ -39,7 +39,7 @@ class TrialResult(TrialRecord):
     Attributes:
         trial_id: Id of the trial.
         trial_number: Number of the trial, from 0.
-        status: "waiting", "running", "interrupted" or "ended".
+        status: "waiting", "running", "paused" (until it is promoted), "interrupted" or "ended".
         outcome: "completed", "pruned", "diverged", "error", "out_of_memory" or "timeout"; None before its end.
         reason: Reason of the outcome in one line; None if the outcome needs none.
         objective: Last objective; None before the first report, and if every seed diverged.

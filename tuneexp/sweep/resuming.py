@@ -33,8 +33,10 @@ from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of, lasting_location
 from tuneexp.sweep.storage.folder import SweepFolder, stored_at, sweep_folder
 from tuneexp.sweep.storage.second_copy import recover
-from tuneexp.sweep.sweep import callback_list, check_writable, checked_space
+from tuneexp.sweep.sweep import checked_space
 from tuneexp.sweep.sweep_config import SweepConfig, read_config, relocated_config, save_config, with_sources
+from tuneexp.sweep.user_callbacks import callback_list
+from tuneexp.sweep.writable import check_writable
 
 if TYPE_CHECKING:
     from ray.tune import Callback

@@ -12,8 +12,6 @@ from tuneexp.addresses import lasting_address
 from tuneexp.config import Config
 from tuneexp.documented import with_settings
 from tuneexp.errors import UserError, unknown_name
-from tuneexp.files.retries import patience_s
-from tuneexp.security.signatures import require_key
 from tuneexp.security.trust import addresses_in, remember
 from tuneexp.seeds import seed_list
 from tuneexp.sweep import defaults
@@ -31,16 +29,12 @@ from tuneexp.sweep.search.searched_budget import BUDGET, check_searched_budget, 
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.default import default_space
 from tuneexp.sweep.signals import interruptible
-from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import (
-    SweepFolder,
     new_sweep_folder,
     refuse_existing,
     storage_folder,
     sweep_folder,
-    writable_storage,
 )
-from tuneexp.sweep.storage.owner_marker import refuse_foreign
 from tuneexp.sweep.stored_form import stored_form
 from tuneexp.sweep.sweep_config import (
     FORMER_BUDGET,
@@ -57,12 +51,14 @@ from tuneexp.sweep.sweep_config import (
     with_sources,
     without_idle_trials,
 )
-from tuneexp.tracking.store import check_store
+from tuneexp.sweep.user_callbacks import callback_list
+from tuneexp.sweep.writable import check_writable
 
 if TYPE_CHECKING:
     from ray.tune import Callback
 
     from tuneexp.algorithms.spec import AlgorithmSpec
+    from tuneexp.sweep.planning.plan import SweepPlan
 
 
 _DEFAULTS = {
@@ -162,14 +158,41 @@ class Sweep:
 
         return cls(**asked_in(path, changes, trust))
 
-    def modelled(self) -> str:
-        """Return one line: the hyperparameters that the sampler models, and those that it draws at random."""
-        return choice.modelled_line(self.config.searcher, sampler_context(self.config, self.space))
+    def dry_run(self) -> SweepPlan:
+        """Return what the sweep takes, without starting it.
 
-    def check_writable(self) -> None:
-        """Raise UserError if the sweep's files can't be written."""
+        The first configurations, at most four, are trained for some seconds in processes of their own. Nothing is
+        written into the storage, and no Ray is started. Compiled programs stay in the cache.
+
+        Returns:
+            Trials, environment steps, modelled hyperparameters, programs, and estimates of time and disk.
+
+        Raises:
+            UserError: The sweep exists, its files can't be written, or a configuration can't be trained.
+            TuneexpError: A trial failed within seconds.
+        """
+        from tuneexp.sweep.planning.plan import plan_of
+        from tuneexp.sweep.planning.probing import probes_of
+
+        self.check_dry_run()
+        return plan_of(self.resolved, self.space, probes_of(self.resolved, self.space, self.verbose))
+
+    def plan(self) -> SweepPlan:
+        """Return the part of `dry_run` that needs no training: without time and disk."""
+        from tuneexp.sweep.planning.plan import plan_of
+
+        return plan_of(self.resolved, self.space)
+
+    def check_writable(self, touch: bool = True) -> None:
+        """Raise UserError if the sweep's files can't be written. touch: find out by writing one."""
         if not self.goes_on:  # else `resume` checks it
-            check_writable(self.folder, self.config)
+            check_writable(self.folder, self.config, touch)
+
+    def check_dry_run(self) -> None:
+        """Raise UserError if the sweep exists or its files can't be written. Writes nothing."""
+        if self.goes_on:
+            raise UserError(f"sweep {self.folder.name!r} exists; a dry run is for a new one: write another --name")
+        self.check_writable(touch=False)
 
     def run(self, on_event: Watcher | None = None) -> SweepResult:
         """Run the sweep to its end.
@@ -187,7 +210,7 @@ class Sweep:
         self.check_writable()
         if self.goes_on:
             return self._go_on(on_event)
-        logging.getLogger(__name__).info("%s", self.modelled())
+        logging.getLogger(__name__).info("%s", self.plan().sampler)
         with self.folder.lock(), interruptible(self.folder):
             refuse_existing(self.folder)  # another process may have created it meanwhile
             settings = (self.resolved, self.folder, self.space, self.callbacks, on_event, self.verbose)
@@ -205,30 +228,6 @@ class Sweep:
         config = self.config
         remember(addresses_in(config.flat()))
         return resume(config.name, self.folder.storage, on_event, self.callbacks, self.verbose, config.address)
-
-
-def check_writable(folder: SweepFolder, config: SweepConfig) -> None:
-    patience_s()
-    require_key()
-    check_store()
-    if config.checkpoints:  # first: if it is refused, no storage folder is created
-        store = checkpoint_storage_of(folder, config.checkpoints)
-        store.check_writable()
-        refuse_foreign(config, folder, store)
-    writable_storage(folder.storage)
-
-
-def callback_list(callbacks: Any) -> list[Callback]:
-    """Return the callbacks as a list. UserError for anything else than Tune callbacks."""
-    if not isinstance(callbacks, list | tuple):
-        raise UserError(f"callbacks are a list, such as callbacks=[MyCallback()], got {callbacks!r}")
-    if callbacks:  # else Tune is not needed yet
-        from ray.tune import Callback
-
-        for one in callbacks:
-            if not isinstance(one, Callback):
-                raise UserError(f"a callback is an instance of a subclass of ray.tune.Callback, got {one!r}")
-    return list(callbacks)
 
 
 def algorithm_address(algorithm: str | AlgorithmSpec) -> str:

@@ -58,6 +58,10 @@ class Experience:
         """True if `learning_starts` steps were collected. Collection starts anew after a restore without the buffer."""
         return self._collected >= self._learning_starts
 
+    def learn_at_once(self) -> None:
+        """Ignore `learning_starts` from now on."""
+        self._learning_starts = 0
+
     def windows(self, fragment: SampleBatch) -> SampleBatch:
         """Return the W rows that were held back and the fragment, encoded as the buffer stores it.
 

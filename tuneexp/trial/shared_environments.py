@@ -150,10 +150,10 @@ class SharedEnvironments:
         scripts = {name: script for name, script in spec.evaluation_scripts.items() if name in present}
         runners = {name: self.runner.runners[name] for name in present if name not in scripts}
         with closing(self._build_envs(assignment, present, [seed] * n_seeds, scripts)) as envs:
-            returns, partial = evaluate_jointly(runners, envs, self._config.evaluation.max_steps)
+            returns, partial, steps = evaluate_jointly(runners, envs, self._config.evaluation.max_steps)
         nowhere = np.full((n_seeds, episodes), np.nan)
         of_all = {name: returns.get(name, nowhere) for name in spec.policies}
-        return Evaluation(self._judge(of_all), partial, of_all)
+        return Evaluation(self._judge(of_all), partial, of_all, steps)
 
     def _judge(self, returns: Returns) -> NDArray[np.float64]:
         """Return the mean over the policies of the objective, [S, E]."""

@@ -15,7 +15,7 @@ from tuneexp.nesting import flat_of_dotted
 from tuneexp.security.trust import addresses_in, require_trusted
 from tuneexp.seeds import seed_list
 from tuneexp.sweep import defaults
-from tuneexp.sweep.experiment.reading import GROUPS, KEYS, Experiment, read_experiment
+from tuneexp.sweep.experiment.reading import GROUPS, KEYS, Experiment, options_only, read_experiment
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.space.binding import Binding
 from tuneexp.sweep.search.space.space_parser import Dimension, parse_entries
@@ -50,7 +50,8 @@ def asked_in(path: str | Path, changes: Mapping[str, Any], trust: bool = False) 
             in `changes` are trusted."""
     experiment = read_experiment(path).with_changes(changes)
     settings = experiment.settings
-    of_file = {key: value for key, value in settings.items() if key not in changes or key in GROUPS}
+    in_part = {*GROUPS, *options_only(changes)}
+    of_file = {key: value for key, value in settings.items() if key not in changes or key in in_part}
     algorithm = settings.get("algorithm", defaults.ALGORITHM)
     built_in = isinstance(algorithm, str) and algorithm in ALGORITHMS
     found = list(_shape_problems(of_file, algorithm if built_in else None, "env" in settings))

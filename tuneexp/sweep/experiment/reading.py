@@ -18,6 +18,7 @@ from tuneexp.files.remote_folders import is_uri
 from tuneexp.files.yaml_reading import Lines, load_with_lines, load_yaml_mapping
 from tuneexp.nesting import flat_of_dotted, merged, nested
 from tuneexp.sweep import defaults
+from tuneexp.sweep.search.choice import KINDS as KINDS_OF_CHOICES
 from tuneexp.sweep.search.space.dimensions import KINDS
 from tuneexp.sweep.sweep_config import ASKED, FORMER_BUDGET, SETTINGS, budget_by_its_name
 from tuneexp.trial.trial_config import is_group
@@ -39,12 +40,18 @@ class Experiment:
     lines: Lines
 
     def with_changes(self, changes: Mapping[str, Any]) -> Experiment:
-        """Return the settings with `changes` over them; in groups such as `fixed`, over single names."""
+        """Return the settings with `changes` over them; in groups such as `fixed`, over single names.
+
+        Options of a scheduler or searcher without its name change those of the one in the file."""
         settings = {**self.settings, **changes}
         for name in GROUPS:
             before, now = self.settings.get(name), changes.get(name)
             if isinstance(before, Mapping) and isinstance(now, Mapping):
                 settings[name] = merged(before, now)
+        for name in options_only(changes):
+            before = self.settings.get(name, SETTINGS[name].default)
+            named = before if isinstance(before, Mapping) else {"name": before}
+            settings[name] = {**named, **changes[name]}
         kept = {path: line for path, line in self.lines.items() if not _is_changed(path, changes)}
         return Experiment(self.path, settings, kept)
 
@@ -149,6 +156,11 @@ def _nested_names(settings: dict[str, Any], lines: Lines) -> tuple[dict[str, Any
     fixed = settings.get("fixed")
     settings = {**settings, "fixed": nested(flat_of_dotted(fixed))} if isinstance(fixed, Mapping) else settings
     return settings, {tuple(part for name in path for part in name.split("/")): line for path, line in lines.items()}
+
+
+def options_only(changes: Mapping[str, Any]) -> list[str]:
+    """Return the kinds of which `changes` have options, but no name: `scheduler` and `searcher`."""
+    return [name for name in KINDS_OF_CHOICES if isinstance(changes.get(name), Mapping) and "name" not in changes[name]]
 
 
 def _is_changed(path: tuple[str, ...], changes: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -184,7 +185,19 @@ def writable_storage(storage: str | Path, option: str = "--storage") -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(
-            f"{option} {str(storage)!r} can't be written ({error.strerror}); choose another with {option} FOLDER"
-        ) from None
+        raise _unwritable(storage, option, error.strerror) from None
     return path
+
+
+def refuse_unwritable(storage: str | Path, option: str = "--storage") -> None:
+    """Raise UserError as `writable_storage` does, by the permissions of the folder that exists. Creates nothing."""
+    path = storage_folder(storage, option)
+    existing = next(one for one in (path, *path.parents) if one.exists())
+    if not existing.is_dir():
+        raise _unwritable(storage, option, os.strerror(errno.ENOTDIR))
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise _unwritable(storage, option, os.strerror(errno.EACCES))
+
+
+def _unwritable(storage: str | Path, option: str, reason: str | None) -> UserError:
+    return UserError(f"{option} {str(storage)!r} can't be written ({reason}); choose another with {option} FOLDER")

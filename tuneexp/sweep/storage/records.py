@@ -23,7 +23,7 @@ class TrialRecord:
 
     trial_id: str
     trial_number: int
-    status: str  # waiting, running or ended; results of a stopped sweep show running as interrupted
+    status: str  # waiting, running, paused or ended; results of a stopped sweep show running as interrupted
     outcome: str | None
     reason: str | None
     objective: float | None  # None before the first report, and if every seed diverged
@@ -38,15 +38,15 @@ class TrialRecord:
         return asdict(self)
 
 
-def record_of(trial: Trial, objectives: Objectives) -> TrialRecord:
-    """Return the record of a Tune trial as it is now."""
+def record_of(trial: Trial, objectives: Objectives, paused: bool = False) -> TrialRecord:
+    """Return the record of a Tune trial as it is now. paused: by the scheduler, if it does not run."""
     result = trial.run_metadata.last_result or {}
     ended = trial.is_finished()
     outcome, reason = (outcome_of(trial, result), reason_of(trial, result)) if ended else (None, None)
     return TrialRecord(
         trial_id=trial.trial_id,
         trial_number=trial.config["trial_number"],
-        status="ended" if ended else ("running" if trial.status == "RUNNING" else "waiting"),
+        status="ended" if ended else _status(trial, paused),
         outcome=outcome,
         reason=reason,
         objective=_finite(result.get("objective")),
@@ -63,6 +63,12 @@ def shown_config(trial: Trial) -> dict[str, Any]:
     """Return the hyperparameters of a Tune trial, with its budget if that is one of them."""
     budget = {"budget_env_steps": trial.config["budget_env_steps"]} if trial.config.get("searched_budget") else {}
     return {**trial.config["hyperparameters"], **budget}
+
+
+def _status(trial: Trial, paused: bool) -> str:
+    if trial.status == "RUNNING":
+        return "running"
+    return "paused" if paused else "waiting"
 
 
 def _finite(value: Any) -> float | None:

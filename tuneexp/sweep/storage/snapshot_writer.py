@@ -53,6 +53,7 @@ class SnapshotWriter(Callback):
         self._changed: set[str] = set()
         self._checkpointed: set[str] = set()  # since the last commit
         self._announced: set[str] = set()
+        self._paused: set[str] = set()  # of which a watcher was told
         self._second_copy = SecondCopy(folder, store)
         self._staged = False  # Tune has written a snapshot since the last commit
         self._outage = Outage(f"{folder.snapshot_file} can't be written")
@@ -92,10 +93,14 @@ class SnapshotWriter(Callback):
             record = self._look_at(trial)
             if record.outcome:
                 self._announce(record, restored=True)
+            elif record.status == "paused":
+                self._pause(record, restored=True)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._changed.add(trial.trial_id)
-        self._tell("started", self._look_at(trial))
+        promoted = trial.trial_id in self._paused
+        self._paused.discard(trial.trial_id)
+        self._tell("promoted" if promoted else "started", self._look_at(trial))
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -145,11 +150,14 @@ class SnapshotWriter(Callback):
             self._second_copy.finish(last)
 
     def _refresh(self, trials: list[Trial]) -> None:
+        paused = self._scheduler.paused.keys() - self._paused  # a pause follows the decision after some steps
         for trial in trials:
-            if trial.trial_id in self._changed or trial.trial_id not in self._records:
+            if trial.trial_id in self._changed or trial.trial_id in paused or trial.trial_id not in self._records:
                 record = self._look_at(trial)
                 if record.outcome and trial.trial_id not in self._announced:
                     self._announce(record)
+                elif record.status == "paused" and trial.trial_id in paused:
+                    self._pause(record)
         self._changed.clear()
 
     def _commit(self) -> Snapshot | None:
@@ -177,13 +185,17 @@ class SnapshotWriter(Callback):
         return now
 
     def _look_at(self, trial: Trial) -> TrialRecord:
-        record = record_of(trial, self._objectives)
+        record = record_of(trial, self._objectives, trial.trial_id in self._scheduler.paused)
         self._records[trial.trial_id] = record
         return record
 
     def _announce(self, record: TrialRecord, restored: bool = False) -> None:
         self._announced.add(record.trial_id)
         self._tell("ended", record, restored)
+
+    def _pause(self, record: TrialRecord, restored: bool = False) -> None:
+        self._paused.add(record.trial_id)
+        self._tell("paused", record, restored)
 
     def _tell(self, kind: events.Kind, record: TrialRecord, restored: bool = False) -> None:
         events.tell(self._folder.path, events.SweepEvent.of(record, kind, restored))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import optuna
@@ -96,6 +97,23 @@ def test_brute_force_refuses_constraints_and_names_grid() -> None:
     space = SearchSpace.of({"n_steps": {"choice": [16, 64]}, "batch_size": {"choice": [64, 512]}})
     with pytest.raises(UserError, match=r"n_steps, batch_size.*grid"):
         build_sampler("brute_force", SamplerContext(0, 20, space.validate(PPOConfig, {}, "ppo")))
+
+
+def conditional(trial: Any) -> dict[str, Any]:
+    deep = trial.suggest_categorical("_deep", [True, False])
+    width = trial.suggest_int("_width", 1, 5, step=2) if deep else 0
+    trial.suggest_float("gamma", 0.9, 0.99, step=0.03)
+    return {"n_epochs": width + trial.suggest_int("_width", 1, 5, step=2)} if deep else {}  # asked for again
+
+
+def test_combinations_of_a_function_are_counted_once_each() -> None:
+    space = SearchSpace.from_function(conditional)
+    assert most_trials("brute_force", SamplerContext(0, 1000, space)) == (3 + 1) * 4
+    assert most_trials("brute_force", SamplerContext(0, 7, space)) == 7
+    most = SearchSpace.of({name: {"int": [1, 10]} for name in ("n_envs", "n_steps", "n_epochs", "batch_size")})
+    started = time.process_time()
+    assert most_trials("brute_force", SamplerContext(0, 10_000, most)) == 10_000
+    assert time.process_time() - started < 5  # it took minutes while it was quadratic
 
 
 def test_an_initial_point_counts_as_a_point_of_the_grid() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Modelled:
     """Names of a space in Optuna, by how a sampler chooses their values.
 
-    A branch of a choice, such as `ent_coef:loguniform`, is a name of its own; `1-gamma` is shown as gamma.
+    A range among the options of a choice is a name of its own, shown as `ent_coef (range)`; `1-gamma` as gamma.
 
     Args:
         sampler: Name of the sampler.
@@ -102,9 +102,12 @@ def modelled(name: str, sampler: BaseSampler, space: SearchSpace) -> Modelled:
 
 
 def _shown(name: str, space: SearchSpace) -> str:
-    """Return the name of the hyperparameter for the name of its complement."""
+    """Return the name of the hyperparameter for the name of its complement or of a range among its options."""
     plain = name.removeprefix("1-")
-    return plain if plain in space.dimensions else name
+    if plain in space.dimensions:
+        return plain
+    dimension, colon, _ = name.rpartition(":")
+    return f"{dimension} (range)" if colon and dimension in space.dimensions else name
 
 
 def _models_alone(sampler: BaseSampler) -> bool:

@@ -52,7 +52,7 @@ class FunctionSpace(SearchSpace):
         for name, value in binding.fixed.items():
             binding.check_value(name, value)
         self._binding = binding
-        self._rehearsed = []
+        self.rehearsed = []
         seen: dict[str, Any] = {}
         varied: dict[str, None] = {}  # in the order of the calls
 
@@ -70,7 +70,7 @@ class FunctionSpace(SearchSpace):
                 if name in trial.distributions or seen.setdefault(name, value) != value:
                     varied[name] = None
             self._refuse_invalid(values)
-            self._rehearsed.append(values)
+            self.rehearsed.append(values)
 
         rehearse(one)
         if not varied:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +37,8 @@ def grid_of(space: SearchSpace, points_per_range: int | None = None) -> list[dic
     if not space.dimensions:
         raise UserError("a function has no grid; write the sampler brute_force, or the space as a mapping")
     found = []
-    for params in _every_combination(space, points_per_range):
+    for walk in every_combination(space, lambda one, values: listed(one.name, values, points_per_range)):
+        params = walk.params
         try:
             space.suggest(FixedTrial(params))
         except InfeasiblePoint:
@@ -48,29 +49,40 @@ def grid_of(space: SearchSpace, points_per_range: int | None = None) -> list[dic
     return found
 
 
-def _every_combination(space: SearchSpace, points_per_range: int | None) -> Iterator[dict[str, Any]]:
-    """Yield the parameters of all walks, the last dimension first."""
+# (dimension, values that fit those chosen before) -> values to try
+Options = Callable[[Dimension, Values], list[Any]]
+
+
+def every_combination(space: SearchSpace, options: Options) -> Iterator[Walk]:
+    """Yield all walks through a space, the last dimension first."""
     taken: list[int] | None = []
     while taken is not None:
-        walk = _Walk(taken, points_per_range)
+        walk = Walk(taken, options)
         try:
-            space.walk(walk.pick)
-            yield walk.params
+            walk.values = space.walk(walk.pick)
+            yield walk
         except InfeasiblePoint:
             pass
         taken = walk.following()
 
 
-class _Walk:
-    """A walk that takes option `taken[depth]` of its dimension at `depth`, and the first one after that."""
+class Walk:
+    """A walk that takes option `taken[depth]` of its dimension at `depth`, and the first one after that.
 
-    def __init__(self, taken: list[int], points_per_range: int | None) -> None:
+    Attributes:
+        values: Flat values of the active dimensions.
+        params: The same as Optuna records them.
+    """
+
+    def __init__(self, taken: list[int], options: Options) -> None:
+        self.values: dict[str, Any] = {}
         self.params: dict[str, Any] = {}
-        self._taken, self._points_per_range = taken, points_per_range
+        self._taken, self._options = taken, options
         self._counts: list[int] = []
 
     def pick(self, dimension: Dimension, values: Values) -> Any:
-        options = listed(dimension.name, values, self._points_per_range)
+        """Return the value of a dimension."""
+        options = self._options(dimension, values)
         depth = len(self._counts)
         value = options[self._taken[depth] if depth < len(self._taken) else 0]
         self._counts.append(len(options))
@@ -79,10 +91,20 @@ class _Walk:
 
     def following(self) -> list[int] | None:
         """Return the options of the next walk; None after the last one."""
-        taken = (self._taken + [0] * len(self._counts))[: len(self._counts)]
-        while taken and taken[-1] == self._counts[len(taken) - 1] - 1:
-            taken.pop()
-        return [*taken[:-1], taken[-1] + 1] if taken else None
+        return next_options(self._taken, self._counts)
+
+
+def next_options(taken: list[int], counts: list[int]) -> list[int] | None:
+    """Return the next combination of options, the last choice first; None after the last one.
+
+    Args:
+        taken: Options taken; the first one of each further choice.
+        counts: Number of options of each choice.
+    """
+    now = (taken + [0] * len(counts))[: len(counts)]
+    while now and now[-1] == counts[len(now) - 1] - 1:
+        now.pop()
+    return [*now[:-1], now[-1] + 1] if now else None
 
 
 def listed(name: str, values: Values, points_per_range: int | None) -> list[Any]:

@@ -61,7 +61,7 @@ class SearchSpace:
         self._binding: Binding | None = None
         # Suggestions of a define-by-run function in its rehearsals, by name. Empty for other spaces.
         self.suggested: dict[str, list[str]] = {}
-        self._rehearsed: list[dict[str, Any]] = []
+        self.rehearsed: list[dict[str, Any]] = []  # flat values of random suggestions, from `validate`
         self._tried = list(self.initial)  # without points that contradict fixed values
         for number, point in enumerate(self.initial, 1):
             check_point(point, self.dimensions, number)
@@ -179,16 +179,14 @@ class SearchSpace:
         check_constraints(order, self._background(), binding.constraints)
         self._offered = offered(order, self._background(), binding.constraints)
         self._tried = [point for number, point in enumerate(self.initial, 1) if self._fits(point, number)]
-        self._rehearsed = []
-        rehearse(lambda trial: self._rehearsed.append(flat_of_dotted(self.suggest(trial))))
+        self.rehearsed = []
+        rehearse(lambda trial: self.rehearsed.append(flat_of_dotted(self.suggest(trial))))
         return self
 
     def corners(self) -> Iterator[Any]:
-        """Yield configurations with one dimension at one of its bounds and defaults for the others.
-
-        Configurations that violate a constraint are left out. Called after `validate`."""
+        """Yield configurations with one dimension at one of its bounds and defaults for the others."""
         moves = [{d.name: value} for d in self.dimensions.values() for value in d.values.probes()]
-        yield from self._moved([{}, *moves])
+        yield from self.configurations([{}, *moves])
 
     def corners_of(self, names: Collection[str]) -> Iterator[Any]:
         """Yield configurations with all combinations of the bounds of `names`, and some random suggestions.
@@ -197,11 +195,12 @@ class SearchSpace:
         varied = {name: list(d.values.probes()) for name, d in self.dimensions.items() if name in names}
         moves = (dict(zip(varied, values, strict=True)) for values in product(*varied.values()))
         known = {name: value for name, value in self._background().items() if name not in self.dimensions}
-        yield from self._moved(active_part(self._order, known, move) for move in moves)
-        distinct = {tuple(point.get(name) for name in names): point for point in self._rehearsed}
-        yield from self._moved(distinct.values())
+        yield from self.configurations(active_part(self._order, known, move) for move in moves)
+        distinct = {tuple(point.get(name) for name in names): point for point in self.rehearsed}
+        yield from self.configurations(distinct.values())
 
-    def _moved(self, moves: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
+    def configurations(self, moves: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
+        """Yield the configurations of flat values, with defaults for the others. Invalid ones are left out."""
         assert self._binding is not None
         background = self._background()
         for move in moves:

@@ -1,0 +1,1 @@
+"""A sweep before its start: environment steps, compiled programs, time and disk."""

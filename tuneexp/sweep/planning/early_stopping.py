@@ -1,0 +1,71 @@
+"""Environment steps that a scheduler leaves in the best case: the first trial is the best, and the order never changes.
+
+The real scheduler decides, on reports of trials that are not trained."""
+
+from __future__ import annotations
+
+from tuneexp.sweep.search.schedulers.scheduler import PAUSE, STOP, Scheduler
+
+MOST_TRIALS = 256  # simulated; more trials have the same share
+
+
+def least_env_steps(scheduler: Scheduler, trials: int, report_every: int, budget: int) -> int:
+    """Return the environment steps per seed of all trials together.
+
+    Args:
+        scheduler: A new scheduler, which is used up.
+        trials: Number of trials.
+        report_every: Environment steps between reports.
+        budget: Environment steps of a whole trial.
+
+    Returns:
+        The sum over the trials; `trials * budget` without early stopping.
+    """
+    simulated = min(trials, MOST_TRIALS)
+    replay = _Replay(scheduler, report_every, budget)
+    for number in range(simulated):
+        replay.promote()
+        replay.run(f"{number:05d}")
+    replay.promote()
+    scheduler.close()
+    replay.promote()
+    return sum(replay.env_steps.values()) * trials // simulated
+
+
+class _Replay:
+    """Trials one after another. The objective of a trial is minus its number."""
+
+    def __init__(self, scheduler: Scheduler, report_every: int, budget: int) -> None:
+        self.scheduler, self.report_every, self.budget = scheduler, report_every, budget
+        self.env_steps: dict[str, int] = {}
+        self._paused: set[str] = set()
+
+    def run(self, trial_id: str) -> None:
+        """Run a trial to its end or its pause."""
+        if trial_id not in self.env_steps:
+            self.env_steps[trial_id] = 0
+            self.scheduler.add(trial_id)
+        objective = -float(trial_id)
+        while self.env_steps[trial_id] < self.budget:
+            now = min(self.env_steps[trial_id] + self.report_every, self.budget)
+            self.env_steps[trial_id] = now
+            decision = STOP if now >= self.budget else self.scheduler.report(trial_id, now, objective)
+            if decision == PAUSE:
+                self._paused.add(trial_id)
+                return
+            if decision == STOP:
+                self.scheduler.end(trial_id, now, objective)
+                return
+
+    def promote(self) -> None:
+        """Continue paused trials as long as one is due, and end those that never will."""
+        while True:
+            for loser in [one for one in self.scheduler.losers() if one in self._paused]:
+                self._paused.discard(loser)
+                self.scheduler.end(loser, self.env_steps[loser], -float(loser))
+            due = self.scheduler.promotion()
+            if due is None or due not in self._paused:
+                return
+            self._paused.discard(due)
+            self.scheduler.promoted(due)
+            self.run(due)

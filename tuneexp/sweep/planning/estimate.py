@@ -1,0 +1,108 @@
+"""Time of a sweep from the costs of a few of its trials. Pure arithmetic."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tuneexp.trial.probe import Probe
+    from tuneexp.trial.trial_config import TrialConfig
+
+CONFIDENCE = 0.9
+# Start and end of a sweep with Ray, its workers and MLflow, and a trial beyond its training: measured on two 2.6 GHz
+# cores (docs/scaling.md).
+START_S, TRIAL_S = 9.0, 0.3
+# Compilation of the programs of one configuration that the cache does not have (docs/benchmarks.md).
+COMPILE_S = 12.0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval of seconds."""
+
+    low: float
+    high: float
+
+    def __add__(self, other: Interval) -> Interval:
+        return Interval(self.low + other.low, self.high + other.high)
+
+    def times(self, factor: float) -> Interval:
+        return Interval(self.low * factor, self.high * factor)
+
+
+def trial_seconds(probe: Probe, config: TrialConfig) -> Interval:
+    """Return the seconds of a whole trial: training, evaluations and checkpoints.
+
+    The spread of the parts of the probe is one standard deviation. Evaluations last between what they do now and the
+    time limit of the environment: episodes of a policy that has learned may be longer."""
+    budget = probe.budget_env_steps
+    spread = statistics.stdev(probe.chunks_s) if len(probe.chunks_s) > 1 else 0.0
+    training = Interval(max(0.0, probe.step_s - spread), probe.step_s + spread).times(budget)
+    reports = -(-budget // (config.report_every_env_steps or max(1, budget // 10)))
+    per_step = (reports - 1) * probe.evaluation_s + probe.final_evaluation_s
+    longest = max(probe.evaluation_steps, probe.longest_episode or 0)
+    evaluations = Interval(per_step * probe.evaluation_steps, per_step * longest)
+    saving = reports * probe.save_s
+    return training + evaluations + Interval(saving, saving)
+
+
+def mean_of_trials(found: Sequence[Interval], trials: int | None) -> Interval:
+    """Return an interval for the mean over all trials of a sweep, from some of them.
+
+    Student's t interval of 90 % for the mean of a finite population, around the intervals of the trials themselves.
+
+    Args:
+        found: Seconds of the measured trials; at least one.
+        trials: Number of trials of the sweep; None for no limit.
+    """
+    from scipy.stats import t
+
+    low, high = statistics.fmean(one.low for one in found), statistics.fmean(one.high for one in found)
+    known = len(found)
+    if known < 2 or known == trials:
+        return Interval(low, high)
+    spread = statistics.stdev([(one.low + one.high) / 2 for one in found])
+    half = (
+        float(t.ppf((1 + CONFIDENCE) / 2, known - 1))
+        * spread
+        / math.sqrt(known)
+        * math.sqrt(1 - known / (trials or math.inf))
+    )
+    return Interval(max(low - half, min(one.low for one in found)), high + half)
+
+
+def sweep_seconds(trial: Interval, trials: int, at_once: int, share: float = 1.0) -> Interval:
+    """Return the seconds of training of a sweep.
+
+    Args:
+        trial: Seconds of a whole trial.
+        trials: Number of trials.
+        at_once: Trials that run at the same time.
+        share: Share of the environment steps that is trained; 1 without early stopping.
+
+    Returns:
+        From trials that fill all places to the end, to a last trial that runs alone.
+    """
+    at_once = min(at_once, trials)
+    whole = trial.times(trials * share / at_once)
+    return Interval(max(whole.low, trial.low), whole.high + trial.high * (1 - 1 / at_once))
+
+
+def program_seconds(probes: Sequence[Probe], programs: int | None, trials: int, at_once: int) -> Interval:
+    """Return the seconds of building programs: from the shortest build for each, to compilation of those not seen.
+
+    programs: combinations that need one of their own; None if they are endless."""
+    distinct = trials if programs is None else min(programs, trials)
+    shortest, longest = min(one.build_s for one in probes), max(one.build_s for one in probes)
+    unseen = max(0, distinct - len(probes)) if any(one.compiled for one in probes) else 0
+    compiled = unseen * max(COMPILE_S, longest)
+    return Interval(shortest * math.ceil(distinct / at_once), (distinct * longest + compiled) / min(at_once, distinct))
+
+
+def overhead_seconds(trials: int, at_once: int) -> float:
+    """Return the seconds of starting and ending a sweep, and of its trials beyond training."""
+    return START_S + TRIAL_S * trials / at_once

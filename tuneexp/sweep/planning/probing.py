@@ -1,0 +1,151 @@
+"""Probes: the first configurations of a sweep, trained for some seconds in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuneexp.errors import TuneexpError, UserError
+from tuneexp.files.json_reading import parse_json
+from tuneexp.files.temporary import temporary_folder
+from tuneexp.processes import python_command
+from tuneexp.ray_support.environment import WORKER_SETTINGS
+from tuneexp.sweep.cluster.ray_session import cores
+from tuneexp.sweep.search.choice import build_sampler
+from tuneexp.sweep.signals import check_signals
+from tuneexp.sweep.sweep_config import SweepConfig, objectives_of, sampler_context, trial_config
+
+if TYPE_CHECKING:
+    from tuneexp.sweep.search.space import SearchSpace
+    from tuneexp.trial.probe import Probe
+
+PROBES = 4
+PROBE_S = 3.0  # of training after the warm-up, for each configuration
+STARTS_S = 60.0  # no probe starts later
+LIMIT_S = 180.0  # for one probe, with the compilation of its programs
+_POLL_S = 0.02
+
+
+def probes_of(config: SweepConfig, space: SearchSpace, verbose: bool = False) -> list[Probe]:
+    """Train the first configurations that the sampler suggests, as many at a time as the sweep runs.
+
+    Args:
+        config: The sweep, with its concurrency.
+        space: Its validated space.
+        verbose: Show the output of the processes.
+
+    Returns:
+        Their costs. At least one; fewer than `PROBES` if programs take long to compile.
+
+    Raises:
+        UserError: A configuration can't be trained.
+        TuneexpError: A trial fails, or takes too long.
+    """
+    shared, at_once = trial_config(config), config.concurrency or cores()
+    found: list[Probe] = []
+    running: list[_Process] = []
+    waiting = list(enumerate(first_configurations(config, space, min(PROBES, config.trials or PROBES))))
+    started = time.monotonic()
+    with ExitStack() as ended:
+        while waiting or running:
+            check_signals()
+            late = time.monotonic() - started > STARTS_S and bool(found)
+            while waiting and not late and len(running) < at_once:
+                number, own = waiting.pop(0)
+                asked = {**shared, **own}
+                running.append(ended.enter_context(_Process(number, asked, verbose)))
+            if late:
+                waiting.clear()
+            found += [one.result() for one in running if one.is_over()]
+            running = [one for one in running if not one.taken]
+            time.sleep(_POLL_S)
+    return found
+
+
+def first_configurations(config: SweepConfig, space: SearchSpace, number: int) -> Iterator[dict[str, Any]]:
+    """Yield what the first trials of a sweep have of their own: hyperparameters, and a budget if it is searched."""
+    import optuna
+
+    from tuneexp.nesting import merged
+    from tuneexp.sweep.search.samplers.tells import is_exhausted
+    from tuneexp.sweep.search.searched_budget import BUDGET
+    from tuneexp.sweep.search.space import InfeasiblePoint
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = build_sampler(config.searcher, sampler_context(config, space))
+    study = optuna.create_study(sampler=sampler, directions=objectives_of(config).of_optuna)
+    initial, valid = space.initial_params(), 0
+    while valid < number and not is_exhausted(study):
+        if (asked := len(study.get_trials(deepcopy=False))) < len(initial):
+            study.enqueue_trial(initial[asked])
+        trial = study.ask()
+        try:
+            values = space.suggest(trial)
+        except InfeasiblePoint:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            continue
+        valid += 1
+        budget = {BUDGET: int(values.pop(BUDGET))} if BUDGET in values else {}
+        yield {"hyperparameters": merged(config.fixed, values), **budget}
+
+
+class _Process:
+    """A process that measures one configuration. It is killed at the end of the context."""
+
+    def __init__(self, number: int, config: dict[str, Any], verbose: bool) -> None:
+        from tuneexp.trial.probe import ASKED
+
+        self.number, self.taken = number, False
+        self._exit = ExitStack()
+        self._folder = self._exit.enter_context(temporary_folder())
+        asked = {"config": config, "seconds": PROBE_S, "limit_s": LIMIT_S, "path": sys.path}
+        (self._folder / ASKED).write_text(json.dumps(asked, default=str))
+        output = None if verbose else subprocess.DEVNULL
+        self._process = subprocess.Popen(
+            [*python_command("from tuneexp.trial.probe import main; main(sys.argv[1])"), str(self._folder)],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**WORKER_SETTINGS, **os.environ},
+            start_new_session=True,
+        )  # fmt: skip
+
+    def __enter__(self) -> _Process:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # with its compiler and environments
+        self._process.wait()
+        self._exit.close()
+
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
+
+    def result(self) -> Probe:
+        """Return the costs. Raises the error that ended the process."""
+        from tuneexp.trial.probe import FOUND, Probe
+
+        self.taken = True
+        file = Path(self._folder) / FOUND
+        found = parse_json(file.read_bytes()) if file.exists() else {}
+        if "costs" in found:
+            return Probe(**found["costs"])
+        if "refused" in found:
+            raise UserError(f"trial {self.number} can't be trained: {found['refused']}")
+        if "failed" in found:
+            raise TuneexpError(f"trial {self.number} failed in its first seconds: {found['failed']}")
+        if self._process.returncode == -signal.SIGALRM:
+            raise TuneexpError(
+                f"trial {self.number} was not trained for {PROBE_S:g} s within {LIMIT_S:g} s; -v shows its output"
+            )
+        raise TuneexpError(f"the process that tried trial {self.number} {_ended(self._process.returncode)}")
+
+
+def _ended(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

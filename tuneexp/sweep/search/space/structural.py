@@ -1,0 +1,93 @@
+"""Combinations of the structural values of a search space. Numeric hyperparameters shape no program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from pydantic.fields import FieldInfo
+
+from tuneexp.config import is_numeric
+from tuneexp.sweep.search.space.dimensions import Choice, Range, Values
+from tuneexp.sweep.search.space.grid import every_combination
+from tuneexp.sweep.search.space.space_parser import Dimension
+
+if TYPE_CHECKING:
+    from tuneexp.config import Config
+    from tuneexp.sweep.search.space.search_space import SearchSpace
+
+# Fields that no program has, but by which a minibatch has its size.
+_OF_MINIBATCHES = frozenset({"n_steps", "batch_size", "sequence_length"})
+
+
+class StructuralValues:
+    """Structural values that vary in a validated space.
+
+    Args:
+        space: The space; not one of a function.
+        config_class: Configuration class of its algorithm.
+
+    Attributes:
+        endless: Names with a range of fractions: nearly each trial has a program of its own.
+    """
+
+    def __init__(self, space: SearchSpace, config_class: type[Config]) -> None:
+        self._space = space
+        self._names = [name for name, one in space.dimensions.items() if _is_structural(config_class, one)]
+        self.endless = [name for name in self._names if _count(space.dimensions[name].values) == math.inf]
+        self._conditions: dict[str, list[Any]] = {}
+        for dimension in space.dimensions.values():
+            for name, allowed in dimension.when.items():
+                self._conditions.setdefault(name, []).extend(allowed)
+
+    def most(self) -> float:
+        """Return the number of combinations, as if each were valid."""
+        return math.prod(_count(self._space.dimensions[name].values) for name in self._names)
+
+    def configurations(self, most: int) -> Iterator[Any]:
+        """Yield the configurations, at most so many. Other hyperparameters have one value."""
+        walks = every_combination(self._space, self._options)
+        return self._space.configurations(walk.values for walk in islice(walks, most))
+
+    def _options(self, dimension: Dimension, values: Values) -> list[Any]:
+        if dimension.name in self._names:
+            return list(_listed(values))
+        told = [value for value in self._conditions.get(dimension.name, ()) if values.contains(value)]
+        return told + [value for value in values.probes()[:1] if value not in told]
+
+
+def _is_structural(config_class: type[Config], dimension: Dimension) -> bool:
+    """Return True if another value may need another program."""
+    first, _, rest = dimension.name.partition("/")
+    fields: Mapping[str, FieldInfo] = config_class.model_fields
+    group: Any = fields[first].annotation if first in fields else None
+    if rest and hasattr(group, "outside_of_programs"):  # of a policy
+        return _is_structural(group, Dimension(rest, dimension.values))
+    field = fields.get(first)
+    if field is not None and is_numeric(field):
+        return isinstance(dimension.values, Choice) and None in dimension.values.options
+    outside: frozenset[str] = getattr(config_class, "outside_of_programs", frozenset())
+    return field is not None and first not in outside - _OF_MINIBATCHES
+
+
+def _listed(values: Values) -> Iterator[Any]:
+    if isinstance(values, Choice):
+        for option in values.options:
+            yield from _listed(option) if isinstance(option, Range) else [option]
+    elif values.is_int and values.step is None:
+        yield from range(int(values.low), int(values.high) + 1)
+    elif values.step is None:
+        yield values.low
+    else:
+        yield from (values.on_grid(values.low + index * values.step) for index in range(int(_count(values))))
+
+
+def _count(values: Values) -> float:
+    if isinstance(values, Choice):
+        return sum(_count(option) if isinstance(option, Range) else 1 for option in values.options)
+    if values.low == values.high:
+        return 1
+    step = values.step or (1 if values.is_int else None)
+    return math.inf if step is None else round((values.high - values.low) / step) + 1
