@@ -228,10 +228,19 @@ def assert_optuna(sweep: Sweep, result: dict[str, Any]) -> None:
     for trial, row in zip(trials, result["trials"], strict=True):
         assert trial.state.name == states[row["outcome"]]
         assert trial.params == {name: row["config"][name] for name in ("learning_rate", "gamma")}
-        steps = list(trial.intermediate_values)
-        assert steps == sorted(steps)
-        assert steps[-1] == row["env_steps"]
+        assert_values(trial, row, several=len(result["objectives"]) > 1)
+
+
+def assert_values(trial: Any, row: dict[str, Any], several: bool) -> None:
+    """Check the reports and the values of a trial in Optuna. Several objectives have no intermediate values there."""
+    steps = [int(step) for step in trial.user_attrs["reports"]] if several else list(trial.intermediate_values)
+    assert steps == sorted(set(steps))
+    assert steps[-1] == row["env_steps"]
+    if not several:
         assert trial.value == row["objective"]
+        return
+    assert trial.user_attrs["reports"][str(steps[-1])] == list(row["objectives"].values())
+    assert trial.values == (list(row["objectives"].values()) if row["outcome"] == "completed" else None)
 
 
 def assert_mlflow(sweep: Sweep, result: dict[str, Any]) -> None:
@@ -247,3 +256,6 @@ def assert_mlflow(sweep: Sweep, result: dict[str, Any]) -> None:
             steps = [point.step for point in client.get_metric_history(row["mlflow_run_id"], metric)]
             assert len(steps) == len(set(steps)), f"trial {row['trial_number']} has a step twice in {metric}"
             assert max(steps) == row["env_steps"]
+        if len(result["objectives"]) > 1 and row["outcome"] == "completed":
+            on_front = row["trial_number"] in result["front"]
+            assert run.data.tags["pareto_front"] == str(on_front).lower()

@@ -73,13 +73,21 @@ def test_kills_around_checkpoints_snapshots_and_during_a_resume_change_nothing(
     assert sweep.finish() == result  # resuming what is finished changes nothing
 
 
-def test_kills_at_any_moment_of_a_parallel_asha_sweep(tmp_path: Path, chance: random.Random) -> None:
-    sweep = Sweep(tmp_path / "runs", trials=6, seeds=2, scheduler="asha", concurrency=2)
+def test_kills_at_any_moment_of_a_parallel_asha_sweep_with_two_objectives(
+    tmp_path: Path, chance: random.Random
+) -> None:
+    asked = ("--objective", "return_mean", "--objective", "env_steps_to/20", "--constraint", "wall_s<=1000")
+    sweep = Sweep(tmp_path / "runs", trials=6, seeds=2, scheduler="asha", concurrency=2, options=asked)
     sweep.kill_after_reports(3, chance.random() / 2)
     sweep.kill_after_reports(6, chance.random() / 2)
     result = sweep.finish()
     assert_whole(sweep, result)
-    assert "completed" in {trial["outcome"] for trial in result["trials"]}
+    assert result["best"] is None
+    completed = [trial["trial_number"] for trial in result["trials"] if trial["outcome"] == "completed"]
+    assert {*result["front"]} <= {*completed}
+    assert result["front"]
+    for trial in sweep.optuna_trials():
+        assert -1 < trial.constraints["wall_s<=1000"] < 0
 
 
 def test_kills_while_trials_are_paused_lose_and_double_nothing(tmp_path: Path, chance: random.Random) -> None:

@@ -85,7 +85,7 @@ def show(
 def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -> None:
     """Print the leaderboard and the best trial to standard output."""
     from tuneexp.report.formatting import cell, short_path
-    from tuneexp.report.leaderboard import hidden_parameters, render_leaderboard
+    from tuneexp.report.leaderboard import INFEASIBLE, hidden_parameters, render_leaderboard
 
     if not result.trials:
         screen.note(f"sweep {result.name} has no trials yet")
@@ -98,7 +98,7 @@ def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -
     for row in rows[:top]:
         if row.reason and row.outcome != "pruned":
             screen.show_text(f"trial {row.trial} {row.outcome}: {row.reason}")
-        if row.violated:
+        if row.standing == INFEASIBLE:
             screen.show_text(f"trial {row.trial} infeasible: it violates {', '.join(row.violated)}")
     if result.best is not None:
         screen.show_text("\n" + _best_words(result, result.best))

@@ -66,7 +66,8 @@ class TrialState:
 class LeaderboardRow(TrialState):
     """A trial with its rank and the hyperparameters that the table shows, in order of importance.
 
-    standing: "front" on the Pareto front of several objectives, "infeasible" if it violates a constraint."""
+    standing: "front" on the Pareto front of several objectives, "infeasible" if a completed one violates a
+    constraint."""
 
     rank: int = 0
     standing: str = ""
@@ -116,7 +117,8 @@ def _standings(trials: Sequence[TrialState], objectives: Objectives) -> dict[int
     """Return trial -> "front" or "infeasible"."""
     completed = {one.trial: one.objectives for one in trials if one.outcome == "completed" and not one.violated}
     front = objectives.front(completed) if objectives.several else []
-    return {**dict.fromkeys(front, FRONT), **{one.trial: INFEASIBLE for one in trials if one.violated}}
+    infeasible = [one.trial for one in trials if one.violated and one.outcome == "completed"]
+    return {**dict.fromkeys(front, FRONT), **dict.fromkeys(infeasible, INFEASIBLE)}
 
 
 def _sort_key(trial: TrialState, objectives: Objectives, standings: Mapping[int, str]) -> tuple[int, int, float, str]:

@@ -148,7 +148,7 @@ def trial_line(trial: TrialState, progress: SweepProgress) -> str:
     """Log line of a trial: `trial 3 completed: objective 187.3, env steps 50,000, learning_rate=0.0012 (4 of 8)`."""
     (row,) = leaderboard_rows([trial], _varied(progress))
     parts = [f"{name} {score(value_of(row, name))}" for name in progress.objectives.names]
-    parts += [f"violates {text}" for text in row.violated]
+    parts += [f"violates {text}" for text in row.violated if row.outcome == "completed"]
     parts.append(f"env steps {count(row.env_steps)}")
     parts += [f"{name}={number(value)}" for name, value in row.parameters.items()]
     if row.reason and row.outcome != "pruned":  # what "pruned" means is clear

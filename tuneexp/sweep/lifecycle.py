@@ -151,11 +151,12 @@ def _summary_row(trial: TrialResult) -> dict[str, Any]:
 
 def _standings(result: SweepResult) -> Standings:
     names = tuple(one["name"] for one in result.objectives)
+    completed = [trial for trial in result.trials if trial.outcome == COMPLETED]
     return Standings(
         objectives=() if names == (DEFAULT,) else names,
         front=tuple(trial.trial_number for trial in result.front) if len(names) > 1 else (),
-        violated={trial.trial_number: tuple(trial.violated) for trial in result.trials if trial.violated},
-        completed=tuple(trial.trial_number for trial in result.trials if trial.outcome == COMPLETED),
+        violated={trial.trial_number: tuple(trial.violated) for trial in completed if trial.violated},
+        completed=tuple(trial.trial_number for trial in completed),
     )
 
 

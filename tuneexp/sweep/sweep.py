@@ -20,6 +20,7 @@ from tuneexp.sweep.cluster.capacity import resolved_here
 from tuneexp.sweep.default_name import new_name
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
+from tuneexp.sweep.metric_probe import reported_metrics
 from tuneexp.sweep.nesting_check import refuse_nested_sweep
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.run import run_in_ray
@@ -267,7 +268,7 @@ def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
     choice.check("searcher", config.searcher)
     scheduler_of(config)
     stop_rules(config)
-    check_metrics(objectives_of(config).metrics, len(trial.seeds), lambda: ())
+    check_metrics(objectives_of(config).metrics, len(trial.seeds), lambda: reported_metrics(config))
     check_searched_budget(space, objectives_of(config))
     config_class: type[Config] = with_budget(config_class_of(trial.algorithm), space)
     space.validate(config_class, config.fixed, trial.algorithm)

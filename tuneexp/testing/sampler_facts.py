@@ -5,12 +5,13 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
+from tuneexp.sweep.search.reports import report, set_violations
 from tuneexp.sweep.search.samplers.tells import is_exhausted, tell
 from tuneexp.sweep.search.space import SearchSpace
 
@@ -42,9 +43,12 @@ class SamplerSubject:
     space: SearchSpace
     slow: bool = False
 
-    def study(self, seed: int = 0) -> optuna.Study:
+    def study(self, seed: int = 0, objectives: int = 1) -> optuna.Study:
         sampler = self.make(seed, self.space)
-        return optuna.create_study(sampler=sampler, direction="maximize", pruner=optuna.pruners.NopPruner())
+        directions: list[Literal["maximize", "minimize"]] = ["maximize", "minimize"]
+        return optuna.create_study(
+            sampler=sampler, directions=directions[:objectives], pruner=optuna.pruners.NopPruner()
+        )
 
 
 def suggested(subject: SamplerSubject, study: optuna.Study) -> optuna.Trial:
@@ -56,6 +60,9 @@ def suggested(subject: SamplerSubject, study: optuna.Study) -> optuna.Trial:
 def end(study: optuna.Study, trial: optuna.Trial) -> None:
     """End a trial: of four, two are completed, one is pruned and one fails."""
     score = sum(float(len(str(value))) for value in trial.params.values()) + trial.number % 3
+    if len(study.directions) > 1:
+        _end_of_several(study, trial, score)
+        return
     trial.report(score / 2, 100)
     if trial.number % 4 == 1:
         tell(study, trial, TrialState.PRUNED)
@@ -64,6 +71,15 @@ def end(study: optuna.Study, trial: optuna.Trial) -> None:
     else:
         trial.report(score, 300)
         tell(study, trial, TrialState.COMPLETE, score)
+
+
+def _end_of_several(study: optuna.Study, trial: optuna.Trial, score: float) -> None:
+    """End a trial of two objectives and a constraint, as the searcher of a sweep does."""
+    values = [score, score % 7]
+    report(trial, values, 100)
+    set_violations(trial, {"wall_s<=600": values[1] / 4 - 1})
+    state = {1: TrialState.PRUNED, 3: TrialState.FAIL}.get(trial.number % 4, TrialState.COMPLETE)
+    tell(study, trial, state, values if state == TrialState.COMPLETE else None)
 
 
 def play(subject: SamplerSubject, study: optuna.Study, trials: int) -> list[Params]:
@@ -127,6 +143,20 @@ def the_study_is_not_changed_by_a_copy(subject: SamplerSubject) -> None:
     assert suggested(subject, study).params == expected
 
 
+def several_objectives_are_searched_or_refused(subject: SamplerSubject) -> None:
+    """With two objectives, a constraint and pruned trials it suggests, and a restored one suggests the same."""
+    study = subject.study(objectives=2)
+    try:
+        play(subject, study, 8 if subject.slow else 12)
+    except ValueError as refusal:
+        if "multi-objective" not in str(refusal):
+            raise
+        return
+    restored = pickle.loads(pickle.dumps(study))
+    trials = 1 if subject.slow else 4
+    assert play(subject, study, trials) == play(subject, restored, trials)
+
+
 def no_point_comes_twice(subject: SamplerSubject) -> None:
     """All combinations are suggested once, four at a time, and then the sampler is exhausted."""
     study = subject.study()
@@ -155,4 +185,5 @@ COMMON: Sequence[Callable[[SamplerSubject], None]] = (
     trials_may_end_in_any_order,
     it_survives_that_no_trial_completes,
     the_study_is_not_changed_by_a_copy,
+    several_objectives_are_searched_or_refused,
 )

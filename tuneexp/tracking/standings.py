@@ -17,7 +17,7 @@ class Standings:
     Attributes:
         objectives: Names of the objectives, if there are several or one that is not the default.
         front: Trials of the Pareto front; none with one objective.
-        violated: Constraints that the last report of a trial violates, if any.
+        violated: Constraints that completed trials violate.
         completed: Completed trials.
     """
 

@@ -10,7 +10,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from tuneexp.sweep.search.metrics import DEFAULT, KEYS, STEPS_TO, Direction, default_direction, score_to_reach
+from tuneexp.errors import nearest
+from tuneexp.sweep.search.metrics import (
+    DEFAULT,
+    KEYS,
+    METRICS,
+    STEPS_TO,
+    Direction,
+    default_direction,
+    score_to_reach,
+)
 
 # Larger is better. Several objectives are compared by dominance.
 Score = float | tuple[float, ...]
@@ -32,7 +41,9 @@ def _objective(asked: Any) -> dict[str, str]:
     score_to_reach(name)
     direction = direction or default_direction(name)
     if direction not in ("max", "min"):
-        raise ValueError(f"the direction of {name} is max or min; write {name}:max or {name}:min")
+        near = nearest(name, METRICS) if name not in METRICS else None
+        meant = f" (or did you mean {near!r}?)" if near else ""
+        raise ValueError(f"the direction of {name} is max or min; write {name}:max or {name}:min{meant}")
     return {"name": name, "direction": direction}
 
 
