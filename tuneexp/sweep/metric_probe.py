@@ -34,7 +34,9 @@ def reported_metrics(config: SweepConfig) -> Collection[str]:
     except Exception as error:
         raise UserError(f"the metrics of a trial can't be found out: {reason_of(error)}") from error
     shown = {key: name for name, key in KEYS.items()}
-    return [shown.get(name, name) for name, value in metrics.items() if _is_number(value)]
+    names = [shown.get(name, name) for name, value in metrics.items() if _is_number(value)]
+    first, *others = config.trial.seeds
+    return [*names, *(name.replace(f"seed/{first}/", f"seed/{seed}/") for seed in others for name in names)]
 
 
 def _first_report(config: SweepConfig) -> dict[str, Any]:
@@ -45,6 +47,7 @@ def _first_report(config: SweepConfig) -> dict[str, Any]:
     settings = {
         **config.trial.model_dump(),
         "hyperparameters": merged(config.fixed, small),
+        "seeds": config.trial.seeds[:1],
         "report_every_env_steps": 1,
         "evaluation": {"episodes": 1, "final_episodes": 1},
         "compile": "off",

@@ -59,7 +59,7 @@ def check_metrics(names: Iterable[str], seeds: int, reported: Callable[[], Colle
     Args:
         names: The metrics.
         seeds: Number of seeds of a trial.
-        reported: Returns all metrics of a trial; called for a name that is not among those of every algorithm.
+        reported: Returns all metrics of a trial; called for a name with a slash that no algorithm needs to have.
 
     Raises:
         UserError: A metric is never reported, or needs several seeds.
@@ -69,7 +69,7 @@ def check_metrics(names: Iterable[str], seeds: int, reported: Callable[[], Colle
             raise UserError(f"the metric {name} is about several seeds, and there is 1; write --seeds 2 or more")
         if name in METRICS or name.startswith(STEPS_TO):
             continue
-        known = {*METRICS, *reported()}
+        known = {*METRICS, *(reported() if "/" in name else ())}  # statistics of the loss are update/NAME
         if name not in known:
             match = nearest(name, known)
             advice = f"did you mean {match!r}?" if match else f"it reports {', '.join(sorted(known))}, {STEPS_TO}SCORE"
