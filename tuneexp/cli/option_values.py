@@ -97,6 +97,7 @@ WRITTEN_AS = {
     "algorithm": "the algorithm's name",
     "env": "the environment's name",
     "wrappers": "--wrapper",
+    "warm_start": "--warm-start",
     "seeds": "--seeds",
     "budget_env_steps": "--env-steps",
     "objectives": "--objective",

@@ -12,6 +12,7 @@ from tuneexp.cli.options import (
     DEFAULT_STORAGE,
     HOW,
     OUTPUT,
+    SEARCH,
     WHAT,
     WHERE,
     ConstraintOption,
@@ -79,6 +80,24 @@ def sweep(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    points: Annotated[
+        str | None,
+        typer.Option(
+            "--points",
+            metavar="FILE",
+            help="Points to try first: a YAML list such as  - {gamma: 0.98, learning_rate: 0.001}.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    warm_start: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--warm-start",
+            metavar="SWEEP",
+            help=f"{SETTINGS['warm_start'].description} Repeatable.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     zoo: ZooOption = None,
     settings: SetOption = None,
     scheduler_options: SchedulerOption = None,
@@ -128,6 +147,8 @@ def sweep(
         "algorithm": one_of_both("algorithm", None if file else algorithm, algorithm_option),
         "env": one_of_both("env", env, env_option),
         "space": space,
+        "points": points,
+        "warm_start": warm_start,
         "name": name,
         "seeds": None if seeds is None else parse_seeds(seeds),
         "budget_env_steps": positive("--env-steps", budget_env_steps),
@@ -148,6 +169,8 @@ def sweep(
         stop.check()
         if checks_only(ctx):
             return
+        for line in new.warm_start.lines:
+            screen.note(line)
         if dry_run:
             _show_plan(screen, new)
             return

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from ray import tune
 
 from tuneexp.ray_support.patches import callbacks_uncounted, trial_failures
-from tuneexp.sweep import events
+from tuneexp.sweep import events, warm_start
 from tuneexp.sweep.cluster.capacity import trials_of
 from tuneexp.sweep.cluster.failure_causes import is_final, raise_storage_fault, write_cause
 from tuneexp.sweep.cluster.pending_monitor import PendingMonitor
@@ -131,6 +131,7 @@ def _searcher(config: SweepConfig, folder: SweepFolder, space: SearchSpace, limi
         initial=space.initial_params(),
         limits=limits,
         objectives=objectives_of(config),
+        earlier=warm_start.frozen(warm_start.stored(folder), space),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tuneexp.commands import command
 from tuneexp.files.yaml_writing import yaml_text
+from tuneexp.sweep import warm_start
 from tuneexp.sweep.search.choice import parts
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.storage.folder import SweepFolder
@@ -31,7 +32,7 @@ def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace
         config.trial.env,
         _constants(config),
         space.names,
-        _tags(config),
+        _tags(config, folder),
         config.checkpoints,
         RecordTexts(space.names, _about(config, folder), origin_tags(own_files)),
         _artifacts(config),
@@ -48,13 +49,14 @@ def _constants(config: SweepConfig) -> dict[str, Any]:
     return {name: values[name] for name in SETTINGS if name not in _OF_A_START}
 
 
-def _tags(config: SweepConfig) -> dict[str, Any]:
-    trial = config.trial
+def _tags(config: SweepConfig, folder: SweepFolder) -> dict[str, Any]:
+    trial, earlier = config.trial, warm_start.stored(folder)
     return {
         "algorithm": trial.algorithm,
         "concurrency": config.concurrency or "as many as fit",
         "compile": trial.compile,
         "device": trial.device,
+        "warm_start": f"{len(earlier)} trials of {', '.join(config.warm_start)}" if earlier else "",
         "source_hash": trial.sources.get(trial.algorithm, ""),
         **version_tags(),
     }

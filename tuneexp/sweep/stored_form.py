@@ -9,15 +9,18 @@ from typing import Any
 from tuneexp.files.json_reading import plain
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.storage.checkpoint_storage import lasting_location
+from tuneexp.sweep.warm_start import lasting_names
 
 
 def stored_form(settings: Mapping[str, Any], storage: Path) -> dict[str, Any]:
     """Return the settings as JSON can hold them. None stands for the default."""
     given = {name: value for name, value in settings.items() if value is not None}
-    apart = ("wrappers", *choice.KINDS)
+    apart = ("wrappers", "warm_start", *choice.KINDS)
     values = {name: plain(value, name, classes=name == "fixed") for name, value in given.items() if name not in apart}
     if "wrappers" in given:
         values["wrappers"] = _plain_wrappers(given["wrappers"])
+    if given.get("warm_start"):
+        values["warm_start"] = lasting_names(given["warm_start"], storage)
     for kind in choice.KINDS:
         if kind in given:
             values[kind] = plain(choice.stored_form(given[kind], kind), kind)

@@ -29,6 +29,7 @@ from tuneexp.sweep.search.metrics import check_metrics
 from tuneexp.sweep.search.searched_budget import BUDGET, check_searched_budget, with_budget
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.default import default_space
+from tuneexp.sweep.search.space.points import with_points
 from tuneexp.sweep.signals import interruptible
 from tuneexp.sweep.storage.folder import (
     new_sweep_folder,
@@ -54,6 +55,8 @@ from tuneexp.sweep.sweep_config import (
 )
 from tuneexp.sweep.user_callbacks import callback_list
 from tuneexp.sweep.writable import check_writable
+from tuneexp.sweep.warm_start import WarmStart, gather
+from tuneexp.sweep.warm_start import store as store_warm_start
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -83,6 +86,7 @@ class Sweep:
         callbacks: Callbacks of Ray Tune; they must be picklable.
         verbose: Show the output of Ray, MLflow and Optuna.
         resume: Go on with the sweep of this name and these settings if there is one, instead of refusing the name.
+        points: Points to try first, before the initial points of the space: a list of mappings, or a YAML file of it.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class Sweep:
         callbacks: Sequence[Callback] = (),
         verbose: bool = False,
         resume: bool = False,
+        points: Any = None,
         **settings: Any,
     ) -> None:
         from tuneexp.envs.registration import registration_of
@@ -111,7 +116,7 @@ class Sweep:
         self.folder = sweep_folder(name, storage) if self.goes_on else new_sweep_folder(name, storage)
         self.callbacks, self.verbose = callback_list(callbacks), verbose
         known_as = algorithm_address(algorithm)
-        parsed = SearchSpace.of(default_space(known_as) if space is None else space)
+        parsed = with_points(SearchSpace.of(default_space(known_as) if space is None else space), points)
         self.config = SweepConfig.parse(
             with_default_trials(
                 {
@@ -135,6 +140,7 @@ class Sweep:
             self.config.searcher, sampler_context(self.config, self.space), objectives_of(self.config)
         )
         self.config = without_idle_trials(self.config, self.space)
+        self.warm_start = WarmStart() if self.goes_on else gather(self.config, self.space, self.folder.storage)
         if self.goes_on:
             refuse_other_settings(self.folder, self.config)
         self.config = with_sources(self.config.model_copy(update={"suggested": self.space.suggested}))
@@ -211,7 +217,8 @@ class Sweep:
         self.check_writable()
         if self.goes_on:
             return self._go_on(on_event)
-        logging.getLogger(__name__).info("%s", self.plan().sampler)
+        for line in (*self.warm_start.lines, self.plan().sampler):
+            logging.getLogger(__name__).info("%s", line)
         with self.folder.lock(), interruptible(self.folder):
             refuse_existing(self.folder)  # another process may have created it meanwhile
             settings = (self.resolved, self.folder, self.space, self.callbacks, on_event, self.verbose)
@@ -221,6 +228,7 @@ class Sweep:
         """Write the configuration, and add the code that it names to the list of trusted addresses."""
         remember(addresses_in(self.config.flat()))
         save_config(self.folder, self.config)
+        store_warm_start(self.folder, self.warm_start.taken)
         write_experiment(self.folder, self.config, self.callbacks)
 
     def _go_on(self, on_event: Watcher | None) -> SweepResult:
@@ -254,7 +262,7 @@ def _refuse_unknown(settings: Mapping[str, Any]) -> None:
         if name == FORMER_BUDGET:
             raise UserError("env_steps, the budget of a trial, is called budget_env_steps; write budget_env_steps=...")
         if name not in SETTINGS:
-            known = ("name", "storage", "callbacks", "verbose", "resume", *SETTINGS)
+            known = ("name", "storage", "callbacks", "verbose", "resume", "points", *SETTINGS)
             raise unknown_name("setting", name, known, "in Python: help(tuneexp.Sweep)")
 
 

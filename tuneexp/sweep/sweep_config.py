@@ -110,6 +110,10 @@ class SweepConfig(Config):
         description="Search space: a YAML file, a mapping, or an address path/file.py:FUNCTION of a define-by-run "
         "function; by default the algorithm's own."
     )
+    warm_start: list[str] = Field(
+        default_factory=list,
+        description="Earlier sweeps of the same problem, by name or path, from whose trials the searcher (tpe, gp) learns.",
+    )
     suggested: dict[str, list[str]] = internal(
         {}, "Suggestions that a define-by-run space asked for in its rehearsals."
     )

@@ -17,6 +17,7 @@ from ray.tune.search import Searcher
 from tuneexp.errors import UserError
 from tuneexp.files.atomic import sync
 from tuneexp.files.retries import Outage
+from tuneexp.sweep.search import earlier_trials
 from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.reports import complete_violations, report, set_violations
@@ -48,7 +49,8 @@ class StudySearcher(Searcher):
     Each suggestion is first appended to `log` (one JSON line). A suggestion that a kill removes from the study is
     made again with the same number and the same values.
 
-    limits: when to suggest; by default always. objectives: what a result is worth; by default its `objective`."""
+    limits: when to suggest; by default always. objectives: what a result is worth; by default its `objective`.
+    earlier: trials of other sweeps, from which the sampler learns; they come first in the study, and have no number."""
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class StudySearcher(Searcher):
         initial: Sequence[Mapping[str, Any]] = (),
         limits: Limits | None = None,
         objectives: Objectives | None = None,
+        earlier: Sequence[optuna.trial.FrozenTrial] = (),
     ) -> None:
         super().__init__(metric="objective", mode="max")
         self._limits, self._objectives = limits or Limits(), objectives or Objectives()
@@ -75,6 +78,7 @@ class StudySearcher(Searcher):
             directions=self._objectives.of_optuna,
             pruner=optuna.pruners.NopPruner(),
         )
+        self.study.add_trials(earlier)
         self._trials: dict[str, optuna.Trial] = {}
         self._logged: dict[int, dict[str, Any]] | None = None
         self._unlogged: tuple[optuna.Trial, dict[str, Any]] | None = None
@@ -110,7 +114,8 @@ class StudySearcher(Searcher):
             if found is None:
                 return Searcher.FINISHED if self._limits.verdict() == "finished" else None
             self._unlogged = trial, values = found
-            append_suggestion(self._log, trial.number, trial.params)
+            number = trial.number - earlier_trials.count(self.study)
+            append_suggestion(self._log, number, trial.params)
         except OSError as error:
             self._outage.failed(error)
             return None
@@ -118,12 +123,12 @@ class StudySearcher(Searcher):
         self._unlogged = None
         self._trials[trial_id] = trial
         self._limits.add(trial_id)
-        return self._config_of(trial, values)
+        return self._config_of(trial, number, values)
 
-    def _config_of(self, trial: optuna.Trial, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _config_of(self, trial: optuna.Trial, number: int, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration of a new trial. A budget that is searched is a setting of the trial."""
         hyperparameters = {name: value for name, value in values.items() if name != BUDGET}
-        config = {"trial_number": trial.number, "hyperparameters": hyperparameters}
+        config = {"trial_number": number, "hyperparameters": hyperparameters}
         if BUDGET in values:
             config[BUDGET] = int(values[BUDGET])
             trial.set_user_attr(BUDGET, config[BUDGET])
@@ -135,7 +140,7 @@ class StudySearcher(Searcher):
             if is_exhausted(self.study):
                 self._limits.sampler_ended()
                 return None
-            point = self._point_to_try(len(self.study.get_trials(deepcopy=False)))
+            point = self._point_to_try(len(self.study.get_trials(deepcopy=False)) - earlier_trials.count(self.study))
             if point is not None:
                 self.study.enqueue_trial(dict(point))
             trial = self.study.ask()
@@ -155,7 +160,8 @@ class StudySearcher(Searcher):
 
     def reopen(self, trial_id: str, number: int) -> None:
         """Set a failed trial to RUNNING. Its reports stay."""
-        of_optuna = self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        number_there = number + earlier_trials.count(self.study)
+        of_optuna = self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number_there)
         self._set_running(of_optuna)
         self._trials[trial_id] = optuna.Trial(self.study, of_optuna)
         self._limits.open.add(trial_id)

@@ -3,18 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tuneexp.config import without_suffixes
 from tuneexp.errors import UserError, nearest
+from tuneexp.files.yaml_reading import YamlError, parse_yaml
 from tuneexp.nesting import slashed
 from tuneexp.sweep.search.space.space_parser import Dimension
+
+if TYPE_CHECKING:
+    from tuneexp.sweep.search.space.search_space import SearchSpace
 
 
 def initial_points(points: Any) -> list[Mapping[str, Any]]:
     if not isinstance(points, list | tuple) or not all(isinstance(point, Mapping) for point in points):
-        raise UserError("initial takes a list of points, as in  initial: [{gamma: 0.98}]")
+        raise UserError("initial points are a list of mappings, as in  [{gamma: 0.98}]")
     return [without_suffixes(point) for point in points]
+
+
+def with_points(space: SearchSpace, points: Any) -> SearchSpace:
+    """Return a space that has more initial points, which come first.
+
+    Args:
+        space: The search space.
+        points: A list of mappings, or the path of a YAML file that holds it; None for no points.
+
+    Raises:
+        UserError: There is no such file, or a point is wrong.
+    """
+    if points is None:
+        return space
+    mapping = space.to_mapping()
+    if "function" in mapping:
+        raise UserError("a define-by-run space takes no points; write ranges and choices as a mapping or a YAML file")
+    source = f"{points}: " if isinstance(points, str | Path) else ""
+    try:
+        listed = _read(Path(points)) if isinstance(points, str | Path) else points
+        found = [dict(point) for point in initial_points(listed)]
+        return type(space).from_mapping({**mapping, "initial": [*found, *mapping.get("initial", [])]})
+    except UserError as error:
+        raise UserError(f"{source}{error}".replace("initial point", "point")) from None
+
+
+def _read(path: Path) -> Any:
+    try:
+        return parse_yaml(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"can't be read: {getattr(error, 'strerror', None) or error}") from None
+    except YamlError as error:
+        raise UserError(f"is no YAML: {error.problem}") from None
 
 
 def flat_point(point: Mapping[str, Any], dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
