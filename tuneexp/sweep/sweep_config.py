@@ -112,7 +112,7 @@ class SweepConfig(Config):
     )
     warm_start: list[str] = Field(
         default_factory=list,
-        description="Earlier sweeps of the same problem, by name or path, from whose trials the searcher (tpe, gp) learns.",
+        description="Earlier sweeps of the same problem, from whose trials the searcher (tpe, gp) learns: names or paths.",
     )
     suggested: dict[str, list[str]] = internal(
         {}, "Suggestions that a define-by-run space asked for in its rehearsals."

@@ -1,8 +1,8 @@
 """Warm start: a sampler learns from trials of earlier sweeps, from its first suggestion on.
 
-They are in the study before the trials of the sweep, and each has the user attribute `warm_start`. They are no trials of
-the sweep: they have no number, no record and no run in MLflow. `warm_start.json` in the sweep's folder holds them until
-the first snapshot."""
+They are in the study before the trials of the sweep, and each has the user attribute `warm_start`. They are no trials
+of the sweep: they have no number, no record and no run in MLflow. `warm_start.json` in the sweep's folder holds them
+for a start before the first snapshot."""
 
 from __future__ import annotations
 
@@ -53,7 +53,12 @@ class WarmStart:
     lines: list[str] = field(default_factory=list)
 
 
-_TAKEN = TypeAdapter(list[EarlierTrial])
+@dataclass(frozen=True)
+class _Stored:
+    trials: list[EarlierTrial]
+
+
+_STORED = TypeAdapter(_Stored)
 
 
 def lasting_names(asked: Any, storage: Path) -> list[str]:
@@ -107,7 +112,8 @@ def _taken_from(named: str, config: SweepConfig, space: SearchSpace, storage: Pa
 
 
 def _trial(folder: SweepFolder, record: TrialRecord, params: dict[str, Any]) -> EarlierTrial:
-    assert record.outcome is not None and record.objective is not None
+    assert record.outcome is not None
+    assert record.objective is not None
     source = f"{folder.name}/{record.trial_number}"
     return EarlierTrial(source, params, record.outcome, record.objective, record.env_steps)
 
@@ -120,9 +126,8 @@ def _line(name: str, taken: Sequence[EarlierTrial], left: Counter[str]) -> str:
     if outside:  # an example for all of them
         counts[outside[0]] = sum(left[reason] for reason in outside)
     why = "; left out: " + ", ".join(f"{count} {reason}" for reason, count in counts.items()) if left else ""
-    return (
-        f"warm start from {name}: {len(taken)} of {len(taken) + left.total()} trials ({numbers}; {pruned} pruned){why}"
-    )
+    counted = f"{len(taken)} of {len(taken) + left.total()} trials"
+    return f"warm start from {name}: {counted} ({numbers}{f'; {pruned} pruned' if pruned else ''}){why}"
 
 
 def _refuse_other_problem(earlier: SweepConfig, config: SweepConfig) -> None:
@@ -141,7 +146,7 @@ def _refuse_other_problem(earlier: SweepConfig, config: SweepConfig) -> None:
         if one != other:
             shown = "" if name in ("objective", "objectives") else f": {one!r}, here {other!r}"
             raise UserError(
-                f"sweep {earlier.name!r} has another {name}{shown}; its scores say nothing about this sweep"
+                f"sweep {earlier.name!r} has another {name}{shown}; its scores can't be compared with these"
             )
     if objectives_of(config).names != ("objective",) or config.constraints:
         raise UserError("a warm start needs a sweep of the default objective, without constraints")
@@ -150,13 +155,13 @@ def _refuse_other_problem(earlier: SweepConfig, config: SweepConfig) -> None:
 def store(folder: SweepFolder, taken: Sequence[EarlierTrial]) -> None:
     """Write the trials into the folder of the new sweep."""
     if taken:
-        write_json(folder.path / FILE, [asdict(trial) for trial in taken])
+        write_json(folder.path / FILE, {"trials": [asdict(trial) for trial in taken]})
 
 
 def stored(folder: SweepFolder) -> list[EarlierTrial]:
     """Return the trials in the folder of a sweep."""
     path = folder.path / FILE
-    return checked(_TAKEN, read_json(path), path) if path.is_file() else []
+    return checked(_STORED, read_json(path), path).trials if path.is_file() else []
 
 
 def frozen(trials: Sequence[EarlierTrial], space: SearchSpace) -> list[FrozenTrial]:
