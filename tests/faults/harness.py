@@ -42,11 +42,16 @@ class Sweep:
     options: tuple[str, ...] = ()
     checkpoints: Path | None = None  # under a URI, where not in the sweep's folder
     one_command: bool = False  # `sweep --resume` each time, as a job that is queued again
+    added: int = 0  # trials that the next command adds
     killed: list[int] = field(default_factory=list)
 
     def command(self) -> list[str]:
         space = self.storage.parent / "space.yaml"
         space.write_text(SPACE)
+        if self.added:
+            more, self.added = self.added, 0
+            self.trials += more
+            return ["extend", self.name, "--trials", str(more), "--storage", str(self.storage), "--json"]
         if self.folder.exists() and not self.one_command:
             return ["resume", self.name, "--storage", str(self.storage), "--json"]
         fixed = [part for setting in FIXED for part in ("--set", setting)]

@@ -23,6 +23,7 @@ SNAPSHOT_HALF_WRITTEN = "tuneexp.files.atomic:replace:before:{}"
 CHECKPOINT_RENAME = "tuneexp.files.checkpoint:_put_in_place:{}:{}"
 MLFLOW_RUN = "mlflow.tracking.client:MlflowClient.create_run:{}:{}"
 PUTTING_BACK = "tuneexp.sweep.storage.checkpoint_storage:write_atomically:after:{}"
+EXTENSION_HALF_STORED = "tuneexp.sweep.extending:write_experiment:before:1"
 RESTORING = "ray.tune.execution.tune_controller:TuneController.resume:after:1"
 
 
@@ -51,6 +52,22 @@ def test_kills_around_suggestions_tells_and_mlflow_runs_change_nothing(
     result = sweep.finish()
     assert_whole(sweep, result)
     assert findings(result)[:4] == findings(undisturbed)
+
+
+def test_kills_during_an_extension_lose_and_double_nothing(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path / "runs", trials=1)
+    first = sweep.finish()
+    sweep.added = 2
+    sweep.kill_at(
+        EXTENSION_HALF_STORED, fewest=2
+    )  # sweep.json has three trials, and the mark of the end is still there
+    sweep.kill_at(SUGGESTED.format(1))  # by a resume: the first new trial is suggested, and no snapshot has it
+    result = sweep.finish()
+    assert_whole(sweep, result)
+    assert findings(result)[:1] == findings(first)
+    (parent,), _, _ = sweep.mlflow_runs()
+    assert (parent.data.params["trials"], parent.data.tags["now.trials"]) == ("1", "3")
+    assert parent.data.tags["ended_by"] == result["ended_by"] == "trials"
 
 
 def test_kills_around_checkpoints_snapshots_and_during_a_resume_change_nothing(

@@ -82,6 +82,7 @@ def extend(
     callbacks, folder = callback_list(callbacks), folder_of(name, storage)
     config = read_config(folder)
     asked = Extension(_positive(trials), _seconds(time_budget_s), until, stagnation, space)
+    refuse_running(folder)
     extended_config(folder, asked)  # refused before anything is written
     require_trust_of(config, folder, address, {}, trust, "extend")
     check_writable(folder, config)

@@ -112,7 +112,7 @@ class SweepConfig(Config):
     )
     warm_start: list[str] = Field(
         default_factory=list,
-        description="Earlier sweeps of the same problem, from whose trials the searcher (tpe, gp) learns: names or paths.",
+        description="Earlier sweeps of the same problem, by name or path; the searcher (tpe, gp) learns from them.",
     )
     suggested: dict[str, list[str]] = internal(
         {}, "Suggestions that a define-by-run space asked for in its rehearsals."
