@@ -22,6 +22,7 @@ from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.metric_probe import reported_metrics
 from tuneexp.sweep.nesting_check import refuse_nested_sweep
+from tuneexp.sweep.other_settings import refuse_other_settings
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.run import run_in_ray
 from tuneexp.sweep.search import choice
@@ -43,7 +44,6 @@ from tuneexp.sweep.sweep_config import (
     SETTINGS,
     SweepConfig,
     objectives_of,
-    refuse_other_settings,
     sampler_context,
     save_config,
     scheduler_of,

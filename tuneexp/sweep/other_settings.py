@@ -1,0 +1,49 @@
+"""Refusal of settings that differ from those of the stored sweep, with the differences."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tuneexp.errors import UserError
+from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.sweep_config import ASKED, SweepConfig, read_config
+
+_UNSET = object()
+# A resume may run on another cluster. It registers the environment's id as the start did.
+_MAY_DIFFER = {"address", "env_registration"}
+
+
+def refuse_other_settings(folder: SweepFolder, asked: SweepConfig) -> None:
+    """Raise UserError if the sweep in `folder` was started with other settings than `asked`."""
+    before, now = read_config(folder).flat("json"), asked.flat("json")
+    kept = [name for name in ASKED if name not in _MAY_DIFFER]
+    changed = [text for name in kept for text in _differences(name, before[name], now[name])]
+    if changed:
+        raise UserError(
+            f"sweep {asked.name!r} was started with other settings: {'; '.join(changed)}\n"
+            "write the same settings to continue it, or another --name"
+        )
+
+
+def _differences(name: str, before: Any, now: Any) -> list[str]:
+    """Return a text such as `fixed/gamma: not set, now 0.9` for each nested key that differs."""
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = {**before, **now}
+        return [
+            text
+            for key in keys
+            for text in _differences(f"{name}/{key}", before.get(key, _UNSET), now.get(key, _UNSET))
+        ]
+    texts = ["not set" if value is _UNSET else json.dumps(value) for value in (before, now)]
+    pairs = enumerate(zip(*texts, strict=False))
+    alike = next((index for index, (one, other) in pairs if one != other), min(map(len, texts)))
+    return [f"{name}: {_from(texts[0], alike)}, now {_from(texts[1], alike)}"]
+
+
+def _from(text: str, alike: int) -> str:
+    """Return a part of a long text, near the first character that differs."""
+    start = max(0, alike - 20) if len(text) > 60 else 0
+    return f"{'...' if start else ''}{text[start : start + 57]}{'...' if len(text) > start + 57 else ''}"
