@@ -11,9 +11,10 @@ import pytest
 from tuneexp.errors import UserError
 from tuneexp.security.trust import addresses_in, require_trusted
 from tuneexp.sweep import Sweep, load_config, resume
+from tuneexp.sweep.other_settings import refuse_other_settings
 from tuneexp.sweep.resuming import _with_moved, refuse_changed_space, report_changed_sources
 from tuneexp.sweep.search.space import SearchSpace
-from tuneexp.sweep.sweep_config import SweepConfig, refuse_other_settings, save_config, trial_config, with_sources
+from tuneexp.sweep.sweep_config import SweepConfig, save_config, trial_config, with_sources
 from tuneexp.trial.trial_config import TrialConfig
 
 PARTS = {
