@@ -79,6 +79,11 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
             "--space": (*TEXTS, "ROOT", "math:pi", "none.py:f"),
             "--algorithm": (*TEXTS, "x:y", "math:pi", "none.py:f", "tuneexp:PPOO"),
             "--trials": NUMBERS[:-1],
+            "--time-budget": ("", "x", "-1", "0", "2 hours", "1h1h"),
+            "--until": ("", "x", "nan", "inf"),
+            "--stagnation": ("", "x", "0", "1.5"),
+            "--points": (*TEXTS, "ROOT", "ROOT/space.yaml", "ROOT/none.yaml"),
+            "--warm-start": (*TEXTS, "ROOT", "ROOT/runs/kept"),
             "--env-steps": NUMBERS[:-1],
             "--seeds": ("0", "", "a", "1e3", BIG),
             "--scheduler": (*TEXTS, "x:y", "math:pi", "none.py:S"),
@@ -96,6 +101,16 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
         },
     ),
     "resume": (("resume",), {"": TEXTS, "--storage": ("ROOT/none", "ROOT/space.yaml", "\udcff")}),
+    "extend": (
+        ("extend", "kept", *STORED),
+        {
+            "--trials": NUMBERS[:5],
+            "--time-budget": ("", "x", "0"),
+            "--until": ("", "x", "nan"),
+            "--stagnation": ("", "x", "0"),
+            "--space": ("ROOT", "ROOT/none.yaml", "math:pi"),
+        },
+    ),
     "show": (
         ("show", "kept", *STORED),
         {

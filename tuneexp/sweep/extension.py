@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,8 @@ def extended(config: SweepConfig, search: SearchState, ended_by: str | None, ask
     if asked.trials is not None:
         whole = config.trials is not None and ended_by in (None, TRIALS)
         changes[TRIALS] = ((config.trials if whole else search.tally.suggested) or 0) + asked.trials
+    if asked.time_budget_s is not None and not 0 < asked.time_budget_s < math.inf:
+        raise UserError(f"time_budget_s is the time to add, such as 1h, got {asked.time_budget_s}")
     if asked.time_budget_s is not None:
         changes[TIME_BUDGET] = max(config.time_budget_s or 0.0, search.tally.elapsed_s) + asked.time_budget_s
     for name in (UNTIL, STAGNATION):

@@ -10,6 +10,7 @@ from tuneexp.files.yaml_writing import yaml_text
 from tuneexp.sweep import warm_start
 from tuneexp.sweep.search.choice import parts
 from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.search.stopping_rules import RULES
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import SETTINGS, SweepConfig
 from tuneexp.tracking.callback import MLflowCallback
@@ -46,7 +47,8 @@ def _parts(address: str) -> tuple[str, str, str]:
 def _constants(config: SweepConfig) -> dict[str, Any]:
     """Return the settings that all trials share, without the space and the resources of a start."""
     values = config.flat("json")
-    return {name: values[name] for name in SETTINGS if name not in _OF_A_START}
+    unused = [rule for rule in RULES if values[rule] is None]
+    return {name: values[name] for name in SETTINGS if name not in (*_OF_A_START, *unused)}
 
 
 def _tags(config: SweepConfig, folder: SweepFolder) -> dict[str, Any]:

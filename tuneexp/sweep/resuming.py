@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tuneexp.addresses import changed_sources
 from tuneexp.commands import command
@@ -28,6 +28,7 @@ from tuneexp.sweep.nesting_check import refuse_nested_sweep
 from tuneexp.sweep.results import SweepResult, failed_trials, how_it_ended, none_ran, result_of
 from tuneexp.sweep.run import run_in_ray
 from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.search.stopping_rules import STOPPING, TIME_BUDGET, UNTIL, reason
 from tuneexp.sweep.signals import Stop, interruptible
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of, lasting_location
@@ -97,8 +98,11 @@ def resume(
         recover(folder, checkpoint_storage_of(folder, config.checkpoints))
         if moved or checkpoints is not None:
             _keep_changes(folder, moved or {}, config.checkpoints, callbacks)
+        ended_by = how_it_ended(config, folder)
         failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
-        if how_it_ended(config, folder) is not None and not failed:
+        if failed and ended_by in STOPPING and not none_ran(folder):
+            _refuse_retries(config, ended_by)
+        if ended_by is not None and not failed:
             return _finished(config, folder, stop)
         space = checked_stored_space(config, folder)
         config = report_changed_sources(config)
@@ -106,6 +110,15 @@ def resume(
         config = resolved_here(config, space)
         write = partial(reopen, folder, callbacks)
         return run_in_ray(config, folder, space, callbacks, on_event, verbose, write, failed)
+
+
+def _refuse_retries(config: SweepConfig, ended_by: str) -> NoReturn:
+    """Raise UserError: a retried trial would stop at its next report."""
+    longer = {TIME_BUDGET: ("--time-budget", "1h"), UNTIL: ("--until", "none")}[ended_by]
+    raise UserError(
+        f"{reason(ended_by, config)}, so failed trials would stop at once\n"
+        f"extend the sweep before: {command('extend', config.name, *longer, '--trials', 'N')}"
+    )
 
 
 def reopen(folder: SweepFolder, callbacks: Sequence[Callback]) -> None:

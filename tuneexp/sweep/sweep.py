@@ -54,9 +54,9 @@ from tuneexp.sweep.sweep_config import (
     without_idle_trials,
 )
 from tuneexp.sweep.user_callbacks import callback_list
-from tuneexp.sweep.writable import check_writable
 from tuneexp.sweep.warm_start import WarmStart, gather
 from tuneexp.sweep.warm_start import store as store_warm_start
+from tuneexp.sweep.writable import check_writable
 
 if TYPE_CHECKING:
     from ray.tune import Callback

@@ -37,7 +37,7 @@ def with_points(space: SearchSpace, points: Any) -> SearchSpace:
     mapping = space.to_mapping()
     if "function" in mapping:
         raise UserError("a define-by-run space takes no points; write ranges and choices as a mapping or a YAML file")
-    source = f"{points}: " if isinstance(points, str | Path) else ""
+    source = f"points {str(points)!r}: " if isinstance(points, str | Path) else ""
     try:
         listed = _read(Path(points)) if isinstance(points, str | Path) else points
         found = [dict(point) for point in initial_points(listed)]
