@@ -11,6 +11,8 @@ from tuneexp.commands import command
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.files.json_reading import DamagedFile
 from tuneexp.files.locks import is_held
+from tuneexp.security.trust import addresses_in, require_trusted
+from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.metrics import DEFAULT
 from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.stopping_rules import SearchState, Tally
@@ -219,16 +221,26 @@ def load_study(
         The study.
 
     Raises:
-        UserError: There is no such sweep, it has no trials yet, or its snapshot is not trusted.
+        UserError: There is no such sweep, it has no trials yet, or its snapshot or its own sampler is not trusted.
     """
     folder = stored_folder(name, storage)
-    read_config(folder)
+    _import_own_sampler(read_config(folder), folder, trust)
     study = study_of(folder, trust)
     if results_only:
         from tuneexp.sweep.search.samplers.without_result import set_failed
 
         set_failed(study)
     return study
+
+
+def _import_own_sampler(config: SweepConfig, folder: SweepFolder, trust: bool) -> None:
+    """Import a sampler of the user's, whose class the study refers to by a module that only this import creates."""
+    if named := addresses_in({"searcher": config.searcher}):
+        from tuneexp.sweep.search.samplers.own import class_at
+
+        again = ("resume", folder.name, "--storage", folder.storage)
+        require_trusted(named, f"the sweep {folder.name!r}", again, trust)
+        class_at(choice.parts(config.searcher)[0])
 
 
 def study_of(folder: SweepFolder, trust: bool = False) -> optuna.Study:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,14 @@ import pytest
 from optuna.trial import TrialState
 
 from tuneexp.errors import UserError
+from tuneexp.security.trust import addresses_in, remember
+from tuneexp.sweep import Sweep
 from tuneexp.sweep.search.choice import SamplerContext, build_sampler
 from tuneexp.sweep.search.samplers import own
 from tuneexp.sweep.search.samplers.tells import tell
+from tuneexp.sweep.storage import snapshot
+from tuneexp.sweep.storage.snapshot import Snapshot
+from tuneexp.sweep.sweep_config import sampler_context, save_config
 from tuneexp.testing import sampler_contract
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -106,6 +113,31 @@ def test_a_package_of_a_local_registry_is_a_sampler(registry: Path) -> None:
         own.build(f"{registry}/samplers/lower/__init__.py:LowrSampler", {}, CONTEXT)
     with pytest.raises(UserError, match="no package samplers/upper"):
         own.build(f"{registry}/samplers/upper/__init__.py:Upper", {}, CONTEXT)
+
+
+def stored_sweep(storage: Path, searcher: str) -> None:
+    """A stored sweep with one trial in its study."""
+    sweep = Sweep(searcher=searcher, name="s", storage=storage)
+    sampler = build_sampler(sweep.config.searcher, sampler_context(sweep.config, sweep.space))
+    study = optuna.create_study(sampler=sampler)
+    study.tell(study.ask(), 1.0)
+    sweep.folder.path.mkdir(parents=True)
+    save_config(sweep.folder, sweep.config)
+    remember(addresses_in(sweep.config.flat()))
+    state = {**dict.fromkeys(snapshot.STATE_PATTERNS, b""), snapshot.SEARCHER_STATE: pickle.dumps({"study": study})}
+    snapshot.commit(sweep.folder, Snapshot(state, []))
+
+
+@pytest.mark.parametrize("of_hub", [False, True])
+def test_a_study_with_an_own_sampler_loads_in_a_fresh_process(registry: Path, tmp_path: Path, of_hub: bool) -> None:
+    if of_hub:
+        pytest.importorskip("optunahub")
+    address = f"{registry}/samplers/lower/__init__.py:LowerSampler" if of_hub else f"{FILE}:Halving"
+    stored_sweep(tmp_path / "runs", address)
+    load = f"from tuneexp import load_study; study = load_study('s', {str(tmp_path / 'runs')!r})"
+    program = f"{load}; print(len(study.trials), type(study.sampler).__name__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["1", address.rpartition(":")[2]], done.stderr
 
 
 def test_without_optunahub_its_packages_are_refused_with_the_remedy(

@@ -39,7 +39,7 @@ def build(address: str, options: Mapping[str, Any], context: SamplerContext) -> 
     """
     from optuna.samplers import BaseSampler
 
-    made = _class_at(address)
+    made = class_at(address)
     accepted = inspect.signature(made).parameters
     anything = any(parameter.kind == parameter.VAR_KEYWORD for parameter in accepted.values())
     for name in options:
@@ -51,7 +51,8 @@ def build(address: str, options: Mapping[str, Any], context: SamplerContext) -> 
     return sampler
 
 
-def _class_at(address: str) -> Callable[..., Any]:
+def class_at(address: str) -> Callable[..., Any]:
+    """Import the class or function at an address, as `build` does."""
     from optuna.samplers import BaseSampler
 
     package = _hub_package(address)
