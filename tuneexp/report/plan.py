@@ -54,6 +54,8 @@ def plan_text(plan: SweepPlan) -> str:
     ]
     if plan.time is not None:
         lines += _time_lines(plan, plan.time, stops)
+    elif plan.concurrency is None:
+        lines.append("time        depends on the number of trials at a time; add --concurrency N for an estimate")
     if plan.disk is not None:
         of = plan.disk
         running = f"; {size(of.while_running)} more while it runs" if of.while_running else ""

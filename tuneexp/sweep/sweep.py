@@ -217,7 +217,8 @@ class Sweep:
         self.check_writable()
         if self.goes_on:
             return self._go_on(on_event)
-        for line in (*self.warm_start.lines, self.plan().sampler):
+        modelled = choice.modelled_line(self.config.searcher, sampler_context(self.config, self.space))
+        for line in (*self.warm_start.lines, modelled):
             logging.getLogger(__name__).info("%s", line)
         with self.folder.lock(), interruptible(self.folder):
             refuse_existing(self.folder)  # another process may have created it meanwhile

@@ -119,13 +119,22 @@ class _Process:
         return self
 
     def __exit__(self, *error: object) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # with its compiler and environments
-        self._process.wait()
+        if not self.taken:
+            self._kill_group()
+            self._process.wait()
         self._exit.close()
 
     def is_over(self) -> bool:
-        return self._process.poll() is not None
+        """Return True if the process has ended. What it has started is killed then."""
+        if self._process.poll() is None:
+            return False
+        self._kill_group()
+        return True
+
+    def _kill_group(self) -> None:
+        """Kill the process with its compiler and the processes of its environments."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def result(self) -> Probe:
         """Return the costs. Raises the error that ended the process."""
