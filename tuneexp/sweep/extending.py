@@ -131,7 +131,7 @@ def _search_state(folder: SweepFolder) -> SearchState:
             f"sweep {folder.name!r} has no trials yet; start them with: "
             f"{command('resume', folder.name, storage=folder.storage)}"
         )
-    if found.search is None:
+    if found.search is None or found.search.tally.suggested is None:
         raise UserError(
             f"sweep {folder.name!r} was run by an earlier version, which stored too little to extend it\n"
             f"start another sweep, which may learn from this one: {command('sweep', '--warm-start', folder.name)} ..."

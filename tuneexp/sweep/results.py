@@ -151,9 +151,11 @@ def _ended_by(config: SweepConfig, found: Snapshot | None) -> str | None:
     if found is None:
         return None
     rules, ended = stop_rules(config), sum(record.outcome is not None for record in found.records)
-    # Earlier versions stored no state of the search.
-    search = found.search or SearchState(rules, Tally(suggested=len(found.records)))
-    suggested = search.tally.suggested or len(found.records)
+    search = found.search or SearchState(rules, Tally(suggested=None))
+    suggested = search.tally.suggested
+    if suggested is None:  # of an earlier version
+        suggested = len(found.records)
+        search = replace(search, tally=replace(search.tally, suggested=suggested))
     return search.ended_under(rules) if ended >= suggested else None
 
 
