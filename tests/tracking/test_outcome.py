@@ -47,7 +47,8 @@ ray::AlgorithmTrainable.train() (pid=1, ip=127.0.0.1)
         ("MemoryError", "out_of_memory"),
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "out_of_memory"),
         ("RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", "out_of_memory"),
-        ("TimeoutError: no answer for 60 s", "timeout"),
+        ("TimeoutError: no answer for 60 s", "error"),  # a fault outside of the trial
+        ("timeout: 12 s of training, the limit (trial_timeout_s) is 10 s", "timeout"),
     ],
 )
 def test_outcome_and_reason_of_an_error(error: str, outcome: str) -> None:

@@ -19,7 +19,7 @@ Command = Callable[..., None]
 
 # Panels of --help and words for values, where they differ from the usual ones.
 _PANELS = {
-    **dict.fromkeys(("trials", "scheduler", "searcher", "searcher_seed"), SEARCH),
+    **dict.fromkeys(("trials", "scheduler", "searcher", "searcher_seed", "trial_timeout_s"), SEARCH),
     **dict.fromkeys(("concurrency", "address", "checkpoints"), WHERE),
 }
 _METAVARS = {"address": "HOST:PORT", "checkpoints": "FOLDER or URI", "device": "DEVICE"}

@@ -166,6 +166,25 @@ def trial_failures(
         Trial.should_recover, Trial.handle_error = should_recover, handle_error
 
 
+def fail_trial(controller: Any, trial: Trial, error: Exception) -> None:
+    """End a running trial with an error and kill its worker at once, in Tune's loop.
+
+    Why: Tune ends a trial only after its worker has answered. A worker that hangs would keep its place for ten minutes.
+    Obsolete once Tune's controller has a public method that stops a trial with an error.
+
+    Args:
+        controller: Tune's controller, or what a scheduler gets in its place.
+        trial: a running trial.
+        error: its failure, handled as one of the worker.
+    """
+    tune = getattr(controller, "_tune_controller", controller)
+    worker = tune._trial_to_actor.get(trial)
+    tune._process_trial_failure(trial, exception=error)
+    if worker is not None and tune._actor_manager.is_actor_started(tracked_actor=worker):
+        tune._actor_manager.remove_actor(tracked_actor=worker, kill=True)
+        tune._stopping_actors.pop(worker, None)
+
+
 @contextmanager
 def callbacks_uncounted() -> Iterator[None]:
     """Start Tune without counting callbacks by their kinds, unless usage statistics are on.

@@ -18,6 +18,7 @@ from tuneexp.sweep.cluster.pending_monitor import PendingMonitor
 from tuneexp.sweep.cluster.ray_session import RaySession
 from tuneexp.sweep.cluster.resources import largest
 from tuneexp.sweep.cluster.transfers import SlowTransfers
+from tuneexp.sweep.cluster.trial_timeout import TimeLimit
 from tuneexp.sweep.cluster.watchdog import Watchdog
 from tuneexp.sweep.search.choice import build_sampler
 from tuneexp.sweep.search.limits import Limits
@@ -146,7 +147,8 @@ def _new_tuner(
     store = checkpoint_storage_of(folder, config.checkpoints)
     # Tune restores callbacks by position: the user's come last, since a resume may lack them.
     mlflow, *of_user = callbacks
-    scheduler = TuneScheduler(scheduler_of(config), config.concurrency, objectives_of(config))
+    time_limit = TimeLimit(config.trial_timeout_s)
+    scheduler = TuneScheduler(scheduler_of(config), config.concurrency, objectives_of(config), time_limit)
     limits = Limits(stop_rules(config), config.concurrency, scheduler)
     return tune.Tuner(
         tuner_trainable(),

@@ -94,6 +94,12 @@ class SweepConfig(Config):
         ge=1,
         description="Maximum number of concurrent trials; by default as many as there is room for at each start.",
     )
+    trial_timeout_s: Seconds | None = Field(
+        None,
+        description="Longest training of a trial, in seconds or as 10m or 1h30m; beyond it the trial ends with the "
+        "outcome timeout. Time that it waits or is paused does not count. By default there is no limit.",
+        examples=[600.0],
+    )
     address: str | None = Field(
         None,
         description="Address of a Ray cluster, HOST:PORT, or auto for the one of this node; by default RAY_ADDRESS, or "
@@ -128,6 +134,13 @@ class SweepConfig(Config):
         if not isinstance(trial.env, str):
             raise ValueError("env is an id or an address, which other processes can import")
         return trial
+
+    @field_validator("trial_timeout_s")
+    @classmethod
+    def _some_time(cls, limit_s: float | None) -> float | None:
+        if limit_s is not None and limit_s <= 0:
+            raise ValueError(f"{limit_s} s is no limit; write for example 10m, or leave it out for no limit")
+        return limit_s
 
 
 DEFAULT_TRIALS = 8

@@ -19,6 +19,7 @@ FAILURES = (ERROR, OUT_OF_MEMORY, TIMEOUT)
 WITHOUT_RESULT = (DIVERGED, OUT_OF_MEMORY, TIMEOUT)
 # In a trial's error.txt, after what Tune writes: the cause in plain words (sweep/cluster/failure_causes.py).
 REASON = "Reason: "
+TIMEOUT_REASON = "timeout: "  # beginning of the reason of a trial that exceeded `trial_timeout_s`
 _NO_MESSAGE = "the worker died without a message"
 OUTCOMES = (COMPLETED, PRUNED, DIVERGED, ERROR, OUT_OF_MEMORY, TIMEOUT)
 
@@ -80,7 +81,7 @@ def _outcome_of_error(text: str) -> str:
     last = _reason_in(text)
     if _MEMORY.search(last) or "running low on memory" in text:
         return OUT_OF_MEMORY
-    return TIMEOUT if re.match(r"([\w.]*\.)?(Get)?TimeoutError\b", last) else ERROR
+    return TIMEOUT if last.startswith(TIMEOUT_REASON) else ERROR
 
 
 def _error_text(trial: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Sequence
@@ -58,6 +59,11 @@ def _file_of(word: str) -> str | None:
 
 def is_option(word: str) -> bool:
     return len(word) > 1 and word[0] == "-" and not re.fullmatch(r"-[\d.].*", word)
+
+
+def _likeness(word: str, name: str) -> float:
+    """Return how much alike two names are, from 0 to 1."""
+    return difflib.SequenceMatcher(None, word, name.replace("_", "-")).ratio()
 
 
 class Reader:
@@ -118,7 +124,7 @@ class Reader:
         elif bare == "seed" and "--seeds" in self.flags and value:
             self.line.because("--seeds 4 trains the seeds 0 to 3, --seeds 3, trains seed 3 alone")
             self._put("--seeds", f"{value.rstrip(',')},")
-        elif self.trains and (name := self._hyperparameter(SETTINGS.get(bare, key.lstrip("-")))):
+        elif known is None and self.trains and (name := self._hyperparameter(SETTINGS.get(bare, key.lstrip("-")))):
             self._take_hyperparameter(key, name, value)
         else:
             return False
@@ -183,9 +189,12 @@ class Reader:
             return meant
         if f"--{bare}" in self.flags:
             return f"--{bare}"
-        if self.trains and (self._hyperparameter(SETTINGS.get(bare, key.lstrip("-"))) or bare in (*ALGORITHM, *ENV)):
-            return None
         close = nearest(bare, [flag.lstrip("-") for flag in self.flags]) if bare != "seed" else None
+        if self.trains:
+            hyperparameter = self._hyperparameter(SETTINGS.get(bare, key.lstrip("-")))
+            closer = close and hyperparameter and _likeness(bare, close) > _likeness(bare, hyperparameter)
+            if (hyperparameter and not closer) or bare in (*ALGORITHM, *ENV):
+                return None
         return f"--{close}" if close else None
 
     def _hyperparameter(self, word: str) -> str | None:

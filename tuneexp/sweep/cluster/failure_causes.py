@@ -11,11 +11,14 @@ from ray.tune.experiment import Trial
 
 from tuneexp.errors import LearnerLost, RunnerLost, StorageFault, sentence_of
 from tuneexp.ray_support.exit_causes import death_of
-from tuneexp.tracking.outcome import REASON, last_raised
+from tuneexp.sweep.cluster.trial_timeout import TimeLimitExceeded
+from tuneexp.tracking.outcome import REASON, WITHOUT_RESULT, last_raised, outcome_of_failure
 
 
 def cause_of(error: Exception, failures: int) -> str:
     """Return the cause in one line. failures: of the trial so far, this one included."""
+    if isinstance(error, TimeLimitExceeded):
+        return str(error)
     if isinstance(error, RayTaskError):
         cause = error.cause
         if not isinstance(cause, RayActorError | OutOfMemoryError):
@@ -45,7 +48,9 @@ def raise_storage_fault(error: Exception) -> None:
 
 
 def is_final(trial: Trial) -> bool:
-    """Return True if a retry would fail again: code has raised, no process was lost."""
+    """Return True if a retry would fail again: code has raised, or memory or time have run out. No process was lost."""
+    if outcome_of_failure(trial) in WITHOUT_RESULT:
+        return True
     # The driver's copy: `trial.get_pickled_error()` reads the storage, which has it seconds later.
     path = trial.pickled_error_file
     if path is None or not Path(path).exists():

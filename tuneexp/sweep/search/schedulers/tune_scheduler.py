@@ -8,6 +8,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
+from tuneexp.sweep.cluster.trial_timeout import TimeLimit
 from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, STOP, Scheduler
 from tuneexp.tracking.outcome import outcome_of_failure
@@ -29,17 +30,22 @@ class TuneScheduler(FIFOScheduler):
         scheduler: Decides by trial id.
         concurrency: Maximum number of trials that run at once; None for no limit.
         objectives: What a result is worth; by default its `objective`.
+        time_limit: Limit of the training time of a trial; None for none.
 
     Attributes:
         paused: Environment steps at which a trial was paused, by trial id.
     """
 
     def __init__(
-        self, scheduler: Scheduler, concurrency: int | None = None, objectives: Objectives | None = None
+        self,
+        scheduler: Scheduler,
+        concurrency: int | None = None,
+        objectives: Objectives | None = None,
+        time_limit: TimeLimit | None = None,
     ) -> None:
         super().__init__()
         self.scheduler, self.concurrency = scheduler, concurrency
-        self._objectives = objectives or Objectives()
+        self._objectives, self.time_limit = objectives or Objectives(), time_limit or TimeLimit(None)
         self.paused: dict[str, int] = {}
         self._stopped: set[str] = set()  # told to stop, and not ended yet
         self._reported: dict[str, int] = {}  # environment steps of the last report that the scheduler has got
@@ -105,8 +111,10 @@ class TuneScheduler(FIFOScheduler):
         self.paused.pop(trial.trial_id, None)
         self._stopped.discard(trial.trial_id)
         self._reported.pop(trial.trial_id, None)
+        self.time_limit.forget(trial.trial_id)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        self.time_limit.look(tune_controller)
         if not self._looked:
             self._looked = True
             self._order_restored(tune_controller)
@@ -172,11 +180,18 @@ class TuneScheduler(FIFOScheduler):
             if self._is_saved_at_its_pause(trial):
                 controller._set_trial_status(trial, Trial.PAUSED)
             else:
-                reopen(controller.search_alg.searcher, trial)
+                self._reopen(controller.search_alg.searcher, trial)
         # Tune limits suggestions only: without this it would run as many restored trials as fit.
         pending = [trial for trial in pending if trial.status == Trial.PENDING]
         for trial in pending[self.concurrency or len(pending) :]:
             controller._set_trial_status(trial, Trial.PAUSED)
+
+    def _reopen(self, searcher: Any, trial: Trial) -> None:
+        """Register in the searcher that a failed trial runs again, with the retries and the time of a new one."""
+        if not searcher.is_open(trial.trial_id):
+            searcher.reopen(trial.trial_id, trial.config["trial_number"])
+            trial.run_metadata.num_failures = 0
+            self.time_limit.forget(trial.trial_id)
 
     def _is_saved_at_its_pause(self, trial: Trial) -> bool:
         checkpoint = trial.latest_checkpoint_result
@@ -193,6 +208,7 @@ class TuneScheduler(FIFOScheduler):
             "stopped": sorted(self._stopped),
             "paused": self.paused,
             "reported": self._reported,
+            "trained_s": self.time_limit.state(),
             "closed": self._closed,
         }
 
@@ -201,6 +217,7 @@ class TuneScheduler(FIFOScheduler):
         self.scheduler.set_state(state)
         self._stopped, self.paused = set(state.get("stopped", ())), dict(state.get("paused", {}))
         self._reported = dict(state.get("reported", {}))
+        self.time_limit.set_state(state.get("trained_s", {}))
         self._closed = state.get("closed", state.get("closed_at") is not None)  # the latter in earlier versions
 
 
@@ -221,13 +238,6 @@ def _end_as_running(controller: Any, trial: Trial) -> None:
     controller.stop_trial(trial)
     # Tune marks trials with an actor only: without this the next snapshot would hold the trial as it was.
     getattr(controller, "_tune_controller", controller)._mark_trial_to_checkpoint(trial)
-
-
-def reopen(searcher: Any, trial: Trial) -> None:
-    """Register in the searcher that a failed trial runs again."""
-    if not searcher.is_open(trial.trial_id):
-        searcher.reopen(trial.trial_id, trial.config["trial_number"])
-        trial.run_metadata.num_failures = 0
 
 
 def pass_outcome(searcher: Any, trial: Trial) -> None:
