@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ray import cloudpickle
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
 from tests.small import small_config
 from tests.tracking.helpers import make_trial
@@ -148,8 +148,6 @@ def test_the_latest_cause_is_the_reason_of_a_trial() -> None:
 
 
 def test_an_error_of_ours_and_one_of_ray_for_lack_of_memory_are_sentences() -> None:
-    from ray.exceptions import OutOfMemoryError
-
     text = (
         "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 1) was 3.27GB used / "
     )
@@ -159,17 +157,23 @@ def test_an_error_of_ours_and_one_of_ray_for_lack_of_memory_are_sentences() -> N
 
 
 @pytest.mark.parametrize(
-    ("cause", "final"),
+    ("cause", "reason", "final"),
     [
-        (RunnerLost("died"), False),
-        (LearnerLost("died"), False),
-        (RayActorError(), False),
-        (EnvironmentFault("NaN"), True),
-        (UserError("no room"), True),
+        (RunnerLost("died"), "died", False),
+        (LearnerLost("died"), "died", False),
+        (RayActorError(), "the worker died: exit code 7", False),
+        (RayActorError(), "the worker died: out of memory: the kernel killed it (signal 9)", True),
+        (OutOfMemoryError("killed"), "the worker died: out of memory: 3GB of 4GB of its node was in use", True),
+        (RayActorError(), "timeout: 12 s of training, the limit (trial_timeout_s) is 10 s", True),
+        (EnvironmentFault("NaN"), "NaN", True),
+        (UserError("no room"), "no room", True),
     ],
-    ids=lambda value: type(value).__name__,
 )
-def test_lost_processes_are_tried_again_and_what_raised_is_not(tmp_path: Path, cause: Exception, final: bool) -> None:
+def test_lost_processes_are_tried_again_and_what_raised_or_took_all_memory_or_time_is_not(
+    tmp_path: Path, cause: Exception, reason: str, final: bool
+) -> None:
     file = tmp_path / "error.pkl"
-    file.write_bytes(cloudpickle.dumps(RayTaskError("train", "traceback", cause)))
-    assert is_final(SimpleNamespace(pickled_error_file=str(file))) is final  # type: ignore[arg-type]
+    error = cause if isinstance(cause, OutOfMemoryError) else RayTaskError("train", "traceback", cause)
+    file.write_bytes(cloudpickle.dumps(error))
+    failed = SimpleNamespace(pickled_error_file=str(file), get_error=lambda: f"Failure # 1\n{REASON}{reason}\n")
+    assert is_final(failed) is final  # type: ignore[arg-type]

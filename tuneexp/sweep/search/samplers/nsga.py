@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,11 +11,14 @@ from tuneexp.sweep.search.samplers.options import LearningOptions
 from tuneexp.sweep.search.samplers.optuna_warnings import no_experimental_warnings
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
 
     from tuneexp.sweep.search.choice import SamplerContext
 
 LARGEST_POPULATION = 50  # Optuna's default
+FEWEST_PARENTS = 4  # the smallest population; a crossover takes up to three
 GENERATIONS = 4  # that a sweep has at least, if the population is not given
 _CROSSOVERS = {
     "uniform": "UniformCrossover",
@@ -61,7 +65,7 @@ def build_nsga2(options: Nsga2Options, context: SamplerContext) -> BaseSampler:
     """Return Optuna's NSGA-II sampler."""
     from optuna.samplers import NSGAIISampler
 
-    return options.carried(NSGAIISampler(**_arguments(options, context)))
+    return options.carried(_with_selection(NSGAIISampler(**_arguments(options, context))))
 
 
 def build_nsga3(options: Nsga3Options, context: SamplerContext) -> BaseSampler:
@@ -70,7 +74,32 @@ def build_nsga3(options: Nsga3Options, context: SamplerContext) -> BaseSampler:
 
     with no_experimental_warnings():
         sampler = NSGAIIISampler(**_arguments(options, context), dividing_parameter=options.dividing_parameter)
-    return options.carried(sampler)
+    return options.carried(_with_selection(sampler))
+
+
+class ParentsWithResult:
+    """Selection of parents among the trials with a result, as long as there are enough of them.
+
+    In Optuna's own selection each trial of a generation can be a parent, so the values of diverged trials of the random
+    first generation are inherited.
+
+    Args:
+        select: Optuna's selection: (study, candidates) -> parents.
+    """
+
+    def __init__(self, select: Callable[[Study, list[FrozenTrial]], list[FrozenTrial]]) -> None:
+        self._select = select
+
+    def __call__(self, study: Study, candidates: list[FrozenTrial]) -> list[FrozenTrial]:
+        from tuneexp.sweep.search.samplers.without_result import has_result
+
+        able = [trial for trial in candidates if has_result(trial)]
+        return self._select(study, able if len(able) >= FEWEST_PARENTS else candidates)
+
+
+def _with_selection(sampler: Any) -> Any:
+    sampler._elite_population_selection_strategy = ParentsWithResult(sampler._elite_population_selection_strategy)
+    return sampler
 
 
 def _arguments(options: Nsga2Options, context: SamplerContext) -> dict[str, Any]:
