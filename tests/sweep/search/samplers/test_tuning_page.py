@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from tuneexp.sweep.search.choice import SAMPLERS, SamplerContext, build_sampler
 from tuneexp.sweep.search.samplers.modelled import modelled
+from tuneexp.sweep.search.samplers.without_result import end
 from tuneexp.sweep.search.space import SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -135,9 +136,21 @@ def test_constraints(row: str, cell: str) -> None:
     assert (after(row, constrained(1.0)) != after(row, constrained(-1.0))) == (cell == "learns")
 
 
-@pytest.mark.parametrize(("row", "cell"), cells("failed"))
-def test_failed(row: str, cell: str) -> None:
-    """The failed trials are those with a high `a` in one study, and those with a low one in the other."""
+def without_result(kind: str, outcome: str) -> Any:
+    """Every second trial ends with `outcome`. Of kind "b" these trials have other values of `a`."""
+
+    def end_one(study: optuna.Study, trial: optuna.Trial) -> None:
+        failed = trial.number % 2 == 1
+        if failed and kind == "b":
+            trial.storage.set_trial_param(trial._trial_id, "a", 1 - trial.params["a"], trial.distributions["a"])
+        state = TrialState.FAIL if failed else TrialState.COMPLETE
+        end(study, trial, outcome if failed else "completed", state, None if failed else [score(trial)])
+
+    return end_one
+
+
+@pytest.mark.parametrize(("row", "cell"), cells("no result"))
+def test_no_result(row: str, cell: str) -> None:
     if cell == "counts as tried":
         study = optuna.create_study(sampler=sampler_of(row))
         points = set()
@@ -145,22 +158,19 @@ def test_failed(row: str, cell: str) -> None:
             trial = study.ask()
             FINITE.suggest(trial)
             points.add(str(trial.params))
-            study.tell(trial, state=TrialState.FAIL)
+            end(study, trial, "diverged", TrialState.FAIL)
         assert len(points) == 20
         return
+    more = {"population_size": 10} if cell == "no offspring" else {}
+    learns = after(row, without_result("a", "timeout"), **more) != after(row, without_result("b", "timeout"), **more)
+    assert learns == (cell == "learns")
+    if cell == "no offspring":  # but they count in the population
+        assert after(row, without_result("a", "timeout"), **more) != after(row, without_result("a", "error"), **more)
 
-    def failing(kind: str) -> Any:
-        def end(study: optuna.Study, trial: optuna.Trial) -> None:
-            if trial.number % 2:
-                if kind == "b":  # other values of the same failed trial
-                    trial.storage.set_trial_param(trial._trial_id, "a", 1 - trial.params["a"], trial.distributions["a"])
-                study.tell(trial, state=TrialState.FAIL)
-            else:
-                study.tell(trial, score(trial))
 
-        return end
-
-    assert after(row, failing("a")) == after(row, failing("b"))
+@pytest.mark.parametrize("row", [row for row, cell in cells("no result") if cell != "counts as tried"])
+def test_no_sampler_learns_from_an_error(row: str) -> None:
+    assert after(row, without_result("a", "error")) == after(row, without_result("b", "error"))
 
 
 @pytest.mark.parametrize("row", [row for row in TABLE if TABLE[row]["pruned"] in ("learns", "`carry_pruned`")])
