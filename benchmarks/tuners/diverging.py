@@ -96,25 +96,29 @@ def search(sampler: Mapping[str, Any], how: str, seed: int, trials: int = 100) -
     return [diverges(trial.config["hyperparameters"]) for trial in loop.trials]
 
 
-def _job(job: tuple[str, str, int]) -> list[bool]:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    name, how, seed = job
-    return search(SAMPLERS[name], how, seed)
+def _job(job: tuple[str, str, int, int]) -> list[bool]:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    name, how, seed, trials = job
+    return search(SAMPLERS[name], how, seed, trials)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--samplers", nargs="+", default=[*SAMPLERS], choices=[*SAMPLERS])
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
-    jobs = [*product(arguments.samplers, (AS_FAIL, AS_WORST), range(arguments.seeds))]
+    jobs = [*product(arguments.samplers, (AS_FAIL, AS_WORST), range(arguments.seeds), [arguments.trials])]
     with ProcessPoolExecutor(arguments.jobs) as pool:
         found = dict(zip(jobs, pool.map(_job, jobs), strict=True))
     print(f"| sampler | {AS_FAIL} | {AS_WORST} | {AS_FAIL}, from trial {LATE} | {AS_WORST}, from trial {LATE} |")
     print("|---|---|---|---|---|")
     for name in arguments.samplers:
-        table = {how: [found[name, how, seed] for seed in range(arguments.seeds)] for how in (AS_FAIL, AS_WORST)}
+        table = {
+            how: [found[name, how, seed, arguments.trials] for seed in range(arguments.seeds)]
+            for how in (AS_FAIL, AS_WORST)
+        }
         cells = [_cell(table[how], first) for first in (0, LATE) for how in (AS_FAIL, AS_WORST)]
         print(f"| `{name}` | {' | '.join(cells)} |", flush=True)
 

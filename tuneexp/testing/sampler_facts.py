@@ -11,8 +11,9 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from tuneexp.sweep.search.reports import report, set_violations
-from tuneexp.sweep.search.samplers.tells import is_exhausted, tell
+from tuneexp.sweep.search.reports import complete_violations, report, set_violations
+from tuneexp.sweep.search.samplers import without_result
+from tuneexp.sweep.search.samplers.tells import is_exhausted
 from tuneexp.sweep.search.space import SearchSpace
 
 MIXED = {
@@ -57,29 +58,24 @@ def suggested(subject: SamplerSubject, study: optuna.Study) -> optuna.Trial:
     return trial
 
 
-def end(study: optuna.Study, trial: optuna.Trial) -> None:
-    """End a trial: of four, two are completed, one is pruned and one fails."""
+CONSTRAINT = "wall_s<=600"  # of studies with several objectives
+# Outcomes of trials in turn. The first ones end before any trial has a result.
+OUTCOMES = ("timeout", "diverged", "pruned", "completed", "error", "completed", "out_of_memory", "completed")
+
+
+def end(study: optuna.Study, trial: optuna.Trial, outcome: str = "") -> None:
+    """End a trial as a sweep does: with an outcome, by default the next one of `OUTCOMES`."""
+    outcome = outcome or OUTCOMES[trial.number % len(OUTCOMES)]
     score = sum(float(len(str(value))) for value in trial.params.values()) + trial.number % 3
-    if len(study.directions) > 1:
-        _end_of_several(study, trial, score)
-        return
-    trial.report(score / 2, 100)
-    if trial.number % 4 == 1:
-        tell(study, trial, TrialState.PRUNED)
-    elif trial.number % 4 == 3:
-        tell(study, trial, TrialState.FAIL)
-    else:
-        trial.report(score, 300)
-        tell(study, trial, TrialState.COMPLETE, score)
-
-
-def _end_of_several(study: optuna.Study, trial: optuna.Trial, score: float) -> None:
-    """End a trial of two objectives and a constraint, as the searcher of a sweep does."""
-    values = [score, score % 7]
-    report(trial, values, 100)
-    set_violations(trial, {"wall_s<=600": values[1] / 4 - 1})
-    state = {1: TrialState.PRUNED, 3: TrialState.FAIL}.get(trial.number % 4, TrialState.COMPLETE)
-    tell(study, trial, state, values if state == TrialState.COMPLETE else None)
+    values = [score, score % 7][: len(study.directions)]
+    if outcome in ("pruned", "completed"):
+        report(trial, values, 100)
+        if len(values) > 1:
+            set_violations(trial, {CONSTRAINT: values[1] / 4 - 1})
+    if len(values) > 1:
+        complete_violations(trial, {CONSTRAINT: 1.0})
+    state = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(outcome, TrialState.FAIL)
+    without_result.end(study, trial, outcome, state, values if outcome == "completed" else None)
 
 
 def play(subject: SamplerSubject, study: optuna.Study, trials: int) -> list[Params]:
@@ -95,8 +91,10 @@ def play(subject: SamplerSubject, study: optuna.Study, trials: int) -> list[Para
 
 
 def restored_it_suggests_the_same(subject: SamplerSubject) -> None:
-    """Pickled after 2, 7 and 12 trials, with one running, it suggests what the undisturbed one suggests."""
-    for before in (8,) if subject.slow else (2, 7, 12):
+    """Pickled after 1, 7 and 12 trials, with one running, it suggests what the undisturbed one suggests.
+
+    After one trial no trial has a result: the first one waits."""
+    for before in (7,) if subject.slow else (1, 7, 12):
         study = subject.study()
         play(subject, study, before)
         suggested(subject, study)
@@ -127,11 +125,16 @@ def trials_may_end_in_any_order(subject: SamplerSubject) -> None:
 
 def it_survives_that_no_trial_completes(subject: SamplerSubject) -> None:
     study = subject.study()
-    for number in range(16):
-        trial = suggested(subject, study)
-        if number % 2:
-            trial.report(float(number), 100)
-        tell(study, trial, TrialState.PRUNED if number % 2 else TrialState.FAIL)
+    for outcome in ("diverged", "error", "timeout", "pruned") * (2 if subject.slow else 4):
+        end(study, suggested(subject, study), outcome)
+
+
+def it_survives_that_no_trial_has_a_result(subject: SamplerSubject) -> None:
+    study = subject.study()
+    for _ in range(12):
+        end(study, suggested(subject, study), "diverged")
+    without_result.give_up(study)
+    assert all(trial.state == TrialState.FAIL for trial in study.get_trials(deepcopy=False))
 
 
 def the_study_is_not_changed_by_a_copy(subject: SamplerSubject) -> None:
@@ -184,6 +187,7 @@ COMMON: Sequence[Callable[[SamplerSubject], None]] = (
     a_seed_repeats_and_another_differs,
     trials_may_end_in_any_order,
     it_survives_that_no_trial_completes,
+    it_survives_that_no_trial_has_a_result,
     the_study_is_not_changed_by_a_copy,
     several_objectives_are_searched_or_refused,
 )

@@ -53,12 +53,26 @@ def failures(config: Mapping[str, Any]) -> Script:
     """Two of three trials fail for good: before their first report, or after any other one."""
     number = config["trial_number"]
     reports = curve(number)
-    return reports if number % 3 == 2 else [*reports[: number % REPORTS], Failure(0.5, final=True)]
+    done = number % REPORTS
+    return reports if number % 3 == 2 else [*reports[:done], Failure(0.5, final=True), *reports[done:]]
 
 
 def nobody_reports(config: Mapping[str, Any]) -> Script:
     """Every trial fails before its first report, as often as it is tried."""
     return [Failure(0.5 + config["trial_number"] / 10)] * 3
+
+
+def without_results(config: Mapping[str, Any]) -> Script:
+    """Trials run out of time or memory or diverge, the first three before any other trial has a result."""
+    number = config["trial_number"]
+    reports, last = curve(number), number % REPORTS
+    if number in (0, 5):
+        return [*reports[:last], Failure(0.5, final=True, error="timeout: 12 s of training"), *reports[last:]]
+    if number in (1, 6):
+        return [Failure(0.2), *reports[:last], Failure(0.5, final=True, error="MemoryError"), *reports[last:]]
+    if number in (2, 7):
+        return [Report({**one.metrics, "objective": math.nan}, one.seconds) for one in reports]
+    return reports
 
 
 def not_a_number(config: Mapping[str, Any]) -> Script:

@@ -15,7 +15,7 @@ from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.stopping_rules import StopRules
-from tuneexp.testing.scheduler_scenarios import BUDGET, failures, lost_workers, plain
+from tuneexp.testing.scheduler_scenarios import BUDGET, failures, lost_workers, plain, without_results
 from tuneexp.testing.tune_loop import TuneLoop
 from tuneexp.testing.tune_snapshot import restore, snapshot
 
@@ -77,3 +77,30 @@ def test_kills_lose_and_double_no_trial_of_the_study(tmp_path: Path, script: Any
     assert [trial.number for trial in loop.search_alg.searcher.study.trials] == [*range(12)]
     assert states(loop) == states(whole)
     assert states(loop) == {trial.config["trial_number"]: expected(trial) for trial in loop.trials}
+
+
+def told(loop: TuneLoop) -> list[tuple[Any, ...]]:
+    trials = loop.search_alg.searcher.study.get_trials(deepcopy=False)
+    return [(trial.state.name, trial.value, trial.user_attrs, trial.constraints) for trial in trials]
+
+
+def test_trials_without_a_result_are_told_the_same_after_a_kill_at_any_step(tmp_path: Path) -> None:
+    """Also while their tell waits for a first result."""
+
+    def fresh() -> TuneLoop:
+        return sweep(tmp_path, {"name": "fifo"}, without_results, trials=8)
+
+    expected = told(fresh().run())
+    outcomes = ["timeout", "out_of_memory", "diverged", "completed", "completed"]
+    assert [attributes["outcome"] for _, _, attributes, _ in expected] == [*outcomes, *outcomes[:3]]
+    worst = min(value for (_, value, attributes, _) in expected if attributes["outcome"] == "completed")
+    for number in (0, 1, 2, 5, 6, 7):
+        assert expected[number][:2] == ("COMPLETE", worst)
+        assert expected[number][3] == {"outcome": 1.0}
+    loop, waited = fresh(), 0
+    while not loop.is_finished():
+        loop.run(steps=6)
+        stored = snapshot(loop)
+        waited += any(state == "RUNNING" and "outcome" in attributes for state, _, attributes, _ in told(loop))
+        assert told(restore(fresh(), stored).run()) == expected
+    assert waited
