@@ -25,6 +25,7 @@ from tuneexp.sweep.search.schedulers.scheduler import SchedulerContext
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.search.space import SearchSpace
+from tuneexp.sweep.search.stopping_rules import StopRules
 from tuneexp.testing.simulated_trial import Failure, Report, Script
 from tuneexp.testing.tune_loop import TuneLoop
 
@@ -89,7 +90,7 @@ def search(sampler: Mapping[str, Any], how: str, seed: int, trials: int = 100) -
     with tempfile.TemporaryDirectory() as folder:
         searcher = StudySearcher(
             space, build_sampler(sampler, SamplerContext(seed, trials, space)), "study", BUDGET,
-            Path(folder) / "log.jsonl", limits=Limits(trials, 1, of_tune),
+            Path(folder) / "log.jsonl", limits=Limits(StopRules(trials), 1, of_tune),
         )  # fmt: skip
         loop = TuneLoop(of_tune, searcher, script, config={"budget_env_steps": BUDGET}, slots=1)
         loop.run()
