@@ -32,6 +32,8 @@ def test_a_sweep_without_a_limit_of_trials_has_the_cost_of_one(tmp_path: Path) -
     assert lines[1] == "env steps   2,000 a trial"
     # A trial takes 3.8 s to 59.4 s, two at a time.
     assert lines[4] == "time        at most 1h00m: 121 to 1,901 whole trials fit, more with early stopping"
+    short = plan_text(measured(sweep(tmp_path, time_budget_s=1))).splitlines()
+    assert "no trial would complete" in short[4]
     assert "until another rule" in plan_text(measured(sweep(tmp_path, stagnation=9)))
 
 

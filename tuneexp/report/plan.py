@@ -95,6 +95,8 @@ def _time(plan: SweepPlan, time: Duration, stops: bool) -> str:
         if time.time_budget_s is None:
             return "until another rule ends it"
         fit = [math.floor(time.time_budget_s * time.at_once / one) for one in (time.trial.high, time.trial.low)]
+        if not fit[1]:
+            return f"{budget}, less than a whole trial takes: no trial would complete; write a longer --time-budget"
         return f"{budget}: {count(fit[0])} to {count(fit[1])} whole trials fit, more with early stopping"
     best = f", from {duration(time.best_case.low)} if {plan.scheduler} stops as many as it can" if stops else ""
     whole = f"{duration(time.to_the_end.low)} to {duration(time.to_the_end.high)} if all trials run to the end{best}"

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FILE = "warm_start.json"
 # Others learn nothing from trials that they did not suggest; grid and brute_force would count them as tried.
 LEARN = ("tpe", "gp")
+MOST_NAMED = 12  # numbers of trials in a line
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def _trial(folder: SweepFolder, record: TrialRecord, params: dict[str, Any]) -> 
 
 
 def _line(name: str, taken: Sequence[EarlierTrial], left: Counter[str]) -> str:
-    numbers = ", ".join(trial.source.rpartition("/")[2] for trial in taken) or "none"
+    numbers = ", ".join([trial.source.rpartition("/")[2] for trial in taken][:MOST_NAMED]) or "none"
+    numbers += ", ..." if len(taken) > MOST_NAMED else ""
     pruned = sum(trial.outcome == PRUNED for trial in taken)
     outside = [reason for reason in left if reason.startswith("outside")]
     counts = {reason: count for reason, count in left.items() if reason not in outside}
