@@ -63,6 +63,16 @@ def test_a_table_that_stays_after_an_interrupt_shows_no_trial_as_running() -> No
     assert "running" not in last
 
 
+def test_a_paused_trial_is_shown_as_paused_until_it_is_promoted() -> None:
+    progress = SweepProgress(trials=2, budget_env_steps=1000)
+    assert progress.take(event("report", 0, 300, 3.0)).outcome == "running"
+    assert progress.take(event("paused", 0, 300, 3.0)).outcome == "paused"
+    progress.interrupted()
+    assert progress.by_number[0].outcome == "paused"  # it waits, also after a resume
+    assert progress.take(event("promoted", 0, 300, 3.0)).outcome == "running"
+    assert progress.fraction == pytest.approx(0.15)
+
+
 def test_a_trial_keeps_its_objective_when_an_event_has_none() -> None:
     progress = SweepProgress(1, 1000)
     progress.take(event("report", 0, 500, 42.0))

@@ -11,7 +11,7 @@ from tuneexp.report.formatting import count, duration, seeds, size
 if TYPE_CHECKING:
     from tuneexp.sweep.planning.plan import Duration, SweepPlan
 
-BUSY = 0.8  # CPU seconds per wall second below which the machine was busy with other work
+BUSY = 1.25  # wall seconds per CPU second above which the machine was busy with other work
 
 
 def plan_line(plan: SweepPlan) -> str:
@@ -81,9 +81,9 @@ def _time_lines(plan: SweepPlan, time: Duration, stops: bool) -> list[str]:
         f"            from some seconds of {trials}: a whole trial takes {duration(time.trial.low)} to "
         f"{duration(time.trial.high)}{spread}",
     ]
-    if time.cpu_share < BUSY:
+    if time.slowdown is not None and time.slowdown > BUSY:
         lines.append(
-            f"            the machine was busy: they got {100 * time.cpu_share:.0f} % of a core; alone the sweep "
+            f"            the machine was busy: they got {100 / time.slowdown:.0f} % of a core; alone the sweep "
             "takes less"
         )
     return lines

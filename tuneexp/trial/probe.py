@@ -4,6 +4,7 @@ It runs in a process of its own, as a trial does in a sweep (`main`)."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -43,6 +44,8 @@ class Probe:
         checkpoint_bytes: Bytes of a checkpoint, with a replay buffer as full as at the end of the budget.
         save_s: Wall seconds of writing a checkpoint now.
         budget_env_steps: Environment steps of the whole trial, per seed.
+        programs: Key of the programs; trials with an equal one share them.
+        one_process: No other process or device does a part of the work, so that CPU and wall time are comparable.
     """
 
     build_s: float
@@ -56,6 +59,8 @@ class Probe:
     checkpoint_bytes: int
     save_s: float
     budget_env_steps: int
+    programs: str
+    one_process: bool
 
     @property
     def step_s(self) -> float:
@@ -95,10 +100,19 @@ def probe(config: TrialConfig, seconds: float, folder: Path) -> Probe:
             build_s, trial.compiled, _chunks([(wall, steps) for wall, _, steps in timed]),
             sum(cpu for _, cpu, _ in timed) / sum(steps for *_, steps in timed),
             usual, final, steps, _longest_episode(config), size, save_s,
-            config.budget_env_steps,
+            config.budget_env_steps, _key(trial.cfg), _in_one_process(trial, config),
         )  # fmt: skip
     finally:
         trial.close()
+
+
+def _key(cfg: Any) -> str:
+    return hashlib.sha256(repr(cfg.of_programs()).encode()).hexdigest()[:12]
+
+
+def _in_one_process(trial: Any, config: TrialConfig) -> bool:
+    alone = not (trial.cfg.num_env_runners or trial.cfg.num_learners) and config.env_backend not in ("async", "envpool")
+    return alone and all(one.learner.device.type == "cpu" for one in trial.trained.values())
 
 
 def _with_short_evaluation(config: TrialConfig) -> TrialConfig:

@@ -8,9 +8,13 @@ import pytest
 
 from tuneexp.sweep.planning.estimate import (
     COMPILE_S,
+    START_S,
+    TRIAL_S,
     Interval,
     mean_of_trials,
+    overhead_seconds,
     program_seconds,
+    slowdown,
     sweep_seconds,
     trial_seconds,
 )
@@ -20,6 +24,7 @@ from tuneexp.trial.trial_config import TrialConfig
 PROBE = Probe(
     build_s=2.0, compiled=True, chunks_s=(0.001, 0.003), cpu_s=0.001, evaluation_s=0.01, final_evaluation_s=0.02,
     evaluation_steps=20, longest_episode=500, checkpoint_bytes=1000, save_s=0.1, budget_env_steps=1000,
+    programs="one", one_process=True,
 )  # fmt: skip
 CONFIG = TrialConfig.parse({"algorithm": "ppo", "env": "CartPole-v1", "budget_env_steps": 1000}, "the test")
 
@@ -53,7 +58,17 @@ def test_a_sweep_is_between_full_places_and_a_last_trial_that_runs_alone() -> No
 
 
 def test_programs_that_were_not_seen_may_have_to_be_compiled() -> None:
+    other = replace(PROBE, programs="other", cpu_s=0.002)
     assert program_seconds([PROBE], 1, 8, 2) == Interval(2.0, 2.0)
-    assert program_seconds([PROBE], 5, 8, 1) == Interval(10.0, 10.0 + 4 * COMPILE_S)
-    assert program_seconds([PROBE], None, 3, 1) == Interval(6.0, 6.0 + 2 * COMPILE_S)
     assert program_seconds([replace(PROBE, compiled=False)], 5, 8, 1) == Interval(10.0, 10.0)
+    # On a machine that gives half of a core, compilation takes twice as long.
+    assert program_seconds([PROBE], 5, 8, 1) == Interval(10.0, 10.0 + 4 * 2 * COMPILE_S)
+    assert program_seconds([PROBE], None, 3, 2) == Interval(4.0, 4.0 + 2 * COMPILE_S)
+    assert program_seconds([other] * 4, 5, 8, 1) == Interval(10.0, 10.0 + 4 * COMPILE_S)  # four of the same
+    assert program_seconds([PROBE, other], 2, 8, 1) == Interval(4.0, 4.0)
+
+
+def test_a_busy_machine_slows_the_start_too() -> None:
+    assert slowdown([PROBE]) == 2.0  # 2 ms a step, of which 1 ms is CPU time
+    assert slowdown([replace(PROBE, one_process=False)]) is None
+    assert overhead_seconds([PROBE], 10, 2) == Interval(START_S + 5 * TRIAL_S, 2 * (START_S + 5 * TRIAL_S))

@@ -16,8 +16,8 @@ CONFIDENCE = 0.9
 # Start and end of a sweep with Ray, its workers and MLflow, and a trial beyond its training: measured on two 2.6 GHz
 # cores (docs/scaling.md).
 START_S, TRIAL_S = 9.0, 0.3
-# Compilation of the programs of one configuration that the cache does not have (docs/benchmarks.md).
-COMPILE_S = 12.0
+# CPU seconds of compiling the programs of one configuration that the cache does not have.
+COMPILE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -92,17 +92,31 @@ def sweep_seconds(trial: Interval, trials: int, at_once: int, share: float = 1.0
     return Interval(max(whole.low, trial.low), whole.high + trial.high * (1 - 1 / at_once))
 
 
+def slowdown(probes: Sequence[Probe]) -> float | None:
+    """Return wall seconds per CPU second of training, at least 1: more on a busy machine.
+
+    None if other processes or devices do a part of the work."""
+    known = [one for one in probes if one.one_process]
+    if not known:
+        return None
+    return max(1.0, sum(one.step_s for one in known) / sum(one.cpu_s for one in known))
+
+
 def program_seconds(probes: Sequence[Probe], programs: int | None, trials: int, at_once: int) -> Interval:
     """Return the seconds of building programs: from the shortest build for each, to compilation of those not seen.
 
     programs: combinations that need one of their own; None if they are endless."""
     distinct = trials if programs is None else min(programs, trials)
     shortest, longest = min(one.build_s for one in probes), max(one.build_s for one in probes)
-    unseen = max(0, distinct - len(probes)) if any(one.compiled for one in probes) else 0
-    compiled = unseen * max(COMPILE_S, longest)
-    return Interval(shortest * math.ceil(distinct / at_once), (distinct * longest + compiled) / min(at_once, distinct))
+    seen = len({one.programs for one in probes})
+    unseen = max(0, distinct - seen) if any(one.compiled for one in probes) else 0
+    compilations = math.ceil(unseen / at_once) * max(COMPILE_S * (slowdown(probes) or 1.0), longest)
+    waves = math.ceil(distinct / at_once)
+    return Interval(shortest * waves, longest * waves + compilations)
 
 
-def overhead_seconds(trials: int, at_once: int) -> float:
-    """Return the seconds of starting and ending a sweep, and of its trials beyond training."""
-    return START_S + TRIAL_S * trials / at_once
+def overhead_seconds(probes: Sequence[Probe], trials: int, at_once: int) -> Interval:
+    """Return the seconds of starting and ending a sweep, and of its trials beyond training: on a free machine, to those
+    on a machine as busy as now."""
+    free = START_S + TRIAL_S * trials / at_once
+    return Interval(free, free * (slowdown(probes) or 1.0))

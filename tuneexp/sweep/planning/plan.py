@@ -31,8 +31,8 @@ class Duration:
         trial: Of one whole trial.
         probes: Costs of the measured trials, the first ones of the sweep.
         at_once: Trials that run at the same time.
-        cpu_share: CPU seconds of their processes per wall second of training; less than 1 on a busy machine, and for
-            trials that wait for other processes or a GPU.
+        slowdown: Wall seconds per CPU second of their training: 1, or more on a busy machine. None if other processes
+            or a GPU do a part of the work.
     """
 
     to_the_end: Interval | None
@@ -41,7 +41,7 @@ class Duration:
     trial: Interval
     probes: tuple[Probe, ...]
     at_once: int
-    cpu_share: float
+    slowdown: float | None
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,8 @@ def _duration(config: SweepConfig, probes: Sequence[Probe], programs: Programs, 
     whole = best = None
     if trials is not None:
         building = estimate.program_seconds(probes, programs.combinations, trials, int(at_once))
-        beside = estimate.overhead_seconds(trials, int(at_once))
-        around = building + Interval(beside, beside)
+        around = building + estimate.overhead_seconds(probes, trials, int(at_once))
         whole = estimate.sweep_seconds(trial, trials, int(at_once)) + around
         best = estimate.sweep_seconds(trial, trials, int(at_once), share) + around if share < 1 else whole
-    cpu_share = sum(one.cpu_s for one in probes) / sum(one.step_s for one in probes)
-    return Duration(whole, best, config.time_budget_s, trial, tuple(probes), int(at_once), cpu_share)
+    slowdown = estimate.slowdown(probes)
+    return Duration(whole, best, config.time_budget_s, trial, tuple(probes), int(at_once), slowdown)

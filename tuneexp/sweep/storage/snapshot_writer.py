@@ -98,7 +98,8 @@ class SnapshotWriter(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._changed.add(trial.trial_id)
-        promoted = trial.trial_id in self._paused
+        # After a kill, one that was not saved at its pause runs up to it again: that is no promotion.
+        promoted = trial.trial_id in self._paused and trial.trial_id not in self._scheduler.paused
         self._paused.discard(trial.trial_id)
         self._tell("promoted" if promoted else "started", self._look_at(trial))
 
