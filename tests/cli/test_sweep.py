@@ -116,7 +116,7 @@ def test_resume_of_a_finished_sweep_reports_it_and_how_to_train_more(
     done = tuneexp("resume", str(storage / "runs" / "first"))
     assert done.code == 0
     assert "first is finished, nothing is left to train" in done.err.splitlines()[0]
-    assert f"tuneexp sweep {storage}/runs/first/experiment.yaml --trials N" in done.err
+    assert f"tuneexp extend first --trials N --storage {storage}/runs" in done.err
     assert f"show        tuneexp show first --plot curves.png --storage {storage}/runs" in done.out
     assert f"evaluate    tuneexp evaluate first --storage {storage}/runs" in done.out
 
