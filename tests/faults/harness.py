@@ -117,7 +117,7 @@ class Sweep:
         while self.progress() < wanted:
             assert process.poll() is None, f"ended too early: {self.log_tail()}"
             self.require(time.monotonic() < deadline, process, self.log_tail())
-            time.sleep(0.01)
+            time.sleep(0.03)
 
     def require(self, met: bool, process: subprocess.Popen[str], problem: str) -> None:
         """Fail with `problem` unless `met`, and end all processes, which would slow later tests."""

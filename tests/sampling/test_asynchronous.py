@@ -169,6 +169,7 @@ def test_every_step_is_met_once_and_none_is_left_out_also_where_a_runner_hangs(
         trial.group.sync_weights(trial.learner.parameters)
     while not trial.group.runners.restarts:
         fragments.append(trial.group.sample(5))
+        time.sleep(0.2)  # the timeout is long: without a pause the others sample thousands of times
     assert all(fragment.sizes == (5, 2, 4) for fragment in fragments)
     streams = steps_of(fragments)
     assert len(streams) == 2 * 4 + 2 * 2 * trial.group.runners.restarts  # of each seed two are others each time
@@ -261,6 +262,7 @@ def test_a_checkpoint_leaves_a_runner_the_whole_timeout_for_its_next_request(ray
 def sample_without_end(trial: Trial) -> None:
     while True:
         trial.group.sample(5)
+        time.sleep(0.2)
 
 
 def test_a_restored_trial_drops_what_was_under_way_and_counts_whole_episodes(make: Callable[..., Trial]) -> None:
