@@ -90,6 +90,8 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
             "--scheduler-option": ("x", "=", "x=1", "reduction_factor=a", "grace_env_steps=1e9"),
             "--searcher": (*TEXTS, "x:y"),
             "--searcher-option": ("x", "x=1"),
+            "--objective": (*TEXTS[:4], "walls", "walls:min", "wall_s:up", "env_steps_to/x", "return_std:min:max"),
+            "--constraint": (*TEXTS[:4], "walls<=3", "wall_s=3", "wall_s<=x", "600>=wall_s"),
             "--zoo": ("", "x", "ROOT/space.yaml", "ROOT/space.yaml:x"),
             "--searcher-seed": (*NUMBERS[:4], "9" * 30),
             "--concurrency": NUMBERS[1:],

@@ -19,10 +19,10 @@ TWO = Objectives.of(TypeAdapter(ObjectiveList).validate_python(["return_mean", "
 
 
 def test_each_spelling_is_a_name_with_a_direction() -> None:
-    asked = ["return_mean", "wall_s", "episode_length:min", {"name": "objective", "direction": "min"}, "env_steps_to/9"]
+    asked = ["return_mean", "wall_s", "update/entropy:min", {"name": "objective", "direction": "min"}, "env_steps_to/9"]
     found = [(one["name"], one["direction"]) for one in TypeAdapter(ObjectiveList).validate_python(asked)]
     assert found == [
-        ("return_mean", "max"), ("wall_s", "min"), ("episode_length", "min"), ("objective", "min"),
+        ("return_mean", "max"), ("wall_s", "min"), ("update/entropy", "min"), ("objective", "min"),
         ("env_steps_to/9", "min"),
     ]  # fmt: skip
 
@@ -30,7 +30,8 @@ def test_each_spelling_is_a_name_with_a_direction() -> None:
 @pytest.mark.parametrize(
     ("asked", "word"),
     [
-        ([], "list"), (["entropy"], "entropy:max"), (["wall_s:up"], "wall_s:min"), (["wall_s", "wall_s:max"], "twice"),
+        ([], "list"), (["update/entropy"], "entropy:max"), (["walls"], "did you mean 'wall_s'"),
+        ([""], "return_mean, return_std"), (["wall_s:up"], "wall_s:min"), (["wall_s", "wall_s:max"], "twice"),
         (["env_steps_to/x"], "475"), ([{"name": "wall_s", "weight": 2}], "weight"), ([3], "direction"),
     ],
 )  # fmt: skip
@@ -77,10 +78,10 @@ def test_a_score_that_was_not_reached_counts_twice_the_budget() -> None:
 def test_a_metric_that_is_never_reported_is_refused() -> None:
     check_metrics(["wall_s", "env_steps_to/9"], 1, lambda: pytest.fail("not needed"))
     check_metrics(["update/entropy"], 1, lambda: ["update/entropy"])
-    with pytest.raises(UserError, match=r"'walls'; did you mean 'wall_s'"):
-        check_metrics(["walls"], 1, lambda: ["update/entropy"])
+    with pytest.raises(UserError, match=r"'update/entrop'; did you mean 'update/entropy'"):
+        check_metrics(["update/entrop"], 1, lambda: ["update/entropy"])
     with pytest.raises(UserError, match="update/entropy"):
-        check_metrics(["zzz"], 1, lambda: ["update/entropy"])
+        check_metrics(["a/b"], 1, lambda: ["update/entropy"])
     with pytest.raises(UserError, match="seeds 2"):
         check_metrics(["return_std"], 1, list)
 

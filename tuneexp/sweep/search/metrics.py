@@ -53,13 +53,21 @@ def score_to_reach(name: str) -> float | None:
     return score
 
 
+def require_possible(name: str) -> None:
+    """Raise ValueError for a metric that no algorithm reports. Statistics of a loss have a slash: `update/NAME`."""
+    if name not in METRICS and "/" not in name:
+        near = nearest(name, METRICS)
+        advice = f"did you mean {near!r}?" if near else f"it reports {', '.join(METRICS)}, {STEPS_TO}SCORE, ..."
+        raise ValueError(f"no trial reports the metric {shortened(name)}; {advice}")
+
+
 def check_metrics(names: Iterable[str], seeds: int, reported: Callable[[], Collection[str]]) -> None:
     """Check that trials report some metrics.
 
     Args:
         names: The metrics.
         seeds: Number of seeds of a trial.
-        reported: Returns all metrics of a trial; called for a name with a slash that no algorithm needs to have.
+        reported: Returns all metrics of a trial; called for a name that no algorithm needs to have.
 
     Raises:
         UserError: A metric is never reported, or needs several seeds.
@@ -69,7 +77,7 @@ def check_metrics(names: Iterable[str], seeds: int, reported: Callable[[], Colle
             raise UserError(f"the metric {name} is about several seeds, and there is 1; write --seeds 2 or more")
         if name in METRICS or name.startswith(STEPS_TO):
             continue
-        known = {*METRICS, *(reported() if "/" in name else ())}  # statistics of the loss are update/NAME
+        known = {*METRICS, *reported()}
         if name not in known:
             match = nearest(name, known)
             advice = f"did you mean {match!r}?" if match else f"it reports {', '.join(sorted(known))}, {STEPS_TO}SCORE"

@@ -10,14 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from tuneexp.errors import nearest
 from tuneexp.sweep.search.metrics import (
     DEFAULT,
     KEYS,
-    METRICS,
     STEPS_TO,
     Direction,
     default_direction,
+    require_possible,
     score_to_reach,
 )
 
@@ -39,11 +38,10 @@ def _objective(asked: Any) -> dict[str, str]:
     if unknown := set(asked) - {"name", "direction"}:
         raise ValueError(f"an objective has a name and a direction, not {', '.join(sorted(map(str, unknown)))}")
     score_to_reach(name)
+    require_possible(name)
     direction = direction or default_direction(name)
     if direction not in ("max", "min"):
-        near = nearest(name, METRICS) if name not in METRICS else None
-        meant = f" (or did you mean {near!r}?)" if near else ""
-        raise ValueError(f"the direction of {name} is max or min; write {name}:max or {name}:min{meant}")
+        raise ValueError(f"the direction of {name} is max or min; write {name}:max or {name}:min")
     return {"name": name, "direction": direction}
 
 
@@ -90,6 +88,7 @@ class Constraint:
         if match is None or not math.isfinite(bound):
             raise ValueError("a constraint is METRIC<=NUMBER or METRIC>=NUMBER, such as wall_s<=600")
         score_to_reach(match[1])
+        require_possible(match[1])
         return cls("".join(match.groups()), match[1], bound, match[2] == "<=")
 
     def violation(self, value: float) -> float:
