@@ -77,7 +77,7 @@ def title_with_plan(screen: Terminal, sweep: Sweep) -> str | None:
     if not screen.err.is_terminal:
         return plan_line(plan)
     screen.note(plan_line(plan))
-    return f"sweep {plan.name}"
+    return f"sweep {plan.name}: {plan.algorithm} on {plan.env}"
 
 
 def title_of(config: SweepConfig) -> str:
