@@ -60,8 +60,8 @@ def check_stores(sweep: Sweep, result: dict[str, Any]) -> None:
     trials = result["trials"]
     assert [trial["outcome"] for trial in trials] == OUTCOMES
     slow, hung, memory, diverged, _ = [trial["reason"] for trial in trials]
-    assert "timeout: 12 s" in slow
-    assert "timeout: 12 s" in hung
+    assert "trial_timeout_s (12 s)" in slow
+    assert "trial_timeout_s (12 s)" in hung
     assert "faulty_envs.py line" in hung
     assert "MemoryError" in memory
     assert "NaN" in diverged

@@ -48,7 +48,7 @@ ray::AlgorithmTrainable.train() (pid=1, ip=127.0.0.1)
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "out_of_memory"),
         ("RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", "out_of_memory"),
         ("TimeoutError: no answer for 60 s", "error"),  # a fault outside of the trial
-        ("timeout: 12 s of training, the limit (trial_timeout_s) is 10 s", "timeout"),
+        ("trained for longer than trial_timeout_s (10 s); it was at my_env.py line 12", "timeout"),
     ],
 )
 def test_outcome_and_reason_of_an_error(error: str, outcome: str) -> None:

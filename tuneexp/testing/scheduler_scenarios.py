@@ -67,7 +67,11 @@ def without_results(config: Mapping[str, Any]) -> Script:
     number = config["trial_number"]
     reports, last = curve(number), number % REPORTS
     if number in (0, 5):
-        return [*reports[:last], Failure(0.5, final=True, error="timeout: 12 s of training"), *reports[last:]]
+        return [
+            *reports[:last],
+            Failure(0.5, final=True, error="trained for longer than trial_timeout_s (12 s)"),
+            *reports[last:],
+        ]
     if number in (1, 6):
         return [Failure(0.2), *reports[:last], Failure(0.5, final=True, error="MemoryError"), *reports[last:]]
     if number in (2, 7):

@@ -48,12 +48,12 @@ class TimeLimit:
             trained_s = self._trained_s.get(trial.trial_id, 0.0) + passed_s
             self._trained_s[trial.trial_id] = trained_s
             if trained_s > self.limit_s:
-                fail_trial(controller, trial, TimeLimitExceeded(self._reason(trial, trained_s)))
+                fail_trial(controller, trial, TimeLimitExceeded(self._reason(trial)))
 
-    def _reason(self, trial: Trial, trained_s: float) -> str:
+    def _reason(self, trial: Trial) -> str:
         location = where(trial)
         at = f"; it was at {location}" if location else ""
-        return f"{TIMEOUT_REASON}{trained_s:.0f} s of training, the limit (trial_timeout_s) is {self.limit_s:g} s{at}"
+        return f"{TIMEOUT_REASON} ({self.limit_s:g} s){at}"
 
     def forget(self, trial_id: str) -> None:
         """Remove the count of a trial that has ended, or that gets a new one."""
