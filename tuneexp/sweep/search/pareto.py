@@ -98,13 +98,14 @@ class Fronts:
 
         Better fronts come first, each in the order of arrival. Of the front that does not fit whole, `spread_order`
         takes some."""
-        chosen: list[int] = []
-        for front in range(int(self.fronts.max(initial=-1)) + 1):
-            members, room = np.flatnonzero(self.fronts == front), number - len(chosen)
-            if room <= 0:
-                break
-            fits = len(members) <= room
-            chosen += members.tolist() if fits else members[spread_order(self.points[members], room)].tolist()
+        in_order = np.argsort(self.fronts, kind="stable")  # by front, then by arrival
+        ends = np.cumsum(np.bincount(self.fronts))
+        whole = int(np.searchsorted(ends, number, side="right"))  # fronts that fit
+        start = int(ends[whole - 1]) if whole else 0
+        chosen: list[int] = in_order[:start].tolist()
+        if start < number and whole < len(ends):
+            members = in_order[start : ends[whole]]
+            chosen += members[spread_order(self.points[members], number - start)].tolist()
         return chosen
 
 
