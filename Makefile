@@ -8,7 +8,7 @@ PEERS  := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 SOURCES := tuneexp tests experiments benchmarks docs/api.py
 # Tests run in parallel parts, the longest first, more than there are cores, because many tests wait. See docs/testing.md.
-PARTS    := algorithms faults sweeps sampling tracking others learning commands
+PARTS    := algorithms sweeps faults others sampling learning tracking commands
 algorithms := tests/algorithms
 tracking := tests/tracking
 faults   := tests/faults

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from tuneexp.trial.trial_config import TrialConfig
 
 CONFIDENCE = 0.9
-# Start and end of a sweep with Ray, its workers and MLflow, and a trial beyond its training: measured on two 2.6 GHz
-# cores (docs/scaling.md).
-START_S, TRIAL_S = 9.0, 0.3
+# Start and end of a sweep with Ray, its workers and MLflow (11 to 13 s with one trial of 512 steps, on two cores at
+# 2.6 GHz), and a trial beyond its training (docs/scaling.md).
+START_S, TRIAL_S = 11.0, 0.3
 # CPU seconds of compiling the programs of one configuration that the cache does not have.
 COMPILE_S = 30.0
 
