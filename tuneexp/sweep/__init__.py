@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from tuneexp.sweep.events import SweepEvent
     from tuneexp.sweep.extending import extend
     from tuneexp.sweep.planning.plan import SweepPlan
-    from tuneexp.sweep.results import SweepResult, TrialResult, list_sweeps, load_study, load_sweep
+    from tuneexp.sweep.results import SweepResult, TrialResult, list_sweeps, load_sweep
     from tuneexp.sweep.resuming import resume
     from tuneexp.sweep.search.space import SearchSpace
     from tuneexp.sweep.signals import SweepInterrupted
+    from tuneexp.sweep.stored_study import load_study
     from tuneexp.sweep.sweep import Sweep
     from tuneexp.sweep.sweep_config import SweepConfig, load_config
 
@@ -29,7 +30,7 @@ _LAZY = {
     "list_sweeps": "tuneexp.sweep.results",
     "load_config": "tuneexp.sweep.sweep_config",
     "extend": "tuneexp.sweep.extending",
-    "load_study": "tuneexp.sweep.results",
+    "load_study": "tuneexp.sweep.stored_study",
     "load_sweep": "tuneexp.sweep.results",
     "resume": "tuneexp.sweep.resuming",
 }

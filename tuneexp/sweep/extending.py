@@ -16,10 +16,11 @@ from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.extension import Extension, extended, within_combinations
 from tuneexp.sweep.nesting_check import refuse_nested_sweep
-from tuneexp.sweep.results import SweepResult, how_it_ended
+from tuneexp.sweep.results import SweepResult, ending_in
 from tuneexp.sweep.resuming import (
     checked_stored_space,
     folder_of,
+    recover_files,
     refuse_changed_space,
     reopen,
     report_changed_sources,
@@ -29,9 +30,9 @@ from tuneexp.sweep.run import run_in_ray
 from tuneexp.sweep.search.stopping_rules import SearchState
 from tuneexp.sweep.signals import interruptible
 from tuneexp.sweep.storage import snapshot
-from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder
-from tuneexp.sweep.storage.second_copy import recover
+from tuneexp.sweep.storage.snapshot import Snapshot
+from tuneexp.sweep.stored_study import no_trials_yet
 from tuneexp.sweep.sweep_config import SweepConfig, read_config, save_config
 from tuneexp.sweep.user_callbacks import callback_list
 from tuneexp.sweep.writable import check_writable
@@ -87,11 +88,10 @@ def extend(
     require_trust_of(config, folder, address, {}, trust, "extend")
     check_writable(folder, config)
     with folder.lock(), interruptible(folder):
-        snapshot.check_signatures(folder, trust)
-        recover(folder, checkpoint_storage_of(folder, config.checkpoints))
-        longer = extended_config(folder, asked)
+        recover_files(folder, config, trust)
+        longer, search = _extended(folder, asked)
         new_space = checked_stored_space(longer, folder)
-        longer = within_combinations(longer, new_space, _search_state(folder))
+        longer = within_combinations(longer, new_space, search)
         refuse_changed_space(longer, new_space, folder)
         here = report_changed_sources(longer if address is None else longer.model_copy(update={"address": address}))
         write = partial(_store_extended, folder, longer, callbacks)
@@ -100,8 +100,13 @@ def extend(
 
 def extended_config(folder: SweepFolder, asked: Extension) -> SweepConfig:
     """Return the configuration of a sweep that is extended. UserError if it can't be extended so."""
-    config = read_config(folder)
-    return extended(config, _search_state(folder), how_it_ended(config, folder), asked)
+    return _extended(folder, asked)[0]
+
+
+def _extended(folder: SweepFolder, asked: Extension) -> tuple[SweepConfig, SearchState]:
+    config, found = read_config(folder), snapshot.load(folder)
+    search = _search_state(folder, found)
+    return extended(config, search, ending_in(found, config), asked), search
 
 
 def refuse_running(folder: SweepFolder) -> None:
@@ -124,13 +129,9 @@ def _seconds(duration: float | str | None) -> float | None:
         raise UserError(f"time_budget_s: {error}") from None
 
 
-def _search_state(folder: SweepFolder) -> SearchState:
-    found = snapshot.load(folder)
+def _search_state(folder: SweepFolder, found: Snapshot | None) -> SearchState:
     if found is None:
-        raise UserError(
-            f"sweep {folder.name!r} has no trials yet; start them with: "
-            f"{command('resume', folder.name, storage=folder.storage)}"
-        )
+        raise no_trials_yet(folder)
     if found.search is None or found.search.tally.suggested is None:
         raise UserError(
             f"sweep {folder.name!r} was run by an earlier version, which stored too little to extend it\n"

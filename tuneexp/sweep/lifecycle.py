@@ -18,12 +18,13 @@ from tuneexp.sweep.engine import run_trials
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.mlflow_contents import mlflow_callback
 from tuneexp.sweep.process_exit import show_cursor
-from tuneexp.sweep.results import SweepResult, TrialResult, how_it_ended, result_of, study_of
+from tuneexp.sweep.results import SweepResult, TrialResult, how_it_ended, result_of
 from tuneexp.sweep.search.metrics import DEFAULT
 from tuneexp.sweep.search.searchers import export_study
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import SweepInterrupted, how_to_go_on, refuse_unsignalled, stop_signals
 from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.stored_study import study_of
 from tuneexp.sweep.sweep_config import SweepConfig
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.delivery_process import Undelivered, drain_now

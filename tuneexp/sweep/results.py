@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tuneexp.commands import command
-from tuneexp.errors import TuneexpError, UserError
-from tuneexp.files.json_reading import DamagedFile
+from tuneexp.errors import TuneexpError
 from tuneexp.files.locks import is_held
-from tuneexp.security.trust import addresses_in, require_trusted
-from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.metrics import DEFAULT
 from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.stopping_rules import SearchState, Tally
@@ -25,10 +20,6 @@ from tuneexp.sweep.sweep_config import SweepConfig, objectives_of, read_config, 
 from tuneexp.tracking.delivery_process import mlflow_ids
 from tuneexp.tracking.links import sweep_link
 from tuneexp.tracking.outcome import COMPLETED, FAILURES
-
-if TYPE_CHECKING:
-    import optuna
-
 
 # Fields of the best trial in the JSON of a sweep, which has all fields of each trial.
 _OF_BEST = ("trial_id", "trial_number", "objective", "config", "checkpoint")
@@ -113,7 +104,7 @@ def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
     records = sorted(found.records if found else [], key=lambda record: record.trial_number)
     runs, mlflow = _mlflow_ids(folder)
     store = checkpoint_storage_of(folder, config.checkpoints)
-    ended_by = _ended_by(config, found)
+    ended_by = ending_in(found, config)
     state = _state_of(folder, records, ended_by)
     trials = [_trial_result(record, store, runs, state) for record in records]
     objectives = objectives_of(config)
@@ -133,7 +124,7 @@ def result_of(config: SweepConfig, folder: SweepFolder) -> SweepResult:
 
 def how_it_ended(config: SweepConfig, folder: SweepFolder) -> str | None:
     """Return the rule by which a sweep has ended, as `SweepResult.ended_by`; None if it has not ended."""
-    return _ended_by(config, snapshot.load(folder))
+    return ending_in(snapshot.load(folder), config)
 
 
 def failed_trials(folder: SweepFolder) -> list[int]:
@@ -147,7 +138,8 @@ def none_ran(folder: SweepFolder) -> bool:
     return _none_ran(snapshot.read_records(folder))
 
 
-def _ended_by(config: SweepConfig, found: Snapshot | None) -> str | None:
+def ending_in(found: Snapshot | None, config: SweepConfig) -> str | None:
+    """Return `how_it_ended` by a snapshot."""
     if found is None:
         return None
     rules, ended = stop_rules(config), sum(record.outcome is not None for record in found.records)
@@ -203,59 +195,6 @@ def _list_row(folder: SweepFolder) -> dict[str, Any]:
         "best": next(iter(result.best.objectives.values())) if result.best else None,
         "created_at_s": config.created_at_s,
     }
-
-
-def load_study(
-    name: str, storage: str | Path = "runs", trust: bool = False, results_only: bool = False
-) -> optuna.Study:
-    """Load Optuna's study of a sweep as of the last snapshot, for Optuna's plots and importances.
-
-    Each trial that has ended has the user attribute `outcome`. One that diverged, or ran out of memory or time, is
-    COMPLETE with the worst value so far and violates the constraint `outcome`.
-
-    Args:
-        name: Name of the sweep, or path of its folder.
-        storage: Folder that holds the sweep's folder.
-        trust: Unpickle a snapshot that this user did not sign.
-        results_only: Return such trials as FAIL: Optuna's importances count each completed trial.
-
-    Returns:
-        The study.
-
-    Raises:
-        UserError: There is no such sweep, it has no trials yet, or its snapshot or its own sampler is not trusted.
-    """
-    folder = stored_folder(name, storage)
-    _import_own_sampler(read_config(folder), folder, trust)
-    study = study_of(folder, trust)
-    if results_only:
-        from tuneexp.sweep.search.samplers.without_result import set_failed
-
-        set_failed(study)
-    return study
-
-
-def _import_own_sampler(config: SweepConfig, folder: SweepFolder, trust: bool) -> None:
-    """Import a sampler of the user's, whose class the study refers to by a module that only this import creates."""
-    if named := addresses_in({"searcher": config.searcher}):
-        from tuneexp.sweep.search.samplers.own import class_at
-
-        again = ("resume", folder.name, "--storage", folder.storage)
-        require_trusted(named, f"the sweep {folder.name!r}", again, trust)
-        class_at(choice.parts(config.searcher)[0])
-
-
-def study_of(folder: SweepFolder, trust: bool = False) -> optuna.Study:
-    """Return Optuna's study in the last snapshot. UserError before the first snapshot."""
-    state = snapshot.read_searcher_state(folder, trust)
-    if state is None:
-        again = command("resume", folder.name, storage=folder.storage)
-        raise UserError(f"sweep {folder.name!r} has no trials yet; start them with: {again}")
-    try:
-        study: optuna.Study = pickle.loads(state)["study"]
-    except Exception as error:  # a damaged pickle can raise anything
-        raise DamagedFile(folder.snapshot_file, f"state of the searcher: {type(error).__name__}: {error}") from None
-    return study
 
 
 def _trial_result(record: TrialRecord, store: CheckpointStorage, runs: dict[int, str], state: str) -> TrialResult:

@@ -92,15 +92,13 @@ def resume(
         config = config.model_copy(update={"checkpoints": lasting_location(checkpoints, folder.storage)})
     check_writable(folder, config)
     with folder.lock(), interruptible(folder) as stop:
-        for leftover in folder.path.glob(".*.tmp"):
-            remove(leftover)
-        snapshot.check_signatures(folder, trust)
-        recover(folder, checkpoint_storage_of(folder, config.checkpoints))
+        recover_files(folder, config, trust)
         if moved or checkpoints is not None:
             _keep_changes(folder, moved or {}, config.checkpoints, callbacks)
         ended_by = how_it_ended(config, folder)
-        failed = none_ran(folder) or (failed and bool(failed_trials(folder)))
-        if failed and ended_by in STOPPING and not none_ran(folder):
+        nothing_ran = none_ran(folder)
+        failed = nothing_ran or (failed and bool(failed_trials(folder)))
+        if failed and ended_by in STOPPING and not nothing_ran:
             _refuse_retries(config, ended_by)
         if ended_by is not None and not failed:
             return _finished(config, folder, stop)
@@ -110,6 +108,16 @@ def resume(
         config = resolved_here(config, space)
         write = partial(reopen, folder, callbacks)
         return run_in_ray(config, folder, space, callbacks, on_event, verbose, write, failed)
+
+
+def recover_files(folder: SweepFolder, config: SweepConfig, trust: bool) -> None:
+    """Remove what a kill left half written, and replace a damaged snapshot by its second copy.
+
+    The caller holds the folder's lock. UserError for a snapshot that this user did not sign, unless `trust`."""
+    for leftover in folder.path.glob(".*.tmp"):
+        remove(leftover)
+    snapshot.check_signatures(folder, trust)
+    recover(folder, checkpoint_storage_of(folder, config.checkpoints))
 
 
 def _refuse_retries(config: SweepConfig, ended_by: str) -> NoReturn:
