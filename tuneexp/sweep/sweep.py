@@ -217,9 +217,10 @@ class Sweep:
         self.check_writable()
         if self.goes_on:
             return self._go_on(on_event)
-        modelled = choice.modelled_line(self.config.searcher, sampler_context(self.config, self.space))
-        for line in (*self.warm_start.lines, modelled):
-            logging.getLogger(__name__).info("%s", line)
+        if (log := logging.getLogger(__name__)).isEnabledFor(logging.INFO):
+            modelled = choice.modelled_line(self.config.searcher, sampler_context(self.config, self.space))
+            for line in (*self.warm_start.lines, modelled):
+                log.info("%s", line)
         with self.folder.lock(), interruptible(self.folder):
             refuse_existing(self.folder)  # another process may have created it meanwhile
             settings = (self.resolved, self.folder, self.space, self.callbacks, on_event, self.verbose)

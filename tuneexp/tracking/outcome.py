@@ -19,9 +19,8 @@ FAILURES = (ERROR, OUT_OF_MEMORY, TIMEOUT)
 WITHOUT_RESULT = (DIVERGED, OUT_OF_MEMORY, TIMEOUT)
 # In a trial's error.txt, after what Tune writes: the cause in plain words (sweep/cluster/failure_causes.py).
 REASON = "Reason: "
-TIMEOUT_REASON = (
-    "trained for longer than trial_timeout_s"  # beginning of the reason of a trial that exceeded `trial_timeout_s`
-)
+# Beginning of the reason of a trial that was ended by its time limit.
+TIMEOUT_REASON = "trained for longer than trial_timeout_s"
 _NO_MESSAGE = "the worker died without a message"
 OUTCOMES = (COMPLETED, PRUNED, DIVERGED, ERROR, OUT_OF_MEMORY, TIMEOUT)
 

@@ -46,4 +46,5 @@ def frozen_trial(
 
 def count(study: optuna.Study) -> int:
     """Return the number of trials of earlier sweeps in a study: the study's number of the sweep's first trial."""
-    return sum(WARM_START in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+    trials = study.get_trials(deepcopy=False)
+    return next((number for number, trial in enumerate(trials) if WARM_START not in trial.user_attrs), len(trials))

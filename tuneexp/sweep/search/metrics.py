@@ -56,9 +56,7 @@ def score_to_reach(name: str) -> float | None:
 def require_possible(name: str) -> None:
     """Raise ValueError for a metric that no algorithm reports. Statistics of a loss have a slash: `update/NAME`."""
     if name not in METRICS and "/" not in name:
-        near = nearest(name, METRICS)
-        advice = f"did you mean {near!r}?" if near else f"it reports {', '.join(METRICS)}, {STEPS_TO}SCORE, ..."
-        raise ValueError(f"no trial reports the metric {shortened(name)}; {advice}")
+        raise ValueError(_never_reported(name, METRICS, ", ..."))
 
 
 def check_metrics(names: Iterable[str], seeds: int, reported: Callable[[], Collection[str]]) -> None:
@@ -79,6 +77,10 @@ def check_metrics(names: Iterable[str], seeds: int, reported: Callable[[], Colle
             continue
         known = {*METRICS, *reported()}
         if name not in known:
-            match = nearest(name, known)
-            advice = f"did you mean {match!r}?" if match else f"it reports {', '.join(sorted(known))}, {STEPS_TO}SCORE"
-            raise UserError(f"no trial reports the metric {shortened(name)}; {advice}")
+            raise UserError(_never_reported(name, sorted(known)))
+
+
+def _never_reported(name: str, known: Collection[str], more: str = "") -> str:
+    match = nearest(name, known)
+    advice = f"did you mean {match!r}?" if match else f"it reports {', '.join(known)}, {STEPS_TO}SCORE{more}"
+    return f"no trial reports the metric {shortened(name)}; {advice}"

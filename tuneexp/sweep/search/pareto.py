@@ -11,14 +11,19 @@ Points = NDArray[np.float64]
 
 
 def dominated(points: Points, by: Points) -> NDArray[np.bool_]:
-    """Return which points [N, M] are dominated by the point `by` [M]: no better in any objective, worse in one. [N]."""
-    return np.asarray((points <= by).all(axis=1) & (points < by).any(axis=1))
+    """Return which points are dominated: no better than `by` in any objective, worse in one.
+
+    Args:
+        points: The points, [..., M].
+        by: The points that may dominate, [..., M]; both are broadcast against each other.
+    """
+    return np.asarray((points <= by).all(axis=-1) & (points < by).any(axis=-1))
 
 
 def front(points: Sequence[Sequence[float]]) -> list[int]:
     """Return the indices of the points that no other point dominates, ascending. points: [N, M]."""
     table = np.array(points, dtype=np.float64)
-    return [index for index, point in enumerate(table) if not dominated(point[None], table).any()]
+    return [index for index, point in enumerate(table) if not dominated(point, table).any()]
 
 
 def spread_order(points: Points, number: int | None = None) -> list[int]:
@@ -68,7 +73,7 @@ class Fronts:
 
     def front_of(self, point: Sequence[float]) -> int:
         """Return the front that a further point would be in."""
-        better = _dominating(self.points, np.asarray(point)) if len(self.points) else np.empty(0, dtype=bool)
+        better = dominated(np.asarray(point), self.points) if len(self.points) else np.empty(0, dtype=bool)
         return int(self.fronts[better].max(initial=-1)) + 1
 
     def add(self, point: Sequence[float]) -> None:
@@ -80,8 +85,7 @@ class Fronts:
         moved = np.array([len(self.points) - 1])
         while len(moved):
             others = np.flatnonzero(self.fronts == front)
-            here, above = self.points[others], self.points[moved][:, None]
-            worse = (here <= above).all(axis=2) & (here < above).any(axis=2)  # [moved, others]
+            worse = dominated(self.points[others], self.points[moved][:, None])  # [moved, others]
             moved, front = others[worse.any(axis=0)], front + 1
             self.fronts[moved] = front
 
@@ -107,8 +111,3 @@ class Fronts:
             members = in_order[start : ends[whole]]
             chosen += members[spread_order(self.points[members], number - start)].tolist()
         return chosen
-
-
-def _dominating(points: Points, one: Points) -> NDArray[np.bool_]:
-    """Return which points [N, M] dominate the point `one` [M]. [N]."""
-    return np.asarray((points >= one).all(axis=1) & (points > one).any(axis=1))

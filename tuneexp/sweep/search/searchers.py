@@ -23,6 +23,7 @@ from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.reports import complete_violations, report, set_violations
 from tuneexp.sweep.search.samplers import without_result
 from tuneexp.sweep.search.samplers.tells import is_exhausted, tell
+from tuneexp.sweep.search.searched_budget import BUDGET
 from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
 from tuneexp.sweep.search.stopping_rules import SAMPLER, SearchState, StopRules, Tally, search_state_of
 from tuneexp.sweep.search.suggestions import append_suggestion, read_suggestions
@@ -31,7 +32,6 @@ from tuneexp.tracking.outcome import COMPLETED, ERROR, PRUNED, outcome_of_report
 logger = logging.getLogger(__name__)
 
 MOST_INFEASIBLE = 1000
-BUDGET = "budget_env_steps"
 _STATES = {COMPLETED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
 
 
@@ -215,7 +215,7 @@ class StudySearcher(Searcher):
 
     def _note_score(self, values: list[float], result: Mapping[str, Any]) -> None:
         score = self._objectives.score(values)
-        if isinstance(score, float) and all(one <= 0 for one in self._objectives.violations(result).values()):
+        if isinstance(score, float) and not self._objectives.violated(result):
             self._limits.completed(score)
 
     def failed_as(self, trial_id: str, outcome: str) -> None:

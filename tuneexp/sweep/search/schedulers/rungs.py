@@ -64,7 +64,7 @@ class Rungs:
 
     def is_below(self, index: int, share: float, score: Score) -> bool:
         """Return True if a score is below a quantile of the scores that are in a rung."""
-        return self._rankings[index].is_below(share, score) if self.count(index) else False  # type: ignore[arg-type]
+        return self._rankings[index].is_below(share, score)  # type: ignore[arg-type]
 
     def state(self) -> list[list[Any]]:
         """Return the rungs, each `[env steps, {trial id: score}]`, trials in their order of arrival."""

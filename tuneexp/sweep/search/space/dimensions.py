@@ -122,6 +122,17 @@ class Range:
             [self.low, self.high] if self.is_int else [self.low, self.high, self.low + 0.618 * (self.high - self.low)]
         )
 
+    def count(self) -> float:
+        """Return the number of its values; infinite for fractions without a step."""
+        if self.low == self.high:
+            return 1
+        step = self.step or (1 if self.is_int else None)
+        return math.inf if step is None else round((self.high - self.low) / step) + 1
+
+    def listed(self) -> list[Any]:
+        """Return all of its values. Their number must be finite."""
+        return [self.on_grid(self.low + index * (self.step or 1)) for index in range(int(self.count()))]
+
     def spell(self) -> dict[str, Any]:
         return {self.kind: [self.low, self.high, *([self.step] if self.step is not None else [])]}
 

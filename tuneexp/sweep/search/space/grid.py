@@ -112,11 +112,8 @@ def listed(name: str, values: Values, points_per_range: int | None) -> list[Any]
     if not isinstance(values, Range):
         parts = ([*listed(name, o, points_per_range)] if isinstance(o, Range) else [o] for o in values.options)
         return [value for part in parts for value in part]
-    if values.kind in STEPPED:
-        step = values.step or 1
-        count = round((values.high - values.low) / step) + 1
-        if points_per_range is None or count <= points_per_range:
-            return [values.on_grid(values.low + index * step) for index in range(count)]
+    if values.kind in STEPPED and (points_per_range is None or values.count() <= points_per_range):
+        return values.listed()
     if points_per_range is None:
         raise UserError(
             f"{name}: grid can't list a continuous range; write a choice, quniform with a step, or the option "

@@ -73,21 +73,14 @@ def _is_structural(config_class: type[Config], dimension: Dimension) -> bool:
 
 
 def _listed(values: Values) -> Iterator[Any]:
-    if isinstance(values, Choice):
-        for option in values.options:
-            yield from _listed(option) if isinstance(option, Range) else [option]
-    elif values.is_int and values.step is None:
-        yield from range(int(values.low), int(values.high) + 1)
-    elif values.step is None:
-        yield values.low
-    else:
-        yield from (values.on_grid(values.low + index * values.step) for index in range(int(_count(values))))
+    if isinstance(values, Range):
+        yield from values.listed()
+        return
+    for option in values.options:
+        yield from _listed(option) if isinstance(option, Range) else [option]
 
 
 def _count(values: Values) -> float:
-    if isinstance(values, Choice):
-        return sum(_count(option) if isinstance(option, Range) else 1 for option in values.options)
-    if values.low == values.high:
-        return 1
-    step = values.step or (1 if values.is_int else None)
-    return math.inf if step is None else round((values.high - values.low) / step) + 1
+    if isinstance(values, Range):
+        return values.count()
+    return sum(option.count() if isinstance(option, Range) else 1 for option in values.options)
