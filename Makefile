@@ -6,7 +6,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PEERS  := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
-SOURCES := tuneexp tests experiments benchmarks docs/api.py
+SITE    := .venv-docs
+SITE_STAMP := $(SITE)/.installed
+SOURCES := tuneexp tests experiments benchmarks docs
 # Tests run in parallel parts, the longest first, more than there are cores, because many tests wait. See docs/testing.md.
 PARTS    := algorithms sweeps faults others sampling learning tracking commands
 algorithms := tests/algorithms
@@ -28,7 +30,7 @@ export OMP_NUM_THREADS := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test $(PARTS:%=part-%) check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling record tune-bench zoo nightly learn screenshots api ui format install clean
+.PHONY: help demo test $(PARTS:%=part-%) check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling bench-commits record tune-bench zoo nightly learn screenshots api docs ui format install clean
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -68,18 +70,23 @@ bench-gpu: $(STAMP) ## training benchmarks on a GPU and on one CPU thread; needs
 bench-scaling: $(STAMP) ## measure costs by the number of trials; writes the tables of docs/scaling.md
 	$(BIN)/python -m benchmarks.scaling
 
+bench-commits: $(STAMP) ## cost of training with this code beside that of the newest commit that is a day older (a minute)
+	$(BIN)/python -m benchmarks.commits
+
 record: $(STAMP) ## record learning curves of 128 configurations x 10 seeds on four tasks (hours; continues after a kill)
 	$(BIN)/python -m benchmarks.record
 
-tune-bench: $(STAMP) ## replay samplers and schedulers on the recorded curves; writes docs/tuners.md
+tune-bench: $(STAMP) ## replay samplers and schedulers on the recorded curves; writes tables of docs/tuners.md and docs/tuning.md
 	$(BIN)/python -m benchmarks.tuners
 
 zoo: $(STAMP) ## train every row of RL Zoo's files for 2,000 steps, with substitutes for missing environments (40 minutes)
 	TUNEEXP_ZOO=all $(BIN)/python -m pytest -q tests/rl_zoo $(PYTEST_ARGS)
 
 # Tests that are too long for `make test`, which has a faster test of each fact.
-nightly: $(STAMP) zoo ## tests that are too long for every change: all rows of RL Zoo, all cases of samplers, kills at ten random moments
+nightly: $(STAMP) zoo docs ## tests that are too long for every change: all rows of RL Zoo, all cases of samplers, all exports to ONNX, all commands on pages, kills at ten random moments, the site
 	TUNEEXP_SAMPLERS=all $(BIN)/python -m pytest -q tests/sweep/search/samplers/test_contract.py $(PYTEST_ARGS)
+	TUNEEXP_EXPORTS=all $(BIN)/python -m pytest -q tests/sweep/test_exporting.py -k onnx $(PYTEST_ARGS)
+	TUNEEXP_PAGES=all $(BIN)/python -m pytest -q tests/pages $(PYTEST_ARGS)
 	@for _ in 1 2 3 4 5 6 7 8 9 10; do \
 		$(BIN)/python -m pytest -q tests/faults tests/tracking -k 'at_any_moment or killed_at_random' $(PYTEST_ARGS) || exit 1; \
 	done
@@ -90,8 +97,14 @@ learn: $(STAMP) ## train every algorithm with 5 seeds (hours); writes docs/learn
 screenshots: $(STAMP) ## make the pictures in docs/img: live table, pages of MLflow; needs Chromium (apt-get install chromium chromium-driver)
 	$(BIN)/python -m benchmarks.screenshots
 
-api: $(STAMP) ## write docs/api.md, the page of public names, from the docstrings
+api: $(STAMP) ## write the pages that are made of the code: docs/api.md, docs/commands.md, docs/settings.md
 	$(BIN)/python docs/api.py
+	$(BIN)/python docs/commands.py
+	$(BIN)/python docs/settings.py
+
+docs: $(SITE_STAMP) ## build the site of README.md and docs/ in build/docs; a missing page or heading is an error
+	$(SITE)/bin/python -m sphinx -q -E -W --keep-going -c docs . build/docs
+	@echo "open build/docs/index.html"
 
 ui: $(STAMP) ## open your sweeps in the MLflow UI, on this machine only
 	$(BIN)/tuneexp ui
@@ -103,7 +116,7 @@ format: $(STAMP) ## format all files and fix lint errors
 install: $(STAMP) ## make the virtual environment
 
 clean: ## remove virtual environments and caches, but not runs/
-	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) $(SITE) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 # The stamp is written last, so an interrupted installation starts again.
 $(STAMP): pyproject.toml constraints.txt
@@ -123,4 +136,10 @@ $(PEERS_STAMP): benchmarks/peers-constraints.txt
 	test -x $(PEERS)/bin/python || "$(PYTHON)" -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install -q -c benchmarks/peers-constraints.txt \
 		stable-baselines3 'ray[rllib,tune]' torch gymnasium optuna
+	@touch $@
+
+$(SITE_STAMP): constraints.txt
+	@echo "Making $(SITE) with Sphinx (some seconds)"
+	test -x $(SITE)/bin/python || "$(PYTHON)" -m venv $(SITE)
+	$(SITE)/bin/python -m pip install -q -c constraints.txt sphinx furo myst-parser
 	@touch $@

@@ -1,4 +1,4 @@
-"""Pictures for the documentation: the live table of a sweep, and the pages of MLflow that `tuneexp ui` opens.
+"""Pictures for the documentation: the live table of a sweep, the pages of MLflow that `tuneexp ui` opens, and a report.
 
 python -m benchmarks.screenshots                                    # run the sweeps first: some minutes
 python -m benchmarks.screenshots --storage runs --name first        # pictures of a stored sweep
@@ -19,14 +19,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from PIL import Image
 from rich.console import Console
 
 from tests.browser.pages import drawn_bars, drawn_lines, drawn_pixels, open_browser, rows_of, until, visit
-from tuneexp.cli.show import varied_names
 from tuneexp.cli.sweep_view import title_of
 from tuneexp.report.leaderboard import TrialState
 from tuneexp.report.live import LiveView, SweepProgress
-from tuneexp.sweep import load_config, load_sweep
+from tuneexp.report.stored_leaderboard import varied_names
+from tuneexp.sweep import list_sweeps, load_config, load_sweep
 
 IMAGES = Path(__file__).parents[1] / "docs" / "img"
 NAME, PORT = "first", "5099"
@@ -36,6 +37,8 @@ SWEEPS = (
 )
 BUDGET = ["--trials", "8", "--seeds", "3", "--env-steps", "20000", "--scheduler", "asha"]
 _SETTLED_S = 3.0  # MLflow's charts are animated
+_COLORS = 200  # of a picture: its file is half as large
+_DRAWN_CURVES = "return document.querySelectorAll('.scatterlayer .trace').length"
 TERMINAL, COLUMNS, TRIALS_ENDED = "sweep.svg", 150, 5  # of eight: the picture shows a progress bar and results
 
 
@@ -63,8 +66,17 @@ def take_all(storage: str, name: str) -> None:
             )
             take(browser, table, "mlflow-table.png", 1920, lambda: len(rows_of(browser)) > 1)
             take(browser, all_sweeps, "mlflow-sweeps.png", 1600, lambda: drawn_bars(browser) > 1)
+            take_report(browser, storage, name)
         finally:
             browser.quit()
+
+
+def take_report(browser: Any, storage: str, name: str) -> None:
+    """Take a picture of the report that compares all sweeps of the storage."""
+    others = [load_sweep(one["name"], storage) for one in list_sweeps(storage) if one["name"] != name]
+    with TemporaryDirectory() as folder:
+        page = load_sweep(name, storage).report(Path(folder) / "report.html", others)
+        take(browser, page.as_uri(), "report.png", 1200, lambda: browser.execute_script(_DRAWN_CURVES) > 1)
 
 
 def run_and_take_table(command: Sequence[str], storage: str, name: str) -> None:
@@ -108,6 +120,8 @@ def take(browser: Any, address: str, file: str, width: int, drawn: Callable[[], 
     # The buttons of a chart appear below the mouse pointer; a browser without a mouse always shows them.
     browser.execute_script("document.querySelectorAll('.modebar').forEach(bar => bar.remove())")
     browser.save_screenshot(str(IMAGES / file))
+    with Image.open(IMAGES / file) as picture:
+        picture.convert("RGB").quantize(_COLORS).save(IMAGES / file, optimize=True)
     print(f"wrote docs/img/{file}")
 
 

@@ -25,6 +25,7 @@ axes.
 METHODS = {
     "AlgorithmSpec": ("build",),
     "EnvRunnerGroup": ("sample", "sync_weights", "metrics"),
+    "LoadedPolicy": ("__call__", "reset", "module", "make_env"),
     "MultiAgentSpec": ("build",),
     "Noise": (),
     "PolicySpec": ("scripted", "copy_of"),
@@ -127,7 +128,12 @@ def methods_of(thing: type) -> dict[str, Any]:
             continue
         for name, member in vars(base).items():
             function = getattr(member, "__func__", getattr(member, "fget", getattr(member, "func", member)))
-            if not name.startswith("_") and name not in fields and inspect.isfunction(function) and function.__doc__:
+            if (
+                (name == "__call__" or not name.startswith("_"))
+                and name not in fields
+                and inspect.isfunction(function)
+                and function.__doc__
+            ):
                 found.setdefault(name, member)
     listed = METHODS.get(thing.__name__, found)
     return {name: found[name] for name in listed}

@@ -9,9 +9,10 @@ import subprocess
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-from tuneexp.ray_support.environment import SENT_TO_WORKERS, SWEEP_SETTINGS
+from tuneexp.ray_support.environment import SENT_TO_WORKERS, SWEEP_SETTINGS, settings_in_environment
 
 # Before torch or Ray are imported, so that they and every process they start see it.
 os.environ.update({name: SWEEP_SETTINGS[name] for name in SENT_TO_WORKERS if name in SWEEP_SETTINGS})
@@ -40,6 +41,14 @@ def one_torch_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_key() -> None:
+    """Create the key that signs sweeps. A test without locks or with a full disk could not."""
+    from tuneexp.security.signatures import require_key
+
+    require_key()
 
 
 @pytest.fixture(scope="session")
@@ -125,10 +134,13 @@ def ray_cluster() -> Iterator[None]:
     """A Ray of this test run with 2 CPUs, shut down at its end.
 
     Other Rays on this machine are left alone: address "local" never joins them."""
+    from tests.forked_workers import forked_workers
     from tuneexp.ray_support.start import local_ray
     from tuneexp.sweep import lifecycle
 
     # The delivering process has a lower priority: beside other parts of the tests it gets little of two cores.
     lifecycle.DELIVERY_TIMEOUT_S = 60.0
-    with local_ray(2, object_store_memory=128 * 1024**2, logging_level="ERROR"):
+    with forked_workers(), ExitStack() as ray:
+        with settings_in_environment(SWEEP_SETTINGS):  # as a sweep starts it: workers are not nice, and none is idle
+            ray.enter_context(local_ray(2, object_store_memory=128 * 1024**2, logging_level="ERROR"))
         yield

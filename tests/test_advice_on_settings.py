@@ -89,7 +89,7 @@ def test_a_log_range_with_steps_is_answered_with_the_range_of_its_type() -> None
         (tune.qloguniform(1e-4, 0.1, 1e-4), "tune.loguniform"),
     ):
         with pytest.raises(UserError, match=told):
-            SearchSpace.from_tune({"x": domain})
+            SearchSpace.from_mapping({"x": domain})
 
 
 def test_a_space_gets_advice_on_a_name_that_resembles_another() -> None:

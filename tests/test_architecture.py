@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"spaces"},
     {"ray_support"},
     {"files", "security", "processes", "seeds"},
-    {"addresses", "commands", "config", "documented", "nesting", "partition", "quiet_imports", "statistics"},
+    {"addresses", "commands", "config", "documented", "extras", "nesting", "partition", "quiet_imports", "statistics"},
     {"errors", "tracebacks"},
 ]
 # `AlgorithmSpec.build` returns a Trainable, and the name of a policy may not be that of a setting of its trial.
@@ -48,7 +48,8 @@ class Import(NamedTuple):
 
 
 def modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+    """Modules of the package, without the files that `tuneexp init` copies."""
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.parent.name != "starter")
 
 
 def dotted(path: Path) -> str:

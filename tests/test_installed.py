@@ -76,12 +76,13 @@ def test_the_wheel_has_every_file_of_the_package(wheel: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_an_installed_tuneexp_sweeps_in_an_empty_folder(bin_folder: Path, tmp_path: Path) -> None:
+def test_an_installed_tuneexp_sweeps_what_init_has_written(bin_folder: Path, tmp_path: Path) -> None:
     where = answer(tmp_path, bin_folder / "python", "-c", "import tuneexp; print(tuneexp.__file__)")
     assert Path(where.strip()).is_relative_to(bin_folder.parent)
     tuneexp = bin_folder / "tuneexp"
     options = ["--trials", "2", "--seeds", "1", "--env-steps", "1200", "--compile", "off", "--name", "first"]
-    answer(tmp_path, tuneexp, "sweep", "dqn", "CartPole-v1", *options)
+    answer(tmp_path, tuneexp, "init", "new")
+    answer(tmp_path, tuneexp, "sweep", "new/experiment.yaml", *options)
     (listed,) = json.loads(answer(tmp_path, tuneexp, "list", "--json"))["sweeps"]
     assert (listed["name"], listed["finished"]) == ("first", 2)
 

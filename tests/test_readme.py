@@ -1,4 +1,4 @@
-"""Commands and code of README and the experiments work as they are written."""
+"""The loss of the README and the experiments work as they are written. tests/pages runs all other code of pages."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import ast
 import contextlib
 import io
 import json
+import os
 import re
 import runpy
 import shlex
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +41,6 @@ def ended(script: Path, *options: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return exit_.value.code
 
 
-def test_the_first_script_trains_saves_and_restores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    script = python_block("PPO.build").replace("seeds=[0]", "seeds=[0], budget_env_steps=2560, n_steps=32")
-    names: dict[str, Any] = {}
-    exec(script, names)
-    assert Path(names["path"]).is_dir()
-    names["algo"].restore(names["path"])
-    assert names["algo"].trial.env_steps == 2560
-
-
 def test_the_loss_of_your_own_trains() -> None:
     names: dict[str, Any] = {}
     exec(python_block("def my_loss"), names)
@@ -56,20 +50,6 @@ def test_the_loss_of_your_own_trains() -> None:
     # Advantages that nothing normalises: PPO's own loss would be near 0 after the first rollouts.
     assert result["update/policy_loss"] < -1.0
     assert not result["failed_seeds"]
-
-
-def test_every_command_of_the_readme_exists() -> None:
-    from tuneexp.cli.app import app
-
-    known = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback}
-    shown = set(re.findall(r"^tuneexp (\w+)", README, re.MULTILINE))
-    assert len(shown) >= 7
-    assert shown <= known
-
-
-def test_every_target_of_the_readme_is_in_the_makefile() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`?make ([a-z-]+)", README)) - {"a"} <= targets
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -151,7 +131,7 @@ def assert_ended_with_the_best_of_two(storage: Path, capsys: pytest.CaptureFixtu
 
 
 def short(script: str, storage: Path) -> tuple[Path, list[str]]:
-    options = ["--trials", "2", "--seeds", "1", "--env-steps", str(RUN[script]), "--name", "short"]
+    options = ["--trials", "2", "--seeds", "1", "--env-steps", str(RUN.get(script, 2048)), "--name", "short"]
     return ROOT / "experiments" / f"{script}.py", [*options, "--storage", str(storage)]
 
 
@@ -179,6 +159,54 @@ def test_an_experiment_runs(
     monkeypatch.chdir(tmp_path)
     assert ended(script, *options, monkeypatch=monkeypatch) == 0
     assert_ended_with_the_best_of_two(tmp_path, capsys)
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """A webhook on this machine, in WEBHOOK_URL. Returns the messages that it gets."""
+    got: list[Any] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200 if self.path == "/works" else 500)
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        monkeypatch.setenv("WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/works")
+        yield got
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_message_is_sent_at_the_end_of_a_sweep(
+    tmp_path: Path, webhook: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script, options = short("message_at_end", tmp_path)
+    assert ended(script, *options, monkeypatch=monkeypatch) == 0
+    (message,) = webhook
+    assert message["text"].startswith("2 of 2 trials have ended, the best objective is ")
+    assert_ended_with_the_best_of_two(tmp_path, capsys)
+
+
+def test_a_webhook_that_fails_is_a_line(
+    webhook: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = runpy.run_path(str(ROOT / "experiments" / "message_at_end.py"))
+    monkeypatch.setitem(names["send"].__globals__, "TIMEOUT_S", 0.5)
+    for url in (os.environ["WEBHOOK_URL"].replace("works", "fails"), "http://127.0.0.1:1/", "no address", "x://y"):
+        monkeypatch.setenv("WEBHOOK_URL", url)
+        names["send"]("3 of 3")
+        assert capsys.readouterr().out.startswith("the message was not sent (")
+    assert webhook == [{"text": "3 of 3"}]
 
 
 def test_the_custom_loss_changes_what_is_learned() -> None:

@@ -96,7 +96,7 @@ def test_the_command_line_of_a_sweep_has_it(name: str, tmp_path: Path, monkeypat
 @pytest.mark.parametrize("name", NAMES)
 def test_the_command_line_of_a_training_has_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Any] = []
-    monkeypatch.setattr(train_command, "_train", lambda screen, job, folder: found.append(job))
+    monkeypatch.setattr(train_command, "_train", lambda screen, job, *rest: found.append(job))
     value = another(SETTINGS[name])
     assert run(line("train", name, value, tmp_path)) == 0
     own = {key: getattr(found[0], key) for key in ("algorithm", "env", "seeds", "budget_env_steps")}

@@ -86,7 +86,8 @@ def test_nothing_speaks_or_listens_in_a_docstring() -> None:
 
 def texts_outside_the_package() -> dict[str, str]:
     """Pages, comments of YAML files and docstrings of scripts, by file."""
-    pages = [path for path in ROOT.glob("docs/*.md") if path.name != "api.md"]  # which is made of docstrings
+    of_the_code = ("api.md", "commands.md", "settings.md")
+    pages = [path for path in ROOT.glob("docs/*.md") if path.name not in of_the_code]
     others = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "Makefile", *ROOT.glob("*/*.yaml")]
     texts = {str(path.relative_to(ROOT)): path.read_text() for path in [*pages, *others]}
     return texts | {where: "\n".join(docs) for where, docs in script_docstrings().items()}

@@ -1,4 +1,4 @@
-"""Imports without irrelevant warnings of libraries."""
+"""Imports and calls of libraries without their irrelevant warnings."""
 
 from __future__ import annotations
 
@@ -19,3 +19,15 @@ def quiet_imports() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")
         yield
+
+
+@contextmanager
+def only_errors(name: str) -> Iterator[None]:
+    """Let the logger of a library, and those below it, log errors only."""
+    log = logging.getLogger(name)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

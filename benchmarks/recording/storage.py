@@ -13,11 +13,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.recording.tasks import RecordedTask
+from benchmarks.recording.tasks import CONFIGURATIONS, SEEDS, RecordedTask
 from benchmarks.recording.training import Curves
 from tuneexp.files.atomic import write_atomically
 
 SETTINGS = b"recording"  # key of the task in the metadata of the file
+
+
+def is_complete(path: Path) -> bool:
+    """Return True if a file has all configurations of its task, with all seeds."""
+    return int(pq.read_metadata(path).num_rows) >= CONFIGURATIONS * len(SEEDS)
 
 
 class Recording:

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tuners.curve_table import CurveTable
+from benchmarks.tuners.methods import BASELINE, Method
 from benchmarks.tuners.metrics import at, rank_correlation
-from benchmarks.tuners.replay import BASELINE, Method, Search, Trace
+from benchmarks.tuners.replay import Search, Trace
 from benchmarks.tuners.searches import Searches
+from benchmarks.tuners.stagnation import Ended, ends_of, stagnation_rows
 from tuneexp.statistics.comparison import probability_of_improvement
 from tuneexp.statistics.intervals import estimate
 
 REPETITIONS = 50
 COSTS = (1, 2, 4, 8, 16, 24, 32, 64, 128)  # in full trainings
 COMPARED_AT = (16, 32, 64, 128)
+SUMMARISED_AT = (8, 16, 32, 64)
 SHARES = (1 / 9, 1 / 3, 2 / 3)  # of the budget, of the rungs whose order is compared with the end
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Results of several methods on a table.
+
+    Attributes:
+        report: A JSON mapping: `methods` has regret by cost and by time, and the probability of beating random search.
+        shares: Regrets as shares of the table's range of scores, by method and measure (such as `regret at 16`);
+            [repetitions] each. Equal places are searches with the same seed.
+        stagnation: Searches that end by the rule `stagnation`, by its number; None in it: without the rule.
+    """
+
+    report: dict[str, Any]
+    shares: dict[Method, dict[str, NDArray[np.float64]]]
+    stagnation: dict[int | None, Ended] = field(default_factory=dict)
 
 
 def compare(
@@ -28,7 +48,8 @@ def compare(
     repetitions: int = REPETITIONS,
     jobs: int = 1,
     say: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+    stagnations: Sequence[int] = (),
+) -> Comparison:
     """Compare methods with random search on a table.
 
     Args:
@@ -38,18 +59,28 @@ def compare(
         repetitions: of each method.
         jobs: processes.
         say: prints a line.
+        stagnations: numbers of the rule `stagnation`, with which the default method is replayed, too.
 
     Returns:
-        A JSON mapping: `methods` has regret by cost and by time, and the probability of beating random search.
+        The results.
     """
-    costs = [cost for cost in COSTS if cost <= search.full_trainings]
-    compared = [cost for cost in COMPARED_AT if cost <= search.full_trainings] or [search.full_trainings]
     asked = list(dict.fromkeys([BASELINE, *methods]))
     traces: dict[Method, list[Trace]] = {}
-    with Searches(table, search, jobs) as searches:
+    with Searches(table, jobs) as searches:
         for method in asked:
-            traces[method] = searches.run(method, repetitions)
+            traces[method] = searches.run(method, search, repetitions)
             say(f"{table.name}: {method}, {repetitions} searches")
+        ended = ends_of(table, searches, search, stagnations, repetitions) if stagnations else {}
+    report = _report(table, traces, search, repetitions)
+    shares = {method: _shares(table, traces[method], search) for method in asked}
+    return Comparison(report | ({"stagnation": stagnation_rows([ended])} if ended else {}), shares, ended)
+
+
+def _report(
+    table: CurveTable, traces: Mapping[Method, Sequence[Trace]], search: Search, repetitions: int
+) -> dict[str, Any]:
+    costs = [cost for cost in COSTS if cost <= search.full_trainings]
+    compared = [cost for cost in COMPARED_AT if cost <= search.full_trainings] or [search.full_trainings]
     baseline = {cost: _scores(table, traces[BASELINE], cost) for cost in compared}
     return {
         "table": facts_of(table, search, repetitions),
@@ -68,8 +99,17 @@ def compare(
                     for cost in compared
                 },
             }
-            for method in asked
+            for method in traces
         ],
+    }
+
+
+def _shares(table: CurveTable, traces: Sequence[Trace], search: Search) -> dict[str, NDArray[np.float64]]:
+    width = np.ptp(table.scores) or 1.0
+    costs = [cost for cost in SUMMARISED_AT if cost <= search.full_trainings]
+    shares = {f"regret at {cost}": _regrets(table, traces, cost) / width for cost in costs}
+    return shares | {
+        f"in the time of {cost}": _regrets_by_time(table, traces, cost, search) / width for cost in costs[1:2]
     }
 
 

@@ -5,11 +5,54 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.tuners.methods import DEFAULT, Method
+
 
 def markdown(compared: Mapping[str, Any]) -> str:
     """Return the facts of a table and the results of the methods as Markdown."""
     rungs = [_rungs(compared["rungs"])] if compared["rungs"] else []
     return "\n\n".join([_facts(compared["table"]), *rungs, _methods(compared)])
+
+
+def summary_markdown(summary: Mapping[str, Any]) -> str:
+    """Return the means over several tables as Markdown."""
+    first = summary["methods"][0]
+    regrets = [name for name in first["mean"] if name.startswith("regret")]
+    differences = [f"{name}, minus {DEFAULT}" for name in regrets]
+    heads = [
+        "sampler + scheduler",
+        *(f"beats random at {cost}" for cost in first["beats_random"]),
+        *regrets,
+        *differences,
+    ]
+    rows = [
+        [
+            str(Method(method["sampler"], method["scheduler"])),
+            *(interval(value) for value in method["beats_random"].values()),
+            *(percent(method["mean"][name]) for name in regrets),
+            *(percent(found) if (found := method["from_default"].get(name)) else "" for name in regrets),
+        ]
+        for method in summary["methods"]
+    ]
+    rule = [f"Rule `stagnation`, {DEFAULT}:", stagnation_markdown(summary)] if summary["stagnation"] else []
+    title = f"**Mean over {', '.join(summary['tables'])}**: regret in % of each table's range of scores."
+    return "\n\n".join([title, grid(heads, rows), *rule])
+
+
+def stagnation_markdown(summary: Mapping[str, Any]) -> str:
+    """Return the rows of `stagnation_rows` as Markdown."""
+    heads = ["`stagnation`", "trials", "share of the environment steps", "regret, %", "regret given up, %"]
+    return grid(
+        heads,
+        [
+            [
+                "none" if row["stagnation"] is None else str(row["stagnation"]),
+                f"{row['trials']:.0f}", f"{row['share']:.2f}", percent(row["regret"]),
+                "" if row["stagnation"] is None else percent(row["given_up"]),
+            ]
+            for row in summary["stagnation"]
+        ],
+    )  # fmt: skip
 
 
 def csv_rows(compared: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -70,7 +113,7 @@ def _methods(compared: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     rows = [
         [
-            f"{method['sampler']} + {method['scheduler']}", f"{method['trials']:.0f}",
+            str(Method(method["sampler"], method["scheduler"])), f"{method['trials']:.0f}",
             *(interval(value) for value in method["beats_random"].values()),
             *(interval(method["regret"][cost]) for cost in costs),
             *(interval(method["regret_by_time"][cost]) for cost in costs[-2:]),
@@ -84,6 +127,12 @@ def interval(values: Sequence[float]) -> str:
     """Return a mean and its interval, such as `0.62 (0.51 to 0.73)`."""
     mean, low, high = values
     return f"{number(mean)} ({number(low)} to {number(high)})"
+
+
+def percent(values: Sequence[float]) -> str:
+    """Return a mean and its interval, shares of 1, in percent: `5.4 (4.1 to 6.8)`."""
+    mean, low, high = (100 * value for value in values)
+    return f"{mean:.1f} ({low:.1f} to {high:.1f})"
 
 
 def number(value: float) -> str:

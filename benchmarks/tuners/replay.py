@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tuners.curve_table import CurveTable
+from benchmarks.tuners.methods import Method, choice_of
 from benchmarks.tuners.metrics import incumbents
 from benchmarks.tuners.table_space import TableSpace
-from tuneexp.errors import UserError
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
@@ -26,37 +25,6 @@ from tuneexp.testing.simulated_trial import Report
 from tuneexp.testing.tune_loop import TuneLoop
 
 
-class Method(NamedTuple):
-    """A sampler and a scheduler: a name, an address, or a JSON mapping `{"name": "asha", "reduction_factor": 4}`."""
-
-    sampler: str
-    scheduler: str
-
-    def __str__(self) -> str:
-        return f"{self.sampler} + {self.scheduler}"
-
-    def check(self) -> None:
-        """Raise UserError for an unknown name or option."""
-        choice.check("searcher", choice_of(self.sampler))
-        choice.check("scheduler", choice_of(self.scheduler))
-
-
-def choice_of(text: str) -> str | dict[str, Any]:
-    """Return a name or address as it is, and a JSON mapping as a mapping. UserError for other JSON."""
-    if not text.startswith("{"):
-        return text
-    try:
-        read = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{text!r} is no JSON: {error}") from None
-    if not isinstance(read.get("name"), str):
-        raise UserError(f'{text!r} has no name; write {{"name": "tpe", ...}}')
-    return dict(read)
-
-
-BASELINE = Method("random", "fifo")
-
-
 @dataclass(frozen=True)
 class Search:
     """Settings of a search.
@@ -65,11 +33,15 @@ class Search:
         seeds: training seeds of a trial, drawn from those of its configuration.
         concurrency: trials that run at the same time.
         full_trainings: cost at which a search ends, in trainings with the whole budget.
+        trials: number of trials after which a search ends; None: each configuration of the table.
+        stagnation: number of trials in a row without a better one after which a search ends.
     """
 
     seeds: int = 3
     concurrency: int = 4
     full_trainings: int = 32
+    trials: int | None = None
+    stagnation: int | None = None
 
 
 class Trace(NamedTuple):
@@ -96,18 +68,18 @@ def replay(table: CurveTable, method: Method, search: Search, seed: int) -> Trac
     Returns:
         The course.
     """
-    trials, concurrency = len(table.rows), search.concurrency
+    trials, concurrency = min(search.trials or len(table.rows), len(table.rows)), search.concurrency
     of_scheduler = choice.SchedulerContext(table.budget_env_steps, seed, trials, concurrency)
     scheduler = TuneScheduler(choice.build_scheduler(choice_of(method.scheduler), of_scheduler), concurrency)
     of_sampler = choice.SamplerContext(seed, min(search.full_trainings, trials), SearchSpace(table.dimensions))
-    rows: Any = TableSpace(table, np.random.default_rng([seed, trials]))
+    rows: Any = TableSpace(table, np.random.default_rng([seed, len(table.rows)]))
     searcher = StudySearcher(
         rows,
         choice.build_sampler(choice_of(method.sampler), of_sampler),
         study_name="replay",
         budget_env_steps=table.budget_env_steps,
         log=Path(os.devnull),
-        limits=Limits(StopRules(trials), concurrency, scheduler),
+        limits=Limits(StopRules(trials, stagnation=search.stagnation), concurrency, scheduler),
     )
     loop = TuneLoop(
         scheduler,

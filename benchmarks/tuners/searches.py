@@ -8,7 +8,8 @@ from functools import partial
 from types import TracebackType
 
 from benchmarks.tuners.curve_table import CurveTable
-from benchmarks.tuners.replay import Method, Search, Trace, replay
+from benchmarks.tuners.methods import Method
+from benchmarks.tuners.replay import Search, Trace, replay
 
 _tables: list[CurveTable] = []  # of this process, in a pool: a table is sent once
 
@@ -18,20 +19,19 @@ class Searches:
 
     Args:
         table: the configurations and their curves.
-        search: number of seeds, concurrency and cost.
         jobs: processes; 1: this one.
     """
 
-    def __init__(self, table: CurveTable, search: Search, jobs: int = 1) -> None:
-        self._table, self._search = table, search
+    def __init__(self, table: CurveTable, jobs: int = 1) -> None:
+        self._table = table
         spawn = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(jobs, spawn, _receive, (table,)) if jobs > 1 else None
 
-    def run(self, method: Method, repetitions: int) -> list[Trace]:
+    def run(self, method: Method, search: Search, repetitions: int) -> list[Trace]:
         """Return the courses of the searches with the seeds 0, 1, 2, ..."""
         if self._pool is None:
-            return [replay(self._table, method, self._search, seed) for seed in range(repetitions)]
-        return list(self._pool.map(partial(_replay_here, method, self._search), range(repetitions)))
+            return [replay(self._table, method, search, seed) for seed in range(repetitions)]
+        return list(self._pool.map(partial(_replay_here, method, search), range(repetitions)))
 
     def __enter__(self) -> Searches:
         return self

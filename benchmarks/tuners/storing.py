@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.running import ROOT
-from benchmarks.tuners.printing import csv_rows, markdown
+from benchmarks.tuners.printing import csv_rows
 from tuneexp.files.atomic import write_atomically
 
-PAGE = ROOT / "docs" / "tuners.md"
+PAGE, STAGNATION_PAGE = ROOT / "docs" / "tuners.md", ROOT / "docs" / "tuning.md"
 BEGIN, END = "<!-- written by make tune-bench -->", "<!-- end -->"
 
 
-def write(name: Path, compared: Sequence[Mapping[str, Any]]) -> None:
-    """Write NAME.json and NAME.csv."""
+def write(name: Path, compared: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> None:
+    """Write NAME.json and NAME.csv.
+
+    Args:
+        name: path without its suffix.
+        compared: reports of the tables, the rows of the CSV file.
+        summary: means over the tables.
+    """
     text = io.StringIO()
     rows = [row for one in compared for row in csv_rows(one)]
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -26,13 +32,15 @@ def write(name: Path, compared: Sequence[Mapping[str, Any]]) -> None:
     writer.writerows(rows)
     name.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(name.with_name(f"{name.name}.csv"), text.getvalue().encode())
-    write_atomically(name.with_name(f"{name.name}.json"), (json.dumps(list(compared), indent=1) + "\n").encode())
+    write_atomically(
+        name.with_name(f"{name.name}.json"),
+        (json.dumps({"summary": summary, "tables": list(compared)}, indent=1) + "\n").encode(),
+    )
 
 
-def write_page(compared: Sequence[Mapping[str, Any]], page: Path = PAGE) -> Path:
-    """Write the tables between the marks of the page."""
+def write_page(page: Path, tables: Sequence[str]) -> Path:
+    """Write tables between the marks of a page."""
     before, _, rest = page.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    tables = "\n\n".join(markdown(one) for one in compared)
-    page.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
+    page.write_text("\n\n".join([f"{before}{BEGIN}", *tables, f"{END}{after}"]))
     return page

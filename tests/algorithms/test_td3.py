@@ -123,7 +123,7 @@ def adam_steps(learner: Learner) -> dict[str | None, float]:
     """Number of optimizer steps of each part."""
     state = learner.optimizer.optimizer.state
     return {block.part: float(state[block.parameter]["step"]) if block.parameter in state else 0.0
-            for block in learner.optimizer._blocks}  # fmt: skip
+            for block in learner.optimizer.blocks}  # fmt: skip
 
 
 def test_actor_its_optimizer_and_the_targets_move_with_the_delay_only() -> None:

@@ -1,4 +1,4 @@
-"""Headless Chromium on MLflow's pages."""
+"""Headless Chromium on pages of MLflow and of reports."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ DRIVER = shutil.which("chromedriver")
 SIZE = (1920, 1087)  # of the window, on a screen of 1920 x 1080
 
 
-def open_browser() -> Any:
-    """A browser with a new profile, without stored settings."""
+def open_browser(console: bool = False) -> Any:
+    """A browser with a new profile, without stored settings. console: record the messages of its console."""
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
 
@@ -23,6 +23,8 @@ def open_browser() -> Any:
     for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars"):
         options.add_argument(flag)
     options.add_argument(f"--window-size={SIZE[0]},{SIZE[1]}")
+    if console:
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = Chrome(options=options, service=Service(DRIVER))
     browser.set_script_timeout(PATIENCE_S)  # a page that is drawn on a busy machine answers late
     return browser

@@ -31,6 +31,8 @@ from tests.browser.pages import (
 )
 from tuneexp import Sweep
 from tuneexp.sweep import SweepResult
+from tuneexp.tracking.outbox import load_position
+from tuneexp.tracking.views import experiment_address, sweep_key
 
 if not (CHROMIUM and DRIVER):
     pytest.skip("no Chromium with chromedriver here (Debian: apt-get install chromium chromium-driver)",
@@ -50,13 +52,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def sweeps(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[SweepResult, SweepResult]:
-    """Two sweeps on one environment."""
-    storage = tmp_path_factory.mktemp("storage")
-    made = [
-        Sweep("ppo", "CartPole-v1", space=SPACE, name=name, storage=storage, scheduler="fifo", **SETTINGS).run()
-        for name in ("second", "first")
-    ]
-    return made[1], made[0]
+    """Two sweeps on one environment; the second one has several objectives."""
+    settings = {**SETTINGS, "storage": tmp_path_factory.mktemp("storage"), "scheduler": "fifo"}
+    second = Sweep("ppo", "CartPole-v1", space=SPACE, name="second", objectives=["return_mean", "wall_s"], **settings)
+    made = second.run()
+    return Sweep("ppo", "CartPole-v1", space=SPACE, name="first", **settings).run(), made
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +125,25 @@ def test_the_table_holds_the_numbers_of_all_trials_the_best_on_top(
     assert rates == {trial.config["learning_rate"] for trial in sweeps[0].trials}
 
 
+def test_a_sweep_of_several_objectives_shows_them_and_its_pareto_front_on_top(
+    sweeps: tuple[SweepResult, SweepResult], printed: list[str], browser: Any
+) -> None:
+    position = load_position(Path(sweeps[1].storage) / "second")
+    root, key = printed[0].partition("#")[0], sweep_key(position.sweep_id)
+    visit(browser, experiment_address(root, position.experiment_id, key))
+    until(browser, lambda: axes_of(browser)[-2:] == ["return_mean", "wall_s"], "axis for each objective")
+    until(browser, lambda: "return_mean vs. wall_s" in text_of(browser), "chart of both objectives")
+    visit(browser, experiment_address(root, position.experiment_id, key, charts=False))
+    columns = ["metrics.`return_mean`", "metrics.`wall_s`", "tags.`pareto_front`"]
+    rows = until(
+        browser,
+        lambda: [row for row in rows_of(browser) if all(row.get(column) for column in columns)],
+        "row with every column",
+    )
+    front = len(sweeps[1].front)
+    assert [row[columns[-1]] for row in rows] == ["true"] * front + ["false"] * (len(rows) - front)
+
+
 def test_the_sweeps_run_opens_its_trials_and_the_best_one_its_checkpoint(
     sweeps: tuple[SweepResult, SweepResult], printed: list[str], browser: Any
 ) -> None:
@@ -134,7 +153,8 @@ def test_the_sweeps_run_opens_its_trials_and_the_best_one_its_checkpoint(
     visit(
         browser, f"{printed[0].partition('#')[0]}#/experiments/{mlflow['experiment_id']}/runs/{mlflow['parent_run_id']}"
     )
-    for address, shown in ((f"/runs/{run_id}", "first-best"), ("/models/m-", "Artifacts")):
+    name = f"first-trial-{best.trial_number}-step-"
+    for address, shown in ((f"/runs/{run_id}", name), ("/models/m-", "tuneexp train --resume runs:/")):
         link = f"a[href*='{address}']"
         until(browser, lambda link=link: browser.find_elements("css selector", link), f"link to {address}")[0].click()
         until(browser, lambda shown=shown: shown in text_of(browser), shown)

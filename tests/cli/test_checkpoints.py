@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,9 @@ import pytest
 
 from tests.cli.conftest import Done, assert_refused
 from tests.faults.stored import store_checkpoint, store_sweep
-from tuneexp.cli.checkpoints import checkpoint_to_resume, find_checkpoint
 from tuneexp.errors import UserError
 from tuneexp.sweep import resuming
+from tuneexp.sweep.stored_addresses import StoredCheckpoint, local_checkpoint
 
 Cli = Callable[..., Done]
 BEST, OTHER = "trial_00000_id0/checkpoint_000000", "trial_00001_id1/checkpoint_000000"
@@ -30,41 +31,47 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_sweep_stands_for_the_checkpoint_of_its_best_trial(runs: Path, tuneexp: Cli) -> None:
-    assert find_checkpoint("kept", str(runs)).path == str(runs / "kept" / BEST)
-    assert find_checkpoint("kept", str(runs), trial=1).path == str(runs / "kept" / OTHER)
+    assert local_checkpoint("kept", runs).path == str(runs / "kept" / BEST)
     for path in ("", "/", "/experiment.yaml", "/sweep.json"):
-        assert find_checkpoint(f"{runs}/kept{path}", "elsewhere").trial == 0
+        assert local_checkpoint(f"{runs}/kept{path}", "elsewhere").trial == 0
     done = tuneexp("evaluate", "kept", "--storage", str(runs), "--episodes", "1")
     assert (done.code, done.err) == (0, f"trial 0 of sweep kept: {runs / 'kept' / BEST}\n")
+
+
+def test_a_trial_of_a_sweep_has_an_address(runs: Path) -> None:
+    for named, storage in (("kept/1", str(runs)), (f"{runs}/kept/1", "elsewhere")):
+        assert local_checkpoint(named, storage) == StoredCheckpoint(named, str(runs / "kept" / OTHER), "kept", 1)
 
 
 def test_a_folder_of_checkpoints_stands_for_the_last_one(runs: Path) -> None:
     last = str(runs / "train" / "ppo-x" / "checkpoint_000000000128")
     for named in ("ppo-x", str(runs / "train" / "ppo-x"), last):
-        assert find_checkpoint(named, str(runs)).path == last
-        assert checkpoint_to_resume(Path(named), str(runs)) == Path(last)
-    assert find_checkpoint(str(runs / "kept" / "trial_00000_id0"), str(runs)).path == str(runs / "kept" / BEST)
+        assert local_checkpoint(named, str(runs)).path == last
+    assert local_checkpoint(str(runs / "kept" / "trial_00000_id0"), str(runs)).path == str(runs / "kept" / BEST)
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("address", "says"),
     [
-        (("kept", "--trial", "9"), "no trial 9"),
-        (("ke", "--trial", "0"), "--trial goes with the name of a sweep"),
-        (("kep",), "'kept'"),
-        (("ppo-y",), "'ppo-x'"),
-        (("some/where",), "is no checkpoint"),
-        (("s3://bucket/x", "--trial", "0"), "--trial goes with"),
+        ("kept/9", "the last one is kept/1"),
+        ("kept/1", "holds no state.json"),  # the folder of its checkpoint was removed
+        ("kep", "'kept'"),
+        ("kep/1", "'kept/1'"),
+        ("ppo-y", "'ppo-x'"),
+        ("some/where", "is no checkpoint"),
+        ("/tmp", "s3://bucket/folder"),
     ],
 )
-def test_what_names_no_checkpoint_is_reported(runs: Path, tuneexp: Cli, args: tuple[str, ...], says: str) -> None:
-    assert_refused(tuneexp("evaluate", *args, "--storage", str(runs)), says)
+def test_what_names_no_checkpoint_is_reported(runs: Path, tuneexp: Cli, address: str, says: str) -> None:
+    assert_refused(tuneexp("evaluate", address, "--storage", str(runs)), says)
 
 
-def test_training_continues_from_a_sweep_by_naming_which_of_both_is_meant(runs: Path, tuneexp: Cli) -> None:
-    done = tuneexp("train", "--resume", str(runs / "kept"))
-    assert_refused(done, f"tuneexp resume kept --storage {runs}")
-    assert f"tuneexp train --resume {runs / 'kept' / BEST} --env-steps" in done.err
+def test_training_continues_from_the_best_trial_of_a_sweep(runs: Path, tuneexp: Cli) -> None:
+    done = tuneexp("train", "--resume", "kept", "--storage", str(runs), "--env-steps", "64", "--json")
+    assert done.code == 0, done.err
+    assert "trial 0 of sweep kept" in done.err
+    assert f"tuneexp resume kept --storage {runs}" in done.err
+    assert json.loads(done.out)["env_steps"] == 64
 
 
 def test_a_sweep_is_resumed_by_the_path_of_its_folder(

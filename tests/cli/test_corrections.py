@@ -72,7 +72,7 @@ def test_each_hyperparameter_that_is_given_as_an_option_is_answered_with_set(alg
         ),
         ("train CartPole-v1 ppo", "write: tuneexp train ppo CartPole-v1\n"),
         ("train ppo CartPole-v1 --set lr=0.001", "write: tuneexp train ppo CartPole-v1 --set learning_rate=0.001"),
-        ("tune ppo CartPole-v1", "write: tuneexp sweep ppo CartPole-v1"),
+        ("optimize ppo CartPole-v1", "write: tuneexp sweep ppo CartPole-v1"),
         ("sweep CartPole-v1", "sweep needs an environment\nwrite: tuneexp sweep ppo CartPole-v1\n"),
         ("train sac", "write for example: tuneexp train sac Pendulum-v1\n"),
         ("train td", "write for example: tuneexp train td3 Pendulum-v1\n"),

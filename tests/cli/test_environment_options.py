@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuneexp.cli.option_values import parse_wrappers
-from tuneexp.cli.show import _other_settings
+from tuneexp.cli.retrain import _other_settings
 from tuneexp.sweep import Sweep
 
 

@@ -15,7 +15,7 @@ from tuneexp.algorithms.registry import ACTION_KINDS, ALGORITHMS, config_class_o
 
 HEAVY = ("torch", "ray", "mlflow", "pandas", "scipy", "sqlalchemy", "matplotlib")
 # Of a whole process: measured 0.3 to 0.7 s, and 3.6 s with torch and Ray.
-MOST_CPU_S = 2.0
+MOST_CPU_S = 3.0
 
 TRAIN = ["train", "ppo", "CartPole-v1"]
 SWEEP = ["sweep", "--env", "CartPole-v1", "--space", "space.yaml", "--name", "new"]
@@ -61,10 +61,15 @@ WRONG = [
     (["resume", "kep", "--storage", "runs"], "'kept'"),
     (["show", "kep", "--storage", "runs"], "'kept'"),
     (["show", "kept", "--storage", "runs", "--plot", "x.txt"], ".png"),
+    (["report", "kep", "--storage", "runs"], "'kept'"),
+    (["report", "kept", "--storage", "runs", "--out", "x.txt"], ".html"),
     (["list", "--storage", "none"], "no folder"),
     (["evaluate", "none"], "none"),
+    (["watch", "none", "--video", "x.avi"], ".gif"),
     (["describe", "pppo"], "'ppo'"),
     (["ui", "--storage", "none"], "nothing is stored"),
+    (["dashboard", "kep", "--storage", "runs"], "'kept'"),
+    (["show", "kept", "--storage", "runs", "--watch", "--json"], "leave out --watch"),
     (["runn"], "unknown command"),
 ]
 SPACES = {

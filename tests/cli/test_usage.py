@@ -24,7 +24,21 @@ def accept() -> NoReturn:
     raise UserError("accepted")
 
 
-COMMANDS = ("train", "sweep", "resume", "list", "show", "evaluate", "describe", "ui")
+COMMANDS = (
+    "train",
+    "sweep",
+    "resume",
+    "list",
+    "show",
+    "evaluate",
+    "watch",
+    "export",
+    "describe",
+    "ui",
+    "dashboard",
+    "init",
+    "doctor",
+)
 Cli = Callable[..., Done]
 
 
@@ -32,7 +46,7 @@ Cli = Callable[..., Done]
     ("args", "says"),
     [
         (["sweeep"], "unknown command 'sweeep'; did you mean 'sweep'?"),
-        (["xyzzy"], "known: train, sweep"),
+        (["xyzzy"], "known: train, tune, sweep"),
         (["sweep", "--trails", "3"], "did you mean '--trials'?\nsweep needs an environment"),
         (["train", "--seeds"], "'--seeds' requires an argument"),
         (["sweep"], "tuneexp sweep ppo CartPole-v1"),
@@ -46,7 +60,6 @@ Cli = Callable[..., Done]
         (["show"], "missing argument"),
         (["show", "first", "--plot"], "tuneexp show --help"),
         (["list", "--storage"], "tuneexp list --help"),
-        (["evaluate", "first", "--trial", "best"], "leave out --trial"),
         (["sweep", "cartpole", "ppo"], "'CartPole-v1'"),
         (["train", "ppo", "CartPole-v1", "--env-steps", "many"], "--env-steps"),
         (["train"], "tuneexp train ppo CartPole-v1"),
@@ -60,9 +73,13 @@ Cli = Callable[..., Done]
         (["show", "x", "--top", "0"], "--top is at least 1"),
         (["show", "x", "--plot", "x.txt"], ".png"),
         (["ui", "--port", "0"], "--port"),
+        (["dashboard", "--port", "70000"], "--port"),
+        (["dashboard", "--storage", "nothing-here"], "no sweeps in 'nothing-here'"),
         (["ui", "--storage", "nothing-here"], "nothing is stored"),
         (["evaluate", "x", "--episodes", "0"], "--episodes is at least 1"),
         (["evaluate", "x", "--seed", "-1"], "--seed is 0 or more"),
+        (["export", "x", "--to", "onx"], "did you mean 'onnx'?"),
+        (["export", "x"], "no sweep or training in runs"),
     ],
 )
 def test_a_wrong_command_line_is_answered_with_what_to_write(tuneexp: Cli, args: list[str], says: str) -> None:

@@ -16,6 +16,8 @@ SETUPS: list[tuple[Any, str]] = [
     ("CartPole-v1", "sync"),
     ("Pendulum-v1", "auto"),
     (RandomLength, "auto"),
+    ("CartPole-v1", "tensor"),
+    ("Acrobot-v1", "tensor"),
     (NATIVE, "native"),
 ]
 
@@ -54,7 +56,7 @@ def test_environments_of_one_seed_differ(env: Any, backend: str) -> None:
     assert not np.array_equal(seen[:, 0], seen[:, 1])
 
 
-@pytest.mark.parametrize(("env", "backend"), SETUPS[:4])
+@pytest.mark.parametrize(("env", "backend"), SETUPS[:6])
 def test_an_environment_does_not_depend_on_how_many_run_for_its_seed(env: Any, backend: str) -> None:
     few, many = (trajectory(env, [3], n, backend)[3] for n in (2, 5))
     assert np.array_equal(few, many[:, :2])

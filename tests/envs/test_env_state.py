@@ -18,6 +18,7 @@ CLASSIC = ["CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0", "Mounta
 CASES = [("CartPole-v1", "native", None)] + [
     (env, "sync", mode) for env in CLASSIC for mode in ("next_step", "same_step", "disabled")
 ]
+CASES += [(env, "tensor", None) for env in CLASSIC]
 
 
 # Ant and Humanoid reward how far a body moved since the step before.
@@ -96,7 +97,10 @@ def test_a_state_continues_through_wrappers_that_hold_nothing() -> None:
     assert stacked.get_state() is None  # its frames would be lost
 
 
-@pytest.mark.parametrize(("env", "backend"), [("CartPole-v1", "native"), ("CartPole-v1", "sync"), (NATIVE, "native")])
+@pytest.mark.parametrize(
+    ("env", "backend"),
+    [("CartPole-v1", "native"), ("CartPole-v1", "sync"), (NATIVE, "native"), ("CartPole-v1", "tensor")],
+)
 def test_each_restore_without_a_state_starts_other_episodes(env: str, backend: str) -> None:
     envs, again = (SeedEnvs(env, [1, 4], 3, backend=backend) for _ in range(2))  # type: ignore[arg-type]
     starts = [envs.reset(), envs.reset(), envs.reset_fresh(1), envs.reset_fresh(2)]

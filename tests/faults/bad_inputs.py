@@ -95,6 +95,8 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
             "--zoo": ("", "x", "ROOT/space.yaml", "ROOT/space.yaml:x"),
             "--searcher-seed": (*NUMBERS[:4], "9" * 30),
             "--concurrency": NUMBERS[1:],
+            "--keep": ("0", "x", "1.5", "-1", ""),
+            "--checkpoint-quota": ("2XB", "0", "-2GB", "GB", "", "0.5", "inf", BIG),
             "--checkpoints": ("s4://x", "://", "s3://k:s@b/x", "ROOT/space.yaml/x", "file://["),
             "--wrapper": ("x", "math:pi", "ClipAction={"),
             "--env-backend": ("x", "native"),
@@ -113,12 +115,26 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
             "--space": ("ROOT", "ROOT/none.yaml", "math:pi"),
         },
     ),
+    "confirm": (
+        ("confirm", "kept", *STORED),
+        {"--top": NUMBERS, "--seeds": ("", "x", "1", "0", "-1", "1.5", "3,3", "0,9", "1,7", f"{2**32},8", BIG)},
+    ),
+    "confirm of": (("confirm",), {"": TEXTS}),
+    "tune": (
+        ("tune", "ppo", "CartPole-v1", "--storage", "ROOT/new"),
+        {"--time": ("", "x", "-1", "0", "4m", "1h1h", "nan"), "--env-steps": NUMBERS[:5], "--seeds": ("0", "a", "3,3")},
+    ),
+    "train of": (("train",), {"--config": (*TEXTS, "ROOT", "ROOT/space.yaml", "ROOT/none.yaml")}),
     "show": (
         ("show", "kept", *STORED),
         {
             "--top": NUMBERS,
             "--plot": (*TEXTS, "x.txt", "ROOT/none/x.png", "ROOT/runs", ".png", "ROOT/space.yaml/x.png"),
         },
+    ),
+    "report": (
+        ("report", "kept", *STORED),
+        {"": TEXTS, "--out": (*TEXTS, "x.txt", "ROOT/none/x.html", "ROOT/runs", ".html", "ROOT/space.yaml/x.html")},
     ),
     "list": (("list",), {"--storage": (*TEXTS[1:], "ROOT/none", "ROOT/space.yaml", "s3://bucket/x")}),
     # Not 1e3, which is taken: a thousand episodes took ten seconds.
@@ -127,8 +143,13 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
         {"--episodes": (*NUMBERS[:5], *NUMBERS[6:]), "--seed": (*NUMBERS[:4], "9" * 30)},
     ),
     "evaluate of": (("evaluate",), {"": (*TEXTS, "ROOT", "ROOT/space.yaml", "s4://x/y", "://", "file:///none/at/all")}),
+    "watch": (("watch", "ROOT/checkpoint"), {"--video": (*TEXTS, "x.avi", ".gif", "ROOT/none/x.gif", "ROOT/runs")}),
     "describe": (("describe",), {"": (*TEXTS, "x:y", "math:pi", "none.py:f", "ROOT/space.yaml:f", ":")}),
     "ui": (("ui", "--storage", "ROOT/none"), {"--port": NUMBERS}),
+    "init": (("init",), {"": ("ROOT", "ROOT/space.yaml", "ROOT/space.yaml/x", "a\0b", "x" * 300)}),
+    "doctor": (("doctor",), {"--storage": ("ROOT/space.yaml", "s3://bucket/x")}),
+    "dashboard": (("dashboard", "--storage", "ROOT/none"), {"--port": NUMBERS}),
+    "dashboard of": (("dashboard", *STORED), {"": TEXTS}),
     "ui of": (("ui", *STORED), {"": TEXTS}),
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.forked_command import ForkedCommand
 from tests.faults.process_tree import is_alive, kill_tree
 
 SPACE = "learning_rate: {loguniform: [1.0e-4, 1.0e-2]}\ngamma: {uniform: [0.9, 0.999]}\n"
@@ -43,6 +44,8 @@ class Sweep:
     checkpoints: Path | None = None  # under a URI, where not in the sweep's folder
     one_command: bool = False  # `sweep --resume` each time, as a job that is queued again
     added: int = 0  # trials that the next command adds
+    confirm: tuple[str, ...] = ()  # options of `confirm`, the next command if there is no confirmation yet
+    forked: bool = True  # commands are forked from a process that has the libraries, not started
     killed: list[int] = field(default_factory=list)
 
     def command(self) -> list[str]:
@@ -52,6 +55,8 @@ class Sweep:
             more, self.added = self.added, 0
             self.trials += more
             return ["extend", self.name, "--trials", str(more), "--storage", str(self.storage), "--json"]
+        if self.confirm and not list(self.folder.glob("confirm*")):
+            return ["confirm", self.name, *self.confirm, "--storage", str(self.storage), "--json"]
         if self.folder.exists() and not self.one_command:
             return ["resume", self.name, "--storage", str(self.storage), "--json"]
         fixed = [part for setting in FIXED for part in ("--set", setting)]
@@ -74,10 +79,11 @@ class Sweep:
         environment = {**os.environ, "TUNEEXP_TEST_PAUSE": pause_at, "TUNEEXP_TEST_MARK": str(mark or "")}
         environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent / "pause"), str(ROOT)])
         log = (self.storage.parent / "driver.log").open("a")
-        return subprocess.Popen(
+        start = ForkedCommand if self.forked else subprocess.Popen
+        return start(
             [sys.executable, "-m", "tuneexp", *self.command()],
-            stdout=subprocess.PIPE, stderr=log, text=True, env=environment, start_new_session=True,
-            preexec_fn=_nothing_ignored,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
+            start_new_session=True, preexec_fn=_nothing_ignored,
         )  # fmt: skip
 
     def kill_at(self, pause_at: str, fewest: int = 6) -> None:
@@ -215,15 +221,16 @@ def assert_whole(sweep: Sweep, result: dict[str, Any]) -> None:
 
 
 def assert_checkpoints(sweep: Sweep, result: dict[str, Any]) -> None:
-    """Check that each trial has one checkpoint, in its own folder only."""
+    """Check that each trial has the checkpoints that its record names, in its own folder only."""
     place = sweep.checkpoints / sweep.name if sweep.checkpoints else sweep.folder
     everywhere = {path for folder in (place, sweep.folder) for path in folder.glob("trial_*/checkpoint_*")}
-    by_trial = {trial["trial_id"]: trial["checkpoint"] for trial in result["trials"]}
+    named = [one["path"] for trial in result["trials"] for one in trial["checkpoints"]]
     addresses = [path.as_uri() if sweep.checkpoints else str(path) for path in everywhere]
-    assert sorted(addresses) == sorted(address for address in by_trial.values() if address)
+    assert sorted(addresses) == sorted(named)
     for trial in result["trials"]:
-        # One that was pruned at its first report may have died before it wrote anything.
-        assert f"_{trial['trial_id']}/" in (trial["checkpoint"] or "") or trial["outcome"] == "pruned"
+        # One that was pruned at its first report may have died before it wrote anything. A quota may leave none.
+        may_lack_one = trial["outcome"] == "pruned" or "--checkpoint-quota" in sweep.options
+        assert f"_{trial['trial_id']}/" in (trial["checkpoint"] or "") or may_lack_one
 
 
 def assert_optuna(sweep: Sweep, result: dict[str, Any]) -> None:
@@ -264,3 +271,19 @@ def assert_mlflow(sweep: Sweep, result: dict[str, Any]) -> None:
         if len(result["objectives"]) > 1 and row["outcome"] == "completed":
             on_front = row["trial_number"] in result["front"]
             assert run.data.tags["pareto_front"] == str(on_front).lower()
+
+
+def assert_logs(sweep: Sweep, result: dict[str, Any]) -> None:
+    """Check that TensorBoard reads each report of MLflow once, and nothing else."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, _, client = sweep.mlflow_runs()
+    folders = sorted((sweep.folder / "tensorboard").iterdir())
+    assert len(folders) == sweep.trials
+    for row, folder in zip(result["trials"], folders, strict=True):
+        found = EventAccumulator(str(folder))
+        found.Reload()
+        history = client.get_metric_history(row["mlflow_run_id"], "objective")
+        assert [(one.step, round(one.value, 3)) for one in found.Scalars("objective")] == [
+            (one.step, round(one.value, 3)) for one in sorted(history, key=lambda one: one.step)
+        ]

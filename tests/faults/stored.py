@@ -22,7 +22,9 @@ SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}, "model/activation": {"ch
 BUDGET = 128
 
 
-def store_sweep(storage: Path, name: str = "kept", trials: int = 3, fixed: dict[str, object] | None = None) -> Path:
+def store_sweep(
+    storage: Path, name: str = "kept", trials: int = 3, fixed: dict[str, object] | None = None, suggested: int = 2
+) -> Path:
     """Store a sweep of three trials: completed, interrupted, not started. Returns its folder."""
     small = {"n_envs": 2, "n_steps": 32, "batch_size": 32, **(fixed or {})}
     sweep = Sweep(
@@ -41,8 +43,8 @@ def store_sweep(storage: Path, name: str = "kept", trials: int = 3, fixed: dict[
     searcher = StudySearcher(
         sweep.space, build_sampler("tpe", SamplerContext(0, trials)), f"{name}-study", BUDGET, folder.suggestions_file
     )
-    suggested = [searcher.suggest(f"id{number}")["hyperparameters"] for number in range(2)]
-    records = [_record(0, {**small, **suggested[0]}, "completed"), _record(1, {**small, **suggested[1]}, None)]
+    values = [searcher.suggest(f"id{number}")["hyperparameters"] for number in range(suggested)]
+    records = [_record(0, {**small, **values[0]}, "completed"), _record(1, {**small, **values[1]}, None)]
     snapshot.commit(folder, Snapshot(_tune_files(searcher, folder.path / ".searcher"), records))
     _write_outbox(folder, records)
     return folder.path

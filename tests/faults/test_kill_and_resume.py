@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.harness import Sweep, assert_whole
+from tests.faults.harness import Sweep, assert_logs, assert_whole
 from tuneexp.sweep import load_sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
@@ -45,10 +45,11 @@ def test_kills_around_suggestions_tells_and_mlflow_runs_change_nothing(
 ) -> None:
     # More trials than there are kills: on a busy machine MLflow's own start takes as long as some of them.
     sweep = Sweep(tmp_path / "runs", trials=8)
-    sweep.kill_at(MLFLOW_RUN.format("after", 2))  # the first trial's run exists, and its id is nowhere noted
+    # By the delivering process, which may be sooner than Ray: the first trial's run exists, its id is nowhere noted.
+    sweep.kill_at(MLFLOW_RUN.format("after", 2), fewest=2)
     sweep.kill_at(SUGGESTED.format(1))  # suggested, and no snapshot knows it
     sweep.kill_at(TOLD.format(1))  # told to Optuna, and no snapshot knows it
-    sweep.kill_at(MLFLOW_RUN.format("before", 1), fewest=2)  # by the delivering process, which may be sooner than Ray
+    sweep.kill_at(MLFLOW_RUN.format("before", 1), fewest=2)
     result = sweep.finish()
     assert_whole(sweep, result)
     assert findings(result)[:4] == findings(undisturbed)
@@ -74,7 +75,7 @@ def test_kills_around_checkpoints_snapshots_and_during_a_resume_change_nothing(
     tmp_path: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
-    sweep = Sweep(tmp_path / "runs")
+    sweep = Sweep(tmp_path / "runs", options=("--tensorboard",))
     sweep.kill_at(SUGGESTED.format(1))  # before the first snapshot: the sweep starts over
     sweep.kill_at(CHECKPOINT_RENAME.format("before", 13))  # in the worker, in the middle of the second trial
     sweep.kill_at(CHECKPOINT_RENAME.format("after", 4))
@@ -88,13 +89,14 @@ def test_kills_around_checkpoints_snapshots_and_during_a_resume_change_nothing(
     assert_whole(sweep, result)
     assert findings(result) == findings(undisturbed)
     assert sweep.finish() == result  # resuming what is finished changes nothing
+    assert_logs(sweep, result)
 
 
 def test_kills_at_any_moment_of_a_parallel_asha_sweep_with_two_objectives(
     tmp_path: Path, chance: random.Random
 ) -> None:
     asked = ("--objective", "return_mean", "--objective", "env_steps_to/20", "--constraint", "wall_s<=1000")
-    sweep = Sweep(tmp_path / "runs", trials=6, seeds=2, scheduler="asha", concurrency=2, options=asked)
+    sweep = Sweep(tmp_path / "runs", trials=6, seeds=2, scheduler="asha", concurrency=2, options=asked, forked=False)
     sweep.kill_after_reports(3, chance.random() / 2)
     sweep.kill_after_reports(6, chance.random() / 2)
     result = sweep.finish()

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 ENVS = Path(__file__).parents[1] / "sweep" / "faulty_envs.py"
 FAULTS = ("1-slow", "2-hangs", "3-memory", "4-overflow")
 OUTCOMES = ["timeout", "timeout", "out_of_memory", "diverged", "completed"]
-LIMIT_S = 12.0
+LIMIT_S = 20.0
 
 
 def test_outcomes_are_the_same_in_every_store_and_a_kill_grants_no_fresh_limit(
@@ -60,8 +60,8 @@ def check_stores(sweep: Sweep, result: dict[str, Any]) -> None:
     trials = result["trials"]
     assert [trial["outcome"] for trial in trials] == OUTCOMES
     slow, hung, memory, diverged, _ = [trial["reason"] for trial in trials]
-    assert "trial_timeout_s (12 s)" in slow
-    assert "trial_timeout_s (12 s)" in hung
+    assert f"trial_timeout_s ({LIMIT_S:g} s)" in slow
+    assert f"trial_timeout_s ({LIMIT_S:g} s)" in hung
     assert "faulty_envs.py line" in hung
     assert "MemoryError" in memory
     assert "NaN" in diverged

@@ -23,6 +23,7 @@ RAINBOW = {"double": True, "dueling": True, "noisy": True, "distributional": Tru
 CASES: dict[str, tuple[str, str, list[int], dict[str, Any]]] = {
     "ppo": ("ppo", "CartPole-v1", [0, 1], {"batch_size": 15, "target_kl": 1e-3, "normalize_observation": True}),
     "ppo continuous": ("ppo", "Pendulum-v1", [0], {"batch_size": 16}),
+    "ppo tensor": ("ppo", "CartPole-v1", [0, 1], {"batch_size": 16, "env_backend": "tensor"}),
     "ppo recurrent": ("ppo", "CartPole-v1", [0, 1], {"batch_size": 16, **RECURRENT}),
     "impala": ("impala", "CartPole-v1", [0, 1], {}),
     "appo": ("appo", "Pendulum-v1", [0], {"batch_size": 16, "n_epochs": 2}),
@@ -77,6 +78,13 @@ def test_a_checkpoint_holds_nothing_of_the_device(second_device: torch.device, t
     (block, *_), (same, *_) = (own.learner.optimizer.optimizer.state.values() for own in (trial, again))
     assert isinstance(same["exp_avg"], OnDevice)
     assert torch.equal(same["exp_avg"].cpu(), block["exp_avg"].cpu())
+
+
+def test_tensor_environments_are_on_the_device(second_device: torch.device) -> None:
+    trial = trial_of("ppo", "CartPole-v1", [0], env_backend="tensor")
+    envs: Any = trial.source._envs  # type: ignore[attr-defined]
+    assert isinstance(envs._vec._running.elapsed, OnDevice)
+    trial.close()
 
 
 def test_evaluation_acts_on_the_device(second_device: torch.device) -> None:

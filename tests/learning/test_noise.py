@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tuneexp.errors import UserError
-from tuneexp.learning.noise import Noise, by_step, draw_all
+from tuneexp.learning.noise import by_step, draw_all
 from tuneexp.learning.rng_streams import generator
+from tuneexp.rl.noise import Noise
 
 STEPS = 10
 

@@ -72,7 +72,7 @@ def test_a_seed_that_does_not_proceed_keeps_parameters_and_moments(name: str) ->
     first, *rest = gradients(stack)
     optimizer.step(first)
     before, proceed = {key: leaf.clone() for key, leaf in stack.leaves.items()}, torch.tensor([True, False, True])
-    blocks = optimizer._blocks
+    blocks = optimizer.blocks
     states = [{key: value.clone() for key, value in optimizer._moments(b.parameter).items()} for b in blocks]
     for gradient in rest:
         optimizer.step(gradient, proceed)

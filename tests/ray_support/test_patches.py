@@ -13,13 +13,15 @@ from unittest.mock import MagicMock
 import pytest
 import ray
 from ray._private import ray_constants
-from ray.tune import Callback, tune
+from ray.tune import Callback, Trainable, tune
+from ray.tune.execution.class_cache import DEFAULT_ENV_VARS, _ActorClassCache
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
 from tests.faults.process_tree import descendants, is_alive
 from tuneexp.ray_support import idle_agent
-from tuneexp.ray_support.patches import callbacks_uncounted, forget_token, trial_failures
+from tuneexp.ray_support.patches import callbacks_uncounted, environment_inherited, forget_token, trial_failures
+from tuneexp.ray_support.start import environment_of_workers
 
 # `loopback_only`: tests/ray_support/test_private_session.py looks at the sockets of all processes.
 
@@ -70,6 +72,33 @@ def test_a_token_is_read_again_once_it_was_forgotten(monkeypatch: pytest.MonkeyP
         monkeypatch.undo()
         forget_token()
     assert seen == ["a" * 64, "b" * 64]
+
+
+class Reporting(Trainable):
+    def step(self) -> dict[str, Any]:
+        return {"runtime_env": dict(ray.get_runtime_context().runtime_env), "fork": os.environ.get("PL_DISABLE_FORK")}
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_worker_has_the_variables_of_tune_without_a_runtime_environment() -> None:
+    with environment_inherited(environment_of_workers()):
+        worker = _ActorClassCache().get(Reporting).remote()
+    assert ray.get(worker.step.remote()) == {"runtime_env": {}, "fork": "1"}
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_the_variables_of_workers_of_another_ray_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment_of_workers()["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setattr(ray._private.worker, "_global_node", object())
+    assert environment_of_workers() == {}
+
+
+def test_variables_that_workers_do_not_inherit_are_set_by_a_runtime_environment() -> None:
+    for inherited in ({}, {**DEFAULT_ENV_VARS, "RAY_CHDIR_TO_TRIAL_DIR": "1"}):
+        with environment_inherited(inherited):
+            variables = _ActorClassCache().get(Reporting)._default_options["runtime_env"]["env_vars"]
+        assert variables["RAY_CHDIR_TO_TRIAL_DIR"] == "0"
+        assert DEFAULT_ENV_VARS.items() <= variables.items()
 
 
 class Failing(Trial):

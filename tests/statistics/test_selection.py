@@ -24,6 +24,17 @@ def test_of_equal_configurations_the_first_wins_and_nothing_is_corrected() -> No
     assert tuple(found.corrected) == (500.0, 500.0, 500.0)
 
 
+def test_equal_interquartile_means_are_told_apart_by_their_means_and_no_correction_raises_a_score() -> None:
+    """A ceiling of 500: the interquartile mean hides seeds that fail."""
+    shaky, whole = [500.0] * 8 + [200.0, 100.0], [500.0] * 10
+    found = winner_of([shaky, [500.0] * 9 + [450.0], whole, whole])
+    assert found.row == 2
+    assert found.chosen[3] == 0.0  # equal to the one before
+    assert 450.0 < found.corrected.value <= found.score == 500.0
+    worse = winner_of([[400.0] * 9 + [0.0], [300.0] * 10, [399.0] * 10], "iqm")
+    assert worse.corrected.value <= worse.score
+
+
 def test_one_seed_corrects_nothing() -> None:
     with pytest.raises(ValueError, match="two seeds"):
         winner_of([[1.0], [2.0]])

@@ -72,7 +72,7 @@ class FaultsInTurn(Wrapper[Any, Any, Any, Any]):
             self._take()
         observation, reward, *rest = super().step(action)
         if self.fault == "slow":
-            time.sleep(0.02)
+            time.sleep(0.05)
         elif self.fault == "hangs":
             (self.folder / f"mark-{os.getpid()}").touch()
             time.sleep(1e6)

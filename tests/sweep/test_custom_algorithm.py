@@ -20,7 +20,7 @@ from tuneexp.sweep.storage.folder import sweep_folder
 from tuneexp.sweep.sweep_config import read_config
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "custom_algorithm.py"
-STEPS = 16_000  # ten reports, so the signal comes before the end
+STEPS = 8_000  # ten reports, so the signal comes before the end
 SMALL = {"trials": 2, "seeds": 2, "compile": "off", "scheduler": "fifo", "concurrency": 2}
 
 

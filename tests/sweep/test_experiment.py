@@ -231,6 +231,12 @@ def test_all_problems_are_reported_at_once_with_their_lines(tmp_path: Path) -> N
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_environment_without_a_tensor_program_is_reported_with_its_line(good: Path, tmp_path: Path) -> None:
+    good.write_text(GOOD.replace("CartPole-v1", "Taxi-v4") + "env_backend: tensor\n")
+    with pytest.raises(UserError, match=r"line \d: .*Taxi-v4 is no tensor program"):
+        Sweep.from_file(good, storage=tmp_path)
+
+
 def test_an_algorithm_given_beside_the_file_has_to_fit_its_hyperparameters(good: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"line 6: .*'n_steps'"):
         Sweep.from_file(good, storage=tmp_path, algorithm="dqn")

@@ -10,11 +10,14 @@ import pytest
 from tests.faults.stored import store_sweep
 from tuneexp.errors import UserError
 from tuneexp.sweep import extend, load_config
+from tuneexp.sweep import sweep as sweep_module
 from tuneexp.sweep.extension import Extension, extended, from_text, within_combinations
+from tuneexp.sweep.other_settings import refuse_other_settings
+from tuneexp.sweep.resuming import checked_stored_space
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.stopping_rules import SearchState, StopRules, Tally
 from tuneexp.sweep.storage.folder import SweepFolder
-from tuneexp.sweep.sweep_config import SweepConfig, stop_rules
+from tuneexp.sweep.sweep_config import SweepConfig, read_config, save_config, stop_rules
 
 SPACE = {"learning_rate": {"loguniform": [1e-4, 1e-2]}, "model/activation": {"choice": ["tanh", "relu"]}}
 
@@ -38,6 +41,30 @@ def test_trials_are_added_to_those_that_were_asked_for_or_suggested(config: Swee
     goal = config.model_copy(update={"until": 20.0})
     assert longer(goal, Tally(1, best=20.0), "until", until="none").until is None
     assert longer(goal, Tally(1, best=20.0), "until", until=30.0, trials=1).until == 30.0
+
+
+def test_the_command_of_the_start_goes_on_after_extensions_and_another_one_is_refused(tmp_path: Path) -> None:
+    folder = SweepFolder(store_sweep(tmp_path))
+    first = read_config(folder)
+    wider = {**SPACE, "learning_rate": {"loguniform": [1e-5, 1e-1]}}
+    once = longer(first, Tally(2), None, trials=4, time_budget_s=60.0, space=wider)
+    twice = longer(once, Tally(7), "trials", trials=2, until=99.0, time_budget_s=60.0)
+    save_config(folder, twice)
+    for asked in (first, once, read_config(folder)):
+        refuse_other_settings(folder, asked)
+    with pytest.raises(UserError, match=r"trials: 9, now 8.*\n.*tuneexp extend kept"):
+        refuse_other_settings(folder, first.model_copy(update={"trials": 8}))
+    with pytest.raises(UserError, match="searcher_seed: 0, now 1"):
+        refuse_other_settings(folder, first.model_copy(update={"searcher_seed": 1}))
+
+
+def test_metrics_of_a_stored_sweep_are_not_looked_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = SweepFolder(store_sweep(tmp_path))
+    config = read_config(folder).model_copy(update={"constraints": ["update/entropy<=1"]})
+    monkeypatch.setattr(sweep_module, "reported_metrics", lambda config: pytest.fail("looked up"))
+    assert checked_stored_space(config, folder).names == list(SPACE)
+    with pytest.raises(pytest.fail.Exception, match="looked up"):
+        sweep_module.checked_space(config, SearchSpace.of(SPACE))
 
 
 @pytest.mark.parametrize(

@@ -47,4 +47,4 @@ def start_a_sweep() -> str:
 def test_a_sweep_in_a_worker_of_ray_is_refused(ray_cluster: None) -> None:
     import ray
 
-    assert "__name__ == '__main__'" in ray.get(ray.remote(start_a_sweep).remote(), timeout=60)
+    assert "__name__ == '__main__'" in ray.get(ray.remote(num_cpus=0)(start_a_sweep).remote(), timeout=60)

@@ -8,11 +8,11 @@ from typing import Any
 from tests.faults.stored import store_sweep
 from tuneexp.report.leaderboard import TrialState, leaderboard_rows, render_leaderboard
 from tuneexp.sweep import TrialResult, load_sweep
-from tuneexp.sweep.results import _front
 from tuneexp.sweep.search.objectives import Objectives
+from tuneexp.sweep.storage.records import front_of
 
 TRIAL = ["trial_id", "trial_number", "status", "outcome", "reason", "objective", "env_steps", "wall_s", "config",
-         "checkpoint", "objectives", "violated", "mlflow_run_id"]  # fmt: skip
+         "checkpoint", "objectives", "violated", "checkpoints", "mlflow_run_id"]  # fmt: skip
 
 
 def test_trials_and_best_are_typed_and_their_json_has_the_stored_fields(tmp_path: Path) -> None:
@@ -24,7 +24,8 @@ def test_trials_and_best_are_typed_and_their_json_has_the_stored_fields(tmp_path
     ]
     assert result.best is result.trials[0]
     json = result.as_json()
-    assert list(json) == ["name", "storage", "state", "ended_by", "best", "trials", "mlflow", "front", "objectives"]
+    names = ["name", "storage", "state", "ended_by", "best", "trials", "mlflow", "front", "objectives"]
+    assert list(json) == [*names, "confirmations"]
     assert (json["front"], json["objectives"]) == ([0], [{"name": "objective", "direction": "max"}])
     assert json["trials"][0]["objectives"] == {"objective": 20.0}  # an earlier version stored no values
     assert list(json["best"]) == ["trial_id", "trial_number", "objective", "config", "checkpoint"]
@@ -45,8 +46,8 @@ def test_the_front_has_completed_trials_that_keep_the_constraints() -> None:
         ended(4, (99.0, 1.0), violated=["wall_s>=2"]), ended(5, (5.0, 5.0)),
     ]  # fmt: skip
     two = Objectives(("return_mean", "wall_s"), ("max", "min"))
-    assert [one.trial_number for one in _front(trials, two)] == [0, 1, 5]
-    assert [one.trial_number for one in _front(trials, Objectives(("wall_s",), ("min",)))] == [0]  # one: the best
+    assert front_of(trials, two) == [0, 1, 5]
+    assert front_of(trials, Objectives(("wall_s",), ("min",))) == [0]  # one: the best
     rows = leaderboard_rows(map(TrialState.of, trials), objectives=two)
     assert [(row.trial, row.standing) for row in rows] == [
         (1, "front"), (0, "front"), (5, "front"), (2, ""), (4, "infeasible"), (3, ""),

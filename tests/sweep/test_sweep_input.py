@@ -56,7 +56,7 @@ def asked(tmp_path: Path, **changes: Any) -> Sweep:
         ({"compile": "maybe"}, "compile"),
         ({"wrappers": ["ClipRewards"]}, "'ClipRewards'.* 'ClipReward'"),
         ({"wrappers": [{"ClipReward": {"low": 1}}]}, "min_reward"),
-        ({"env_backend": "asynch"}, "env_backend: .*'auto', 'sync', 'async', 'native' or 'envpool'"),
+        ({"env_backend": "asynch"}, "env_backend: .*'auto', 'sync', 'async', 'native', 'envpool' or 'tensor'"),
         ({"env_backend": "native", "wrappers": ["ClipReward"]}, "wrappers"),
         ({"objective": {"kind": "lst"}}, "objective/kind"),
         ({"name": "a/b"}, "'a/b'"),

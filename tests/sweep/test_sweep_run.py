@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -48,8 +50,11 @@ def outcomes(result: SweepResult) -> dict[str, int]:
 
 def test_a_sweep_gives_its_trials_its_best_and_its_events(tmp_path: Path) -> None:
     events: list[SweepEvent] = []
-    result = small(tmp_path).run(on_event=events.append)
+    result = small(tmp_path, videos="best").run(on_event=events.append)
     assert outcomes(result) == {"completed": 3}
+    client = MlflowClient(f"sqlite:///{tmp_path}/runs/mlflow.db")
+    assert [one.path for one in client.list_artifacts(result.mlflow["parent_run_id"], "videos")] == ["videos/best.mp4"]
+    assert (tmp_path / "runs" / "s" / "best.mp4").stat().st_size > 1000
     assert result.best is not None
     assert result.best.objective == max(trial.objective for trial in result.trials)
     assert json.loads(json.dumps(result.as_json())) == result.as_json()
@@ -69,8 +74,10 @@ def test_a_sweep_gives_its_trials_its_best_and_its_events(tmp_path: Path) -> Non
 
 def test_trials_whose_env_runners_are_processes_of_their_own_give_what_others_give(tmp_path: Path) -> None:
     """Each trial reserves the CPUs of its runners, and its reports equal those of one process."""
-    fixed = {**FIXED, "num_env_runners": 2, "num_cpus_per_env_runner": 0.5}
-    (trial,) = small(tmp_path, trials=1, fixed=fixed).run().trials
+    # With a Ray of its own: the trial needs both CPUs.
+    done = subprocess.run([sys.executable, "-c", WITH_RUNNERS, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (trial,) = load_sweep("s", tmp_path / "runs").trials
     assert (trial.outcome, trial.env_steps) == ("completed", 1024)
     alone = PPO.build(
         "CartPole-v1", [0], budget_env_steps=1000, compile="off", evaluation={"episodes": 2, "final_episodes": 3},
@@ -80,6 +87,17 @@ def test_trials_whose_env_runners_are_processes_of_their_own_give_what_others_gi
         pass
     alone.stop()
     assert report["objective"] == trial.objective
+
+
+WITH_RUNNERS = """
+import sys
+from pathlib import Path
+from tests.sweep.test_sweep_run import FIXED, small
+
+if __name__ == "__main__":
+    fixed = {**FIXED, "num_env_runners": 2, "num_cpus_per_env_runner": 0.5}
+    small(Path(sys.argv[1]), trials=1, fixed=fixed).run()
+"""
 
 
 def _check_what_is_stored(tmp_path: Path, result: SweepResult) -> None:

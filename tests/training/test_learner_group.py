@@ -18,8 +18,8 @@ from tuneexp.algorithms.registry import load_spec
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
 from tuneexp.files import checkpoint
-from tuneexp.learning.noise import Noise
 from tuneexp.rl.losses import mean_over
+from tuneexp.rl.noise import Noise
 from tuneexp.training.learner_shards import shard_learning
 from tuneexp.training.training_ops import on_policy_step, postprocess, synchronous_parallel_sample, train_one_step
 from tuneexp.trial import Trial

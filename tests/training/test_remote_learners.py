@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from tests.small import small_trial
 from tests.training.test_learner_group import assert_same_training, trained
 from tuneexp.errors import LearnerLost, UserError
+from tuneexp.training.learner_group import Outcome, Task
 from tuneexp.trial import Trial
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -19,27 +22,30 @@ CHANGES = {"batch_size": 15, "n_epochs": 3, "max_grad_norm": 0.05, "learning_rat
 
 @pytest.fixture
 def killer(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Actors in this list are killed during their work, one per operation."""
+    """Actors in this list are killed during their work, one per operation. Each is stopped before it can reply."""
     import ray
 
     from tuneexp.training.remote import learner_actors
 
     victims: list[Any] = []
-    collected = learner_actors._collected
+    stopped: list[int] = []
+    collected, run_once = learner_actors._collected, learner_actors.RemoteLearners._run_once
+
+    def stop_and_run(learners: Any, tasks: Sequence[Task]) -> list[Outcome]:
+        if victims:
+            pid = ray.get(victims.pop().__ray_call__.remote(lambda _: os.getpid()))
+            os.kill(pid, signal.SIGSTOP)
+            stopped.append(pid)
+        return run_once(learners, tasks)
 
     def kill_and_collect(refs: Sequence[Any]) -> Any:
-        if victims:
-            ray.kill(victims.pop())
+        if stopped:
+            os.kill(stopped.pop(), signal.SIGKILL)
         return collected(refs)
 
+    monkeypatch.setattr(learner_actors.RemoteLearners, "_run_once", stop_and_run)
     monkeypatch.setattr(learner_actors, "_collected", kill_and_collect)
     return victims
-
-
-def train_for_some_steps(trial: Trial) -> None:
-    """A learner that is killed after its reply is noticed at the next step."""
-    for _ in range(10):
-        trial.training_step()
 
 
 def actors_of(trial: Trial) -> list[Any]:
@@ -64,7 +70,7 @@ def test_two_processes_split_rows_as_one_learns_also_where_one_is_killed(
     monkeypatch.setattr(learner_actors, "MAX_RESTARTS", 1)
     killer.append(actors_of(several)[0])
     with pytest.raises(LearnerLost, match="more than 1 times"):
-        train_for_some_steps(several)
+        several.training_step()
     several.close()
 
 

@@ -113,6 +113,7 @@ def test_a_seed_that_diverges_is_named_and_the_others_are_as_without_it() -> Non
     reports = [run(healthy), run(sick)]
     assert reports[0][-1]["failed_seeds"] == []
     assert reports[1][-1]["failed_seeds"] == [1]
+    assert [name for name in reports[1][-1] if name.endswith("/failed")] == ["seed/1/failed"]
     assert reports[1][-1]["done"]
     assert reports[1][-1]["env_steps"] == 256
     for name, leaf in sick.learner.parameters.items():

@@ -13,11 +13,11 @@ from tuneexp.algorithms.off_policy import weighted_mean
 from tuneexp.learning.algorithm_functions import Losses
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.noise import Noise
 from tuneexp.models.continuous import DeterministicActorCritic
 from tuneexp.models.custom import CustomDeterministicActorCritic
 from tuneexp.rl.distributions import action_head
 from tuneexp.rl.exploration import ornstein_uhlenbeck
+from tuneexp.rl.noise import Noise
 
 
 def networks(observation_space: Any, action_space: Any, cfg: CfgView, owner: str, n_critics: int) -> nn.Module:

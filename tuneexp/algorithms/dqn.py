@@ -18,12 +18,12 @@ from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.models.custom import CustomQNetwork
 from tuneexp.models.q_network import QNetwork
 from tuneexp.rl.distributional import atoms_between, project
 from tuneexp.rl.exploration import epsilon_greedy, linear_epsilon
+from tuneexp.rl.noise import Noise
 from tuneexp.training.replay_ops import off_policy_step, transitions
 
 __all__ = ["DQN", "DQNConfig"]

@@ -15,11 +15,11 @@ from tuneexp.algorithms.spec import AlgorithmSpec, action_noise
 from tuneexp.learning.algorithm_functions import Losses
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.models.continuous import DiscreteSoftActorCritic, SoftActorCritic
 from tuneexp.models.custom import CustomDiscreteSoftActorCritic, CustomSoftActorCritic
 from tuneexp.rl.distributions import action_head
+from tuneexp.rl.noise import Noise
 from tuneexp.spaces.kinds import require_continuous
 from tuneexp.training.replay_ops import off_policy_step, transitions
 

@@ -18,10 +18,10 @@ from tuneexp.learning.algorithm_functions import (
     no_noise,
 )
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.quiet_imports import quiet_imports
 from tuneexp.rl.distributions import action_head
+from tuneexp.rl.noise import Noise
 from tuneexp.spaces.kinds import ActionKind
 from tuneexp.training.training_ops import TrainingStep, on_policy_step
 

@@ -17,9 +17,9 @@ from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.learning.algorithm_functions import Losses
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.noise import Noise
 from tuneexp.learning.target import TargetUpdate
 from tuneexp.rl.distributions import action_head
+from tuneexp.rl.noise import Noise
 from tuneexp.training.replay_ops import off_policy_step, transitions
 
 __all__ = ["TD3", "TD3Config"]

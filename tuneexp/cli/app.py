@@ -6,7 +6,24 @@ from typing import Annotated
 
 import typer
 
-from tuneexp.cli import describe, evaluate, extend, resume, show, sweep, train, ui
+from tuneexp.cli import (
+    confirm,
+    dashboard,
+    describe,
+    doctor,
+    evaluate,
+    export,
+    extend,
+    init,
+    report,
+    resume,
+    show,
+    sweep,
+    train,
+    tune,
+    ui,
+    watch,
+)
 from tuneexp.cli.options import examples
 
 app = typer.Typer(
@@ -43,11 +60,19 @@ def root(
 
 _WORK, _LOOK = "Train and evaluate", "Inspect"
 app.command("train", epilog=train.EPILOG, rich_help_panel=_WORK)(train.train)
+app.command("tune", epilog=tune.EPILOG, rich_help_panel=_WORK)(tune.tune)
 app.command("sweep", epilog=sweep.EPILOG, rich_help_panel=_WORK)(sweep.sweep)
 app.command("resume", epilog=resume.EPILOG, rich_help_panel=_WORK)(resume.resume)
 app.command("extend", epilog=extend.EPILOG, rich_help_panel=_WORK)(extend.extend)
+app.command("confirm", epilog=confirm.EPILOG, rich_help_panel=_WORK)(confirm.confirm)
 app.command("evaluate", epilog=evaluate.EPILOG, rich_help_panel=_WORK)(evaluate.evaluate)
+app.command("watch", epilog=watch.EPILOG, rich_help_panel=_WORK)(watch.watch)
+app.command("export", epilog=export.EPILOG, rich_help_panel=_WORK)(export.export)
+app.command("init", epilog=init.EPILOG, rich_help_panel=_WORK)(init.init)
 app.command("list", epilog=show.LIST_EPILOG, rich_help_panel=_LOOK)(show.list_)
 app.command("show", epilog=show.SHOW_EPILOG, rich_help_panel=_LOOK)(show.show)
+app.command("report", epilog=report.EPILOG, rich_help_panel=_LOOK)(report.report)
 app.command("describe", epilog=describe.EPILOG, rich_help_panel=_LOOK)(describe.describe)
+app.command("dashboard", epilog=dashboard.EPILOG, rich_help_panel=_LOOK)(dashboard.dashboard)
+app.command("doctor", epilog=doctor.EPILOG, rich_help_panel=_LOOK)(doctor.doctor)
 app.command("ui", epilog=ui.EPILOG, rich_help_panel=_LOOK)(ui.ui)

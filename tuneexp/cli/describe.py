@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tuneexp.cli import completion
 from tuneexp.cli.options import JsonOption, VerboseOption, examples
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.sweep.search.choice import KINDS, meaning_of, option_rows
@@ -22,7 +23,8 @@ def describe(
     algorithm: Annotated[
         str | None,
         typer.Argument(
-            help="A name or an address (path/file.py:NAME), or a scheduler or searcher; without it, all are listed."
+            autocompletion=completion.described,
+            help="A name or an address (path/file.py:NAME), or a scheduler or searcher; without it, all are listed.",
         ),
     ] = None,
     json: JsonOption = False,

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tuneexp.cli.checkpoints import find_checkpoint
 from tuneexp.cli.exit_codes import checks_only, stoppable
-from tuneexp.cli.option_values import moved_addresses, positive, trial_number
+from tuneexp.cli.option_values import moved_addresses, positive
 from tuneexp.cli.options import (
     DEFAULT_STORAGE,
+    CheckpointArgument,
     JsonOption,
     MovedOption,
     StorageOption,
@@ -25,26 +25,15 @@ from tuneexp.files.remote_folders import is_uri
 
 EPILOG = examples(
     "tuneexp evaluate first",
-    "tuneexp evaluate first --trial 3 --episodes 100",
+    "tuneexp evaluate first/3 --episodes 100",
+    "tuneexp evaluate models:/cartpole@champion",
     "tuneexp evaluate runs/train/ppo-CartPole-v1-.../checkpoint_000000100000 --seed 7 --json",
 )
 
 
 def evaluate(
     ctx: typer.Context,
-    checkpoint: Annotated[
-        str,
-        typer.Argument(
-            metavar="CHECKPOINT or NAME",
-            help="Checkpoint folder or URI, as train prints it; or a sweep, for the last checkpoint of its best trial.",
-        ),
-    ],
-    trial: Annotated[
-        int | None,
-        typer.Option(
-            "--trial", parser=trial_number, metavar="N", help="Number of a trial of the sweep; by default the best one."
-        ),
-    ] = None,
+    address: CheckpointArgument,
     episodes: Annotated[
         int, typer.Option("--episodes", parser=count, help="Episodes for each seed of the checkpoint.")
     ] = 20,
@@ -61,20 +50,20 @@ def evaluate(
         raise UserError(f"--seed is 0 or more, got {seed}")
     with terminal(json, verbose) as screen, stoppable(saves=False):
         from tuneexp.files.checkpoint import read_header
-        from tuneexp.report.formatting import short_path
+        from tuneexp.sweep.stored_addresses import stored_checkpoint
 
-        found = find_checkpoint(checkpoint, storage, trial)
-        if found.sweep is not None:
-            screen.note(f"trial {found.trial} of sweep {found.sweep}: {short_path(found.path)}")
-        if not is_uri(found.path):
-            read_header(found.path)  # a path that is no checkpoint is refused before torch is imported
-        if checks_only(ctx):
-            return
-        from tuneexp.trial.from_checkpoint import evaluate_checkpoint
+        with stored_checkpoint(address, storage) as found:
+            if found.sweep is not None:
+                screen.note(str(found))
+            if not is_uri(found.path):
+                read_header(found.path)  # a path that is no checkpoint is refused before torch is imported
+            if checks_only(ctx):
+                return
+            from tuneexp.trial.from_checkpoint import evaluate_checkpoint
 
-        result = evaluate_checkpoint(
-            found.path, episodes=episodes, seed=seed, trust=trust, moved=moved_addresses(moved or ())
-        )
+            result = evaluate_checkpoint(
+                found.path, episodes=episodes, seed=seed, trust=trust, moved=moved_addresses(moved or ())
+            )
         if screen.json:
             screen.result(result)
         else:

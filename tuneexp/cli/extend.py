@@ -21,7 +21,7 @@ from tuneexp.cli.options import (
     examples,
     seconds,
 )
-from tuneexp.cli.show import NameArgument, varied_names
+from tuneexp.cli.show import NameArgument
 from tuneexp.cli.sweep_view import watch_on
 from tuneexp.cli.terminal import terminal
 
@@ -85,6 +85,7 @@ def extend(
         positive("--trials", trials)
     with terminal(json, verbose) as screen, stoppable() as stop:
         stop.starting()
+        from tuneexp.report.stored_leaderboard import varied_names
         from tuneexp.sweep import extend as extend_sweep
         from tuneexp.sweep import load_sweep
         from tuneexp.sweep.extending import extended_config, refuse_running

@@ -33,6 +33,11 @@ def parse_seeds(text: str) -> list[int]:
         raise UserError(f"--seeds: {error}") from None
 
 
+def confirm_seeds(text: str) -> int | list[int]:
+    """Parse `--seeds` of a confirmation: `10` -> 10, a number of unseen seeds; `3,5,8` -> [3, 5, 8]."""
+    return parse_seeds(text) if "," in text else _positive_count(_seed_count(text))
+
+
 def _seed_count(text: str) -> int:
     from tuneexp.config import whole_number
 
@@ -109,8 +114,8 @@ GROUPS = tuple(name for name, field in _SETTINGS.items() if is_group(field) and 
 
 
 def option_of(name: str) -> str:
-    """Return the option of a setting: --env-backend of env_backend, --time-budget of time_budget_s."""
-    return f"--{name.removesuffix('_s').replace('_', '-')}"
+    """Return the option of a setting, without unit: --env-backend of env_backend, --time-budget of time_budget_s."""
+    return f"--{name.removesuffix('_s').removesuffix('_bytes').replace('_', '-')}"
 
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -153,14 +158,6 @@ def moved_addresses(texts: Iterable[str]) -> dict[str, str]:
         if not (old and equals and new):
             raise UserError(f"--moved {old + equals + new!r}: write --moved OLD=NEW, such as /old/env.py=new/env.py")
     return {old: new for old, _, new in pairs}
-
-
-def trial_number(text: str | int) -> int:
-    """Parse `--trial`."""
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{shortened(text)} is no number of a trial; leave out --trial for the best one") from None
 
 
 def positive(option: str, value: int) -> int:

@@ -6,12 +6,38 @@ from typing import Annotated
 
 import typer
 
+from tuneexp.cli import completion
 from tuneexp.cli.option_values import GROUPS
 from tuneexp.sweep import defaults
+from tuneexp.sweep.sweep_config import SweepConfig
 
 # Panels of --help.
 WHAT, SEARCH, HOW, WHERE, OUTPUT = "Problem", "Search", "Training", "Resources and storage", "Output"
 
+AlgorithmArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name (see tuneexp describe) or address: module:NAME, path/file.py:NAME.",
+        autocompletion=completion.algorithms,
+    ),
+]
+EnvArgument = Annotated[
+    str | None,
+    typer.Argument(help="Gymnasium id (CartPole-v1) or address: module:Class.", autocompletion=completion.environments),
+]
+NameOption = Annotated[
+    str | None, typer.Option("--name", help=SweepConfig.model_fields["name"].description, rich_help_panel=WHAT)
+]
+SpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="FILE",
+        help="Search space: a YAML file, or path/file.py:FUNCTION. Default: that of the algorithm "
+        "(tuneexp describe NAME).",
+        rich_help_panel=WHAT,
+    ),
+]
 StorageOption = Annotated[
     str,
     typer.Option(
@@ -135,6 +161,15 @@ TrustOption = Annotated[
         help="Trust the code that stored files name: run it, and add it to the list of trusted addresses.",
     ),
 ]
+CheckpointArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADDRESS",
+        autocompletion=completion.checkpoints,
+        help="Address of a checkpoint: NAME (the best trial of a sweep, or a training), NAME/3 (trial 3), a folder, "
+        "s3://bucket/folder, or in MLflow runs:/RUN_ID, runs:/RUN_ID/NAME, models:/NAME@ALIAS, models:/NAME/VERSION.",
+    ),
+]
 AddressOption = Annotated[
     str | None,
     typer.Option(
@@ -160,6 +195,13 @@ def seconds(value: str | float) -> float:
     from tuneexp.config import seconds_of
 
     return seconds_of(str(value))
+
+
+def size(value: str | int) -> int:
+    """Parse a size: 2000000000, 2GB and 2000 MB are the same."""
+    from tuneexp.files.sizes import bytes_of
+
+    return bytes_of(str(value))
 
 
 def examples(*lines: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuneexp.cli.confirm import watch_confirmation
 from tuneexp.cli.exit_codes import checks_only, stoppable
 from tuneexp.cli.option_values import moved_addresses
 from tuneexp.cli.options import (
@@ -19,7 +20,7 @@ from tuneexp.cli.options import (
     VerboseOption,
     examples,
 )
-from tuneexp.cli.show import NameArgument, varied_names
+from tuneexp.cli.show import NameArgument
 from tuneexp.cli.sweep_view import watch_on
 from tuneexp.cli.terminal import terminal
 from tuneexp.commands import command
@@ -63,39 +64,36 @@ def resume(
     """Continue a sweep that was interrupted or killed. Finished trials stay as they are."""
     with terminal(json, verbose) as screen, stoppable() as stop:
         stop.starting()
-        from tuneexp.sweep import load_config
-        from tuneexp.sweep import resume as resume_sweep
-        from tuneexp.sweep.storage.folder import stored_folder
+        from tuneexp.report.stored_leaderboard import varied_names
+        from tuneexp.sweep.confirming.confirm import is_followed, ray_of_what_follows, to_continue
+        from tuneexp.sweep.resuming import Running, folder_of, resume_sweep
         from tuneexp.sweep.storage.snapshot import check_signatures
-        from tuneexp.sweep.sweep_config import relocated_config
+        from tuneexp.sweep.sweep_config import load_config, relocated_config
 
         places = moved_addresses(moved or ())
         config = relocated_config(load_config(name, storage), places)
         if checks_only(ctx):
             return
-        stored = _stored(name, storage)
-        ended = stored is not None and _has_ended(stored, failed)
+        stored, folder = _stored(name, storage), folder_of(name, storage)
+        follows, ended = is_followed(folder), stored is not None and _has_ended(stored, failed)
         if ended and not trust:
-            check_signatures(stored_folder(name, storage), trust)  # refused before anything is printed
-        result = watch_on(
-            screen,
-            config,
-            varied_names(config),
-            lambda on_event: resume_sweep(
-                name,
-                storage,
-                on_event,
-                moved=places,
-                verbose=verbose,
-                address=address,
-                trust=trust,
-                failed=failed,
-                checkpoints=checkpoints,
-            ),
-            f"sweep {config.name} is finished, nothing is left to train" if ended else None,
-            stored.trials if stored is not None else (),
-        )
-        if ended:
+            check_signatures(folder, trust)  # refused before anything is printed
+        running = Running([], verbose, address, trust, failed, places)
+        with ray_of_what_follows(folder, running):
+            result = watch_on(
+                screen,
+                config,
+                varied_names(config),
+                lambda on_event: resume_sweep(folder, running, on_event, checkpoints),
+                f"sweep {config.name} is finished, nothing is left to train" if ended else None,
+                stored.trials if stored is not None else (),
+                is_last=not follows,
+            )
+            if follows and (confirmation := to_continue(folder)) is not None:
+                watch_confirmation(screen, confirmation, running)
+            elif follows and screen.json:
+                screen.result(result.as_json())
+        if ended and not follows:
             more = command("extend", result.name, "--trials", "N", storage=short_path(result.storage))
             screen.note(f"to add N trials: {more}")
 

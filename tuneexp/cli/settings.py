@@ -11,8 +11,10 @@ import typer
 from annotated_types import Ge
 from pydantic.fields import FieldInfo
 
+from tuneexp.cli import completion
 from tuneexp.cli.option_values import WRITTEN_AS, option_of, positive
-from tuneexp.cli.options import HOW, SEARCH, WHERE, count, one_of, seconds
+from tuneexp.cli.options import HOW, SEARCH, WHERE, count, one_of, seconds, size
+from tuneexp.sweep.search.choice import KINDS
 from tuneexp.trial.trial_config import is_group
 
 Command = Callable[..., None]
@@ -20,7 +22,7 @@ Command = Callable[..., None]
 # Panels of --help and words for values, where they differ from the usual ones.
 _PANELS = {
     **dict.fromkeys(("trials", "scheduler", "searcher", "searcher_seed", "trial_timeout_s"), SEARCH),
-    **dict.fromkeys(("concurrency", "address", "checkpoints"), WHERE),
+    **dict.fromkeys(("concurrency", "address", "checkpoints", "keep", "checkpoint_quota_bytes"), WHERE),
 }
 _METAVARS = {"address": "HOST:PORT", "checkpoints": "FOLDER or URI", "device": "DEVICE"}
 _USUAL_METAVARS = {int: "N", float: "NUMBER", str: "NAME", bool: ""}
@@ -63,7 +65,11 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     kind, choices = _kind(field), _choices(field)
     options: dict[str, Any] = {"help": field.description, "rich_help_panel": _PANELS.get(name, HOW)}
     options["metavar"] = "|".join(map(str, choices)) or _METAVARS.get(name, _USUAL_METAVARS[kind])
-    if kind is int:
+    if choices or name in KINDS:
+        options["autocompletion"] = completion.one_of(choices or KINDS[name])
+    if name.endswith("_bytes"):
+        options |= {"parser": size, "metavar": "SIZE"}
+    elif kind is int:
         options["parser"] = count
     elif kind is float and name.endswith("_s"):
         options |= {"parser": seconds, "metavar": "DURATION"}

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import json as json_text
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuneexp.cli.exit_codes import checks_only
-from tuneexp.cli.option_values import GROUPS, option_of, parse_value, positive
+from tuneexp.cli import completion
+from tuneexp.cli.exit_codes import checks_only, stoppable
+from tuneexp.cli.option_values import positive
 from tuneexp.cli.options import DEFAULT_STORAGE, JsonOption, StorageOption, VerboseOption, count, examples
+from tuneexp.cli.retrain import retrain_command
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.commands import command
 from tuneexp.errors import UserError, shortened
 
 if TYPE_CHECKING:
     from tuneexp.report.leaderboard import LeaderboardRow
-    from tuneexp.sweep import SweepConfig, SweepResult, TrialResult
-    from tuneexp.trial.trial_config import TrialConfig
+    from tuneexp.sweep import SweepResult, TrialResult
+    from tuneexp.sweep.confirming.confirmation import Confirmation
 
 LIST_EPILOG = examples("tuneexp list", "tuneexp list --storage /data/runs --json")
-SHOW_EPILOG = examples("tuneexp show first", "tuneexp show first --plot curves.png", "tuneexp show first --json")
+SHOW_EPILOG = examples(
+    "tuneexp show first",
+    "tuneexp show first --watch",
+    "tuneexp show first --plot curves.png",
+    "tuneexp show first --json",
+)
 
 FIGURE_FORMATS = (".png", ".pdf", ".svg")
 PLOTTED_TRIALS = 5
 
-NameArgument = Annotated[str, typer.Argument(help="Name of a sweep (tuneexp list shows them), or its folder.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(help="Name of a sweep (tuneexp list shows them), or its folder.", autocompletion=completion.sweeps),
+]
 
 
 def list_(storage: StorageOption = DEFAULT_STORAGE, json: JsonOption = False, verbose: VerboseOption = False) -> None:
@@ -59,6 +69,10 @@ def show(
             "--plot", metavar="FILE", help="Also draw the seeds' learning curves of the best trials (.png, .pdf, .svg)."
         ),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", metavar="", help="Show a running sweep until it stops; Ctrl-C leaves it running."),
+    ] = False,
     storage: StorageOption = DEFAULT_STORAGE,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -68,46 +82,64 @@ def show(
         positive("--top", top)
     if plot is not None and plot.suffix.lower() not in FIGURE_FORMATS:
         raise UserError(f"--plot {str(plot)!r}: write a file name that ends in {', '.join(FIGURE_FORMATS)}")
-    with terminal(json, verbose) as screen:
+    if watch and json:
+        raise UserError("--json prints one object, the present state; leave out --watch")
+    with terminal(json, verbose) as screen, stoppable(saves=False):
+        from tuneexp.cli.watching import watch_stored
         from tuneexp.sweep import load_sweep
 
-        result = load_sweep(name, storage)
+        watched = watch and not checks_only(ctx)
+        result = watch_stored(screen, name, storage, top) if watched else load_sweep(name, storage)
         if checks_only(ctx):
             return
         if screen.json:
             screen.result(result.as_json())
-        else:
+        elif not watch:
             show_result(screen, result, top)
         if plot is not None:
             _plot(screen, result, plot)
 
 
-def show_result(screen: Terminal, result: SweepResult, top: int | None = None) -> None:
-    """Print the leaderboard and the best trial to standard output."""
+def show_result(screen: Terminal, result: SweepResult, top: int | None = None, is_last: bool = True) -> None:
+    """Print the leaderboard and the best trial to standard output. is_last: also the latest confirmation."""
+    from tuneexp.report.confirmation import confirmation_table, confirmation_text
     from tuneexp.report.formatting import cell, short_path
-    from tuneexp.report.leaderboard import INFEASIBLE, hidden_parameters, render_leaderboard
+    from tuneexp.report.leaderboard import hidden_parameters, render_leaderboard
 
     if not result.trials:
         screen.note(f"sweep {result.name} has no trials yet")
         return
-    rows, names = _rows(result), [one["name"] for one in result.objectives]
+    confirmations = result.confirmations
+    rows, names = _rows(result, confirmations), [one["name"] for one in result.objectives]
     title = cell(f"{result.name} ({result.state}): {len(rows)} trial{'s' if len(rows) > 1 else ''}")
     screen.show(render_leaderboard(rows, title=title, limit=top, width=screen.width, objectives=names))
     if hidden := hidden_parameters(rows[:top], screen.width, names):
         screen.note(f"(no room for {', '.join(hidden)}: a wider window or --json shows them)")
-    for row in rows[:top]:
-        if row.reason and row.outcome != "pruned":
-            screen.show_text(f"trial {row.trial} {row.outcome}: {row.reason}")
-        if row.standing == INFEASIBLE:
-            screen.show_text(f"trial {row.trial} infeasible: it violates {', '.join(row.violated)}")
+    for line in _remarks(rows[:top]):
+        screen.show_text(line)
     if result.best is not None:
         screen.show_text("\n" + _best_words(result, result.best))
     elif result.front:
         screen.show_text("\n" + front_words(result))
+    if confirmations and is_last:
+        screen.show_text("")
+        screen.show(confirmation_table(confirmations[-1]))
+        screen.show_text("\n" + confirmation_text(confirmations[-1]))
     if result.ended_by not in (None, "trials"):
         screen.show_text(f"ended       {_reason_of_end(result)}")
     if result.state in ("interrupted", "failed"):
         screen.note(f"\ncontinue it: {command('resume', result.name, storage=short_path(result.storage))}")
+
+
+def _remarks(rows: Sequence[LeaderboardRow]) -> Iterator[str]:
+    """Yield lines about failed trials and violated constraints."""
+    from tuneexp.report.leaderboard import INFEASIBLE
+
+    for row in rows:
+        if row.reason and row.outcome != "pruned":
+            yield f"trial {row.trial} {row.outcome}: {row.reason}"
+        if row.standing == INFEASIBLE:
+            yield f"trial {row.trial} infeasible: it violates {', '.join(row.violated)}"
 
 
 def _reason_of_end(result: SweepResult) -> str:
@@ -118,25 +150,11 @@ def _reason_of_end(result: SweepResult) -> str:
     return reason(result.ended_by, load_config(result.name, result.storage))
 
 
-def _rows(result: SweepResult) -> list[LeaderboardRow]:
-    from tuneexp.report.leaderboard import TrialState, leaderboard_rows
+def _rows(result: SweepResult, confirmations: Sequence[Confirmation] = ()) -> list[LeaderboardRow]:
+    from tuneexp.report.stored_leaderboard import stored_leaderboard
     from tuneexp.sweep import load_config
-    from tuneexp.sweep.sweep_config import objectives_of
 
-    config = load_config(result.name, result.storage)
-    return leaderboard_rows(map(TrialState.of, result.trials), varied_names(config), objectives_of(config))
-
-
-def varied_names(config: SweepConfig) -> list[str] | None:
-    """Return the hyperparameters that the search space varies; None for a define-by-run space."""
-    from tuneexp.sweep import SearchSpace
-
-    if "function" in config.space:  # define-by-run: the user's file is not imported here
-        return None
-    try:
-        return SearchSpace.of(config.space).names or None
-    except UserError:  # damaged: the rest can still be shown
-        return None
+    return stored_leaderboard(result, load_config(result.name, result.storage), confirmations)
 
 
 def _best_words(result: SweepResult, best: TrialResult) -> str:
@@ -156,7 +174,7 @@ def _best_words(result: SweepResult, best: TrialResult) -> str:
         lines.append("per seed    " + ", ".join(f"{seed}: {score(value)}" for seed, value in returns.items()) + spread)
     if best.checkpoint:
         lines.append(f"evaluate    {command('evaluate', result.name, storage=short_path(result.storage))}")
-    if retrain := _retrain_command(result, best):
+    if retrain := retrain_command(result, best):
         lines.append(f"retrain     {retrain}")
     if link := result.mlflow.get("link"):
         lines += _compare_words(result, link)
@@ -176,7 +194,7 @@ def front_words(result: SweepResult) -> str:
 
     lines = [f"front       trial {trial.trial_number}: {values_words(trial)}" for trial in result.front]
     trial = result.front[0].trial_number
-    evaluate = command("evaluate", result.name, "--trial", trial, storage=short_path(result.storage))
+    evaluate = command("evaluate", f"{result.name}/{trial}", storage=short_path(result.storage))
     link = result.mlflow.get("link")
     return "\n".join([*lines, f"evaluate    {evaluate}", *(_compare_words(result, link) if link else [])])
 
@@ -192,86 +210,6 @@ def _compare_words(result: SweepResult, link: str) -> list[str]:
         f"compare     {command('ui', result.name, storage=short_path(result.storage))}",
         f"            opens {link}",
     ]
-
-
-def _retrain_command(result: SweepResult, best: TrialResult) -> str | None:
-    """Return the command that trains the best configuration on fresh seeds, which the sweep was not tuned on.
-
-    None if no command can name the environment."""
-    from tuneexp.nesting import flat
-    from tuneexp.report.formatting import short_path
-    from tuneexp.sweep import load_config
-
-    trial = _by_entry_point(load_config(result.name, result.storage).trial)
-    if trial is None:
-        return None
-    first = max(trial.seeds) + 1
-    fresh = ",".join(str(first + n) for n in range(max(5, len(trial.seeds))))
-    settings = flat(best.config)
-    budget = settings.pop("budget_env_steps", trial.budget_env_steps)
-    options = [f"{name}={_as_typed(value)}" for name, value in settings.items()]
-    groups, words = _other_settings(trial)
-    options += [f"{name}={_as_typed(value)}" for name, value in groups.items()]
-    return command(
-        "train",
-        short_path(trial.algorithm),
-        short_path(trial.env),
-        *("--env-steps", budget, "--seeds", fresh),
-        *(word for option in options for word in ("--set", option)),
-        *words,
-        storage=short_path(result.storage),
-    )
-
-
-def _by_entry_point(config: TrialConfig) -> TrialConfig | None:
-    """Replace an environment id that a script registered by its entry point, which the command line can load.
-
-    None if the entry point alone is another environment."""
-    registered = config.env_registration
-    if registered is None:
-        return config
-    if not registered.get("entry_point") or registered.get("vector_entry_point"):
-        return None
-    steps = registered.get("max_episode_steps")
-    limit: list[str | dict[str, Any]] = [{"TimeLimit": {"max_episode_steps": steps}}] if steps else []
-    same = {
-        "env": registered["entry_point"],
-        "env_kwargs": {**(registered.get("kwargs") or {}), **config.env_kwargs},
-        "wrappers": [*limit, *config.wrappers],
-    }
-    return config.model_copy(update=same)
-
-
-def _other_settings(config: TrialConfig) -> tuple[dict[str, Any], list[str]]:
-    """Return the settings that differ from their defaults: groups for `--set`, and the words of options."""
-    from tuneexp.cli.settings import declared
-    from tuneexp.trial.trial_config import settings_in, without_defaults
-
-    fields, values = settings_in(type(config).model_fields), config.model_dump(mode="json")
-    changed = {name: without_defaults(field, values[name]) for name, field in fields.items()}
-    groups = {name: changed[name] for name in GROUPS if changed[name] is not None}
-    options = {option_of(name): changed[name] for name in declared(fields) if changed[name] is not None}
-    return groups, [*(word for pair in options.items() for word in pair), *_wrapper_options(config)]
-
-
-def _wrapper_options(config: TrialConfig) -> list[str]:
-    parts = [(one, None) if isinstance(one, str) else next(iter(one.items())) for one in config.wrappers]
-    named = [name if not arguments else f"{name}={json_text.dumps(arguments)}" for name, arguments in parts]
-    return [word for text in named for word in ("--wrapper", text)]
-
-
-def _as_typed(value: Any) -> str:
-    """Return a value as `--set` parses it."""
-    if isinstance(value, str) and _reads_as_itself(value):
-        return value
-    return json_text.dumps(value, ensure_ascii=False)
-
-
-def _reads_as_itself(text: str) -> bool:
-    try:
-        return bool(parse_value(text) == text)
-    except UserError:
-        return False
 
 
 def _plot(screen: Terminal, result: SweepResult, path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuneexp.cli import completion
 from tuneexp.cli.exit_codes import checks_only, stoppable
 from tuneexp.cli.option_values import parse_seeds, parse_settings, parse_wrappers, positive, split_settings
 from tuneexp.cli.options import (
@@ -16,12 +17,15 @@ from tuneexp.cli.options import (
     WHAT,
     WHERE,
     ConstraintOption,
+    EnvArgument,
     JsonOption,
+    NameOption,
     ObjectiveOption,
     SchedulerOption,
     SearcherOption,
     SeedsOption,
     SetOption,
+    SpaceOption,
     StorageOption,
     TrustOption,
     VerboseOption,
@@ -35,7 +39,7 @@ from tuneexp.cli.sweep_arguments import chosen_options, experiment_file, one_of_
 from tuneexp.cli.sweep_view import title_with_plan, watch_on
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.sweep import defaults
-from tuneexp.sweep.sweep_config import SETTINGS, SweepConfig
+from tuneexp.sweep.sweep_config import SETTINGS
 
 if TYPE_CHECKING:
     from tuneexp.sweep import Sweep
@@ -55,11 +59,12 @@ def sweep(
         str | None,
         typer.Argument(
             metavar="ALGORITHM or FILE",
+            autocompletion=completion.algorithms,
             help="Name (see tuneexp describe) or address: module:NAME, path/file.py:NAME. Or an experiment file with "
             "all settings; options override it.",
         ),
     ] = None,
-    env: Annotated[str | None, typer.Argument(help="Gymnasium id (CartPole-v1) or address: module:Class.")] = None,
+    env: EnvArgument = None,
     algorithm_option: Annotated[
         str | None,
         typer.Option("--algorithm", help="Same as the first argument.", rich_help_panel=WHAT),
@@ -67,19 +72,8 @@ def sweep(
     env_option: Annotated[
         str | None, typer.Option("--env", help="Same as the second argument.", rich_help_panel=WHAT)
     ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help=SweepConfig.model_fields["name"].description, rich_help_panel=WHAT)
-    ] = None,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            "--space",
-            metavar="FILE",
-            help="Search space: a YAML file, or path/file.py:FUNCTION. Default: that of the algorithm "
-            "(tuneexp describe NAME).",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
+    name: NameOption = None,
+    space: SpaceOption = None,
     points: Annotated[
         str | None,
         typer.Option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuneexp.cli.show import show_result
@@ -10,8 +11,11 @@ from tuneexp.cli.terminal import Terminal
 from tuneexp.commands import command
 from tuneexp.errors import TuneexpError
 from tuneexp.report.formatting import short_path
+from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.tracking.event_files import how_to_open
 
 if TYPE_CHECKING:
+    from tuneexp.report.live import SweepProgress
     from tuneexp.sweep import Sweep, SweepConfig, SweepResult, TrialResult
 
 
@@ -22,6 +26,7 @@ def watch_on(
     run: Callable[..., SweepResult],
     title: str | None = None,
     known: Iterable[TrialResult] = (),
+    is_last: bool = True,
 ) -> SweepResult:
     """Run the sweep with a live view, then print its leaderboard and the next commands.
 
@@ -32,34 +37,62 @@ def watch_on(
         run: Runs the sweep; called with `on_event`.
         title: First line of the view; None describes the sweep.
         known: Trials of a sweep that is resumed. They are shown until their events arrive.
+        is_last: Nothing follows; else the JSON object and the next commands are left to what follows.
 
     Raises:
         TuneexpError: No trial has finished."""
-    from tuneexp.report.leaderboard import TrialState
-    from tuneexp.report.live import SweepProgress, sweep_view
-    from tuneexp.sweep.sweep_config import objectives_of
-
-    title = title or title_of(config)
-    progress = SweepProgress(
-        config.trials, config.trial.budget_env_steps, varied, map(TrialState.of, known), objectives_of(config)
-    )
-    with sweep_view(screen.err, progress, title) as view:
-        result = run(on_event=view.on_event)
-    if screen.json:
+    result = live_view(screen, config, varied, run, title, known)
+    if screen.json and is_last:
         screen.result(result.as_json())
-    else:
-        show_result(screen, result)
+    elif not screen.json:
+        show_result(screen, result, is_last=is_last)
     if not result.front:
         raise TuneexpError(_none_finished(result))
-    if not screen.json:
-        screen.show_text(_next_commands(result))
+    if not screen.json and is_last:
+        screen.show_text(_next_commands(result, config.tensorboard))
     return result
 
 
-def _next_commands(result: SweepResult) -> str:
+def live_view(
+    screen: Terminal,
+    config: SweepConfig,
+    varied: list[str] | None,
+    run: Callable[..., SweepResult],
+    title: str | None = None,
+    known: Iterable[TrialResult] = (),
+) -> SweepResult:
+    """Run the sweep with a live view. Arguments as those of `watch_on`."""
+    from tuneexp.report.live import sweep_view
+
+    progress = progress_of(config, varied, known)
+    with sweep_view(screen.err, progress, title or title_of(config)) as view:
+        return run(on_event=view.on_event)
+
+
+def progress_of(config: SweepConfig, varied: list[str] | None, known: Iterable[TrialResult]) -> SweepProgress:
+    """Return the progress of a sweep. Arguments as those of `watch_on`."""
+    from tuneexp.report.leaderboard import TrialState
+    from tuneexp.report.live import SweepProgress
+    from tuneexp.sweep.search.space.listed import KEY
+    from tuneexp.sweep.sweep_config import objectives_of
+
+    return SweepProgress(
+        config.trials,
+        config.trial.budget_env_steps,
+        varied,
+        map(TrialState.of, known),
+        objectives_of(config),
+        dict(enumerate(config.space.get(KEY, ()))),
+    )
+
+
+def _next_commands(result: SweepResult, tensorboard: bool) -> str:
     """The lines that follow the leaderboard of `show`."""
     storage = short_path(result.storage)
+    folder = SweepFolder(Path(result.storage) / result.name)
+    logs = f"logs        {how_to_open(short_path(str(folder.logs)))}\n" if tensorboard else ""
     return (
+        f"{logs}confirm     {command('confirm', result.name, storage=storage)}\n"
         f"show        {command('show', result.name, '--plot', 'curves.png', storage=storage)}\n"
         f"repeat      {command('sweep', short_path(f'{result.storage}/{result.name}/experiment.yaml'))}"
     )

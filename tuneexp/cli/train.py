@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuneexp.cli.checkpoints import checkpoint_to_resume
+from tuneexp.cli import completion
 from tuneexp.cli.exit_codes import checks_only, stoppable
 from tuneexp.cli.option_values import (
     moved_addresses,
@@ -25,6 +25,8 @@ from tuneexp.cli.options import (
     DEFAULT_STORAGE,
     HOW,
     WHAT,
+    AlgorithmArgument,
+    EnvArgument,
     JsonOption,
     MovedOption,
     SeedsOption,
@@ -39,15 +41,19 @@ from tuneexp.cli.options import (
 )
 from tuneexp.cli.settings import checked, given, with_options
 from tuneexp.cli.terminal import Terminal, terminal
-from tuneexp.cli.training import Job, check_job, job_of_row, new_job, resumed_job
+from tuneexp.cli.training import Job, check_job, job_of_row, new_job, refuse_together, resumed_job
+from tuneexp.cli.training_file import job_of_file
 from tuneexp.commands import command
-from tuneexp.errors import StorageFault, TuneexpError, UserError
+from tuneexp.errors import StorageFault, TuneexpError
 from tuneexp.files.retries import of_the_storage, retried
 from tuneexp.security.trust import moved_options
 from tuneexp.sweep.signals import stop_signals
+from tuneexp.sweep.sweep_config import SETTINGS as OF_SWEEPS
 from tuneexp.trial.trial_config import TrialConfig, settings_in
 
 if TYPE_CHECKING:
+    from tuneexp.tracking.continued_run import ContinuedRun
+    from tuneexp.tracking.tensorboard import TrainingLogs
     from tuneexp.trial.trainable import AlgorithmTrainable
 
 EPILOG = examples(
@@ -55,20 +61,19 @@ EPILOG = examples(
     "tuneexp train ppo Pendulum-v1 --seeds 3,5,8 --set gamma=0.9 --set learning_rate=linear:0.001",
     "tuneexp train experiments/custom_loss.py:MyPPO CartPole-v1",
     "tuneexp train ppo LunarLander-v3 --zoo rl-baselines3-zoo/hyperparams/ppo.yml",
+    "tuneexp train --config runs/first/best.yaml --seeds 20",
     "tuneexp train --resume runs/train/ppo-CartPole-v1-.../checkpoint_000000100000 --env-steps 200000",
 )
 
 SETTINGS = settings_in(TrialConfig.model_fields)
+LOGS = "tensorboard"  # a setting of a sweep that a training has, too
 
 
-@with_options(SETTINGS)
+@with_options({**SETTINGS, LOGS: OF_SWEEPS[LOGS]})
 def train(
     ctx: typer.Context,
-    algorithm: Annotated[
-        str | None,
-        typer.Argument(help="Name (see tuneexp describe) or address: module:NAME, path/file.py:NAME."),
-    ] = None,
-    env: Annotated[str | None, typer.Argument(help="Gymnasium id (CartPole-v1) or address: module:Class.")] = None,
+    algorithm: AlgorithmArgument = None,
+    env: EnvArgument = None,
     budget_env_steps: Annotated[
         int | None,
         typer.Option(
@@ -83,13 +88,24 @@ def train(
     zoo: ZooOption = None,
     settings: SetOption = None,
     wrappers: WrapperOption = None,
-    resume: Annotated[
+    config: Annotated[
         Path | None,
         typer.Option(
-            "--resume",
-            metavar="CHECKPOINT",
+            "--config",
+            metavar="FILE",
             rich_help_panel=WHAT,
-            help="Continue from this checkpoint, or the last one of this training, up to --env-steps.",
+            help="Take all settings from a YAML file, such as the best.yaml of a confirmed sweep; options override it.",
+        ),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="ADDRESS",
+            autocompletion=completion.checkpoints,
+            rich_help_panel=WHAT,
+            help="Continue from this checkpoint up to --env-steps: NAME (the best trial of a sweep, or a training), "
+            "NAME/3 (trial 3), a folder, s3://bucket/folder, runs:/RUN_ID or models:/NAME@ALIAS of MLflow.",
         ),
     ] = None,
     moved: MovedOption = None,
@@ -103,31 +119,37 @@ def train(
     default = SETTINGS["budget_env_steps"].default
     steps = default if budget_env_steps is None else positive("--env-steps", budget_env_steps)
     hyperparameters, of_trial = split_settings(parse_settings(settings or ()))
+    logs = declared.pop(LOGS)
     of_trial |= given(ctx, checked(SETTINGS, declared))
     if wrappers:
         of_trial["wrappers"] = parse_wrappers(wrappers)
     seed_list = None if seeds is None else parse_seeds(seeds)
     places = moved_addresses(moved or ())
-    if places and resume is None:
-        raise UserError("--moved needs --resume CHECKPOINT; to train from the start, write the new path itself")
-    if zoo is not None and resume is not None:
-        raise UserError("--resume continues with the configuration of the checkpoint; leave out --zoo")
-    with terminal(json, verbose) as screen, stoppable():
+    refuse_together(resume, zoo, config, bool(places))
+    with terminal(json, verbose) as screen, stoppable(), ExitStack() as held:
+        from tuneexp.sweep.stored_addresses import stored_checkpoint
+
         if zoo is not None:
             job, remarks = job_of_row(
                 zoo, algorithm, env, seed_list or [0], budget_env_steps, hyperparameters, of_trial, trust
             )
             for remark in remarks:
                 screen.note(remark)
+        elif config is not None:
+            own = None if budget_env_steps is None else steps
+            job = job_of_file(config, algorithm, env, seed_list, own, hyperparameters, of_trial, trust)
         elif resume is None:
             job = new_job(algorithm, env, seed_list or [0], steps, hyperparameters, of_trial)
         else:
-            resume = checkpoint_to_resume(resume, storage)
-            job = resumed_job(resume, algorithm, env, seed_list, steps, hyperparameters, of_trial, trust, places)
+            found = held.enter_context(stored_checkpoint(resume, storage))
+            if found.sweep is not None:
+                screen.note(f"{found}; to continue the sweep: {command('resume', found.sweep, storage=storage)}")
+            job = resumed_job(found, algorithm, env, seed_list, steps, hyperparameters, of_trial, trust, places)
         check_job(job)
         if checks_only(ctx):
             return
-        _train(screen, job, _new_folder(storage, job))
+        folder = _new_folder(storage, job)
+        _train(screen, job, folder, _run_of(job, storage, folder), logs)
 
 
 def _new_folder(storage: str, job: Job) -> Path:
@@ -139,22 +161,49 @@ def _new_folder(storage: str, job: Job) -> Path:
     return runs / new_name(job.algorithm, job.env, runs)
 
 
-def _train(screen: Terminal, job: Job, folder: Path) -> None:
+def _run_of(job: Job, storage: str, folder: Path) -> ContinuedRun | None:
+    """Return the run in MLflow of a training that continues a checkpoint from there, else None."""
+    if job.origin is None:
+        return None
+    from tuneexp.tracking.continued_run import ContinuedRun
+
+    about = {"algorithm": job.algorithm, "env": job.env, "seeds": job.seeds}
+    return ContinuedRun(job.origin, storage, folder.name, about, job.hyperparameters)
+
+
+def _logs_of(job: Job, folder: Path) -> TrainingLogs:
+    from tuneexp.tracking.tensorboard import TrainingLogs
+
+    return TrainingLogs(folder, job.hyperparameters)
+
+
+def _train(screen: Terminal, job: Job, folder: Path, run: ContinuedRun | None, logs: bool) -> None:
     try:
-        result, wall_s, checkpoint = _run_to_the_end(screen, job, folder)
+        with nullcontext() if run is None else run, nullcontext() if not logs else _logs_of(job, folder) as log:
+            reports = [one.report for one in (run, log) if one is not None]
+            result, wall_s, checkpoint = _run_to_the_end(screen, job, folder, reports)
     except (KeyboardInterrupt, StorageFault):
         _note_how_to_resume(screen, job, folder)
         raise
     summary = _summary(job, result, wall_s, checkpoint)
+    if log is not None:
+        summary["tensorboard"] = str(log.folder)
+    if run is not None:
+        run.end(checkpoint, result)
+        summary["mlflow_run_id"] = run.run_id
     if screen.json:
         screen.result(summary)
     else:
-        screen.show_text(_closing_words(summary))
+        from tuneexp.cli.training_view import closing_words
+
+        screen.show_text(closing_words(summary))
     if len(summary["failed_seeds"]) == len(job.seeds):
         raise TuneexpError("every seed diverged; try a smaller learning_rate or max_grad_norm")
 
 
-def _run_to_the_end(screen: Terminal, job: Job, folder: Path) -> tuple[dict[str, Any], float, Path]:
+def _run_to_the_end(
+    screen: Terminal, job: Job, folder: Path, reports: Sequence[Callable[[Mapping[str, Any]], None]]
+) -> tuple[dict[str, Any], float, Path]:
     """Train to the budget with a checkpoint at every report. Return the last result, seconds and the checkpoint."""
     from tuneexp.algorithms.registry import load_spec
     from tuneexp.cli.training_view import training_view
@@ -170,11 +219,13 @@ def _run_to_the_end(screen: Terminal, job: Job, folder: Path) -> tuple[dict[str,
         stop.renew()  # the trial may have started Ray
     try:
         if job.resume is not None:
-            algo.restore(str(job.resume))
+            algo.restore(job.resume)
         with training_view(screen, job.algorithm, job.env, job.seeds, job.budget_env_steps, job.done_env_steps) as view:
             while True:
                 result = algo.train()
                 checkpoint = _save(algo, folder, int(result["env_steps"]))
+                for report in reports:
+                    report(result)
                 view.report(result)
                 if result["done"]:
                     return result, time.monotonic() - started, checkpoint
@@ -214,9 +265,9 @@ def _note_how_to_resume(screen: Terminal, job: Job, folder: Path) -> None:
 
     own = _checkpoints(folder)  # which hold the new addresses of what moved
     moved = [] if own else moved_options(job.moved)
-    saved = [*([job.resume] if job.resume else []), *own]
+    saved = [*([job.address] if job.resume else []), *map(str, own)]
     if saved:
-        what = ("--resume", short_path(str(saved[-1])), "--env-steps", job.budget_env_steps, *moved)
+        what = ("--resume", short_path(saved[-1]), "--env-steps", job.budget_env_steps, *moved)
         again = command("train", *what, storage=short_path(str(folder.parents[1])))
         screen.note(f"interrupted; continue with: {again}")
     else:
@@ -238,22 +289,3 @@ def _summary(job: Job, result: Mapping[str, Any], wall_s: float, checkpoint: Pat
         "failed_seeds": list(result["failed_seeds"]),
         "checkpoint": str(checkpoint),
     }
-
-
-def _closing_words(summary: Mapping[str, Any]) -> str:
-    from tuneexp.report.formatting import count, duration, score, short_path
-    from tuneexp.report.learning_curves import interval
-
-    bounds = interval(summary["return_per_seed"])
-    spread = f" (95% interval over seeds {score(bounds[0])} to {score(bounds[1])})" if bounds else ""
-    per_seed = ", ".join(
-        f"{seed}: {score(value)}" for seed, value in zip(summary["seeds"], summary["return_per_seed"], strict=True)
-    )
-    return "\n".join([
-        f"return      {score(summary['return_mean'])}{spread}",
-        f"per seed    {per_seed}",
-        f"trained     {count(summary['env_steps'])} env steps per seed in {duration(summary['wall_s'])}, "
-        f"{summary['env_steps_per_s']:,.0f} env steps/s{'' if summary['compiled'] else ', not compiled'}",
-        f"checkpoint  {summary['checkpoint']}",
-        f"evaluate    {command('evaluate', short_path(summary['checkpoint']))}",
-    ])  # fmt: skip

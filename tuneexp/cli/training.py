@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuneexp.addresses import is_address
 from tuneexp.cli.sweep_arguments import with_example
@@ -21,6 +21,10 @@ from tuneexp.security.trust import (
 )
 from tuneexp.trial.trial_config import TrialConfig, settings_in
 
+if TYPE_CHECKING:
+    from tuneexp.sweep.stored_addresses import StoredCheckpoint
+    from tuneexp.tracking.stored_models import Origin
+
 # Settings that a job has beside its own fields, and which a resume takes from the checkpoint.
 _OWN = ("algorithm", "env", "seeds", "budget_env_steps", "hyperparameters")
 _KEPT = tuple(name for name in settings_in(TrialConfig.model_fields) if name not in _OWN)
@@ -32,7 +36,9 @@ class Job:
 
     Attributes:
         settings: Settings of the trial (fields of `TrialConfig`) beside those that have a field here.
-        resume: Checkpoint to continue from, which has `done_env_steps` per seed.
+        resume: Path or URI of the checkpoint to continue from, which has `done_env_steps` per seed.
+        address: Address of that checkpoint.
+        origin: Run and model of that checkpoint, if it came from MLflow.
         moved: New addresses of what has moved since the checkpoint.
     """
 
@@ -41,10 +47,27 @@ class Job:
     seeds: list[int]
     budget_env_steps: int
     hyperparameters: Mapping[str, Any]
-    resume: Path | None = None
+    resume: str | None = None
+    address: str = ""
+    origin: Origin | None = None
     done_env_steps: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     moved: Mapping[str, str] = field(default_factory=dict)
+
+
+def refuse_together(resume: str | None, zoo: str | None, config: Path | None, moved: bool) -> None:
+    """Raise UserError for options that exclude each other."""
+    if moved and resume is None:
+        raise UserError("--moved needs --resume ADDRESS; to train from the start, write the new path itself")
+    if zoo is not None and resume is not None:
+        raise UserError("--resume continues with the configuration of the checkpoint; leave out --zoo")
+    if config is not None and (resume is not None or zoo is not None):
+        raise UserError(f"{config} holds all settings; leave out {'--zoo' if zoo is not None else '--resume'}")
+
+
+def job_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a trial beside those that a job has in fields of its own."""
+    return {name: value for name, value in values.items() if name in _KEPT}
 
 
 def new_job(
@@ -88,7 +111,7 @@ def job_of_row(
 
 
 def resumed_job(
-    checkpoint: Path,
+    found: StoredCheckpoint,
     algorithm: str | None,
     env: str | None,
     seeds: list[int] | None,
@@ -102,6 +125,7 @@ def resumed_job(
     from tuneexp.files.checkpoint import CheckpointError, read_header
     from tuneexp.nesting import merged
 
+    checkpoint = found.path
     header = read_header(checkpoint)
     done, config = header.get("env_steps"), header.get("config")
     if type(done) is not int or not isinstance(config, dict) or not isinstance(config.get("env"), str):
@@ -121,14 +145,16 @@ def resumed_job(
         budget_env_steps=env_steps,
         hyperparameters=merged(config.get("hyperparameters", {}), hyperparameters),
         resume=checkpoint,
+        address=found.address,
+        origin=found.origin,
         done_env_steps=done,
         settings={**merged(before, settings), "moved": config.get("moved", {})},
         moved=moved or {},
     )
     remember(addresses_in({"algorithm": algorithm, "env": env, "hyperparameters": hyperparameters, **settings}))
     again = ("train", "--resume", checkpoint, "--env-steps", env_steps, *moved_options(job.moved))
-    require_trusted(_addresses_of(job), f"the checkpoint {checkpoint}", again, trust)
     require_files(_addresses_of(job), f"the checkpoint {checkpoint}")
+    require_trusted(_addresses_of(job), f"the checkpoint {checkpoint}", again, trust)
     return job
 
 

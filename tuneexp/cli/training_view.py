@@ -1,4 +1,4 @@
-"""Progress of a training: a bar with the time left on a terminal, and one line per report."""
+"""Progress of a training: a bar with the time left on a terminal, and one line per report; its result at the end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typing import Any, Self
 from rich.progress import BarColumn, Progress, TextColumn
 
 from tuneexp.cli.terminal import Terminal
-from tuneexp.report.formatting import duration, seeds
+from tuneexp.commands import command
+from tuneexp.report.formatting import count, duration, score, seeds, short_path
+from tuneexp.report.learning_curves import interval
 from tuneexp.report.training_result import progress_line
+from tuneexp.tracking.event_files import how_to_open
 
 
 def training_view(
@@ -49,3 +52,22 @@ class TrainingView(AbstractContextManager["TrainingView"]):
         left = elapsed * max(0, self.budget - steps) / max(1, steps - self.start)
         self.screen.note(progress_line(result, self.budget))
         self.bar.update(self.task, completed=min(steps, self.budget), description=f"{duration(left)} left")
+
+
+def closing_words(summary: Mapping[str, Any]) -> str:
+    """Return the result of a training, and how to use it."""
+    bounds = interval(summary["return_per_seed"])
+    spread = f" (95% interval over seeds {score(bounds[0])} to {score(bounds[1])})" if bounds else ""
+    per_seed = ", ".join(
+        f"{seed}: {score(value)}" for seed, value in zip(summary["seeds"], summary["return_per_seed"], strict=True)
+    )
+    return "\n".join([
+        f"return      {score(summary['return_mean'])}{spread}",
+        f"per seed    {per_seed}",
+        f"trained     {count(summary['env_steps'])} env steps per seed in {duration(summary['wall_s'])}, "
+        f"{summary['env_steps_per_s']:,.0f} env steps/s{'' if summary['compiled'] else ', not compiled'}",
+        f"checkpoint  {summary['checkpoint']}",
+        f"evaluate    {command('evaluate', short_path(summary['checkpoint']))}",
+        *([f"logs        {how_to_open(short_path(summary['tensorboard']))}"] if summary.get("tensorboard") else []),
+        *([f"in MLflow   runs:/{summary['mlflow_run_id']}"] if summary.get("mlflow_run_id") else []),
+    ])  # fmt: skip

@@ -4,67 +4,55 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-import webbrowser
-from contextlib import suppress
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from tuneexp.cli.options import DEFAULT_STORAGE, StorageOption, VerboseOption, examples
+from tuneexp.cli.serving import (
+    HOST,
+    NewestArgument,
+    check_port,
+    end_like_ctrl_c,
+    open_in_browser,
+    refuse_taken_port,
+    sweep_to_open,
+)
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.commands import command as command_line
 from tuneexp.errors import TuneexpError, UserError, reason_of
 
 EPILOG = examples("tuneexp ui", "tuneexp ui first", "tuneexp ui --storage /data/runs --port 5001")
 
-HOST = "127.0.0.1"
 START_LIMIT_S = 90.0
 STOP_LIMIT_S = 10.0
 
 
 def ui(
-    name: Annotated[str | None, typer.Argument(help="Name of a sweep; without it, the newest one.")] = None,
+    name: NewestArgument = None,
     storage: StorageOption = DEFAULT_STORAGE,
     port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = 5000,
     verbose: VerboseOption = False,
 ) -> None:
     """Open a sweep in the MLflow UI: its charts and its trials. It serves this machine only; Ctrl-C stops it."""
-    if not 1 <= port <= 65535:
-        raise UserError(f"--port is from 1 to 65535, got {port}")
+    check_port(port)
     with terminal(json=False, verbose=verbose) as screen:
         from tuneexp.tracking.links import is_server
         from tuneexp.tracking.store import check_store, tracking_uri
 
         check_store()
-        sweep = _sweep(name, storage)
+        sweep = sweep_to_open(name, storage)
         if is_server(tracking_uri(storage)):
             _show_pages(screen, sweep, storage, port, _store_views(screen, sweep))
             return
         command, environment = _command(storage, port)
-        _refuse_taken_port(port, storage)
+        refuse_taken_port(port, "ui", storage)
         _serve(screen, command, environment, sweep, storage, port, verbose)
-
-
-def _sweep(name: str | None, storage: str) -> Path | None:
-    """Return the folder of the sweep to open. UserError for an unknown name, with the nearest one."""
-    from tuneexp.sweep import list_sweeps
-    from tuneexp.sweep.storage.folder import stored_folder
-    from tuneexp.sweep.sweep_config import read_config
-
-    if name is None:
-        known = [row["name"] for row in list_sweeps(storage) if row["state"] != "unreadable"]
-        return stored_folder(known[-1], storage).path.resolve() if known else None
-    folder = stored_folder(name, storage)
-    read_config(folder)
-    return folder.path.resolve()
 
 
 def _command(storage: str, port: int) -> tuple[list[str], dict[str, str]]:
@@ -78,16 +66,6 @@ def _command(storage: str, port: int) -> tuple[list[str], dict[str, str]]:
     return ui_command(Path(storage).expanduser(), port)
 
 
-def _refuse_taken_port(port: int, storage: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            other = command_line("ui", "--port", min(port + 1, 65535), storage=storage)
-            raise UserError(f"port {port} can't be used ({error.strerror}); choose another: {other}") from None
-
-
 def _serve(
     screen: Terminal,
     command: list[str],
@@ -98,9 +76,7 @@ def _serve(
     verbose: bool,
 ) -> None:
     output = None if verbose else subprocess.DEVNULL
-    for sign in (signal.SIGTERM, signal.SIGHUP):  # however we are ended, the server ends with us
-        if signal.getsignal(sign) != signal.SIG_IGN:  # but `nohup` means that the terminal's end doesn't end us
-            signal.signal(sign, _stop_serving)
+    end_like_ctrl_c()
     # A process group of its own: only this process receives Ctrl-C, and then ends the group in order.
     server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
     try:
@@ -119,7 +95,8 @@ def _serve(
 
 def _store_views(screen: Terminal, sweep: Path | None) -> bool:
     """Write the sweep's saved view, which earlier versions did not have. Return True if it is there."""
-    from tuneexp.tracking.delivery_process import SHORT_PATIENCE, mlflow_ids
+    from tuneexp.tracking.delivery_process import mlflow_ids
+    from tuneexp.tracking.store_errors import SHORT_PATIENCE
     from tuneexp.tracking.view_store import store_views
 
     if sweep is None or not mlflow_ids(sweep).is_there:
@@ -146,9 +123,7 @@ def _show_pages(screen: Terminal, sweep: Path | None, storage: str, port: int, h
         screen.show_text(link)
     else:
         screen.show_text(_links(sweep, port) if has_view else f"all runs of its problem  {link}")
-    if _has_display():
-        with suppress(webbrowser.Error):
-            webbrowser.open(link)
+    open_in_browser(link)
 
 
 def _links(sweep: Path, port: int) -> str:
@@ -159,18 +134,6 @@ def _links(sweep: Path, port: int) -> str:
         f"{sweep.name}: charts  {charts}\n{sweep.name}: table   {table}\n"
         f"all sweeps of its problem  {all_sweeps_link(sweep, port)}"
     )
-
-
-def _has_display() -> bool:
-    """Return True if a browser can open a window. Text browsers would take over the terminal."""
-    if not sys.stderr.isatty():
-        return False
-    named = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
-    return named or sys.platform in ("darwin", "win32")
-
-
-def _stop_serving(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], port: int) -> None:

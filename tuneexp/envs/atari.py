@@ -70,6 +70,8 @@ def atari(env_id: str, env_kwargs: Mapping[str, Any], training: bool) -> Atari:
     """Look up the game of a registered id. Raises `UserError` for an unknown argument, with the nearest one."""
     registered = gymnasium.registry[env_id].kwargs
     given = dict(env_kwargs)
+    if given.get("render_mode") == "rgb_array":  # it draws in any case
+        del given["render_mode"]
     known = inspect.signature(_vector_class().__init__).parameters.keys() - _SETTLED
     for name in given:
         if name not in known:
@@ -124,12 +126,17 @@ class AtariVec(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
 
 
 class AtariSingle(Env[NDArray[Any], Any]):
-    """Single game with the same preprocessing, for wrappers and the sync and async backends."""
+    """Single game with the same preprocessing, for wrappers and the sync and async backends.
+
+    `render()` returns the last preprocessed frame: the emulator's vector environment has no other picture."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
 
     def __init__(self, vec: AtariVec) -> None:
         self._vec, self.frame_stack = vec, vec.frame_stack
         self.observation_space, self.action_space = vec.single_observation_space, vec.single_action_space
         self._after_life: NDArray[Any] | None = None
+        self._last: NDArray[Any] | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -140,14 +147,18 @@ class AtariSingle(Env[NDArray[Any], Any]):
         if goes_on is not None and seed is None:
             return goes_on, {}
         obs, _ = self._vec.reset(seed=None if seed is None else [seed])
-        return np.array(obs[0]), {}
+        self._last = np.array(obs[0])
+        return self._last, {}
 
     def step(self, action: Any) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
         actions = np.asarray(action)[None]
         obs, reward, terminated, truncated, info = self._vec.step(actions)
-        own = np.array(obs[0])
+        own = self._last = np.array(obs[0])
         self._after_life = own if info["goes_on"][0] else None
         return own, float(reward[0]), bool(terminated[0]), bool(truncated[0]), {"lives": int(info["lives"][0])}
+
+    def render(self) -> Any:
+        return None if self._last is None else self._last[-1]
 
     def close(self) -> None:
         self._vec.close()

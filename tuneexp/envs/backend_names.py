@@ -2,4 +2,4 @@
 
 from typing import Literal
 
-EnvBackend = Literal["auto", "sync", "async", "native", "envpool"]
+EnvBackend = Literal["auto", "sync", "async", "native", "envpool", "tensor"]

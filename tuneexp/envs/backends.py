@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium import Env
@@ -22,6 +22,11 @@ from tuneexp.envs.envpool import PoolVec
 from tuneexp.envs.per_seed import PerSeedVectorEnv
 from tuneexp.errors import UserError, unknown_name
 
+if TYPE_CHECKING:
+    import torch
+
+    from tuneexp.envs.tensor.vector import TensorVec
+
 
 @dataclass(frozen=True)
 class Built:
@@ -34,6 +39,7 @@ class Built:
         autoreset: Its autoreset mode.
         cartpole_random: Generators of native CartPole.
         apart: Each environment has its own generator, so that environments can be distributed over processes.
+        tensor: The vector environment, if it is one of tensor environments.
     """
 
     vec: VectorEnv[Any, Any, Any]
@@ -41,6 +47,7 @@ class Built:
     autoreset: AutoresetMode
     cartpole_random: UniformPerEnv | None = None
     apart: bool = True
+    tensor: TensorVec | None = None
 
     @property
     def frame_stack(self) -> int | None:
@@ -50,7 +57,14 @@ class Built:
         return getattr(self.vec, "frame_stack", None)
 
 
-def build(factory: EnvFactory, seeds: list[int], indices: range, backend: EnvBackend, autoreset: str | None) -> Built:
+def build(
+    factory: EnvFactory,
+    seeds: list[int],
+    indices: range,
+    backend: EnvBackend,
+    autoreset: str | None,
+    device: torch.device | str = "cpu",
+) -> Built:
     """Build the vector environment.
 
     Args:
@@ -59,13 +73,16 @@ def build(factory: EnvFactory, seeds: list[int], indices: range, backend: EnvBac
         indices: Environments of each seed.
         backend: Environment backend.
         autoreset: Autoreset mode. None: default of the backend.
+        device: Device of torch that tensor environments live on.
 
     Returns:
         The vector environment with its seeds.
 
     Raises:
-        UserError: the native environment has another autoreset mode.
+        UserError: the environment can't be built, or it has another autoreset mode.
     """
+    if factory.wants_tensor(backend):
+        return _tensor(factory, seeds, indices, autoreset, device)
     if factory.wants_native(backend):
         return _native(factory, seeds, indices, autoreset)
     mode = AutoresetMode.NEXT_STEP if autoreset is None else _mode(autoreset)
@@ -109,17 +126,28 @@ def _native(factory: EnvFactory, seeds: list[int], indices: range, autoreset: st
             f"environment {factory.name}: its vector environment declares no autoreset mode\n"
             "set metadata['autoreset_mode'] to a gymnasium.vector.AutoresetMode, or use env_backend sync"
         )
-    if autoreset is not None and _mode(autoreset) is not mode:
-        first.close()
-        raise UserError(
-            f"environment {factory.name} resets by {mode.name.lower()} only; use env_backend sync for others"
-        )
     first.close()
+    _require_mode(factory.name, autoreset, mode)
     if kind is CartPoleVectorEnv:
         return _wide_cartpole(factory, seeds, indices)
     if kind in (AtariVec, PoolVec):  # each of its environments has a generator of its own
         return Built(factory.make_native(len(seeds) * len(indices)), partial(env_seeds, seeds, indices), mode)
     return _one_per_seed(factory, seeds, indices, mode)
+
+
+def _require_mode(name: str, asked: str | None, own: AutoresetMode) -> None:
+    if asked is not None and _mode(asked) is not own:
+        raise UserError(f"environment {name} resets by {own.name.lower()} only; use env_backend sync for others")
+
+
+def _tensor(
+    factory: EnvFactory, seeds: list[int], indices: range, autoreset: str | None, device: torch.device | str
+) -> Built:
+    from tuneexp.envs.tensor.vector import TensorVec  # torch is imported only if it is used
+
+    _require_mode(factory.name, autoreset, AutoresetMode.SAME_STEP)
+    vec = TensorVec(factory.make_tensor(), seeds, indices, device)
+    return Built(vec, vec.streams.restart, AutoresetMode.SAME_STEP, tensor=vec)
 
 
 def _wide_cartpole(factory: EnvFactory, seeds: list[int], indices: range) -> Built:

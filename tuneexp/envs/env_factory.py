@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import gymnasium
 from gymnasium import Env, Space
@@ -18,17 +18,25 @@ from tuneexp.envs import atari
 from tuneexp.envs.backend_names import EnvBackend
 from tuneexp.envs.envpool import Pool, pool
 from tuneexp.envs.multi_agent.multi_agent_factory import is_multi_agent
+from tuneexp.envs.tensor.built_in import is_tensor_env, without_program
+from tuneexp.envs.tensor.source import TensorSource, no_wrappers, source_of
 from tuneexp.envs.wrappers import NamedWrapper, WrapperLike, parse_wrappers
 from tuneexp.errors import UserError, nearest, reason_of, unknown_name
 from tuneexp.spaces.supported import check_spaces
 from tuneexp.spaces.zero_based import zero_based
+
+if TYPE_CHECKING:
+    from tuneexp.envs.tensor.program import TensorProgram
 
 EnvLike = str | Callable[..., Env[Any, Any]]
 
 
 @dataclass(frozen=True)
 class EnvFactory:
-    """Factory of environments: `game` (Atari), `pool` (EnvPool), `spec` (other registered ids), or `factory`."""
+    """Factory of environments: `game` (Atari), `pool` (EnvPool), `spec` (other registered ids), or `factory`.
+
+    `tensor` is its tensor program: of a `TensorEnv`, or with `env_backend: tensor`.
+    """
 
     name: str
     spec: EnvSpec | None = None
@@ -37,6 +45,7 @@ class EnvFactory:
     wrappers: tuple[NamedWrapper, ...] = ()
     game: atari.Atari | None = None
     pool: Pool | None = None
+    tensor: TensorSource | None = None
 
     def make(self) -> Env[Any, Any]:
         """Build one environment, with its registered wrappers (TimeLimit) and those by name.
@@ -48,6 +57,8 @@ class EnvFactory:
         return made
 
     def _make_bare(self) -> Env[Any, Any]:
+        if self.tensor is not None and self.spec is None:
+            return self.tensor.single()
         try:
             if self.game is not None:
                 return self.game.single()
@@ -58,6 +69,8 @@ class EnvFactory:
             made = self.factory(**self.kwargs)
         except BaseException as error:
             raise self._not_built(error) from error
+        if is_tensor_env(made):
+            return TensorSource(self.name, self.factory, self.kwargs).single()
         if is_multi_agent(type(made)):
             raise _for_several_agents(self.name)
         if not isinstance(made, Env):
@@ -81,6 +94,16 @@ class EnvFactory:
 
     def wants_native(self, backend: EnvBackend) -> bool:
         return backend in ("native", "envpool") or (backend == "auto" and self.has_native)
+
+    def wants_tensor(self, backend: EnvBackend) -> bool:
+        return self.tensor is not None and (backend == "tensor" or (backend == "auto" and not self.wrappers))
+
+    def make_tensor(self) -> TensorProgram:
+        """Build the tensor program. Raises `UserError` if a shape or type is wrong, or if there are wrappers."""
+        assert self.tensor is not None
+        if self.wrappers:
+            raise no_wrappers(self.name)
+        return self.tensor.program()
 
     def make_native(self, num_envs: int) -> VectorEnv[Any, Any, Any]:
         """Build the id's own vector environment of `num_envs` environments. Raises `UserError` if it has none."""
@@ -127,16 +150,30 @@ def resolve(
         if not isinstance(env, str):
             raise UserError(f"env_backend envpool takes one of EnvPool's ids (CartPole-v1), got {env!r}")
         factory = EnvFactory(env, kwargs=kwargs, pool=pool(env, kwargs, training))
+    elif backend == "tensor":
+        factory = _as_tensor(env, kwargs, training)
     else:
         factory = _resolve(env, kwargs, training)
     return replace(factory, wrappers=parse_wrappers(wrappers))
+
+
+def _as_tensor(env: EnvLike, kwargs: dict[str, Any], training: bool) -> EnvFactory:
+    if isinstance(env, str) and ":" not in env and env not in gymnasium.registry:
+        raise without_program(env)  # the nearest id of all may have none
+    factory = _resolve(env, kwargs, training)
+    if factory.tensor is not None:
+        return factory
+    return replace(factory, tensor=source_of(factory.name, factory.spec, factory.factory, kwargs))
 
 
 def _resolve(env: EnvLike, kwargs: dict[str, Any], training: bool) -> EnvFactory:
     if not isinstance(env, str):
         if not callable(env):
             raise UserError(f"env must be an id, 'module:Class', 'path/file.py:Class' or a callable, got {env!r}")
-        return EnvFactory(_callable_name(env), factory=env, kwargs=kwargs)
+        name = _callable_name(env)
+        if is_tensor_env(env):
+            return EnvFactory(name, tensor=TensorSource(name, env, kwargs))
+        return EnvFactory(name, factory=env, kwargs=kwargs)
     is_atari = atari.is_atari(env)
     if is_atari:
         _register_atari(env)
@@ -161,6 +198,15 @@ def describe_env(
 
     One environment is built and closed without a step. Raises `UserError` as `SeedEnvs` does."""
     factory = resolve(env, env_kwargs, wrappers, backend=backend)
+    spaces = own_spaces(factory, backend)
+    return zero_based(spaces[0]), zero_based(spaces[1])
+
+
+def own_spaces(factory: EnvFactory, backend: EnvBackend = "auto") -> tuple[Space[Any], Space[Any]]:
+    """Return both spaces as the environment declares them. One is built and closed. UserError as `describe_env`."""
+    if factory.wants_tensor(backend):
+        program = factory.make_tensor()
+        return program.env.observation_space, program.env.action_space
     if factory.wants_native(backend):
         # A native environment may preprocess: its observations are then other than the single one's.
         vec = factory.make_native(1)
@@ -171,14 +217,17 @@ def describe_env(
         spaces = made.observation_space, made.action_space
         made.close()
     check_spaces(*spaces, factory.name)
-    return zero_based(spaces[0]), zero_based(spaces[1])
+    return spaces
 
 
 def _from_address(address: str, kwargs: dict[str, Any]) -> EnvFactory:
     if is_address(address):
-        if is_multi_agent(load_address(address, "environment")):
+        found = load_address(address, "environment")
+        if is_multi_agent(found):
             raise _for_several_agents(address)
-        factory = load_class(address, "environment", (Env,), "a class of gymnasium.Env")
+        if isinstance(found, type) and is_tensor_env(found):
+            return EnvFactory(address, tensor=TensorSource(address, found, kwargs))
+        factory = load_class(address, "environment", (Env,), "a class of gymnasium.Env or TensorEnv")
         return EnvFactory(address, factory=factory, kwargs=kwargs)
     # gymnasium's own form "module:Id-v0": importing the module registers the id.
     module, _, env_id = address.partition(":")

@@ -195,6 +195,11 @@ class RunningNormaliser:
         scaled = (values - self._obs.mean.reshape(shape)) * self._inverse_std.reshape(shape)
         return np.minimum(np.maximum(scaled, -self._clip_obs), self._clip_obs).astype(np.float32)
 
+    def scaling(self) -> tuple[NDArray[np.int64] | None, Floats, Floats, float]:
+        """Return what `normalise` applies: columns of a packed Dict (None: all), mean [S, ...], the inverse of the
+        standard deviation [S, ...], and the bound of the result."""
+        return self._columns, self._obs.mean, self._inverse_std, self._clip_obs
+
     def scale_rewards(self, reward: NDArray[Any]) -> NDArray[Any]:
         """Scale and clip rewards [S, ...] by the present statistics, without updating them."""
         if not self.norm_reward:

@@ -61,25 +61,26 @@ class ObsReader:
 
     def _packed(self, raw: Any, rows: int) -> NDArray[Any]:
         packed = np.empty((rows, *self.shape), self.dtype)
-        for leaf, value, start in zip(self._leaves, _values(raw, self._raw), _starts(self._raw), strict=True):
+        for leaf, value, start in zip(self._leaves, leaf_values(raw, self._raw), leaf_starts(self._raw), strict=True):
             flat = np.asarray(value).reshape(rows, leaf.size)
             packed[:, leaf.start : leaf.start + leaf.size] = flat if start is None else flat - np.ravel(start)
         return packed
 
 
-def _values(raw: Any, space: Space[Any]) -> Iterator[Any]:
+def leaf_values(raw: Any, space: Space[Any]) -> Iterator[Any]:
     """Yield the leaves of a dictionary in the order of `layout`."""
     if isinstance(space, Dict):
         for key, part in space.spaces.items():
-            yield from _values(raw[key], part)
+            yield from leaf_values(raw[key], part)
     else:
         yield raw
 
 
-def _starts(space: Space[Any]) -> Iterator[Any]:
+def leaf_starts(space: Space[Any]) -> Iterator[Any]:
+    """Yield the offset of zero-based values of each leaf, or None, in the order of `layout`."""
     if isinstance(space, Dict):
         for part in space.spaces.values():
-            yield from _starts(part)
+            yield from leaf_starts(part)
     else:
         yield start_of(space)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from gymnasium import Space
@@ -22,6 +22,9 @@ from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
 from tuneexp.seeds import checked_seeds
 from tuneexp.spaces.supported import check_spaces
 from tuneexp.spaces.zero_based import action_conversion, zero_based
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Step(NamedTuple):
@@ -85,6 +88,7 @@ class SeedEnvs:
         training: bool = True,
         first_env: int = 0,
         exact: bool = False,
+        device: torch.device | str = "cpu",
     ) -> None:
         """Build the environments.
 
@@ -94,17 +98,19 @@ class SeedEnvs:
             n_envs: Environments per seed.
             env_kwargs: Arguments of the environment.
             backend: Environment backend.
-            autoreset: Autoreset mode of the sync and async backends, next_step by default; native ones have their own.
+            autoreset: Autoreset mode of the sync and async backends, next_step by default; others have their own.
             distinct_seeds: Refuse equal seeds.
             wrappers: Wrappers by name, applied in order to each environment (`wrappers.py`); they exclude a native
-                backend.
+                backend and a tensor program.
             training: False for evaluation, which plays whole games for their score (`atari.py`).
             first_env: Index of the first of these environments, for a seed with more of them.
             exact: Keep float64 observations, for normalisation.
+            device: Device of torch that tensor environments live on; arrays are on the CPU in any case.
         """
         factory = resolve(env, env_kwargs, wrappers, training, backend)
         indices = range(first_env, first_env + _checked_count(n_envs))
-        self._built = build(factory, checked_seeds(seeds, distinct_seeds, largest=None), indices, backend, autoreset)
+        checked = checked_seeds(seeds, distinct_seeds, largest=None)
+        self._built = build(factory, checked, indices, backend, autoreset, device)
         self._vec = self._built.vec
         self.name, self.seeds = factory.name, [int(s) for s in seeds]
         self.n_seeds, self.n_envs, self._first_env = len(self.seeds), n_envs, first_env
@@ -200,6 +206,8 @@ class SeedEnvs:
             raw, _ = self._vec.reset(options={"reset_mask": ended.reshape(-1).copy()})
             return self._observation(raw, action), obs
         final = infos["final_obs"]
+        if self._built.tensor is not None:  # of all environments, not only of those that ended
+            return obs, self._observation(final, action)
         rows = ended.reshape(-1).nonzero()[0]
         next_obs = obs.copy()
         next_obs.reshape((-1, *self.obs_shape))[rows] = self._reader.singles([final[i] for i in rows.tolist()])

@@ -1,4 +1,4 @@
-"""Exact state of classic-control and MuJoCo environments: a tree of arrays, numbers and strings (nothing pickled)."""
+"""Exact state of tensor environments, classic control and MuJoCo: a tree of arrays, numbers and strings, no pickles."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ def save(built: Built) -> State | None:
     """Return the exact state; None if the environments or wrappers may have state that can't be saved."""
     if isinstance(built.vec, CartPoleVectorEnv) and built.cartpole_random is not None:
         return _save_cartpole(built.vec, built.cartpole_random.get_state())
+    if built.tensor is not None:
+        return {"kind": "tensor", **built.tensor.get_state()}
     if isinstance(built.vec, SyncVectorEnv) and all(_is_known(env) for env in built.vec.envs):
         return {
             "kind": "sync",
@@ -63,6 +65,8 @@ def restore(built: Built, state: Mapping[str, Any]) -> None:
     if state["kind"] == "cartpole" and isinstance(vec, CartPoleVectorEnv) and built.cartpole_random is not None:
         _restore_cartpole(vec, state)
         built.cartpole_random.set_state(state["generators"])
+    elif state["kind"] == "tensor" and built.tensor is not None:
+        built.tensor.set_state(state)
     elif state["kind"] == "sync" and isinstance(vec, SyncVectorEnv) and len(state["envs"]) == vec.num_envs:
         vec._autoreset_envs = np.array(state["autoreset"])
         for env, saved in zip(vec.envs, state["envs"], strict=True):

@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -150,11 +150,12 @@ def refuse_pickled(stored: Any) -> None:
         )
 
 
-def read(folder: str | Path) -> Tree:
+def read(folder: str | Path, leave_out: Collection[str] = ()) -> Tree:
     """Read a checkpoint with its tensors.
 
     Args:
         folder: A path or a URI.
+        leave_out: Keys, such as "experience", whose values are None, at any depth. Their tensors are not read.
 
     Returns:
         The tree, with torch tensors.
@@ -163,19 +164,19 @@ def read(folder: str | Path) -> Tree:
         CheckpointError: As `read_header`.
     """
     with local_copy(folder) as here:
-        return _read(here, folder)
+        return _read(here, folder, leave_out)
 
 
-def _read(here: Path, folder: str | Path) -> Tree:
+def _read(here: Path, folder: str | Path, leave_out: Collection[str]) -> Tree:
     state = _read_header(here, folder)
-    from safetensors.torch import load_file
-
     try:
-        tensors = load_file(here / TENSOR_FILE)
+        with safe_open(here / TENSOR_FILE, "pt") as file:
+            wanted = [name for name in file.keys() if not set(name.split("/")).intersection(leave_out)]  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in wanted}
     except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"the checkpoint {folder} is damaged: {TENSOR_FILE}: {error}") from None
     try:
-        return _with_tensors(state, tensors)
+        return _with_tensors(_without(state, leave_out), tensors)
     except KeyError as missing:
         raise CheckpointError(f"the checkpoint {folder} is damaged: no tensor {missing}") from None
     except (AttributeError, TypeError, ValueError) as error:
@@ -211,6 +212,14 @@ def _without_tensors(node: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(node, float) and not math.isfinite(node):
         return {"$float": repr(node)}  # JSON has no NaN and no infinity
     return plain(node, path)
+
+
+def _without(node: Any, leave_out: Collection[str]) -> Any:
+    if isinstance(node, list):
+        return [_without(value, leave_out) for value in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: None if key in leave_out else _without(value, leave_out) for key, value in node.items()}
 
 
 def _with_tensors(node: Any, tensors: Mapping[str, Tensor]) -> Any:

@@ -36,9 +36,28 @@ def filesystem(folder: str) -> tuple[Any, str]:
     except (ArrowException, OSError, ValueError) as error:
         raise UserError(
             f"{masked(folder)!r} names no storage ({masked(' '.join(str(error).split()))}); write s3://bucket/folder, "
-            "gs://bucket/folder or file:///folder"
+            f"gs://bucket/folder or file:///folder{_credentials(folder)}"
         ) from None
     return found
+
+
+def _credentials(folder: str) -> str:
+    """Return the line that names the variables of the credentials of an object store; "" for a folder."""
+    variables = {
+        "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_REGION",
+        "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    }.get(folder.partition("://")[0])
+    return f"\ncheck its name, and the credentials in the environment: {variables}" if variables else ""
+
+
+def is_there(folder: str | Path) -> bool:
+    """Return True if a folder exists, by path or URI. OSError if the storage does not answer."""
+    if not is_uri(folder):
+        return Path(folder).is_dir()
+    from pyarrow.fs import FileType
+
+    found, path = filesystem(str(folder))
+    return bool(found.get_file_info(path.rstrip("/")).type != FileType.NotFound)
 
 
 @contextmanager
@@ -55,5 +74,5 @@ def local_copy(folder: str | Path) -> Iterator[Path]:
             copy_files(path, str(copy), source_filesystem=source, destination_filesystem=LocalFileSystem())
         except OSError as error:
             why = masked(" ".join(str(error).split()))[:200]
-            raise UserError(f"{masked(str(folder))} can't be read ({why})") from None
+            raise UserError(f"{masked(str(folder))} can't be read ({why}){_credentials(str(folder))}") from None
         yield copy

@@ -9,7 +9,7 @@ from torch import Tensor, nn, optim
 
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.noise import Noise
+from tuneexp.rl.noise import Noise
 
 # A loss, or its named parts. A part may be a function that returns it: it is called only if the part is due.
 Losses = Tensor | Mapping[str, Tensor | Callable[[], Tensor]]

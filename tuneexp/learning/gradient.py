@@ -28,6 +28,15 @@ class SeedLosses(NamedTuple):
     rows: tuple[Tensor, ...]
 
 
+class Verdict(NamedTuple):
+    """Metrics of a gradient step [K, S], seeds to skip and seeds with finite numbers [S] bool, row outputs [S, B]."""
+
+    metrics: Tensor
+    skip: Tensor
+    finite: Tensor
+    rows: tuple[Tensor, ...]
+
+
 @dataclass
 class GradientStep:
     """Loss, gradient and clipping for all seeds, a function of tensors.
@@ -73,6 +82,17 @@ class GradientStep:
     columns_read: set[str] = field(default_factory=set)
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        losses, gradients, cfg = self._computed(inputs)
+        if not self.partial:
+            return self.judged(losses, gradients, cfg)
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        return [flat, losses.metrics, losses.skip, losses.total.detach(), *losses.rows]
+
+    def by_leaf(self, inputs: Sequence[Tensor]) -> tuple[list[Tensor], Verdict]:
+        """Return the clipped gradients [S, ...] of each parameter and the verdict. inputs: those of a call."""
+        return self._clipped(*self._computed(inputs))
+
+    def _computed(self, inputs: Sequence[Tensor]) -> tuple[SeedLosses, Sequence[Tensor], CfgView]:
         cfg = view_of_tensor(self.static, self.numeric, inputs[0], self.reads)
         count = len(self.parameter_names)
         end = 1 + count * (2 if self.has_target else 1)
@@ -80,10 +100,7 @@ class GradientStep:
         mapped = tensors[0][0].shape[0] > 1 and not self.in_turn
         with torch.enable_grad():
             losses, gradients = (self._mapped if mapped else self._one_after_the_other)(tensors, cfg)
-        if not self.partial:
-            return self.judged(losses, gradients, cfg)
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        return [flat, losses.metrics, losses.skip, losses.total.detach(), *losses.rows]
+        return losses, gradients, cfg
 
     def judged(self, losses: SeedLosses, gradients: Sequence[Tensor], cfg: CfgView) -> list[Tensor]:
         """Clip gradients and check that losses and norms are finite.
@@ -96,12 +113,16 @@ class GradientStep:
         Returns:
             The outputs of a step that is not `partial`.
         """
+        clipped, (metrics, skip, finite, rows) = self._clipped(losses, gradients, cfg)
+        flat = torch.cat([gradient.flatten() for gradient in clipped])
+        return [flat, metrics, skip, finite, (finite & ~skip).all(), *rows]
+
+    def _clipped(self, losses: SeedLosses, gradients: Sequence[Tensor], cfg: CfgView) -> tuple[list[Tensor], Verdict]:
         max_norm = cfg.max_grad_norm if "max_grad_norm" in self.numeric else None
-        flat, norms = clip_per_seed(gradients, self._owners(), len(self.part_names), max_norm)
+        clipped, norms = clip_per_seed(gradients, self._owners(), len(self.part_names), max_norm)
         finite = torch.isfinite(losses.total.detach()) & torch.isfinite(norms).all(0)
-        metrics = torch.cat([losses.metrics, norms])
         skip = losses.skip if losses.skip.dtype is torch.bool else losses.skip > 0
-        return [flat, metrics, skip, finite, (finite & ~skip).all(), *losses.rows]
+        return clipped, Verdict(torch.cat([losses.metrics, norms]), skip, finite, losses.rows)
 
     def _owners(self) -> list[int]:
         """Return the number of the part of each parameter. A parameter of no part belongs to the first."""
@@ -209,7 +230,7 @@ def with_gradient(leaves: Sequence[Tensor]) -> list[Tensor]:
 
 def clip_per_seed(
     gradients: Sequence[Tensor], owners: Sequence[int], n_parts: int, max_norm: Tensor | None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[list[Tensor], Tensor]:
     """Clip the gradient norm of each seed and part.
 
     Pascanu et al. 2013 (arXiv:1211.5063), algorithm 1, with torch's 1e-6 in the denominator. A joint norm would let one
@@ -222,7 +243,7 @@ def clip_per_seed(
         max_norm: 0-d; None: no clipping.
 
     Returns:
-        The gradients, flat [P], and their norms before clipping [n_parts, S].
+        The gradients [S, ...], and their norms before clipping [n_parts, S].
     """
     squares = [(gradient * gradient).reshape(gradient.shape[0], -1).sum(1) for gradient in gradients]
     of_part = [[square for square, owner in zip(squares, owners, strict=True) if owner == part]
@@ -234,4 +255,4 @@ def clip_per_seed(
             gradient * scale[owner].view(-1, *(1,) * (gradient.dim() - 1))
             for gradient, owner in zip(gradients, owners, strict=True)
         ]
-    return torch.cat([gradient.flatten() for gradient in gradients]), norms
+    return list(gradients), norms

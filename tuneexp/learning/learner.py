@@ -12,19 +12,24 @@ from torch import Tensor, nn
 from tuneexp.config import Config
 from tuneexp.data.minibatches import MASK
 from tuneexp.learning.algorithm_functions import LossFn, OptimizerFn
+from tuneexp.learning.compile.build import InPlaceSpec
 from tuneexp.learning.compile.program import Program
 from tuneexp.learning.devices import CPU, stored
+from tuneexp.learning.functional_state import FunctionalState, functional_optimizers
 from tuneexp.learning.gradient import GradientStep
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.loss_parts import UpdatePeriods
 from tuneexp.learning.nets import Nets
-from tuneexp.learning.noise import Noise, checked_noise, draw_all
+from tuneexp.learning.noise import checked_noise, draw_all
 from tuneexp.learning.optimizer import StackedOptimizer
 from tuneexp.learning.optimizers import require_chosen
 from tuneexp.learning.rng_streams import generator
 from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.learning.target import TargetNetworks, TargetUpdate, value_of
 from tuneexp.learning.update_log import UpdateLog
+from tuneexp.learning.update_step import Flags, UpdateStep, selected
+from tuneexp.learning.whole_updates import SeedTensors, WholeUpdates, in_place_spec
+from tuneexp.rl.noise import Noise
 
 Steps = Mapping[frozenset[str], tuple[GradientStep, Program]]
 """Omitted parts -> the gradient step without them, and its program."""
@@ -87,6 +92,10 @@ class Learner(SeedNetworks):
         require_chosen(cfg, read, optimizer_fn)
         self.target = None if target is None else TargetNetworks(self.stack, target, self.hyper.view())
         self.noise = checked_noise("loss_noise", loss_noise(self.model, view)) if loss_noise else {}
+        self._given = frozenset((MASK, *self.noise))
+        own = list(self.parameters.values())
+        self._tensors = SeedTensors(self.hyper.tensor, own, self.failed, self.skipped)
+        self._functional = FunctionalState(self.optimizer, self.stack)
         self.require_rows(self._everyone)
         self.use_programs({})
 
@@ -114,9 +123,25 @@ class Learner(SeedNetworks):
         """Return the inputs of a gradient step. columns: [S, B, ...]."""
         return [*self._own_inputs, *columns]
 
+    def in_place_spec(self, step: GradientStep, columns: Mapping[str, Tensor]) -> InPlaceSpec | None:
+        """Return the program of a whole update; None with targets, update periods or an optimizer without a twin.
+
+        Args:
+            step: the gradient step.
+            columns: a minibatch, name -> [S, B, ...].
+        """
+        twins = functional_optimizers(self.optimizer, self.stack)
+        if twins is None or self.target is not None or self.periods.parts or self.device != CPU:
+            return None
+        return in_place_spec(UpdateStep(step, twins), self._tensors, self._functional, columns, self._given)
+
     def use_programs(self, steps: Steps) -> None:
         self._steps = steps
         self._column_names = next(iter(steps.values()))[0].column_names if steps else ()
+        self._whole = None
+        for step, program in steps.values():
+            if program.in_place:
+                self._whole = WholeUpdates(step, program, self._tensors, self._functional, self._given)
         target = [] if self.target is None else list(self.target.leaves.values())
         self._own_inputs = [self.hyper.tensor, *self.parameters.values(), *target]
 
@@ -188,6 +213,8 @@ class Learner(SeedNetworks):
         Returns:
             Row outputs of the loss, name -> [S, B].
         """
+        if self._whole is not None:
+            return self._learn_whole(columns)
         self.n_updates += 1
         omitted = self.periods.omitted(self.n_updates)
         step, program = self._steps[omitted]
@@ -204,13 +231,41 @@ class Learner(SeedNetworks):
             self.target.after_update(self.n_updates, proceed)
         return dict(zip(step.row_names, rows, strict=True))
 
+    def learn_on_rows(
+        self, columns: Mapping[str, Tensor], epochs: Sequence[Tensor], of_update: Mapping[str, Tensor]
+    ) -> dict[str, Tensor] | None:
+        """Take the gradient steps of several epochs, if the program takes whole updates. Returns None otherwise.
+
+        Args:
+            columns: name -> [S, R, ...].
+            epochs: for each epoch the minibatches as indices into the flattened [S * R] rows, [M, S, B].
+            of_update: noise and mask, name -> [U, S, ...].
+
+        Returns:
+            Row outputs of the last update, name -> [S, B].
+        """
+        if self._whole is None:
+            return None
+        n_updates, rows = self._whole.learn({**columns, **of_update}, epochs, self._enough, self.log)
+        self.n_updates += n_updates
+        self.require_rows(self._enough)
+        return rows
+
+    def _learn_whole(self, columns: Sequence[Tensor]) -> dict[str, Tensor]:
+        """`learn_on_batch` by the program of a whole update: its minibatch is all rows that it can gather from."""
+        pairs = list(zip(self._column_names, columns, strict=True))
+        given = {name: column[None] for name, column in pairs if name in self._given}
+        gathered = {name: column for name, column in pairs if name not in given}
+        lead = next(iter(gathered.values())).shape[:2]
+        return self.learn_on_rows(gathered, [torch.arange(lead.numel()).view(1, *lead)], given) or {}
+
     def _select(self, skip: Tensor, finite: Tensor) -> Tensor:
         """Return the seeds that take this step, [S] bool."""
-        # The gradient of a skipped seed is not applied, so that a non-finite one is no divergence.
-        self.failed |= ~finite & self._enough & ~self.skipped
-        self.skipped |= skip & finite
+        proceed, flags = selected(Flags(self._enough, self.failed, self.skipped), skip, finite)
+        self.failed.copy_(flags.failed)
+        self.skipped.copy_(flags.skipped)
         self.require_rows(self._enough)
-        return ~(self.skipped | self.failed) & self._enough
+        return proceed
 
     def freeze_non_finite(self) -> None:
         """Freeze seeds whose parameters overflowed in the last update of a rollout, before a loss has read them."""

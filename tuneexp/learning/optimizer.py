@@ -36,6 +36,10 @@ class StackedOptimizer:
         cfg: the algorithm's configuration.
         parts: parts of the loss with an update period of their own. They get blocks of their own.
 
+    Attributes:
+        optimizer: from `optimizer_fn`, over the blocks.
+        blocks: in the order of its groups.
+
     Raises:
         UserError: `optimizer_fn` fails, or its optimizer does not act elementwise.
     """
@@ -50,13 +54,13 @@ class StackedOptimizer:
         _refuse_unfit(self.optimizer)
         names = {id(leaf): name for name, leaf in leaves.items()}
         _warn_of_absent(self.optimizer, names)
-        self._blocks: list[_Block] = []
+        self.blocks: list[Block] = []
         for group in self.optimizer.param_groups:
             owned = {names[id(p)] for p in group["params"]}
-            blocks = [_Block.of(stack, block, parts) for block in _adjacent(stack, owned, parts)]
+            blocks = [Block.of(stack, block, parts) for block in _adjacent(stack, owned, parts)]
             group["params"] = [block.parameter for block in blocks]
             group.setdefault("initial_lr", group["lr"])
-            self._blocks += blocks
+            self.blocks += blocks
         self._take_step = plain_step(self.optimizer)
 
     def set_learning_rate_factor(self, factor: float) -> None:
@@ -77,14 +81,14 @@ class StackedOptimizer:
             proceed: [S] bool, the seeds that take the step; None: all.
             omitted: parts without an update. Their gradient is None, which an optimizer skips.
         """
-        for block in self._blocks:
+        for block in self.blocks:
             block.parameter.grad = None if block.part in omitted else flat_gradient[block.span]
         if proceed is None:
             self._take_step()
         else:
-            self._step_selected(proceed, [block for block in self._blocks if block.part not in omitted])
+            self._step_selected(proceed, [block for block in self.blocks if block.part not in omitted])
 
-    def _step_selected(self, proceed: Tensor, blocks: Sequence[_Block]) -> None:
+    def _step_selected(self, proceed: Tensor, blocks: Sequence[Block]) -> None:
         before = [block.parameter.detach().clone() for block in blocks]
         moments = [{k: v.clone() for k, v in self._moments(block.parameter).items()} for block in blocks]
         self._take_step()
@@ -113,7 +117,7 @@ class StackedOptimizer:
     def state_of_seeds(self, chosen: Tensor) -> dict[str, Any]:
         """Return the `state_dict` of some seeds. chosen: [S] bool."""
         state, elements = self.state_dict(), self._stack.per_element(chosen).cpu()
-        for key, block in enumerate(self._blocks):
+        for key, block in enumerate(self.blocks):
             own = state["state"].get(str(key), {})
             of_seeds = elements[block.span]
             moments = {name: value[of_seeds] for name, value in own.items() if _per_element(value, of_seeds.numel())}
@@ -135,7 +139,7 @@ class StackedOptimizer:
         joined = self.state_dict()
         elements = [self._stack.per_element(own).cpu() for own in chosen]
         pairs = [(state["state"], own) for state, own in zip(states, elements, strict=True)]
-        for number, block in enumerate(self._blocks):
+        for number, block in enumerate(self.blocks):
             key = str(number)
             if held := [(state[key], own[block.span]) for state, own in pairs if key in state]:
                 joined["state"][key] = _joined(held, self._first)
@@ -194,17 +198,18 @@ def _warn_of_absent(optimizer: optim.Optimizer, names: Mapping[int, str]) -> Non
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """Adjacent leaves of one group and part. parameter: [size of span], a view of the flat storage."""
 
     parameter: nn.Parameter
     span: slice
     part: str | None
+    names: tuple[str, ...]
 
     @classmethod
-    def of(cls, stack: FlatStack, names: Sequence[str], parts: Collection[str]) -> _Block:
+    def of(cls, stack: FlatStack, names: Sequence[str], parts: Collection[str]) -> Block:
         span = slice(stack.spans[names[0]].start, stack.spans[names[-1]].stop)
-        return cls(nn.Parameter(stack.flat[span], requires_grad=True), span, part_of(names[0], parts))
+        return cls(nn.Parameter(stack.flat[span], requires_grad=True), span, part_of(names[0], parts), tuple(names))
 
 
 def _adjacent(stack: FlatStack, owned: Collection[str], parts: Collection[str]) -> list[list[str]]:

@@ -34,6 +34,7 @@ SWEEP_SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers keep the driver's folder: relative paths of users stay valid
     "RAY_prestart_worker_first_driver": "0",  # trials start their own processes; prestarted ones would be idle
     "RAY_AIR_NEW_OUTPUT": "0",
+    "PL_DISABLE_FORK": "1",  # Tune wants it in each worker; see `environment_inherited` in patches.py
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files: MLflow has the metrics
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `sweep.signals` handles the signals
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
@@ -51,6 +52,7 @@ TERMINAL_SETTINGS = {
 }
 # Read in a worker: the workers of a cluster get them from the job.
 SENT_TO_WORKERS = (
+    "PL_DISABLE_FORK",
     "RAY_CHDIR_TO_TRIAL_DIR",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",

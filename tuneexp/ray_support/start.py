@@ -111,6 +111,7 @@ def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: b
     Raises:
         TuneexpError: Ray did not start.
     """
+    environment = dict(os.environ)
     try:
         with few_services(log_monitor=log_to_driver), no_dashboard(), loopback_only(), own_session():
             ray.init(
@@ -126,3 +127,18 @@ def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: b
     except Exception as error:  # Ray raises bare exceptions, too
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise TuneexpError(f"Ray did not start on this machine: {reason[:300]}") from error
+    _STARTED.update(node=_node(), environment=environment)
+
+
+_STARTED: dict[str, Any] = {"node": None, "environment": {}}
+
+
+def _node() -> Any:
+    from ray._private import worker
+
+    return worker._global_node
+
+
+def environment_of_workers() -> dict[str, str]:
+    """Return the environment variables that workers inherit, or none if this process did not start its Ray."""
+    return dict(_STARTED["environment"]) if _STARTED["node"] is _node() else {}

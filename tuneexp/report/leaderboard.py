@@ -36,7 +36,8 @@ _STYLES = {
 class TrialState:
     """State of a trial for tables and progress. env_steps: done, per seed. config: flat hyperparameters.
 
-    objectives: values of the sweep's objectives. violated: constraints that it violates."""
+    objectives: values of the sweep's objectives. violated: constraints that it violates. confirmed: score on unseen
+    seeds. name: of the trial, if it has another one than its number."""
 
     trial: int
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -46,9 +47,11 @@ class TrialState:
     reason: str | None = None
     objectives: Mapping[str, float] = field(default_factory=dict)
     violated: Sequence[str] = ()
+    confirmed: float | None = None
+    name: str = ""
 
     @classmethod
-    def of(cls, trial: TrialResult) -> TrialState:
+    def of(cls, trial: TrialResult, confirmed: float | None = None) -> TrialState:
         """Return the state of a stored trial."""
         return cls(
             trial=trial.trial_number,
@@ -59,6 +62,7 @@ class TrialState:
             reason=trial.reason,
             objectives=trial.objectives,
             violated=trial.violated,
+            confirmed=confirmed,
         )
 
 
@@ -207,9 +211,11 @@ def _fixed_columns(
     rows: Sequence[LeaderboardRow], objectives: Sequence[str]
 ) -> dict[str, Callable[[LeaderboardRow], str]]:
     """Return the columns of every table: heading -> text of a row."""
-    columns: dict[str, Callable[[LeaderboardRow], str]] = {"trial": lambda row: str(row.trial)}
+    columns: dict[str, Callable[[LeaderboardRow], str]] = {"trial": lambda row: row.name or str(row.trial)}
     for name in objectives:
         columns[name] = lambda row, name=name: score(value_of(row, name))  # type: ignore[misc]
+    if any(row.confirmed is not None for row in rows):
+        columns["confirmed"] = lambda row: "" if row.confirmed is None else score(row.confirmed)
     columns |= {"env steps": lambda row: count(row.env_steps), _OUTCOME: lambda row: row.outcome}
     if any(row.standing for row in rows):
         columns[_STANDING] = lambda row: row.standing

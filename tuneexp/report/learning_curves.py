@@ -46,12 +46,9 @@ def seed_curves(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def stored_curves(sweep_folder: Path) -> dict[int, list[dict[str, Any]]]:
     """Trial number -> rows of `seed_curves`, from the reports in the sweep's folder."""
-    from tuneexp.tracking.outbox_records import current_reports
+    from tuneexp.report.tables import stored_reports
 
-    return {
-        trial: seed_curves({**report["metrics"], "env_steps": report["step"]} for report in reports)
-        for trial, reports in current_reports(sweep_folder).items()
-    }
+    return {trial: seed_curves(reports) for trial, reports in stored_reports(sweep_folder).items()}
 
 
 def final_returns(sweep_folder: Path, trial: int) -> dict[int, float]:

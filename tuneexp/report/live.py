@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -34,7 +34,8 @@ class SweepProgress:
         budget_env_steps: Environment steps per seed of a whole trial.
         varied: Names of the varied hyperparameters; None takes those that differ between the trials.
         known: Trials of a resumed sweep.
-        objectives: Of the sweep; by default the objective of the trials."""
+        objectives: Of the sweep; by default the objective of the trials.
+        names: Names of the trials by number, if they have others than their numbers."""
 
     def __init__(
         self,
@@ -43,12 +44,13 @@ class SweepProgress:
         varied: Iterable[str] | None = None,
         known: Iterable[TrialState] = (),
         objectives: Objectives | None = None,
+        names: Mapping[int, str] | None = None,
     ) -> None:
-        self.objectives = objectives or Objectives()
+        self.objectives, self.names = objectives or Objectives(), names or {}
         self.trials = trials
         self.budget_env_steps = budget_env_steps
         self.varied = None if varied is None else list(varied)
-        self.by_number = {trial.trial: trial for trial in known}
+        self.by_number = {one.trial: replace(one, name=self.names.get(one.trial, "")) for one in known}
         self.started_at = time.monotonic()
         self.fraction_at_start = self.fraction
 
@@ -64,11 +66,22 @@ class SweepProgress:
             reason=event.reason,
             objectives=event.objectives or before.objectives,
             violated=event.violated,
+            name=self.names.get(event.trial_number, ""),
         )
         self.by_number[trial.trial] = trial
         if event.restored:  # from before a resume: part of the fraction, not of the speed
             self.fraction_at_start = self.fraction
         return trial
+
+    def restate(self, trials: Iterable[TrialState]) -> list[TrialState]:
+        """Replace all states, by those of a stored sweep. Returns the trials that have ended since the last ones."""
+        before = self.by_number
+        self.by_number = {one.trial: replace(one, name=self.names.get(one.trial, "")) for one in trials}
+        return [
+            one
+            for one in self.by_number.values()
+            if one.outcome in ENDED_STATES and (one.trial not in before or before[one.trial].outcome != one.outcome)
+        ]
 
     def interrupted(self) -> None:
         """Mark running trials as interrupted."""
@@ -138,7 +151,11 @@ class LogView:
     def on_event(self, event: SweepEvent) -> None:
         trial = self.progress.take(event)
         if event.kind == "ended" and not event.restored:
-            self._line(trial_line(trial, self.progress))
+            self.ended(trial)
+
+    def ended(self, trial: TrialState) -> None:
+        """Print the line of a trial that has ended."""
+        self._line(trial_line(trial, self.progress))
 
     def _line(self, text: str) -> None:
         print_text(self.console, text)
@@ -155,7 +172,7 @@ def trial_line(trial: TrialState, progress: SweepProgress) -> str:
         parts.append(" ".join(str(row.reason).split()))
     left = progress.seconds_left
     time_left = f", {duration(left)} left" if left is not None and progress.ended < (progress.trials or 0) else ""
-    return f"trial {row.trial} {row.outcome}: {', '.join(parts)} ({progress.counts}{time_left})"
+    return f"{row.name or f'trial {row.trial}'} {row.outcome}: {', '.join(parts)} ({progress.counts}{time_left})"
 
 
 def _varied(progress: SweepProgress) -> list[str]:
@@ -187,6 +204,9 @@ class LiveView:
 
     def on_event(self, event: SweepEvent) -> None:
         self.progress.take(event)
+
+    def ended(self, trial: TrialState) -> None:
+        """Do nothing: the table has it."""
 
     def picture(self) -> RenderableType:
         # The refresh thread draws while the main thread takes events: draw from a copy.

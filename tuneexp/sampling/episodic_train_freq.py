@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tuneexp.data.sample_batch import SampleBatch
-from tuneexp.learning.noise import Noise
+from tuneexp.rl.noise import Noise
 
 
 class EpisodicTrainFreq:

@@ -54,7 +54,7 @@ def evaluate(
     Args:
         policy: policy of all seeds.
         env: environment of `SeedEnvs`.
-        env_settings: `env_kwargs`, `wrappers` and `backend` of `SeedEnvs`.
+        env_settings: `env_kwargs`, `wrappers`, `backend` and `device` of `SeedEnvs`.
         episodes: episodes per seed (E), one environment each.
         seed: seed of the environments.
         normaliser: running statistics, which stay as they are; None: observations are not normalised.

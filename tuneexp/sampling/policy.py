@@ -13,7 +13,8 @@ from tuneexp.learning.act import Act
 from tuneexp.learning.compile.program import Program
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.hyper import CLOCK
-from tuneexp.learning.noise import Noise, by_step, draw_all
+from tuneexp.learning.noise import by_step, draw_all
+from tuneexp.rl.noise import Noise
 from tuneexp.sampling.env_shards import EnvShard
 
 
@@ -65,6 +66,11 @@ class Policy:
         self._parameters = list(parameters.values())
         self.n_seeds = self._parameters[0].shape[0]
         self._no_noise = [noise.zeros(self.n_seeds, self.n_envs) for noise in self._noise.values()]
+
+    @property
+    def act(self) -> Act:
+        """The acting function, of whose program the actions are."""
+        return self._act
 
     @property
     def column_names(self) -> list[str]:

@@ -36,7 +36,8 @@ def winner_of(scores: ArrayLike, how: str = "iqm", confidence: float = 0.95) -> 
 
     On the seeds that a bootstrap sample left out, its choice scores less than the overall winner, which owes its place
     to them, too. The mean of these differences is the correction; it is 0 if every sample chooses the same
-    configuration. The interval of the winner's score moves by the same amount.
+    configuration, and never above 0: a choice makes no score too low. The interval of the winner's score moves by the
+    same amount.
 
     Args:
         scores: [k, n], the scores of k configurations on the same n seeds, finite, n >= 2.
@@ -44,7 +45,7 @@ def winner_of(scores: ArrayLike, how: str = "iqm", confidence: float = 0.95) -> 
         confidence: Confidence level, in (0, 1).
 
     Returns:
-        The winner; of equal ones the first.
+        The winner; of equal ones that with the highest mean, then the first.
 
     Raises:
         ValueError: There are no two seeds.
@@ -57,11 +58,21 @@ def winner_of(scores: ArrayLike, how: str = "iqm", confidence: float = 0.95) -> 
     n = table.shape[1]
     index = resamples(n)
     drawn, overall = np.asarray(aggregated(table[:, index], how)), np.asarray(aggregated(table, how))  # [k, B], [k]
-    choices, best = drawn.argmax(axis=0), int(overall.argmax())
-    score, correction = float(overall[best]), _correction(table, index, choices, best, how)
+    choices, best = _best(drawn, table[:, index].mean(axis=-1)), int(_best(overall, table.mean(axis=-1)))
+    score, correction = float(overall[best]), min(0.0, _correction(table, index, choices, best, how))
     low, high = percentile_ends(drawn[best], n, confidence)
     corrected = Estimate(score + correction, low + correction, high + correction)
     return Winner(best, score, corrected, (np.bincount(choices, minlength=len(table)) / len(choices)).tolist())
+
+
+def _best(scores: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the row of the highest score of each column, [...]; of equal ones by their means, then the first.
+
+    scores, means: [k, ...]."""
+    import numpy as np
+
+    order = np.lexsort((means[::-1], scores[::-1]), axis=0)[-1]
+    return np.asarray(len(scores) - 1 - order)
 
 
 def _correction(

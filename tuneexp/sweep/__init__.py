@@ -6,19 +6,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tuneexp.sweep.confirming.confirm import confirm
+    from tuneexp.sweep.confirming.confirmation import Confirmation
     from tuneexp.sweep.events import SweepEvent
     from tuneexp.sweep.extending import extend
+    from tuneexp.sweep.listing import list_sweeps
     from tuneexp.sweep.planning.plan import SweepPlan
-    from tuneexp.sweep.results import SweepResult, TrialResult, list_sweeps, load_sweep
+    from tuneexp.sweep.results import SweepResult, TrialResult, load_sweep
     from tuneexp.sweep.resuming import resume
     from tuneexp.sweep.search.space import SearchSpace
     from tuneexp.sweep.signals import SweepInterrupted
     from tuneexp.sweep.stored_study import load_study
     from tuneexp.sweep.sweep import Sweep
     from tuneexp.sweep.sweep_config import SweepConfig, load_config
+    from tuneexp.sweep.tuning.tune import tune
 
 # Loaded on first use: `tuneexp list` needs no Ray.
 _LAZY = {
+    "Confirmation": "tuneexp.sweep.confirming.confirmation",
     "SearchSpace": "tuneexp.sweep.search.space",
     "Sweep": "tuneexp.sweep.sweep",
     "SweepConfig": "tuneexp.sweep.sweep_config",
@@ -27,15 +32,18 @@ _LAZY = {
     "SweepPlan": "tuneexp.sweep.planning.plan",
     "SweepResult": "tuneexp.sweep.results",
     "TrialResult": "tuneexp.sweep.results",
-    "list_sweeps": "tuneexp.sweep.results",
+    "confirm": "tuneexp.sweep.confirming.confirm",
+    "list_sweeps": "tuneexp.sweep.listing",
     "load_config": "tuneexp.sweep.sweep_config",
     "extend": "tuneexp.sweep.extending",
     "load_study": "tuneexp.sweep.stored_study",
     "load_sweep": "tuneexp.sweep.results",
     "resume": "tuneexp.sweep.resuming",
+    "tune": "tuneexp.sweep.tuning.tune",
 }
 
 __all__ = [
+    "Confirmation",
     "SearchSpace",
     "Sweep",
     "SweepConfig",
@@ -44,12 +52,14 @@ __all__ = [
     "SweepPlan",
     "SweepResult",
     "TrialResult",
+    "confirm",
     "extend",
     "list_sweeps",
     "load_config",
     "load_study",
     "load_sweep",
     "resume",
+    "tune",
 ]
 
 

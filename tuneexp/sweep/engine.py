@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from ray import tune
 
-from tuneexp.ray_support.patches import callbacks_uncounted, trial_failures
+from tuneexp.ray_support.patches import callbacks_uncounted, environment_inherited, trial_failures
+from tuneexp.ray_support.start import environment_of_workers
 from tuneexp.sweep import events, warm_start
 from tuneexp.sweep.cluster.capacity import trials_of
 from tuneexp.sweep.cluster.failure_causes import is_final, raise_storage_fault, write_cause
@@ -27,6 +28,7 @@ from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import stop_signals
 from tuneexp.sweep.storage import snapshot
+from tuneexp.sweep.storage.checkpoint_keeper import Retention
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.relocation import relocate
@@ -40,6 +42,7 @@ from tuneexp.sweep.sweep_config import (
     stop_rules,
     trial_config,
 )
+from tuneexp.tracking.undelivered_models import undelivered_checkpoints
 
 RETRIES_OF_A_LOST_WORKER = 2
 MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
@@ -74,7 +77,8 @@ def run_trials(
     try:
         ray.ready()
         failures = trial_failures(is_final, raise_storage_fault, write_cause)
-        with failures, callbacks_uncounted(), _workers_start_together(config.concurrency):
+        inherited = environment_inherited(environment_of_workers())
+        with failures, callbacks_uncounted(), inherited, _workers_start_together(config.concurrency):
             tuner = _new_tuner(config, folder, space, callbacks, resumed)
             if resumed:
                 tuner = tune.Tuner.restore(store.path, tuner_trainable(), resume_unfinished=True, resume_errored=failed)
@@ -166,12 +170,21 @@ def _new_tuner(
         run_config=tune.RunConfig(
             name=config.name,
             storage_path=store.storage,
-            # The SnapshotWriter removes old checkpoints once no snapshot needs them.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True),
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
             callbacks=[
                 mlflow,
-                SnapshotWriter(folder, store, scheduler, limits, resumed, config.trial.moved, objectives_of(config)),
+                SnapshotWriter(
+                    folder,
+                    store,
+                    scheduler,
+                    limits,
+                    resumed,
+                    config.trial.moved,
+                    objectives_of(config),
+                    Retention(config.keep, config.checkpoint_quota_bytes),
+                    mlflow,
+                ),
                 PendingMonitor(largest(trials_of(space))),
                 SlowTransfers(store.path),
                 Watchdog(),
@@ -192,10 +205,11 @@ def start_over(store: CheckpointStorage) -> None:
 def remove_beyond_snapshot(folder: SweepFolder, store: CheckpointStorage) -> None:
     """Remove folders of trials and checkpoints that the snapshot does not name: they will be written again.
 
-    Checkpoints of its second copy stay."""
-    records = snapshot.read_records(folder)
-    trials = {record.trial_id for record in records}
-    needed = checkpoints_of_copy(folder) | {record.checkpoint for record in records}
+    Checkpoints of its second copy stay, and those of which MLflow is still to make models."""
+    found = snapshot.load(folder)
+    trials = {record.trial_id for record in found.records} if found else set()
+    needed = checkpoints_of_copy(folder) | (found.checkpoints if found else frozenset())
+    needed |= undelivered_checkpoints(folder.path)
     for trial in store.names("trial_*"):
         if trial.rpartition("_")[2] not in trials:
             store.remove(trial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,14 @@ def extended(config: SweepConfig, search: SearchState, ended_by: str | None, ask
         raise UserError(f"sweep {config.name!r} would end at once: {reason(rule, longer)}; {_REMEDIES[rule]}")
     if all(getattr(longer, name) is None for name in (TRIALS, TIME_BUDGET, UNTIL, STAGNATION)):
         raise UserError("no rule would end the sweep; add --trials N, or a time budget")
-    return longer
+    return longer.model_copy(update={"replaced": _replaced(config, longer, changes)})
+
+
+def _replaced(config: SweepConfig, longer: SweepConfig, changes: Iterable[str]) -> dict[str, list[Any]]:
+    """Return the values that settings had before all extensions; `sweep --resume` with them continues the sweep."""
+    before, after = config.flat("json"), longer.flat("json")
+    changed = [name for name in changes if before[name] != after[name]]
+    return {**config.replaced, **{name: [*config.replaced.get(name, []), before[name]] for name in changed}}
 
 
 def within_combinations(config: SweepConfig, space: SearchSpace, search: SearchState) -> SweepConfig:

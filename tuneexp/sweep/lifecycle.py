@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ray.tune import Callback
 
-from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError
 from tuneexp.files.retries import no_room_in, of_the_storage, retried, storage_fault_in
 from tuneexp.sweep.cluster.loss_detection import ClusterLost
 from tuneexp.sweep.cluster.ray_session import RaySession
-from tuneexp.sweep.engine import run_trials
+from tuneexp.sweep.confirming.closing import close
+from tuneexp.sweep.engine import remove_beyond_snapshot, run_trials
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.mlflow_contents import mlflow_callback
 from tuneexp.sweep.process_exit import show_cursor
@@ -23,13 +24,18 @@ from tuneexp.sweep.search.metrics import DEFAULT
 from tuneexp.sweep.search.searchers import export_study
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import SweepInterrupted, how_to_go_on, refuse_unsignalled, stop_signals
+from tuneexp.sweep.storage.checkpoint_keeper import ended_models
+from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.stored_study import study_of
-from tuneexp.sweep.sweep_config import SweepConfig
+from tuneexp.sweep.sweep_config import SweepConfig, read_config
+from tuneexp.sweep.watching.best import best_video
 from tuneexp.tracking.callback import MLflowCallback
 from tuneexp.tracking.delivery_process import Undelivered, drain_now
 from tuneexp.tracking.outcome import COMPLETED
 from tuneexp.tracking.standings import Standings
+from tuneexp.tracking.tensorboard import logs_written
+from tuneexp.tracking.within import Closing
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +59,7 @@ def run_to_the_end(
     mlflow = mlflow_callback(config, folder, space)
     mlflow.start()
     ray.on_lost = partial(_log_cause, folder, mlflow)
-    with stop_signals() as stop:
+    with stop_signals() as stop, logs_written(folder.path, config.tensorboard):
         try:
             _run_trials(config, folder, space, [mlflow, *callbacks], on_event, ray, failed)
         except TuneexpError:
@@ -104,7 +110,7 @@ def _run_trials(
 
 
 def _go_on(folder: SweepFolder, *options: str) -> str:
-    return f"continue with: {command('resume', folder.name, *options, storage=folder.storage)}"
+    return f"continue with: {folder.command('resume', *options)}"
 
 
 def _log_cause(folder: SweepFolder, mlflow: MLflowCallback, reason: str) -> None:
@@ -117,18 +123,29 @@ def _log_cause(folder: SweepFolder, mlflow: MLflowCallback, reason: str) -> None
 def deliver_rest(folder: SweepFolder) -> None:
     """Deliver records to MLflow that are left in the outbox, usually none."""
     _warn(drain_now(folder.path, DELIVERY_TIMEOUT_S))
+    _tidy(read_config(folder), folder)
+
+
+def _tidy(config: SweepConfig, folder: SweepFolder) -> None:
+    """Delete checkpoints beyond the quota that MLflow was still to get when the trials had ended."""
+    if config.checkpoint_quota_bytes is not None and folder.snapshot_file.exists():
+        remove_beyond_snapshot(folder, checkpoint_storage_of(folder, config.checkpoints))
 
 
 def write_summary(config: SweepConfig, folder: SweepFolder, mlflow: MLflowCallback) -> SweepResult:
     """Write the summary of a sweep whose trials have all ended. Idempotent: the study file is written last and marks a
     finished sweep."""
     result = result_of(config, folder)
-    number, checkpoint = (result.best.trial_number, result.best.checkpoint) if result.best else (None, None)
+    best, closing = close(config, folder, result)
+    closing = replace(closing or Closing(), files=best_video(config, folder, best))
+    number, checkpoint = (best.trial_number, best.checkpoint) if best else (None, None)
     rows = [_summary_row(trial) for trial in result.trials]
     tags = {"ended_by": result.ended_by} if result.ended_by else {}
-    left = mlflow.finish(rows, number, checkpoint, DELIVERY_TIMEOUT_S, tags, _standings(result))
+    kept = ended_models(folder, checkpoint_storage_of(folder, config.checkpoints), config.keep)
+    left = mlflow.finish(rows, number, checkpoint, DELIVERY_TIMEOUT_S, tags, _standings(result), closing, kept)
     _write_study(folder)
     _warn(left)
+    _tidy(config, folder)
     return result_of(config, folder)
 
 
@@ -147,7 +164,13 @@ def _summary_row(trial: TrialResult) -> dict[str, Any]:
     settings = {f"config/{name}": value for name, value in trial.config.items()}
     values = {name: value for name, value in trial.objectives.items() if name not in kept}
     violated = {"violated": ", ".join(trial.violated)} if trial.violated else {}
-    return {**{name: getattr(trial, name) for name in kept}, **values, **violated, **settings}
+    return {
+        **{name: getattr(trial, name) for name in kept},
+        "reason": trial.reason or "",
+        **values,
+        **violated,
+        **settings,
+    }
 
 
 def _standings(result: SweepResult) -> Standings:

@@ -8,26 +8,31 @@ from typing import Any
 from tuneexp.commands import command
 from tuneexp.files.yaml_writing import yaml_text
 from tuneexp.sweep import warm_start
+from tuneexp.sweep.confirming.candidates import trial_of
+from tuneexp.sweep.confirming.folders import is_confirmation
 from tuneexp.sweep.search.choice import parts
 from tuneexp.sweep.search.space import SearchSpace
-from tuneexp.sweep.search.stopping_rules import RULES
+from tuneexp.sweep.search.space.listed import KEY
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import SETTINGS, SweepConfig
 from tuneexp.tracking.callback import MLflowCallback
+from tuneexp.tracking.delivery_process import mlflow_ids
 from tuneexp.tracking.descriptions import About
 from tuneexp.tracking.origin import origin_tags, version_tags
 from tuneexp.tracking.record_texts import RecordTexts
+from tuneexp.tracking.within import CONFIRMATION, SWEEP, Within
 
-# Settings that may differ between starts of the same sweep, and the space, which is an artifact.
-_OF_A_START = ("concurrency", "address", "checkpoints", "space")
+# Settings that may differ between starts of the same sweep, the space, which is an artifact, and those of other logs.
+_OF_A_START = ("concurrency", "address", "checkpoints", "space", "tensorboard")
 
 
 def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace) -> MLflowCallback:
     """Return the callback that writes the sweep's outbox. MLflow's experiment is the environment; the settings that all
     trials share are params of the parent run."""
+    within = _within(config, folder)
     own_files = [where for where, _, _ in map(_parts, config.trial.sources) if where.endswith(".py")]
     return MLflowCallback(
-        config.name,
+        config.name if within is None else f"{folder.outermost.name}/{config.name}",
         folder.path,
         folder.storage,
         config.trial.env,
@@ -35,9 +40,25 @@ def mlflow_callback(config: SweepConfig, folder: SweepFolder, space: SearchSpace
         space.names,
         _tags(config, folder),
         config.checkpoints,
-        RecordTexts(space.names, _about(config, folder), origin_tags(own_files)),
+        RecordTexts(space.names, _about(config, folder), origin_tags(own_files), within),
         _artifacts(config),
     )
+
+
+def _within(config: SweepConfig, folder: SweepFolder) -> Within | None:
+    """Return the facts about a sweep within another one, whose runs MLflow has; None for others."""
+    sweep = folder.outermost
+    if sweep.path == folder.path:
+        return None
+    names = dict(enumerate(config.space.get(KEY, ())))
+    runs = mlflow_ids(sweep.path).run_ids
+    numbers = {number: trial_of(name) for number, name in names.items()}
+    tags = {
+        number: {"confirms": f"{sweep.name}, {names[number]}", "confirms.run_id": runs.get(trial, "")}
+        for number, trial in numbers.items()
+        if trial is not None
+    }
+    return Within(CONFIRMATION if is_confirmation(folder) else SWEEP, names, tags)
 
 
 def _parts(address: str) -> tuple[str, str, str]:
@@ -47,8 +68,7 @@ def _parts(address: str) -> tuple[str, str, str]:
 def _constants(config: SweepConfig) -> dict[str, Any]:
     """Return the settings that all trials share, without the space and the resources of a start."""
     values = config.flat("json")
-    unused = [rule for rule in RULES if values[rule] is None]
-    return {name: values[name] for name in SETTINGS if name not in (*_OF_A_START, *unused)}
+    return {name: values[name] for name in SETTINGS if name not in _OF_A_START}
 
 
 def _tags(config: SweepConfig, folder: SweepFolder) -> dict[str, Any]:
@@ -73,8 +93,8 @@ def _about(config: SweepConfig, folder: SweepFolder) -> About:
         trials=config.trials,
         how=f"{parts(config.searcher)[0]} suggests configurations, {_stopping(parts(config.scheduler)[0])}",
         repeat=command("sweep", folder.experiment_file),
-        resume=command("resume", folder.name, storage=folder.storage),
-        show=command("show", folder.name, storage=folder.storage),
+        resume=folder.command("resume"),
+        show=folder.command("show"),
     )
 
 

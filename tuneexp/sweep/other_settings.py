@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import Any
 
+from tuneexp.commands import command
 from tuneexp.errors import UserError
+from tuneexp.sweep.search.stopping_rules import RULES
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import ASKED, SweepConfig, read_config
 
@@ -15,14 +18,19 @@ _MAY_DIFFER = {"address", "env_registration"}
 
 
 def refuse_other_settings(folder: SweepFolder, asked: SweepConfig) -> None:
-    """Raise UserError if the sweep in `folder` was started with other settings than `asked`."""
-    before, now = read_config(folder).flat("json"), asked.flat("json")
-    kept = [name for name in ASKED if name not in _MAY_DIFFER]
-    changed = [text for name in kept for text in _differences(name, before[name], now[name])]
+    """Raise UserError if the sweep in `folder` was started with other settings than `asked`.
+
+    The same are those of now, and those that an extension of the sweep has replaced."""
+    stored = read_config(folder)
+    before, now = stored.flat("json"), asked.flat("json")
+    kept = [name for name in ASKED if name not in _MAY_DIFFER and now[name] not in stored.replaced.get(name, ())]
+    changed = {name: texts for name in kept if (texts := _differences(name, before[name], now[name]))}
     if changed:
+        longer = command("extend", asked.name, "--trials", "N", storage=folder.storage)
+        remedy = f"; to run it further: {longer}" if set(changed) <= set(RULES) else ""
         raise UserError(
-            f"sweep {asked.name!r} was started with other settings: {'; '.join(changed)}\n"
-            "write the same settings to continue it, or another --name"
+            f"sweep {asked.name!r} was started with other settings: {'; '.join(chain(*changed.values()))}\n"
+            f"write the same settings to continue it, or another --name{remedy}"
         )
 
 

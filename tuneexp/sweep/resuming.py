@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -45,6 +46,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Running:
+    """Arguments of `resume` that apply to each sweep that it continues."""
+
+    callbacks: list[Callback] = field(default_factory=list)
+    verbose: bool = False
+    address: str | None = None
+    trust: bool = False
+    failed: bool = False
+    moved: Mapping[str, str] = field(default_factory=dict)
+
+
 def resume(
     name: str,
     storage: str | Path = "runs",
@@ -59,7 +72,8 @@ def resume(
 ) -> SweepResult:
     """Continue a sweep. Finished trials stay, interrupted ones go on from their last checkpoint, missing ones are run.
 
-    A finished sweep is returned as it is (`extend` adds trials); reports that MLflow lacks are delivered.
+    A confirmation that follows the sweep, or was interrupted, is continued after it. A finished sweep is returned as it
+    is (`extend` adds trials); reports that MLflow lacks are delivered.
 
     Args:
         name: Name of the sweep, or path of its folder.
@@ -80,24 +94,40 @@ def resume(
         UserError: There is no such sweep, another process runs it, or it names code that is not trusted.
         SweepInterrupted: A signal ended the sweep; its state is saved.
     """
+    from tuneexp.sweep.confirming.confirm import ray_of_what_follows, run_stages, to_continue
+
     refuse_nested_sweep()
-    callbacks, folder = callback_list(callbacks), folder_of(name, storage)
-    config = read_config(folder)  # first: an unknown name must not create a folder
+    running = Running(callback_list(callbacks), verbose, address, trust, failed, moved or {})
+    folder = folder_of(name, storage)
+    read_config(folder)  # an unknown name is refused
+    with ray_of_what_follows(folder, running):
+        result = resume_sweep(folder, running, on_event, checkpoints)
+        if (confirmation := to_continue(folder)) is not None:
+            run_stages(confirmation, running, on_event)
+    return result
+
+
+def resume_sweep(
+    folder: SweepFolder, running: Running, on_event: Watcher | None = None, checkpoints: str | Path | None = None
+) -> SweepResult:
+    """Continue a sweep as `resume`, without its confirmations."""
+    refuse_nested_sweep()
+    config, moved, address = read_config(folder), running.moved, running.address  # an unknown name creates no folder
     if moved:
         config = _with_moved(config, moved)
     if address is not None:
         config = config.model_copy(update={"address": address})
-    require_trust_of(config, folder, address, moved or {}, trust)
+    require_trust_of(config, folder, address, moved, running.trust)
     if checkpoints is not None:
         config = config.model_copy(update={"checkpoints": lasting_location(checkpoints, folder.storage)})
     check_writable(folder, config)
     with folder.lock(), interruptible(folder) as stop:
-        recover_files(folder, config, trust)
+        recover_files(folder, config, running.trust)
         if moved or checkpoints is not None:
-            _keep_changes(folder, moved or {}, config.checkpoints, callbacks)
+            _keep_changes(folder, moved, config.checkpoints, running.callbacks)
         ended_by = how_it_ended(config, folder)
         nothing_ran = none_ran(folder)
-        failed = nothing_ran or (failed and bool(failed_trials(folder)))
+        failed = nothing_ran or (running.failed and bool(failed_trials(folder)))
         if failed and ended_by in STOPPING and not nothing_ran:
             _refuse_retries(config, ended_by)
         if ended_by is not None and not failed:
@@ -106,8 +136,8 @@ def resume(
         config = report_changed_sources(config)
         refuse_changed_space(config, space, folder)
         config = resolved_here(config, space)
-        write = partial(reopen, folder, callbacks)
-        return run_in_ray(config, folder, space, callbacks, on_event, verbose, write, failed)
+        write = partial(reopen, folder, running.callbacks)
+        return run_in_ray(config, folder, space, running.callbacks, on_event, running.verbose, write, failed)
 
 
 def recover_files(folder: SweepFolder, config: SweepConfig, trust: bool) -> None:
@@ -161,19 +191,21 @@ def _finished(config: SweepConfig, folder: SweepFolder, stop: Stop) -> SweepResu
     stop.started()
     from tuneexp.sweep.lifecycle import deliver_rest, write_summary
     from tuneexp.sweep.mlflow_contents import mlflow_callback
+    from tuneexp.tracking.tensorboard import logs_written
 
-    if folder.study_file.exists():  # written last
-        deliver_rest(folder)
-        return result_of(config, folder)
-    space = checked_stored_space(config, folder)
-    return write_summary(config, folder, mlflow_callback(config, folder, space))
+    with logs_written(folder.path, config.tensorboard):
+        if folder.study_file.exists():  # written last
+            deliver_rest(folder)
+            return result_of(config, folder)
+        space = checked_stored_space(config, folder)
+        return write_summary(config, folder, mlflow_callback(config, folder, space))
 
 
 def checked_stored_space(config: SweepConfig, folder: SweepFolder) -> SearchSpace:
     """Return the stored space, checked with the other settings. UserError with the file."""
     require_files(addresses_in(config.flat()), str(folder.config_file))
     try:
-        return checked_space(config, SearchSpace.of(config.space))
+        return checked_space(config, SearchSpace.of(config.space), new=False)
     except UserError as error:
         raise UserError(f"{folder.config_file}: {error}") from None
 

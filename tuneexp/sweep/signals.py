@@ -20,7 +20,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
 from tuneexp import tracebacks
-from tuneexp.commands import command
 from tuneexp.errors import TuneexpError
 from tuneexp.sweep.process_exit import (
     AT_ONCE_LIMIT_S,
@@ -240,4 +239,4 @@ def refuse_unsignalled(stop: Stop, error: KeyboardInterrupt) -> None:
 def how_to_go_on(folder: SweepFolder) -> str:
     if not folder.exists():
         return "interrupted before the sweep began, so nothing is stored; start it again with the same command"
-    return f"interrupted; continue with: {command('resume', folder.name, storage=folder.storage)}"
+    return f"interrupted; continue with: {folder.command('resume')}"

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tuneexp.addresses import lasting_address
+from tuneexp.errors import UserError
 from tuneexp.files.json_reading import plain
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.storage.checkpoint_storage import lasting_location
 from tuneexp.sweep.warm_start import lasting_names
+
+if TYPE_CHECKING:
+    from tuneexp.algorithms.spec import AlgorithmSpec
 
 
 def stored_form(settings: Mapping[str, Any], storage: Path) -> dict[str, Any]:
@@ -39,3 +44,15 @@ def _plain_wrappers(wrappers: Any) -> Any:
         else one
         for one in wrappers
     ]
+
+
+def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
+    """Return the name or address of an algorithm, valid in any working folder."""
+    from tuneexp.algorithms.registry import address_of, check_algorithm
+
+    if not isinstance(algorithm, str):
+        if not hasattr(algorithm, "functions"):
+            raise UserError(f"the algorithm is a name, an address or a specification, got {algorithm!r}")
+        return address_of(algorithm)
+    check_algorithm(algorithm)
+    return lasting_address(algorithm, "algorithm")

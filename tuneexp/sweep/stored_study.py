@@ -6,7 +6,6 @@ import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.files.json_reading import DamagedFile
 from tuneexp.security.trust import addresses_in, require_trusted
@@ -61,7 +60,7 @@ def _import_own_sampler(config: SweepConfig, folder: SweepFolder, trust: bool) -
 
 def no_trials_yet(folder: SweepFolder) -> UserError:
     """Return the error about a sweep without a snapshot."""
-    again = command("resume", folder.name, storage=folder.storage)
+    again = folder.command("resume")
     return UserError(f"sweep {folder.name!r} has no trials yet; start them with: {again}")
 
 

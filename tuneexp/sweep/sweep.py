@@ -23,13 +23,14 @@ from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.metric_probe import reported_metrics
 from tuneexp.sweep.nesting_check import refuse_nested_sweep
 from tuneexp.sweep.other_settings import refuse_other_settings
-from tuneexp.sweep.results import SweepResult
+from tuneexp.sweep.results import SweepResult, load_sweep
 from tuneexp.sweep.run import run_in_ray
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.metrics import check_metrics
 from tuneexp.sweep.search.searched_budget import BUDGET, check_searched_budget, with_budget
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.search.space.default import default_space
+from tuneexp.sweep.search.space.listed import check_sampler
 from tuneexp.sweep.search.space.points import with_points
 from tuneexp.sweep.signals import interruptible
 from tuneexp.sweep.storage.folder import (
@@ -38,7 +39,7 @@ from tuneexp.sweep.storage.folder import (
     storage_folder,
     sweep_folder,
 )
-from tuneexp.sweep.stored_form import stored_form
+from tuneexp.sweep.stored_form import algorithm_address, stored_form
 from tuneexp.sweep.sweep_config import (
     FORMER_BUDGET,
     SETTINGS,
@@ -54,14 +55,16 @@ from tuneexp.sweep.sweep_config import (
     without_idle_trials,
 )
 from tuneexp.sweep.user_callbacks import callback_list
-from tuneexp.sweep.warm_start import WarmStart, gather
+from tuneexp.sweep.warm_start import WarmStart, frozen, gather
 from tuneexp.sweep.warm_start import store as store_warm_start
+from tuneexp.sweep.watching.best import check_videos
 from tuneexp.sweep.writable import check_writable
 
 if TYPE_CHECKING:
     from ray.tune import Callback
 
     from tuneexp.algorithms.spec import AlgorithmSpec
+    from tuneexp.sweep.confirming.confirmation import Confirmation
     from tuneexp.sweep.planning.plan import SweepPlan
 
 
@@ -135,7 +138,7 @@ class Sweep:
             f"sweep {name!r}",
         )
         self.config = with_budget_of(parsed, self.config)
-        self.space = checked_space(self.config, parsed)
+        self.space = checked_space(self.config, parsed, new=not self.goes_on)
         choice.check_objectives(
             self.config.searcher, sampler_context(self.config, self.space), objectives_of(self.config)
         )
@@ -165,11 +168,14 @@ class Sweep:
 
         return cls(**asked_in(path, changes, trust))
 
-    def dry_run(self) -> SweepPlan:
+    def dry_run(self, probes: int | None = None) -> SweepPlan:
         """Return what the sweep takes, without starting it.
 
-        The first configurations, at most four, are trained for some seconds in processes of their own. Nothing is
-        written into the storage, and no Ray is started. Compiled programs stay in the cache.
+        The first configurations are trained for some seconds in processes of their own. Nothing is written into the
+        storage, and no Ray is started. Compiled programs stay in the cache.
+
+        Args:
+            probes: Number of configurations; by default at most four.
 
         Returns:
             Trials, environment steps, modelled hyperparameters, programs, and estimates of time and disk.
@@ -182,7 +188,8 @@ class Sweep:
         from tuneexp.sweep.planning.probing import probes_of
 
         self.check_dry_run()
-        return plan_of(self.resolved, self.space, probes_of(self.resolved, self.space, self.verbose))
+        earlier = frozen(self.warm_start.taken, self.space)
+        return plan_of(self.resolved, self.space, probes_of(self.resolved, self.space, self.verbose, earlier, probes))
 
     def plan(self) -> SweepPlan:
         """Return the part of `dry_run` that needs no training: without time and disk."""
@@ -226,6 +233,10 @@ class Sweep:
             settings = (self.resolved, self.folder, self.space, self.callbacks, on_event, self.verbose)
             return run_in_ray(*settings, before_trials=self._store)
 
+    def confirm(self, top: int | None = None, seeds: int | Sequence[int] = 10, **how: Any) -> Confirmation:
+        """Train the best configurations of the sweep, once it has run, as `tuneexp.confirm` does."""
+        return load_sweep(self.folder.name, self.folder.storage).confirm(top, seeds, **how)
+
     def _store(self) -> None:
         """Write the configuration, and add the code that it names to the list of trusted addresses."""
         remember(addresses_in(self.config.flat()))
@@ -236,21 +247,9 @@ class Sweep:
     def _go_on(self, on_event: Watcher | None) -> SweepResult:
         from tuneexp.sweep.resuming import resume
 
-        config = self.config
-        remember(addresses_in(config.flat()))
-        return resume(config.name, self.folder.storage, on_event, self.callbacks, self.verbose, config.address)
-
-
-def algorithm_address(algorithm: str | AlgorithmSpec) -> str:
-    """Return the name or address of an algorithm, valid in any working folder."""
-    from tuneexp.algorithms.registry import address_of, check_algorithm
-
-    if not isinstance(algorithm, str):
-        if not hasattr(algorithm, "functions"):
-            raise UserError(f"the algorithm is a name, an address or a specification, got {algorithm!r}")
-        return address_of(algorithm)
-    check_algorithm(algorithm)
-    return lasting_address(algorithm, "algorithm")
+        remember(addresses_in(self.config.flat()))
+        where = (self.config.name, self.folder.storage)
+        return resume(*where, on_event, self.callbacks, self.verbose, self.config.address)
 
 
 def _made_name(algorithm: str | AlgorithmSpec, env: str | Callable[..., Any], storage: str | Path, resume: bool) -> str:
@@ -268,21 +267,27 @@ def _refuse_unknown(settings: Mapping[str, Any]) -> None:
             raise unknown_name("setting", name, known, "in Python: help(tuneexp.Sweep)")
 
 
-def checked_space(config: SweepConfig, space: SearchSpace) -> SearchSpace:
-    """Bind `space` to the configuration class of the algorithm. UserError for anything that a trial would refuse."""
+def checked_space(config: SweepConfig, space: SearchSpace, new: bool = True) -> SearchSpace:
+    """Bind `space` to the configuration class of the algorithm. UserError for anything that a trial would refuse.
+
+    new: False for a stored sweep, whose metrics were checked at its start."""
     from tuneexp.algorithms.preflight import check_budget, check_environment
     from tuneexp.algorithms.registry import config_class_of
     from tuneexp.envs.registration import register_again
 
     trial = config.trial
     choice.check("searcher", config.searcher)
+    check_sampler(space, choice.parts(config.searcher)[0])
     scheduler_of(config)
     stop_rules(config)
-    check_metrics(objectives_of(config).metrics, len(trial.seeds), lambda: reported_metrics(config))
+    if new:
+        check_metrics(objectives_of(config).metrics, len(trial.seeds), lambda: reported_metrics(config))
     check_searched_budget(space, objectives_of(config))
     config_class: type[Config] = with_budget(config_class_of(trial.algorithm), space)
     space.validate(config_class, config.fixed, trial.algorithm)
     register_again(trial.env, trial.env_registration)
+    if new:
+        check_videos(config)
     corners = list(space.corners())
     environment = (trial.env, trial.env_kwargs, trial.wrappers, trial.env_backend)
     check_environment(trial.algorithm, *environment, configurations=corners)

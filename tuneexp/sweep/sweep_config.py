@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,12 +14,14 @@ from tuneexp.errors import StorageFault, UserError, nearest
 from tuneexp.files.atomic import sync, write_json
 from tuneexp.files.json_reading import DamagedFile, read_json
 from tuneexp.files.retries import advice_for
+from tuneexp.files.sizes import Size
 from tuneexp.security.trust import lasting_moves, sources_of
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.choice import Choice, SamplerContext, build_scheduler
 from tuneexp.sweep.search.objectives import ConstraintList, ObjectiveList, Objectives
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
 from tuneexp.sweep.search.searched_budget import BUDGET, largest_budget
+from tuneexp.sweep.search.space.listed import KEY
 from tuneexp.sweep.search.stopping_rules import RULES, TRIALS, StopRules
 from tuneexp.sweep.storage.folder import SweepFolder, stored_folder
 from tuneexp.trial.trial_config import (
@@ -110,6 +112,25 @@ class SweepConfig(Config):
         description="Folder or URI (s3://bucket/folder) of the checkpoints, which all nodes can reach; by default the "
         "storage.",
     )
+    tensorboard: bool = Field(
+        False, description="Also write TensorBoard logs, into the folder tensorboard of the sweep or training."
+    )
+    keep: Count = Field(
+        1,
+        ge=1,
+        description="Number of the best checkpoints of a trial that are kept beside its last one; all of them are "
+        "logged models in MLflow.",
+    )
+    checkpoint_quota_bytes: Size | None = Field(
+        None,
+        ge=1,
+        description="Limit of the size of all checkpoints of the sweep, such as 500MB or 2GB: the worst ones are "
+        "deleted. Those that the sweep needs to go on stay. By default there is no limit.",
+    )
+    videos: Literal["none", "best"] = Field(
+        "none",
+        description="best: at its end a sweep makes a video of its best trial, in its folder and in MLflow.",
+    )
     fixed: Hyperparameters = Field(default_factory=dict, description="Hyperparameters that all trials share.")
     space: dict[str, Any] = Field(
         description="Search space: a YAML file, a mapping, or an address path/file.py:FUNCTION of a define-by-run "
@@ -119,9 +140,11 @@ class SweepConfig(Config):
         default_factory=list,
         description="Earlier sweeps of the same problem, by name or path; the searcher (tpe, gp) learns from them.",
     )
+    confirmation_s: float | None = internal(None, "Seconds for the confirmation that follows the sweep, if one does.")
     suggested: dict[str, list[str]] = internal(
         {}, "Suggestions that a define-by-run space asked for in its rehearsals."
     )
+    replaced: dict[str, list[Any]] = internal({}, "Values that extensions of the sweep have replaced, by setting.")
     created_at_s: float = internal(..., "Start of the sweep, seconds since 1970.")
 
     _earlier = model_validator(mode="before")(one_hash_as_sources)
@@ -268,6 +291,6 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
         **config.trial.model_dump(exclude={"trial_number"}),
         "hyperparameters": config.fixed,
         "scores_to_reach": objectives_of(config).scores_to_reach,
-        "searched_budget": BUDGET in config.space,
+        "searched_budget": BUDGET in config.space or any(BUDGET in one for one in config.space.get(KEY, {}).values()),
         "expected_trials": -(-trials // (config.concurrency or trials)),
     }

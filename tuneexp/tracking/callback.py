@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,22 @@ from ray.tune import Callback
 from tuneexp import tracebacks
 from tuneexp.tracking import outbox_records as records
 from tuneexp.tracking.delivery_process import MLflowIds, Undelivered, finish_delivery, mlflow_ids, start_delivery
-from tuneexp.tracking.naming import model_name
 from tuneexp.tracking.outbox import Outbox
 from tuneexp.tracking.outbox_records import RunState, SweepLog, reconcile, record
-from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED, outcome_of, reason_of
+from tuneexp.tracking.outcome import OUTCOMES, outcome_of, reason_of
 from tuneexp.tracking.record_texts import RecordTexts
 from tuneexp.tracking.reports import metrics_of, number_of, tags_of
 from tuneexp.tracking.standings import Standings
-from tuneexp.tracking.values import constant_params, entity_name, plain, stored_path, table_row, varied_values
+from tuneexp.tracking.sweep_end import fields_of_end
+from tuneexp.tracking.values import entity_name, plain, stored_path, varied_values
+from tuneexp.tracking.within import Closing
 
 
 class MLflowCallback(Callback):
-    """Records one sweep for MLflow: a parent run, and a child run for each trial.
-
-    A hook takes well under a millisecond. All state is rebuilt from the outbox file.
+    """Records one sweep for MLflow: a parent run, and a child run for each trial. All state is rebuilt from the outbox.
 
     Args:
-        constants: Settings that all trials share: params of the parent run.
+        constants: Settings that all trials share: params of the parent run. None: not set.
         varied: Names of the varied hyperparameters: the only params of a child run.
         tags: Tags of the parent run, such as the algorithm and versions.
         checkpoints: Folder or URI of the checkpoints of all sweeps; None is the storage.
@@ -53,7 +51,7 @@ class MLflowCallback(Callback):
         self.sweep_folder = Path(sweep_folder).resolve()
         self.storage = Path(storage).resolve()
         self.experiment_name = experiment_name
-        self.constants = constant_params(constants)
+        self.constants = dict(constants)
         self.varied, self.tags, self.checkpoints = list(varied), dict(tags), checkpoints
         self.texts, self.artifacts = texts or RecordTexts(self.varied), dict(artifacts or {})
         self._restored: dict[str, Any] = {}
@@ -64,8 +62,6 @@ class MLflowCallback(Callback):
         self._log = SweepLog()
         self._introduced = False
         self._reconciled = False
-
-    # Called by the sweep.
 
     def start(self) -> None:
         """Start the delivering process, so that MLflow loads while Ray does. Idempotent; `setup` calls it, too."""
@@ -82,10 +78,7 @@ class MLflowCallback(Callback):
             return
         self._introduced = True
         sweep_id = self._log.sweep_id or self._restored.get("sweep_id") or uuid.uuid4().hex
-        new = {name: value for name, value in self.constants.items() if name not in self._log.params}
-        # A param of MLflow can't change; what a resume changes is stored as a tag.
-        changed = {f"now.{name}": value for name, value in self.constants.items()
-                   if self._log.params.get(name, value) != value}  # fmt: skip
+        new, changed = self._log.params_of(self.constants)
         tags = {name: value for name, value in plain({**self.tags, **changed}).items() if value != ""}
         self._write(records.SWEEP_STARTED, sweep_id=sweep_id, sweep=self.sweep_name, experiment=self.experiment_name,
                     params=new, tags=tags, artifacts=self._artifacts(), **self.texts.sweep_started())  # fmt: skip
@@ -102,6 +95,8 @@ class MLflowCallback(Callback):
         timeout_s: float,
         tags: Mapping[str, str] | None = None,
         standings: Standings | None = None,
+        closing: Closing | None = None,
+        kept: Mapping[int, Sequence[Mapping[str, Any]]] | None = None,
     ) -> Undelivered | None:
         """Record the end of the sweep, deliver the rest of the outbox, stop the delivering process.
 
@@ -109,24 +104,34 @@ class MLflowCallback(Callback):
             summary_rows: One per trial, with the columns `trial_number`, `outcome` and `env_steps`.
             tags: Tags of the parent run.
             standings: Objectives of the sweep, its Pareto front and violated constraints.
+            closing: Results of a confirmation.
+            kept: Arguments of `keep` by the number of the trial.
         Returns:
             The records that were not delivered within `timeout_s`; None if MLflow has all of them."""
         self._reread()
         for run in list(self._log.orphans()):
             self._write(records.TRIAL_DISCARDED, trial=run.trial, draw=run.draw)
         self._end_by(summary_rows)
-        outcomes = Counter(run.outcome for run in self._log.runs.values() if run.ended)
+        for number, checkpoints in (kept or {}).items():
+            self.keep(number, checkpoints)
         path = stored_path(best_checkpoint, self.sweep_folder) if best_checkpoint else ""
-        best = self._log.best(best_trial_number, path, model_name(self.sweep_name))
-        metrics = {f"trials/{outcome}": float(count) for outcome, count in outcomes.items()}
-        metrics |= (standings := standings or Standings()).best(best["metrics"] if best else {})
-        texts = self.texts.sweep_ended(best, outcomes, standings.objectives, self._log.keys_of(standings.front))
-        step, metrics = self._log.next_summary(sum(outcomes.values()), metrics)
-        self._write(records.SWEEP_ENDED, step=step, rows=[table_row(row) for row in summary_rows], best=best,
-                    marks=self._log.by_key(standings.tags),
-                    status="FINISHED" if outcomes[COMPLETED] + outcomes[PRUNED] else "FAILED",
-                    tags=dict(tags or {}), metrics=metrics, artifacts=self._artifacts(), **texts)  # fmt: skip
+        best = self._log.best(best_trial_number, path, self.sweep_name)
+        closing, standings = closing or Closing(), standings or Standings()
+        fields = fields_of_end(self._log, self.texts, summary_rows, best, standings, closing)
+        self._write(records.SWEEP_ENDED, tags=dict(tags or {}), artifacts={**self._artifacts(), **closing.artifacts},
+                    **fields)  # fmt: skip
         return self._close(timeout_s)
+
+    def keep(self, number: int, checkpoints: Sequence[Mapping[str, Any]]) -> None:
+        """Record the checkpoints of an ended trial that are logged models from now on. Idempotent.
+
+        checkpoints: `step`, `path` (or URI), `rank` (1 for the best of the trial, 0 for none) and `last` of each."""
+        if (run := self._log.runs.get(number)) is None:
+            return
+        kept = [{**one, "path": stored_path(one["path"], self.sweep_folder, self.checkpoints)} for one in checkpoints]
+        if kept != run.kept:
+            self._write(records.CHECKPOINTS_KEPT, trial=number, draw=run.draw, sweep=self.sweep_name,
+                        params=run.params[0], checkpoints=kept)  # fmt: skip
 
     def interrupt(self, timeout_s: float) -> Undelivered | None:
         """Record an interrupt: running trials are marked as interrupted until a resume. Returns as `finish` does."""
@@ -166,7 +171,7 @@ class MLflowCallback(Callback):
             run = None
         if run is None:
             draw = self._log.next_draw.get(number, 0)
-            self._start_run(number, draw, params=params, from_step=self._restored_step(number))
+            self._start_run(number, draw, params=params, from_step=int(self._restored.get("steps", {}).get(number, -1)))
         elif run.ended or run.interrupted or run.orphan:
             self._start_run(number, run.draw, params={}, again=True, started_with=run.params[0])
 
@@ -217,8 +222,6 @@ class MLflowCallback(Callback):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_outbox": None, "_log": SweepLog(), "_introduced": False, "_reconciled": False}
 
-    # Inside.
-
     def _write(self, kind: str, **fields: Any) -> None:
         if kind != records.SWEEP_STARTED:
             self._record_start()
@@ -244,9 +247,6 @@ class MLflowCallback(Callback):
     def _start_run(self, number: int, draw: int, started_with: Mapping[str, Any] | None = None, **fields: Any) -> None:
         texts = self.texts.trial_started(number, started_with or fields["params"])
         self._write(records.TRIAL_STARTED, trial=number, draw=draw, sweep=self.sweep_name, **fields, **texts)
-
-    def _restored_step(self, number: int) -> int:
-        return int(self._restored.get("steps", {}).get(number, -1))
 
     def _run(self, trial: Any) -> RunState | None:
         number = number_of(trial)

@@ -31,7 +31,7 @@ from tuneexp.security.masking import masked, secrets_of
 from tuneexp.tracking.known_runs import Refused, SweepGone
 from tuneexp.tracking.outbox import Outbox, Position, Record, append, load_position, outbox_folder, save_position
 from tuneexp.tracking.outbox_records import SWEEP_STARTED
-from tuneexp.tracking.store import artifact_root, open_client, tracking_uri
+from tuneexp.tracking.store import artifact_root, open_client, storage_of, tracking_uri, without_long_retries
 from tuneexp.tracking.store_errors import check_sqlite, reason
 
 log = logging.getLogger("tuneexp.deliver")
@@ -52,7 +52,7 @@ class Delivery:
 
     def __init__(self, sweep_folder: Path, tell: Tell) -> None:
         self.folder = sweep_folder
-        self.storage = sweep_folder.parent
+        self.storage = storage_of(sweep_folder)
         self.tell = tell
         self.outbox = Outbox(sweep_folder)
         self.position = self._position_in_this_store()
@@ -218,13 +218,6 @@ def _tell(kind: str, text: str = "") -> None:
         sys.stdout.flush()
 
 
-def _without_long_retries() -> None:
-    """Try to open a database once. MLflow retries ten times (100 s) and has no setting for it."""
-    import mlflow.store.db.utils
-
-    mlflow.store.db.utils.MAX_RETRY_COUNT = 1
-
-
 class _MaskedStream(io.TextIOBase):
     """Standard error with masked passwords: MLflow and SQLAlchemy log addresses, and the file is kept."""
 
@@ -244,14 +237,14 @@ class _MaskedStream(io.TextIOBase):
 
 def main() -> None:
     folder = Path(sys.argv[1]).resolve()
-    sys.stderr = cast(TextIO, _MaskedStream(sys.stderr, secrets_of(tracking_uri(folder.parent))))
+    sys.stderr = cast(TextIO, _MaskedStream(sys.stderr, secrets_of(tracking_uri(storage_of(folder)))))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     finish = threading.Event()
     threading.Thread(target=_follow_stdin, args=(finish,), daemon=True).start()
     with locked(outbox_folder(folder) / "delivery.lock"):  # one process delivers a sweep at a time
         import mlflow.tracking  # noqa: F401  while there is nothing to deliver yet
 
-        _without_long_retries()
+        without_long_retries()
         _tell("ready")
         deliver(Delivery(folder, _tell), finish)
     os._exit(0)  # without waiting for threads that MLflow may have started

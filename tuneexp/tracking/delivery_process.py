@@ -17,20 +17,11 @@ from tuneexp.commands import command
 from tuneexp.processes import python_command, without_proxy_on_loopback
 from tuneexp.security.masking import masked
 from tuneexp.tracking.outbox import Outbox, load_position, outbox_folder
-from tuneexp.tracking.store import default_store_has, tracking_uri
+from tuneexp.tracking.store import default_store_has, outermost, storage_of, tracking_uri
+from tuneexp.tracking.store_errors import SHORT_PATIENCE
 
 logger = logging.getLogger(__name__)
 
-# Defaults of the delivering process's environment. It has its own retries, seconds apart; MLflow's would block one call
-# for minutes if the server is down.
-SHORT_PATIENCE = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "OMP_NUM_THREADS": "1",
-}
 _STARTS = 3  # of a process that dies (memory, say) before it is done
 _PRIORITY = 5  # niceness: training comes first
 
@@ -130,6 +121,7 @@ class MLflowIds:
 
     Attributes:
         run_ids: Trial number -> run id.
+        champion: Registered model of the winner of a confirmation; "": there is none.
         is_there: True if the current store has the sweep.
         has_view: True if the store keeps its saved view, as known at the last delivery."""
 
@@ -138,6 +130,7 @@ class MLflowIds:
     parent_run_id: str
     run_ids: dict[int, str]
     sweep_id: str
+    champion: str
     is_there: bool
     has_view: bool
 
@@ -192,12 +185,13 @@ def drain_now(sweep_folder: Path | str, timeout_s: float = 30.0) -> Undelivered 
 def undelivered(sweep_folder: Path | str) -> Undelivered | None:
     folder = Path(sweep_folder).resolve()
     position = load_position(folder)
-    elsewhere = position.store != masked(tracking_uri(folder.parent))
+    elsewhere = position.store != masked(tracking_uri(storage_of(folder)))
     records, _ = Outbox(folder).read(0 if elsewhere else position.offset)
     if not records and not position.refused:
         return None
+    sweep = outermost(folder)
     return Undelivered(
-        folder.name, str(folder.parent), len(records), position.refused, position.last_error or _last_exception(folder)
+        sweep.name, str(sweep.parent), len(records), position.refused, position.last_error or _last_exception(folder)
     )
 
 
@@ -207,12 +201,19 @@ def mlflow_ids(sweep_folder: Path | str) -> MLflowIds:
     keyed = sorted((int(trial), int(draw), run_id) for key, run_id in position.run_ids.items()
                    for trial, draw in [key.split(".")])  # fmt: skip
     run_ids = {trial: run_id for trial, _, run_id in keyed}
-    uri = masked(tracking_uri(folder.parent))
+    uri = masked(tracking_uri(storage_of(folder)))
     is_there = bool(position.parent_run_id) and (
-        position.store == uri or default_store_has(folder.parent, position.parent_run_id)
+        position.store == uri or default_store_has(storage_of(folder), position.parent_run_id)
     )
     return MLflowIds(
-        uri, position.experiment_id, position.parent_run_id, run_ids, position.sweep_id, is_there, position.has_view
+        uri,
+        position.experiment_id,
+        position.parent_run_id,
+        run_ids,
+        position.sweep_id,
+        position.champion,
+        is_there,
+        position.has_view,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.tracking.descriptions import NOTE, experiment_note, linked, note_tags
@@ -45,9 +46,12 @@ def _linked(runs: Runs, note: str) -> str:
 
 
 def log_artifacts(runs: Runs, record: Record) -> None:
-    """Upload the text artifacts of a record. Raises the artifact store's error."""
+    """Upload the text artifacts and files of a record. Raises the artifact store's error."""
     for name, text in record.get("artifacts", {}).items():
         runs.client.log_text(runs.position.parent_run_id, text, name)
+    for name, path in record.get("files", {}).items():
+        if (file := runs.sweep_folder / path).is_file():
+            runs.client.log_artifact(runs.position.parent_run_id, str(file), posixpath.dirname(name))
 
 
 def try_to_log_artifacts(runs: Runs, record: Record) -> None:

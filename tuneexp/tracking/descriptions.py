@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuneexp.commands import command
 from tuneexp.tracking.naming import brief
 from tuneexp.tracking.outcome import COMPLETED, ERROR, INTERRUPTED, PRUNED
 
@@ -100,6 +101,17 @@ def trial_note(
     location = f"Latest checkpoint: {code(checkpoint)}" if outcome and checkpoint else ""
     use = f"Evaluate it: {code(f'tuneexp evaluate {checkpoint}')}" if location and outcome == COMPLETED else ""
     return limited("\n\n".join(part for part in (last, what, use or location) if part))
+
+
+def checkpoint_note(sweep: str, trial: int, step: int, address: str) -> str:
+    """Description of a logged model: a checkpoint, with the commands that use it. address: of the model."""
+    go_on = code(command("train", "--resume", address, "--env-steps", 2 * max(step, 1)))
+    return (
+        f"Checkpoint of trial {trial} of sweep {_text(sweep)} after {step:,} environment steps per seed.\n\n"
+        f"Train it further: {go_on}; evaluate it: {code(command('evaluate', address))}; "
+        f"export its policy: {code(command('export', address))}. "
+        "The commands need `MLFLOW_TRACKING_URI`, or `--storage` with the folder of the store."
+    )
 
 
 def _trial_result(about: About, outcome: str, reason: str | None, metrics: Mapping[str, float]) -> str:

@@ -142,6 +142,6 @@ class KnownRuns:
 
 def _identity(run: Any) -> str:
     tags = run.data.tags
-    if tags.get("tuneexp.kind") == "sweep":
+    if "tuneexp.trial_number" not in tags:
         return PARENT
     return run_key(int(tags["tuneexp.trial_number"]), int(tags["tuneexp.draw"]))

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tuneexp.tracking.delivery_process import mlflow_ids
-from tuneexp.tracking.store import tracking_uri
+from tuneexp.tracking.store import storage_of, tracking_uri
 from tuneexp.tracking.views import ALL_SWEEPS, experiment_address, experiments_address, sweep_key
 
 HOST, PORT = "127.0.0.1", 5000  # of `tuneexp ui`
@@ -37,15 +37,14 @@ def sweep_link(sweep_folder: Path, port: int = PORT, charts: bool = True, has_vi
     if not ids.is_there:
         return None
     key = sweep_key(ids.sweep_id) if (ids.has_view if has_view is None else has_view) else None
-    return experiment_address(root_of(sweep_folder.parent, port), ids.experiment_id, key, charts)
+    return experiment_address(root_of(storage_of(sweep_folder), port), ids.experiment_id, key, charts)
 
 
 def all_sweeps_link(sweep_folder: Path, port: int = PORT) -> str | None:
     """Address of the page that compares the sweeps of one experiment; None as in `sweep_link`."""
     ids = mlflow_ids(sweep_folder)
-    return (
-        experiment_address(root_of(sweep_folder.parent, port), ids.experiment_id, ALL_SWEEPS) if ids.is_there else None
-    )
+    root = root_of(storage_of(sweep_folder), port)
+    return experiment_address(root, ids.experiment_id, ALL_SWEEPS) if ids.is_there else None
 
 
 def experiments_link(storage: Path | str, port: int = PORT) -> str:

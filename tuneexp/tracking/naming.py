@@ -48,6 +48,11 @@ def brief(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def model_name(sweep: str) -> str:
-    """Name of the logged model of a sweep's best trial."""
-    return f"{entity_name(sweep)}-best".translate(str.maketrans("/:.", "---"))
+def model_name(sweep: str, trial: int, step: int) -> str:
+    """Name of the logged model of a checkpoint: `first-trial-3-step-4000`. MLflow's table doesn't show the step."""
+    return f"{entity_label(sweep)}-trial-{trial}-step-{step}"
+
+
+def entity_label(name: str) -> str:
+    """Return a name that a logged model may have."""
+    return entity_name(name).translate(str.maketrans("/:.", "---"))

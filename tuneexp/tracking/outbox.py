@@ -47,6 +47,7 @@ class Position:
     run_ids: dict[RunKey, str] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)  # keys of runs that a user deleted; they stay deleted
     last_error: str = ""
+    champion: str = ""  # registered model of the winner of a confirmation
     has_view: bool = True  # False if the store refused the sweep's saved view
 
 

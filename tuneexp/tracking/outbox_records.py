@@ -12,19 +12,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tuneexp.tracking.naming import model_name
 from tuneexp.tracking.outbox import Outbox, Record
+from tuneexp.tracking.values import changed_params, constant_params
 
-SWEEP_STARTED = "sweep_started"  # sweep_id, sweep, experiment, params, tags, artifacts; texts of `RecordTexts`
-TRIAL_STARTED = "trial_started"  # trial, draw, sweep, params, from_step, texts; `again`: it continues after its end
+# sweep_id, sweep, experiment, params, tags, artifacts, within, of_kind; texts of `RecordTexts`
+SWEEP_STARTED = "sweep_started"
+# trial, draw, sweep, params, from_step, tags, texts; `again`: it continues after its end
+TRIAL_STARTED = "trial_started"
 REPORTED = "reported"  # trial, draw, step, metrics, tags, sets (of a value that changed while the trial ran)
 CHECKPOINTED = "checkpointed"  # trial, draw, step, path
 TRIAL_ENDED = "trial_ended"  # trial, draw, step, outcome, reason, texts
+# trial, draw, sweep, params, budget, checkpoints (step, path, rank, last): all that are logged models from now on
+CHECKPOINTS_KEPT = "checkpoints_kept"
 TRIAL_DISCARDED = "trial_discarded"  # trial, draw
 RECONCILED = "reconciled"  # known: the trial numbers of Tune's snapshot
 INTERRUPTED = "interrupted"  # open runs are KILLED until a resume; texts
-SWEEP_ENDED = "sweep_ended"  # rows, metrics, best, marks (keys of runs with tags), artifacts, texts
+SWEEP_ENDED = "sweep_ended"  # rows, metrics, best, marks (keys of runs with tags), champion, artifacts, files, texts
 
 PARENT = "parent"  # key of the sweep's own run
+NOW = "now."  # tags of params that an extension or a resume has changed
 
 
 def record(kind: str, **fields: Any) -> Record:
@@ -52,6 +59,7 @@ class RunState:
     interrupted: bool = False
     outcome: str = ""
     reason: str = ""  # of its latest end
+    kept: list[dict[str, Any]] = field(default_factory=list)  # checkpoints of its latest record of them
     orphan: bool = False  # beyond Tune's snapshot: kept only if the same values are drawn again
 
     @property
@@ -69,6 +77,7 @@ class SweepLog:
 
     sweep_id: str = ""
     params: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, str] = field(default_factory=dict)  # texts of the tags `NOW`, by param
     runs: dict[int, RunState] = field(default_factory=dict)
     next_draw: dict[int, int] = field(default_factory=dict)
     summary_step: int = -1
@@ -86,6 +95,8 @@ class SweepLog:
         if kind == SWEEP_STARTED:
             self.sweep_id = entry["sweep_id"]
             self.params |= entry["params"]
+            tags = entry.get("tags", {}).items()
+            self.changed |= {name.removeprefix(NOW): text for name, text in tags if name.startswith(NOW)}
         elif kind == RECONCILED:
             self._reconcile(set(entry["known"]))
         elif kind == SWEEP_ENDED:
@@ -98,6 +109,16 @@ class SweepLog:
             self._start(entry)
         elif "trial" in entry:
             self._apply_to_run(kind, entry)
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Settings that all trials share, as the sweep's run shows them: params, and tags for those that changed."""
+        return {**self.params, **self.changed}
+
+    def params_of(self, constants: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the params of a start that are new, and tags for those that have changed: MLflow's params can't."""
+        new = {name: text for name, text in constant_params(constants).items() if name not in self.params}
+        return new, {f"{NOW}{name}": text for name, text in changed_params(self.shown, constants).items()}
 
     def next_summary(self, ended: int, metrics: Mapping[str, float]) -> tuple[int, dict[str, float]]:
         """Step and metrics of the next summary. The step is the number of ended trials, or one more than the last step
@@ -123,11 +144,12 @@ class SweepLog:
         """Return values by trial as pairs of the key of its run and the value."""
         return [[key, value] for key, value in zip(self.keys_of(of_trials), of_trials.values(), strict=True)]
 
-    def best(self, number: int | None, checkpoint: str, name: str) -> Record | None:
+    def best(self, number: int | None, checkpoint: str, sweep: str) -> Record | None:
         """Fields of the record of a sweep's end about its best trial; checkpoint: if not the latest one."""
         run = None if number is None else self.runs.get(number)
         if run is None:
             return None
+        name = model_name(sweep, run.trial, run.last_step)
         return {"trial": run.trial, "draw": run.draw, "step": run.last_step, "at_ms": run.last_at_ms, "name": name,
                 "metrics": run.last_metrics, "params": run.params[0], "checkpoint": checkpoint or run.checkpoint,
                 }  # fmt: skip
@@ -154,6 +176,8 @@ class SweepLog:
                 run.params.append(entry["sets"])
         elif kind == CHECKPOINTED:
             run.checkpoint = entry["path"]
+        elif kind == CHECKPOINTS_KEPT:
+            run.kept = entry["checkpoints"]
         elif kind == TRIAL_ENDED:
             run.ended, run.outcome, run.reason = True, entry["outcome"], entry.get("reason") or ""
         elif kind == TRIAL_DISCARDED:
@@ -163,8 +187,24 @@ class SweepLog:
 
 def current_reports(sweep_folder: Path | str) -> dict[int, list[Record]]:
     """Trial number -> its reports in order (`step`, `metrics`), without those of discarded draws."""
+    return reports_in(Outbox(sweep_folder).read()[0])
+
+
+def kept_in(entries: Iterable[Record]) -> list[Record]:
+    """Return the latest record of the kept checkpoints of each trial, without those of discarded draws."""
+    found: dict[int, Record] = {}
+    for entry in entries:
+        if entry["kind"] == CHECKPOINTS_KEPT:
+            found[entry["trial"]] = entry
+        elif entry["kind"] == TRIAL_DISCARDED:
+            found.pop(entry["trial"], None)
+    return list(found.values())
+
+
+def reports_in(entries: Iterable[Record]) -> dict[int, list[Record]]:
+    """Return `current_reports` of the records of an outbox."""
     reports: dict[int, list[Record]] = {}
-    for entry in Outbox(sweep_folder).read()[0]:
+    for entry in entries:
         if entry["kind"] == REPORTED:
             reports.setdefault(entry["trial"], []).append(entry)
         elif entry["kind"] == TRIAL_DISCARDED:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import (
+    Any,
+    Literal,
+    NotRequired,  # pydantic asks for this one before Python 3.12
+)
 
 from pydantic import TypeAdapter, ValidationError
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+from typing_extensions import TypedDict
 
 
 class _SweepStarted(TypedDict):
     kind: Literal["sweep_started"]
     sweep_id: str
     params: dict[str, Any]
+    tags: NotRequired[dict[str, Any]]
 
 
 class _Reconciled(TypedDict):
@@ -52,6 +57,20 @@ class _TrialEnded(_OfTrial):
     outcome: str
 
 
+class _Kept(TypedDict):
+    step: int
+    path: str
+    rank: int
+    last: bool
+
+
+class _CheckpointsKept(_OfTrial):
+    kind: Literal["checkpoints_kept"]
+    sweep: str
+    params: dict[str, Any]
+    checkpoints: list[_Kept]
+
+
 class _TrialDiscarded(_OfTrial):
     kind: Literal["trial_discarded"]
 
@@ -64,6 +83,7 @@ _SHAPES: dict[str, TypeAdapter[Any]] = {
     "reported": TypeAdapter(_Reported),
     "checkpointed": TypeAdapter(_Checkpointed),
     "trial_ended": TypeAdapter(_TrialEnded),
+    "checkpoints_kept": TypeAdapter(_CheckpointsKept),
     "trial_discarded": TypeAdapter(_TrialDiscarded),
 }
 

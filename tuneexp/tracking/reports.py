@@ -11,7 +11,6 @@ from ray.tune.result import AUTO_RESULT_KEYS
 from tuneexp.nesting import leaves
 from tuneexp.tracking.values import entity_name
 
-OBJECTIVES = ("objective", "objective_low", "objective_high")
 # Keys that Tune adds to each result, and the number of the report: a metric has its step.
 _NOT_METRICS = {*AUTO_RESULT_KEYS, "iteration", "trial_id", "experiment_tag", "warmup_time"}
 _FAULTS = ("failed_seeds", "partial_episodes")  # logged only if they are not 0

@@ -12,12 +12,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tuneexp.files.remote_folders import is_uri
 from tuneexp.tracking import outbox_records as records_of
+from tuneexp.tracking.checkpoint_models import SWEEP_ID
+from tuneexp.tracking.delivery_process import mlflow_ids
 from tuneexp.tracking.description_writer import (
     describe,
     describe_experiment,
@@ -25,10 +28,12 @@ from tuneexp.tracking.description_writer import (
     interrupted_trials,
     try_to_log_artifacts,
 )
+from tuneexp.tracking.kept_models import delete_models_of, log_kept
 from tuneexp.tracking.known_runs import KnownRuns
 from tuneexp.tracking.outbox import Position, Record
 from tuneexp.tracking.outbox_records import (
     CHECKPOINTED,
+    CHECKPOINTS_KEPT,
     PARENT,
     REPORTED,
     SWEEP_ENDED,
@@ -39,10 +44,11 @@ from tuneexp.tracking.outbox_records import (
     run_key,
 )
 from tuneexp.tracking.outcome import INTERRUPTED, MLFLOW_STATUS, RUNNING
-from tuneexp.tracking.store import tracking_uri
+from tuneexp.tracking.store import storage_of, tracking_uri
 from tuneexp.tracking.summary import write_summary
 from tuneexp.tracking.values import flat_params, tag_values
 from tuneexp.tracking.view_store import Views
+from tuneexp.tracking.within import SWEEP
 
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # limits of MLflow's log_batch
 
@@ -71,17 +77,19 @@ class Runs(KnownRuns):
         self.sweep_folder = sweep_folder
         self.artifact_root = artifact_root
         self.pending: dict[str, Batch] = defaultdict(Batch)
-        self.views = Views(client, sweep_folder, tracking_uri(sweep_folder.parent), tell)
+        self.reports: dict[str, dict[int, Record]] = defaultdict(dict)  # of the runs, by step: metrics of their models
+        self.views = Views(client, sweep_folder, tracking_uri(storage_of(sweep_folder)), tell)
 
     def apply(self, records: list[Record]) -> None:
         """Apply `records` in order. Consecutive reports of a run are sent in one call. Raises MLflow's errors."""
         self.pending.clear()
-        handlers = {
+        handlers: dict[str, Callable[[Record], None]] = {
             SWEEP_STARTED: self._sweep_started,
             TRIAL_STARTED: self._trial_started,
             REPORTED: self._reported,
             CHECKPOINTED: self._checkpointed,
             TRIAL_ENDED: self._trial_ended,
+            CHECKPOINTS_KEPT: partial(log_kept, self),
             TRIAL_DISCARDED: self._discard,
             records_of.INTERRUPTED: self._interrupted,
             SWEEP_ENDED: lambda record: write_summary(self, record),
@@ -104,7 +112,12 @@ class Runs(KnownRuns):
         self.position.experiment_id = self.position.experiment_id or self._experiment(record["experiment"])
         self.loaded = False
         self.load()
-        tags = {"tuneexp.kind": "sweep", "tuneexp.sweep": record["sweep"], **initial_tags(self, record)}
+        tags = {
+            "tuneexp.kind": record.get("of_kind", SWEEP),
+            "tuneexp.sweep": record["sweep"],
+            **self._place(record),
+            **initial_tags(self, record),
+        }
         is_new = PARENT not in self.found
         run_id = self._ensure(PARENT, tags, record["at_ms"])
         self.position.parent_run_id = run_id
@@ -112,10 +125,15 @@ class Runs(KnownRuns):
             describe(self, PARENT, record)
         self.client.update_run(run_id, status="RUNNING")
         self.pending[PARENT].params |= record["params"]
-        self.pending[PARENT].tags |= tag_values(record["tags"])
+        self.pending[PARENT].tags |= tag_values(record["tags"]) | self._place(record)
         self.send(PARENT)
         describe_experiment(self, record)
         try_to_log_artifacts(self, record)
+
+    def _place(self, record: Record) -> dict[str, str]:
+        """Tag of the run that contains the run of a sweep within another one, if that is known."""
+        containing = mlflow_ids(self.sweep_folder.parent).parent_run_id if record.get("within") else ""
+        return {"mlflow.parentRunId": containing} if containing else {}
 
     def _experiment(self, name: str) -> str:
         """Id of the active experiment of that name, created if missing. If a user deleted it, another name is used:
@@ -165,6 +183,7 @@ class Runs(KnownRuns):
             "tuneexp.draw": str(record["draw"]),
             "mlflow.parentRunId": self.position.parent_run_id,
             **initial_tags(self, record),
+            **tag_values(record.get("tags", {})),
         }
         self._ensure(key, tags, record["at_ms"])
         self.pending[key].tags["mlflow.parentRunId"] = self.position.parent_run_id  # which may have been made anew
@@ -178,6 +197,7 @@ class Runs(KnownRuns):
     def _reported(self, record: Record) -> None:
         batch = self.pending[self.key(record)]
         batch.metrics += [self.metric(name, value, record) for name, value in record["metrics"].items()]
+        self.reports[self.key(record)][record["step"]] = record
         batch.tags |= tag_values(record.get("tags", {}))
 
     def _checkpointed(self, record: Record) -> None:
@@ -196,7 +216,9 @@ class Runs(KnownRuns):
         key = run_key(record["trial"], record["draw"])
         self.pending.pop(key, None)
         run_id = self.found.pop(key, None)
+        self.reports.pop(key, None)
         if run_id:
+            delete_models_of(self, run_id)
             self.client.delete_run(run_id)
             self.position.run_ids.pop(key, None)
 
@@ -205,7 +227,7 @@ class Runs(KnownRuns):
     def _ensure(self, key: str, tags: dict[str, str], start_ms: int) -> str:
         if key in self.found:
             return self.found[key]
-        identity = {"tuneexp.sweep_id": self.position.sweep_id}
+        identity = {SWEEP_ID: self.position.sweep_id}
         # If the call fails, the run may exist: search for it before the next try.
         self.loaded = False
         run = self.client.create_run(self.position.experiment_id, start_time=start_ms, tags=identity | tags)

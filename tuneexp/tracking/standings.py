@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tuneexp.tracking.reports import OBJECTIVES
-
+OBJECTIVES = ("objective", "objective_low", "objective_high")  # the default objective and its interval over seeds
 FRONT, VIOLATED = "pareto_front", "violated"  # tags of runs
 
 

@@ -29,6 +29,19 @@ _HOSTED = {"databricks", "databricks-uc", "uc"}  # names of services, with or wi
 _SQLITE_FILE = re.compile(r"sqlite(?:\+pysqlite)?:///(?!file:|:memory:)([^?]+)", re.I)
 
 
+def outermost(sweep_folder: Path | str) -> Path:
+    """Folder of the sweep that contains this one, as a sweep contains its confirmations; else the same folder."""
+    folder = Path(sweep_folder)
+    while (folder.parent / "sweep.json").is_file() and not (folder.parent / "mlflow.db").is_file():
+        folder = folder.parent
+    return folder
+
+
+def storage_of(sweep_folder: Path | str) -> Path:
+    """Folder that holds a sweep and the default store."""
+    return outermost(sweep_folder).parent
+
+
 def tracking_uri(storage: Path | str) -> str:
     """URI of the store, absolute: the UI and the delivering process may run in other folders."""
     chosen = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
@@ -117,6 +130,19 @@ def open_client(storage: Path | str) -> Any:
 
     prepare(storage)
     return MlflowClient(tracking_uri(storage))
+
+
+def without_long_retries() -> None:
+    """Try to open a database once. MLflow retries ten times (100 s) and has no setting for it."""
+    import mlflow.store.db.utils
+
+    mlflow.store.db.utils.MAX_RETRY_COUNT = 1
+
+
+def has_store(storage: Path | str) -> bool:
+    """Return False if the store is an SQLite file that does not exist."""
+    file = _SQLITE_FILE.fullmatch(tracking_uri(storage))
+    return file is None or Path(unquote(file[1])).is_file()
 
 
 def prepare(storage: Path | str) -> None:

@@ -5,15 +5,54 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from urllib.parse import unquote
 
+from tuneexp.processes import without_proxy_on_loopback
 from tuneexp.security.masking import masked, secrets_of
 from tuneexp.tracking.store_relocation import BUSY_TIMEOUT_S
 
 _LONGEST = 500
+# Environment variables of a process whose requests fail within seconds: MLflow's own retries block one call for minutes
+# if the server is down.
+SHORT_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "OMP_NUM_THREADS": "1",
+}
 _SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY")
 _ELSEWHERE = "choose another --storage, or set MLFLOW_TRACKING_URI to a store of yours"
+# It would print to standard output, which holds one JSON object with --json.
+_SILENT = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+
+
+def short_patience() -> AbstractContextManager[None]:
+    """Fail within seconds where a server does not answer, and print nothing. MLflow reads these variables at each
+    request."""
+    return _set(without_proxy_on_loopback({**_SILENT, **SHORT_PATIENCE, **os.environ}))
+
+
+def silent() -> AbstractContextManager[None]:
+    """Context in which MLflow prints nothing."""
+    return _set({**_SILENT, **os.environ})
+
+
+@contextmanager
+def _set(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
 # Patterns of messages of MLflow, SQLAlchemy, its drivers and requests; the first match is used.
 _REASONS = (
     (r"out-of-date database schema|can't locate revision",

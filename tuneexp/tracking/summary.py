@@ -8,16 +8,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneexp.files.remote_folders import is_uri, local_copy
+from tuneexp.tracking.champions import register
+from tuneexp.tracking.checkpoint_models import SWEEP_ID, log_checkpoint
+from tuneexp.tracking.delivery_process import mlflow_ids
 from tuneexp.tracking.description_writer import describe, describe_experiment, log_artifacts
+from tuneexp.tracking.kept_models import match_all_models
 from tuneexp.tracking.outbox import Record
 from tuneexp.tracking.outbox_records import PARENT, run_key
-from tuneexp.tracking.values import flat_params, tag_values
+from tuneexp.tracking.store import outermost, storage_of, tracking_uri
+from tuneexp.tracking.values import tag_values
 
 if TYPE_CHECKING:
     from tuneexp.tracking.runs import Runs
-
-MODEL_TYPE = "tuneexp checkpoint"
 
 
 def write_summary(runs: Runs, record: Record) -> None:
@@ -28,8 +30,9 @@ def write_summary(runs: Runs, record: Record) -> None:
     runs.pending[PARENT].metrics += [runs.metric(name, value, record) for name, value in record["metrics"].items()]
     runs.pending[PARENT].tags |= tag_values(record["tags"])
     _log_table(runs, record["rows"])
+    match_all_models(runs)
     if record.get("best"):
-        runs.pending[PARENT].tags |= _log_best(runs, record["best"])
+        runs.pending[PARENT].tags |= _log_best(runs, record["best"], record.get("champion"))
     for key, tags in record.get("marks", ()):
         if key in runs.found:
             runs.pending[key].tags |= tag_values(tags)
@@ -52,44 +55,37 @@ def _log_table(runs: Runs, rows: list[dict[str, Any]]) -> None:
     runs.pending[PARENT].tags["mlflow.loggedArtifacts"] = json.dumps([{"path": "trials.json", "type": "table"}])
 
 
-def _log_best(runs: Runs, best: Record) -> dict[str, str]:
-    """Upload the best trial's checkpoint. Returns tags of the parent that name that trial."""
+def _log_best(runs: Runs, best: Record, champion: Record | None) -> dict[str, str]:
+    """Upload the best trial's checkpoint, and register it if it is a champion. Returns tags of the parent that name
+    that trial."""
     run_id = runs.found.get(run_key(best["trial"], best["draw"]))
     if run_id is None:  # a user deleted it
         return {}
     tags = {"best.trial_number": str(best["trial"]), "best.run_id": run_id}
-    checkpoint = runs.address(best["checkpoint"]) if best["checkpoint"] else ""
-    if checkpoint and (is_uri(checkpoint) or Path(checkpoint).is_dir()):
-        tags["best.model_id"] = _log_model(runs, best, run_id, checkpoint)
+    files = runs.sweep_folder / champion["files"] if champion and champion["files"] else None
+    if best["checkpoint"] and (model_id := _log_model(runs, best, run_id, files)) is not None:
+        tags["best.model_id"] = model_id
+        if champion:
+            sweep_id = mlflow_ids(outermost(runs.sweep_folder)).sweep_id or runs.position.sweep_id
+            uri = tracking_uri(storage_of(runs.sweep_folder))
+            runs.position.champion = register(runs.client, uri, sweep_id, champion, model_id, runs.tell)
     return tags
 
 
-def _log_model(runs: Runs, best: Record, run_id: str, checkpoint: str) -> str:
-    """Log the checkpoint as a model of MLflow 3, with its step and metrics. Returns the model's id."""
-    from mlflow.entities import LoggedModelOutput
+def _log_model(runs: Runs, best: Record, run_id: str, also: Path | None) -> str | None:
+    """Log the checkpoint as a model with its metrics, unless it is one. Returns the id; None if the files are gone."""
+    # Also an output of the parent, whose page is the sweep's.
+    owners, checkpoint = [run_id, runs.position.parent_run_id], runs.address(best["checkpoint"])
+    tags = {SWEEP_ID: runs.position.sweep_id, "tuneexp.files.checkpoint": checkpoint}
+    key = run_key(best["trial"], best["draw"])
 
-    client, experiment_id = runs.client, runs.position.experiment_id
-    # Known by its run and step: the checkpoint's address changes with a storage that is moved.
-    tags = {
-        "tuneexp.sweep_id": runs.position.sweep_id,
-        "tuneexp.files.checkpoint": checkpoint,
-        "tuneexp.env_steps": str(best["step"]),
-    }
-    query = f"source_run_id = '{run_id}' AND tags.`tuneexp.env_steps` = '{best['step']}'"
-    known = client.search_logged_models([experiment_id], filter_string=query)
-    model = known[0] if known else None
-    if model is None:
-        model = client.create_logged_model(
-            experiment_id, name=best["name"], source_run_id=run_id, tags=tags,
-            params=flat_params(best["params"]), model_type=MODEL_TYPE,
-        )  # fmt: skip
-    if str(model.status) != "READY":
-        with local_copy(checkpoint) as folder:
-            client.log_model_artifacts(model.model_id, str(folder))
-        # Also an output of the parent, whose page is the sweep's.
-        for source in (run_id, runs.position.parent_run_id):
-            client.log_outputs(source, [LoggedModelOutput(model.model_id, step=best["step"])])
-        client.finalize_logged_model(model.model_id, "READY")
-    batch = runs.pending[run_key(best["trial"], best["draw"])]
-    batch.metrics += [runs.metric(name, value, best, model.model_id) for name, value in best["metrics"].items()]
-    return str(model.model_id)
+    def log_metrics(model_id: str) -> None:
+        runs.pending[key].metrics += [
+            runs.metric(name, value, best, model_id) for name, value in best["metrics"].items()
+        ]
+        runs.send(key)
+
+    return log_checkpoint(
+        runs.client, runs.position.experiment_id, owners, best["name"], best["step"], checkpoint, best["params"], tags,
+        also if also is not None and also.is_dir() else None, log_metrics,
+    )  # fmt: skip

@@ -15,6 +15,7 @@ from tuneexp.nesting import leaves
 
 _FORBIDDEN = re.compile(r"[^/\w.\- :]")
 _MAX_NAME, _MAX_TAG = 250, 5000
+NONE = "none"  # a setting that is no longer set
 
 
 def entity_name(name: str) -> str:
@@ -63,8 +64,22 @@ def flat_params(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def constant_params(values: Mapping[str, Any]) -> dict[str, str]:
-    """`flat_params` without empty texts, lists and mappings."""
-    return {name: text for name, text in flat_params(values).items() if text not in ("", "{}", "[]")}
+    """`flat_params` without settings that are None, empty texts, lists and mappings. None within a group is a value."""
+    given = {name: value for name, value in values.items() if value is not None}
+    return {name: text for name, text in flat_params(given).items() if text not in ("", "{}", "[]")}
+
+
+def changed_params(shown: Mapping[str, str], constants: Mapping[str, Any]) -> dict[str, str]:
+    """Params that a run shows with another value than that of now, with the value of now. A setting that is now None
+    has the value `none`.
+
+    Args:
+        shown: Texts of the params as recorded. Earlier versions recorded None as `null`.
+        constants: Settings of now."""
+    now = constant_params(constants)
+    unset = {entity_name(name): NONE for name, value in constants.items() if value is None}
+    return {name: text for name, text in {**now, **unset}.items()
+            if name in shown and shown[name] != text and not (text == NONE and shown[name] == "null")}  # fmt: skip
 
 
 def tag_values(tags: Mapping[str, Any]) -> dict[str, str]:

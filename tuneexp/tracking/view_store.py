@@ -9,11 +9,12 @@ from typing import Any
 
 from tuneexp.tracking.outbox import Position, Record, load_position
 from tuneexp.tracking.outbox_records import REPORTED, TRIAL_DISCARDED, TRIAL_STARTED, SweepLog, run_key
-from tuneexp.tracking.store import open_client, tracking_uri
+from tuneexp.tracking.store import open_client, storage_of, tracking_uri
 from tuneexp.tracking.store_errors import reason
 from tuneexp.tracking.views import (
     ALL_SWEEPS,
     TAG_PREFIX,
+    Goal,
     envelope,
     is_own,
     is_same,
@@ -37,6 +38,7 @@ class Views:
     def __init__(self, client: Any, sweep_folder: Path, store: str, tell: Callable[[str], None]) -> None:
         self.client, self.folder, self.store, self.tell = client, sweep_folder, store, tell
         self._points: dict[str, dict[str, Any]] | None = None
+        self._goal = Goal()
         self._sections: dict[str, None] = {}  # of all metrics, in order of appearance
         self._written: tuple[str, Mapping[str, Any], Mapping[str, Any]] | None = None
         self._refused = False
@@ -46,7 +48,7 @@ class Views:
         points = self._followed(records)
         if self._refused or not position.experiment_id:
             return
-        own = sweep_view(position.sweep_id, list(points.values()), self._sections)
+        own = sweep_view(position.sweep_id, list(points.values()), self._sections, self._goal)
         wanted = (position.experiment_id, own, sweeps_view(self._sections))
         if wanted == self._written:
             return
@@ -68,7 +70,8 @@ class Views:
     def _followed(self, records: Iterable[Record]) -> dict[str, dict[str, Any]]:
         """Varied hyperparameters of the sweep's trials, by the keys of their runs."""
         if self._points is None:
-            runs = SweepLog.read(self.folder).runs.values()
+            log = SweepLog.read(self.folder)
+            runs, self._goal = log.runs.values(), Goal.of_params(log.params)
             self._points = {run.key: run.params[0] for run in runs}
             for run in runs:
                 self._add_sections(run.last_metrics)
@@ -99,8 +102,9 @@ def store_views(sweep_folder: Path, tell: Callable[[str], None]) -> bool:
         True if the store has them.
     Raises:
         Exception: The store can't be reached."""
-    store, position = tracking_uri(sweep_folder.parent), load_position(sweep_folder)
-    Views(open_client(sweep_folder.parent), sweep_folder, store, tell).follow(position)
+    storage = storage_of(sweep_folder)
+    store, position = tracking_uri(storage), load_position(sweep_folder)
+    Views(open_client(storage), sweep_folder, store, tell).follow(position)
     return position.has_view
 
 

@@ -10,17 +10,19 @@ import base64
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
 
+from tuneexp.tracking.standings import FRONT, OBJECTIVES, VIOLATED
 from tuneexp.tracking.values import entity_name, important_first
 
 TAG_PREFIX = "mlflow.sharedViewState."
 ALL_SWEEPS = "tuneexp-sweeps"  # key of the view across the sweeps of an experiment
 MODEL_TRAINING = {"workflowType": "machine_learning"}  # the other mode of MLflow's pages is for language models
 
-_INTERVAL = ("objective_low", "objective_high")
+_INTERVAL = OBJECTIVES[1:]
 _AXES = 10  # of parallel coordinates: more can't be distinguished
 # Pixels: a window of 1,920 shows the table with ten hyperparameters, and both rows of charts. A run's name is shown up
 # to its outcome, since the values behind it have columns; of its date, the sign of its status.
@@ -41,37 +43,78 @@ def metric_section(metric: str) -> str | None:
     return metric.rpartition("/")[0] or None
 
 
-def sweep_view(sweep_id: str, points: Sequence[Mapping[str, Any]], closed: Iterable[str] = ()) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Goal:
+    """Purpose of a sweep.
+
+    Attributes:
+        objectives: Names of the objectives and their directions, `max` or `min`.
+        constrained: Trials may violate constraints."""
+
+    objectives: tuple[tuple[str, str], ...] = (("objective", "max"),)
+    constrained: bool = False
+
+    @classmethod
+    def of_params(cls, params: Mapping[str, str]) -> Goal:
+        """Return the goal from the params of a sweep's run; the default where it was not chosen."""
+        chosen = json.loads(params.get("objectives", "null"))
+        goal = cls(constrained="constraints" in params)
+        return cls(tuple((one["name"], one["direction"]) for one in chosen), goal.constrained) if chosen else goal
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.objectives]
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the table of trials before their hyperparameters."""
+        interval = _INTERVAL if "objective" in self.names else ()
+        standing = [FRONT] * (len(self.names) > 1) + [VIOLATED] * self.constrained
+        metrics, costs = dict.fromkeys([*self.names, *interval]), ("env_steps", "wall_s")
+        return [
+            *(_quoted("metrics", name) for name in metrics),
+            *(_quoted("tags", name) for name in (*standing, "outcome")),
+            *(_quoted("metrics", name) for name in costs if name not in metrics),
+        ]
+
+    @property
+    def order(self) -> dict[str, Any]:
+        """Order of the trials: the Pareto front first, or the best value of the only objective."""
+        if len(self.names) > 1:
+            return {"orderByKey": _quoted("tags", FRONT), "orderByAsc": False}
+        name, direction = self.objectives[0]
+        return {"orderByKey": _quoted("metrics", name), "orderByAsc": direction == "min"}
+
+
+def sweep_view(
+    sweep_id: str, points: Sequence[Mapping[str, Any]], closed: Iterable[str] = (), goal: Goal | None = None
+) -> dict[str, Any]:
     """View of the trials of one sweep, the best first.
 
     Args:
         sweep_id: Value of the trials' tag `tuneexp.sweep_id`.
         points: Varied hyperparameters of each trial, by flat name.
-        closed: Names of the metrics' sections, which are shown closed below the charts."""
-    varied = varying(points)
-    params = [_quoted("params", name) for name in varied]
-    columns = [
-        _quoted("metrics", "objective"),
-        *(_quoted("metrics", name) for name in _INTERVAL),
-        _quoted("tags", "outcome"),
-        _quoted("metrics", "env_steps"),
-        _quoted("metrics", "wall_s"),
-        *params,
-    ]
-    curves, settings, numbers = "curves", "settings", "numbers"
+        closed: Names of the metrics' sections, which are shown closed below the charts.
+        goal: Objectives and constraints."""
+    goal, varied = goal or Goal(), varying(points)
+    columns = [*goal.columns, *(_quoted("params", name) for name in varied)]
+    curves, settings, numbers, objectives = "curves", "settings", "numbers", "objectives"
     sections = [
         # On top: a window of 1,366 x 768 has room for this one without scrolling.
         _section(settings, "Hyperparameters", 1, _PARALLEL_HEIGHT),
+        *([_section(objectives, "Objectives", 2, _CURVES_HEIGHT)] if len(goal.names) > 1 else []),
         _section(curves, "Over environment steps of each seed", 2, _CURVES_HEIGHT),
         _section(numbers, "Numbers, the best trial first", 1, _NUMBERS_HEIGHT),
     ]
     charts = [
-        *_parallel(settings, varied),
-        _lines(curves, "objective", ["objective"]),
+        *_parallel(settings, varied, goal.names),
+        *(_scatter(objectives, goal.names[0], other) for other in goal.names[1:]),
+        *(_lines(curves, name, [name]) for name in goal.names if name != "return_mean"),
         _lines(curves, "return_mean", ["return_mean", *_INTERVAL]),
         _numbers(numbers),
     ]
-    return _state(f"tags.`tuneexp.sweep_id` = '{sweep_id}' AND {_TRIALS}", columns, sections, charts, closed)
+    search = f"tags.`tuneexp.sweep_id` = '{sweep_id}' AND {_TRIALS}"
+    return _state(search, columns, sections, charts, closed) | goal.order
 
 
 def sweeps_view(closed: Iterable[str] = ()) -> dict[str, Any]:
@@ -173,18 +216,25 @@ def _card(kind: str, section: str, uuid: str, **more: Any) -> dict[str, Any]:
 
 def _lines(section: str, uuid: str, metrics: list[str]) -> dict[str, Any]:
     axes = {"xAxisKey": "step", "xAxisScaleType": "linear", "scaleType": "linear", "lineSmoothness": 0}
-    return _card("LINE", section, f"lines-{uuid}", metricKey=metrics[0], selectedMetricKeys=metrics, **axes)
+    keys = [entity_name(name) for name in metrics]
+    return _card("LINE", section, f"lines-{uuid}", metricKey=keys[0], selectedMetricKeys=keys, **axes)
 
 
 def _bars(section: str, metric: str) -> dict[str, Any]:
     return _card("BAR", section, f"bars-{metric}", metricKey=metric)
 
 
-def _parallel(section: str, varied: list[str]) -> list[dict[str, Any]]:
-    """Parallel coordinates of the first hyperparameters; empty if nothing varies yet."""
+def _scatter(section: str, first: str, other: str) -> dict[str, Any]:
+    axes = {axis: {"key": entity_name(name), "type": "METRIC"} for axis, name in (("xaxis", first), ("yaxis", other))}
+    return _card("SCATTER", section, f"scatter-{other}", **axes)
+
+
+def _parallel(section: str, varied: list[str], objectives: list[str]) -> list[dict[str, Any]]:
+    """Parallel coordinates of the first hyperparameters and the objectives; empty if nothing varies yet."""
     if not varied:
         return []
-    axes = {"selectedParams": [entity_name(name) for name in varied[:_AXES]], "selectedMetrics": ["objective"]}
+    metrics = [entity_name(name) for name in objectives]
+    axes = {"selectedParams": [entity_name(name) for name in varied[:_AXES]], "selectedMetrics": metrics}
     return [_card("PARALLEL", section, "parallel", showAllRuns=True, **axes)]
 
 

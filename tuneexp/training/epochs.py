@@ -67,6 +67,12 @@ def learn_epochs(learner: Learner, epochs: Epochs) -> None:
     """Update the learner on all minibatches, until every seed has stopped."""
     epochs = _placed(epochs, learner.device)
     learner.require_rows(epochs.enough)
+    if learner.learn_on_rows(epochs.columns, epochs.rows, epochs.of_update) is None:
+        _learn_one_by_one(learner, epochs)
+    learner.freeze_non_finite()
+
+
+def _learn_one_by_one(learner: Learner, epochs: Epochs) -> None:
     update = 0
     for rows in epochs.rows:
         if update and learner.all_skipped:
@@ -74,7 +80,6 @@ def learn_epochs(learner: Learner, epochs: Epochs) -> None:
         for minibatch in gather_minibatches(epochs.columns, rows):
             learner.learn_on(minibatch, epochs.of_update, update)
             update += 1
-    learner.freeze_non_finite()
 
 
 def _placed(epochs: Epochs, device: torch.device) -> Epochs:

@@ -22,11 +22,13 @@ from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.learning.act import Act
 from tuneexp.learning.compile.build import Workload
 from tuneexp.learning.compile.program import Program
+from tuneexp.learning.devices import CPU
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.noise import checked_noise
 from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.learning.user_functions import wrap_errors
+from tuneexp.rl.noise import Noise
 from tuneexp.sampling.episodic_train_freq import EpisodicTrainFreq
 from tuneexp.sampling.policy import Policy
 from tuneexp.training.experience import Experience
@@ -45,11 +47,25 @@ def env_settings(config: TrialConfig) -> dict[str, Any]:
 
 
 def build_envs(
-    config: TrialConfig, cfg: AlgorithmConfig, seeds: Sequence[int], n_envs: int, first_env: int = 0
+    config: TrialConfig,
+    cfg: AlgorithmConfig,
+    seeds: Sequence[int],
+    n_envs: int,
+    first_env: int = 0,
+    device: torch.device = CPU,
 ) -> SeedEnvs:
-    """Build training environments. first_env: index within the trial of the first environment of each seed."""
-    exact = cfg.normalize_observation
-    return SeedEnvs(config.env, seeds, n_envs, first_env=first_env, exact=exact, **env_settings(config))
+    """Build training environments.
+
+    Args:
+        config: of the trial.
+        cfg: hyperparameters.
+        seeds: of the environments.
+        n_envs: environments per seed.
+        first_env: index within the trial of the first environment of each seed.
+        device: of tensor environments.
+    """
+    settings = {"exact": cfg.normalize_observation, "device": device, **env_settings(config)}
+    return SeedEnvs(config.env, seeds, n_envs, first_env=first_env, **settings)
 
 
 def facts_of(config: TrialConfig, cfg: AlgorithmConfig) -> EnvFacts:
@@ -87,11 +103,10 @@ def build_learner(
 def workload_of(cfg: AlgorithmConfig, config: TrialConfig) -> Workload:
     """Return the number of calls of the programs that a trial will make."""
     rollouts = -(-config.budget_env_steps // cfg.rollout_env_steps())
-    evaluations = -(-config.budget_env_steps // config.report_period)
     return Workload(
         n_seeds=len(config.seeds),
         updates=rollouts * cfg.updates_per_rollout(),
-        acts=rollouts * cfg.rollout_env_steps() // cfg.n_envs + evaluations * LONG_EPISODE_STEPS,
+        acts=rollouts * cfg.rollout_env_steps() // cfg.n_envs + config.reports * LONG_EPISODE_STEPS,
         trials=config.expected_trials,
     )
 
@@ -123,7 +138,10 @@ def normaliser_of(facts: EnvFacts, cfg: AlgorithmConfig, n_seeds: int) -> Runnin
     )
 
 
-def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, facts: EnvFacts) -> TrialShapes:
+def shapes_of(
+    spec: AlgorithmSpec, cfg: AlgorithmConfig, networks: SeedNetworks, facts: EnvFacts, loss_noise: Mapping[str, Noise]
+) -> TrialShapes:
+    """Return the shapes of a policy. loss_noise: columns of the loss's noise, none for networks that only act."""
     dtype = torch.from_numpy(np.zeros((), facts.obs_dtype)).dtype
     return TrialShapes(
         n_envs=cfg.n_envs,
@@ -131,12 +149,14 @@ def shapes_of(spec: AlgorithmSpec, cfg: AlgorithmConfig, learner: Learner, facts
         obs_dtype=dtype,
         seen_dtype=torch.float32 if cfg.normalize_observation else dtype,
         act_noise=tuple(
-            checked_noise("act_noise", spec.act_noise(learner.model, facts.action_space, learner.hyper.view())).items()
+            checked_noise(
+                "act_noise", spec.act_noise(networks.model, facts.action_space, networks.hyper.view())
+            ).items()
         ),
-        loss_noise=tuple(learner.noise.items()),
+        loss_noise=tuple(loss_noise.items()),
         minibatch_rows=cfg.minibatch_rows(),
         sequence_length=cfg.sequence_steps(),
-        state_size=getattr(learner.model, "state_size", 0),
+        state_size=getattr(networks.model, "state_size", 0),
         keep_raw=isinstance(cfg, OffPolicyConfig),
         weighted=isinstance(cfg, OffPolicyConfig) and cfg.prioritized,
         spaces=(facts.observation_space, facts.action_space),

@@ -47,7 +47,9 @@ class Environments:
 
     def __init__(self, spec: AlgorithmSpec, config: TrialConfig, cfg: AlgorithmConfig) -> None:
         self._spec, self._config, self._cfg = spec, config, cfg
-        self._envs = None if cfg.num_env_runners else build_envs(config, cfg, config.seeds, cfg.n_envs)
+        self._device = device_of(config.device)
+        remote = bool(cfg.num_env_runners)
+        self._envs = None if remote else build_envs(config, cfg, config.seeds, cfg.n_envs, device=self._device)
         self._opened: SeedEnvs | EnvRunnerGroup | None = self._envs
         self._facts = facts_of(config, cfg) if self._envs is None else self._envs.facts
         self.name = self._facts.name
@@ -56,8 +58,8 @@ class Environments:
         spec, config, facts = self._spec, self._config, self._facts
         make_room(self._cfg)
         check_action_space(spec.name, spec.action_kinds, facts.action_space, facts.name)
-        device, budget = device_of(config.device), config.budget_env_steps
-        return [PolicySetup(spec.name, PolicySpec(spec), spec, self._cfg, config.seeds, facts, device, budget)]
+        budget = config.budget_env_steps
+        return [PolicySetup(spec.name, PolicySpec(spec), spec, self._cfg, config.seeds, facts, self._device, budget)]
 
     def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
         (self._trainer,) = trainers.values()
@@ -88,7 +90,7 @@ class Environments:
 
     def evaluate(self, episodes: int, seed: int) -> Evaluation:
         config, normaliser = self._config, self._trainer.normaliser
-        settings, max_steps = env_settings(config), config.evaluation.max_steps
+        settings, max_steps = {**env_settings(config), "device": self._device}, config.evaluation.max_steps
         return evaluate(self.group.policy, config.env, settings, episodes, seed, normaliser, max_steps)
 
     def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:

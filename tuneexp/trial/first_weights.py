@@ -11,6 +11,7 @@ from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.errors import CheckpointError
 from tuneexp.files import checkpoint
 from tuneexp.learning.learner import Learner
+from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.trial.source import PolicySetup
 
 
@@ -36,14 +37,15 @@ def start_from(setup: PolicySetup, learner: Learner, normaliser: RunningNormalis
                 f"{' or '.join(map(repr, state['policies']))}"
             )
         state, group = state["policies"][which], group["policies"][which]
-    _take_weights(learner, state["learner"]["parameters"], f"policy {setup.name!r}: the checkpoint {folder}")
+    take_weights(learner, state["learner"]["parameters"], f"policy {setup.name!r}: the checkpoint {folder}")
     statistics = group["normaliser"]
     if normaliser is not None and statistics is not None:
         normaliser.load_state_dict(_for_seeds(statistics, len(setup.seeds)))
 
 
-def _take_weights(learner: Learner, parameters: Mapping[str, Tensor], what: str) -> None:
-    for name, leaf in learner.parameters.items():
+def take_weights(networks: SeedNetworks, parameters: Mapping[str, Tensor], what: str) -> None:
+    """Overwrite parameters by those of a checkpoint, of one seed or of as many. Raises `CheckpointError` for others."""
+    for name, leaf in networks.parameters.items():
         saved = parameters.get(name)
         if saved is None or saved.shape[1:] != leaf.shape[1:] or saved.shape[0] not in (1, leaf.shape[0]):
             shown = None if saved is None else list(saved.shape)
@@ -57,3 +59,8 @@ def _take_weights(learner: Learner, parameters: Mapping[str, Tensor], what: str)
 def _for_seeds(statistics: Mapping[str, Any], n_seeds: int) -> dict[str, Any]:
     """Expand statistics [S or 1, ...] to [n_seeds, ...]."""
     return {name: value.repeat(n_seeds, 0) if len(value) == 1 else value for name, value in statistics.items()}
+
+
+def one_seed(values: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """Return parameters or statistics [1, ...] of one seed."""
+    return {name: value[index : index + 1] for name, value in values.items()}

@@ -2,77 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tuneexp.addresses import changed_sources
-from tuneexp.algorithms.registry import load_spec
-from tuneexp.errors import UserError
-from tuneexp.files import checkpoint
-from tuneexp.security.trust import (
-    addresses_in,
-    moved_options,
-    require_files,
-    require_trusted,
-    with_moved,
-)
 from tuneexp.trial import Trial
-from tuneexp.trial.older_formats import explicit_model
-from tuneexp.trial.trial_config import TrialConfig
-
-log = logging.getLogger(__name__)
-
-
-@contextmanager
-def checkpoint_named(folder: str | Path) -> Iterator[None]:
-    """Add the folder of the checkpoint to errors about its content."""
-    try:
-        yield
-    except UserError as error:
-        raise checkpoint.CheckpointError(f"{folder}: {error}") from error
-
-
-def report_changed_source(config: TrialConfig) -> None:
-    """Log a warning for each source file that has changed since the start."""
-    for address in changed_sources(config.sources):
-        log.warning("the source of %s has changed since this was started", address)
+from tuneexp.trial.stored_trial import checkpoint_named, read_trial
 
 
 def trial_from_checkpoint(
     folder: str | Path, learns: bool = True, trust: bool = False, moved: Mapping[str, str] | None = None, **changes: Any
 ) -> Trial:
-    """Load the trial of a checkpoint, ready to go on or to act.
-
-    Args:
-        folder: Checkpoint folder.
-        learns: False for a trial that only acts: it needs neither learner processes nor the device it was trained on.
-        trust: Import the addresses that the checkpoint names, and remember them as trusted.
-        moved: New addresses, files or folders of your own, by the stored ones.
-        changes: Settings of the trial to change, such as a larger `budget_env_steps`.
-
-    Raises:
-        UserError: The checkpoint is damaged, or names an address that is not trusted.
-    """
-    state = checkpoint.read(folder)
-    if not isinstance(state.get("config"), dict):
-        raise checkpoint.CheckpointError(f"the checkpoint {folder} is damaged: it holds no configuration")
-    state = with_moved(state, moved or {}, f"the checkpoint {folder}")
-    config = TrialConfig.parse({**state["config"], **changes}, f"the checkpoint {folder}")
-    if not config.algorithm:
-        raise UserError(f"the checkpoint {folder} is of an algorithm without an address; build it from its own spec")
-    again = ("evaluate", folder, *moved_options(moved or {}))
-    require_trusted(addresses_in(config.model_dump()), f"the checkpoint {folder}", again, trust)
-    require_files(addresses_in(config.model_dump()), f"the checkpoint {folder}")
-    report_changed_source(config)
-    spec = load_spec(config.algorithm)
-    with checkpoint_named(folder):
-        meant = explicit_model(state, spec.config_class)
-    config = config.model_copy(update={"hyperparameters": {**config.hyperparameters, **meant}})
+    """Load the trial of a checkpoint. folder: path or URI; the rest as of `tuneexp.trial_from_checkpoint`."""
+    folder, state, config, spec = read_trial(folder, trust, moved, changes)
     if not learns:
         alone = {name: 0 for name in ("num_learners", "num_env_runners") if name in spec.config_class.model_fields}
         here = {"compile": "off", "device": "cpu", "hyperparameters": {**config.hyperparameters, **alone}}

@@ -73,24 +73,14 @@ class Objective:
 
     def interval(self) -> tuple[float, float] | None:
         """Return the 95 % bootstrap interval of `value` over seeds; None with fewer than two seeds that count."""
-        scores = self._seed_scores()
+        scores = seed_scores(np.asarray(self.history), self.config)
         scores = scores[~np.isnan(scores)]
         if scores.size < 2 or np.isnan(self.value()):
             return None
         return percentile_interval(scores.tolist(), of=partial(aggregated, how=self.config.aggregate))
 
-    def _seed_scores(self) -> NDArray[np.float64]:
-        """Return the objective of each seed, [S]; NaN for seeds that are left out."""
-        history = np.asarray(self.history)
-        if self.config.kind == "best":
-            best: NDArray[np.float64] = history[np.nanargmax([self._aggregate(values) for values in history])]
-            return best
-        spans = {"last": 1, "window": WINDOW, "auc": len(history)}
-        mean: NDArray[np.float64] = history[-spans[self.config.kind] :].mean(axis=0)
-        return mean
-
     def _aggregate(self, values: Sequence[float]) -> float:
-        return aggregate([value for value in values if not np.isnan(value)], self.config.aggregate)
+        return over_seeds(values, self.config.aggregate)
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history, "worst": self._worst, "reached": self.reached}
@@ -99,3 +89,26 @@ class Objective:
         self.history = [[float(value) for value in values] for values in state["history"]]
         self._worst = float(state["worst"])
         self.reached = {text: int(env_steps) for text, env_steps in state.get("reached", {}).items()}
+
+
+def seed_scores(history: NDArray[np.float64], config: ObjectiveConfig) -> NDArray[np.float64]:
+    """Return the objective of each seed.
+
+    Args:
+        history: Evaluations [reports, S]; NaN for seeds that are left out.
+        config: Evaluations that count.
+
+    Returns:
+        Scores [S].
+    """
+    if config.kind == "best":
+        best: NDArray[np.float64] = history[np.nanargmax([over_seeds(values, config.aggregate) for values in history])]
+        return best
+    spans = {"last": 1, "window": WINDOW, "auc": len(history)}
+    mean: NDArray[np.float64] = history[-spans[config.kind] :].mean(axis=0)
+    return mean
+
+
+def over_seeds(values: Sequence[float] | NDArray[np.float64], how: str) -> float:
+    """Return the aggregate of an evaluation over seeds, without NaN."""
+    return aggregate([float(value) for value in values if not np.isnan(value)], how)

@@ -56,7 +56,7 @@ class PolicyTrainer:
         self.trained, facts = setup.policy.trained, setup.facts
         self.learner = assembly.build_learner(self.spec, self.cfg, setup.seeds, facts, setup.device)
         self.normaliser = assembly.normaliser_of(facts, self.cfg, len(setup.seeds))
-        self.shapes = assembly.shapes_of(self.spec, self.cfg, self.learner, facts)
+        self.shapes = assembly.shapes_of(self.spec, self.cfg, self.learner, facts, self.learner.noise)
         self._use_programs(first_mode(config))
         given = (self.learner, self.shapes, self.programs.columns, self.normaliser)
         self.experience = assembly.build_experience(*given) if self.trained else None

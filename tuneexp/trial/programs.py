@@ -9,11 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
+from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.learning.act import Act
 from tuneexp.learning.algorithm_functions import ActFn
 from tuneexp.learning.compile.build import CompileMode, ProgramSpec, Workload, build_programs
 from tuneexp.learning.compile.program import Program
+from tuneexp.learning.functional_state import functional_optimizers
 from tuneexp.learning.gradient import GradientStep
 from tuneexp.learning.learner import Learner, Steps
 from tuneexp.learning.loss_parts import check_parts
@@ -73,6 +75,7 @@ def programs_for(
         shapes, tuple(type(module) for module in learner.model.modules()),
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
         tuple(learner.periods.all_omitted()), learner.target is None, mode, workload.repays_compiling(), learner.device,
+        whole_updates(learner) and functional_optimizers(learner.optimizer, learner.stack),
     )  # fmt: skip
     built = _BUILT.setdefault(key, [])
     _BUILT.move_to_end(key)
@@ -100,12 +103,22 @@ def _build(
     steps, example = _gradient_steps(learner, shapes, columns)
     _try_eagerly(learner, steps, example)
     trace = n_seeds > 1  # one seed: an ordinary step beats its own trace, and nothing of the compiler need be loaded
-    specs = [ProgramSpec(act, inputs, trace), *_program_specs(steps, example, trace)]
+    step_specs = _program_specs(steps, example, trace)
+    if whole_updates(learner):
+        columns_of = shapes.minibatch(n_seeds, columns)
+        step_specs = [replace(spec, in_place=learner.in_place_spec(steps[0], columns_of)) for spec in step_specs]
+    specs = [ProgramSpec(act, inputs, trace), *step_specs]
     act_program, *step_programs = build_programs(specs, mode, workload)
     reads = learner.model_reads | act.reads | set().union(*(step.reads for step in steps))
     read = {name: hyper.static[name] for name in reads if name in hyper.static}
     by_omitted = {step.omitted: (step, program) for step, program in zip(steps, step_programs, strict=True)}
     return TrialPrograms(act, act_program, by_omitted, columns, read, shapes.spaces)
+
+
+def whole_updates(learner: Learner) -> bool:
+    """Return True if whole updates may be programs: this process learns, from rows of a rollout."""
+    cfg = learner.cfg
+    return not isinstance(cfg, OffPolicyConfig) and not getattr(cfg, "num_learners", 0)
 
 
 def _gradient_steps(

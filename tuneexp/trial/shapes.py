@@ -15,9 +15,9 @@ from tuneexp.errors import UserError
 from tuneexp.learning.algorithm_functions import PostprocessFn
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
-from tuneexp.learning.noise import Noise
 from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.learning.user_functions import require_result
+from tuneexp.rl.noise import Noise
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class AlgorithmTrainable(Trainable):
         import torch
 
         from tuneexp.trial import Trial
-        from tuneexp.trial.from_checkpoint import report_changed_source
+        from tuneexp.trial.stored_trial import report_changed_source
 
         torch.set_num_threads(1)
         restore_default_sigterm()
@@ -146,7 +146,7 @@ class AlgorithmTrainable(Trainable):
         return False
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
-        from tuneexp.trial.from_checkpoint import checkpoint_named
+        from tuneexp.trial.stored_trial import checkpoint_named
 
         state = relocated(checkpoint.read(checkpoint_dir), self.trial.config.moved)
         with checkpoint_named(checkpoint_dir):

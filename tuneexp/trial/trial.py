@@ -219,6 +219,7 @@ class Trial:
             "compiled": self.compiled,
             "done": self.done,
             **{f"seed/{seed}/return_mean": float(value) for seed, value in zip(seeds, returns, strict=True)},
+            **{f"seed/{seed}/failed": 1 for seed, gone in zip(seeds, failed, strict=True) if gone},
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
@@ -83,6 +83,23 @@ def without_defaults(field: FieldInfo, value: Any) -> Any:
     return None if value == field.get_default(call_default_factory=True) else value
 
 
+def changed_settings(
+    fields: Mapping[str, FieldInfo], values: Mapping[str, Any], always: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the settings that differ from their defaults, in the order of `fields`.
+
+    Args:
+        fields: Settings by name.
+        values: Their dumped values.
+        always: Names of settings that are returned even if they have their defaults.
+    """
+    changed = {
+        name: values[name] if name in always else without_defaults(field, values[name])
+        for name, field in fields.items()
+    }
+    return {name: value for name, value in changed.items() if value is not None}
+
+
 def one_hash_as_sources(values: Any) -> Any:
     """Read the format of earlier versions, which stored the hash of the algorithm's file alone."""
     if not isinstance(values, dict) or "source_hash" not in values:
@@ -99,7 +116,8 @@ def moved_applied(values: Any) -> Any:
     if not all(isinstance(new, str) for new in moved.values()):
         return values  # refused by the check of the field
     space = values.get("space")
-    kept = {"space": space} if isinstance(space, dict) and "function" not in space else {}
+    of_ranges = isinstance(space, dict) and not {"function", "configurations"} & set(space)
+    kept = {"space": space} if of_ranges else {}
     return {**relocated(values, moved), **kept, "moved": moved}
 
 
@@ -156,7 +174,8 @@ class TrialConfig(Config):
     env_backend: EnvBackend = Field(
         "auto",
         description="Vectorization of the environments: the id's own vector environment (native), one after another "
-        "(sync), one process each (async), or envpool; auto is native where there is one, else sync.",
+        "(sync), one process each (async), envpool, or one program of tensors for all (tensor); auto is native where "
+        "there is one, else sync, and tensor for a TensorEnv of your own.",
     )
     wrappers: list[Wrapper] = Field(
         default_factory=list,
@@ -221,3 +240,8 @@ class TrialConfig(Config):
     def report_period(self) -> int:
         """Environment steps per seed between reports."""
         return self.report_every_env_steps or max(1, self.budget_env_steps // 10)
+
+    @property
+    def reports(self) -> int:
+        """Number of reports of a whole trial."""
+        return -(-self.budget_env_steps // self.report_period)

@@ -20,6 +20,7 @@ from benchmarks.recording.design import design
 from benchmarks.recording.storage import Recording
 from benchmarks.recording.tasks import TASKS, miniature
 from benchmarks.recording.training import Curves, train
+from benchmarks.tuners.__main__ import complete_recordings
 from benchmarks.tuners.reading import read_table
 from tests.faults.process_tree import descendants, is_alive
 
@@ -50,6 +51,17 @@ def run(pool: Inline, folder: Path, configurations: int = 4, say: Callable[[str]
 
 def ordered(points: list[dict[str, Any]]) -> list[list[Any]]:
     return sorted(list(point.values()) for point in points)
+
+
+def test_recordings_that_are_not_complete_are_left_out_of_the_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(Inline(constant), tmp_path, configurations=2)
+    assert complete_recordings(tmp_path) == []
+    assert TINY.name in capsys.readouterr().out
+    monkeypatch.setattr("benchmarks.recording.storage.CONFIGURATIONS", 2)
+    monkeypatch.setattr("benchmarks.recording.storage.SEEDS", TINY.seeds)
+    assert complete_recordings(tmp_path) == [tmp_path / f"{TINY.name}.parquet"]
 
 
 def test_two_configurations_are_trained_and_read_as_a_table(tmp_path: Path) -> None:

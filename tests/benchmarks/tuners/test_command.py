@@ -18,14 +18,16 @@ ROWS = [
     for seed in (0, 1)
 ]
 LINES = ["lr,layers,seed,100,200", *ROWS]
-FEW = ["--samplers", "random", "--schedulers", "fifo", "asha", "--repetitions", "2", "--jobs", "1"]
+FEW = ["--samplers", "random", "--schedulers", "fifo", "asha", "--repetitions", "2", "--jobs", "1", "--stagnation", "4"]
 
 
 def test_a_table_of_a_user_is_compared_and_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_csv(tmp_path / "mine.csv", LINES)
     main(["--table", str(path), "--out", str(tmp_path / "out"), *FEW])
     assert "random + asha" in capsys.readouterr().out
-    (stored,) = json.loads((tmp_path / "out.json").read_text())
+    written = json.loads((tmp_path / "out.json").read_text())
+    (stored,) = written["tables"]
+    assert [row["stagnation"] for row in written["summary"]["stagnation"]] == [None, 4]
     assert stored["table"]["configurations"] == 20
     assert stored["table"]["drawn_seeds"] == 2
     assert list(stored["methods"][0]["beats_random"]) == ["16"]
@@ -53,5 +55,6 @@ def test_a_wrong_option_is_one_line(options: list[str], words: str, tmp_path: Pa
 def test_the_page_keeps_what_is_around_its_tables(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{storing.BEGIN}\nold\n{storing.END}\nafter\n")
-    storing.write_page([], page)
-    assert page.read_text() == f"before\n{storing.BEGIN}\n\n{storing.END}\nafter\n"
+    for _ in range(2):
+        storing.write_page(page, ["one", "two"])
+    assert page.read_text() == f"before\n{storing.BEGIN}\n\none\n\ntwo\n\n{storing.END}\nafter\n"

@@ -11,8 +11,10 @@ import pytest
 
 from benchmarks.tuners.__main__ import LEFT_OUT
 from benchmarks.tuners.comparison import compare, rungs_of
-from benchmarks.tuners.printing import csv_rows, markdown
-from benchmarks.tuners.replay import BASELINE, Method, Search, replay, script_of
+from benchmarks.tuners.methods import BASELINE, DEFAULT, Method, label_of
+from benchmarks.tuners.printing import csv_rows, markdown, summary_markdown
+from benchmarks.tuners.replay import Search, replay, script_of
+from benchmarks.tuners.summary import summarised
 from benchmarks.tuners.table_space import TableSpace
 from tests.benchmarks.tuners.synthetic import smooth_table
 from tuneexp.sweep.search.choice import SAMPLERS, SCHEDULERS
@@ -95,7 +97,7 @@ def test_trials_report_the_mean_of_seeds_of_their_own_row() -> None:
 
 def test_tpe_beats_random_search_where_the_score_is_smooth() -> None:
     table = smooth_table(rows=128)
-    random, tpe = compare(table, [Method("tpe", "fifo")], Search(2, 1, 32), repetitions=10)["methods"]
+    random, tpe = compare(table, [Method("tpe", "fifo")], Search(2, 1, 32), repetitions=10).report["methods"]
     assert tpe["regret"]["32"][0] < 0.6 * random["regret"]["32"][0]
     assert tpe["beats_random"]["32"][0] > random["beats_random"]["32"][0] == 0.5
 
@@ -104,7 +106,7 @@ def test_every_sampler_and_scheduler_is_replayed_and_printed() -> None:
     missing = set() if find_spec("cmaes") else {"cmaes"}
     samplers = sorted(SAMPLERS.keys() - {*LEFT_OUT} - missing)
     methods = [Method(sampler, scheduler) for sampler in samplers for scheduler in SCHEDULERS]
-    compared = compare(TABLE, methods, Search(2, 2, 4), repetitions=2)
+    compared = compare(TABLE, methods, Search(2, 2, 4), repetitions=2).report
     text = markdown(compared)
     assert all(str(method) in text for method in methods)
     rows = list(csv_rows(compared))
@@ -128,8 +130,40 @@ def test_options_of_a_scheduler_change_its_decisions() -> None:
     assert strict.trials > plain.trials
 
 
+def test_stagnation_ends_a_search_early_and_a_larger_number_later() -> None:
+    compared = compare(TABLE, [], SEARCH, repetitions=4, stagnations=[2, 8, 1000])
+    none, two, eight = compared.report["stagnation"]  # a number above that of the trials is left out
+    assert none["trials"] == len(TABLE.rows) > eight["trials"] > two["trials"] >= 3
+    assert none["share"] == 1.0 > eight["share"] > two["share"] > 0
+    assert none["regret"][0] == 0.0  # every configuration was tried
+    assert two["given_up"][0] == two["regret"][0] >= eight["given_up"][0]
+
+
+def test_a_summary_is_the_mean_over_tables_of_shares_of_their_ranges() -> None:
+    wide = replace(TABLE, name="wide", returns=tuple(7 * curves for curves in TABLE.returns))
+    one, other = (compare(table, [DEFAULT], SEARCH, 4, stagnations=[2]) for table in (TABLE, wide))
+    both, alone = summarised([one, other]), summarised([one])
+    random, default = both["methods"]  # the same searches on another scale
+    assert random["mean"]["regret at 16"] == pytest.approx(alone["methods"][0]["mean"]["regret at 16"])
+    assert default["from_default"] == {}
+    difference = random["mean"]["regret at 16"][0] - default["mean"]["regret at 16"][0]
+    assert random["from_default"]["regret at 16"][0] == pytest.approx(difference)
+    chance, low, high = default["beats_random"]["16"]
+    alone_chance, alone_low, _ = alone["methods"][1]["beats_random"]["16"]
+    assert chance == pytest.approx(alone_chance)
+    assert chance - low == pytest.approx((alone_chance - alone_low) / np.sqrt(2))
+    assert high > chance
+    text = summary_markdown(both)
+    assert "smooth, wide" in text
+    assert text.count(str(DEFAULT)) > 2
+
+
+def test_options_of_a_method_are_short_in_a_table() -> None:
+    assert label_of('{"name": "asha", "reduction_factor": 4, "promote": true}') == "asha reduction_factor=4 promote"
+
+
 def test_regret_falls_with_the_cost() -> None:
-    regret = compare(TABLE, [], SEARCH, repetitions=8)["methods"][0]["regret"]
+    regret = compare(TABLE, [], SEARCH, repetitions=8).report["methods"][0]["regret"]
     means = [estimate[0] for estimate in regret.values()]
     assert means[0] > means[-1]
     assert all(mean >= 0 for mean in means)
@@ -137,7 +171,7 @@ def test_regret_falls_with_the_cost() -> None:
 
 @pytest.mark.slow
 def test_several_processes_give_the_searches_of_one() -> None:
-    assert compare(TABLE, [], SEARCH, 2, jobs=2) == compare(TABLE, [], SEARCH, 2, jobs=1)
+    assert compare(TABLE, [], SEARCH, 2, jobs=2).report == compare(TABLE, [], SEARCH, 2, jobs=1).report
 
 
 def test_rungs_of_curves_that_never_cross_have_the_order_of_the_end() -> None:

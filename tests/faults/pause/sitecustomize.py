@@ -49,15 +49,22 @@ class Patcher(importlib.abc.MetaPathFinder):
 
         def exec_module(module):
             run(module)
-            owner = module
-            for part in self.path[:-1]:
-                owner = getattr(owner, part)
-            setattr(owner, self.path[-1], pausing(getattr(owner, self.path[-1]), self.moment, self.count))
+            self.patch(module)
 
         spec.loader.exec_module = exec_module
         return spec
 
+    def patch(self, module):
+        owner = module
+        for part in self.path[:-1]:
+            owner = getattr(owner, part)
+        setattr(owner, self.path[-1], pausing(getattr(owner, self.path[-1]), self.moment, self.count))
+
 
 if PAUSE:
     module, path, moment, count = PAUSE.split(":")
-    sys.meta_path.insert(0, Patcher(module, path, moment, int(count)))
+    patcher = Patcher(module, path, moment, int(count))
+    if module in sys.modules:  # a library, in a process that is forked from one that has it
+        patcher.patch(sys.modules[module])
+    else:
+        sys.meta_path.insert(0, patcher)

@@ -38,6 +38,7 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
     eager, compiled = small_trial(compile="off", **changes), small_trial(compile="on", **changes)
     assert not eager.trainer.programs.compiled
     assert compiled.trainer.programs.compiled
+    assert [built.in_place for _, built in compiled.trainer.programs.steps.values()] == [True]
     for _ in range(3):
         eager.training_step()
         compiled.training_step()
@@ -54,6 +55,7 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
         values = {
             "learning_rate": 1e-3 * share, "gamma": 0.99 * share, "gae_lambda": 0.95 * share, "clip_range": 0.2 * share,
             "ent_coef": 0.1 * share, "vf_coef": share, "max_grad_norm": share, "target_kl": 0.5 * share,
+            "n_steps": 32 + 16 * (number % 2), "n_epochs": 1 + number % 3,
         }  # fmt: skip
         again = small_trial(compile="on", normalize_observation=True, **values)
         assert again.trainer.programs.compiled

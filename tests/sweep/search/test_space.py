@@ -130,17 +130,10 @@ def test_a_condition_may_name_what_is_fixed_or_left_at_its_default() -> None:
     assert not any("vf_coef" in values for values, _ in suggestions(bound(mapping, model={"activation": "relu"}), 5))
 
 
-def test_names_and_flatten_are_of_what_varies() -> None:
+def test_names_are_of_what_varies() -> None:
     space = bound(EVERY_KIND)
     assert "n_envs" not in space.names
     assert space.names[-2:] == ["model/activation", "model/hidden_sizes"]
-    values, _ = suggestions(space, 1)[0]
-    assert space.flatten(values | {"n_envs": 4, "n_epochs": 3}) == {
-        **{name: values[name] for name in space.names if "/" not in name},
-        "n_epochs": 3,
-        "model/activation": values["model"]["activation"],
-        "model/hidden_sizes": values["model"]["hidden_sizes"],
-    }
 
 
 def test_a_space_comes_back_from_json_as_it_was() -> None:

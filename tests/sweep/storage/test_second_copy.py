@@ -11,14 +11,15 @@ from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from tuneexp.files import checkpoint
 from tuneexp.sweep.engine import remove_beyond_snapshot
+from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.storage import checkpoint_storage as places
 from tuneexp.sweep.storage import second_copy, snapshot
+from tuneexp.sweep.storage.checkpoint_keeper import CheckpointKeeper, Retention
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder, sweep_folder
 from tuneexp.sweep.storage.records import TrialRecord
 from tuneexp.sweep.storage.second_copy import SecondCopy
 from tuneexp.sweep.storage.snapshot import Snapshot
-from tuneexp.sweep.storage.snapshot_writer import drop_older_checkpoints
 
 TRIAL = "trial_00000_aaa"
 
@@ -39,10 +40,14 @@ def made(folder: SweepFolder, number: int) -> Snapshot:
     return Snapshot(state, [TrialRecord("aaa", 0, "running", None, None, None, 0, 0.0, {}, name)])
 
 
-def commit(folder: SweepFolder, copy: SecondCopy, found: Snapshot) -> None:
+def keeper_of(folder: SweepFolder) -> CheckpointKeeper:
+    return CheckpointKeeper(folder, checkpoint_storage_of(folder, None), Retention(), Objectives())
+
+
+def commit(folder: SweepFolder, keeper: CheckpointKeeper, found: Snapshot) -> None:
     snapshot.commit(folder, found)
-    (latest,) = found.checkpoints
-    drop_older_checkpoints(checkpoint_storage_of(folder, None), latest, copy.needed)
+    keeper.restore()
+    keeper.committed(found)
 
 
 def numbers(folder: SweepFolder) -> list[int]:
@@ -50,14 +55,14 @@ def numbers(folder: SweepFolder) -> list[int]:
 
 
 def test_a_checkpoint_stays_while_either_copy_names_it(folder: SweepFolder) -> None:
-    copy = SecondCopy(folder, checkpoint_storage_of(folder, None))
+    keeper = keeper_of(folder)
     for number in (1, 2, 3, 4):
-        commit(folder, copy, last := made(folder, number))
-        copy.offer(last)  # the first is copied, the others come too soon
+        commit(folder, keeper, last := made(folder, number))
+        keeper.second_copy.offer(last)  # the first is copied, the others come too soon
     assert numbers(folder) == [1, 4]
-    copy._wait()
+    keeper.second_copy._wait()
     assert second_copy.checkpoints_of_copy(folder) == {f"{TRIAL}/checkpoint_000001"}
-    copy.finish(last)
+    keeper.finish(last)
     assert numbers(folder) == [4]
     assert folder.second_snapshot_file.read_bytes() == folder.snapshot_file.read_bytes()
 
@@ -70,8 +75,7 @@ def test_a_resume_keeps_the_checkpoints_of_both_and_no_other(folder: SweepFolder
     made(folder, 4)
     remove_beyond_snapshot(folder, checkpoint_storage_of(folder, None))
     assert numbers(folder) == [1, 3]
-    second = SecondCopy(folder, checkpoint_storage_of(folder, None))
-    commit(folder, second, made(folder, 5))  # of the session after the resume
+    commit(folder, keeper_of(folder), made(folder, 5))  # of the session after the resume
     assert numbers(folder) == [1, 5]
 
 
@@ -108,9 +112,9 @@ def zeros_in_a_checkpoint(folder: SweepFolder) -> None:
 def test_a_resume_after_a_power_cut_continues_from_the_second_copy(
     folder: SweepFolder, damage: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store, copy = checkpoint_storage_of(folder, None), SecondCopy(folder, checkpoint_storage_of(folder, None))
-    copy.finish(first := made(folder, 1))
-    commit(folder, copy, made(folder, 2))
+    store, keeper = checkpoint_storage_of(folder, None), keeper_of(folder)
+    keeper.second_copy.finish(first := made(folder, 1))
+    commit(folder, keeper, made(folder, 2))
     with caplog.at_level(logging.WARNING):
         second_copy.recover(folder, store)
         assert not caplog.messages  # nothing is damaged
@@ -122,9 +126,9 @@ def test_a_resume_after_a_power_cut_continues_from_the_second_copy(
 
 
 def test_a_checkpoint_that_a_person_deleted_does_not_set_the_sweep_back(folder: SweepFolder) -> None:
-    copy = SecondCopy(folder, checkpoint_storage_of(folder, None))
-    copy.finish(made(folder, 1))
-    commit(folder, copy, last := made(folder, 2))
+    keeper = keeper_of(folder)
+    keeper.second_copy.finish(made(folder, 1))
+    commit(folder, keeper, last := made(folder, 2))
     for number in (1, 2):
         checkpoint_storage_of(folder, None).remove(f"{TRIAL}/checkpoint_{number:06d}")
     second_copy.recover(folder, checkpoint_storage_of(folder, None))

@@ -20,11 +20,12 @@ from tuneexp.sweep.search.schedulers.scheduler import NoOptions, Scheduler, Sche
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.search.stopping_rules import SearchState, StopRules, Tally
 from tuneexp.sweep.storage import snapshot
+from tuneexp.sweep.storage.checkpoint_keeper import delete_others
 from tuneexp.sweep.storage.checkpoint_storage import checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder, sweep_folder
 from tuneexp.sweep.storage.records import TrialRecord
 from tuneexp.sweep.storage.snapshot import Snapshot
-from tuneexp.sweep.storage.snapshot_writer import SnapshotWriter, drop_older_checkpoints
+from tuneexp.sweep.storage.snapshot_writer import SnapshotWriter
 from tuneexp.sweep.sweep_config import SweepConfig, save_config
 
 NAMES = [pattern.replace("*", "2026-01-02_03-04-05") for pattern in snapshot.STATE_PATTERNS]
@@ -147,7 +148,8 @@ def test_what_came_after_the_snapshot_is_forgotten(folder: SweepFolder) -> None:
 
 def test_only_checkpoints_before_the_latest_are_dropped(folder: SweepFolder) -> None:
     checkpoints(folder, "trial_00000_aaa", 1, 2, 3)
-    drop_older_checkpoints(checkpoint_storage_of(folder, None), "trial_00000_aaa/checkpoint_000002")
+    newest = "trial_00000_aaa/checkpoint_000002"
+    delete_others(checkpoint_storage_of(folder, None), newest, {newest})
     assert names(folder) == [f"trial_00000_aaa/checkpoint_{number:06d}" for number in (2, 3)]
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 
 COMMANDS = {
-    **dict.fromkeys(("tune", "optimize", "optimise", "search", "hpo", "study"), "sweep"),
+    **dict.fromkeys(("optimize", "optimise", "search", "hpo", "study"), "sweep"),
     **dict.fromkeys(("run", "learn", "fit", "start"), "train"),
     **dict.fromkeys(("enjoy", "eval", "test", "play", "predict"), "evaluate"),
     **dict.fromkeys(("sweeps", "ls", "studies", "runs"), "list"),
     **dict.fromkeys(("status", "best", "results", "leaderboard", "best-trial"), "show"),
     **dict.fromkeys(("continue", "restore", "restart"), "resume"),
-    **dict.fromkeys(("mlflow", "dashboard", "compare", "tensorboard", "optuna-dashboard"), "ui"),
+    **dict.fromkeys(("mlflow", "compare", "tensorboard"), "ui"),
+    "optuna-dashboard": "dashboard",
+    **dict.fromkeys(("new", "create", "scaffold", "example"), "init"),
+    **dict.fromkeys(("check", "diagnose", "info", "env"), "doctor"),
     **dict.fromkeys(("algorithms", "algos", "hyperparameters", "params"), "describe"),
 }
 """Commands of other tools, and common guesses."""
@@ -31,6 +34,7 @@ OPTIONS = {
     **dict.fromkeys(("env-wrapper", "wrappers"), ("--wrapper",)),
     **dict.fromkeys(("ray-address",), ("--address",)),
     **dict.fromkeys(("num-seeds", "n-seeds"), ("--seeds",)),
+    "tensorboard-log": ("--tensorboard",),
 }
 """Option of another tool, without dashes -> options here; the first one that the command has is used."""
 
@@ -58,6 +62,8 @@ VALUES = {
     },
 }
 
+# Of `OPTIONS`: they have a value, and the option here has none.
+WITH_VALUE = ("tensorboard-log",)
 EXPERIMENTS = ("f", "c", "file", "config", "conf", "cfg", "config-file", "conf-file", "experiment", "yaml")
 TUNE_FLAGS = ("optimize", "optimize-hyperparameters")
 # Options of sweep that train lacks.
@@ -65,5 +71,5 @@ OF_SWEEPS = ("--trials", "--space", "--searcher", "--scheduler")
 ALGORITHM, ENV = ("algo", "algorithm", "a"), ("env", "environment", "env-id")
 SETS = ("hyperparams", "params", "hyperparameters", "env-kwargs", "set")
 # Not needed: always on here, or done by MLflow.
-NEEDLESS = ("track", "progress", "p", "no-render", "save-freq", "tensorboard-log", "wandb-project-name", "policy")
+NEEDLESS = ("track", "progress", "p", "no-render", "save-freq", "wandb-project-name", "policy")
 GROUPED = re.compile(r"\d{1,3}([,._' ]\d{3})+")

@@ -20,6 +20,7 @@ from tuneexp.cli.corrections.other_tools import (
     SETTINGS,
     TUNE_FLAGS,
     VALUES,
+    WITH_VALUE,
 )
 from tuneexp.errors import nearest
 from tuneexp.sweep import defaults
@@ -105,6 +106,9 @@ class Reader:
         known = self._known(key, bare)
         if known is not None and self.flags[known].is_flag:
             self._put_flag(known, left)
+            if bare in WITH_VALUE:
+                self.line.because(f"{known} takes no value")
+                self._value(equals, text, left)
             return True
         value = self._value(equals, text, left)
         if self.name == "sweep" and bare in EXPERIMENTS and key not in self.flags and is_experiment(value or ""):

@@ -45,7 +45,7 @@ class MultiAgentEnvFactory:
         Raises:
             UserError: it can't be built.
         """
-        made = self._make()
+        made = self.make()
         kind = ParallelDriver if isinstance(made, _kinds()[0]) else TurnBasedDriver
         return kind(made, self.name, who, episode_seeds)
 
@@ -55,7 +55,7 @@ class MultiAgentEnvFactory:
         Raises:
             UserError: a space is not supported, or the environment names no agents.
         """
-        made = self._make()
+        made = self.make()
         try:
             possible = getattr(made, "possible_agents", None)
             if not possible or not all(isinstance(agent, str) for agent in possible):
@@ -67,7 +67,8 @@ class MultiAgentEnvFactory:
             check_spaces(*spaces, f"{self.name}, agent {agent}")
         return found
 
-    def _make(self) -> Any:
+    def make(self) -> Any:
+        """Build one environment. Raises `UserError` if it can't be built."""
         try:
             made = self.factory(**self.kwargs)
         except BaseException as error:

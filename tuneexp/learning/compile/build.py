@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Literal
 
@@ -14,7 +14,8 @@ from torch.fx import GraphModule
 from tuneexp.errors import UserError
 from tuneexp.learning.compile import program
 from tuneexp.learning.compile.cuda_graph import Record, captured, on_gpu
-from tuneexp.learning.compile.program import CannotCompile, Program, TensorFn
+from tuneexp.learning.compile.in_place import InPlace, Layout
+from tuneexp.learning.compile.program import CannotCompile, Graph, Program, TensorFn
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,15 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class InPlaceSpec:
+    """Function to build an in-place program from. fn, example: of the traced function; layout: of its module."""
+
+    fn: TensorFn
+    example: Sequence[Tensor]
+    layout: Layout
+
+
+@dataclass(frozen=True)
 class ProgramSpec:
     """Function to build a program from.
 
@@ -62,12 +72,21 @@ class ProgramSpec:
         example: inputs of the right shapes.
         trace_when_eager: run the traced graph when eager. At one seed the function itself is faster.
         untraceable: runs instead of `fn` if `fn` can't be traced.
+        in_place: compiled instead of `fn`.
     """
 
     fn: TensorFn
     example: Sequence[Tensor]
     trace_when_eager: bool = True
     untraceable: TensorFn | None = None
+    in_place: InPlaceSpec | None = None
+
+    def graph(self) -> tuple[Graph, Sequence[Tensor]]:
+        """Return the graph to compile, and its example inputs."""
+        if self.in_place is None:
+            return program.trace(self.fn, self.example), self.example
+        module = InPlace(program.trace(self.in_place.fn, self.in_place.example), self.in_place.layout)
+        return module, module.example(self.in_place.example)
 
 
 def build_programs(specs: Sequence[ProgramSpec], mode: CompileMode, workload: Workload) -> list[Program]:
@@ -86,17 +105,17 @@ def build_programs(specs: Sequence[ProgramSpec], mode: CompileMode, workload: Wo
         return [_eager(spec) if mode == "off" else _captured(spec, mode) for spec in specs]
     if mode == "off" or (mode == "auto" and not workload.repays_tracing()):
         return [_eager(spec) for spec in specs]
-    graphs: list[GraphModule] = []
+    graphs: Sequence[Graph] = []
     try:
-        graphs = [program.trace(spec.fn, spec.example) for spec in specs]
-        examples = [spec.example for spec in specs]
+        graphs, examples = zip(*[spec.graph() for spec in specs], strict=True)
         cached = all(program.is_cached(program.key_of(g, e)) for g, e in zip(graphs, examples, strict=True))
         if mode == "on" or cached or workload.repays_compiling():
             return program.compile_graphs(graphs, examples)
-    except CannotCompile as reason:
-        _go_on_eagerly(mode, "compiled", str(reason))
     except Exception as error:  # a loss that can't be traced is still a loss that can train
-        _go_on_eagerly(mode, "compiled", _why_untraceable(error))
+        if any(spec.in_place for spec in specs):
+            log.debug("no program of a whole update: %s", error)
+            return build_programs([replace(spec, in_place=None) for spec in specs], mode, workload)
+        _go_on_eagerly(mode, "compiled", str(error) if isinstance(error, CannotCompile) else _why_untraceable(error))
     return [_eager(*traced) for traced in zip_longest(specs, graphs)]
 
 
@@ -115,12 +134,12 @@ def _go_on_eagerly(mode: CompileMode, what: str, reason: str) -> None:
     _warn_once(f"not {what}, running eagerly: {reason}")
 
 
-def _eager(spec: ProgramSpec, graph: GraphModule | None = None) -> Program:
+def _eager(spec: ProgramSpec, graph: Graph | None = None) -> Program:
     """Return an eager program. graph: the trace, if there is one already."""
     if not spec.trace_when_eager:
         return program.eager(spec.fn)
     try:
-        return program.traced_eager(program.trace(spec.fn, spec.example) if graph is None else graph)
+        return program.traced_eager(graph if isinstance(graph, GraphModule) else program.trace(spec.fn, spec.example))
     except Exception as error:
         _warn_once(f"running without a trace, which is slower: {_why_untraceable(error)}")
         return program.eager(spec.untraceable or spec.fn)

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,22 +25,27 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from tuneexp.files.locks import LockError, locked
 from tuneexp.files.temporary import temporary_folder
+from tuneexp.learning.compile.in_place import InPlace
 from tuneexp.processes import SAFE_PATH, python_command
 
 log = logging.getLogger(__name__)
 
 TensorFn = Callable[[Sequence[Tensor]], list[Tensor]]
+Graph = fx.GraphModule | InPlace
 
 COMPILE_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True)
 class Program:
-    """A built function. run: tensors -> tensors; compiled: by Inductor; captured: as a CUDA graph."""
+    """A built function.
+
+    run: tensors -> tensors; compiled: by Inductor; captured: as a CUDA graph; in_place: it is an `InPlace` module."""
 
     run: TensorFn
     compiled: bool
     captured: bool = False
+    in_place: bool = False
 
 
 class Counter:
@@ -87,10 +92,10 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TUNEEXP_CACHE", default)) / "programs"
 
 
-def key_of(graph: fx.GraphModule, example: Sequence[Tensor]) -> str:
+def key_of(graph: Graph, example: Sequence[Tensor]) -> str:
     """Return the hash of all that compiled code depends on: operations, shapes, constants, torch, processor."""
     digest = hashlib.sha256()
-    parts = [graph.code, torch.__version__, _processor()]
+    parts: list[str] = [graph.code, torch.__version__, _processor()]
     parts += [f"{tuple(t.shape)}{t.stride()}{t.dtype}{t.device}" for t in example]
     for part in parts:
         digest.update(part.encode())
@@ -114,7 +119,7 @@ def is_cached(key: str) -> bool:
     return (cache_folder() / f"{key}.pt2").exists()
 
 
-def compile_graphs(graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]]) -> list[Program]:
+def compile_graphs(graphs: Sequence[Graph], examples: Sequence[Sequence[Tensor]]) -> list[Program]:
     """Load programs from the cache and compile the missing ones.
 
     Args:
@@ -132,28 +137,36 @@ def compile_graphs(graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence
         with locked(folder / f"{keys[0]}.lock"):
             _compile_missing(graphs, examples, keys)
             try:
-                return [_load(folder / f"{key}.pt2") for key in keys]
+                return _loaded(folder, graphs, keys)
             except CannotCompile:  # a damaged package, which is gone now
                 _compile_missing(graphs, examples, keys)
-                return [_load(folder / f"{key}.pt2") for key in keys]
+                return _loaded(folder, graphs, keys)
     except (OSError, LockError) as error:
         raise CannotCompile(f"the cache {folder} can't be used: {error}; name another in TUNEEXP_CACHE") from None
 
 
-def _compile_missing(
-    graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]], keys: Sequence[str]
-) -> None:
+def _compile_missing(graphs: Sequence[Graph], examples: Sequence[Sequence[Tensor]], keys: Sequence[str]) -> None:
     missing = [index for index, key in enumerate(keys) if not is_cached(key)]
     if missing:
-        _require_compiler()
+        compiler()
         _compile_elsewhere([graphs[i] for i in missing], [examples[i] for i in missing], [keys[i] for i in missing])
 
 
-def _require_compiler() -> None:
-    """Check for a C++ compiler by Inductor's rule, before a process is started for it."""
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    if shutil.which(compiler) is None:
-        raise CannotCompile(f"there is no C++ compiler {compiler!r}; install one, or name it in CXX")
+def compiler() -> str:
+    """Return the C++ compiler that Inductor uses. Raises CannotCompile if it is missing."""
+    name = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(name) is None:
+        raise CannotCompile(f"there is no C++ compiler {name!r}; install one, or name it in CXX")
+    return name
+
+
+def _loaded(folder: Path, graphs: Sequence[Graph], keys: Sequence[str]) -> list[Program]:
+    programs = [_load(folder / f"{key}.pt2") for key in keys]
+    return [replace(one, in_place=isinstance(graph, InPlace)) for one, graph in zip(programs, graphs, strict=True)]
+
+
+def _exported(graph: Graph, example: Sequence[Tensor]) -> torch.export.ExportedProgram:
+    return graph.exported(example) if isinstance(graph, InPlace) else torch.export.export(graph, tuple(example))
 
 
 def _load(package: Path) -> Program:
@@ -165,9 +178,7 @@ def _load(package: Path) -> Program:
     return Program(run=loader.run, compiled=True)  # type: ignore[arg-type]  # it takes lists
 
 
-def _compile_elsewhere(
-    graphs: Sequence[fx.GraphModule], examples: Sequence[Sequence[Tensor]], keys: Sequence[str]
-) -> None:
+def _compile_elsewhere(graphs: Sequence[Graph], examples: Sequence[Sequence[Tensor]], keys: Sequence[str]) -> None:
     """Compile in another process: the compiler would add some 300 MB to each worker that used it once."""
     # A warning: a script that does not configure logging shows the reason of its delay, too.
     log.warning("compiling %d program%s, once for this machine ...", len(keys), "s" if len(keys) > 1 else "")
@@ -175,7 +186,7 @@ def _compile_elsewhere(
         files = []
         for graph, example, key in zip(graphs, examples, keys, strict=True):
             source = work / f"{key}-graph.pt2"
-            torch.export.save(torch.export.export(graph, tuple(example)), source)
+            torch.export.save(_exported(graph, example), source)
             files += [str(source), str(cache_folder() / f"{key}.pt2")]
         _run_compiler(files)
     Counter.compiled += len(keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tuneexp.seeds import seed_list
 from tuneexp.sweep import defaults
 from tuneexp.sweep.experiment.reading import GROUPS, KEYS, Experiment, options_only, read_experiment
 from tuneexp.sweep.search import choice
+from tuneexp.sweep.search.searched_budget import BUDGET
 from tuneexp.sweep.search.space.binding import Binding
 from tuneexp.sweep.search.space.space_parser import Dimension, parse_entries
 from tuneexp.sweep.sweep_config import ASKED, SweepConfig
@@ -123,9 +125,10 @@ def _name_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
             yield from _refusals((kind,), choice.check, kind, asked)
     if "seeds" in settings:
         yield from _refusals(("seeds",), seed_list, without_suffixes(settings["seeds"]))
-    env, own = settings.get("env"), settings.get("env_registration") or settings.get("env_backend") == "envpool"
+    env, backend = settings.get("env"), settings.get("env_backend")
+    own = settings.get("env_registration") or backend == "envpool"
     if isinstance(env, str) and not {":", "."} & set(env) and not own:  # other ids need an import of the user's code
-        yield from _refusals(("env",), resolve, env)
+        yield from _refusals(("env",), partial(resolve, backend="tensor" if backend == "tensor" else "auto"), env)
 
 
 def _hyperparameter_problems(settings: Mapping[str, Any], algorithm: str) -> Iterator[Problem]:
@@ -136,8 +139,9 @@ def _hyperparameter_problems(settings: Mapping[str, Any], algorithm: str) -> Ite
     binding = Binding(config_class, values, algorithm)
     for name, value in values.items():
         yield from _refusals(("fixed", *name.split("/")), _check, binding, name, [value])
-    for key, entry in space.items() if isinstance(space, Mapping) and "function" not in space else ():
-        if key != "initial":
+    ranges = space if isinstance(space, Mapping) and not {"function", "configurations"} & set(space) else {}
+    for key, entry in ranges.items():
+        if key not in ("initial", BUDGET):  # the sweep checks a searched budget
             yield from _refusals(("space", *key.split("/")), _check_entry, binding, key, entry)
 
 

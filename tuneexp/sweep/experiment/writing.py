@@ -15,7 +15,7 @@ from tuneexp.files.retries import advice_for
 from tuneexp.files.yaml_writing import yaml_text
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import ASKED, SweepConfig
-from tuneexp.trial.trial_config import without_defaults
+from tuneexp.trial.trial_config import changed_settings
 
 # Written even if they are the defaults, since those of another version may differ.
 _ALWAYS = {"algorithm", "env", "space", "trials", "seeds", "budget_env_steps", "scheduler", "searcher", "searcher_seed"}
@@ -39,11 +39,8 @@ def experiment_text(config: SweepConfig, callbacks: Sequence[str] = ()) -> str:
 
 def asked_values(config: SweepConfig) -> dict[str, Any]:
     """Return the settings that differ from their defaults as plain JSON, in the order of `ASKED`."""
-    values, fields = config.flat("json"), SweepConfig.flat_fields()
-    changed = {
-        name: values[name] if name in _ALWAYS else without_defaults(fields[name], values[name]) for name in ASKED
-    }
-    return {name: value for name, value in changed.items() if value is not None}
+    fields = SweepConfig.flat_fields()
+    return changed_settings({name: fields[name] for name in ASKED}, config.flat("json"), _ALWAYS)
 
 
 def _readable(values: Mapping[str, Any]) -> dict[str, Any]:

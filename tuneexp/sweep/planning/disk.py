@@ -18,7 +18,7 @@ class Disk:
     """Estimated bytes of a sweep.
 
     Attributes:
-        checkpoints: Of the last checkpoint of each trial, and of the best one in MLflow.
+        checkpoints: Of the kept checkpoints of all trials, at most the quota. In the default store MLflow's are links.
         while_running: Of further checkpoints while the sweep runs: a trial keeps its last one until the next is safe.
         records: Of snapshots, logs and MLflow's database.
     """
@@ -31,6 +31,10 @@ class Disk:
 def disk_of(config: SweepConfig, trials: int, checkpoint_bytes: Sequence[int]) -> Disk:
     """Return the disk space of a sweep from the bytes of some of its checkpoints."""
     each = sum(checkpoint_bytes) // len(checkpoint_bytes)
-    reports = -(-config.trial.budget_env_steps // config.trial.report_period)
+    reports = config.trial.reports
     records = DATABASE_BYTES + trials * (TRIAL_BYTES + reports * REPORT_BYTES)
-    return Disk((trials + 1) * each, 2 * min(trials, config.concurrency or trials) * each, records)
+    kept = trials * min(config.keep + 1, reports) * each
+    quota = config.checkpoint_quota_bytes
+    return Disk(
+        kept if quota is None else min(kept, quota), 2 * min(trials, config.concurrency or trials) * each, records
+    )

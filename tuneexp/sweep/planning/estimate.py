@@ -42,7 +42,7 @@ def trial_seconds(probe: Probe, config: TrialConfig) -> Interval:
     budget = probe.budget_env_steps
     spread = statistics.stdev(probe.chunks_s) if len(probe.chunks_s) > 1 else 0.0
     training = Interval(max(0.0, probe.step_s - spread), probe.step_s + spread).times(budget)
-    reports = -(-budget // (config.report_every_env_steps or max(1, budget // 10)))
+    reports = config.model_copy(update={"budget_env_steps": budget}).reports
     per_step = (reports - 1) * probe.evaluation_s + probe.final_evaluation_s
     longest = max(probe.evaluation_steps, probe.longest_episode or 0)
     evaluations = Interval(per_step * probe.evaluation_steps, per_step * longest)

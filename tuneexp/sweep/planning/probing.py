@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ from tuneexp.sweep.signals import check_signals
 from tuneexp.sweep.sweep_config import SweepConfig, objectives_of, sampler_context, trial_config
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
     from tuneexp.sweep.search.space import SearchSpace
     from tuneexp.trial.probe import Probe
 
@@ -34,16 +36,24 @@ LIMIT_S = 180.0  # for one probe, with the compilation of its programs
 _POLL_S = 0.02
 
 
-def probes_of(config: SweepConfig, space: SearchSpace, verbose: bool = False) -> list[Probe]:
+def probes_of(
+    config: SweepConfig,
+    space: SearchSpace,
+    verbose: bool = False,
+    earlier: Sequence[FrozenTrial] = (),
+    most: int | None = None,
+) -> list[Probe]:
     """Train the first configurations that the sampler suggests, as many at a time as the sweep runs.
 
     Args:
         config: The sweep, with its concurrency.
         space: Its validated space.
         verbose: Show the output of the processes.
+        earlier: Trials of a warm start.
+        most: Number of configurations; by default `PROBES`.
 
     Returns:
-        Their costs. At least one; fewer than `PROBES` if programs take long to compile.
+        Their costs. At least one; fewer than `most` if programs take long to compile.
 
     Raises:
         UserError: A configuration can't be trained.
@@ -52,7 +62,8 @@ def probes_of(config: SweepConfig, space: SearchSpace, verbose: bool = False) ->
     shared, at_once = trial_config(config), config.concurrency or cores()
     found: list[Probe] = []
     running: list[_Process] = []
-    waiting = list(enumerate(first_configurations(config, space, min(PROBES, config.trials or PROBES))))
+    number = min(most or PROBES, config.trials or PROBES)
+    waiting = list(enumerate(first_configurations(config, space, number, earlier)))
     started = time.monotonic()
     with ExitStack() as ended:
         while waiting or running:
@@ -70,31 +81,27 @@ def probes_of(config: SweepConfig, space: SearchSpace, verbose: bool = False) ->
     return found
 
 
-def first_configurations(config: SweepConfig, space: SearchSpace, number: int) -> Iterator[dict[str, Any]]:
+def first_configurations(
+    config: SweepConfig, space: SearchSpace, number: int, earlier: Sequence[FrozenTrial] = ()
+) -> Iterator[dict[str, Any]]:
     """Yield what the first trials of a sweep have of their own: hyperparameters, and a budget if it is searched."""
     import optuna
 
     from tuneexp.nesting import merged
-    from tuneexp.sweep.search.samplers.tells import is_exhausted
-    from tuneexp.sweep.search.searched_budget import BUDGET
-    from tuneexp.sweep.search.space import InfeasiblePoint
+    from tuneexp.sweep.search.asking import next_feasible, settings_of
+    from tuneexp.sweep.search.samplers.tells import tell
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = build_sampler(config.searcher, sampler_context(config, space))
     study = optuna.create_study(sampler=sampler, directions=objectives_of(config).of_optuna)
-    initial, valid = space.initial_params(), 0
-    while valid < number and not is_exhausted(study):
-        if (asked := len(study.get_trials(deepcopy=False))) < len(initial):
-            study.enqueue_trial(initial[asked])
-        trial = study.ask()
-        try:
-            values = space.suggest(trial)
-        except InfeasiblePoint:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            continue
-        valid += 1
-        budget = {BUDGET: int(values.pop(BUDGET))} if BUDGET in values else {}
-        yield {"hyperparameters": merged(config.fixed, values), **budget}
+    study.add_trials(earlier)
+    initial = dict(enumerate(space.initial_params()))
+    for _ in range(number):
+        found = next_feasible(study, space, initial.get, lambda trial: tell(study, trial, optuna.trial.TrialState.FAIL))
+        if found is None:
+            return
+        settings = settings_of(found[1])
+        yield {**settings, "hyperparameters": merged(config.fixed, settings["hyperparameters"])}
 
 
 class _Process:

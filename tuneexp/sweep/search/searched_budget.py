@@ -28,9 +28,9 @@ def largest_budget(space: SearchSpace, asked: int) -> int:
     Raises:
         UserError: The setting is neither the default nor the largest budget.
     """
-    if BUDGET not in space.dimensions:
+    values = space.listed_values(BUDGET)
+    if not values:
         return asked
-    values = list(space.dimensions[BUDGET].values.probes())
     if not all(isinstance(value, int | float) and value == int(value) >= 1 for value in values):
         raise UserError(f"{BUDGET} in the search space is a number of environment steps; write {{int: [10000, 50000]}}")
     largest = int(max(values))
@@ -54,7 +54,7 @@ def check_searched_budget(space: SearchSpace, objectives: Objectives) -> None:
 
 def with_budget(config_class: type[Config], space: SearchSpace) -> type[Config]:
     """Return the configuration class with the budget as a field if the space varies it."""
-    if BUDGET not in space.dimensions:
+    if not space.listed_values(BUDGET):
         return config_class
     field: Any = (Count, Field(defaults.BUDGET_ENV_STEPS, ge=1, description="Budget of a trial."))
     return create_model(config_class.__name__, __base__=config_class, **{BUDGET: field})

@@ -14,15 +14,15 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from tuneexp.errors import UserError
 from tuneexp.files.atomic import sync
 from tuneexp.files.retries import Outage
 from tuneexp.sweep.search import earlier_trials
+from tuneexp.sweep.search.asking import next_feasible, settings_of
 from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.reports import complete_violations, report, set_violations
 from tuneexp.sweep.search.samplers import without_result
-from tuneexp.sweep.search.samplers.tells import is_exhausted, tell
+from tuneexp.sweep.search.samplers.tells import tell
 from tuneexp.sweep.search.searched_budget import BUDGET
 from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
 from tuneexp.sweep.search.stopping_rules import SAMPLER, SearchState, StopRules, Tally, search_state_of
@@ -31,7 +31,6 @@ from tuneexp.tracking.outcome import COMPLETED, ERROR, PRUNED, outcome_of_report
 
 logger = logging.getLogger(__name__)
 
-MOST_INFEASIBLE = 1000
 _STATES = {COMPLETED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
 
 
@@ -126,33 +125,20 @@ class StudySearcher(Searcher):
         return self._config_of(trial, number, values)
 
     def _config_of(self, trial: optuna.Trial, number: int, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the configuration of a new trial. A budget that is searched is a setting of the trial."""
-        hyperparameters = {name: value for name, value in values.items() if name != BUDGET}
-        config = {"trial_number": number, "hyperparameters": hyperparameters}
-        if BUDGET in values:
-            config[BUDGET] = int(values[BUDGET])
-            trial.set_user_attr(BUDGET, config[BUDGET])
-        return config
+        """Return the configuration of a new trial."""
+        settings = settings_of(values)
+        if BUDGET in settings:
+            trial.set_user_attr(BUDGET, settings[BUDGET])
+        return {"trial_number": number, **settings}
 
     def _next_feasible(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
         """Return the next valid suggestion; None if the sampler has no more."""
-        for _ in range(MOST_INFEASIBLE):
-            if is_exhausted(self.study):
-                self._limits.sampler_ended()
-                return None
-            point = self._point_to_try(len(self.study.get_trials(deepcopy=False)) - earlier_trials.count(self.study))
-            if point is not None:
-                self.study.enqueue_trial(dict(point))
-            trial = self.study.ask()
-            try:
-                values = self._space.suggest(trial)
-            except InfeasiblePoint:
-                self._tell(trial, TrialState.FAIL)
-                continue
-            return trial, values
-        raise UserError(
-            f"{MOST_INFEASIBLE} suggestions in a row violate a constraint of the algorithm; narrow the search space"
+        found = next_feasible(
+            self.study, self._space, self._point_to_try, lambda trial: self._tell(trial, TrialState.FAIL)
         )
+        if found is None:
+            self._limits.sampler_ended()
+        return found
 
     def is_open(self, trial_id: str) -> bool:
         """Return True if the trial was suggested and has not ended."""

@@ -54,6 +54,17 @@ class CheckpointStorage:
         """Return True if the storage is the folder `path`."""
         return self._is_local() and Path(self._at("")[1]).resolve() == path.resolve()
 
+    def size_bytes(self, name: str) -> int:
+        """Return the size of a folder's files; 0 if there is none, or the storage does not answer."""
+        from pyarrow.fs import FileSelector
+
+        fs, path = self._at(name)
+        try:
+            found = fs.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
+        except OSError:
+            return 0
+        return sum(info.size or 0 for info in found)
+
     def remove(self, name: str) -> None:
         """Delete a file or folder, if it exists."""
         fs, path = self._at(name)

@@ -14,6 +14,8 @@ from tuneexp.commands import command
 from tuneexp.errors import UserError, shortened
 from tuneexp.files.locks import LockHeld, locked
 from tuneexp.files.remote_folders import is_uri
+from tuneexp.tracking.event_files import FOLDER
+from tuneexp.tracking.store import outermost
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Names in a storage folder that are no sweeps: MLflow's database with its side files (-wal, -journal) and its lock, and
@@ -63,8 +65,23 @@ class SweepFolder:
         return self.path / "optuna.journal"
 
     @property
+    def logs(self) -> Path:
+        """Folder of the TensorBoard logs, if the sweep has them."""
+        return self.path / FOLDER
+
+    @property
     def lock_file(self) -> Path:
         return self.path / ".lock"
+
+    @property
+    def outermost(self) -> SweepFolder:
+        """The sweep that contains this one, as a sweep contains its confirmations; else the same."""
+        return SweepFolder(outermost(self.path))
+
+    def command(self, verb: str, *words: object) -> str:
+        """Return a command about this sweep. For one within another sweep it names that one."""
+        sweep = self.outermost
+        return command(verb, sweep.name, *words, storage=sweep.storage)
 
     def exists(self) -> bool:
         return self.config_file.is_file()
@@ -82,7 +99,7 @@ class SweepFolder:
             except LockHeld as error:
                 raise UserError(
                     f"sweep {self.name!r} is running in process {error.holder or '?'}; "
-                    f"wait for it, or stop it and write: {command('resume', self.name, storage=self.storage)}"
+                    f"wait for it, or stop it and write: {self.command('resume')}"
                 ) from None
             yield
 
@@ -155,7 +172,7 @@ def refuse_existing(folder: SweepFolder) -> None:
     if folder.exists():
         raise UserError(
             f"sweep {folder.name!r} exists already; continue it: "
-            f"{command('resume', folder.name, storage=folder.storage)}\n"
+            f"{folder.command('resume')}\n"
             f"or start another one: {command('sweep', '--name', _free_name(folder), storage=folder.storage)} ..."
         )
     if folder.path.is_symlink():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
@@ -34,7 +33,7 @@ def refuse_foreign(config: SweepConfig, folder: SweepFolder, store: CheckpointSt
     if owner is None and _lacks_all_checkpoints(folder, store):
         raise UserError(
             f"{store.path} has no checkpoints of sweep {config.name!r}; is it mounted?\nif they have moved: "
-            f"{command('resume', config.name, '--checkpoints', 'FOLDER', storage=folder.storage)}"
+            f"{folder.command('resume', '--checkpoints', 'FOLDER')}"
         )
 
 

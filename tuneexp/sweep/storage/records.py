@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ConfigDict
 
 from tuneexp.sweep.search.objectives import Objectives
-from tuneexp.tracking.outcome import outcome_of, reason_of
+from tuneexp.sweep.storage.ledger import KeptCheckpoint
+from tuneexp.tracking.outcome import COMPLETED, outcome_of, reason_of
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -33,6 +35,7 @@ class TrialRecord:
     checkpoint: str | None  # relative to the sweep's checkpoint storage
     objectives: dict[str, float] = field(default_factory=dict)  # value of each objective of the sweep, if finite
     violated: list[str] = field(default_factory=list)  # constraints of the sweep that the last report violates
+    checkpoints: list[KeptCheckpoint] = field(default_factory=list)  # that are kept, the oldest first
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -57,6 +60,33 @@ def record_of(trial: Trial, objectives: Objectives, paused: bool = False) -> Tri
         objectives=objectives.named(result),
         violated=objectives.violated(result) if result else [],
     )
+
+
+def folder_name(record: TrialRecord) -> str:
+    """Return the name of a trial's folder in the checkpoint storage."""
+    return f"trial_{record.trial_number:05d}_{record.trial_id}"
+
+
+def kept_checkpoint(trial: Trial, objectives: Objectives) -> KeptCheckpoint | None:
+    """Return the checkpoint that a Tune trial has just saved, with what its last report is worth."""
+    name, result = _relative_checkpoint(trial), trial.run_metadata.last_result or {}
+    if name is None:
+        return None
+    values = objectives.values(result)
+    score = () if values is None else objectives.score(values)
+    scores = [score] if isinstance(score, float) else list(score)
+    return KeptCheckpoint(name, int(result.get("env_steps", 0)), scores, bool(objectives.violated(result)))
+
+
+def front_of(records: Sequence[TrialRecord], objectives: Objectives) -> list[int]:
+    """Return the indices of the Pareto front of the completed trials that satisfy the constraints; with one objective,
+    of the best trial, and of equal ones of the first."""
+    completed = {
+        index: one.objectives
+        for index, one in enumerate(records)
+        if one.outcome == COMPLETED and one.objective is not None and not one.violated
+    }
+    return objectives.front(completed)
 
 
 def shown_config(trial: Trial) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import logging
 import math
 import threading
 import time
-from functools import partial
 from pathlib import Path
 
 from tuneexp.files.atomic import sync, write_atomically
@@ -86,9 +85,7 @@ class SecondCopy:
         if self._error is not None:
             self._tell(self._error)
             return
-        before, self._named, self._on_disk = self._named, copied.checkpoints, copied.checkpoints
-        for checkpoint in before - copied.checkpoints:
-            self._store.soon(partial(self._store.remove, checkpoint))
+        self._named = self._on_disk = copied.checkpoints
 
     def _tell(self, error: OSError) -> None:
         if not self._warned:

@@ -23,7 +23,6 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.files.atomic import remove, write_atomically
 from tuneexp.files.json_reading import DamagedFile, checked, parse_json
@@ -61,8 +60,9 @@ class Snapshot:
 
     @property
     def checkpoints(self) -> frozenset[str]:
-        """Newest checkpoint of each trial, as names in the checkpoint storage."""
-        return frozenset(record.checkpoint for record in self.records if record.checkpoint)
+        """Checkpoints that are kept, as names in the checkpoint storage."""
+        kept = {one.path for record in self.records for one in record.checkpoints}
+        return frozenset(kept | {record.checkpoint for record in self.records if record.checkpoint})
 
 
 def pack(snapshot: Snapshot) -> bytes:
@@ -105,7 +105,7 @@ def is_own(data: bytes) -> bool:
 def require_own(path: Path, data: bytes) -> None:
     """Raise UserError if this user didn't sign `data` of the file `path`. Called before unpickling."""
     if not everything_is_trusted() and not is_own(data):
-        again = command("resume", path.parent.name, "--trust", storage=path.parent.parent)
+        again = SweepFolder(path.parent).command("resume", "--trust")
         raise UserError(
             f"{path} is not signed with your key, so reading it could run foreign code; files of an earlier tuneexp "
             f"have no signature\nif you trust its author, write: {again} (in Python: trust=True)"

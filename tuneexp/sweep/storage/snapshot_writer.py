@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,10 @@ from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.signals import stop_signals
 from tuneexp.sweep.storage import snapshot
+from tuneexp.sweep.storage.checkpoint_keeper import CheckpointKeeper, Models, Retention
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.records import TrialRecord, record_of, shown_config
-from tuneexp.sweep.storage.second_copy import SecondCopy
 from tuneexp.sweep.storage.snapshot import Snapshot
 from tuneexp.tracking.outcome import last_failure
 
@@ -42,19 +41,21 @@ class SnapshotWriter(Callback):
         resumed: bool,
         moved: Mapping[str, str] | None = None,
         objectives: Objectives | None = None,
+        retention: Retention | None = None,
+        models: Models | None = None,
     ) -> None:
         """Create the callback.
 
-        moved: new addresses of the user's code, for restored trials. objectives: of the sweep."""
+        moved: new addresses of the user's code, for restored trials. objectives: of the sweep. retention: of its
+        checkpoints. models: receiver of those of ended trials."""
         self._folder, self._store, self._scheduler, self._limits = folder, store, scheduler, limits
         self._objectives = objectives or Objectives()
         self._must_restore, self._moved = resumed, dict(moved or {})
         self._records: dict[str, TrialRecord] = {}
         self._changed: set[str] = set()
-        self._checkpointed: set[str] = set()  # since the last commit
         self._announced: set[str] = set()
         self._paused: set[str] = set()  # of which a watcher was told
-        self._second_copy = SecondCopy(folder, store)
+        self._keeper = CheckpointKeeper(folder, store, retention or Retention(), self._objectives, models)
         self._staged = False  # Tune has written a snapshot since the last commit
         self._outage = Outage(f"{folder.snapshot_file} can't be written")
         self._staging: Path | None = None
@@ -84,6 +85,7 @@ class SnapshotWriter(Callback):
 
     def _first_look(self, trials: list[Trial]) -> None:
         self._staging = self._staging_area(trials)
+        self._keeper.restore()
         # At a restore Tune copied every .json of the folder into its staging area, and would copy it back.
         remove(self._staging / self._folder.config_file.name)
         for trial in trials:
@@ -101,6 +103,7 @@ class SnapshotWriter(Callback):
         # After a kill, one that was not saved at its pause runs up to it again: that is no promotion.
         promoted = trial.trial_id in self._paused and trial.trial_id not in self._scheduler.paused
         self._paused.discard(trial.trial_id)
+        self._keeper.continued(trial.trial_id)
         self._tell("promoted" if promoted else "started", self._look_at(trial))
 
     def on_trial_result(
@@ -122,7 +125,7 @@ class SnapshotWriter(Callback):
 
     def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._changed.add(trial.trial_id)
-        self._checkpointed.add(trial.trial_id)
+        self._keeper.saved(trial)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._changed.add(trial.trial_id)
@@ -139,16 +142,17 @@ class SnapshotWriter(Callback):
             self._first_look(trials)
         self._refresh(trials)
         if (committed := self._commit()) is not None:
-            self._second_copy.offer(committed)
+            self._keeper.second_copy.offer(committed)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        self._keeper.wait_for_delivery(list(self._records.values()))
         # After Tune's last, forced snapshot, in which trials that an interrupt stopped are unfinished.
         last = self._commit()
         while self._outage.lasts:
             self._outage.wait()
             last = self._commit()
         if last is not None:
-            self._second_copy.finish(last)
+            self._keeper.finish(last)
 
     def _refresh(self, trials: list[Trial]) -> None:
         paused = self._scheduler.paused.keys() - self._paused  # a pause follows the decision after some steps
@@ -162,7 +166,7 @@ class SnapshotWriter(Callback):
         self._changed.clear()
 
     def _commit(self) -> Snapshot | None:
-        """Pack the files that Tune staged in this step, then remove checkpoints that no snapshot needs.
+        """Pack the files that Tune staged in this step, then delete checkpoints that nothing needs.
 
         A failed write is retried later."""
         if self._staging is None or not self._staged or not self._outage.due():
@@ -170,7 +174,7 @@ class SnapshotWriter(Callback):
         state = snapshot.staged(self._staging)
         if state is None:
             return None
-        now = Snapshot(state, list(self._records.values()), self._limits.state())
+        now = Snapshot(state, self._keeper.entered(list(self._records.values())), self._limits.state())
         try:
             snapshot.commit(self._folder, now)
         except OSError as error:
@@ -178,11 +182,7 @@ class SnapshotWriter(Callback):
             return None
         self._outage.over()
         self._staged = False
-        needed = self._second_copy.needed
-        for trial_id in self._checkpointed:
-            if latest := self._records[trial_id].checkpoint:
-                self._store.soon(partial(drop_older_checkpoints, self._store, latest, needed))
-        self._checkpointed.clear()
+        self._keeper.committed(now)
         return now
 
     def _look_at(self, trial: Trial) -> TrialRecord:
@@ -200,17 +200,3 @@ class SnapshotWriter(Callback):
 
     def _tell(self, kind: events.Kind, record: TrialRecord, restored: bool = False) -> None:
         events.tell(self._folder.path, events.SweepEvent.of(record, kind, restored))
-
-
-def drop_older_checkpoints(store: CheckpointStorage, latest: str, needed: Collection[str] = ()) -> None:
-    """Delete the checkpoints before `latest` in its trial's folder, except for needed ones.
-
-    A newer one, which may be incomplete, stays. If the storage does not answer, all stay until the next call."""
-    try:
-        found = store.names("checkpoint_*", latest.rpartition("/")[0])
-    except OSError as error:
-        logger.debug("old checkpoints stay: %s", error)
-        return
-    for checkpoint in found:
-        if checkpoint < latest and checkpoint not in needed:
-            store.remove(checkpoint)

@@ -120,7 +120,8 @@ class TuneScheduler(FIFOScheduler):
             self._order_restored(tune_controller)
         by_status: dict[str, list[Trial]] = {Trial.PENDING: [], Trial.RUNNING: [], Trial.PAUSED: []}
         for trial in tune_controller.get_trials():
-            by_status.setdefault(trial.status, []).append(trial)
+            if trial.status in by_status:
+                by_status[trial.status].append(trial)
         pending, running, paused = by_status[Trial.PENDING], by_status[Trial.RUNNING], by_status[Trial.PAUSED]
         if is_stopping(tune_controller):
             pending = self._end_waiting(tune_controller, [*pending, *paused])

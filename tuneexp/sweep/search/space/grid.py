@@ -9,6 +9,7 @@ import numpy as np
 
 from tuneexp.errors import UserError
 from tuneexp.sweep.search.space.dimensions import LOG_KINDS, Range, Values, complement
+from tuneexp.sweep.search.space.listed import ListedSpace
 from tuneexp.sweep.search.space.space_parser import Dimension
 from tuneexp.sweep.search.space.walk import InfeasiblePoint
 
@@ -34,6 +35,8 @@ def grid_of(space: SearchSpace, points_per_range: int | None = None) -> list[dic
     """
     from optuna.trial import FixedTrial
 
+    if isinstance(space, ListedSpace):
+        return space.initial_params()
     if not space.dimensions:
         raise UserError("a function has no grid; write the sampler brute_force, or the space as a mapping")
     found = []

@@ -37,6 +37,8 @@ def with_points(space: SearchSpace, points: Any) -> SearchSpace:
     mapping = space.to_mapping()
     if "function" in mapping:
         raise UserError("a define-by-run space takes no points; write ranges and choices as a mapping or a YAML file")
+    if "configurations" in mapping:
+        raise UserError("a list of configurations takes no points; add them to the list")
     source = f"points {str(points)!r}: " if isinstance(points, str | Path) else ""
     try:
         listed = _read(Path(points)) if isinstance(points, str | Path) else points

@@ -18,7 +18,7 @@ from tuneexp.commands import command
 from tuneexp.config import Config
 from tuneexp.errors import UserError
 from tuneexp.files.yaml_reading import load_yaml_mapping
-from tuneexp.nesting import ABSENT, flat_of_dotted, nested, value_at
+from tuneexp.nesting import flat_of_dotted, nested
 from tuneexp.sweep.search.space import walk as conditional
 from tuneexp.sweep.search.space.binding import Binding, overlap, written_over
 from tuneexp.sweep.search.space.dimensions import Values
@@ -61,7 +61,7 @@ class SearchSpace:
         self._binding: Binding | None = None
         # Suggestions of a define-by-run function in its rehearsals, by name. Empty for other spaces.
         self.suggested: dict[str, list[str]] = {}
-        self.rehearsed: list[dict[str, Any]] = []  # flat values of random suggestions, from `validate`
+        self.rehearsed: list[dict[str, Any]] = []  # flat values of random suggestions
         self._tried = list(self.initial)  # without points that contradict fixed values
         for number, point in enumerate(self.initial, 1):
             check_point(point, self.dimensions, number)
@@ -81,9 +81,9 @@ class SearchSpace:
             return cls.load(space)
         if isinstance(space, Mapping):
             return cls.from_mapping(space)
-        if callable(space):
-            return cls.from_function(space)
-        raise UserError(f"{space!r} is no search space; give a YAML file, a mapping, module:NAME or a function")
+        if not callable(space):
+            raise UserError(f"{space!r} is no search space; give a YAML file, a mapping, module:NAME or a function")
+        return cls.from_function(space)
 
     @classmethod
     def load(cls, path: str | Path) -> SearchSpace:
@@ -98,9 +98,13 @@ class SearchSpace:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> SearchSpace:
-        """Read the form of `to_mapping`: `{"gamma": {"uniform": [0.9, 0.99]}, "initial": [{"gamma": 0.95}]}`."""
+        """Read the form of `to_mapping`, also with Tune's sample objects: `{"gamma": tune.uniform(0.9, 0.99)}`."""
         if set(mapping) == {"function"} and isinstance(mapping["function"], str):
             return cls.of(mapping["function"])
+        if "configurations" in mapping:
+            from tuneexp.sweep.search.space.listed import ListedSpace
+
+            return ListedSpace.of_mapping(mapping)
         dimensions: list[Dimension] = []
         constants: dict[str, Any] = {}
         names: list[str] = []
@@ -115,11 +119,6 @@ class SearchSpace:
         if not dimensions:
             raise UserError("the space varies nothing; write at least one range, as in  gamma: {uniform: [0.9, 0.999]}")
         return cls(dimensions, constants, initial_points(mapping.get("initial", [])))
-
-    @classmethod
-    def from_tune(cls, space: Mapping[str, Any], initial: Sequence[Mapping[str, Any]] = ()) -> SearchSpace:
-        """Read Tune's `{"learning_rate": tune.loguniform(1e-5, 1e-2), "n_epochs": 10}`, which may be nested."""
-        return cls.from_mapping({**space, "initial": list(initial)})
 
     @classmethod
     def from_function(cls, function: Callable[[BaseTrial], dict[str, Any] | None]) -> SearchSpace:
@@ -143,9 +142,9 @@ class SearchSpace:
         """Flat names of the varied hyperparameters, such as `model/activation`."""
         return list(self.dimensions)
 
-    def flatten(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the varied values of a nested configuration by flat name, without those of inactive branches."""
-        return {name: value for name in self.names if (value := value_at(config, name)) is not ABSENT}
+    def listed_values(self, name: str) -> list[Any]:
+        """Return the values of a varied hyperparameter that are checked: bounds of its range, or its options."""
+        return list(self.dimensions[name].values.probes()) if name in self.dimensions else []
 
     def validate(self, config_class: type[Config], fixed: Mapping[str, Any] | None = None, owner: str = "ppo") -> Self:
         """Check the space and bind it to a configuration class and to fixed values, which override its constants.

@@ -1,0 +1,1 @@
+"""Checks of `tuneexp doctor`: each returns a finding."""

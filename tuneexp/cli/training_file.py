@@ -1,0 +1,72 @@
+"""Job of `tuneexp train --config FILE`: a configuration file, such as the `best.yaml` of a confirmed sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tuneexp.cli.training import Job, job_settings
+from tuneexp.errors import UserError, unknown_name
+from tuneexp.files.yaml_reading import load_yaml_mapping
+from tuneexp.nesting import merged
+from tuneexp.security.trust import addresses_in, remember, require_files, require_trusted
+from tuneexp.trial.trial_config import TrialConfig, settings_in
+
+_REGISTRATION = "env_registration"
+_OF_SWEEPS = {"space", "trials", "scheduler", "searcher", "fixed"}
+
+
+def job_of_file(
+    path: Path,
+    algorithm: str | None,
+    env: str | None,
+    seeds: list[int] | None,
+    env_steps: int | None,
+    hyperparameters: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    trust: bool = False,
+) -> Job:
+    """Return the job of a configuration file, overridden by options.
+
+    Raises:
+        UserError: The file can't be read, is no configuration, or names code that is not trusted. Addresses in options
+            are trusted.
+    """
+    values = _read(path)
+    own = {"algorithm": algorithm, "env": env, "seeds": seeds, "budget_env_steps": env_steps}
+    asked = {**values, **{name: value for name, value in own.items() if value is not None}}
+    if missing := [name for name in ("algorithm", "env") if name not in asked]:
+        raise UserError(f"{path} names no {missing[0]}; add a line  {missing[0]}: ...")
+    if env is not None:
+        asked.pop(_REGISTRATION, None)
+    asked["hyperparameters"] = merged(asked.get("hyperparameters") or {}, hyperparameters)
+    config = TrialConfig.parse({**merged(asked, settings)}, str(path))
+    in_options = addresses_in({"algorithm": algorithm, "env": env, "hyperparameters": hyperparameters, **settings})
+    remember(in_options)
+    named = addresses_in(config.model_dump())
+    require_trusted(named, f"the configuration {path}", ("train", "--config", path), trust)
+    require_files(named, str(path))
+    return Job(
+        algorithm=config.algorithm,
+        env=config.env,
+        seeds=list(config.seeds),
+        budget_env_steps=config.budget_env_steps,
+        hyperparameters=config.hyperparameters,
+        settings={**job_settings({**asked, **settings}), **_registration(config)},
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    values = load_yaml_mapping(path)
+    known = (*settings_in(TrialConfig.model_fields), _REGISTRATION)
+    for name in values:
+        if name not in known:
+            if name in _OF_SWEEPS:
+                raise UserError(f"{path} holds settings of a sweep ({name}); write: tuneexp sweep {path}")
+            raise UserError(f"{path}: {unknown_name('setting', name, known)}")
+    return values
+
+
+def _registration(config: TrialConfig) -> dict[str, Any]:
+    return {} if config.env_registration is None else {_REGISTRATION: config.env_registration}

@@ -1,0 +1,105 @@
+"""Module of a program that gathers its minibatch and updates its state in place.
+
+The function inside is traced for fixed shapes. Around it, the number of rows and of updates is dynamic, so that trials
+with other lengths of a rollout or other numbers of epochs share the program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Inputs of the module: [index, steps, table [U, C], *fixed, *state, rows [U, S, B], *columns].
+
+    index: 0-d int64, number of the update, counted up. steps: 0-d int64, number of updates that any seed has taken,
+    counted up.
+
+    Args:
+        n_fixed: tensors that are only read.
+        n_state: tensors that are updated in place.
+        gathered: for each column: it is [N, ...] and `rows` are read from it; else it is [U, S, ...].
+    """
+
+    n_fixed: int
+    n_state: int
+    gathered: tuple[bool, ...]
+
+
+class InPlace(nn.Module):
+    """Gathers a minibatch, calls a function and writes the new state over the old one.
+
+    The function: [fixed[0], table[steps], *fixed[1:], *state, *columns [S, B, ...]] -> [proceed [S], *state, *outputs].
+    Returns (proceed, *outputs).
+
+    Args:
+        graph: the traced function.
+        layout: of the inputs.
+    """
+
+    def __init__(self, graph: fx.GraphModule, layout: Layout) -> None:
+        super().__init__()
+        self.graph, self.layout = graph, layout
+
+    @property
+    def code(self) -> str:
+        """Text that the compiled code depends on."""
+        return f"{self.layout}\n{self.graph.code}"
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        layout = self.layout
+        index, steps, table, *rest = inputs
+        fixed, rest = rest[: layout.n_fixed], rest[layout.n_fixed :]
+        state, (rows, *columns) = rest[: layout.n_state], rest[layout.n_state :]
+        chosen = _at(rows, index)
+        minibatch = [
+            _gathered(column, chosen) if gathered else _at(column, index)
+            for column, gathered in zip(columns, layout.gathered, strict=True)
+        ]
+        proceed, *outputs = self.graph(fixed[0], _at(table, steps), *fixed[1:], *state, *minibatch)
+        for old, new in zip(state, outputs[: layout.n_state], strict=True):
+            old.copy_(new)
+        steps.add_(proceed.any().to(steps.dtype))
+        index.add_(1)
+        return (proceed, *outputs[layout.n_state :])
+
+    def exported(self, inputs: Sequence[Tensor]) -> torch.export.ExportedProgram:
+        """Return the exported module. inputs: from `example`."""
+        updates, rows = torch.export.Dim("updates"), torch.export.Dim("rows")
+        constant = [None] * (self.layout.n_fixed + self.layout.n_state)
+        columns = [{0: rows} if gathered else {0: updates} for gathered in self.layout.gathered]
+        shapes = ((None, None, {0: updates}, *constant, {0: updates}, *columns),)
+        with torch.no_grad():
+            return torch.export.export(self, tuple(inputs), dynamic_shapes=shapes)
+
+    def example(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return example inputs of the module. inputs: of the function."""
+        fixed_0, numbers, *rest = inputs
+        end = len(rest) - len(self.layout.gathered)
+        columns = [
+            column.new_zeros(EXAMPLE_ROWS if gathered else EXAMPLE_UPDATES, *column.shape[2 if gathered else 0 :])
+            for column, gathered in zip(rest[end:], self.layout.gathered, strict=True)
+        ]
+        of_rows = next(column for column, gathered in zip(rest[end:], self.layout.gathered, strict=True) if gathered)
+        rows = torch.zeros(EXAMPLE_UPDATES, *of_rows.shape[:2], dtype=torch.long)
+        counters = [torch.zeros((), dtype=torch.long) for _ in range(2)]
+        table = numbers.new_zeros(EXAMPLE_UPDATES, *numbers.shape)
+        # Clones: torch.export takes views of one tensor for one input.
+        return [*counters, table, *(tensor.clone() for tensor in (fixed_0, *rest[:end])), rows, *columns]
+
+
+# Sizes of the dynamic axes in an example: neither 1, which is special, nor equal.
+EXAMPLE_UPDATES, EXAMPLE_ROWS = 7, 1009
+
+
+def _at(tensor: Tensor, index: Tensor) -> Tensor:
+    """Return `tensor[index]` for a 0-d index, which is not read while tracing."""
+    return tensor.index_select(0, index.view(1)).squeeze(0)
+
+
+def _gathered(column: Tensor, rows: Tensor) -> Tensor:
+    return column.index_select(0, rows.view(-1)).view(*rows.shape, *column.shape[1:])

@@ -1,0 +1,1 @@
+"""The report of sweeps: data first, then figures, then one page of HTML."""

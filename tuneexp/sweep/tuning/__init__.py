@@ -1,0 +1,1 @@
+"""`tune`: a sweep and its confirmation within a given time."""
