@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Done
+from tests.clocks import set_clock
 from tuneexp.cli.diagnosis import machine, packages, stores
 from tuneexp.cli.diagnosis.finding import FAIL, OK, WARN, Finding, finding_of
 
@@ -82,9 +83,9 @@ def test_little_room_memory_and_few_files_are_warnings(tmp_path: Path, monkeypat
 
 def test_a_clock_that_differs_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = stores.time.time()
-    monkeypatch.setattr(stores.time, "time", lambda: now + 60)
+    set_clock(monkeypatch, stores, time=lambda: now + 60)
     assert "-60 s apart" in stores.clock(str(tmp_path)).found
-    monkeypatch.setattr(stores.time, "time", lambda: 1e6)
+    set_clock(monkeypatch, stores, time=lambda: 1e6)
     assert stores.clock(str(tmp_path)).status == WARN
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.clocks import set_clock
 from tuneexp.errors import UserError
 from tuneexp.sweep import Sweep
 from tuneexp.sweep.cluster import capacity, pending_monitor
@@ -159,7 +160,7 @@ def test_a_sweep_that_waits_for_nodes_reports_it(
 ) -> None:
 
     clock = iter([0.0, 59.0, 60.0, 61.0, 100.0, 200.0])
-    monkeypatch.setattr(pending_monitor.time, "monotonic", lambda: next(clock))
+    set_clock(monkeypatch, pending_monitor, monotonic=lambda: next(clock))
     monkeypatch.setattr(pending_monitor.ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": 1.0, "memory": 1.0})
     monkeypatch.setattr(pending_monitor.ray, "available_resources", lambda: {"CPU": 1.0})
     monkeypatch.setattr(pending_monitor, "a_trial_is_starting", lambda: False)
@@ -177,7 +178,7 @@ def test_a_trial_that_has_its_room_is_starting_and_waits_for_none(
     from ray.util.placement_group import placement_group, remove_placement_group
 
     clock = iter([0.0, 60.0, 119.0, 121.0])
-    monkeypatch.setattr(pending_monitor.time, "monotonic", lambda: next(clock))
+    set_clock(monkeypatch, pending_monitor, monotonic=lambda: next(clock))
     watcher = pending_monitor.PendingMonitor([{"CPU": 1.0}])
     watcher.on_step_begin(0, [Waits()])  # type: ignore[list-item]
     too_large = placement_group([{"CPU": 100.0}])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.clocks import set_clock
 from tuneexp.sweep.cluster import trial_timeout
 from tuneexp.sweep.cluster.trial_timeout import TimeLimit
 
@@ -22,7 +23,7 @@ class Loop:
                   "waits": {"status": "PENDING"}, "is paused": {"status": "PAUSED"}}  # fmt: skip
         usual = {"status": "RUNNING", "is_saving": False, "is_restoring": False}
         self.trials = [SimpleNamespace(trial_id=name, **{**usual, **state}) for name, state in states.items()]
-        monkeypatch.setattr(trial_timeout.time, "monotonic", lambda: self.now_s)
+        set_clock(monkeypatch, trial_timeout, monotonic=lambda: self.now_s)
         monkeypatch.setattr(trial_timeout, "where", lambda trial: "my_env.py line 12")
         monkeypatch.setattr(trial_timeout, "fail_trial", self.fail)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.clocks import set_clock
 from tuneexp.sweep.cluster import watchdog
 from tuneexp.sweep.cluster.watchdog import FIRST_S, LEAST_S, Watchdog
 
@@ -17,7 +18,7 @@ from tuneexp.sweep.cluster.watchdog import FIRST_S, LEAST_S, Watchdog
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`wait(dog, seconds, *trials)`: iterate Tune's loop once a second."""
     now = SimpleNamespace(s=1000.0)
-    monkeypatch.setattr(watchdog.time, "monotonic", lambda: now.s)
+    set_clock(monkeypatch, watchdog, monotonic=lambda: now.s)
     monkeypatch.setattr(watchdog, "where", lambda trial: "my_env.py line 12")
 
     def turn(dog: Watchdog, seconds: float, *trials: Any) -> None:
@@ -70,7 +71,7 @@ def test_short_reports_and_a_pause_of_the_driver_are_no_reason_to_tell(
     with caplog.at_level(logging.WARNING):
         wait(dog, LEAST_S - 2, one)
         slept = watchdog.time.monotonic() + 1000
-        monkeypatch.setattr(watchdog.time, "monotonic", lambda: slept)
+        set_clock(monkeypatch, watchdog, monotonic=lambda: slept)
         dog.on_step_begin(0, [one])
         assert not caplog.messages
 

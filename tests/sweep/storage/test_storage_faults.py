@@ -15,11 +15,13 @@ from typing import Any, cast
 import optuna
 import pytest
 
+from tests.clocks import set_clock
 from tests.faults.full_disk import fill
 from tests.faults.harness import Sweep as CommandLineSweep
 from tuneexp.errors import StorageFault
 from tuneexp.files.retries import PATIENCE
 from tuneexp.sweep import SearchSpace, lifecycle, resume
+from tuneexp.sweep.cluster import transfers
 from tuneexp.sweep.cluster.transfers import SLOW_S, SlowTransfers
 from tuneexp.sweep.search.choice import SamplerContext, build_sampler
 from tuneexp.sweep.search.limits import Limits
@@ -150,7 +152,7 @@ def test_checkpoints_that_take_long_are_reported_at_growing_intervals(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr("tuneexp.sweep.cluster.transfers.time.monotonic", lambda: clock[0])
+    set_clock(monkeypatch, transfers, monotonic=lambda: clock[0])
     watch = SlowTransfers("s3://bucket/s")
     one, other = (
         cast(Any, SimpleNamespace(trial_id=str(n), config={"trial_number": n}, is_saving=True, is_restoring=False))
