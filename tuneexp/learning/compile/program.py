@@ -26,6 +26,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from tuneexp.files.locks import LockError, locked
 from tuneexp.files.temporary import temporary_folder
 from tuneexp.learning.compile.in_place import InPlace
+from tuneexp.learning.compile.rewrites import rewritten, version
 from tuneexp.processes import SAFE_PATH, python_command
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def cache_folder() -> Path:
 
 def key_of(graph: Graph, example: Sequence[Tensor]) -> str:
     """Return the hash of all that compiled code depends on: operations, shapes, constants, torch, processor."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(version())
     parts: list[str] = [graph.code, torch.__version__, _processor()]
     parts += [f"{tuple(t.shape)}{t.stride()}{t.dtype}{t.device}" for t in example]
     for part in parts:
@@ -166,6 +167,7 @@ def _loaded(folder: Path, graphs: Sequence[Graph], keys: Sequence[str]) -> list[
 
 
 def _exported(graph: Graph, example: Sequence[Tensor]) -> torch.export.ExportedProgram:
+    graph = rewritten(graph)
     return graph.exported(example) if isinstance(graph, InPlace) else torch.export.export(graph, tuple(example))
 
 

@@ -1,0 +1,72 @@
+"""Rewritten graphs compute what the traced ones do, in other operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, fx
+
+from tuneexp.learning.compile.program import trace
+from tuneexp.learning.compile.rewrites import NARROW, rewritten
+
+Fn = Callable[[list[Tensor]], list[Tensor]]
+
+
+def both(fn: Fn, *inputs: Tensor) -> tuple[fx.GraphModule, fx.GraphModule]:
+    graph = trace(fn, inputs)
+    changed = rewritten(graph)
+    assert isinstance(changed, fx.GraphModule)
+    return graph, changed
+
+
+def tanh(inputs: list[Tensor]) -> list[Tensor]:
+    return [inputs[0].tanh()]
+
+
+def test_tanh_is_a_rational_function_within_its_range_and_accurate_at_all_sizes() -> None:
+    x = torch.cat([torch.linspace(-20, 20, 400_001), torch.logspace(-30, 1, 100_000)])
+    graph, changed = both(tanh, x)
+    assert "tanh" in graph.code
+    assert "tanh" not in changed.code
+    (y,) = changed(x)
+    exact = x.double().tanh()
+    assert ((y - exact).abs() <= 4e-7 * exact.abs()).all()
+    assert y.abs().max() == 1.0
+    limits = torch.tensor([float("nan"), float("inf"), -float("inf"), 0.0])
+    torch.testing.assert_close(both(tanh, limits)[1](limits)[0], limits.tanh(), equal_nan=True, atol=2e-7, rtol=0)
+
+
+def test_tanh_in_double_precision_stays() -> None:
+    assert "tanh" in both(tanh, torch.zeros(3, dtype=torch.float64))[1].code
+
+
+def product(inputs: list[Tensor]) -> list[Tensor]:
+    left, right = inputs
+    return [(left.transpose(-1, -2) @ right).view(-1)]
+
+
+@pytest.mark.parametrize("lead", [(), (3,)])
+@pytest.mark.parametrize(("columns", "turned"), [(1, True), (NARROW, True), (NARROW + 1, False)])
+def test_narrow_products_with_a_transposed_factor_are_turned(lead: tuple[int, ...], columns: int, turned: bool) -> None:
+    left, right = torch.randn(*lead, 50, 40), torch.randn(*lead, 50, columns)
+    graph, changed = both(product, left, right)
+    assert (graph.code != changed.code) == turned
+    torch.testing.assert_close(changed(left, right)[0], graph(left, right)[0])
+
+
+def test_a_second_product_of_a_turned_one_is_turned() -> None:
+    def chained(inputs: list[Tensor]) -> list[Tensor]:
+        left, right = inputs
+        return [left.t() @ (left @ (left.t() @ right))]
+
+    left, right = torch.randn(50, 40), torch.randn(50, 2)
+    graph, changed = both(chained, left, right)
+    assert changed.code.count("aten.clone") == 2
+    torch.testing.assert_close(changed(left, right), graph(left, right))
+
+
+def test_the_traced_graph_stays_as_it_is() -> None:
+    graph, _ = both(tanh, torch.zeros(3))
+    assert torch.equal(graph(torch.ones(3))[0], torch.ones(3).tanh())
