@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PEERS  := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
+JAX     := .venv-peers-jax
+JAX_STAMP := $(JAX)/.installed
 SITE    := .venv-docs
 SITE_STAMP := $(SITE)/.installed
 SOURCES := tuneexp tests experiments benchmarks docs
@@ -30,7 +32,7 @@ export OMP_NUM_THREADS := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test $(PARTS:%=part-%) check static test-fast bench bench-ppo bench-dqn bench-sac bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling bench-commits record tune-bench zoo nightly learn screenshots api docs ui format install clean
+.PHONY: help demo test $(PARTS:%=part-%) check static test-fast bench bench-ppo bench-dqn bench-sac bench-tqc bench-earlier bench-starts bench-replay bench-images bench-sweep bench-runners bench-gpu bench-scaling bench-commits record tune-bench zoo nightly learn screenshots api docs ui format install clean
 
 help: ## show this list
 	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -55,13 +57,16 @@ static: $(STAMP)
 test-fast: $(STAMP)
 	@$(ALL_PARTS) PYTEST_ARGS='-m "not slow" $(PYTEST_ARGS)'
 
-bench: $(STAMP) $(PEERS_STAMP) ## compare speed with Stable-Baselines3 and RLlib; writes docs/benchmarks.md
-	$(BIN)/python -m benchmarks all --peers $(PEERS)/bin/python
+bench: $(STAMP) $(PEERS_STAMP) $(JAX_STAMP) ## compare speed with other libraries; writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks all --peers $(PEERS)/bin/python --jax $(JAX)/bin/python
 
-bench-ppo bench-dqn bench-sac bench-sweep bench-runners: $(STAMP) $(PEERS_STAMP) ## only this part of the benchmark
-	$(BIN)/python -m benchmarks $(@:bench-%=%) --peers $(PEERS)/bin/python
+bench-ppo bench-dqn bench-sac bench-tqc bench-sweep bench-runners: $(STAMP) $(PEERS_STAMP) $(JAX_STAMP) ## only this part of the benchmark
+	$(BIN)/python -m benchmarks $(@:bench-%=%) --peers $(PEERS)/bin/python --jax $(JAX)/bin/python
 
-bench-replay bench-images: $(STAMP) ## only this part of the benchmark, without other libraries
+bench-earlier: $(STAMP) ## training with this code beside that of two earlier commits; a table of docs/benchmarks.md
+	$(BIN)/python -m benchmarks commits
+
+bench-replay bench-images bench-starts: $(STAMP) ## only this part of the benchmark, without other libraries
 	$(BIN)/python -m benchmarks $(@:bench-%=%)
 
 bench-gpu: $(STAMP) ## training benchmarks on a GPU and on one CPU thread; needs a GPU
@@ -116,7 +121,7 @@ format: $(STAMP) ## format all files and fix lint errors
 install: $(STAMP) ## make the virtual environment
 
 clean: ## remove virtual environments and caches, but not runs/
-	rm -rf $(VENV) $(PEERS) $(SITE) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) $(JAX) $(SITE) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 # The stamp is written last, so an interrupted installation starts again.
 $(STAMP): pyproject.toml constraints.txt
@@ -131,11 +136,17 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m compileall -q -j 0 -x '/(tests?|plotly|sklearn|rllib|databricks|OpenGL|selenium)/' $(VENV)/lib >/dev/null 2>&1 || true
 	@touch $@
 
-$(PEERS_STAMP): benchmarks/peers-constraints.txt
+$(PEERS_STAMP): benchmarks/peers/constraints.txt
 	@echo "Making $(PEERS) with the other libraries of the benchmark (a few minutes)"
 	test -x $(PEERS)/bin/python || "$(PYTHON)" -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install -q -c benchmarks/peers-constraints.txt \
+	$(PEERS)/bin/python -m pip install -q -c benchmarks/peers/constraints.txt \
 		stable-baselines3 'ray[rllib,tune]' torch gymnasium optuna
+	@touch $@
+
+$(JAX_STAMP): benchmarks/peers/jax-constraints.txt
+	@echo "Making $(JAX) with the libraries of the benchmark that use JAX (a few minutes)"
+	test -x $(JAX)/bin/python || "$(PYTHON)" -m venv $(JAX)
+	$(JAX)/bin/python -m pip install -q -c benchmarks/peers/jax-constraints.txt sbx-rl jax optax torch
 	@touch $@
 
 $(SITE_STAMP): constraints.txt

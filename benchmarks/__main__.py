@@ -10,10 +10,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import gpu, learning, machine, pieces, report, runners, sweep, training
+from benchmarks import earlier, gpu, learning, machine, pieces, report, runners, starts, sweep, training
 from benchmarks.work import PARTS
 
 say = functools.partial(print, flush=True)
+CHOICES = ["all", *PARTS, "commits", "replay", "images", "sweep", "starts", "runners", "gpu", "learn", "page"]
 
 
 def main() -> None:
@@ -33,20 +34,23 @@ def main() -> None:
 
 
 def _measure(asked: argparse.Namespace) -> None:
+    pythons = training.Pythons(asked.peers, asked.jax)
     parts: dict[str, Callable[[], dict[str, Any]]] = {
-        **{part: functools.partial(training.measure, part, asked.peers, asked.repeats, say, asked.env_steps)
+        **{part: functools.partial(training.measure, part, pythons, asked.repeats, say, asked.env_steps)
            for part in PARTS},
+        "commits": lambda: earlier.measure(asked.repeats, say),
         "replay": lambda: pieces.measure_replay(say),
         "images": lambda: pieces.measure_images(say),
-        "sweep": lambda: sweep.measure(asked.peers, say),
+        "sweep": lambda: sweep.measure(asked.peers, asked.repeats, say),
+        "starts": lambda: starts.measure(asked.repeats, say),
         "runners": lambda: runners.measure(asked.peers, asked.repeats, say),
     }  # fmt: skip
     if gpu.gpu_name() is not None:
         parts["gpu"] = lambda: gpu.measure(say, asked.repeats, asked.env_steps)
-    alone = ("replay", "images", "gpu")
+    alone = ("commits", "replay", "images", "starts", "gpu")
     for name, measure in parts.items():
         if asked.part in (name, "all"):
-            about = machine.describe_here() if name in alone else machine.describe(asked.peers)
+            about = machine.describe_here() if name in alone else machine.describe(pythons)
             measured = measure()
             if asked.env_steps is None:
                 say(report.store(name, measured, about).relative_to(report.ROOT))
@@ -54,9 +58,10 @@ def _measure(asked: argparse.Namespace) -> None:
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", choices=["all", *PARTS, "replay", "images", "sweep", "runners", "gpu", "learn", "page"])
-    parser.add_argument("--peers", default=".venv-peers/bin/python", help="Python that has the peers installed")
-    parser.add_argument("--repeats", type=int, default=training.REPEATS, help="runs of each ppo, dqn, sac measurement")
+    parser.add_argument("part", choices=CHOICES)
+    parser.add_argument("--peers", default=training.Pythons().peers, help="Python that has Stable-Baselines3 and RLlib")
+    parser.add_argument("--jax", default=training.Pythons().jax, help="Python that has sbx and JAX")
+    parser.add_argument("--repeats", type=int, default=training.REPEATS, help="runs of each measurement")
     parser.add_argument("--env-steps", type=int, help="another budget, to test a part; nothing is stored")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="learn: only these tasks")
     parser.add_argument("--jobs", type=int, default=2, help="learn: number of parallel tasks")

@@ -32,7 +32,7 @@ def measure(say: Callable[[str], None], repeats: int = REPEATS, env_steps: int |
         for seeds in SEEDS:
             for repeat in range(repeats):
                 for device in DEVICES:
-                    command = ("benchmarks.ours_training", setup, str(steps), str(seeds), "on", device)
+                    command = ("benchmarks.ours_training", setup, str(steps), str(seeds), "on", f"device={device}")
                     measured = kept.take(f"{setup} {seeds} {device} {repeat}", partial(ours, *command))
                     runs[setup].setdefault(f"{seeds} {device}", []).append(measured)
                     rate = measured["env_steps_per_s"]

@@ -7,8 +7,9 @@ import sys
 import time
 from typing import Any
 
+from benchmarks.clock import hand_over, one_thread, peak_rss_mb
 from benchmarks.learning_tasks import SEEDS, TASKS, Task
-from benchmarks.work import FINAL_EPISODES, hand_over, one_thread, peak_rss_mb
+from benchmarks.work import FINAL_EPISODES
 
 one_thread()
 

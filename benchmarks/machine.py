@@ -11,12 +11,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.training import Pythons
+
 OURS = ("tuneexp", "torch", "ray", "optuna", "mlflow", "gymnasium")
 PEERS = ("stable-baselines3", "ray", "torch", "optuna", "gymnasium")
+JAX_PEERS = ("sbx-rl", "jax", "flax", "optax")
 
 
-def describe(peers_python: str) -> dict[str, Any]:
-    return {**describe_here(), "peer_versions": _versions_in(peers_python, PEERS)}
+def describe(pythons: Pythons) -> dict[str, Any]:
+    versions = {**_versions_in(pythons.peers, PEERS), **_versions_in(pythons.jax, JAX_PEERS)}
+    return {**describe_here(), "peer_versions": versions}
 
 
 def describe_here() -> dict[str, Any]:

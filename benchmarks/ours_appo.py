@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import sys
 
+from benchmarks.clock import hand_over
 from benchmarks.ours_training import trained
-from benchmarks.work import APPO_WORK, ENV, hand_over
+from benchmarks.work import APPO_WORK, ENV
 
 
 def main() -> None:

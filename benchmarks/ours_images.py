@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from benchmarks.work import hand_over, one_thread, peak_rss_mb
+from benchmarks.clock import hand_over, one_thread, peak_rss_mb
 
 one_thread()
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks.work import hand_over, one_thread, peak_rss_mb
+from benchmarks.clock import hand_over, one_thread, peak_rss_mb
 
 one_thread()
 

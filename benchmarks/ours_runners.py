@@ -8,7 +8,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from benchmarks.work import hand_over, one_thread
+from benchmarks.clock import hand_over, one_thread
 
 one_thread()
 

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.work import hand_over, one_thread
+from benchmarks.clock import hand_over, one_thread
 
 one_thread()
 

@@ -1,23 +1,16 @@
-"""Training with tuneexp: `python -m benchmarks.ours_training SETUP ENV_STEPS SEEDS COMPILE [DEVICE]`.
+"""Training with tuneexp: `python -m benchmarks.ours_training SETUP ENV_STEPS SEEDS COMPILE [SETTING=VALUE ...]`.
 
-It prints the measurement. ENV_STEPS is the budget of each of the SEEDS seeds; the rate is their sum."""
+It prints the measurement. ENV_STEPS is the budget of each of the SEEDS seeds; the rate is their sum. A setting is
+one of the trial, such as env_backend=sync or device=cuda."""
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.work import (
-    ALL_SETUPS,
-    EVALUATION_EPISODES,
-    FINAL_EPISODES,
-    Stopwatch,
-    hand_over,
-    measurement,
-    one_thread,
-)
+from benchmarks.clock import Tenths, hand_over, one_core, one_thread
+from benchmarks.work import ALL_SETUPS, EVALUATION_EPISODES, FINAL_EPISODES
 
 one_thread()
 
@@ -28,7 +21,6 @@ def trained(
     algorithm: str, env: str, env_steps: int, n_seeds: int, compile_mode: str, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Train once and return the measurement. settings: hyperparameters, and settings of the trial."""
-    built_s = time.perf_counter()
     algo = load_spec(algorithm).build(
         env=env,
         seeds=list(range(n_seeds)),
@@ -40,22 +32,22 @@ def trained(
     result = algo.train()
     group = algo.trial.group
     first = group.transitions
-    algo.trial.evaluate = watch = Stopwatch(algo.trial.evaluate)
-    started_s = time.perf_counter()
+    source = algo.trial.source
+    clock = Tenths(source.evaluate)
+    source.evaluate = clock.evaluate
+    clock.end_first()
     while not result["done"]:
         result = algo.train()
-    wall_s = time.perf_counter() - started_s
     # Without steps that only reset an environment: the environments of the peers have none.
-    steps = group.transitions - first
-    measured = measurement(steps, wall_s, watch.seconds, started_s - built_s, result["return_mean"])
+    measured = clock.measurement(group.transitions - first, result["return_mean"])
     algo.stop()
     return {**measured, "compiled": result["compiled"], "cuda_graphs": result.get("cuda_graphs", False)}
 
 
 def main() -> None:
+    one_core()
     setup, env_steps, n_seeds, compile_mode = ALL_SETUPS[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    device = sys.argv[5] if len(sys.argv) > 5 else "cpu"
-    settings = {**setup.hyperparameters(), "device": device}
+    settings = {**setup.hyperparameters(), **dict(one.split("=", 1) for one in sys.argv[5:])}
     hand_over(trained(setup.algorithm, setup.env, env_steps, n_seeds, compile_mode, settings))
 
 

@@ -1,4 +1,4 @@
-"""Work that is measured in every library. Both virtual environments import this: standard library only.
+"""Work that is measured in every library. All virtual environments import this: standard library only.
 
 Evaluation is part of the work: 5 episodes of the deterministic policy in separate environments after each tenth of the
 budget, and 20 after the last one.
@@ -6,13 +6,8 @@ budget, and 20 after the last one.
 
 from __future__ import annotations
 
-import json
-import os
-import resource
-import sys
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 ENV = "CartPole-v1"
@@ -23,7 +18,7 @@ REPORTS = 10
 
 @dataclass(frozen=True)
 class Setup:
-    """Hyperparameters in the names of Stable-Baselines3; two separate 64x64 tanh networks in every library."""
+    """Hyperparameters in the names of Stable-Baselines3; two separate networks of tanh units in every library."""
 
     title: str
     n_steps: int
@@ -41,6 +36,7 @@ class Setup:
     algorithm = "ppo"
     env = ENV
     env_steps = 40_960
+    hidden = 64
 
     def hyperparameters(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name != "title"}
@@ -48,10 +44,10 @@ class Setup:
 
 @dataclass(frozen=True)
 class OffPolicySetup:
-    """One environment per seed, ReLU networks of two layers of `hidden` units in both libraries.
+    """One environment per seed, ReLU networks of two layers of `hidden` units in every library.
 
     `env_steps`: the budget; a tenth of it is a whole number of rollouts. `learns`: the hyperparameters, which have the
-    same names in both."""
+    same names in all."""
 
     title: str
     algorithm: str
@@ -91,8 +87,11 @@ SAC_SETUPS = {
     )
     for hidden in (256, 64)
 }
-PARTS: dict[str, Mapping[str, Setup | OffPolicySetup]] = {"ppo": SETUPS, "dqn": DQN_SETUPS, "sac": SAC_SETUPS}
-ALL_SETUPS: dict[str, Setup | OffPolicySetup] = {**SETUPS, **DQN_SETUPS, **SAC_SETUPS}
+TQC_SETUPS = {"tqc_64": replace(SAC_SETUPS["sac_64"], algorithm="tqc")}
+PARTS: dict[str, Mapping[str, Setup | OffPolicySetup]] = {
+    "ppo": SETUPS, "dqn": DQN_SETUPS, "sac": SAC_SETUPS, "tqc": TQC_SETUPS,
+}  # fmt: skip
+ALL_SETUPS: dict[str, Setup | OffPolicySetup] = {name: setup for part in PARTS.values() for name, setup in part.items()}
 
 # Defaults of RLlib: batches of about 500 rows, each used twice, and two runners.
 APPO_WORK: dict[str, Any] = {
@@ -109,51 +108,3 @@ SEARCHED = {
 }
 SWEEP_ENV_STEPS = 20_000
 CONCURRENCY = 2
-
-
-def peak_rss_mb() -> float:
-    """Return the peak resident memory of this process in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def one_thread() -> None:
-    """Set one thread per process. Call it before torch is imported."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["MKL_NUM_THREADS"] = "1"
-
-
-def hand_over(result: dict[str, Any]) -> None:
-    """Print the measurement as the last line of standard output, after the output of libraries."""
-    sys.stdout.flush()
-    print("\n" + json.dumps(result), flush=True)
-
-
-class Stopwatch:
-    """Sum of the time in one function, to separate training from evaluation. clock: of seconds."""
-
-    def __init__(self, function: Callable[..., Any], clock: Callable[[], float] = time.perf_counter) -> None:
-        self.function, self.clock, self.seconds = function, clock, 0.0
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        started = self.clock()
-        try:
-            return self.function(*args, **kwargs)
-        finally:
-            self.seconds += self.clock() - started
-
-
-def measurement(
-    env_steps: float, wall_s: float, evaluation_s: float, first_tenth_s: float, score: float
-) -> dict[str, Any]:
-    """Return the measurement of a run. env_steps, wall_s and evaluation_s are of the last nine tenths of the budget.
-
-    The first tenth, with everything that a library does once (except imports), is reported separately."""
-    return {
-        "env_steps_per_s": env_steps / wall_s,
-        "training_env_steps_per_s": env_steps / (wall_s - evaluation_s),
-        "evaluation_s": evaluation_s,
-        "timed_env_steps": env_steps,
-        "first_tenth_s": first_tenth_s,
-        "return_mean": score,
-        "peak_rss_mb": peak_rss_mb(),
-    }

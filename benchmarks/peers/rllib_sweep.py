@@ -1,4 +1,4 @@
-"""RLlib under Tune: `python benchmarks/peer_sweep.py TRIALS STORAGE` runs the sweep with Optuna's TPE.
+"""RLlib under Tune: `python rllib_sweep.py TRIALS STORAGE` runs the sweep with Optuna's TPE.
 
 It does less than a sweep of tuneexp: nothing is sent to MLflow, and each trial writes only one checkpoint."""
 
@@ -8,25 +8,17 @@ import os
 import sys
 from typing import Any
 
-from work import (
-    CONCURRENCY,
-    EVALUATION_EPISODES,
-    FINAL_EPISODES,
-    SEARCHED,
-    SETUPS,
-    SWEEP_ENV_STEPS,
-    hand_over,
-    one_thread,
-)
+from clock import hand_over, one_thread
+from work import CONCURRENCY, EVALUATION_EPISODES, FINAL_EPISODES, SEARCHED, SETUPS, SWEEP_ENV_STEPS
 
 one_thread()
 os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
 
 import ray
-from peer_rllib import configured
 from ray import tune
 from ray.rllib.algorithms.ppo import PPO
 from ray.tune.search.optuna import OptunaSearch
+from rllib_ppo import configured
 
 CLOCK = "num_env_steps_sampled_lifetime"
 SCORE = "evaluation/env_runners/episode_return_mean"

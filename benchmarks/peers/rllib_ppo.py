@@ -1,4 +1,4 @@
-"""RLlib: `python benchmarks/peer_rllib.py SETUP ENV_STEPS SEED` prints its measurement."""
+"""RLlib: `python rllib_ppo.py SETUP ENV_STEPS SEED` prints its measurement."""
 
 from __future__ import annotations
 

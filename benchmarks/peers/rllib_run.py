@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from work import (
-    ENV,
-    EVALUATION_EPISODES,
-    FINAL_EPISODES,
-    REPORTS,
-    Stopwatch,
-    hand_over,
-    measurement,
-    one_thread,
-)
+from clock import Tenths, hand_over, one_thread
+from work import ENV, EVALUATION_EPISODES, FINAL_EPISODES, REPORTS
 
 one_thread()
 
@@ -47,16 +38,14 @@ def measured(config: Any, env_steps: int, n_cpus: int) -> None:
     """Train with a new local Ray and print the measurement."""
     torch.set_num_threads(1)
     ray.init(address="local", num_cpus=n_cpus, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
-    built_s = time.perf_counter()
     algo = config.build_algo()
     steps = first = algo.train()["num_env_steps_sampled_lifetime"]
-    algo.evaluate = watch = Stopwatch(algo.evaluate)
-    started_s = time.perf_counter()
+    clock = Tenths(algo.evaluate)
+    algo.evaluate = clock.evaluate
+    clock.end_first()
     while steps < env_steps:
         steps = algo.train()["num_env_steps_sampled_lifetime"]
     for _ in range(FINAL_EPISODES // EVALUATION_EPISODES - 1):
         evaluation = algo.evaluate()
-    wall_s = time.perf_counter() - started_s
-    score = float(evaluation["env_runners"]["episode_return_mean"])
-    hand_over(measurement(steps - first, wall_s, watch.seconds, started_s - built_s, score))
+    hand_over(clock.measurement(steps - first, float(evaluation["env_runners"]["episode_return_mean"])))
     ray.shutdown()

@@ -1,4 +1,4 @@
-"""RLlib: `python benchmarks/peer_appo.py ENV_STEPS SEED` prints its measurement."""
+"""RLlib: `python rllib_appo.py ENV_STEPS SEED` prints its measurement."""
 
 from __future__ import annotations
 
