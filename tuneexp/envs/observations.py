@@ -32,11 +32,11 @@ class ObsReader:
         self._raw, self.space = space, zero_based(space)
         self._start = start_of(space)
         if isinstance(space, Dict):
-            self._leaves = layout(space)
-            self.shape: tuple[int, ...] = (self._leaves[-1].start + self._leaves[-1].size,)
+            self.leaves = layout(space)
+            self.shape: tuple[int, ...] = (self.leaves[-1].start + self.leaves[-1].size,)
             self.dtype = np.dtype(packed_dtype(space))
             self.floating = self.dtype == np.float32
-            doubles = any(leaf.space.dtype == np.float64 for leaf in self._leaves)
+            doubles = any(leaf.space.dtype == np.float64 for leaf in self.leaves)
         else:
             self.shape = tuple(space.shape or ())
             self.floating = isinstance(space, Box) and bool(np.issubdtype(space.dtype, np.floating))
@@ -61,7 +61,7 @@ class ObsReader:
 
     def _packed(self, raw: Any, rows: int) -> NDArray[Any]:
         packed = np.empty((rows, *self.shape), self.dtype)
-        for leaf, value, start in zip(self._leaves, leaf_values(raw, self._raw), leaf_starts(self._raw), strict=True):
+        for leaf, value, start in zip(self.leaves, leaf_values(raw, self._raw), leaf_starts(self._raw), strict=True):
             flat = np.asarray(value).reshape(rows, leaf.size)
             packed[:, leaf.start : leaf.start + leaf.size] = flat if start is None else flat - np.ravel(start)
         return packed

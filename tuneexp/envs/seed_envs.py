@@ -15,7 +15,7 @@ from tuneexp.envs import state
 from tuneexp.envs.backend_names import EnvBackend
 from tuneexp.envs.backends import build, close
 from tuneexp.envs.env_factory import EnvLike, resolve
-from tuneexp.envs.env_faults import fault, raised
+from tuneexp.envs.env_faults import raised, require_finite, require_finite_steps
 from tuneexp.envs.observations import ObsReader
 from tuneexp.envs.wrappers import WrapperLike
 from tuneexp.errors import CheckpointError, EnvironmentFault, UserError
@@ -25,6 +25,8 @@ from tuneexp.spaces.zero_based import action_conversion, zero_based
 
 if TYPE_CHECKING:
     import torch
+
+    from tuneexp.envs.tensor.vector import TensorVec
 
 
 class Step(NamedTuple):
@@ -136,6 +138,11 @@ class SeedEnvs:
             self._built.frame_stack,
         )  # fmt: skip
 
+    @property
+    def tensor(self) -> TensorVec | None:
+        """The vector environment, if it is one of tensor environments."""
+        return self._built.tensor
+
     def reset(self) -> NDArray[Any]:
         """Start a new episode in every environment; the first call starts the random sequences. Returns obs [S, N,
         ...].
@@ -229,16 +236,18 @@ class SeedEnvs:
 
     def _require_finite(self, values: NDArray[Any], what: str, action: NDArray[Any] | None) -> None:
         """Check exactly, after the fast check failed, which large values overflow. values: [S * N, ...]."""
-        bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-        if not bad.any():
-            return
-        row = int(bad.nonzero()[0][0])
-        seed, index = self.seeds[row // self.n_envs], self._first_env + row % self.n_envs
-        shown = np.array2string(values[row], threshold=8, precision=3)
-        blame = ""
-        if action is not None and not np.isfinite(action.reshape(len(values), -1)[row]).all():
-            blame = " after the policy chose a non-finite action"
-        raise fault(self.name, f"seed {seed}, index {index}", f"the {what} is not finite: {shown}{blame}")
+        require_finite(self.name, self._who, values, what, action)
+
+    def _who(self, row: int) -> str:
+        return f"seed {self.seeds[row // self.n_envs]}, index {self._first_env + row % self.n_envs}"
+
+    def check_steps(self, obs: NDArray[Any], reward: NDArray[Any], action: NDArray[Any]) -> None:
+        """Check actions and results of many steps, [T, S, N, ...] each. Raises `EnvironmentFault` as `step` does."""
+        try:
+            self._to_env(action.reshape(-1, *action.shape[3:]))
+        except ValueError as error:
+            raise raised(self.name, self._everybody(), "step", error) from error
+        require_finite_steps(self.name, self._who, obs, reward, action)
 
     def get_state(self) -> dict[str, Any] | None:
         """Exact state of all environments and generators, without pickled objects.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,13 @@ from torch import Tensor
 from tuneexp.data.sample_batch import FRAGMENT_AXES, SampleBatch
 from tuneexp.envs.normalise import DiscountedReturns, Learned, RunningNormaliser
 from tuneexp.envs.seed_envs import SeedEnvs, Step
+from tuneexp.learning.devices import CPU
 from tuneexp.sampling.policy import Acted, Policy
+from tuneexp.sampling.rollout import Rollout, drawn, scaling_of
+from tuneexp.sampling.rollout_step import Open
+
+if TYPE_CHECKING:
+    from tuneexp.envs.tensor.vector import TensorVec
 
 
 class Sampled(NamedTuple):
@@ -72,6 +78,8 @@ class EnvRunner:
             `valid` (False for rows that only reset). A recurrent policy adds `state` and `next_state` (before and after
             the action) and `start` (True if `obs` is the first of an episode; the state is zero there).
         """
+        if self.policy.rollout is not None and self.envs.tensor is not None:
+            return self._sample_by_program(self.policy.rollout, self.envs.tensor, n_steps, noise)
         raw, normaliser = _Observations(n_steps, self._raw), self.normaliser
         seen = raw if normaliser is None else _Observations(n_steps, normaliser.normalise(self._raw))
         fragment = _FragmentColumns(n_steps, raw if self._keep_raw else seen)
@@ -88,7 +96,35 @@ class EnvRunner:
             if self._state is not None:
                 self._carry_state(fragment, acted, step)
         self._raw = step.obs
-        return Sampled(fragment.batch(self.policy.column_names), fragment.score, self._learned(raw, fragment))
+        batch = fragment.batch(self.policy.column_names)
+        return Sampled(batch, fragment.score, self._learned(raw.array[:-1], batch))
+
+    def _sample_by_program(self, rollout: Rollout, vec: TensorVec, n_steps: int, noise: Sequence[Tensor]) -> Sampled:
+        """As `sample`, in tensor environments."""
+        device = rollout.device
+        carried = [] if self._state is None else [self._state.clone(), torch.from_numpy(self._starts.copy())]
+        opened = Open(
+            [leaf.clone() for leaf in vec.running], torch.from_numpy(self._raw.copy()).to(device),
+            [one.to(device) for one in carried],
+        )  # fmt: skip
+        draws = [*(column.to(device) for column in noise), *drawn(vec.streams.take(n_steps), device)]
+        numbers = self.policy.numbers(True, scaling_of(self.normaliser, self.envs.obs_shape, device))
+        after, results = rollout.take(numbers, opened, draws, n_steps, rollout.buffers(n_steps))
+        columns = results if device == CPU else {name: column.cpu() for name, column in results.items()}
+        self._continue_from(vec, after)
+        self.envs.check_steps(*(columns[name].numpy() for name in ("next_obs", "reward", "action")))
+        raw = columns.pop("raw")
+        seen = columns.pop("obs", raw)
+        columns = {"obs": raw if self._keep_raw else seen, **columns}
+        columns["valid"] = torch.ones(columns["reward"].shape, dtype=torch.bool)
+        batch = SampleBatch(columns, FRAGMENT_AXES)
+        return Sampled(batch, columns["reward"].numpy().astype(np.float64), self._learned(raw.numpy(), batch))
+
+    def _continue_from(self, vec: TensorVec, after: Open) -> None:
+        vec.running = after.running
+        self._raw = self.envs.obs = after.obs.cpu().numpy()
+        if after.carried:
+            self._state, self._starts = after.carried[0].cpu(), after.carried[1].cpu().numpy()
 
     def _carry_state(self, fragment: _FragmentColumns, acted: Acted, step: Step) -> None:
         """Carry the recurrent state to the next step. It is zero at the first observation of an episode."""
@@ -100,12 +136,14 @@ class EnvRunner:
         self._starts = ~step.valid | (ended & ~self.envs.resets_next)
         self._state = acted.state.masked_fill(torch.from_numpy(self._starts)[..., None], 0.0)
 
-    def _learned(self, raw: _Observations, fragment: _FragmentColumns) -> Learned | None:
+    def _learned(self, raw: NDArray[Any], batch: SampleBatch) -> Learned | None:
+        """Return the moments of a fragment. raw: observations that were acted on, [T, S, N, ...]."""
         if self.normaliser is None:
             return None
-        return self.normaliser.learned_from(
-            raw.array[:-1], fragment.reward, fragment.terminated, fragment.truncated, fragment.valid, self._returns
+        reward, terminated, truncated, valid = (
+            batch[name].numpy() for name in ("reward", "terminated", "truncated", "valid")
         )
+        return self.normaliser.learned_from(raw, reward, terminated, truncated, valid, self._returns)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of environments and policy. `envs` is None if theirs can't be saved."""

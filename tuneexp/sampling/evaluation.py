@@ -102,12 +102,22 @@ def steps_of(name: str, running: NDArray[np.bool_], max_steps: int) -> Iterator[
         max_steps: number of steps.
     """
     for step in range(max_steps):
-        if step == LONG_STEPS and running.all():
-            log.warning(
-                "%s: no evaluation episode has ended in %d steps; they are stopped after %d (evaluation.max_steps)",
-                name, step, max_steps,
-            )  # fmt: skip
+        warn_of_long(name, step, 1, running, max_steps)
         yield step
+    warn_of_stopped(name, running, max_steps)
+
+
+def warn_of_long(name: str, done: int, n_steps: int, running: NDArray[np.bool_], max_steps: int) -> None:
+    """Log a warning if no episode has ended in `LONG_STEPS` steps. done, n_steps: steps before, and steps since."""
+    if done <= LONG_STEPS < done + n_steps and running.all():
+        log.warning(
+            "%s: no evaluation episode has ended in %d steps; they are stopped after %d (evaluation.max_steps)",
+            name, LONG_STEPS, max_steps,
+        )  # fmt: skip
+
+
+def warn_of_stopped(name: str, running: NDArray[np.bool_], max_steps: int) -> None:
+    """Log a warning if episodes were stopped before their end."""
     if running.any():
         log.warning(
             "%s: %d of %d evaluation episodes had no end after %d steps (evaluation.max_steps); their returns so far "

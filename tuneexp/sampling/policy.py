@@ -16,6 +16,8 @@ from tuneexp.learning.hyper import CLOCK
 from tuneexp.learning.noise import by_step, draw_all
 from tuneexp.rl.noise import Noise
 from tuneexp.sampling.env_shards import EnvShard
+from tuneexp.sampling.rollout import Numbers, Rollout
+from tuneexp.sampling.rollout_step import Scaling
 
 
 class Acted(NamedTuple):
@@ -47,12 +49,13 @@ class Policy:
         state_size: size of the recurrent state; 0: none.
         clock_step: [H], growth of `hyper` per step of all environments: `progress` and `env_steps` grow. None: `hyper`
             is constant within a fragment.
+        rollout: acts in tensor environments and steps them; None: they are not.
     """
 
     def __init__(self, act: Act, program: Program, hyper: Tensor, parameters: Mapping[str, Tensor],
                  noise: Mapping[str, Noise], n_envs: int, state_size: int = 0,
-                 clock_step: Tensor | None = None) -> None:  # fmt: skip
-        self._clock_step = clock_step
+                 clock_step: Tensor | None = None, rollout: Rollout | None = None) -> None:  # fmt: skip
+        self._clock_step, self.rollout = clock_step, rollout
         self._act, self._program, self.hyper = act, program, hyper
         self.n_envs, self.state_size = n_envs, state_size
         self._noise = noise
@@ -117,6 +120,21 @@ class Policy:
         if self._clock_step is None or self._act.reads.isdisjoint(CLOCK):
             return [None] * n_steps
         return [self.hyper + step * self._clock_step for step in range(n_steps)]
+
+    def numbers(self, explore: bool, scaling: Scaling | None) -> Numbers:
+        """Return the inputs of a rollout. explore: False for the deterministic policy, with `hyper` as it is now."""
+        constant = self._clock_step is None or not explore
+        clock_step = torch.zeros_like(self.hyper) if constant else self._clock_step
+        assert clock_step is not None
+        chosen = self._explore if explore else self._exploit
+        return Numbers(self.hyper, clock_step, chosen, self._parameters, scaling)
+
+    def no_noise(self, n_steps: int) -> list[Tensor]:
+        """Return columns of zeros, as `draw_noise` draws them for `n_steps` steps."""
+        return [
+            column.new_zeros(1 + noise.at(n_steps - 1), *column.shape)
+            for noise, column in zip(self._noise.values(), self._no_noise, strict=True)
+        ]
 
     def explore(self, obs: Tensor, state: Tensor | None, noise: list[Tensor], hyper: Tensor | None = None) -> Acted:
         """Return exploring actions.

@@ -31,6 +31,7 @@ from tuneexp.learning.user_functions import wrap_errors
 from tuneexp.rl.noise import Noise
 from tuneexp.sampling.episodic_train_freq import EpisodicTrainFreq
 from tuneexp.sampling.policy import Policy
+from tuneexp.sampling.rollout import Rollout
 from tuneexp.training.experience import Experience
 from tuneexp.trial.shapes import TrialShapes
 from tuneexp.trial.trial_config import TrialConfig
@@ -112,8 +113,9 @@ def workload_of(cfg: AlgorithmConfig, config: TrialConfig) -> Workload:
 
 
 def build_policy(
-    networks: SeedNetworks, act: Act, program: Program, shapes: TrialShapes, clock: tuple[int, int] | None
-) -> Policy:
+    networks: SeedNetworks, act: Act, program: Program, shapes: TrialShapes, clock: tuple[int, int] | None,
+    rollout: Rollout | None = None,
+) -> Policy:  # fmt: skip
     """Build a policy.
 
     Args:
@@ -122,11 +124,12 @@ def build_policy(
         program: built from `act`.
         shapes: of the policy's environments.
         clock: environments per seed and budget in environment steps; None: schedules are constant within a rollout.
+        rollout: acts in tensor environments and steps them.
     """
     hyper = networks.hyper
     return Policy(
         act, program, hyper.tensor, networks.parameters, dict(shapes.act_noise), shapes.n_envs, shapes.state_size,
-        None if clock is None else hyper.clock_step(*clock),
+        None if clock is None else hyper.clock_step(*clock), rollout,
     )  # fmt: skip
 
 

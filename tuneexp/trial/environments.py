@@ -18,6 +18,7 @@ from tuneexp.learning.devices import device_of
 from tuneexp.learning.user_functions import name_of
 from tuneexp.sampling.evaluation import Evaluation, evaluate
 from tuneexp.sampling.group import EnvRunnerGroup
+from tuneexp.sampling.slot_evaluation import evaluate_in_slots
 from tuneexp.trial.assembly import build_envs, env_settings, facts_of
 from tuneexp.trial.checkpoint_checks import check_same_networks
 from tuneexp.trial.older_formats import explicit_model
@@ -59,7 +60,10 @@ class Environments:
         make_room(self._cfg)
         check_action_space(spec.name, spec.action_kinds, facts.action_space, facts.name)
         budget = config.budget_env_steps
-        return [PolicySetup(spec.name, PolicySpec(spec), spec, self._cfg, config.seeds, facts, self._device, budget)]
+        vec = None if self._envs is None else self._envs.tensor
+        tensor = None if vec is None else vec.program
+        given = (spec.name, PolicySpec(spec), spec, self._cfg, config.seeds, facts, self._device, budget)
+        return [PolicySetup(*given, tensor=tensor)]
 
     def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
         (self._trainer,) = trainers.values()
@@ -91,6 +95,9 @@ class Environments:
     def evaluate(self, episodes: int, seed: int) -> Evaluation:
         config, normaliser = self._config, self._trainer.normaliser
         settings, max_steps = {**env_settings(config), "device": self._device}, config.evaluation.max_steps
+        rollout = self.group.policy.rollout
+        if rollout is not None:
+            return evaluate_in_slots(self.group.policy, rollout, episodes, seed, normaliser, max_steps)
         return evaluate(self.group.policy, config.env, settings, episodes, seed, normaliser, max_steps)
 
     def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:

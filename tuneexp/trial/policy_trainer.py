@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from tuneexp.addresses import code_hash
 from tuneexp.envs.episode_stats import mean_of_known
+from tuneexp.envs.tensor.env_step import env_step
 from tuneexp.errors import UserError
 from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.user_functions import name_of
 from tuneexp.sampling.policy import Policy
+from tuneexp.sampling.rollout import Rollout
 from tuneexp.training.training_ops import Training
 from tuneexp.trial import assembly
 from tuneexp.trial.checkpoint_checks import custom_model_of
@@ -78,7 +80,9 @@ class PolicyTrainer:
         workload = assembly.workload_of(self.cfg, self.config)
         if self.cfg.num_learners:
             workload = replace(workload, updates=0)  # learner processes make the updates
-        self.programs: TrialPrograms = programs_for(self.spec, self.learner, self.shapes, mode, workload)
+        self.programs: TrialPrograms = programs_for(
+            self.spec, self.learner, self.shapes, mode, workload, self.setup.tensor
+        )
         self.learner.use_programs(self.programs.steps)
 
     def build_programs(self, mode: CompileMode) -> None:
@@ -90,7 +94,11 @@ class PolicyTrainer:
         """Return a policy that acts with the learner's parameters."""
         budget, programs = self.setup.budget_env_steps, self.programs
         clock = None if budget is None else (self.cfg.n_envs, budget)
-        return assembly.build_policy(self.learner, programs.act, programs.act_program, self.shapes, clock)
+        rollout, tensor = programs.rollout, self.setup.tensor
+        rolling = None
+        if rollout is not None and tensor is not None:
+            rolling = Rollout(rollout, env_step(tensor), self.setup.device)
+        return assembly.build_policy(self.learner, programs.act, programs.act_program, self.shapes, clock, rolling)
 
     @property
     def custom_model(self) -> str | None:

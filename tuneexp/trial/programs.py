@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
+from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.envs.tensor.env_step import env_step
+from tuneexp.envs.tensor.program import TensorProgram
 from tuneexp.learning.act import Act
 from tuneexp.learning.algorithm_functions import ActFn
 from tuneexp.learning.compile.build import CompileMode, ProgramSpec, Workload, build_programs
-from tuneexp.learning.compile.program import Program
+from tuneexp.learning.compile.program import Program, eager
+from tuneexp.learning.devices import CPU
 from tuneexp.learning.functional_state import functional_optimizers
 from tuneexp.learning.gradient import GradientStep
 from tuneexp.learning.learner import Learner, Steps
@@ -22,6 +26,8 @@ from tuneexp.learning.loss_parts import check_parts
 from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.learning.shared_rows import combined, of_some_rows
 from tuneexp.learning.user_functions import wrap_errors
+from tuneexp.sampling.rollout import RolloutProgram
+from tuneexp.sampling.rollout_step import RolloutStep
 from tuneexp.trial.shapes import TrialShapes, check_rows
 
 
@@ -36,6 +42,7 @@ class TrialPrograms:
         columns: one row of each training column, for its shape and type.
         read: structural fields that the functions of the algorithm read, and their values.
         spaces: of observations and actions.
+        rollout: step of acting and of tensor environments; None: the environments are no tensor program.
     """
 
     act: Act
@@ -44,6 +51,7 @@ class TrialPrograms:
     columns: Mapping[str, Tensor]
     read: Mapping[str, Any]
     spaces: tuple[Any, Any]
+    rollout: RolloutProgram | None = None
 
     @property
     def compiled(self) -> bool:
@@ -67,15 +75,19 @@ MAX_SHAPES = 32
 
 
 def programs_for(
-    spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, mode: CompileMode, workload: Workload
-) -> TrialPrograms:
-    """Return programs for a policy, built at the first call for the same functions, shapes and structural fields."""
+    spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, mode: CompileMode, workload: Workload,
+    tensor: TensorProgram | None = None,
+) -> TrialPrograms:  # fmt: skip
+    """Return programs for a policy, built at the first call for the same functions, shapes and structural fields.
+
+    tensor: environment that this process steps, if it is one of tensors."""
     key = (
         spec.build_model, spec.act_fn, spec.loss_fn, spec.postprocess_fn, type(learner.cfg), learner.hyper.names,
         shapes, tuple(type(module) for module in learner.model.modules()),
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
         tuple(learner.periods.all_omitted()), learner.target is None, mode, workload.repays_compiling(), learner.device,
         whole_updates(learner) and functional_optimizers(learner.optimizer, learner.stack),
+        None if tensor is None else (tensor.kind, normalises(learner)),
     )  # fmt: skip
     built = _BUILT.setdefault(key, [])
     _BUILT.move_to_end(key)
@@ -84,13 +96,14 @@ def programs_for(
     for programs in built:
         if programs.fits(learner.hyper.static, shapes.spaces):
             return programs
-    built.append(_build(spec, learner, shapes, mode, workload))
+    built.append(_build(spec, learner, shapes, mode, workload, tensor))
     return built[-1]
 
 
 def _build(
-    spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, mode: CompileMode, workload: Workload
-) -> TrialPrograms:
+    spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, mode: CompileMode, workload: Workload,
+    tensor: TensorProgram | None,
+) -> TrialPrograms:  # fmt: skip
     hyper, n_seeds = learner.hyper, len(learner.seeds)
     act, inputs = _act(learner, spec.act_fn, shapes)
     with wrap_errors("act_fn", spec.act_fn, act.noise_names):
@@ -107,12 +120,34 @@ def _build(
     if whole_updates(learner):
         columns_of = shapes.minibatch(n_seeds, columns)
         step_specs = [replace(spec, in_place=learner.in_place_spec(steps[0], columns_of)) for spec in step_specs]
-    specs = [ProgramSpec(act, inputs, trace), *step_specs]
-    act_program, *step_programs = build_programs(specs, mode, workload)
+    rolling = None if tensor is None else rollout_step(act, shapes, tensor, normalises(learner))
+    acting = ProgramSpec(act, inputs, trace) if rolling is None else rollout_spec(rolling, inputs, shapes, trace)
+    act_program, *step_programs = build_programs([acting, *step_specs], mode, workload)
+    rollout = None
+    if rolling is not None:
+        rollout = RolloutProgram(rolling, act_program, rolling(acting.example)[rolling.n_state :])
+        act_program = eager(act)
     reads = learner.model_reads | act.reads | set().union(*(step.reads for step in steps))
     read = {name: hyper.static[name] for name in reads if name in hyper.static}
     by_omitted = {step.omitted: (step, program) for step, program in zip(steps, step_programs, strict=True)}
-    return TrialPrograms(act, act_program, by_omitted, columns, read, shapes.spaces)
+    return TrialPrograms(act, act_program, by_omitted, columns, read, shapes.spaces, rollout)
+
+
+def normalises(networks: SeedNetworks) -> bool:
+    """Return True if observations are normalised."""
+    return isinstance(networks.cfg, AlgorithmConfig) and networks.cfg.normalize_observation
+
+
+def rollout_step(act: Act, shapes: TrialShapes, tensor: TensorProgram, scaled: bool) -> RolloutStep:
+    """Return the step of acting and of tensor environments. scaled: observations are normalised."""
+    return RolloutStep(act, shapes.act_noise, env_step(tensor), scaled, shapes.keep_raw)
+
+
+def rollout_spec(step: RolloutStep, act_inputs: Sequence[Tensor], shapes: TrialShapes, trace: bool) -> ProgramSpec:
+    """Return the program of a step. act_inputs: example inputs of the acting function."""
+    example = step.example(act_inputs, shapes.n_envs)
+    in_place = step.in_place_spec(example) if example[0].device == CPU else None
+    return ProgramSpec(step, example, trace, in_place=in_place)
 
 
 def whole_updates(learner: Learner) -> bool:

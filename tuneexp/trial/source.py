@@ -20,6 +20,7 @@ from tuneexp.sampling.policy import Policy
 from tuneexp.training.training_ops import SampleSource
 
 if TYPE_CHECKING:
+    from tuneexp.envs.tensor.program import TensorProgram
     from tuneexp.trial.policy_trainer import PolicyTrainer
 
 
@@ -37,6 +38,7 @@ class PolicySetup:
         device: of the networks.
         budget_env_steps: budget that schedules advance by within a rollout; None: they are constant within it.
         prefix: of the names of its metrics.
+        tensor: environment that this process steps, if it is one of tensors.
     """
 
     name: str
@@ -48,6 +50,7 @@ class PolicySetup:
     device: torch.device
     budget_env_steps: int | None = None
     prefix: str = ""
+    tensor: TensorProgram | None = None
 
 
 class Group(SampleSource, Protocol):

@@ -146,3 +146,9 @@ def made(length: int = 3) -> TensorEnv:
     env = Counting()
     env.params = {"length": length}
     return env
+
+
+class Overflowing(Counting):
+    def step(self, state: Any, action: Any, noise: Any, params: Any) -> Any:
+        after, obs, reward, over = super().step(state, action, noise, params)
+        return after, obs, torch.where(after[1] > 1, torch.inf, reward), over

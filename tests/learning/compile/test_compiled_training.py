@@ -34,7 +34,7 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
     """In a folder with a file that has the name of a Python module, which the compiler must not import."""
     (tmp_path / "random.py").write_text("raise RuntimeError('imported from the working folder')")
     monkeypatch.chdir(tmp_path)
-    changes = {"target_kl": 0.5, "normalize_observation": True}
+    changes = {"target_kl": 0.5, "normalize_observation": True, "env_backend": "tensor"}
     eager, compiled = small_trial(compile="off", **changes), small_trial(compile="on", **changes)
     assert not eager.trainer.programs.compiled
     assert compiled.trainer.programs.compiled
@@ -48,7 +48,7 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
     for name, values in compiled.learner.log.summary().items():
         torch.testing.assert_close(values, eager_stats[name], rtol=1e-2, atol=1e-4)
 
-    assert Counter.compiled == 2, "one to act and one to learn"
+    assert Counter.compiled == 2, "one to act in the environments and one to learn"
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == ["compiling 2 programs"]
     for number in range(20):
         share = 0.5 + number / 50
@@ -57,7 +57,7 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
             "ent_coef": 0.1 * share, "vf_coef": share, "max_grad_norm": share, "target_kl": 0.5 * share,
             "n_steps": 32 + 16 * (number % 2), "n_epochs": 1 + number % 3,
         }  # fmt: skip
-        again = small_trial(compile="on", normalize_observation=True, **values)
+        again = small_trial(compile="on", normalize_observation=True, env_backend="tensor", **values)
         assert again.trainer.programs.compiled
         again.training_step()
         again.close()
@@ -73,6 +73,28 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
     resumed.advance()
     assert same(parameters_of(resumed), parameters_of(eager))
     assert Counter.compiled == 2
+
+
+@pytest.mark.timeout(600)
+def test_a_compiled_rollout_takes_the_steps_that_python_takes_one_by_one() -> None:
+    changes = {"target_kl": 0.5, "normalize_observation": True, "env_backend": "tensor", "compile": "on"}
+    compiled, plain = small_trial([0, 1], **changes), small_trial([0, 1], **changes)
+    plain.group.policy.rollout = None
+    for n_steps in (32, 1, 40):
+        one, other = compiled.group.sample(n_steps), plain.group.sample(n_steps)
+        assert list(one) == list(other)
+        for name in one:
+            torch.testing.assert_close(one[name], other[name], rtol=1e-4, atol=1e-5, msg=name)
+    assert one["terminated"].any()
+    played, expected = (trial.source.evaluate(episodes=5, seed=3) for trial in (compiled, plain))
+    assert (played.returns == expected.returns).all()
+    assert played.steps == expected.steps
+
+    again = small_trial([0, 1], **changes)
+    again.load_state_dict(compiled.state_dict())
+    for trial in (compiled, again):
+        trial.advance()
+    assert same(parameters_of(again), parameters_of(compiled))
 
 
 @pytest.mark.slow

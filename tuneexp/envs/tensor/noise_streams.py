@@ -70,6 +70,18 @@ class NoiseStreams:
         self._taken += 1
         return {name: block[self._taken - 1] for name, block in self._ahead.items()}
 
+    def take(self, n_steps: int) -> Draws:
+        """Return the draws of several steps by name, each [n_steps, S, N, *shape]."""
+        parts: dict[str, list[Floats]] = {name: [] for name in self._noises}
+        while n_steps:
+            if self._taken == BLOCK:
+                self._start_block(0)
+            stop = min(self._taken + n_steps, BLOCK)
+            for name, block in self._ahead.items():
+                parts[name].append(block[self._taken : stop])
+            n_steps, self._taken = n_steps - (stop - self._taken), stop
+        return {name: np.concatenate(blocks) for name, blocks in parts.items()}
+
     def get_state(self) -> dict[str, Any]:
         """Return the state of the generators before the current block, and the steps of the block that were taken."""
         return {"generators": [dict(state) for state in self._before], "taken": self._taken}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
@@ -52,17 +52,19 @@ class TensorProgram:
         env: The environment.
         params: Its numbers by name, on the CPU.
         limit: Steps after which an episode is truncated, int64 []; `NO_LIMIT` for none.
+        kind: Equal for environments that differ in their numbers only.
     """
 
     name: str
     env: TensorEnv
     params: dict[str, Tensor]
     limit: Tensor
+    kind: tuple[Any, ...] = ()
 
     def on(self, device: torch.device) -> TensorProgram:
         """Return the program with its numbers on a device."""
         moved = {name: value.to(device) for name, value in self.params.items()}
-        return TensorProgram(self.name, self.env, moved, self.limit.to(device))
+        return replace(self, params=moved, limit=self.limit.to(device))
 
     def start(self, noise: Tensors) -> tuple[Running, Any]:
         """Start an episode in each environment.
@@ -183,7 +185,9 @@ def build_program(name: str, make: Callable[..., Any], kwargs: Mapping[str, Any]
     steps = kwargs.get("max_episode_steps", env.max_episode_steps if limit is None else limit)
     if steps is not None and (type(steps) is not int or steps < 1):
         raise UserError(f"environment {name}: max_episode_steps is a number of steps from 1, got {steps!r}")
-    return TensorProgram(name, env, params, torch.tensor(NO_LIMIT if steps is None else steps))
+    shapes = tuple((key, value.shape, value.dtype) for key, value in sorted(params.items()))
+    kind = (make, repr(sorted(own.items())), shapes)
+    return TensorProgram(name, env, params, torch.tensor(NO_LIMIT if steps is None else steps), kind)
 
 
 def _check_arguments(env: str, make: Callable[..., Any], given: Mapping[str, Any], params: Mapping[str, Any]) -> None:

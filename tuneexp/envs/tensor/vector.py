@@ -41,7 +41,7 @@ class TensorVec(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
         self.num_envs = len(seeds) * len(indices)
         self.observation_space = batch_space(env.observation_space, self.num_envs)
         self.action_space = batch_space(env.action_space, self.num_envs)
-        self._program = program.on(self._device)
+        self.program = program.on(self._device)
         noises = {**env.reset_noise, **env.step_noise}
         self.streams = NoiseStreams(noises, self._lead, partial(env_seeds, seeds, indices))
         self._running: Running | None = None
@@ -49,7 +49,7 @@ class TensorVec(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, Infos]:
         """Start a new episode in each environment. `streams.restart` sets the random sequences, not `seed`."""
         with torch.no_grad():
-            self._running, obs = self._program.start(self._noise())
+            self._running, obs = self.program.start(self._noise())
         return self._rows(obs), {}
 
     def step(self, actions: NDArray[Any]) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], Infos]:
@@ -57,12 +57,22 @@ class TensorVec(VectorEnv[Any, NDArray[Any], NDArray[Any]]):
         action = torch.from_numpy(np.ascontiguousarray(actions)).to(self._device)
         noise = self._noise()
         with torch.no_grad():
-            running, outcome = self._program.take(self._running, action.reshape(*self._lead, *action.shape[1:]), noise)
+            running, outcome = self.program.take(self._running, action.reshape(*self._lead, *action.shape[1:]), noise)
             if bool((outcome.terminated | outcome.truncated).any()):
-                running, outcome = self._program.restart(running, outcome, noise)
+                running, outcome = self.program.restart(running, outcome, noise)
         self._running = running
         obs, next_obs, reward, terminated, truncated = self._rows(outcome)
         return obs, reward, terminated, truncated, {"final_obs": next_obs}
+
+    @property
+    def running(self) -> list[Tensor]:
+        """Leaves of the open episodes, [S, N, ...] on the device."""
+        assert self._running is not None, "reset() comes before the first step"
+        return leaves(self._running)
+
+    @running.setter
+    def running(self, new: Sequence[Tensor]) -> None:
+        self._running = with_leaves(self._running, new)
 
     def _noise(self) -> dict[str, Tensor]:
         return {name: torch.from_numpy(drawn).to(self._device) for name, drawn in self.streams.next().items()}

@@ -14,8 +14,9 @@ from torch.fx import GraphModule
 from tuneexp.errors import UserError
 from tuneexp.learning.compile import program
 from tuneexp.learning.compile.cuda_graph import Record, captured, on_gpu
-from tuneexp.learning.compile.in_place import InPlace, Layout
+from tuneexp.learning.compile.in_place import Layout
 from tuneexp.learning.compile.program import CannotCompile, Graph, Program, TensorFn
+from tuneexp.learning.compile.stepping import StepLayout
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class InPlaceSpec:
 
     fn: TensorFn
     example: Sequence[Tensor]
-    layout: Layout
+    layout: Layout | StepLayout
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class ProgramSpec:
         """Return the graph to compile, and its example inputs."""
         if self.in_place is None:
             return program.trace(self.fn, self.example), self.example
-        module = InPlace(program.trace(self.in_place.fn, self.in_place.example), self.in_place.layout)
+        module = self.in_place.layout.around(program.trace(self.in_place.fn, self.in_place.example))
         return module, module.example(self.in_place.example)
 
 

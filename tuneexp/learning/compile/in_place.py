@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -29,6 +30,9 @@ class Layout:
     n_state: int
     gathered: tuple[bool, ...]
 
+    def around(self, graph: fx.GraphModule) -> InPlace:
+        return InPlace(graph, self)
+
 
 class InPlace(nn.Module):
     """Gathers a minibatch, calls a function and writes the new state over the old one.
@@ -41,7 +45,7 @@ class InPlace(nn.Module):
         layout: of the inputs.
     """
 
-    def __init__(self, graph: fx.GraphModule, layout: Layout) -> None:
+    def __init__(self, graph: fx.GraphModule, layout: Any) -> None:
         super().__init__()
         self.graph, self.layout = graph, layout
 
@@ -55,12 +59,12 @@ class InPlace(nn.Module):
         index, steps, table, *rest = inputs
         fixed, rest = rest[: layout.n_fixed], rest[layout.n_fixed :]
         state, (rows, *columns) = rest[: layout.n_state], rest[layout.n_state :]
-        chosen = _at(rows, index)
+        chosen = at_index(rows, index)
         minibatch = [
-            _gathered(column, chosen) if gathered else _at(column, index)
+            _gathered(column, chosen) if gathered else at_index(column, index)
             for column, gathered in zip(columns, layout.gathered, strict=True)
         ]
-        proceed, *outputs = self.graph(fixed[0], _at(table, steps), *fixed[1:], *state, *minibatch)
+        proceed, *outputs = self.graph(fixed[0], at_index(table, steps), *fixed[1:], *state, *minibatch)
         for old, new in zip(state, outputs[: layout.n_state], strict=True):
             old.copy_(new)
         steps.add_(proceed.any().to(steps.dtype))
@@ -96,7 +100,7 @@ class InPlace(nn.Module):
 EXAMPLE_UPDATES, EXAMPLE_ROWS = 7, 1009
 
 
-def _at(tensor: Tensor, index: Tensor) -> Tensor:
+def at_index(tensor: Tensor, index: Tensor) -> Tensor:
     """Return `tensor[index]` for a 0-d index, which is not read while tracing."""
     return tensor.index_select(0, index.view(1)).squeeze(0)
 
