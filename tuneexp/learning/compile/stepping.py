@@ -43,12 +43,7 @@ LEAST_ROWS = 2
 class Stepping(InPlace):
     """Takes one step.
 
-    The function: [index, *fixed, *state, *columns [...]] -> [*state, *results [...]]. Returns (index after the step,).
-
-    Args:
-        graph: the traced function.
-        layout: of the inputs.
-    """
+    The function: [index, *fixed, *state, *columns [...]] -> [*state, *results [...]]. Returns (index after the step,)."""
 
     layout: Any
 
