@@ -32,7 +32,7 @@ def version() -> bytes:
 def rewritten(graph: fx.GraphModule | InPlace) -> fx.GraphModule | InPlace:
     """Return the graph in the form that is compiled. The given one stays as it is."""
     if isinstance(graph, InPlace):
-        return InPlace(_rewritten(graph.graph), graph.layout)
+        return graph.layout.around(_rewritten(graph.graph))
     return _rewritten(graph)
 
 

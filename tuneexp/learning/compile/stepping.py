@@ -43,7 +43,8 @@ LEAST_ROWS = 2
 class Stepping(InPlace):
     """Takes one step.
 
-    The function: [index, *fixed, *state, *columns [...]] -> [*state, *results [...]]. Returns (index after the step,)."""
+    The function: [index, *fixed, *state, *columns [...]] -> [*state, *results [...]]. Returns (index after the step,).
+    """
 
     layout: Any
 
