@@ -15,9 +15,7 @@ ROWS: dict[tuple[str, str], Work] = {
     (BEFORE, "short"): Work("short", 1, "on"),
     (BEFORE, "in Python"): Work("short", 1, "on", ("env_backend=sync",)),
     (BEFORE, "long"): Work("long", 1, "on"),
-    (BEFORE, "long_8"): Work("long", 8, "on"),
     (BEFORE, "dqn_64"): Work("dqn_64", 1, "on"),
-    (BEFORE, "sac_64"): Work("sac_64", 1, "on"),
     (FIRST, "first"): Work("short", 1, "on"),
 }
 TURNS = 3

@@ -77,9 +77,9 @@ _DQN: dict[str, Any] = {
 _SAC: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 256, "buffer_size": 100_000, "learning_starts": 256}
 DQN_SETUPS = {
     f"dqn_{hidden}": OffPolicySetup(
-        f"CartPole-v1, {hidden}x{hidden}, 128 updates of 64 rows every 256 steps", "dqn", ENV, 20_480, hidden, _DQN
+        f"CartPole-v1, {hidden}x{hidden}, 128 updates of 64 rows every 256 steps", "dqn", ENV, steps, hidden, _DQN
     )
-    for hidden in (256, 64)
+    for hidden, steps in ((256, 10_240), (64, 20_480))
 }
 SAC_SETUPS = {
     f"sac_{hidden}": OffPolicySetup(
