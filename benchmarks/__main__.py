@@ -10,7 +10,19 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import earlier, gpu, learning, machine, pieces, report, runners, starts, sweep, training
+from benchmarks import (
+    earlier,
+    gpu,
+    learning,
+    machine,
+    pieces,
+    report,
+    report_training,
+    runners,
+    starts,
+    sweep,
+    training,
+)
 from benchmarks.work import PARTS
 
 say = functools.partial(print, flush=True)
@@ -25,8 +37,9 @@ def main() -> None:
         say(gpu.NOT_HERE)
     else:
         _measure(asked)
-        say(report.table(("what", "measured", "target", "reached"), [target.row() for target in report.targets()]))
-        say(report.write_page().relative_to(report.ROOT))
+        if asked.env_steps is None:
+            say(report.table(("what", "measured", "target", "reached"), [target.row() for target in report.targets()]))
+            say(report.write_page().relative_to(report.ROOT))
     if asked.part in ("learn", "page"):
         from benchmarks import learning_page
 
@@ -50,10 +63,14 @@ def _measure(asked: argparse.Namespace) -> None:
     alone = ("commits", "replay", "images", "starts", "gpu")
     for name, measure in parts.items():
         if asked.part in (name, "all"):
+            if name not in alone and (missing := pythons.missing()):
+                raise SystemExit(f"there is no {' and no '.join(missing)}; make bench-{name} makes them")
             about = machine.describe_here() if name in alone else machine.describe(pythons)
             measured = measure()
             if asked.env_steps is None:
                 say(report.store(name, measured, about).relative_to(report.ROOT))
+            elif name in PARTS:
+                say(report_training.section(name, {"machine": about, **measured}))
 
 
 def _asked() -> argparse.Namespace:
@@ -62,7 +79,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--peers", default=training.Pythons().peers, help="Python that has Stable-Baselines3 and RLlib")
     parser.add_argument("--jax", default=training.Pythons().jax, help="Python that has sbx and JAX")
     parser.add_argument("--repeats", type=int, default=training.REPEATS, help="runs of each measurement")
-    parser.add_argument("--env-steps", type=int, help="another budget, to test a part; nothing is stored")
+    parser.add_argument(
+        "--env-steps", type=int, help="another budget, to test a part; nothing is stored, the table is printed"
+    )
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="learn: only these tasks")
     parser.add_argument("--jobs", type=int, default=2, help="learn: number of parallel tasks")
     parser.add_argument("--again", action="store_true", help="learn: measure again what is already stored")
