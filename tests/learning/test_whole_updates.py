@@ -2,80 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn, optim
 
+from tests.learning.whole import require_equal, use_whole_updates
 from tests.small import rollout_batch, small_trial
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.data.sample_batch import SEED_ROW_AXES, SampleBatch
 from tuneexp.data.sequences import to_sequences
 from tuneexp.learning.compile.in_place import InPlace
-from tuneexp.learning.compile.program import Program
 from tuneexp.learning.hyper import CfgView
-from tuneexp.learning.learner import Learner
 from tuneexp.rl.noise import Noise
 from tuneexp.training.epochs import Epochs, drawn_epochs, learn_epochs
 from tuneexp.training.training_ops import postprocess
 from tuneexp.trial import Trial
-
-
-class Called(nn.Module):
-    """A function of a list as a module."""
-
-    def __init__(self, fn: Callable[[Sequence[Tensor]], list[Tensor]]) -> None:
-        super().__init__()
-        self.fn = fn
-
-    def forward(self, *inputs: Tensor) -> list[Tensor]:
-        return self.fn(list(inputs))
-
-
-def use_whole_updates(trial: Trial) -> bool:
-    """Let the learner take whole updates by an in-place program, which is not compiled: it runs line by line."""
-    learner, programs = trial.learner, trial.trainer.programs
-    ((omitted, (step, _)),) = programs.steps.items()
-    spec = learner.in_place_spec(step, trial.trainer.shapes.minibatch(len(learner.seeds), programs.columns))
-    if spec is None:
-        return False
-    module = InPlace(Called(spec.fn), spec.layout)
-
-    def run(inputs: Sequence[Tensor]) -> list[Tensor]:
-        with torch.no_grad():
-            return list(module(*inputs))
-
-    learner.use_programs({omitted: (step, Program(run, compiled=False, in_place=True))})
-    return True
-
-
-def require_equal(one: Learner, other: Learner) -> None:
-    """Both have equal parameters, moments, flags and metrics."""
-    states = one.state_dict(), other.state_dict()
-    assert torch.equal(one.failed, other.failed)
-    assert torch.equal(one.skipped, other.skipped)
-    assert (one.n_updates, one.all_skipped) == (other.n_updates, other.all_skipped)
-    for part in ("parameters", "optimizer"):
-        for (name, value), (other_name, expected) in zip(
-            *(sorted(_tensors(state[part])) for state in states), strict=True
-        ):
-            assert name == other_name
-            torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-6, equal_nan=True, msg=name)
-    for update, expected_update in zip(one.log.drain(), other.log.drain(), strict=True):
-        assert update.names == expected_update.names
-        assert torch.equal(update.proceed, expected_update.proceed)
-        torch.testing.assert_close(
-            update.metrics, expected_update.metrics, rtol=1e-3, atol=1e-4, equal_nan=True, check_stride=False
-        )
-
-
-def _tensors(state: Any, name: str = "") -> list[tuple[str, Any]]:
-    if isinstance(state, Mapping):
-        return [found for key, value in state.items() for found in _tensors(value, f"{name}.{key}")]
-    return [(name, state)] if isinstance(state, Tensor) else []
 
 
 def drawn(trial: Trial, n_epochs: int = 3) -> Epochs:
@@ -210,24 +155,22 @@ def test_sequences() -> None:
     require_equal(whole.learner, single.learner)
 
 
-def test_a_program_gets_contiguous_columns() -> None:
+def test_a_program_gets_contiguous_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled code assumes the strides of its example."""
+    seen: list[bool] = []
+    forward = InPlace.forward
+
+    def noting(module: InPlace, *inputs: Tensor) -> tuple[Tensor, ...]:
+        seen.extend(tensor.is_contiguous() for tensor in inputs)
+        return forward(module, *inputs)
+
+    monkeypatch.setattr(InPlace, "forward", noting)
     trial = small_trial((0,))
     assert use_whole_updates(trial)
     epochs = drawn(trial, 1)
     columns = dict(epochs.columns)
     columns["advantage"] = torch.zeros(1, 1).expand(columns["advantage"].shape)
     columns["obs"] = columns["obs"].transpose(1, 2).contiguous().transpose(1, 2)
-    whole = trial.learner._whole
-    assert whole is not None
-    seen: list[bool] = []
-    run = whole._run
-
-    def noting(inputs: Sequence[Tensor]) -> list[Tensor]:
-        seen.extend(tensor.is_contiguous() for tensor in inputs)
-        return run(inputs)
-
-    whole._run = noting
     learn_epochs(trial.learner, Epochs(columns, epochs.enough, epochs.rows, epochs.of_update))
     assert seen
     assert all(seen)

@@ -55,6 +55,9 @@ class ReplayBuffer:
         capacity: Rows per seed C.
         frames: Store of stacked frames. None: observations are stored whole.
 
+    Attributes:
+        flat: Storage of each column, [S * C, ...].
+
     Raises:
         UserError: a full buffer does not fit into the available memory.
     """
@@ -66,17 +69,15 @@ class ReplayBuffer:
             raise UserError(f"a replay buffer needs at least 1 row and 1 seed; got {capacity} rows, {n_seeds} seeds")
         self.n_seeds, self.capacity, self.frames = n_seeds, capacity, frames
         self.entries = _stored_entries(entries, frames)
-        needed = self.bytes_needed
-        memory.require(
-            f"a replay buffer of {capacity} rows for each of {n_seeds} seeds", needed, -(-needed // capacity)
-        )
+        what = f"a replay buffer of {capacity} rows for each of {n_seeds} seeds"
+        memory.require(what, self.bytes_needed, -(-self.bytes_needed // capacity))
         self._columns = {
             name: torch.empty((n_seeds, capacity, *entry.shape), dtype=entry.dtype)
             for name, entry in self.entries.items()
         }
         for column in self._columns.values():
             column[:, 0] = 0  # sampled for a seed without rows: a valid action, not uninitialised memory
-        self._flat = {name: column.flatten(0, 1) for name, column in self._columns.items()}
+        self.flat = {name: column.flatten(0, 1) for name, column in self._columns.items()}
         self._offset = np.arange(n_seeds, dtype=np.int64) * capacity
         self._written = np.zeros(n_seeds, dtype=np.int64)  # rows ever added
         self._size = np.zeros(n_seeds, dtype=np.int64)
@@ -110,7 +111,7 @@ class ReplayBuffer:
         """Oldest frame of any row, [L]; `known` from the last call for an environment without rows."""
         assert self.frames is not None
         rows = [self._newest(seed, int(size)) for seed, size in enumerate(self._size)]
-        return self.frames.oldest(self._flat["obs"].index_select(0, torch.cat(rows)), known)
+        return self.frames.oldest(self.flat["obs"].index_select(0, torch.cat(rows)), known)
 
     def _newest(self, seed: int, size: int) -> Tensor:
         """Row numbers of the newest rows of a seed, oldest first, [size]."""
@@ -166,7 +167,7 @@ class ReplayBuffer:
         place = (self._written[:, None] + number - 1) % self.capacity + self._offset[:, None]
         chosen = torch.from_numpy(np.flatnonzero(keep))
         to = torch.from_numpy(place[keep])
-        for flat, source in zip(self._flat.values(), sources):
+        for flat, source in zip(self.flat.values(), sources):
             flat.index_copy_(0, to, source.flatten(0, 1).index_select(0, chosen))
         self._written += count
         np.minimum(self._size + count, self.capacity, out=self._size)
@@ -210,7 +211,7 @@ class ReplayBuffer:
             RuntimeError: frames of a row have been overwritten since it was sampled.
         """
         index = rows.reshape(-1)
-        picked = {name: flat.index_select(0, index) for name, flat in self._flat.items()}
+        picked = {name: flat.index_select(0, index) for name, flat in self.flat.items()}
         if self.frames is not None:
             self._check_alive(picked["obs"].view(rows.shape))
             picked.update({name: self.frames.stacks(picked[name]) for name in FRAME_COLUMNS})

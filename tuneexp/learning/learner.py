@@ -13,7 +13,6 @@ from tuneexp.config import Config
 from tuneexp.data.minibatches import MASK
 from tuneexp.learning.algorithm_functions import LossFn, OptimizerFn
 from tuneexp.learning.compile.build import InPlaceSpec
-from tuneexp.learning.compile.program import Program
 from tuneexp.learning.devices import CPU, stored
 from tuneexp.learning.functional_state import FunctionalState, functional_optimizers
 from tuneexp.learning.gradient import GradientStep
@@ -27,12 +26,9 @@ from tuneexp.learning.rng_streams import generator
 from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.learning.target import TargetNetworks, TargetUpdate, value_of
 from tuneexp.learning.update_log import UpdateLog
-from tuneexp.learning.update_step import Flags, UpdateStep, selected
-from tuneexp.learning.whole_updates import SeedTensors, WholeUpdates, in_place_spec
+from tuneexp.learning.update_step import Flags, selected
+from tuneexp.learning.whole_updates import SeedTensors, Steps, WholeUpdates, in_place_spec
 from tuneexp.rl.noise import Noise
-
-Steps = Mapping[frozenset[str], tuple[GradientStep, Program]]
-"""Omitted parts -> the gradient step without them, and its program."""
 
 
 class Learner(SeedNetworks):
@@ -93,9 +89,8 @@ class Learner(SeedNetworks):
         self.target = None if target is None else TargetNetworks(self.stack, target, self.hyper.view())
         self.noise = checked_noise("loss_noise", loss_noise(self.model, view)) if loss_noise else {}
         self._given = frozenset((MASK, *self.noise))
-        own = list(self.parameters.values())
-        self._tensors = SeedTensors(self.hyper.tensor, own, self.failed, self.skipped)
-        self._functional = FunctionalState(self.optimizer, self.stack)
+        state = FunctionalState(self.optimizer, self.stack)
+        self._tensors = SeedTensors(self.hyper.tensor, self.parameters, self.failed, self.skipped, state, self.target)
         self.require_rows(self._everyone)
         self.use_programs({})
 
@@ -124,24 +119,22 @@ class Learner(SeedNetworks):
         return [*self._own_inputs, *columns]
 
     def in_place_spec(self, step: GradientStep, columns: Mapping[str, Tensor]) -> InPlaceSpec | None:
-        """Return the program of a whole update; None with targets, update periods or an optimizer without a twin.
+        """Return the program of a whole update; None on a GPU, and with an optimizer without a twin.
 
         Args:
             step: the gradient step.
             columns: a minibatch, name -> [S, B, ...].
         """
         twins = functional_optimizers(self.optimizer, self.stack)
-        if twins is None or self.target is not None or self.periods.parts or self.device != CPU:
+        if twins is None or self.device != CPU:
             return None
-        return in_place_spec(UpdateStep(step, twins), self._tensors, self._functional, columns, self._given)
+        return in_place_spec(step, twins, self._tensors, columns, self._given)
 
     def use_programs(self, steps: Steps) -> None:
         self._steps = steps
         self._column_names = next(iter(steps.values()))[0].column_names if steps else ()
-        self._whole = None
-        for step, program in steps.values():
-            if program.in_place:
-                self._whole = WholeUpdates(step, program, self._tensors, self._functional, self._given)
+        whole = bool(steps) and all(program.in_place for _, program in steps.values())
+        self._whole = WholeUpdates(steps, self.periods, self._tensors) if whole else None
         target = [] if self.target is None else list(self.target.leaves.values())
         self._own_inputs = [self.hyper.tensor, *self.parameters.values(), *target]
 
@@ -231,22 +224,27 @@ class Learner(SeedNetworks):
             self.target.after_update(self.n_updates, proceed)
         return dict(zip(step.row_names, rows, strict=True))
 
+    @property
+    def takes_whole_updates(self) -> bool:
+        """True if `learn_on_rows` can be called: one program gathers a minibatch and takes the update."""
+        return self._whole is not None
+
     def learn_on_rows(
         self, columns: Mapping[str, Tensor], epochs: Sequence[Tensor], of_update: Mapping[str, Tensor]
-    ) -> dict[str, Tensor] | None:
-        """Take the gradient steps of several epochs, if the program takes whole updates. Returns None otherwise.
+    ) -> dict[str, Tensor]:
+        """Take the gradient steps of several epochs, until every seed has stopped.
 
         Args:
-            columns: name -> [S, R, ...].
-            epochs: for each epoch the minibatches as indices into the flattened [S * R] rows, [M, S, B].
+            columns: name -> rows of all seeds, [R, ...].
+            epochs: for each epoch the minibatches as row numbers, [M, S, B].
             of_update: noise and mask, name -> [U, S, ...].
 
         Returns:
             Row outputs of the last update, name -> [S, B].
         """
-        if self._whole is None:
-            return None
-        n_updates, rows = self._whole.learn({**columns, **of_update}, epochs, self._enough, self.log)
+        assert self._whole is not None
+        given = {**columns, **of_update}
+        n_updates, rows = self._whole.learn(given, epochs, self._enough, self.log, self.n_updates)
         self.n_updates += n_updates
         self.require_rows(self._enough)
         return rows
@@ -255,9 +253,9 @@ class Learner(SeedNetworks):
         """`learn_on_batch` by the program of a whole update: its minibatch is all rows that it can gather from."""
         pairs = list(zip(self._column_names, columns, strict=True))
         given = {name: column[None] for name, column in pairs if name in self._given}
-        gathered = {name: column for name, column in pairs if name not in given}
-        lead = next(iter(gathered.values())).shape[:2]
-        return self.learn_on_rows(gathered, [torch.arange(lead.numel()).view(1, *lead)], given) or {}
+        gathered = {name: column.flatten(0, 1) for name, column in pairs if name not in given}
+        lead = next(column.shape[:2] for name, column in pairs if name in gathered)
+        return self.learn_on_rows(gathered, [torch.arange(lead.numel()).view(1, *lead)], given)
 
     def _select(self, skip: Tensor, finite: Tensor) -> Tensor:
         """Return the seeds that take this step, [S] bool."""

@@ -47,9 +47,26 @@ class TargetNetworks:
         self.flat = online.flat.clone()
         self.leaves = online.split(self.flat)
 
+    @property
+    def moves_with_updates(self) -> bool:
+        """True if gradient updates move the target, not environment steps."""
+        return self._unit == "updates"
+
+    def rates(self, done: int, n_updates: int) -> Tensor:
+        """Return the coefficient of each of the coming updates [U], 0 where the target stays.
+
+        Args:
+            done: updates before.
+            n_updates: coming updates (U).
+        """
+        if self._period == 1:
+            return torch.full((n_updates,), self._tau)
+        moves = [(done + update) % self._period == 0 for update in range(1, n_updates + 1)]
+        return torch.tensor([self._tau if move else 0.0 for move in moves])
+
     def after_update(self, n_updates: int, proceed: Tensor | None) -> None:
         """Move after a gradient update. n_updates: counted from 1. proceed: [S] bool, the updated seeds; None: all."""
-        if self._unit == "updates" and n_updates % self._period == 0:
+        if self.moves_with_updates and n_updates % self._period == 0:
             self.follow(self._tau, proceed)
 
     def before_rollout(self, env_steps: int, rollout_env_steps: int, proceed: Tensor) -> None:
@@ -60,7 +77,7 @@ class TargetNetworks:
             rollout_env_steps: per seed, of the rollout.
             proceed: [S] bool, the seeds whose target moves.
         """
-        if self._unit != "env_steps":
+        if self.moves_with_updates:
             return
         period = max(1, self._period // self._n_envs)
         first, after = env_steps // self._n_envs, (env_steps + rollout_env_steps) // self._n_envs

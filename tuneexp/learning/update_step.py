@@ -1,4 +1,4 @@
-"""A whole update over all seeds, as a function of tensors: gradient, choice of seeds, optimizer."""
+"""A whole update over all seeds, as a function of tensors: gradient, choice of seeds, optimizer, target networks."""
 
 from __future__ import annotations
 
@@ -41,30 +41,41 @@ class UpdateStep:
     """One update, a function of tensors.
 
     Inputs: [hyper [H], coefficients [C], enough [S], failed [S], skipped [S], *parameters [S, ...], *moments [S, ...],
-    *columns [S, B, ...]]. Outputs: [proceed [S], failed [S], skipped [S], *parameters, *moments, metrics [K, S],
-    *row outputs [S, B]].
+    *target parameters [S, ...], *columns [S, B, ...]], then the target's rate, 0-d, with `moves_target`. Outputs:
+    [proceed [S], failed [S], skipped [S], *parameters, *moments, *target parameters, metrics [K, S], *row outputs [S,
+    B]].
 
     Args:
-        gradient: gradient step without target parameters.
-        optimizers: of each parameter; None: it stays as it is.
+        gradient: gradient step.
+        optimizers: of each parameter; None: it stays as it is, and has no moments here.
+        moves_target: target networks move with each update, by its rate.
     """
 
     gradient: GradientStep
     optimizers: tuple[Stepped | None, ...]
+    moves_target: bool = False
 
     @property
     def n_moments(self) -> int:
         return sum(len(stepped.optimizer.moments) for stepped in self.optimizers if stepped is not None)
 
+    @property
+    def n_targets(self) -> int:
+        return len(self.optimizers) if self.gradient.has_target else 0
+
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         hyper, coefficients, enough, failed, skipped, *rest = inputs
         count = len(self.optimizers)
-        parameters, columns = rest[:count], rest[count + self.n_moments :]
-        gradients, verdict = self.gradient.by_leaf([hyper, *parameters, *columns])
+        end = count + self.n_moments + self.n_targets
+        parameters, targets, columns = rest[:count], rest[count + self.n_moments : end], rest[end:]
+        rate = columns.pop() if self.moves_target else None
+        gradients, verdict = self.gradient.by_leaf([hyper, *parameters, *targets, *columns])
         with torch.no_grad():
             proceed, flags = selected(Flags(enough, failed, skipped), verdict.skip, verdict.finite)
             after, moments = self._stepped(rest, gradients, proceed, coefficients)
-        return [proceed, flags.failed, flags.skipped, *after, *moments, verdict.metrics, *verdict.rows]
+            if rate is not None:
+                targets = [moved(old, new, rate, proceed) for old, new in zip(targets, after, strict=True)]
+        return [proceed, flags.failed, flags.skipped, *after, *moments, *targets, verdict.metrics, *verdict.rows]
 
     def _stepped(
         self, state: Sequence[Tensor], gradients: Sequence[Tensor], proceed: Tensor, coefficients: Tensor
@@ -79,8 +90,17 @@ class UpdateStep:
             place += len(moments)
             numbers = coefficients[stepped.start : stepped.stop].unbind()
             new, own = stepped.optimizer.step(parameter, gradient, moments, numbers)
-            chosen = proceed.view(-1, *(1,) * (parameter.dim() - 1))
             # Selected, not multiplied: a diverged seed's NaN stays its own.
+            chosen = _by_seed(proceed, parameter)
             after.append(torch.where(chosen, new, parameter))
             moments_after += [torch.where(chosen, one, old) for one, old in zip(own, moments, strict=True)]
         return after, moments_after
+
+
+def moved(target: Tensor, online: Tensor, rate: Tensor, proceed: Tensor) -> Tensor:
+    """Return a target parameter [S, ...] after an update. rate: 0-d; 1 is a copy, 0 no move; proceed: [S] bool."""
+    return torch.where(_by_seed(proceed & (rate > 0), target), torch.lerp(target, online, rate), target)
+
+
+def _by_seed(chosen: Tensor, like: Tensor) -> Tensor:
+    return chosen.view(-1, *(1,) * (like.dim() - 1))

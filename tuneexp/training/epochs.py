@@ -67,7 +67,10 @@ def learn_epochs(learner: Learner, epochs: Epochs) -> None:
     """Update the learner on all minibatches, until every seed has stopped."""
     epochs = _placed(epochs, learner.device)
     learner.require_rows(epochs.enough)
-    if learner.learn_on_rows(epochs.columns, epochs.rows, epochs.of_update) is None:
+    if learner.takes_whole_updates:
+        flat = {name: column.flatten(0, 1) for name, column in epochs.columns.items()}
+        learner.learn_on_rows(flat, epochs.rows, epochs.of_update)
+    else:
         _learn_one_by_one(learner, epochs)
     learner.freeze_non_finite()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -104,12 +104,27 @@ class Experience:
 
     def minibatches(self, rows: Rows) -> Iterator[dict[str, Tensor]]:
         """Yield U minibatches, name -> [S, B, ...]. rows: [U, S, B]."""
-        bytes_each = rows[0].numel() * self._row_bytes
-        for part in rows.split(max(1, GATHER_BYTES // bytes_each)):
-            scaled = self._scaled(self.buffer.gather(part))
-            gathered = {name: column.to(self._device) for name, column in scaled.items()}
+        for part in self._parts(rows):
+            gathered = {name: column.to(self._device) for name, column in self._gathered(part).items()}
             for update in range(len(part)):
                 yield {name: column[update] for name, column in gathered.items()}
+
+    def blocks(self, rows: Rows) -> Iterator[tuple[Mapping[str, Tensor], Rows]]:
+        """Yield columns [R, ...] by name and minibatches as numbers of their rows, [U, S, B].
+
+        One block is the storage itself, unless rows have to be normalised or made of frames. rows: [U, S, B]."""
+        if self._normaliser is None and self.buffer.frames is None:
+            yield self.buffer.flat, rows
+            return
+        for part in self._parts(rows):
+            columns = {name: column.flatten(0, 2) for name, column in self._gathered(part).items()}
+            yield columns, torch.arange(part.numel()).view(part.shape)
+
+    def _parts(self, rows: Rows) -> Sequence[Rows]:
+        return rows.split(max(1, GATHER_BYTES // (rows[0].numel() * self._row_bytes)))
+
+    def _gathered(self, rows: Rows) -> dict[str, Tensor]:
+        return self._scaled(self.buffer.gather(rows))
 
     def _scaled(self, columns: dict[str, Tensor]) -> dict[str, Tensor]:
         """Normalise columns [U, S, B, ...] by the present running statistics, not by those of the time of storage."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from tuneexp.data.prioritized import PrioritizedReplay
+from tuneexp.data.replay import Rows
 from tuneexp.learning.hyper import CfgView
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.nets import Nets
@@ -111,9 +112,22 @@ def replay_updates(
         _prioritized_updates(learner, experience, buffer, n_updates, batch_size, noise, view)
     else:
         rows = buffer.sample_rows(n_updates, batch_size, learner.generators)
-        for update, minibatch in enumerate(() if learner.all_skipped else experience.minibatches(rows)):
-            learner.learn_on(minibatch, noise, update)
+        if not learner.all_skipped:
+            _uniform_updates(learner, experience, rows, noise)
     learner.freeze_non_finite()
+
+
+def _uniform_updates(learner: Learner, experience: Experience, rows: Rows, noise: Mapping[str, Tensor]) -> None:
+    """Update on all minibatches. rows: [U, S, B]."""
+    if not learner.takes_whole_updates:
+        for update, minibatch in enumerate(experience.minibatches(rows)):
+            learner.learn_on(minibatch, noise, update)
+        return
+    done = 0
+    for columns, minibatches in experience.blocks(rows):
+        after = done + len(minibatches)
+        learner.learn_on_rows(columns, [minibatches], {name: own[done:after] for name, own in noise.items()})
+        done = after
 
 
 def _prioritized_updates(

@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from tuneexp.algorithms.base_config import AlgorithmConfig
-from tuneexp.algorithms.configs.off_policy import OffPolicyConfig
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.tensor.env_step import env_step
 from tuneexp.envs.tensor.program import TensorProgram
@@ -21,11 +20,12 @@ from tuneexp.learning.compile.program import Program, eager
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.functional_state import functional_optimizers
 from tuneexp.learning.gradient import GradientStep
-from tuneexp.learning.learner import Learner, Steps
+from tuneexp.learning.learner import Learner
 from tuneexp.learning.loss_parts import check_parts
 from tuneexp.learning.seed_networks import SeedNetworks
 from tuneexp.learning.shared_rows import combined, of_some_rows
 from tuneexp.learning.user_functions import wrap_errors
+from tuneexp.learning.whole_updates import Steps
 from tuneexp.sampling.rollout import RolloutProgram
 from tuneexp.sampling.rollout_step import RolloutStep
 from tuneexp.trial.shapes import TrialShapes, check_rows
@@ -85,7 +85,8 @@ def programs_for(
         spec.build_model, spec.act_fn, spec.loss_fn, spec.postprocess_fn, type(learner.cfg), learner.hyper.names,
         shapes, tuple(type(module) for module in learner.model.modules()),
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
-        tuple(learner.periods.all_omitted()), learner.target is None, mode, workload.repays_compiling(), learner.device,
+        tuple(learner.periods.all_omitted()), learner.target and learner.target.moves_with_updates, mode,
+        workload.repays_compiling(), learner.device,
         whole_updates(learner) and functional_optimizers(learner.optimizer, learner.stack),
         None if tensor is None else (tensor.kind, normalises(learner)),
     )  # fmt: skip
@@ -119,7 +120,10 @@ def _build(
     step_specs = _program_specs(steps, example, trace)
     if whole_updates(learner):
         columns_of = shapes.minibatch(n_seeds, columns)
-        step_specs = [replace(spec, in_place=learner.in_place_spec(steps[0], columns_of)) for spec in step_specs]
+        step_specs = [
+            replace(spec, in_place=learner.in_place_spec(step, columns_of))
+            for spec, step in zip(step_specs, steps, strict=True)
+        ]
     rolling = None if tensor is None else rollout_step(act, shapes, tensor, normalises(learner))
     acting = ProgramSpec(act, inputs, trace) if rolling is None else rollout_spec(rolling, inputs, shapes, trace)
     act_program, *step_programs = build_programs([acting, *step_specs], mode, workload)
@@ -151,9 +155,8 @@ def rollout_spec(step: RolloutStep, act_inputs: Sequence[Tensor], shapes: TrialS
 
 
 def whole_updates(learner: Learner) -> bool:
-    """Return True if whole updates may be programs: this process learns, from rows of a rollout."""
-    cfg = learner.cfg
-    return not isinstance(cfg, OffPolicyConfig) and not getattr(cfg, "num_learners", 0)
+    """Return True if whole updates may be programs: no other processes learn."""
+    return not getattr(learner.cfg, "num_learners", 0)
 
 
 def _gradient_steps(

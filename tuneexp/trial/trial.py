@@ -17,6 +17,7 @@ from tuneexp.errors import CheckpointError
 from tuneexp.files.json_reading import plain
 from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.denormals import flush_denormals
+from tuneexp.learning.kept_memory import keep_freed_memory
 from tuneexp.learning.learner import Learner
 from tuneexp.sampling.evaluation import Evaluation
 from tuneexp.trial.checkpoint_checks import check_same_run
@@ -66,6 +67,7 @@ class Trial:
 
     def __init__(self, spec: TrainableSpec, config: TrialConfig) -> None:
         flush_denormals()
+        keep_freed_memory()
         register_again(config.env, config.env_registration)
         self.spec, self.iteration, self.train_s = spec, 0, 0.0
         self.cfg: Any = spec.config_class.parse(

@@ -1,7 +1,7 @@
 """Module of a program that gathers its minibatch and updates its state in place.
 
 The function inside is traced for fixed shapes. Around it, the number of rows and of updates is dynamic, so that trials
-with other lengths of a rollout or other numbers of epochs share the program."""
+with other lengths of a rollout, other numbers of epochs or another replay buffer share the program."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from torch import Tensor, fx, nn
 
 @dataclass(frozen=True)
 class Layout:
-    """Inputs of the module: [index, steps, table [U, C], *fixed, *state, rows [U, S, B], *columns].
+    """Inputs of the module: [index, counters [C], table [T, C], *fixed, *state, rows [U, S, B], *columns].
 
-    index: 0-d int64, number of the update, counted up. steps: 0-d int64, number of updates that any seed has taken,
-    counted up.
+    index: 0-d int64, number of the update, counted up. counters: int64, row of the table for each of its columns,
+    counted up by each update that any seed takes.
 
     Args:
         n_fixed: tensors that are only read.
         n_state: tensors that are updated in place.
-        gathered: for each column: it is [N, ...] and `rows` are read from it; else it is [U, S, ...].
+        gathered: for each column: it is [N, ...] and `rows` are read from it; else it is [U, ...].
+        counted: for each column of the table: its counter counts the updates of this program.
     """
 
     n_fixed: int
     n_state: int
     gathered: tuple[bool, ...]
+    counted: tuple[bool, ...]
 
     def around(self, graph: fx.GraphModule) -> InPlace:
         return InPlace(graph, self)
@@ -37,17 +39,20 @@ class Layout:
 class InPlace(nn.Module):
     """Gathers a minibatch, calls a function and writes the new state over the old one.
 
-    The function: [fixed[0], table[steps], *fixed[1:], *state, *columns [S, B, ...]] -> [proceed [S], *state, *outputs].
-    Returns (proceed, *outputs).
+    The function: [fixed[0], numbers [C] of the table, *fixed[1:], *state, *columns [S, B, ...]] -> [proceed [S],
+    *state, *outputs]. A state that it returns as it is, is not written. Returns (proceed, *outputs).
 
     Args:
         graph: the traced function.
         layout: of the inputs.
     """
 
+    counted: Tensor
+
     def __init__(self, graph: fx.GraphModule, layout: Any) -> None:
         super().__init__()
         self.graph, self.layout = graph, layout
+        self.register_buffer("counted", torch.tensor(layout.counted, dtype=torch.long))
 
     @property
     def code(self) -> str:
@@ -56,27 +61,28 @@ class InPlace(nn.Module):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         layout = self.layout
-        index, steps, table, *rest = inputs
+        index, counters, table, *rest = inputs
         fixed, rest = rest[: layout.n_fixed], rest[layout.n_fixed :]
         state, (rows, *columns) = rest[: layout.n_state], rest[layout.n_state :]
-        chosen = at_index(rows, index)
+        chosen, numbers = at_index(rows, index), table.gather(0, counters[None]).squeeze(0)
         minibatch = [
             _gathered(column, chosen) if gathered else at_index(column, index)
             for column, gathered in zip(columns, layout.gathered, strict=True)
         ]
-        proceed, *outputs = self.graph(fixed[0], at_index(table, steps), *fixed[1:], *state, *minibatch)
+        proceed, *outputs = self.graph(fixed[0], numbers, *fixed[1:], *state, *minibatch)
         for old, new in zip(state, outputs[: layout.n_state], strict=True):
-            old.copy_(new)
-        steps.add_(proceed.any().to(steps.dtype))
+            if new is not old:
+                old.copy_(new)
+        counters.add_(proceed.any() * self.counted)
         index.add_(1)
         return (proceed, *outputs[layout.n_state :])
 
     def exported(self, inputs: Sequence[Tensor]) -> torch.export.ExportedProgram:
         """Return the exported module. inputs: from `example`."""
-        updates, rows = torch.export.Dim("updates"), torch.export.Dim("rows")
+        steps, updates, rows = (torch.export.Dim(name) for name in ("steps", "updates", "rows"))
         constant = [None] * (self.layout.n_fixed + self.layout.n_state)
         columns = [{0: rows} if gathered else {0: updates} for gathered in self.layout.gathered]
-        shapes = ((None, None, {0: updates}, *constant, {0: updates}, *columns),)
+        shapes = ((None, None, {0: steps}, *constant, {0: updates}, *columns),)
         with torch.no_grad():
             return torch.export.export(self, tuple(inputs), dynamic_shapes=shapes)
 
@@ -90,14 +96,14 @@ class InPlace(nn.Module):
         ]
         of_rows = next(column for column, gathered in zip(rest[end:], self.layout.gathered, strict=True) if gathered)
         rows = torch.zeros(EXAMPLE_UPDATES, *of_rows.shape[:2], dtype=torch.long)
-        counters = [torch.zeros((), dtype=torch.long) for _ in range(2)]
-        table = numbers.new_zeros(EXAMPLE_UPDATES, *numbers.shape)
+        index, counters = torch.zeros((), dtype=torch.long), torch.zeros(numbers.shape, dtype=torch.long)
+        table = numbers.new_zeros(EXAMPLE_STEPS, *numbers.shape)
         # Clones: torch.export takes views of one tensor for one input.
-        return [*counters, table, *(tensor.clone() for tensor in (fixed_0, *rest[:end])), rows, *columns]
+        return [index, counters, table, *(tensor.clone() for tensor in (fixed_0, *rest[:end])), rows, *columns]
 
 
 # Sizes of the dynamic axes in an example: neither 1, which is special, nor equal.
-EXAMPLE_UPDATES, EXAMPLE_ROWS = 7, 1009
+EXAMPLE_STEPS, EXAMPLE_UPDATES, EXAMPLE_ROWS = 11, 7, 1009
 
 
 def at_index(tensor: Tensor, index: Tensor) -> Tensor:

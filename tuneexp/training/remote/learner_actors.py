@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_map
 
 from tuneexp.errors import LearnerLost, UserError
 from tuneexp.learning.denormals import flush_denormals
+from tuneexp.learning.kept_memory import keep_freed_memory
 from tuneexp.learning.learner import Learner
 from tuneexp.ray_support.environment import CPUS_PER_LEARNER
 from tuneexp.ray_support.exit_causes import death_of, log_exit_codes
@@ -83,6 +84,7 @@ class LearnerActor:
         """
         torch.set_num_threads(1)
         flush_denormals()
+        keep_freed_memory()
         if rendezvous is not None:
             self._join(*rendezvous)
         self._learner, compiled = unpickled(self._build)(self._shard)
