@@ -26,7 +26,7 @@ Steps = Mapping[frozenset[str], tuple[GradientStep, Program]]
 
 
 class SeedTensors(NamedTuple):
-    """What updates of a learner change, and what they read.
+    """Tensors and state that updates of a learner change, and that they read.
 
     hyper: [H]; parameters: name -> [S, ...]; failed, skipped: [S] bool; target: None without target networks."""
 
