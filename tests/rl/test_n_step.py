@@ -33,6 +33,10 @@ def test_one_step_is_the_row_itself() -> None:
     assert result.discount.tolist() == [0.5, 0.0, 0.5, 0.5]
     assert result.last.tolist() == [0, 1, 2, 3]
     assert result.complete.all()
+    resets = n_step_transitions(REWARD, NONE, flags(0, 1, 0, 0), flags(1, 1, 0, 1), 0.5, 1)
+    assert resets.reward.tolist() == [1.0, 2.0, 0.0, 8.0]
+    assert resets.discount.tolist() == [0.5, 0.5, 0.0, 0.5]
+    assert resets.complete.tolist() == [True, True, False, True]
 
 
 def test_a_termination_ends_the_window_and_zeroes_the_bootstrap() -> None:

@@ -52,6 +52,12 @@ class SampleBatch(Mapping[str, Tensor]):
         self._columns = {name: torch.as_tensor(column) for name, column in columns.items()}
         self._check_lengths()
 
+    def _like(self, columns: dict[str, Tensor], axes: tuple[str, ...] | None = None) -> SampleBatch:
+        """Return a batch of columns that were made of these, without the checks of a new one."""
+        made = SampleBatch.__new__(SampleBatch)
+        made.axes, made._columns = axes or self.axes, columns
+        return made
+
     def _check_lengths(self) -> None:
         n_axes = len(self.axes)
         first_name, first = next(iter(self._columns.items()))
@@ -149,7 +155,7 @@ class SampleBatch(Mapping[str, Tensor]):
         """
         dim = self._dim(axis)
         index = (slice(None),) * dim + (slice(start, stop),)
-        return self.map(lambda column: column[index])
+        return self._like({name: column[index] for name, column in self._columns.items()})
 
     def take(self, index: Tensor, axis: str | None = None) -> SampleBatch:
         """Entries of `axis` (needed if there are several) by number. index: int64 [K]. Returns K entries."""
@@ -164,7 +170,7 @@ class SampleBatch(Mapping[str, Tensor]):
             return SampleBatch({n: c.unsqueeze(1) for n, c in self._columns.items()}, SEED_ROW_AXES)
         dim = self._dim("seed")
         rows = {name: c.movedim(dim, 0).flatten(1, len(self.axes) - 1) for name, c in self._columns.items()}
-        return SampleBatch(rows, SEED_ROW_AXES)
+        return self._like(rows, SEED_ROW_AXES)
 
     def minibatches(
         self, size: int, generator: torch.Generator, axis: str | None = None, drop_last: bool = False

@@ -161,8 +161,8 @@ class Learner(SeedNetworks):
     def require_rows(self, enough: Tensor) -> None:
         """Exclude seeds with too few valid rows from the coming updates. enough: [S] bool."""
         self._enough = enough
-        sits_out = self.failed | self.skipped | ~enough
-        self._nobody_sits_out, self.all_skipped = not sits_out.any(), bool(sits_out.all())
+        learning = int((enough & ~(self.failed | self.skipped)).sum())
+        self._nobody_sits_out, self.all_skipped = learning == len(self.seeds), not learning
 
     def draw_noise(self, n_updates: int, n_rows: int) -> dict[str, Tensor]:
         """Draw the random columns of the coming updates, name -> [U, S, ...].

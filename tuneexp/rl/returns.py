@@ -158,11 +158,12 @@ def n_step_transitions(
     """
     if n < 1:
         raise ValueError(f"n_step_transitions needs n >= 1, got {n}")
-    stop = last_of_trace(terminated | truncated, valid)
     total = own = only_valid(reward, valid)
     discount = own_discount = (torch.ones_like(reward) * gamma).masked_fill(terminated | ~valid, 0.0)
     time = torch.arange(reward.shape[0], device=reward.device).view(-1, *[1] * (reward.dim() - 1)).expand(reward.shape)
-    last = time
+    if n == 1:  # the next row does not matter
+        return NStep(total, discount, time.contiguous(), valid)
+    stop, last = last_of_trace(terminated | truncated, valid), time
     for _ in range(n - 1):  # grow each window by one row: this row, then the window of the next one
         total = torch.where(stop, own, own + gamma * following(total))
         discount = torch.where(stop, own_discount, gamma * following(discount))

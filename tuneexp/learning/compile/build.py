@@ -114,8 +114,10 @@ def build_programs(specs: Sequence[ProgramSpec], mode: CompileMode, workload: Wo
             return program.compile_graphs(graphs, examples)
     except Exception as error:  # a loss that can't be traced is still a loss that can train
         if any(spec.in_place for spec in specs):
-            log.debug("no program of a whole update: %s", error)
-            return build_programs([replace(spec, in_place=None) for spec in specs], mode, workload)
+            programs = build_programs([replace(spec, in_place=None) for spec in specs], mode, workload)
+            if all(one.compiled for one in programs):
+                _warn_once(f"compiled in parts, which is slower: {' '.join(str(error).split())[:300]}")
+            return programs
         _go_on_eagerly(mode, "compiled", str(error) if isinstance(error, CannotCompile) else _why_untraceable(error))
     return [_eager(*traced) for traced in zip_longest(specs, graphs)]
 
