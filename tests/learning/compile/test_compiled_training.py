@@ -23,6 +23,7 @@ from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
 from tuneexp.learning.compile import build, program
 from tuneexp.learning.compile.build import Workload
+from tuneexp.learning.compile.in_place import Layout
 from tuneexp.learning.compile.program import CannotCompile, Counter
 from tuneexp.trial import Trial
 
@@ -346,3 +347,21 @@ def epochs_loss(nets: Any, batch: Mapping[str, Tensor], cfg: Any) -> tuple[Tenso
     """Loss that reads a structural field that PPO's own loss doesn't read."""
     loss, statistics = PPO.loss_fn(nets, batch, cfg)
     return loss * cfg.n_epochs, statistics
+
+
+def test_updates_that_are_no_program_as_a_whole_are_compiled_in_parts_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def untraceable(tensors: Any) -> list[Tensor]:
+        raise RuntimeError("no such\noperation")
+
+    ones = [torch.ones(2)]
+    whole = build.InPlaceSpec(untraceable, ones, Layout(1, 0, (), (True,)))
+    spec = build.ProgramSpec(lambda tensors: [tensors[0] + 1], ones, in_place=whole)
+    monkeypatch.setattr(build, "_TOLD", set())
+    monkeypatch.setattr(program, "compile_graphs", lambda graphs, _: [program.Program(list, True) for _ in graphs])
+    (made,) = build.build_programs([spec], "on", Workload(1, 0, 0))
+    assert (made.compiled, made.in_place) == (True, False)
+    assert [record.getMessage() for record in caplog.records] == [
+        "compiled in parts, which is slower: no such operation"
+    ]
