@@ -13,7 +13,8 @@ from tuneexp.algorithms.ppo import PPO
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.files import checkpoint
 from tuneexp.testing.subject import differences
-from tuneexp.trial import Trial
+from tuneexp.trial import Trial, environments
+from tuneexp.trial.env_choice import chosen_backend
 from tuneexp.trial.loaded_policies import policy_from_checkpoint
 
 PARKING = str(Path(__file__).parents[2] / "experiments" / "tensor_environment.py") + ":Parking"
@@ -40,6 +41,43 @@ def test_a_trial_continues_from_a_checkpoint_bit_for_bit(tmp_path: Path, env: st
         one.close()
     assert not differences(learned(trial), learned(again))
     assert trial.state_dict()["group"]["runners"][0]["envs"] is not None
+
+
+CHOICES: list[tuple[dict[str, Any], str]] = [
+    ({"compile": "on"}, "tensor"),
+    ({"compile": "auto", "expected_trials": 10_000}, "tensor"),
+    ({"compile": "later", "expected_trials": 10_000}, "tensor"),
+    ({"compile": "auto"}, "auto"),
+    ({"compile": "off", "expected_trials": 10_000}, "auto"),
+    ({"compile": "on", "env_backend": "sync"}, "sync"),
+    ({"compile": "on", "env": "FrozenLake-v1"}, "auto"),
+    ({"compile": "on", "wrappers": ["ClipAction"]}, "auto"),
+    ({"compile": "on", "env_kwargs": {"render_mode": "rgb_array"}}, "auto"),
+    ({"compile": "on", "num_env_runners": 1}, "auto"),
+]
+
+
+@pytest.mark.parametrize(("changes", "backend"), CHOICES)
+def test_auto_chooses_a_tensor_program_where_it_will_be_compiled(changes: dict[str, Any], backend: str) -> None:
+    config = small_config(**changes)
+    assert chosen_backend(config, PPO.config_class.parse(config.hyperparameters, "ppo")) == backend
+
+
+def test_a_checkpoint_continues_in_environments_of_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial, again = small_trial(env_backend="tensor"), small_trial()
+    trial.advance()
+    again.load_state_dict(trial.state_dict())
+    for one in (trial, again):
+        one.advance()
+    assert not differences(learned(trial), learned(again))
+
+    # Chosen, but then nothing is compiled.
+    monkeypatch.setattr(environments, "chosen_backend", lambda *_: "tensor")
+    native, other = small_trial(), small_trial(env_backend="native")
+    for one in (native, other):
+        one.advance()
+    assert native.group.policy.rollout is None
+    assert not differences(learned(native), learned(other))
 
 
 def test_a_shard_of_the_environments_takes_the_steps_of_the_whole() -> None:

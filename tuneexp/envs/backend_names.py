@@ -3,3 +3,6 @@
 from typing import Literal
 
 EnvBackend = Literal["auto", "sync", "async", "native", "envpool", "tensor"]
+
+TENSOR_VEC = "TensorVec"
+"""Name of the vector environment of tensor environments in checkpoints."""

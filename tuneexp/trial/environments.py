@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.policy_spec import PolicySpec
 from tuneexp.algorithms.preflight import check_action_space
 from tuneexp.algorithms.spec import AlgorithmSpec
+from tuneexp.envs.backend_names import TENSOR_VEC, EnvBackend
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import UserError
 from tuneexp.learning.devices import device_of
@@ -21,12 +22,16 @@ from tuneexp.sampling.group import EnvRunnerGroup
 from tuneexp.sampling.slot_evaluation import evaluate_in_slots
 from tuneexp.trial.assembly import build_envs, env_settings, facts_of
 from tuneexp.trial.checkpoint_checks import check_same_networks
+from tuneexp.trial.env_choice import chosen_backend
 from tuneexp.trial.older_formats import explicit_model
 from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial.recipes import group_of
 from tuneexp.trial.resource_request import make_room
 from tuneexp.trial.source import PolicySetup, episode_metrics
 from tuneexp.trial.trial_config import TrialConfig
+
+if TYPE_CHECKING:
+    from tuneexp.envs.tensor.program import TensorProgram
 
 
 class Environments:
@@ -50,25 +55,57 @@ class Environments:
         self._spec, self._config, self._cfg = spec, config, cfg
         self._device = device_of(config.device)
         remote = bool(cfg.num_env_runners)
-        self._envs = None if remote else build_envs(config, cfg, config.seeds, cfg.n_envs, device=self._device)
+        self._backend = chosen_backend(config, cfg)
+        self._envs = None if remote else self._built()
         self._opened: SeedEnvs | EnvRunnerGroup | None = self._envs
         self._facts = facts_of(config, cfg) if self._envs is None else self._envs.facts
         self.name = self._facts.name
+
+    def _built(self) -> SeedEnvs:
+        config = self._config.model_copy(update={"env_backend": self._backend})
+        return build_envs(config, self._cfg, config.seeds, self._cfg.n_envs, device=self._device)
+
+    @property
+    def _tensor(self) -> TensorProgram | None:
+        """The environment, if it is one of tensors that this process steps."""
+        vec = None if self._envs is None else self._envs.tensor
+        return None if vec is None else vec.program
 
     def setups(self) -> list[PolicySetup]:
         spec, config, facts = self._spec, self._config, self._facts
         make_room(self._cfg)
         check_action_space(spec.name, spec.action_kinds, facts.action_space, facts.name)
         budget = config.budget_env_steps
-        vec = None if self._envs is None else self._envs.tensor
-        tensor = None if vec is None else vec.program
         given = (spec.name, PolicySpec(spec), spec, self._cfg, config.seeds, facts, self._device, budget)
-        return [PolicySetup(*given, tensor=tensor)]
+        return [PolicySetup(*given, tensor=self._tensor)]
 
     def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
         (self._trainer,) = trainers.values()
+        chosen = self._backend != self._config.env_backend
+        if chosen and not self._trainer.programs.compiled and self._config.compile != "later":
+            self._replace_envs("auto")  # through Python they are slower
+        self._connect()
+
+    def _connect(self) -> None:
         self._opened = self.group = group_of(self._trainer, self._envs)
         self._trainer.use_group(self.group)
+
+    def _replace_envs(self, backend: EnvBackend) -> None:
+        """Build other environments of the same id, and their programs."""
+        assert self._envs is not None
+        self._envs.close()
+        self._backend = backend
+        self._opened = self._envs = self._built()
+        self._trainer.use_environment(self._tensor)
+
+    def use_envs_of(self, state: Mapping[str, Any]) -> None:
+        saved = [one["envs"] for one in state["group"]["runners"]]
+        if self._config.env_backend != "auto" or self._envs is None or not saved or saved[0] is None:
+            return
+        of_tensors = saved[0]["backend"] == TENSOR_VEC
+        if of_tensors != (self._envs.tensor is not None):
+            self._replace_envs("tensor" if of_tensors else "auto")
+            self._connect()
 
     @property
     def env_steps(self) -> int:
@@ -94,7 +131,10 @@ class Environments:
 
     def evaluate(self, episodes: int, seed: int) -> Evaluation:
         config, normaliser = self._config, self._trainer.normaliser
-        settings, max_steps = {**env_settings(config), "device": self._device}, config.evaluation.max_steps
+        settings, max_steps = (
+            {**env_settings(config), "backend": self._backend, "device": self._device},
+            config.evaluation.max_steps,
+        )
         rollout = self.group.policy.rollout
         if rollout is not None:
             return evaluate_in_slots(self.group.policy, rollout, episodes, seed, normaliser, max_steps)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tuneexp.addresses import code_hash
 from tuneexp.envs.episode_stats import mean_of_known
 from tuneexp.envs.tensor.env_step import env_step
+from tuneexp.envs.tensor.program import TensorProgram
 from tuneexp.errors import UserError
 from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.devices import CPU
@@ -84,6 +85,11 @@ class PolicyTrainer:
             self.spec, self.learner, self.shapes, mode, workload, self.setup.tensor
         )
         self.learner.use_programs(self.programs.steps)
+
+    def use_environment(self, tensor: TensorProgram | None) -> None:
+        """Act in another environment of the same spaces. tensor: see `PolicySetup`."""
+        self.setup = replace(self.setup, tensor=tensor)
+        self._use_programs(first_mode(self.config))
 
     def build_programs(self, mode: CompileMode) -> None:
         """Build the programs anew in another compilation mode."""

@@ -182,6 +182,9 @@ class SharedEnvironments:
             cfg = self._spec.config_of(name, saved, n_envs, f"the checkpoint's policy {name}")
             check_same_networks(cfg, one.learner, state["policies"][name])
 
+    def use_envs_of(self, state: Mapping[str, Any]) -> None:
+        """Do nothing: environments of several agents are of one kind."""
+
     def state_dict(self) -> dict[str, Any]:
         policies = {name: one.state_dict() for name, one in self._trainers.items()}
         return {"policies": policies, "group": self.runner.state_dict()}

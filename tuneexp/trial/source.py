@@ -109,6 +109,10 @@ class ExperienceSource(Protocol):
     def check_compatible(self, state: Mapping[str, Any]) -> None:
         """Raise `CheckpointError` if the policies in the checkpoint of a trial have other networks."""
 
+    def use_envs_of(self, state: Mapping[str, Any]) -> None:
+        """Build environments of the kind that a checkpoint has, if the configuration leaves the choice."""
+        ...
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the source and its policy trainers, a part of the trial's checkpoint."""
 

@@ -254,6 +254,7 @@ class Trial:
         try:
             check_same_run(self, state)
             self.source.check_compatible(state)
+            self.source.use_envs_of(state)
             self._compute_as_in(state)
             self.source.load_state_dict(state)
             self.objective.load_state_dict(state["objective"])

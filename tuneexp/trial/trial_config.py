@@ -174,8 +174,8 @@ class TrialConfig(Config):
     env_backend: EnvBackend = Field(
         "auto",
         description="Vectorization of the environments: the id's own vector environment (native), one after another "
-        "(sync), one process each (async), envpool, or one program of tensors for all (tensor); auto is native where "
-        "there is one, else sync, and tensor for a TensorEnv of your own.",
+        "(sync), one process each (async), envpool, or one program of tensors for all (tensor); auto is tensor where "
+        "the id has such a program and it will be compiled, else native where there is one, else sync.",
     )
     wrappers: list[Wrapper] = Field(
         default_factory=list,

@@ -259,7 +259,7 @@ def test_two_processes_compile_the_same_program_once_and_a_damaged_one_is_compil
 @pytest.mark.timeout(600)
 def test_compiled_training_of_one_seed_equals_its_eager_training(fresh_programs: None) -> None:
     """One seed is compiled without `vmap`."""
-    compiled, eager = small_trial([3], compile="on"), small_trial([3])
+    compiled, eager = (small_trial([3], compile=mode, env_backend="native") for mode in ("on", "off"))
     assert compiled.trainer.programs.compiled
     for _ in range(3):
         compiled.training_step()
