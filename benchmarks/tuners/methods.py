@@ -53,12 +53,18 @@ BASELINE = Method("random", "fifo")
 DEFAULT = Method(str(SETTINGS["searcher"].default), str(SETTINGS["scheduler"].default))
 # Samplers without early stopping and with ASHA, then schedulers with TPE. Left out: `gp`, which takes 11 s a search;
 # `nsga3` and `tpe` with `group`, which search these spaces as `nsga2` and `tpe` do.
+WITH_ASHA = (
+    "random",
+    "tpe",
+    "cmaes",
+    _with("cmaes", carry_pruned=True),
+    _with("noisy_gp", carry_pruned=True),
+    "qmc",
+    "nsga2",
+)
 METHODS = (
-    *(Method(sampler, "fifo") for sampler in ("random", "tpe", "cmaes", "qmc", "nsga2")),
-    *(
-        Method(sampler, "asha")
-        for sampler in ("random", "tpe", "cmaes", _with("cmaes", carry_pruned=True), "qmc", "nsga2")
-    ),
+    *(Method(sampler, "fifo") for sampler in ("random", "tpe", "noisy_gp", "cmaes", "qmc", "nsga2")),
+    *(Method(sampler, "asha") for sampler in WITH_ASHA),
     Method("tpe", _with("asha", reduction_factor=2)),
     Method("tpe", _with("asha", reduction_factor=4)),
     Method("tpe", _with("asha", promote=True)),

@@ -98,10 +98,13 @@ def script_of(table: CurveTable, row: int, seeds: int, seed: int) -> list[Report
     drawn = np.random.default_rng([seed, row]).choice(len(curves), min(seeds, len(curves)), replace=False)
     share = np.diff(table.env_steps, prepend=0) / table.budget_env_steps
     seconds = share * (table.budget_env_steps if table.seconds is None else table.seconds[row])
-    objective = curves[drawn].mean(axis=0)
+    objective, noise = curves[drawn].mean(axis=0), [dict[str, Any]()] * len(share)
+    if len(drawn) > 1:
+        errors = curves[drawn].std(axis=0, ddof=1) / len(drawn) ** 0.5
+        noise = [{"objective_se": float(error), "return_per_seed": [0.0] * len(drawn)} for error in errors]
     return [
-        Report({"objective": float(value), "env_steps": int(step), "return_mean": float(value)}, float(duration))
-        for value, step, duration in zip(objective, table.env_steps, seconds, strict=True)
+        Report({"objective": float(value), "env_steps": int(step), "return_mean": float(value), **own}, float(duration))
+        for value, step, own, duration in zip(objective, table.env_steps, noise, seconds, strict=True)
     ]
 
 

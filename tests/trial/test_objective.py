@@ -64,8 +64,13 @@ def test_the_interval_is_of_the_same_evaluations_as_the_objective(kind: str, bou
     assert objective.interval() == pytest.approx(bounds)  # of two seeds: their range
     assert objective.metrics() == {
         "objective": objective.value(), "objective_low": bounds[0], "objective_high": bounds[1],
-        "return_mean": objective.last(), "return_std": 1.0,
+        "objective_se": objective.standard_error(), "return_mean": objective.last(), "return_std": 1.0,
     }  # fmt: skip
+
+
+def test_the_standard_error_is_of_the_mean_over_the_seeds_that_count() -> None:
+    objective = judged([[1.0, 2.0, 6.0]])
+    assert objective.standard_error() == pytest.approx(np.std([1.0, 2.0, 6.0], ddof=1) / 3**0.5)
 
 
 @pytest.mark.parametrize("how", ["mean", "min", "median", "iqm"])

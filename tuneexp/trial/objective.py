@@ -62,6 +62,8 @@ class Objective:
         """Return the objective and the last mean return, with the spread over seeds if there are several."""
         bounds = self.interval()
         interval = {} if bounds is None else {"objective_low": bounds[0], "objective_high": bounds[1]}
+        if bounds is not None:
+            interval["objective_se"] = self.standard_error()
         spread = {} if self.n_seeds == 1 else {"return_std": self.spread()}
         reached = {f"env_steps_to/{text}": env_steps for text, env_steps in self.reached.items()}
         return {"objective": self.value(), **interval, "return_mean": self.last(), **spread, **reached}
@@ -73,11 +75,19 @@ class Objective:
 
     def interval(self) -> tuple[float, float] | None:
         """Return the 95 % bootstrap interval of `value` over seeds; None with fewer than two seeds that count."""
-        scores = seed_scores(np.asarray(self.history), self.config)
-        scores = scores[~np.isnan(scores)]
+        scores = self._seed_scores()
         if scores.size < 2 or np.isnan(self.value()):
             return None
         return percentile_interval(scores.tolist(), of=partial(aggregated, how=self.config.aggregate))
+
+    def standard_error(self) -> float:
+        """Return the standard error of the mean of `value` over the seeds that count, at least two."""
+        scores = self._seed_scores()
+        return float(scores.std(ddof=1) / scores.size**0.5)
+
+    def _seed_scores(self) -> NDArray[np.float64]:
+        scores = seed_scores(np.asarray(self.history), self.config)
+        return scores[~np.isnan(scores)]
 
     def _aggregate(self, values: Sequence[float]) -> float:
         return over_seeds(values, self.config.aggregate)

@@ -93,13 +93,17 @@ def test_trials_report_the_mean_of_seeds_of_their_own_row() -> None:
     )
     every = script_of(noisy, row=7, seeds=5, seed=0)
     assert every[-1].metrics["objective"] == pytest.approx(noisy.scores[7])
+    error = noisy.returns[7][:, -1].std(ddof=1) / 5**0.5
+    assert every[-1].metrics["objective_se"] == pytest.approx(error)
+    assert "objective_se" not in script_of(noisy, row=7, seeds=1, seed=0)[-1].metrics
 
 
-def test_tpe_beats_random_search_where_the_score_is_smooth() -> None:
+@pytest.mark.parametrize("sampler", ["tpe", "noisy_gp"])
+def test_a_model_beats_random_search_where_the_score_is_smooth(sampler: str) -> None:
     table = smooth_table(rows=128)
-    random, tpe = compare(table, [Method("tpe", "fifo")], Search(2, 1, 32), repetitions=10).report["methods"]
-    assert tpe["regret"]["32"][0] < 0.6 * random["regret"]["32"][0]
-    assert tpe["beats_random"]["32"][0] > random["beats_random"]["32"][0] == 0.5
+    random, model = compare(table, [Method(sampler, "fifo")], Search(2, 1, 32), repetitions=10).report["methods"]
+    assert model["regret"]["32"][0] < 0.6 * random["regret"]["32"][0]
+    assert model["beats_random"]["32"][0] > random["beats_random"]["32"][0] == 0.5
 
 
 def test_every_sampler_and_scheduler_is_replayed_and_printed() -> None:

@@ -80,6 +80,11 @@ SAMPLERS = {
     "random": Entry(_SAMPLERS + "random:RandomOptions", _SAMPLERS + "random:build", "Random search."),
     "tpe": Entry(_SAMPLERS + "tpe:TpeOptions", _SAMPLERS + "tpe:build", "Tree-structured Parzen estimator."),
     "gp": Entry(_SAMPLERS + "gp:GpOptions", _SAMPLERS + "gp:build", "Bayesian optimization with a Gaussian process."),
+    "noisy_gp": Entry(
+        _SAMPLERS + "noisy_gp:NoisyGpOptions",
+        _SAMPLERS + "noisy_gp:build",
+        "A Gaussian process that uses each trial's standard error over seeds.",
+    ),
     "cmaes": Entry(
         _SAMPLERS + "cmaes:CmaesOptions", _SAMPLERS + "cmaes:build", "Evolution strategy (CMA-ES), for numbers."
     ),

@@ -17,6 +17,7 @@ METRICS: dict[str, Direction | None] = {
     DEFAULT: "max",
     "objective_low": "max",
     "objective_high": "max",
+    "objective_se": "min",
     "return_mean": "max",
     "return_std": "min",
     "wall_s": "min",
@@ -29,7 +30,7 @@ METRICS: dict[str, Direction | None] = {
     "update/learning_rate": None,
 }
 # Of several seeds only.
-_OVER_SEEDS = ("return_std", "objective_low", "objective_high")
+_OVER_SEEDS = ("return_std", "objective_low", "objective_high", "objective_se")
 KEYS = {"wall_s": "time/train_s"}  # in a report, where it differs from the name in MLflow and here
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import optuna
 
+# User attributes: standard error of the objective over seeds in the last report, and the number of seeds.
+STANDARD_ERROR, SEEDS = "standard_error", "seeds"
 REPORTS = "reports"  # user attribute: environment steps -> values, in a study with several objectives
 
 
@@ -27,6 +30,14 @@ def report(trial: optuna.Trial, values: Sequence[float], env_steps: int) -> None
         trial.set_user_attr(REPORTS, {**stored.user_attrs.get(REPORTS, {}), str(env_steps): list(values)})
     elif env_steps not in stored.intermediate_values:
         trial.report(values[0], env_steps)
+
+
+def set_standard_error(trial: optuna.Trial, result: Mapping[str, Any]) -> None:
+    """Store the standard error of the default objective over seeds. A trial of one seed has none."""
+    error = result.get("objective_se")
+    if error is not None and not trial.storage.get_trial(trial._trial_id).state.is_finished():
+        trial.set_user_attr(STANDARD_ERROR, error)
+        trial.set_user_attr(SEEDS, len(result["return_per_seed"]))
 
 
 def set_violations(trial: optuna.Trial, violations: Mapping[str, float]) -> None:

@@ -19,8 +19,9 @@ from tuneexp.files.retries import Outage
 from tuneexp.sweep.search import earlier_trials
 from tuneexp.sweep.search.asking import next_feasible, settings_of
 from tuneexp.sweep.search.limits import Limits
+from tuneexp.sweep.search.metrics import DEFAULT
 from tuneexp.sweep.search.objectives import Objectives
-from tuneexp.sweep.search.reports import complete_violations, report, set_violations
+from tuneexp.sweep.search.reports import complete_violations, report, set_standard_error, set_violations
 from tuneexp.sweep.search.samplers import without_result
 from tuneexp.sweep.search.samplers.tells import tell
 from tuneexp.sweep.search.searched_budget import BUDGET
@@ -197,6 +198,8 @@ class StudySearcher(Searcher):
         if result and values is not None:
             report(trial, values, int(result["env_steps"]))
             set_violations(trial, self._objectives.violations(result))
+            if self._objectives.names == (DEFAULT,):
+                set_standard_error(trial, result)
         return values
 
     def _note_score(self, values: list[float], result: Mapping[str, Any]) -> None:

@@ -25,6 +25,8 @@ TestTpeCarrying = sampler_contract({"name": "tpe", "carry_pruned": True}, cases=
 TestRandom = sampler_contract("random", cases=SEVERAL)
 TestGp = sampler_contract("gp", cases=SLOW, slow=not ALL)
 TestGpCarrying = sampler_contract({"name": "gp", "carry_pruned": True}, cases=SLOW, slow=not ALL)
+TestNoisyGp = sampler_contract("noisy_gp", cases=ONE_OBJECTIVE)
+TestNoisyGpCarrying = sampler_contract({"name": "noisy_gp", "carry_pruned": True}, cases=ONE_OBJECTIVE if ALL else ())
 TestCmaes = sampler_contract("cmaes", cases=ONE_OBJECTIVE)
 TestCmaesCarrying = sampler_contract({"name": "cmaes", "carry_pruned": True, "others": "tpe"}, cases=ONE_OBJECTIVE)
 TestCmaesMargin = sampler_contract({"name": "cmaes", "with_margin": True}, cases=ONE_OBJECTIVE if ALL else ())
