@@ -10,8 +10,10 @@ from benchmarks.work import PARTS, Setup
 TITLES = {"ppo": "PPO", "dqn": "DQN", "sac": "SAC", "tqc": "TQC"}
 SIDES = {
     "ours_1": "tuneexp, S=1",
-    "ours_python_1": "tuneexp, S=1, environment in Python",
     "ours_8": "tuneexp, S=8, sum of seeds",
+    "ours_native_1": "tuneexp, S=1, environment in numpy",
+    "ours_native_8": "tuneexp, S=8, environment in numpy",
+    "ours_python_1": "tuneexp, S=1, environment in Python",
     "jax_1": "whole program in JAX, S=1",
     "jax_8": "whole program in JAX, S=8, sum of seeds",
     "sbx": "sbx",
@@ -41,6 +43,10 @@ time: tuneexp with one seed, and with eight, to this row. "Start" is the time fr
 process to the end of the first tenth, less a ninth of the rest: imports, building, compiling (tuneexp
 loads compiled programs from a warm cache). Each process has one core."""
 
+_ENVIRONMENTS = """The environment of tuneexp is a tensor program (`env_backend: tensor`), as that of the program in
+JAX. "In numpy" is gymnasium's vectorised CartPole (`native`), "in Python" one environment of gymnasium after the other
+(`sync`), as in the other libraries."""
+
 
 def targets(part: str, measured: dict[str, Any]) -> list[report.Target]:
     """Return the targets of a part. Ratios are of training only, by wall-clock time."""
@@ -64,6 +70,8 @@ def section(part: str, measured: dict[str, Any]) -> str:
         f"{' and '.join(f'{number:,}' for number in steps)} environment steps per seed; medians of "
         f"{measured['repeats']} runs, ratios within a repeat. " + _RULES.replace("\n", " "),
     ]
+    if part == "ppo":
+        lines.append(_ENVIRONMENTS.replace("\n", " "))
     for key, setup in PARTS[part].items():
         minibatch = f", minibatch {setup.batch_size}, CartPole-v1, 64x64" if isinstance(setup, Setup) else ""
         lines.append(f"### {setup.title}{minibatch}\n\n" + sides_table(measured["setups"][key]))

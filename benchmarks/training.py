@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.running import Kept, ours, peer
-from benchmarks.work import ALL_SETUPS, PARTS
+from benchmarks.work import ALL_SETUPS, PARTS, SETUPS
 
 REPEATS = 3
 
@@ -26,14 +26,22 @@ class Pythons(NamedTuple):
 Side = Callable[[Pythons, str, str], dict[str, Any]]
 
 
-def _ours(seeds: str, *settings: str) -> Side:
-    return lambda _, setup, steps: ours("benchmarks.ours_training", setup, steps, seeds, "on", *settings)
+def _ours(seeds: str, env_backend: str = "tensor") -> Side:
+    """Return a side of tuneexp. env_backend: of PPO, by default as in the peer in JAX; others have their default."""
+
+    def run(_: Pythons, setup: str, steps: str) -> dict[str, Any]:
+        settings = [f"env_backend={env_backend}"] if setup in SETUPS else []
+        return ours("benchmarks.ours_training", setup, steps, seeds, "on", *settings)
+
+    return run
 
 
 SIDES: dict[str, Side] = {
     "ours_1": _ours("1"),
-    "ours_python_1": _ours("1", "env_backend=sync"),
+    "ours_native_1": _ours("1", "native"),
+    "ours_python_1": _ours("1", "sync"),
     "ours_8": _ours("8"),
+    "ours_native_8": _ours("8", "native"),
     "jax_1": lambda pythons, setup, steps: peer(pythons.jax, "jax_ppo.py", setup, steps, "1"),
     "jax_8": lambda pythons, setup, steps: peer(pythons.jax, "jax_ppo.py", setup, steps, "8"),
     "sbx": lambda pythons, setup, steps: peer(pythons.jax, "stable_baselines.py", "sbx", setup, steps, "0"),
@@ -42,7 +50,7 @@ SIDES: dict[str, Side] = {
     "rllib": lambda pythons, setup, steps: peer(pythons.peers, "rllib_ppo.py", setup, steps, "0"),
 }
 # In the order of measurement. Compared sides are neighbours, so that drift affects both.
-_PPO = ("sb3", "ours_1", "jax_1", "jax_8", "ours_8", "sbx", "torch", "rllib")
+_PPO = ("sb3", "ours_1", "jax_1", "jax_8", "ours_8", "ours_native_1", "ours_native_8", "sbx", "torch", "rllib")
 _REPLAY = ("sb3", "ours_1", "sbx", "ours_8")
 MEASURED: dict[str, tuple[str, ...]] = {
     "short": (*_PPO[:2], "ours_python_1", *_PPO[2:]),
