@@ -49,7 +49,7 @@ class SampleBatch(Mapping[str, Tensor]):
         if not axes or len(set(axes)) != len(axes):
             raise UserError(f"a SampleBatch needs axes of different names, such as {ROW_AXES}; got {tuple(axes)}")
         self.axes = tuple(axes)
-        self._columns = {name: torch.as_tensor(column) for name, column in columns.items()}
+        self._columns = {n: c if isinstance(c, Tensor) else torch.as_tensor(c) for n, c in columns.items()}
         self._check_lengths()
 
     def _like(self, columns: dict[str, Tensor], axes: tuple[str, ...] | None = None) -> SampleBatch:
@@ -61,10 +61,11 @@ class SampleBatch(Mapping[str, Tensor]):
     def _check_lengths(self) -> None:
         n_axes = len(self.axes)
         first_name, first = next(iter(self._columns.items()))
+        lengths = first.shape[:n_axes]
         for name, column in self._columns.items():
             if column.dim() < n_axes:
                 raise UserError(f"column {name!r} has shape {_shown(column)}; it needs the leading axes {self.axes}")
-            if column.shape[:n_axes] != first.shape[:n_axes]:
+            if column.shape[:n_axes] != lengths:
                 raise UserError(
                     f"columns need equal lengths along {self.axes}: "
                     f"{first_name!r} is {_shown(first)}, {name!r} is {_shown(column)}"

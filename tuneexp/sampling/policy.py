@@ -61,14 +61,17 @@ class Policy:
         self._noise = noise
         self._device = hyper.device
         self._explore, self._exploit = (torch.tensor(explore).to(self._device) for explore in (True, False))
+        self.n_seeds = 0
         self.set_parameters(parameters)
 
     def set_parameters(self, parameters: Mapping[str, Tensor]) -> None:
         """Use other parameters, in place. parameters: name -> [S, ...]."""
         self.named_parameters = dict(parameters)
         self._parameters = list(parameters.values())
-        self.n_seeds = self._parameters[0].shape[0]
-        self._no_noise = [noise.zeros(self.n_seeds, self.n_envs) for noise in self._noise.values()]
+        n_seeds = self._parameters[0].shape[0]
+        if n_seeds != self.n_seeds:
+            self.n_seeds = n_seeds
+            self._no_noise = [noise.zeros(n_seeds, self.n_envs) for noise in self._noise.values()]
 
     @property
     def act(self) -> Act:
