@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.learning_tasks import LONG_RUN
 from benchmarks.running import RESULTS, ROOT
-from benchmarks.work import one_thread
+from benchmarks.clock import one_thread
 
 one_thread()
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.work import one_thread
+from benchmarks.clock import one_thread
 
 one_thread()
 
