@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.clock import one_thread
 from benchmarks.learning_tasks import LONG_RUN
 from benchmarks.running import RESULTS, ROOT
-from benchmarks.clock import one_thread
 
 one_thread()
 
