@@ -80,6 +80,9 @@ def test_compiled_training_equals_eager_training_and_is_compiled_once(
 def test_a_compiled_rollout_takes_the_steps_that_python_takes_one_by_one() -> None:
     changes = {"target_kl": 0.5, "normalize_observation": True, "env_backend": "tensor", "compile": "on"}
     compiled, plain = small_trial([0, 1], **changes), small_trial([0, 1], **changes)
+    rollout = compiled.trainer.programs.rollout
+    assert rollout is not None
+    assert rollout.program.in_place
     plain.group.policy.rollout = None
     for n_steps in (32, 1, 40):
         one, other = compiled.group.sample(n_steps), plain.group.sample(n_steps)
