@@ -96,7 +96,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process without programs, with its counters at 0."""
-    from tuneexp.learning.compile.program import Counter
+    from tuneexp.learning.compile.compilation import Counter
     from tuneexp.trial import programs
 
     monkeypatch.setattr(programs, "_BUILT", OrderedDict())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,3 +24,8 @@ def without_proxy_on_loopback(environment: Mapping[str, str]) -> dict[str, str]:
     named = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     direct = ",".join([*filter(None, [named]), "localhost", "127.0.0.1", "::1"])
     return {**environment, "no_proxy": direct, "NO_PROXY": direct}
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,7 +11,7 @@ from tests.small import minibatch_of, parameters_of, rollout_batch, same, small_
 from tuneexp.algorithms.ppo import PPO, PPOConfig
 from tuneexp.config import is_numeric
 from tuneexp.errors import UserError
-from tuneexp.learning.compile.program import Counter
+from tuneexp.learning.compile.compilation import Counter
 from tuneexp.learning.hyper import Hyper
 from tuneexp.trial import Trial
 

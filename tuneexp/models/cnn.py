@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tuneexp.errors import UserError
 from tuneexp.models.mlp import HIDDEN_GAIN, linear
+from tuneexp.models.uninitialised import uninitialised
 
 NATURE_LAYERS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # filters, kernel, stride
 NATURE_FEATURES = 512
@@ -32,7 +33,7 @@ def conv(
     generator: torch.Generator | None,
 ) -> nn.Conv2d:
     """Convolution initialised from `generator`: orthogonal with zero biases, or as torch by default."""
-    layer = nn.utils.skip_init(nn.Conv2d, in_channels, out_channels, kernel, stride=stride, padding=padding)
+    layer = uninitialised(nn.Conv2d, in_channels, out_channels, kernel, stride=stride, padding=padding)
     assert layer.bias is not None
     if orthogonal_gain is not None:
         nn.init.orthogonal_(layer.weight, orthogonal_gain, generator=generator)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.errors import unknown_name
+from tuneexp.models.uninitialised import uninitialised
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -48,7 +49,7 @@ def linear(
     Returns:
         The layer.
     """
-    layer = nn.utils.skip_init(nn.Linear, in_features, out_features)
+    layer = uninitialised(nn.Linear, in_features, out_features)
     if orthogonal_gain is not None:
         nn.init.orthogonal_(layer.weight, orthogonal_gain, generator=generator)
         nn.init.zeros_(layer.bias)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tuneexp.sweep.cluster.capacity import ray_session_for, resolved_on_cluster
+from tuneexp.sweep.compiling_ahead import compiling_ahead
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.results import SweepResult
 from tuneexp.sweep.search.space import SearchSpace
@@ -52,7 +53,10 @@ def run_in_ray(
         UserError: The cluster can't be reached or can't run a trial. Nothing was written.
         SweepInterrupted: A signal ended the sweep.
     """
-    with ray_session_for(config, space, snapshot_period_s(config), verbose) as ray:
+    with (
+        ray_session_for(config, space, snapshot_period_s(config), verbose) as ray,
+        compiling_ahead(config, space),
+    ):
         from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
 
         resolved = resolved_on_cluster(config, folder, space, ray)

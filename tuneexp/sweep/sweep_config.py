@@ -177,7 +177,9 @@ def with_default_trials(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # Fields of a trial that the searcher or the start of the sweep sets.
-_OF_EACH_TRIAL = ("hyperparameters", "expected_trials", "scores_to_reach", "searched_budget", "trial_number")
+_OF_EACH_TRIAL = (
+    "hyperparameters", "expected_trials", "concurrent_trials", "scores_to_reach", "searched_budget", "trial_number",
+)  # fmt: skip
 # Declarations of the settings of a sweep by name, without `name`.
 SETTINGS = {
     name: field
@@ -293,4 +295,5 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
         "scores_to_reach": objectives_of(config).scores_to_reach,
         "searched_budget": BUDGET in config.space or any(BUDGET in one for one in config.space.get(KEY, {}).values()),
         "expected_trials": -(-trials // (config.concurrency or trials)),
+        "concurrent_trials": config.concurrency or trials,
     }

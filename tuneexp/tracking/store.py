@@ -18,6 +18,7 @@ from tuneexp.errors import UserError
 from tuneexp.files.locks import locked
 from tuneexp.processes import SAFE_PATH, without_proxy_on_loopback
 from tuneexp.security.masking import masked
+from tuneexp.tracking.empty_database import copy_empty_database, sqlite_uri
 from tuneexp.tracking.store_errors import check_sqlite, reason
 from tuneexp.tracking.store_relocation import follow_folder
 from tuneexp.tracking.ui_app import ENTRY_POINT
@@ -47,8 +48,8 @@ def tracking_uri(storage: Path | str) -> str:
     chosen = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
     file = _SQLITE_FILE.fullmatch(chosen)
     if file:
-        return _sqlite_uri(Path(os.path.abspath(unquote(file[1]))))
-    return chosen or _sqlite_uri(_database(storage))
+        return sqlite_uri(Path(os.path.abspath(unquote(file[1]))))
+    return chosen or sqlite_uri(_database(storage))
 
 
 def artifact_root(storage: Path | str) -> str | None:
@@ -115,7 +116,7 @@ def ui_command(storage: Path | str, port: int = 5000) -> tuple[list[str], dict[s
 def default_store_has(storage: Path | str, run_id: str) -> bool:
     """True if the storage's own database has this run, also after the storage was moved."""
     database = _database(storage)
-    if tracking_uri(storage) != _sqlite_uri(database) or not database.is_file():
+    if tracking_uri(storage) != sqlite_uri(database) or not database.is_file():
         return False
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as store:
@@ -152,7 +153,7 @@ def prepare(storage: Path | str) -> None:
     MLflow creates the tables in some 70 steps, without a lock or a transaction: two processes at once both fail, and a
     kill leaves an unusable file. So a lock is held, and the database is renamed into place when it is complete."""
     database = _database(storage)
-    if tracking_uri(storage) != _sqlite_uri(database):
+    if tracking_uri(storage) != sqlite_uri(database):
         return
     database.parent.mkdir(parents=True, exist_ok=True)
     with locked(database.parent / "mlflow.lock"):
@@ -162,21 +163,13 @@ def prepare(storage: Path | str) -> None:
 
 
 def _make_database(path: Path) -> None:
-    from mlflow import MlflowClient
-
     for left_by_a_kill in path.parent.glob(".mlflow-*"):
         shutil.rmtree(left_by_a_kill, ignore_errors=True)
     with TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
-        MlflowClient(_sqlite_uri(Path(folder) / path.name))
-        (Path(folder) / path.name).rename(path)
+        new = Path(folder) / path.name
+        copy_empty_database(new)
+        new.rename(path)
 
 
 def _database(storage: Path | str) -> Path:
     return Path(storage).resolve() / "mlflow.db"
-
-
-def _sqlite_uri(path: Path) -> str:
-    """URI of a SQLite file. SQLAlchemy unquotes the path, but MLflow creates the folder of a `sqlite:///` URI from the
-    quoted one. It does not if the URI names the driver."""
-    quoted = quote(os.fsencode(path))
-    return f"sqlite:///{path}" if quoted == str(path) else f"sqlite+pysqlite:///{quoted}"

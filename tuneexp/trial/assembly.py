@@ -20,7 +20,6 @@ from tuneexp.data.replay import Entry, ReplayBuffer
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
 from tuneexp.learning.act import Act
-from tuneexp.learning.compile.build import Workload
 from tuneexp.learning.compile.program import Program
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.hyper import CfgView
@@ -37,9 +36,6 @@ from tuneexp.trial.shapes import TrialShapes
 from tuneexp.trial.trial_config import TrialConfig
 
 log = logging.getLogger(__name__)
-
-# Assumed steps of an evaluation, for the decision to compile.
-LONG_EPISODE_STEPS = 500
 
 
 def env_settings(config: TrialConfig) -> dict[str, Any]:
@@ -98,17 +94,6 @@ def build_learner(
         spec.target,
         lambda model, view: spec.loss_noise(model, facts.action_space, view),
         device,
-    )
-
-
-def workload_of(cfg: AlgorithmConfig, config: TrialConfig) -> Workload:
-    """Return the number of calls of the programs that a trial will make."""
-    rollouts = -(-config.budget_env_steps // cfg.rollout_env_steps())
-    return Workload(
-        n_seeds=len(config.seeds),
-        updates=rollouts * cfg.updates_per_rollout(),
-        acts=rollouts * cfg.rollout_env_steps() // cfg.n_envs + config.reports * LONG_EPISODE_STEPS,
-        trials=config.expected_trials,
     )
 
 

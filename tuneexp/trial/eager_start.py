@@ -67,7 +67,9 @@ class EagerStart:
         """Return True if it is time to switch to compiled programs."""
         return self.pending and env_steps >= self._env_steps
 
-    def mode_after_restore(self, state: Mapping[str, Any], compiled: bool) -> CompileMode | None:
+    def mode_after_restore(
+        self, state: Mapping[str, Any], compiled: bool, compiling: bool = False
+    ) -> CompileMode | None:
         """Return the compilation mode to rebuild programs with for a checkpoint; None: the present programs stay.
 
         Compiled and eager arithmetic differ in rounding. A trial that is resumed within its budget keeps its kind of
@@ -76,11 +78,13 @@ class EagerStart:
         Args:
             state: of the checkpoint.
             compiled: the present programs are compiled.
+            compiling: they are to be replaced by compiled ones.
         """
         same_budget = state["config"]["budget_env_steps"] == self.config.budget_env_steps
         before = state.get("eager_start")  # None in a checkpoint of an older version
         self.pending = self._possible and bool(not same_budget if before is None else before)
-        keeps = same_budget and self.config.compile in ("auto", "later") and state["compiled"] != compiled
+        other = state["compiled"] != compiled or (compiling and not before)
+        keeps = same_budget and self.config.compile in ("auto", "later") and other
         if not keeps or (before and self.config.compile == "auto"):  # it would be compiled from here on
             return None
         return "on" if state["compiled"] else "off"

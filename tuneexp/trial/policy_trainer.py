@@ -28,6 +28,7 @@ from tuneexp.trial.programs import TrialPrograms, programs_for
 from tuneexp.trial.recipes import learner_group
 from tuneexp.trial.source import Group, PolicySetup
 from tuneexp.trial.trial_config import TrialConfig
+from tuneexp.trial.workload import trains_while_compiling, workload_of
 
 # Environment steps of a policy that is not trained: schedules are at their end, so it hardly explores.
 END_OF_SCHEDULES = 2**30
@@ -78,11 +79,12 @@ class PolicyTrainer:
         )
 
     def _use_programs(self, mode: CompileMode) -> None:
-        workload = assembly.workload_of(self.cfg, self.config)
+        workload = workload_of(self.cfg, self.config)
         if self.cfg.num_learners:
             workload = replace(workload, updates=0)  # learner processes make the updates
+        meanwhile = trains_while_compiling(self.cfg, self.config)
         self.programs: TrialPrograms = programs_for(
-            self.spec, self.learner, self.shapes, mode, workload, self.setup.tensor
+            self.spec, self.learner, self.shapes, mode, workload, self.setup.tensor, meanwhile
         )
         self.learner.use_programs(self.programs.steps)
 
@@ -95,6 +97,14 @@ class PolicyTrainer:
         """Build the programs anew in another compilation mode."""
         self._use_programs(mode)
         self.group.use_policy(self.new_policy())
+
+    def take_compiled_programs(self) -> None:
+        """Replace eager programs if their compilation is over."""
+        newest = self.programs.newest()
+        if newest is not self.programs:
+            self.programs = newest
+            self.learner.use_programs(newest.steps)
+            self.group.use_policy(self.new_policy())
 
     def new_policy(self) -> Policy:
         """Return a policy that acts with the learner's parameters."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from tuneexp.errors import UserError
 from tuneexp.files.json_reading import parse_json
+from tuneexp.processes import cores
 from tuneexp.tracebacks import one_line
 from tuneexp.trial.trial_config import TrialConfig
 
@@ -117,7 +118,9 @@ def _in_one_process(trial: Any, config: TrialConfig) -> bool:
 
 def _with_short_evaluation(config: TrialConfig) -> TrialConfig:
     most = min(config.evaluation.max_steps, EVALUATION_STEPS)
-    return config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"max_steps": most})})
+    evaluation = config.evaluation.model_copy(update={"max_steps": most})
+    # As many trials as cores: the probe waits for its compiled programs and measures those.
+    return config.model_copy(update={"evaluation": evaluation, "concurrent_trials": cores()})
 
 
 def _timed_steps(trial: Any, seconds: float) -> Iterator[tuple[float, float, int]]:

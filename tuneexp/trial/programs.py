@@ -15,8 +15,9 @@ from tuneexp.envs.tensor.env_step import env_step
 from tuneexp.envs.tensor.program import TensorProgram
 from tuneexp.learning.act import Act
 from tuneexp.learning.algorithm_functions import ActFn
-from tuneexp.learning.compile.build import CompileMode, ProgramSpec, Workload, build_programs
+from tuneexp.learning.compile.build import Built, CompileMode, Pending, ProgramSpec, build_programs, built
 from tuneexp.learning.compile.program import Program, eager
+from tuneexp.learning.compile.workload import Workload
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.functional_state import functional_optimizers
 from tuneexp.learning.gradient import GradientStep
@@ -43,6 +44,7 @@ class TrialPrograms:
         read: structural fields that the functions of the algorithm read, and their values.
         spaces: of observations and actions.
         rollout: step of acting and of tensor environments; None: the environments are no tensor program.
+        pending: compiled programs in the making, which are to replace eager ones.
     """
 
     act: Act
@@ -52,10 +54,16 @@ class TrialPrograms:
     read: Mapping[str, Any]
     spaces: tuple[Any, Any]
     rollout: RolloutProgram | None = None
+    pending: Pending | None = None
 
     @property
     def compiled(self) -> bool:
         return all(program.compiled for _, program in self.steps.values())
+
+    def all(self) -> list[Program]:
+        """Return the program for acting and those of the gradient steps."""
+        acting = self.act_program if self.rollout is None else self.rollout.program
+        return [acting, *(program for _, program in self.steps.values())]
 
     @property
     def captured(self) -> bool:
@@ -68,6 +76,26 @@ class TrialPrograms:
         such as the bounds of actions."""
         return self.spaces == spaces and all(static[name] == value for name, value in self.read.items())
 
+    def with_programs(self, found: Built) -> TrialPrograms:
+        """Return the same functions with other programs."""
+        act, *programs = found.programs
+        steps = {
+            omitted: (step, program) for (omitted, (step, _)), program in zip(self.steps.items(), programs, strict=True)
+        }
+        if self.rollout is None:
+            return replace(self, act_program=act, steps=steps, pending=found.pending)
+        return replace(self, rollout=self.rollout._replace(program=act), steps=steps, pending=found.pending)
+
+    def newest(self) -> TrialPrograms:
+        """Return the compiled programs if they have been made meanwhile, else these."""
+        if self.pending is None or not self.pending.is_over():
+            return self
+        found = self.pending.result()
+        newest = replace(self, pending=None) if found is None else self.with_programs(found)
+        for made in _BUILT.values():
+            made[:] = [newest if one is self else one for one in made]
+        return newest
+
 
 # Tune reuses actors: a trial with the same shapes reuses the programs of an earlier trial.
 _BUILT: OrderedDict[Hashable, list[TrialPrograms]] = OrderedDict()
@@ -76,34 +104,42 @@ MAX_SHAPES = 32
 
 def programs_for(
     spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, mode: CompileMode, workload: Workload,
-    tensor: TensorProgram | None = None,
+    tensor: TensorProgram | None = None, meanwhile: bool = False,
 ) -> TrialPrograms:  # fmt: skip
     """Return programs for a policy, built at the first call for the same functions, shapes and structural fields.
 
-    tensor: environment that this process steps, if it is one of tensors."""
+    Args:
+        spec: of the policy.
+        learner: of the policy.
+        shapes: of its data.
+        mode: compilation mode.
+        workload: of the programs.
+        tensor: environment that this process steps, if it is one of tensors.
+        meanwhile: with `auto`, return eager programs while others are compiled.
+    """
     key = (
         spec.build_model, spec.act_fn, spec.loss_fn, spec.postprocess_fn, type(learner.cfg), learner.hyper.names,
         shapes, tuple(type(module) for module in learner.model.modules()),
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
-        tuple(learner.periods.all_omitted()), learner.target and learner.target.moves_with_updates, mode,
+        tuple(learner.periods.all_omitted()), learner.target and learner.target.moves_with_updates, mode, meanwhile,
         workload.repays_compiling(), learner.device,
         whole_updates(learner) and functional_optimizers(learner.optimizer, learner.stack),
         None if tensor is None else (tensor.kind, normalises(learner)),
     )  # fmt: skip
-    built = _BUILT.setdefault(key, [])
+    made = _BUILT.setdefault(key, [])
     _BUILT.move_to_end(key)
     if len(_BUILT) > MAX_SHAPES:
         _BUILT.popitem(last=False)
-    for programs in built:
+    for programs in made:
         if programs.fits(learner.hyper.static, shapes.spaces):
-            return programs
-    built.append(_build(spec, learner, shapes, mode, workload, tensor))
-    return built[-1]
+            return programs.newest()
+    made.append(_build(spec, learner, shapes, mode, workload, tensor, meanwhile))
+    return made[-1]
 
 
 def _build(
     spec: AlgorithmSpec, learner: Learner, shapes: TrialShapes, mode: CompileMode, workload: Workload,
-    tensor: TensorProgram | None,
+    tensor: TensorProgram | None, meanwhile: bool,
 ) -> TrialPrograms:  # fmt: skip
     hyper, n_seeds = learner.hyper, len(learner.seeds)
     act, inputs = _act(learner, spec.act_fn, shapes)
@@ -126,15 +162,16 @@ def _build(
         ]
     rolling = None if tensor is None else rollout_step(act, shapes, tensor, normalises(learner))
     acting = ProgramSpec(act, inputs, trace) if rolling is None else rollout_spec(rolling, inputs, shapes, trace)
-    act_program, *step_programs = build_programs([acting, *step_specs], mode, workload)
-    rollout = None
-    if rolling is not None:
-        rollout = RolloutProgram(rolling, act_program, rolling(acting.example)[rolling.n_state :])
-        act_program = eager(act)
+    rows = [] if rolling is None else rolling(acting.example)[rolling.n_state :]
+    found = built([acting, *step_specs], mode, workload, meanwhile)
     reads = learner.model_reads | act.reads | set().union(*(step.reads for step in steps))
     read = {name: hyper.static[name] for name in reads if name in hyper.static}
-    by_omitted = {step.omitted: (step, program) for step, program in zip(steps, step_programs, strict=True)}
-    return TrialPrograms(act, act_program, by_omitted, columns, read, shapes.spaces, rollout)
+    eager_act = eager(act)
+    rollout = None if rolling is None else RolloutProgram(rolling, eager_act, rows)
+    made = TrialPrograms(
+        act, eager_act, {step.omitted: (step, eager_act) for step in steps}, columns, read, shapes.spaces, rollout
+    )
+    return made.with_programs(found)
 
 
 def normalises(networks: SeedNetworks) -> bool:

@@ -13,7 +13,8 @@ from tuneexp.algorithms.registry import load_algorithm, sendable
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.registration import register_again
 from tuneexp.envs.seed_envs import EnvFacts, SeedEnvs
-from tuneexp.learning.compile.build import CompileMode, Workload
+from tuneexp.learning.compile.build import CompileMode
+from tuneexp.learning.compile.workload import Workload
 from tuneexp.learning.devices import device_of
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.seed_networks import SeedNetworks
@@ -30,6 +31,7 @@ from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial.programs import acting_program, learner_programs
 from tuneexp.trial.shapes import TrialShapes
 from tuneexp.trial.trial_config import TrialConfig
+from tuneexp.trial.workload import workload_of
 
 if TYPE_CHECKING:
     from tuneexp.sampling.remote.pipeline import RequestPipeline
@@ -120,7 +122,7 @@ def learner_group(trainer: PolicyTrainer) -> LearnerGroup | None:
     recipe = LearnerRecipe(
         sendable(trainer.spec), config.hyperparameters, tuple(config.seeds), trainer.setup.facts, shapes,
         {name: row.cpu() for name, row in trainer.programs.columns.items()}, first_mode(config),
-        assembly.workload_of(cfg, config), sharding.by_rows, "cuda" if cfg.num_gpus_per_learner else "cpu",
+        workload_of(cfg, config), sharding.by_rows, "cuda" if cfg.num_gpus_per_learner else "cpu",
     )  # fmt: skip
     return LearnerGroup(sharding, RemoteLearners(recipe, sharding, cfg.num_gpus_per_learner, 1 + cfg.num_env_runners))
 

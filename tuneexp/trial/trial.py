@@ -115,6 +115,11 @@ class Trial:
         return all(one.compiled for one in self.trainers.values())
 
     @property
+    def compiling(self) -> bool:
+        """True if eager programs are to be replaced by compiled ones."""
+        return any(one.programs.pending for one in self.trainers.values())
+
+    @property
     def failed(self) -> NDArray[np.bool_]:
         """[S] bool, the seeds of which a policy diverged."""
         return np.any([one.learner.failed.numpy() for one in self.trained.values()], axis=0)
@@ -138,7 +143,7 @@ class Trial:
         started, transitions_before = time.perf_counter(), self.source.transitions
         due = self.eager_start.next_report(self.env_steps)
         while True:
-            started += self._end_eager_start()  # compilation is not training time
+            started += self._use_compiled()  # compilation is not training time
             self.training_step()
             if self.env_steps >= due or self.done:
                 break
@@ -150,12 +155,16 @@ class Trial:
         # The clock counts every call of `step`, the same for all seeds. The rate excludes steps that only reset.
         return self._metrics(evaluation, (self.source.transitions - transitions_before) / seconds)
 
-    def _end_eager_start(self) -> float:
-        """Switch to compiled programs at the end of the eager start. Returns the seconds that building them took."""
+    def _use_compiled(self) -> float:
+        """Build programs at the end of the eager start, and replace eager ones whose compilation is over.
+
+        Returns the seconds that it took."""
         started = time.perf_counter()
         if self.eager_start.is_over(self.env_steps):
             self._build_programs("auto")
             self.eager_start.pending = False
+        for one in self.trainers.values():
+            one.take_compiled_programs()
         return time.perf_counter() - started
 
     def training_step(self) -> None:
@@ -234,7 +243,7 @@ class Trial:
             "iteration": self.iteration,
             "train_s": self.train_s,
             "compiled": self.compiled,
-            "eager_start": self.eager_start.pending,
+            "eager_start": self.eager_start.pending or self.compiling,
             "network_defaults": NETWORK_DEFAULTS,
             # A callable without an address is stored by its name: the checkpoint loads only into a trial that has it.
             "config": {**plain(self.config.model_dump(exclude={"env"}), "config"), "env": self.source.name},
@@ -263,7 +272,7 @@ class Trial:
             raise CheckpointError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from error
 
     def _compute_as_in(self, state: Mapping[str, Any]) -> None:
-        mode = self.eager_start.mode_after_restore(state, self.compiled)
+        mode = self.eager_start.mode_after_restore(state, self.compiled, self.compiling)
         if mode is not None and not any(one.learners for one in self.trainers.values()):
             self._build_programs(mode)
 

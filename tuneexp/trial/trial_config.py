@@ -204,8 +204,9 @@ class TrialConfig(Config):
     )
     compile: Compilation = Field(
         "auto",
-        description="Compilation of acting and learning: auto (where the number of updates repays it), on, off, or "
-        "later (eager up to the first report, at most 2,000 environment steps, then as auto).",
+        description="Compilation of acting and learning: auto (where the number of updates repays it; eager meanwhile if "
+        "a core is free), on, off, or later (eager up to the first report, at most 2,000 environment steps, then auto). "
+        "Only on and off repeat exactly.",
     )
     device: Device = Field(
         "cpu",
@@ -218,6 +219,7 @@ class TrialConfig(Config):
         description="Trials that share the compiled programs of one worker.",
         json_schema_extra={"internal": True},
     )
+    concurrent_trials: int = internal(1, "Trials that run at the same time on the cores of a machine.")
     scores_to_reach: list[str] = internal([], "Scores whose environment steps are the metrics env_steps_to/SCORE.")
     searched_budget: bool = internal(False, "The budget is a hyperparameter of the search space.")
     trial_number: int | None = internal(None, "Number of the searcher's suggestion.")

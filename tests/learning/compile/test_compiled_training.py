@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import multiprocessing
+import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,10 +23,10 @@ from tests.small import HYPERPARAMETERS, parameters_of, same, small_config, smal
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.errors import UserError
-from tuneexp.learning.compile import build, program
-from tuneexp.learning.compile.build import Workload
+from tuneexp.learning.compile import build, compilation, program
+from tuneexp.learning.compile.compilation import CannotCompile, Counter
 from tuneexp.learning.compile.in_place import Layout
-from tuneexp.learning.compile.program import CannotCompile, Counter
+from tuneexp.learning.compile.workload import Workload
 from tuneexp.trial import Trial
 
 
@@ -287,11 +289,38 @@ def test_where_the_cpp_compiler_fails_the_instruction_sets_are_probed(
     assert set((tmp_path / "calls").read_text().split()) == {"assumed:1", "assumed:"}
 
 
+COMPILED = """
+import sys
+from tests.learning.compile.test_compiled_training import compile_doubled
+compile_doubled()
+print("torch._inductor.compile_fx" in sys.modules)
+"""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+def test_the_cpp_compiler_is_called_four_times_for_a_program_and_inductor_is_only_in_its_process(
+    tmp_path: Path,
+) -> None:
+    """No headers are compiled beforehand and no instruction sets are probed: kernels, wrapper, constants, link."""
+    counting = tmp_path / "g++"
+    counting.write_text(f'#!/bin/sh\ncase "$*" in *-o*) echo "$*" >> {tmp_path}/calls;; esac\nexec g++ "$@"\n')
+    counting.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED], capture_output=True, text=True, timeout=300,
+        env={**os.environ, "CXX": str(counting), "TUNEEXP_CACHE": str(tmp_path),
+             "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor"), "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert len(calls) == 4, calls
+    assert not [call for call in calls if "header" in call or " -E " in call]
+    assert done.stdout.strip() == "False", done.stderr
+
+
 def test_a_failing_compiler_is_reported_in_one_line(
     fresh_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUNEEXP_CACHE", str(tmp_path))
-    monkeypatch.setattr(program, "COMPILE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(compilation, "COMPILE_TIMEOUT_S", 0.01)
     with pytest.raises(CannotCompile) as caught:
         compile_doubled()
     assert len(str(caught.value).splitlines()) == 1
@@ -299,25 +328,26 @@ def test_a_failing_compiler_is_reported_in_one_line(
 
 
 def compiler_of(folder: Path, *graphs: bytes) -> list[str]:
-    """Arguments of the compiler for files that hold `graphs`."""
-    sources = [folder / f"{index}-graph.pt2" for index in range(len(graphs))]
+    """Command of the compiler for files that hold `graphs`."""
+    sources = [folder / f"{index}-graph.pt" for index in range(len(graphs))]
     for source, graph in zip(sources, graphs, strict=True):
         source.write_bytes(graph)
-    return [str(path) for source in sources for path in (source, source.with_suffix(".package"))]
+    files = [str(path) for source in sources for path in (source, source.with_suffix(".package"))]
+    return compilation.compiler_command(folder / "lock", files, {})
 
 
 def test_why_a_program_can_not_be_compiled_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(CannotCompile, match="BadZipFile"):
-        program._run_compiler(compiler_of(tmp_path, b"no graph", b"none either"))
+    done = subprocess.run(compiler_of(tmp_path, b"no graph", b"none either"), capture_output=True, text=True)
+    assert done.returncode
+    assert "UnpicklingError" in done.stderr.splitlines()[-1]
     assert not list(tmp_path.glob("*.package"))
 
 
 @pytest.mark.slow
 def test_a_compiler_that_is_killed_leaves_no_other_behind(tmp_path: Path) -> None:
-    exported = io.BytesIO()
-    torch.export.save(torch.export.export(program.trace(doubled, EXAMPLE), tuple(EXAMPLE)), exported)
-    files = compiler_of(tmp_path, exported.getvalue(), exported.getvalue())
-    compiler = subprocess.Popen(program.compiler_command(files))
+    graph = io.BytesIO()
+    torch.save((program.trace(doubled, EXAMPLE), EXAMPLE), graph)
+    compiler = subprocess.Popen(compiler_of(tmp_path, graph.getvalue(), graph.getvalue()))
     while len(children := descendants(compiler.pid)) < 2:
         assert compiler.poll() is None
         time.sleep(0.05)
@@ -362,7 +392,7 @@ def test_updates_that_are_no_program_as_a_whole_are_compiled_in_parts_with_a_war
     whole = build.InPlaceSpec(untraceable, ones, Layout(1, 0, (), (True,)))
     spec = build.ProgramSpec(lambda tensors: [tensors[0] + 1], ones, in_place=whole)
     monkeypatch.setattr(build, "_TOLD", set())
-    monkeypatch.setattr(program, "compile_graphs", lambda graphs, _: [program.Program(list, True) for _ in graphs])
+    monkeypatch.setattr(program, "compile_graphs", lambda graphs, *_: [program.Program(list, True) for _ in graphs])
     (made,) = build.build_programs([spec], "on", Workload(1, 0, 0))
     assert (made.compiled, made.in_place) == (True, False)
     assert [record.getMessage() for record in caplog.records] == [

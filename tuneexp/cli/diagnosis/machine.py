@@ -28,7 +28,7 @@ def python() -> Finding:
 
 def cores() -> Finding:
     """Cores that this process may use, and what other programs take."""
-    from tuneexp.sweep.cluster.ray_session import cores as usable
+    from tuneexp.processes import cores as usable
 
     here, load = usable(), os.getloadavg()[0]
     found = f"{here} cores, load {load:.1f}"

@@ -70,8 +70,8 @@ def _fits(asked: Requirement) -> bool:
 
 def compiler() -> Finding:
     """The C++ compiler, which compiles one line."""
-    from tuneexp.learning.compile.program import CannotCompile
-    from tuneexp.learning.compile.program import compiler as compiler_here
+    from tuneexp.learning.compile.compilation import CannotCompile
+    from tuneexp.learning.compile.compilation import compiler as compiler_here
 
     advice = "install g++ (apt-get install g++); without it training runs eagerly, slower"
     try:
@@ -89,7 +89,7 @@ def compiler() -> Finding:
 
 def program_cache() -> Finding:
     """Folder of compiled programs."""
-    from tuneexp.learning.compile.program import cache_folder
+    from tuneexp.learning.compile.cache import cache_folder
 
     folder = cache_folder()
     if not os.access(existing(folder), os.W_OK | os.X_OK):

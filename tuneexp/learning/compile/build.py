@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -13,46 +14,20 @@ from torch.fx import GraphModule
 
 from tuneexp.errors import UserError
 from tuneexp.learning.compile import program
+from tuneexp.learning.compile.cache import Stored, cache_used, is_cached, is_under_way, remembered
+from tuneexp.learning.compile.compilation import CannotCompile, Compilation, Graph, start_compilation
 from tuneexp.learning.compile.cuda_graph import Record, captured, on_gpu
 from tuneexp.learning.compile.in_place import Layout
-from tuneexp.learning.compile.program import CannotCompile, Graph, Program, TensorFn
+from tuneexp.learning.compile.program import Program, TensorFn
+from tuneexp.learning.compile.recipe import recipe_of
 from tuneexp.learning.compile.stepping import StepLayout
+from tuneexp.learning.compile.workload import Workload
 
 log = logging.getLogger(__name__)
 
 CompileMode = Literal["auto", "on", "off"]
 
-# Measured on 2.6 GHz cores with 64x64 networks. A factor of two does not matter.
-COMPILE_S = 12.0
-TRACE_S = 0.5
-SAVED_PER_UPDATE_S = 0.0006
-SAVED_PER_SEED_UPDATE_S = 0.00045
-SAVED_PER_ACT_S = 0.00025
-
-
-@dataclass(frozen=True)
-class Workload:
-    """Expected number of calls of the programs of a trial.
-
-    n_seeds: S. updates: gradient updates of a trial. acts: acting steps of a trial. trials: that share the programs."""
-
-    n_seeds: int
-    updates: int
-    acts: int
-    trials: int = 1
-
-    def saved_s(self) -> float:
-        """Return the seconds that compiled programs save over eager ones."""
-        per_update = SAVED_PER_UPDATE_S + SAVED_PER_SEED_UPDATE_S * self.n_seeds
-        return (self.updates * per_update + self.acts * SAVED_PER_ACT_S) * self.trials
-
-    def repays_compiling(self) -> bool:
-        """True if compiled programs save more than compiling takes."""
-        return self.saved_s() > COMPILE_S
-
-    def repays_tracing(self) -> bool:
-        """True if compiled programs save more than tracing and loading take, about half a second."""
-        return self.saved_s() > TRACE_S
+POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -90,11 +65,19 @@ class ProgramSpec:
         return module, module.example(self.in_place.example)
 
 
+@dataclass(frozen=True)
+class Built:
+    """Programs, all compiled or all eager. pending: compiled ones are being made."""
+
+    programs: list[Program]
+    pending: Pending | None = None
+
+
 def build_programs(specs: Sequence[ProgramSpec], mode: CompileMode, workload: Workload) -> list[Program]:
     """Return the programs, all compiled or all eager. On a GPU they are captured as CUDA graphs instead.
 
     Args:
-        specs: functions and shapes.
+        specs: functions and shapes. They were called once.
         mode: `auto` compiles if the work repays it or the cache has the programs, and falls back to eager execution.
             `on` always compiles. `off` never does.
         workload: expected number of calls.
@@ -102,24 +85,123 @@ def build_programs(specs: Sequence[ProgramSpec], mode: CompileMode, workload: Wo
     Raises:
         UserError: `mode` is `on`, and a function can't be compiled.
     """
+    return built(specs, mode, workload, meanwhile=False).programs
+
+
+def built(specs: Sequence[ProgramSpec], mode: CompileMode, workload: Workload, meanwhile: bool) -> Built:
+    """As `build_programs`. meanwhile: with `auto`, return eager programs while others are compiled."""
     if specs[0].example[0].device.type == "cuda":
-        return [_eager(spec) if mode == "off" else _captured(spec, mode) for spec in specs]
+        return Built([_eager(spec) if mode == "off" else _captured(spec, mode) for spec in specs])
     if mode == "off" or (mode == "auto" and not workload.repays_tracing()):
-        return [_eager(spec) for spec in specs]
+        return Built([_eager(spec) for spec in specs])
+    asked = Asked(specs, mode, workload, meanwhile and mode == "auto", recipe_of(specs))
+    if programs := _remembered(asked.recipe):
+        return Built(programs)
+    if asked.compiles and is_under_way(asked.recipe):
+        pending = Pending(asked)
+        if asked.meanwhile:
+            return Built([_eager(spec) for spec in specs], pending)
+        pending.wait()
+        if programs := _remembered(asked.recipe):
+            return Built(programs)
+    return _traced(asked)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Arguments of `built`, and the recipe of the programs."""
+
+    specs: Sequence[ProgramSpec]
+    mode: CompileMode
+    workload: Workload
+    meanwhile: bool
+    recipe: str | None
+
+    @property
+    def compiles(self) -> bool:
+        return self.mode == "on" or self.workload.repays_compiling()
+
+    def in_parts(self, error: Exception) -> Built:
+        """Return programs without that of a whole update."""
+        specs = [replace(spec, in_place=None) for spec in self.specs]
+        found = built(specs, self.mode, self.workload, self.meanwhile)
+        if found.pending or all(one.compiled for one in found.programs):
+            _warn_once(f"compiled in parts, which is slower: {' '.join(str(error).split())[:300]}")
+        return found
+
+
+def _traced(asked: Asked) -> Built:
+    """Trace the programs, load or compile them, or return eager ones."""
+    specs: Sequence[ProgramSpec] = asked.specs
     graphs: Sequence[Graph] = []
     try:
         graphs, examples = zip(*[spec.graph() for spec in specs], strict=True)
-        cached = all(program.is_cached(program.key_of(g, e)) for g, e in zip(graphs, examples, strict=True))
-        if mode == "on" or cached or workload.repays_compiling():
-            return program.compile_graphs(graphs, examples)
+        stored = program.stored_form(graphs, examples)
+        if all(is_cached(key) for key, _ in stored) or (asked.compiles and not asked.meanwhile):
+            return Built(program.compile_graphs(graphs, examples, asked.recipe))
+        if asked.compiles:
+            with cache_used():
+                pending = Pending(asked, start_compilation(graphs, examples, stored, asked.recipe), stored)
+            return Built([_eager(*traced) for traced in zip(specs, graphs, strict=True)], pending)
     except Exception as error:  # a loss that can't be traced is still a loss that can train
         if any(spec.in_place for spec in specs):
-            programs = build_programs([replace(spec, in_place=None) for spec in specs], mode, workload)
-            if all(one.compiled for one in programs):
-                _warn_once(f"compiled in parts, which is slower: {' '.join(str(error).split())[:300]}")
-            return programs
-        _go_on_eagerly(mode, "compiled", str(error) if isinstance(error, CannotCompile) else _why_untraceable(error))
-    return [_eager(*traced) for traced in zip_longest(specs, graphs)]
+            return asked.in_parts(error)
+        reason = str(error) if isinstance(error, CannotCompile) else _why_untraceable(error)
+        _go_on_eagerly(asked.mode, "compiled", reason)
+    return Built([_eager(*traced) for traced in zip_longest(specs, graphs)])
+
+
+def _remembered(recipe: str | None) -> list[Program] | None:
+    stored = remembered(recipe)
+    if stored is None:
+        return None
+    try:
+        return program.load_programs(stored)
+    except CannotCompile:  # a damaged package, which is gone now
+        return None
+
+
+@dataclass
+class Pending:
+    """Compiled programs in the making.
+
+    Args:
+        asked: what they are made for.
+        compilation: of this process; None: another process compiles.
+        stored: keys of the programs of `compilation`.
+    """
+
+    asked: Asked
+    compilation: Compilation | None = None
+    stored: Stored = ()
+    _asked_s: float = 0.0
+    _over: bool = False
+
+    def is_over(self) -> bool:
+        """Return True if `result` returns at once. Asks the system every `POLL_S` only."""
+        now = time.monotonic()
+        if not self._over and now - self._asked_s > POLL_S:
+            self._asked_s = now
+            others = self.compilation is None and is_under_way(self.asked.recipe)
+            self._over = not others if self.compilation is None else self.compilation.is_over()
+        return self._over
+
+    def wait(self) -> None:
+        while not self.is_over():
+            time.sleep(POLL_S)
+
+    def result(self) -> Built | None:
+        """Return compiled programs or other pending ones; None: those of now stay, for a reason that is logged."""
+        if self.compilation is None:
+            return built(self.asked.specs, self.asked.mode, self.asked.workload, self.asked.meanwhile)
+        try:
+            self.compilation.finish()
+            return Built(program.load_programs(self.stored))
+        except CannotCompile as error:
+            if any(spec.in_place for spec in self.asked.specs):
+                return self.asked.in_parts(error)
+            _go_on_eagerly(self.asked.mode, "compiled", str(error))
+            return None
 
 
 def _captured(spec: ProgramSpec, mode: CompileMode, record: Record = on_gpu) -> Program:

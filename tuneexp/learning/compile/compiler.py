@@ -1,34 +1,47 @@
-"""Inductor compiler, run in a process of its own (`program.compiler_command`)."""
+"""Inductor compiler, run in a process of its own (`turn.py`)."""
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
-import signal
 import sys
+from collections.abc import Sequence
 from multiprocessing.queues import SimpleQueue
 
 import torch
 import torch._inductor.compile_fx  # before the fork: seconds that each program would spend again
+import torch.export
+from torch._inductor.cpu_vec_isa import VecISA
 
-_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+from tuneexp.learning.compile.in_place import InPlace
+from tuneexp.learning.compile.turn import end_with_parent
+
+OPTIONS = {
+    # The wrapper code is glue between kernels: optimising it costs seconds and gains nothing, nor do line numbers.
+    "aot_inductor.compile_wrapper_opt_level": "O0",
+    "aot_inductor.enable_line_tables": False,
+    # Compiling the headers takes as long as four programs, and a program is compiled with them hardly faster.
+    "aot_inductor.precompile_headers": False,
+}
 
 
 def compile_package(graph_file: str, package: str) -> None:
-    """Compile an exported graph. The package is renamed into place: it is complete or absent."""
-    program = torch.export.load(graph_file)
-    unfinished = graph_file.replace("-graph.pt2", "-package.pt2")
-    # The wrapper code is glue between kernels: optimising it costs seconds and gains nothing, nor do line numbers.
-    options = {"aot_inductor.compile_wrapper_opt_level": "O0", "aot_inductor.enable_line_tables": False}
-    torch._inductor.aoti_compile_and_package(program, package_path=unfinished, inductor_configs=options)
+    """Compile a graph from `torch.save`. The package is renamed into place: it is complete or absent."""
+    graph, example = torch.load(graph_file, weights_only=False)  # of the parent process
+    with torch.no_grad():
+        if isinstance(graph, InPlace):
+            exported = graph.exported(example)
+        else:
+            exported = torch.export.export(graph, tuple(example))
+    unfinished = graph_file.replace("-graph.pt", "-package.pt2")
+    torch._inductor.aoti_compile_and_package(exported, package_path=unfinished, inductor_configs=dict(OPTIONS))
     with open(unfinished, "rb") as file:
         os.fsync(file.fileno())  # a power cut must not leave an empty program in the cache for good
     os.replace(unfinished, package)
 
 
 def _attempt(graph_file: str, package: str, reasons: SimpleQueue[str]) -> None:
-    _end_with_parent()
+    end_with_parent()
     try:
         compile_package(graph_file, package)
     except Exception as error:
@@ -36,27 +49,21 @@ def _attempt(graph_file: str, package: str, reasons: SimpleQueue[str]) -> None:
         raise
 
 
-def _end_with_parent() -> None:
-    """Kill this process when its parent dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def trust_processor() -> None:
+    """Let Inductor use the instruction sets that the processor reports, without compiling a file for each.
+
+    Its own setting does this for the basic sets only, not for their extensions (VNNI, BF16, AMX)."""
+    setattr(VecISA, "check_build", lambda self, code: True)  # noqa: B010
 
 
-def main(*files: str) -> int:
-    """Compile graphs in parallel.
-
-    Args:
-        files: GRAPH PACKAGE [GRAPH PACKAGE ...].
-
-    Returns:
-        The exit code. The last line on standard error is the reason of a failure.
-    """
-    _end_with_parent()
+def compile_all(files: Sequence[tuple[str, str]]) -> int:
+    """Compile (graph, package) in parallel. Returns the number of failures; one reason is the last line on stderr."""
     torch.set_num_threads(1)
+    if os.environ.get("TORCHINDUCTOR_VEC_ISA_OK") == "1":
+        trust_processor()
     fork = multiprocessing.get_context("fork")
     reasons: SimpleQueue[str] = fork.SimpleQueue()
-    pairs = zip(files[::2], files[1::2], strict=True)
-    children = [fork.Process(target=_attempt, args=(*pair, reasons)) for pair in pairs]
+    children = [fork.Process(target=_attempt, args=(*pair, reasons)) for pair in files]
     for child in children:
         child.start()
     for child in children:

@@ -51,13 +51,13 @@ class InPlace(nn.Module):
 
     def __init__(self, graph: fx.GraphModule, layout: Any) -> None:
         super().__init__()
-        self.graph, self.layout = graph, layout
+        self.body, self.layout = graph, layout
         self.register_buffer("counted", torch.tensor(layout.counted, dtype=torch.long))
 
     @property
     def code(self) -> str:
         """Text that the compiled code depends on."""
-        return f"{self.layout}\n{self.graph.code}"
+        return f"{self.layout}\n{self.body.code}"
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         layout = self.layout
@@ -69,7 +69,7 @@ class InPlace(nn.Module):
             _gathered(column, chosen) if gathered else at_index(column, index)
             for column, gathered in zip(columns, layout.gathered, strict=True)
         ]
-        proceed, *outputs = self.graph(fixed[0], numbers, *fixed[1:], *state, *minibatch)
+        proceed, *outputs = self.body(fixed[0], numbers, *fixed[1:], *state, *minibatch)
         for old, new in zip(state, outputs[: layout.n_state], strict=True):
             if new is not old:
                 old.copy_(new)

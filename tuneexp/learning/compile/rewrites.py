@@ -32,7 +32,7 @@ def version() -> bytes:
 def rewritten(graph: fx.GraphModule | InPlace) -> fx.GraphModule | InPlace:
     """Return the graph in the form that is compiled. The given one stays as it is."""
     if isinstance(graph, InPlace):
-        return graph.layout.around(_rewritten(graph.graph))
+        return graph.layout.around(_rewritten(graph.body))
     return _rewritten(graph)
 
 

@@ -62,7 +62,7 @@ class Stepping(InPlace):
         )
         given = [column[0] if every == -1 else at_index(column, index // every)
                  for column, every in zip(columns, held, strict=True)]  # fmt: skip
-        outputs = self.graph(*inputs[:n_kept], *given)
+        outputs = self.body(*inputs[:n_kept], *given)
         for result, row in zip(results, outputs[n_state:], strict=True):
             result.index_copy_(0, index.view(1), row.unsqueeze(0))
         # Clones: a tensor of the new state may be one of the old state.
@@ -93,7 +93,7 @@ class Stepping(InPlace):
             for draw, n_rows, every in zip(inputs[n_kept:], rows, layout.held, strict=True)
         ]
         with torch.no_grad():
-            results = self.graph(*inputs)[layout.n_state :]
+            results = self.body(*inputs)[layout.n_state :]
         made = [result.new_zeros(EXAMPLE_STEPS, *result.shape) for result in results]
         # Clones: torch.export takes views of one tensor for one input.
         return [*(tensor.clone() for tensor in inputs[:n_kept]), *columns, *made]

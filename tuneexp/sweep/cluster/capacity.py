@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneexp.sweep.cluster.ray_session import RaySession, cores, runs_elsewhere
+from tuneexp.processes import cores
+from tuneexp.sweep.cluster.ray_session import RaySession, runs_elsewhere
 from tuneexp.sweep.cluster.resources import Resources, cpus_of, refuse_unmeetable, trials_that_fit
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.signals import check_signals, stop_signals

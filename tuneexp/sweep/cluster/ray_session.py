@@ -33,11 +33,6 @@ CONNECT_LIMIT_S = 60.0  # the port may belong to another program
 _OBJECT_STORE_BYTES = 100 * 2**20  # results are small; checkpoints go through files
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class RaySession:
     """Ray during a sweep: the initialised one, the cluster at `address` (or RAY_ADDRESS), or a local one that ends with
     the sweep.

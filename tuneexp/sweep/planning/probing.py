@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.files.json_reading import parse_json
 from tuneexp.files.temporary import temporary_folder
-from tuneexp.processes import python_command
+from tuneexp.processes import cores, python_command
 from tuneexp.ray_support.environment import WORKER_SETTINGS
-from tuneexp.sweep.cluster.ray_session import cores
 from tuneexp.sweep.search.choice import build_sampler
 from tuneexp.sweep.signals import check_signals
 from tuneexp.sweep.sweep_config import SweepConfig, objectives_of, sampler_context, trial_config

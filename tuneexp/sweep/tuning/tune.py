@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from tuneexp.config import seconds_of
 from tuneexp.errors import UserError
+from tuneexp.processes import cores
 from tuneexp.report.formatting import count, duration
 from tuneexp.sweep import defaults
-from tuneexp.sweep.cluster.ray_session import cores
 from tuneexp.sweep.confirming.confirm import one_ray, run_stages, to_continue
 from tuneexp.sweep.confirming.confirmation import Confirmation, confirmation_of
 from tuneexp.sweep.confirming.costs import Costs
