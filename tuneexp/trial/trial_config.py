@@ -204,9 +204,9 @@ class TrialConfig(Config):
     )
     compile: Compilation = Field(
         "auto",
-        description="Compilation of acting and learning: auto (where the number of updates repays it; eager meanwhile if "
-        "a core is free), on, off, or later (eager up to the first report, at most 2,000 environment steps, then auto). "
-        "Only on and off repeat exactly.",
+        description="Compilation of acting and learning: auto (where the number of updates repays it; eager meanwhile "
+        "if a core is free), on, off, or later (eager up to the first report, at most 2,000 environment steps, then "
+        "auto). Only on and off repeat exactly.",
     )
     device: Device = Field(
         "cpu",
