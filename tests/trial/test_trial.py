@@ -157,10 +157,8 @@ def test_an_absurd_learning_rate_diverges_and_does_not_raise() -> None:
 def test_whole_numbers_as_observations_may_be_normalised(fresh_programs: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The policy then gets floating-point numbers, and its programs are built for them."""
     built_for = []
-    build = programs.build_programs
-    monkeypatch.setattr(
-        programs, "build_programs", lambda requests, *rest: built_for.extend(requests) or build(requests, *rest)
-    )
+    built = programs.built
+    monkeypatch.setattr(programs, "built", lambda requests, *rest: built_for.extend(requests) or built(requests, *rest))
     trial = small_trial(env=Pixels, normalize_observation=True)
     fragment = trial.group.sample(20)
     assert fragment["obs"].dtype == built_for[0].example[2].dtype == torch.float32
