@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.small import parameters_of, same, small_config, small_trial
 from tuneexp.algorithms.ppo import PPO
 from tuneexp.files.locks import locked
-from tuneexp.learning.compile import build, cache, compilation
+from tuneexp.learning.compile import build, cache, compilation, program
 from tuneexp.learning.compile.compilation import Counter
 from tuneexp.trial import Trial, ahead, programs
 
@@ -154,3 +155,14 @@ def test_a_trial_that_ends_leaves_its_compiler_to_the_next_one(
     assert Counter.traced == 2, "one to act and one to learn"
     compilation._end_all()
     assert not list(empty_cache.glob("tuneexp-*"))
+
+
+def test_the_compiler_gets_rewritten_graphs(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = []
+    monkeypatch.setattr(compilation.torch, "save", lambda handed, file: graphs.append(handed[0]))
+    monkeypatch.setattr(compilation.Compilation, "_start", lambda self: None)
+    example = [torch.ones(3)]
+    traced = program.trace(lambda x: [x[0].tanh()], example)
+    compilation.Compilation([traced], [example], [("key", False)], None)._exit.close()
+    assert "tanh" in traced.code
+    assert "tanh" not in graphs[0].code

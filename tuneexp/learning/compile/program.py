@@ -108,24 +108,6 @@ def stored_form(graphs: Sequence[Graph], examples: Sequence[Sequence[Tensor]]) -
     return [(key_of(graph, e), isinstance(graph, InPlace)) for graph, e in zip(graphs, examples, strict=True)]
 
 
-<<<<<<< HEAD
-def compiler() -> str:
-    """Return the C++ compiler that Inductor uses. Raises CannotCompile if it is missing."""
-    name = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    if shutil.which(name) is None:
-        raise CannotCompile(f"there is no C++ compiler {name!r}; install one, or name it in CXX")
-    return name
-
-
-def _loaded(folder: Path, graphs: Sequence[Graph], keys: Sequence[str]) -> list[Program]:
-    programs = [_load(folder / f"{key}.pt2") for key in keys]
-    return [replace(one, in_place=isinstance(graph, InPlace)) for one, graph in zip(programs, graphs, strict=True)]
-
-
-def _exported(graph: Graph, example: Sequence[Tensor]) -> torch.export.ExportedProgram:
-    graph = rewritten(graph)
-    return graph.exported(example) if isinstance(graph, InPlace) else torch.export.export(graph, tuple(example))
-=======
 def load_programs(stored: Stored) -> list[Program]:
     """Load compiled programs. Raises CannotCompile if one is missing or damaged; a damaged one is removed."""
     return [replace(_load(package_of(key)), in_place=in_place, key=key) for key, in_place in stored]
