@@ -53,24 +53,29 @@ def test_many_processes_may_create_a_fresh_store_at_once(tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_kill_while_the_store_is_made_leaves_none_and_the_next_one_makes_it(tmp_path: Path) -> None:
+def test_a_kill_while_the_store_is_made_leaves_none_and_the_next_one_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an empty cache, in which the tables are created."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("TUNEEXP_CACHE", str(cache))
     code = "import sys; from tuneexp.tracking.store import open_client; open_client(sys.argv[1])"
     for pause_s in (0.0, 0.2, 0.5):  # of MLflow's migrations, which take a second
         creator = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
-        started = set(tmp_path.glob(".mlflow-*/mlflow.db"))
-        while set(tmp_path.glob(".mlflow-*/mlflow.db")) == started:
+        started = set(cache.glob(".mlflow-*/*.db"))
+        while set(cache.glob(".mlflow-*/*.db")) == started:
             assert creator.poll() is None
             time.sleep(0.01)  # or the creator has half a core less
         time.sleep(pause_s)
         creator.kill()
         creator.wait()
-        assert not (tmp_path / "mlflow.db").exists()
+        assert not [*tmp_path.glob("*.db"), *cache.glob("*.db")]
     callback = make_callback(tmp_path)
     run_trial(callback, 1, 500)
     # The delivering process yields to all others, and makes the whole store: minutes on a busy machine.
     assert callback.finish([], None, None, 4 * PATIENCE_S) is None
     assert set(Store(tracking_uri(tmp_path)).trials()) == {1}
-    assert not list(tmp_path.glob(".mlflow-*"))
+    assert not [*tmp_path.glob(".mlflow-*"), *cache.glob(".mlflow-*")]
 
 
 def test_the_ui_command_serves_this_storage_on_this_machine_only(tmp_path: Path, store: Store) -> None:

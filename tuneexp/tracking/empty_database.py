@@ -33,6 +33,8 @@ def _template() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / "mlflow.lock"):
             if not template.exists():
+                for left_by_a_kill in folder.glob(".mlflow-*"):
+                    shutil.rmtree(left_by_a_kill, ignore_errors=True)
                 with TemporaryDirectory(dir=folder, prefix=".mlflow-") as temporary:
                     new = Path(temporary) / template.name
                     _create_tables(new)

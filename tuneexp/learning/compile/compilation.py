@@ -90,6 +90,8 @@ class Compilation:
         return True
 
     def _reason(self) -> str:
+        if self._process.returncode < 0:
+            return f"the compiler was ended by signal {-self._process.returncode}; is there enough memory?"
         return last_line((self._folder / "errors").read_text(errors="replace"))
 
     def finish(self) -> None:
