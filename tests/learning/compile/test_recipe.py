@@ -72,6 +72,22 @@ def test_a_function_or_network_of_the_user_has_no_recipe(recipes: Recipes, monke
     assert recipe_of([hooked]) is None
 
 
+def test_a_constant_counts_with_its_values_and_a_parameter_with_its_shape() -> None:
+    def with_scale(scale: float) -> nn.Linear:
+        layer = nn.Linear(2, 1)
+        layer.scale = torch.tensor(scale)
+        return layer
+
+    assert recipe_of([with_scale(2.0)]) == recipe_of([with_scale(2.0)]) != recipe_of([with_scale(3.0)])
+    assert recipe_of([nn.Linear(2, 1)]) != recipe_of([nn.Linear(3, 1)])
+
+
+def test_an_environment_of_tensors_has_a_recipe(recipes: Recipes) -> None:
+    tensor, other = recipes.of(env_backend="tensor"), recipes.of()
+    assert tensor is not None
+    assert tensor == recipes.of(env_backend="tensor", seeds=[5]) != other
+
+
 def test_another_version_of_a_source_has_another_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     before = recipe_of([nn.Linear(1, 1)])
     for library in (torch, recipe.np, recipe.gymnasium):

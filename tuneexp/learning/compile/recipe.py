@@ -11,6 +11,7 @@ import enum
 import functools
 import hashlib
 import inspect
+import logging
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.learning.compile.cache import processor, source_hash
+
+log = logging.getLogger(__name__)
 
 _KNOWN = (
     "tuneexp",
@@ -35,9 +38,24 @@ _KNOWN = (
     "math",
     "operator",
 )
-_PLAIN = (str, bytes, int, float, bool, complex, type(None), torch.dtype, torch.device, torch.Size, np.dtype, enum.Enum)
+_PLAIN = (
+    str,
+    bytes,
+    int,
+    float,
+    bool,
+    complex,
+    type(None),
+    torch.dtype,
+    torch.device,
+    torch.Size,
+    np.dtype,
+    np.generic,
+    enum.Enum,
+)
 # Of a program's function: filled by its calls, or read only in part.
 _FILLED, _READ, _VALUES = "reads", "columns_read", "static"
+_EXAMPLE = "example"  # inputs of a program, of which the graph has the shapes only
 
 
 class _Unknown(Exception):
@@ -53,7 +71,8 @@ def recipe_of(specs: Sequence[Any]) -> str | None:
         for part in (_versions(), *(part for spec in specs for part in _parts(spec))):
             digest.update(part if isinstance(part, bytes) else part.encode())
             digest.update(b"\0")
-    except (_Unknown, RecursionError):
+    except (_Unknown, RecursionError) as unknown:
+        log.debug("no recipe: %s", unknown)
         return None
     return digest.hexdigest()[:32]
 
@@ -71,7 +90,8 @@ def _parts(value: Any) -> Iterator[str | bytes]:
     if isinstance(value, _PLAIN):
         yield repr(value)
     elif isinstance(value, Tensor):
-        yield f"{tuple(value.shape)}{value.stride()}{value.dtype}{value.device}"
+        yield _shape(value)
+        yield value.numpy(force=True).tobytes()  # it may be a constant of the graph
     elif isinstance(value, np.ndarray):
         yield f"{value.shape}{value.dtype}"
         yield value.tobytes()
@@ -98,17 +118,20 @@ def _parts_of_collection(value: Any) -> Iterator[str | bytes]:
 
 
 def _parts_of_object(value: Any) -> Iterator[str | bytes]:
-    if isinstance(value, type):
+    if isinstance(value, type | types.BuiltinFunctionType | types.BuiltinMethodType):
         yield _name(value)
     elif isinstance(value, types.FunctionType):
         yield from _parts_of_function(value)
-    elif isinstance(value, types.BuiltinFunctionType | types.BuiltinMethodType):
-        yield _name(value)
     elif isinstance(value, types.MethodType):
         yield from (*_parts(value.__func__), *_parts(value.__self__))
     elif isinstance(value, functools.partial):
         yield from (*_parts(value.func), *_parts(value.args), *_parts(value.keywords))
-    elif isinstance(value, nn.Module):
+    else:
+        yield from _parts_of_data(value)
+
+
+def _parts_of_data(value: Any) -> Iterator[str | bytes]:
+    if isinstance(value, nn.Module):
         yield from _parts_of_module(value)
     elif isinstance(value, pydantic.BaseModel):
         yield from (_name(type(value)), *_parts(dict(value)))
@@ -118,12 +141,24 @@ def _parts_of_object(value: Any) -> Iterator[str | bytes]:
     elif isinstance(value, gymnasium.Space):
         yield _name(type(value))
         yield from _parts({name: item for name, item in vars(value).items() if name != "_np_random"})
+    elif type(value).__module__.startswith("tuneexp.") and not _has_slots(type(value)):
+        yield from (_name(type(value)), *_parts(vars(value)))
     else:
         raise _Unknown(repr(value))
 
 
+def _has_slots(kind: type) -> bool:
+    return any(getattr(base, "__slots__", ()) for base in kind.__mro__)
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)}{tensor.stride()}{tensor.dtype}{tensor.device}"
+
+
 def _fields(value: Any) -> dict[str, Any]:
     found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if _EXAMPLE in found:
+        found[_EXAMPLE] = [_shape(tensor) for tensor in found[_EXAMPLE]]
     reads = found.pop(_FILLED, None)
     found.pop(_READ, None)
     if reads is not None and isinstance(found.get(_VALUES), Mapping):
@@ -141,11 +176,8 @@ def _parts_of_module(value: nn.Module) -> Iterator[str | bytes]:
     own = {name: item for name, item in vars(value).items() if name not in _OF_ANY_MODULE}
     if any(item for name, item in vars(value).items() if name in _OF_ANY_MODULE and name.endswith("_hooks")):
         raise _Unknown(f"hooks of {_name(type(value))}")
-    yield from (_name(type(value)), *_parts(value._parameters), *_parts(value._modules), *_parts(own))
-    yield f"training {value.training}"
-    for name, buffer in value._buffers.items():
-        yield name
-        yield b"" if buffer is None else buffer.numpy(force=True).tobytes()
+    parameters = {name: None if one is None else _shape(one) for name, one in value._parameters.items()}
+    yield from (_name(type(value)), *_parts([parameters, value._buffers, value._modules, own, value.training]))
 
 
 _OF_ANY_MODULE = frozenset(vars(nn.Module()))
