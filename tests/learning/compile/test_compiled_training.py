@@ -107,8 +107,9 @@ def test_a_compiled_rollout_takes_the_steps_that_python_takes_one_by_one() -> No
 def test_compiled_programs_take_over_after_the_first_report_also_in_a_trial_that_continues(
     fresh_programs: None, tmp_path: Path
 ) -> None:
-    """With the shapes of the test above, whose programs are in the cache."""
-    settings = {**HYPERPARAMETERS, "seeds": [0, 1], "normalize_observation": True, "target_kl": 0.5}
+    """With programs in the cache, so that the switch does not wait for the compiler."""
+    settings: dict[str, Any] = {**HYPERPARAMETERS, "seeds": [0, 1], "normalize_observation": True, "target_kl": 0.5}
+    PPO.build("CartPole-v1", **settings, compile="on").stop()
     algo = PPO.build("CartPole-v1", **settings)
     stages, parameters = [], []
     for number in range(3):

@@ -52,7 +52,8 @@ class InPlace(nn.Module):
     def __init__(self, graph: fx.GraphModule, layout: Any) -> None:
         super().__init__()
         self.body, self.layout = graph, layout
-        self.register_buffer("counted", torch.tensor(layout.counted, dtype=torch.long))
+        if isinstance(layout, Layout):
+            self.register_buffer("counted", torch.tensor(layout.counted, dtype=torch.long))
 
     @property
     def code(self) -> str:
