@@ -8,10 +8,10 @@ from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.envs.backend_names import EnvBackend
 from tuneexp.envs.env_factory import resolve
 from tuneexp.errors import UserError
-from tuneexp.learning.compile.program import CannotCompile, compiler
+from tuneexp.learning.compile.compilation import CannotCompile, compiler
 from tuneexp.learning.devices import CPU, device_of
-from tuneexp.trial.assembly import workload_of
 from tuneexp.trial.trial_config import TrialConfig
+from tuneexp.trial.workload import workload_of
 
 
 def chosen_backend(config: TrialConfig, cfg: AlgorithmConfig) -> EnvBackend:
