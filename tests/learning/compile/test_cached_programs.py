@@ -22,7 +22,10 @@ from tuneexp.learning.compile import build, cache, compilation, program
 from tuneexp.learning.compile.compilation import Counter
 from tuneexp.trial import Trial, ahead, programs
 
-REPAYS: dict[str, Any] = {"compile": "auto", "expected_trials": 10**6, "concurrent_trials": 10**6, "rollouts": 1000}
+NATIVE = {"env_backend": "native"}  # `auto` depends on the decision to compile
+REPAYS: dict[str, Any] = {
+    **NATIVE, "compile": "auto", "expected_trials": 10**6, "concurrent_trials": 10**6, "rollouts": 1000,
+}  # fmt: skip
 MEANWHILE = {**REPAYS, "concurrent_trials": 0}
 HIT = """
 import json, sys
@@ -46,7 +49,7 @@ def forget_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def stored(fresh_programs: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Cache with the programs of a small trial of one seed."""
-    small_trial([3], compile="on").close()
+    small_trial([3], compile="on", **NATIVE).close()
     forget_programs(monkeypatch)
     monkeypatch.setattr(Counter, "traced", 0)
     return cache.cache_folder()
@@ -60,7 +63,7 @@ def test_with_cached_programs_nothing_is_traced_and_no_tracer_is_imported(stored
 
 @pytest.mark.timeout(600)
 def test_a_process_that_builds_a_trial_ahead_notes_its_programs(stored: Path) -> None:
-    config = small_config([3], compile="on")
+    config = small_config([3], compile="on", **NATIVE)
     note = ahead._note(config, PPO.config_class.parse(config.hyperparameters, "ppo"))
     assert ahead.start_compiling(config).wait(300) == 0
     keys = json.loads(note.read_text())

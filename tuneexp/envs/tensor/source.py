@@ -40,7 +40,8 @@ class TensorSource:
 
         make = load_address(self.make, "environment") if isinstance(self.make, str) else self.make
         program = build_program(self.name, make, self.kwargs, self.limit)
-        check_program(program)
+        if not isinstance(self.make, str):  # tests check the library's own; the check imports a second of torch
+            check_program(program)
         return program
 
     def single(self) -> Env[Any, Any]:

@@ -125,7 +125,7 @@ class Asked:
         """Return programs without that of a whole update."""
         specs = [replace(spec, in_place=None) for spec in self.specs]
         found = built(specs, self.mode, self.workload, self.meanwhile)
-        if found.pending or all(one.compiled for one in found.programs):
+        if all(one.compiled for one in found.programs):
             _warn_once(f"compiled in parts, which is slower: {' '.join(str(error).split())[:300]}")
         return found
 
