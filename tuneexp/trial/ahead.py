@@ -1,6 +1,6 @@
 """Compilation of the programs of a trial in a process of its own, before the trial starts.
 
-The process builds the trial as its worker will, so that the cache has the programs when the worker asks for them. A
+The process builds the trial as its worker will, so that the cache has the programs when the worker needs them. A
 note in the cache lists them: with it, the next sweep of the same kind starts no process."""
 
 from __future__ import annotations

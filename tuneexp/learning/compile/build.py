@@ -178,7 +178,7 @@ class Pending:
     _over: bool = False
 
     def is_over(self) -> bool:
-        """Return True if `result` returns at once. Asks the system every `POLL_S` only."""
+        """Return True if `result` returns at once. Looks every `POLL_S` only."""
         now = time.monotonic()
         if not self._over and now - self._asked_s > POLL_S:
             self._asked_s = now

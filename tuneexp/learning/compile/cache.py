@@ -1,7 +1,7 @@
 """Cache of compiled programs: a folder with a package for each program, shared by all workers of a machine.
 
 A recipe is the hash of all that a set of programs is made from (`recipe.py`). A file named after it lists their
-packages, so that a process which knows the recipe loads them without tracing. Imports no torch."""
+packages, so that a process with the same recipe loads them without tracing. Imports no torch."""
 
 from __future__ import annotations
 
