@@ -10,7 +10,7 @@ from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.devices import CPU, device_of
 from tuneexp.trial.trial_config import TrialConfig
 
-# The switch depends on steps, not on seconds and not on the cache of programs, so that two runs are equal.
+# When programs are asked for. With a core of its own the compiler works beside the training, which goes on eagerly.
 EAGER_ENV_STEPS = 2_000
 EAGER_UPDATES = 300
 
