@@ -38,7 +38,9 @@ def ours(algorithm: str, **hyperparameters: Any) -> tuple[Any, Any, Any]:
     """Specification, configuration and the networks of one seed in tuneexp."""
     spec = load_algorithm(algorithm)
     given = {"n_envs": 1, "use_sde": True, **hyperparameters}
-    cfg: Any = Hyper(spec.config_class.parse({**given, "model": {"hidden_sizes": SIZES, **given["model"]}}, algorithm))
+    cfg: Any = Hyper(
+        [spec.config_class.parse({**given, "model": {"hidden_sizes": SIZES, **given["model"]}}, algorithm)]
+    )
     return spec, cfg.view(), spec.build_model(OBSERVATIONS, ACTIONS, cfg.view())
 
 

@@ -60,15 +60,15 @@ def test_a_loss_sees_numeric_fields_as_tensors_and_structural_ones_as_values() -
 
 
 def test_numeric_fields_that_are_none_are_part_of_the_program() -> None:
-    hyper = Hyper(PPOConfig(target_kl=None, max_grad_norm=None))
+    hyper = Hyper([PPOConfig(target_kl=None, max_grad_norm=None)])
     assert "target_kl" not in hyper.names
     assert hyper.static["max_grad_norm"] is None
-    assert "target_kl" in Hyper(PPOConfig(target_kl=0.1)).names
+    assert "target_kl" in Hyper([PPOConfig(target_kl=0.1)]).names
 
 
 def test_an_unknown_field_of_the_configuration_is_reported_with_the_nearest() -> None:
     with pytest.raises(UserError, match="clip_range"):
-        _ = Hyper(PPOConfig()).view().clip_rnge
+        _ = Hyper([PPOConfig()]).view().clip_rnge
 
 
 def test_schedules_reach_the_optimizer_and_the_loss() -> None:

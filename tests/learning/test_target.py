@@ -18,14 +18,16 @@ ALL = torch.tensor([True, True, True])
 def networks(n_envs: int = 1, **update: Any) -> tuple[FlatStack, TargetNetworks]:
     """Three seeds, online 1 everywhere, target 0 everywhere."""
     online = FlatStack({"weight": torch.zeros(3, 2, 2), "bias": torch.zeros(3, 2)})
-    target = TargetNetworks(online, TargetUpdate(**update), Hyper(OffPolicyConfig(train_freq=7, n_envs=n_envs)).view())
+    target = TargetNetworks(
+        online, TargetUpdate(**update), Hyper([OffPolicyConfig(train_freq=7, n_envs=n_envs)]).view()
+    )
     online.flat.fill_(1.0)
     return online, target
 
 
 def test_it_starts_as_the_online_networks_and_is_a_copy() -> None:
     online = FlatStack({"weight": torch.randn(2, 3)})
-    target = TargetNetworks(online, TargetUpdate(), Hyper(OffPolicyConfig()).view())
+    target = TargetNetworks(online, TargetUpdate(), Hyper([OffPolicyConfig()]).view())
     before = online.flat.clone()
     online.flat.add_(1.0)
     assert torch.equal(target.flat, before)

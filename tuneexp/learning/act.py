@@ -20,7 +20,7 @@ from tuneexp.learning.user_functions import require_result
 class Act:
     """The acting step of all seeds, a function of tensors.
 
-    Inputs: [hyper [H], explore 0-d bool, obs [S, N, ...], *state [S, N, state_size], *noise [S, ...],
+    Inputs: [hyper [S, H], explore 0-d bool, obs [S, N, ...], *state [S, N, state_size], *noise [S, ...],
     *parameters [S, ...]]. Outputs: [action [S, N, ...], *state, *columns [S, N, ...]]. Only a recurrent model has a
     state.
 
@@ -50,10 +50,10 @@ class Act:
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         hyper, explore, *per_seed = inputs
-        cfg = view_of_tensor(self.static, self.numeric, hyper, self.reads)
         n_states, n_noises = int(self.recurrent), len(self.noise_names)
 
-        def one_seed(obs: Tensor, *rest: Tensor) -> list[Tensor]:
+        def one_seed(numbers: Tensor, obs: Tensor, *rest: Tensor) -> list[Tensor]:
+            cfg = view_of_tensor(self.static, self.numeric, numbers, self.reads)
             state = rest[0] if self.recurrent else None
             noise = dict(zip(self.noise_names, rest[n_states : n_states + n_noises], strict=True))
             leaves = dict(zip(self.parameter_names, rest[n_states + n_noises :], strict=True))
@@ -68,6 +68,6 @@ class Act:
         with torch.no_grad():
             n_seeds = per_seed[0].shape[0]
             if n_seeds > 1 and not self.in_turn:
-                return list(vmap(one_seed)(*per_seed))
-            seeds = [one_seed(*(tensor[index] for tensor in per_seed)) for index in range(n_seeds)]
+                return list(vmap(one_seed)(hyper, *per_seed))
+            seeds = [one_seed(*(tensor[index] for tensor in (hyper, *per_seed))) for index in range(n_seeds)]
             return [torch.stack(outputs) for outputs in zip(*seeds, strict=True)]

@@ -41,7 +41,7 @@ class Verdict(NamedTuple):
 class GradientStep:
     """Loss, gradient and clipping for all seeds, a function of tensors.
 
-    Inputs: [hyper [H], *parameters [S, ...], *target parameters [S, ...], *columns [S, B, ...]]. Outputs: [flat
+    Inputs: [hyper [S, H], *parameters [S, ...], *target parameters [S, ...], *columns [S, B, ...]]. Outputs: [flat
     gradient [P], metrics [K, S], skip [S] bool, finite [S] bool, clean 0-d bool, *row outputs [S, B]]. `clean` is True
     if every seed's update may be applied.
 
@@ -93,14 +93,13 @@ class GradientStep:
         return self._clipped(*self._computed(inputs))
 
     def _computed(self, inputs: Sequence[Tensor]) -> tuple[SeedLosses, Sequence[Tensor], CfgView]:
-        cfg = view_of_tensor(self.static, self.numeric, inputs[0], self.reads)
         count = len(self.parameter_names)
         end = 1 + count * (2 if self.has_target else 1)
         tensors = [list(inputs[1 : 1 + count]), list(inputs[1 + count : end]), list(inputs[end:])]
         mapped = tensors[0][0].shape[0] > 1 and not self.in_turn
         with torch.enable_grad():
-            losses, gradients = (self._mapped if mapped else self._one_after_the_other)(tensors, cfg)
-        return losses, gradients, cfg
+            losses, gradients = (self._mapped if mapped else self._one_after_the_other)(tensors, inputs[0])
+        return losses, gradients, view_of_tensor(self.static, self.numeric, inputs[0], self.reads)
 
     def judged(self, losses: SeedLosses, gradients: Sequence[Tensor], cfg: CfgView) -> list[Tensor]:
         """Clip gradients and check that losses and norms are finite.
@@ -131,19 +130,21 @@ class GradientStep:
         owners = [part_of(name, self.part_names) for name in self.parameter_names]
         return [0 if owner is None else self.part_names.index(owner) for owner in owners]
 
-    def _mapped(self, tensors: list[list[Tensor]], cfg: CfgView) -> tuple[SeedLosses, Sequence[Tensor]]:
-        """Compute losses and gradients [S, ...] of all seeds by `vmap`. tensors: parameters, targets, columns."""
+    def _mapped(self, tensors: list[list[Tensor]], hyper: Tensor) -> tuple[SeedLosses, Sequence[Tensor]]:
+        """Compute losses and gradients [S, ...] of all seeds by `vmap`.
+
+        tensors: parameters, targets, columns; hyper: [S, H]."""
         leaves, target, columns = with_gradient(tensors[0]), *tensors[1:]
 
-        def one_seed(leaves: list[Tensor], target: list[Tensor], columns: list[Tensor]) -> Any:
-            return tuple(self._of_one_seed(leaves, target, columns, cfg))
+        def one_seed(leaves: list[Tensor], target: list[Tensor], columns: list[Tensor], numbers: Tensor) -> Any:
+            return tuple(self._of_one_seed(leaves, target, columns, numbers))
 
-        in_dims = (0, 0 if target else None, 0)
-        losses = SeedLosses(*vmap(one_seed, in_dims=in_dims, out_dims=(0, 1, 0, 0))(leaves, target, columns))
+        in_dims = (0, 0 if target else None, 0, 0)
+        losses = SeedLosses(*vmap(one_seed, in_dims=in_dims, out_dims=(0, 1, 0, 0))(leaves, target, columns, hyper))
         # Seeds share no parameter, so the gradient of the sum is each seed's own gradient.
         return losses, self._gradients(losses.total.sum(), leaves)
 
-    def _one_after_the_other(self, tensors: list[list[Tensor]], cfg: CfgView) -> tuple[SeedLosses, Sequence[Tensor]]:
+    def _one_after_the_other(self, tensors: list[list[Tensor]], hyper: Tensor) -> tuple[SeedLosses, Sequence[Tensor]]:
         """Compute losses and gradients [S, ...] in a loop over seeds.
 
         Without `vmap` a seed takes half the eager time, and compiled matrix products are plain ones. Each seed has
@@ -152,7 +153,7 @@ class GradientStep:
         for index in range(tensors[0][0].shape[0]):
             parameters, target, columns = ([tensor[index] for tensor in group] for group in tensors)
             leaves = with_gradient(parameters)
-            seeds.append(self._of_one_seed(leaves, target, columns, cfg))
+            seeds.append(self._of_one_seed(leaves, target, columns, hyper[index]))
             gradients.append(self._gradients(seeds[-1].total, leaves))
         total, metrics, skip, rows = zip(*seeds, strict=True)
         stacked_rows = tuple(torch.stack(row) for row in zip(*rows, strict=True))
@@ -168,8 +169,9 @@ class GradientStep:
         return torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
 
     def _of_one_seed(
-        self, leaves: list[Tensor], target: list[Tensor], columns: list[Tensor], cfg: CfgView
+        self, leaves: list[Tensor], target: list[Tensor], columns: list[Tensor], numbers: Tensor
     ) -> SeedLosses:
+        cfg = view_of_tensor(self.static, self.numeric, numbers, self.reads)
         lagging = dict(zip(self.parameter_names, target, strict=True)) if self.has_target else None
         nets = Nets.of_one_seed(self.model, dict(zip(self.parameter_names, leaves, strict=True)), lagging)
         return self._loss_of(nets, Noted(self.columns_read, zip(self.column_names, columns, strict=True)), cfg)

@@ -1,25 +1,26 @@
 """Hyperparameters as the functions of an algorithm read them.
 
-Numeric fields are kept in one tensor [H]. `loss_fn` gets them as 0-d tensors, so that a new value never causes a new
-compilation. Structural fields, and numeric ones that are None, stay Python values: they are part of the program. Beside
-the fields of the configuration there are `cfg.progress` (share of the budget done, in [0, 1]) and `cfg.env_steps` (per
-seed).
+Numeric fields are kept in one tensor [S, H], a row for each seed. `loss_fn` gets those of its seed as 0-d tensors, so
+that a new value never causes a new compilation. Structural fields, and numeric ones that are None, stay Python values:
+they are part of the program. Beside the fields of the configuration there are `cfg.progress` (share of the budget done,
+in [0, 1]) and `cfg.env_steps` (per seed).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tuneexp.config import Config, is_numeric
-from tuneexp.errors import unknown_name
+from tuneexp.errors import UserError, unknown_name
 from tuneexp.learning.devices import CPU
 from tuneexp.rl.schedules import parse_schedule
 
 CLOCK = ("progress", "env_steps")
+LEARNING_RATE = "learning_rate"
 
 
 class CfgView:
@@ -30,10 +31,13 @@ class CfgView:
     Args:
         values: by field.
         reads: filled with the names that are read.
+        refused: names that can't be read, since seeds differ in them.
     """
 
-    def __init__(self, values: Mapping[str, Any], reads: set[str] | None = None) -> None:
-        self._values = values
+    def __init__(
+        self, values: Mapping[str, Any], reads: set[str] | None = None, refused: Collection[str] = frozenset()
+    ) -> None:
+        self._values, self._refused = values, refused
         self._reads = set() if reads is None else reads
 
     def __getattr__(self, name: str) -> Any:
@@ -43,50 +47,116 @@ class CfgView:
             value = self._values[name]
         except KeyError:
             raise unknown_name("field of the configuration", name, self._values) from None
+        if name in self._refused:
+            raise _one_for_all(name)
         self._reads.add(name)
         return value
+
+
+def number_of(cfg: CfgView, name: str) -> float:
+    """Return a number that is one for all seeds. Raises `UserError` if they differ in it."""
+    value = getattr(cfg, name)
+    if isinstance(value, Tensor) and value.numel() > 1:
+        raise _one_for_all(name)
+    return float(value)
+
+
+def _one_for_all(name: str) -> UserError:
+    return UserError(
+        f"seeds of one trial differ in {name}, which is one number for all of them; only learning_rate and what "
+        "loss_fn, act_fn and postprocess_fn read may differ"
+    )
 
 
 class Hyper:
     """Numeric hyperparameters over time, with their schedules.
 
+    Args:
+        cfgs: of each seed.
+        device: of `tensor`.
+
     Attributes:
-        tensor: [H], in the order of `names`, updated in place.
-        values: the same as floats, by name.
-        initial: values at the start of training.
+        tensor: [S, H], in the order of `names`, updated in place.
+        values: those of the first seed as floats, by name.
+        initial: the same at the start of training.
         static: the other fields of the configuration.
+        differing: names whose values differ between seeds.
+
+    Raises:
+        UserError: seeds differ in a field that is part of the program.
     """
 
-    def __init__(self, cfg: Config, device: torch.device = CPU) -> None:
-        fields = type(cfg).model_fields
+    def __init__(self, cfgs: Sequence[Config], device: torch.device = CPU) -> None:
+        cfg, fields = cfgs[0], type(cfgs[0]).model_fields
         numeric = [name for name, field in fields.items() if is_numeric(field) and getattr(cfg, name) is not None]
         self.static = {name: getattr(cfg, name) for name in fields if name not in numeric}
-        self._schedules = {name: parse_schedule(getattr(cfg, name)) for name in numeric}
-        self._moving = [name for name, schedule in self._schedules.items() if schedule.kind != "constant"]
-        self.initial = {name: schedule.value_at(0.0) for name, schedule in self._schedules.items()}
+        self.differing = frozenset(
+            name for name in fields if any(getattr(one, name) != getattr(cfg, name) for one in cfgs)
+        )
+        _refuse_structural(self.differing, numeric, cfgs)
+        self._schedules = [{name: parse_schedule(getattr(one, name)) for name in numeric} for one in _distinct(cfgs)]
+        self._moving = any(one.kind != "constant" for schedules in self._schedules for one in schedules.values())
         self.names = (*numeric, *CLOCK)
-        self.values: dict[str, float] = {**self.initial, **dict.fromkeys(CLOCK, 0.0)}
-        self.tensor = torch.tensor(list(self.values.values()), dtype=torch.float32).to(device)
+        self.tensor = torch.zeros(len(cfgs), len(self.names), device=device)
+        self.values: dict[str, float] = {}
+        self._rows: Tensor | None = None
+        self.set_clock(0.0)
+        self.initial = {name: self.values[name] for name in numeric}
 
     def set_clock(self, progress: float, env_steps: int = 0) -> None:
         """Set the schedules to `progress`, the share of the full budget that is done, in [0, 1]."""
-        for name in self._moving:
-            self.values[name] = self._schedules[name].value_at(progress)
+        if self._rows is None or self._moving:
+            rows = [[one.value_at(progress) for one in schedules.values()] for schedules in self._schedules]
+            self._rows = torch.tensor(rows, dtype=torch.float32)
+            self.values = dict(zip(self.names, rows[0], strict=False))
         self.values.update(progress=progress, env_steps=float(env_steps))
-        self.tensor.copy_(torch.tensor(list(self.values.values()), dtype=torch.float32))
+        self.tensor[:, : -len(CLOCK)] = self._rows
+        self.tensor[:, -len(CLOCK) :] = torch.tensor([progress, float(env_steps)])
 
     def clock_step(self, n_envs: int, budget_env_steps: int) -> Tensor:
-        """Return the change [H] of `tensor` by one step of `n_envs` environments."""
+        """Return the change [S, H] of `tensor` by one step of `n_envs` environments."""
         added = {"progress": n_envs / budget_env_steps, "env_steps": float(n_envs)}
-        return torch.tensor([added.get(name, 0.0) for name in self.names]).to(self.tensor.device)
+        row = torch.tensor([added.get(name, 0.0) for name in self.names])
+        return row.expand_as(self.tensor).contiguous().to(self.tensor.device)
 
     def view(self, reads: set[str] | None = None) -> CfgView:
-        """Return a view with floats, for all functions but `loss_fn` and `act_fn`."""
-        return CfgView({**self.static, **self.values}, reads)
+        """Return a view with floats. Reading a field in which seeds differ is a `UserError`."""
+        return CfgView({**self.static, **self.values}, reads, self.differing)
+
+    def view_of_seeds(self, reads: set[str] | None = None) -> CfgView:
+        """Return the view that `postprocess_fn` gets: floats, and tensors [S, 1] where seeds differ."""
+        rows = {name: self.tensor[:, self.names.index(name), None] for name in self.differing}
+        return CfgView({**self.static, **self.values, **rows}, reads)
+
+    def view_of_optimizer(self, reads: set[str]) -> CfgView:
+        """Return the view that `optimizer_fn` gets: as `view`, with the learning rate of the first seed."""
+        return CfgView({**self.static, **self.values}, reads, self.differing - {LEARNING_RATE})
+
+
+def _distinct(cfgs: Sequence[Config]) -> Sequence[Config]:
+    """Return one configuration if all are equal."""
+    return cfgs[:1] if all(one == cfgs[0] for one in cfgs) else cfgs
+
+
+def _refuse_structural(differing: Collection[str], numeric: Collection[str], cfgs: Sequence[Config]) -> None:
+    fixed = [name for name in differing if name not in numeric or any(getattr(one, name) is None for one in cfgs)]
+    if fixed:
+        raise UserError(
+            f"seeds of one trial differ in {', '.join(sorted(fixed))}, which is part of their program; "
+            "give all of them the same value, or train them in trials of their own"
+        )
 
 
 def view_of_tensor(
     static: Mapping[str, Any], names: tuple[str, ...], values: Tensor, reads: set[str] | None = None
 ) -> CfgView:
-    """Return the view that `loss_fn` and `act_fn` get. values: [H], in the order of `names`."""
-    return CfgView({**static, **{name: values[index] for index, name in enumerate(names)}}, reads)
+    """Return the view that `loss_fn` and `act_fn` get. values: [H] of a seed, or [S, H], in the order of `names`."""
+    return CfgView({**static, **{name: values[..., index] for index, name in enumerate(names)}}, reads)
+
+
+def rate_ratios(values: Tensor, names: Sequence[str]) -> Tensor:
+    """Return the learning rate of each seed, divided by that of the first [S]. values: [S, H].
+
+    An optimizer steps all seeds with the first one's rate: the step of a seed is multiplied by its ratio."""
+    rates = values[:, names.index(LEARNING_RATE)]
+    return torch.where(rates[0] > 0, rates / rates[0], torch.ones_like(rates))

@@ -16,7 +16,7 @@ from tuneexp.learning.compile.build import InPlaceSpec
 from tuneexp.learning.devices import CPU, stored
 from tuneexp.learning.functional_state import FunctionalState, functional_optimizers
 from tuneexp.learning.gradient import GradientStep
-from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.hyper import LEARNING_RATE, CfgView, rate_ratios
 from tuneexp.learning.loss_parts import UpdatePeriods
 from tuneexp.learning.nets import Nets
 from tuneexp.learning.noise import checked_noise, draw_all
@@ -54,6 +54,8 @@ class Learner(SeedNetworks):
         target: rule of the target networks; None: there are none.
         loss_noise: random columns of `loss_fn`.
         device: of parameters and minibatches.
+        cfgs: configuration of each seed, if they differ in `learning_rate` or in numbers that `loss_fn`, `act_fn` and
+            `postprocess_fn` read. All others are one for all seeds.
 
     Raises:
         UserError: a function of the algorithm returns the wrong thing, or the configuration names an optimizer that
@@ -71,20 +73,20 @@ class Learner(SeedNetworks):
         target: TargetUpdate | None = None,
         loss_noise: Callable[[nn.Module, CfgView], Mapping[str, Noise]] | None = None,
         device: torch.device = CPU,
+        cfgs: Sequence[Config] = (),
     ) -> None:
-        super().__init__(build_model, cfg, seeds, device)
+        super().__init__(build_model, cfg, seeds, device, cfgs)
         self.loss_fn = loss_fn
         view = self.hyper.view(self.model_reads)
         self.generators = [generator(seed, "learner") for seed in seeds]
         self.failed = torch.zeros(len(seeds), dtype=torch.bool)
         self.skipped = torch.zeros(len(seeds), dtype=torch.bool)
         self._everyone = torch.ones(len(seeds), dtype=torch.bool)
-        self.n_updates = 0
-        self.log = UpdateLog()
+        self.n_updates, self.log = 0, UpdateLog()
         periods = {part: int(value_of(period, view)) for part, period in (update_period or {}).items()}
         self.periods = UpdatePeriods(periods)
-        read: set[str] = set()
-        self.optimizer = StackedOptimizer(self.stack, optimizer_fn, self.hyper.view(read), tuple(periods))
+        of_optimizer = self.hyper.view_of_optimizer(read := set[str]())
+        self.optimizer = StackedOptimizer(self.stack, optimizer_fn, of_optimizer, tuple(periods))
         require_chosen(cfg, read, optimizer_fn)
         self.target = None if target is None else TargetNetworks(self.stack, target, self.hyper.view())
         self.noise = checked_noise("loss_noise", loss_noise(self.model, view)) if loss_noise else {}
@@ -96,7 +98,7 @@ class Learner(SeedNetworks):
 
     @property
     def learning_rate(self) -> float:
-        return self.hyper.values.get("learning_rate", 0.0)
+        return self.hyper.values.get(LEARNING_RATE, 0.0)
 
     @property
     def parameter_count(self) -> int:
@@ -128,7 +130,7 @@ class Learner(SeedNetworks):
         twins = functional_optimizers(self.optimizer, self.stack)
         if twins is None or self.device != CPU:
             return None
-        return in_place_spec(step, twins, self._tensors, columns, self._given)
+        return in_place_spec(step, twins, self._tensors, columns, self._given, LEARNING_RATE in self.hyper.differing)
 
     def use_programs(self, steps: Steps) -> None:
         self._steps = steps
@@ -155,8 +157,10 @@ class Learner(SeedNetworks):
     def set_clock(self, progress: float, env_steps: int) -> None:
         """Set schedules to `progress`, the share of the budget that is done."""
         self.hyper.set_clock(progress, env_steps)
-        first = self.hyper.initial.get("learning_rate", 0.0)
+        first = self.hyper.initial.get(LEARNING_RATE, 0.0)
         self.optimizer.set_learning_rate_factor(self.learning_rate / first if first else 1.0)
+        if LEARNING_RATE in self.hyper.differing:
+            self.optimizer.set_rate_ratios(rate_ratios(self.hyper.tensor, self.hyper.names))
 
     def require_rows(self, enough: Tensor) -> None:
         """Exclude seeds with too few valid rows from the coming updates. enough: [S] bool."""
@@ -287,9 +291,8 @@ class Learner(SeedNetworks):
         """Copy into the live storage. Programs that are built stay valid."""
         for name, leaf in self.parameters.items():
             leaf.copy_(state["parameters"][name])
-        if self.target is not None:
-            for name, leaf in self.target.leaves.items():
-                leaf.copy_(state["target"][name])
+        for name, leaf in ({} if self.target is None else self.target.leaves).items():
+            leaf.copy_(state["target"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         for own, saved in zip(self.generators, state["generators"], strict=True):
             own.set_state(saved)

@@ -62,11 +62,16 @@ class StackedOptimizer:
             group.setdefault("initial_lr", group["lr"])
             self.blocks += blocks
         self._take_step = plain_step(self.optimizer)
+        self._ratios: Tensor | None = None
 
     def set_learning_rate_factor(self, factor: float) -> None:
         """Scale every group's first learning rate by the schedule."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
+
+    def set_rate_ratios(self, ratios: Tensor) -> None:
+        """Multiply the steps of each seed. ratios: [S]."""
+        self._ratios = self._stack.per_element(ratios)
 
     def step(
         self, flat_gradient: Tensor, proceed: Tensor | None = None, omitted: Collection[str] = frozenset()
@@ -83,10 +88,14 @@ class StackedOptimizer:
         """
         for block in self.blocks:
             block.parameter.grad = None if block.part in omitted else flat_gradient[block.span]
+        before = None if self._ratios is None else self._stack.flat.clone()
         if proceed is None:
             self._take_step()
         else:
             self._step_selected(proceed, [block for block in self.blocks if block.part not in omitted])
+        if before is not None and self._ratios is not None:
+            with torch.no_grad():
+                self._stack.flat.copy_(torch.lerp(before, self._stack.flat, self._ratios))
 
     def _step_selected(self, proceed: Tensor, blocks: Sequence[Block]) -> None:
         before = [block.parameter.detach().clone() for block in blocks]

@@ -26,6 +26,7 @@ class SeedNetworks:
         cfg: the algorithm's configuration.
         seeds: one set of parameters each.
         device: of parameters and hyperparameters.
+        cfgs: configuration of each seed, if they differ in numbers.
     """
 
     def __init__(
@@ -34,9 +35,10 @@ class SeedNetworks:
         cfg: Config,
         seeds: Sequence[int],
         device: torch.device = CPU,
+        cfgs: Sequence[Config] = (),
     ) -> None:
         self.seeds, self.cfg, self.device = tuple(seeds), cfg, device
-        self.hyper = Hyper(cfg, device)
+        self.hyper = Hyper(cfgs or [cfg] * len(seeds), device)
         self.model_reads: set[str] = set()
         view = self.hyper.view(self.model_reads)
         self.model, self.stack = initial_stack(lambda: build_model(view), seeds, device)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tuneexp.learning.functional_state import Stepped
 from tuneexp.learning.gradient import GradientStep
+from tuneexp.learning.hyper import rate_ratios
 
 
 class Flags(NamedTuple):
@@ -40,20 +41,22 @@ def selected(flags: Flags, skip: Tensor, finite: Tensor) -> tuple[Tensor, Flags]
 class UpdateStep:
     """One update, a function of tensors.
 
-    Inputs: [hyper [H], coefficients [C], enough [S], failed [S], skipped [S], *parameters [S, ...], *moments [S, ...],
-    *target parameters [S, ...], *columns [S, B, ...]], then the target's rate, 0-d, with `moves_target`. Outputs:
-    [proceed [S], failed [S], skipped [S], *parameters, *moments, *target parameters, metrics [K, S], *row outputs [S,
-    B]].
+    Inputs: [hyper [S, H], coefficients [C], enough [S], failed [S], skipped [S], *parameters [S, ...],
+    *moments [S, ...], *target parameters [S, ...], *columns [S, B, ...]], then the target's rate, 0-d, with
+    `moves_target`. Outputs: [proceed [S], failed [S], skipped [S], *parameters, *moments, *target parameters, metrics
+    [K, S], *row outputs [S, B]].
 
     Args:
         gradient: gradient step.
         optimizers: of each parameter; None: it stays as it is, and has no moments here.
         moves_target: target networks move with each update, by its rate.
+        own_rates: seeds have learning rates of their own.
     """
 
     gradient: GradientStep
     optimizers: tuple[Stepped | None, ...]
     moves_target: bool = False
+    own_rates: bool = False
 
     @property
     def n_moments(self) -> int:
@@ -72,13 +75,19 @@ class UpdateStep:
         gradients, verdict = self.gradient.by_leaf([hyper, *parameters, *targets, *columns])
         with torch.no_grad():
             proceed, flags = selected(Flags(enough, failed, skipped), verdict.skip, verdict.finite)
-            after, moments = self._stepped(rest, gradients, proceed, coefficients)
+            ratios = rate_ratios(hyper, self.gradient.numeric) if self.own_rates else None
+            after, moments = self._stepped(rest, gradients, proceed, coefficients, ratios)
             if rate is not None:
                 targets = [moved(old, new, rate, proceed) for old, new in zip(targets, after, strict=True)]
         return [proceed, flags.failed, flags.skipped, *after, *moments, *targets, verdict.metrics, *verdict.rows]
 
     def _stepped(
-        self, state: Sequence[Tensor], gradients: Sequence[Tensor], proceed: Tensor, coefficients: Tensor
+        self,
+        state: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        proceed: Tensor,
+        coefficients: Tensor,
+        ratios: Tensor | None,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Return parameters and moments after the step of the seeds that proceed. state: parameters, then moments."""
         after, moments_after, place = [], [], len(self.optimizers)
@@ -90,6 +99,8 @@ class UpdateStep:
             place += len(moments)
             numbers = coefficients[stepped.start : stepped.stop].unbind()
             new, own = stepped.optimizer.step(parameter, gradient, moments, numbers)
+            if ratios is not None:
+                new = torch.lerp(parameter, new, _by_seed(ratios, parameter))
             # Selected, not multiplied: a diverged seed's NaN stays its own.
             chosen = _by_seed(proceed, parameter)
             after.append(torch.where(chosen, new, parameter))
@@ -102,5 +113,5 @@ def moved(target: Tensor, online: Tensor, rate: Tensor, proceed: Tensor) -> Tens
     return torch.where(_by_seed(proceed & (rate > 0), target), torch.lerp(target, online, rate), target)
 
 
-def _by_seed(chosen: Tensor, like: Tensor) -> Tensor:
-    return chosen.view(-1, *(1,) * (like.dim() - 1))
+def _by_seed(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *(1,) * (like.dim() - 1))

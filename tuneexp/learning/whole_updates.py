@@ -28,7 +28,7 @@ Steps = Mapping[frozenset[str], tuple[GradientStep, Program]]
 class SeedTensors(NamedTuple):
     """Tensors and state that updates of a learner change, and that they read.
 
-    hyper: [H]; parameters: name -> [S, ...]; failed, skipped: [S] bool; target: None without target networks."""
+    hyper: [S, H]; parameters: name -> [S, ...]; failed, skipped: [S] bool; target: None without target networks."""
 
     hyper: Tensor
     parameters: Mapping[str, Tensor]
@@ -53,7 +53,7 @@ class SeedTensors(NamedTuple):
 
 def in_place_spec(
     step: GradientStep, optimizers: Sequence[Stepped | None], own: SeedTensors, columns: Mapping[str, Tensor],
-    given: Collection[str],
+    given: Collection[str], own_rates: bool,
 ) -> InPlaceSpec:  # fmt: skip
     """Return the specification of the program of an update.
 
@@ -63,6 +63,7 @@ def in_place_spec(
         own: of the learner.
         columns: a minibatch, name -> [S, B, ...].
         given: columns that come with each update; the others are gathered.
+        own_rates: seeds have learning rates of their own.
     """
     due = tuple(
         None if part_of(name, step.omitted) else optimizer
@@ -77,7 +78,7 @@ def in_place_spec(
     stepped = {place for one in due if one is not None for place in range(one.start, one.stop)}
     counted = tuple(place in stepped for place in range(len(numbers)))
     layout = Layout(2, len(state), gathered, counted)
-    return InPlaceSpec(UpdateStep(step, due, own.moves_target), example, layout)
+    return InPlaceSpec(UpdateStep(step, due, own.moves_target, own_rates), example, layout)
 
 
 class _Update(NamedTuple):

@@ -94,7 +94,7 @@ class EnvRunnerGroup:
     def request(self, n_steps: int, noise: Sequence[Tensor], shard: EnvShard) -> SampleRequest:
         """Return the request for a shard. noise: columns [D, S, ...] of its seeds and environments."""
         statistics = None if self.normaliser is None else self.normaliser.state_dict(shard.seeds)
-        return SampleRequest(n_steps, noise, self.policy.hyper.cpu(), statistics)
+        return SampleRequest(n_steps, noise, self.policy.hyper[shard.seeds].cpu(), statistics)
 
     def count_episodes(self, fragments: Sequence[ShardFragment], batch: SampleBatch) -> None:
         """Count episodes. batch: the joined fragments: the order of counting is the same for any number of runners."""

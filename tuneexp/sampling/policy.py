@@ -42,13 +42,13 @@ class Policy:
     Args:
         act: the acting function.
         program: built from `act`.
-        hyper: [H], numbers of the configuration.
+        hyper: [S, H], numbers of the configuration.
         parameters: name -> [S, ...], used in place.
         noise: columns of random numbers by name.
         n_envs: environments per seed.
         state_size: size of the recurrent state; 0: none.
-        clock_step: [H], growth of `hyper` per step of all environments: `progress` and `env_steps` grow. None: `hyper`
-            is constant within a fragment.
+        clock_step: [S, H], growth of `hyper` per step of all environments: `progress` and `env_steps` grow. None:
+            `hyper` is constant within a fragment.
         rollout: acts in tensor environments and steps them; None: they are not.
     """
 

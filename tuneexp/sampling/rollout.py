@@ -21,8 +21,8 @@ class Numbers(NamedTuple):
     """Inputs of all steps of a rollout.
 
     Args:
-        hyper: [H], numbers of the configuration at its first step.
-        clock_step: [H], their growth per step.
+        hyper: [S, H], numbers of the configuration at its first step.
+        clock_step: [S, H], their growth per step.
         explore: 0-d bool.
         parameters: of the networks, [S, ...] each.
         scaling: None: observations are not normalised.

@@ -53,8 +53,9 @@ class Open(NamedTuple):
 class RolloutStep:
     """One step of acting and of the environments of all seeds.
 
-    Inputs: [index, hyper [H], clock_step [H], explore, *scaling, *numbers of the environment, *parameters [S, ...],
-    *state, *draws [S, ...]]: the state is `Open.tensors`; the draws are those of acting, then those of the environment.
+    Inputs: [index, hyper [S, H], clock_step [S, H], explore, *scaling, *numbers of the environment, *parameters
+    [S, ...], *state, *draws [S, ...]]: the state is `Open.tensors`; the draws are those of acting, then those of the
+    environment.
     Outputs: [*state, *results [S, N, ...]]; `result_names` are known after the first call.
 
     Args:

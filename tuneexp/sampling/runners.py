@@ -19,7 +19,7 @@ class SampleRequest(NamedTuple):
     Args:
         n_steps: steps in each environment (T).
         noise: columns [D, S, ...] of the runner's seeds and environments.
-        hyper: [H], numbers of the configuration.
+        hyper: [S, H], numbers of the configuration.
         statistics: running statistics of the runner's seeds; None without a normaliser.
     """
 

@@ -20,11 +20,11 @@ ValueFn = Callable[[Trial, Nets, Tensor, CfgView], Tensor]
 def values_of(trial: Trial, values: ValueFn, obs: Tensor) -> Tensor:
     """obs: [K, ...]. Every seed's values, [K, S]."""
     learner = trial.learner
-    cfg = view_of_tensor(learner.hyper.static, learner.hyper.names, learner.hyper.tensor)
     of_seeds = []
     with torch.no_grad():
         for index in range(len(learner.seeds)):
             nets = Nets.of_one_seed(learner.model, {name: leaf[index] for name, leaf in learner.parameters.items()})
+            cfg = view_of_tensor(learner.hyper.static, learner.hyper.names, learner.hyper.tensor[index])
             of_seeds.append(values(trial, nets, obs, cfg))
     return torch.stack(of_seeds, dim=1)
 

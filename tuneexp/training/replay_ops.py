@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tuneexp.data.prioritized import PrioritizedReplay
 from tuneexp.data.replay import Rows
-from tuneexp.learning.hyper import CfgView
+from tuneexp.learning.hyper import CfgView, number_of
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.nets import Nets
 from tuneexp.rl.returns import n_step_transitions
@@ -135,13 +135,13 @@ def _prioritized_updates(
     noise: Mapping[str, Tensor], view: CfgView,
 ) -> None:  # fmt: skip
     """Sample and update in turn: priorities depend on the TD errors of the update before."""
-    buffer.alpha = view.prioritized_alpha
+    buffer.alpha = number_of(view, "prioritized_alpha")
     for update in range(n_updates):
         rows = buffer.sample_rows(1, batch_size, learner.generators)
         if learner.all_skipped:
             continue
         (minibatch,) = experience.minibatches(rows)
-        minibatch["weight"] = buffer.weights(rows[0], view.prioritized_beta).to(learner.device)
+        minibatch["weight"] = buffer.weights(rows[0], number_of(view, "prioritized_beta")).to(learner.device)
         outputs = learner.learn_on(minibatch, noise, update)
         _, learned = learner.log.latest()
         buffer.update_priorities(rows[0], outputs["priority"], learned)

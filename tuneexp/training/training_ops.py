@@ -54,8 +54,8 @@ class Training:
 
     @property
     def view(self) -> CfgView:
-        """Hyperparameters at their present values."""
-        return self.learner.hyper.view()
+        """Hyperparameters at their present values, [S, 1] where seeds differ."""
+        return self.learner.hyper.view_of_seeds()
 
 
 class TrainingStep(Protocol):

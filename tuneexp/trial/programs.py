@@ -149,7 +149,7 @@ def _build(
     check_rows("act_fn", {"action": action, **kept}, (n_seeds, shapes.n_envs), "[N, ...] for each seed")
     fragment = shapes.fragment(n_seeds, EXAMPLE_STEPS, action, kept)
     with wrap_errors("postprocess_fn", spec.postprocess_fn, list(fragment)):
-        columns = shapes.training_columns(learner, spec.postprocess_fn, fragment, hyper.view(act.reads))
+        columns = shapes.training_columns(learner, spec.postprocess_fn, fragment, hyper.view_of_seeds(act.reads))
     steps, example = _gradient_steps(learner, shapes, columns)
     _try_eagerly(learner, steps, example)
     trace = n_seeds > 1  # one seed: an ordinary step beats its own trace, and nothing of the compiler need be loaded
