@@ -21,6 +21,7 @@ from tuneexp.learning.compile.program import key_of, trace
 from tuneexp.report.hyperparameters import hyperparameter_rows
 from tuneexp.testing.subject import Subject, first_of, require
 from tuneexp.trial import Trial
+from tuneexp.trial.env_choice import chosen_backend
 
 NO_VALUE = "{no_such_key: [1]}"  # which no hyperparameter accepts
 
@@ -148,7 +149,9 @@ def traced_equals_eager(subject: Subject) -> None:
 
 def compiled_equals_eager(subject: Subject) -> None:
     """Really compiled, which takes a compiler and some ten seconds."""
-    eager, compiled = (subject.short_trial((0, 1), compile=mode) for mode in ("off", "on"))
+    compiled = subject.short_trial((0, 1), compile="on")
+    same_episodes = chosen_backend(compiled.config, compiled.trainer.cfg)
+    eager = subject.short_trial((0, 1), compile="off", env_backend=same_episodes)
     try:
         require(compiled.trainer.programs.compiled, "it could not be compiled: see the log")
         for trial in (eager, compiled):

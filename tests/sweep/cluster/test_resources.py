@@ -9,10 +9,10 @@ import pytest
 
 from tests.clocks import set_clock
 from tuneexp.errors import UserError
+from tuneexp.processes import cores
 from tuneexp.sweep import Sweep
 from tuneexp.sweep.cluster import capacity, pending_monitor
 from tuneexp.sweep.cluster.capacity import trials_of
-from tuneexp.sweep.cluster.ray_session import cores
 from tuneexp.sweep.cluster.resources import cpus_of, largest, refuse_unmeetable, trials_that_fit
 from tuneexp.sweep.sweep_config import read_config, save_config
 from tuneexp.trial.trainable import AlgorithmTrainable

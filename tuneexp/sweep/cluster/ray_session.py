@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from tuneexp.ray_support.environment import (
 )
 from tuneexp.ray_support.forced_shutdown import kill_ray
 from tuneexp.ray_support.private_session import private_surroundings, variables_restored
+from tuneexp.ray_support.running import running_ray
 from tuneexp.sweep.cluster.address import cluster_address, no_cluster, token_advice
 from tuneexp.sweep.cluster.loss_detection import CHECK_PERIOD_S, LossDetector
 from tuneexp.sweep.process_exit import abandon, cleaned
@@ -62,7 +62,7 @@ class RaySession:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
         if self._address is not None:
             self._exit.enter_context(variables_restored())
-        elif not _ray_runs_here():
+        elif running_ray() is None:
             self._temporary = self._exit.enter_context(private_surroundings())
             self._exit.enter_context(cleaned(partial(kill_ray, self._temporary)))
         self._exit.enter_context(settings_in_environment(self._settings))
@@ -157,12 +157,7 @@ class RaySession:
 
 def runs_elsewhere(address: str | None) -> bool:
     """Return True if trials run on a Ray that this process does not start. Its capacity is known once connected."""
-    return cluster_address(address) is not None or _ray_runs_here()
-
-
-def _ray_runs_here() -> bool:
-    ray = sys.modules.get("ray")
-    return ray is not None and bool(ray.is_initialized())
+    return cluster_address(address) is not None or running_ray() is not None
 
 
 def _join(address: str, **common: Any) -> None:
