@@ -103,7 +103,8 @@ def _sent(space: Space[Any], action: Tensor) -> Tensor:
 def env_step(program: TensorProgram) -> EnvStep:
     """Return the step of an environment."""
     env = program.env
-    noise = {name: one.zeros(1, 1) for name, one in {**env.reset_noise, **env.step_noise}.items()}
+    device = program.limit.device
+    noise = {name: one.zeros(1, 1, device) for name, one in {**env.reset_noise, **env.step_noise}.items()}
     with torch.no_grad():
         running, _ = program.start(noise)
     return EnvStep(program, ObsReader(env.observation_space), running)

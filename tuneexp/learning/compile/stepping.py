@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from tuneexp.learning.compile.in_place import InPlace, at_index
 
@@ -47,10 +47,6 @@ class Stepping(InPlace):
     """
 
     layout: Any
-
-    def __init__(self, graph: fx.GraphModule, layout: StepLayout) -> None:
-        nn.Module.__init__(self)  # without the counters of updates
-        self.graph, self.layout = graph, layout
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         held, n_state = self.layout.held, self.layout.n_state
