@@ -78,7 +78,7 @@ def test_schedules_reach_the_optimizer_and_the_loss() -> None:
     for _ in range(4):
         trial.training_step()
         group = trial.learner.optimizer.optimizer.param_groups[0]
-        seen.append((group["lr"], float(trial.learner.hyper.tensor[clip])))
+        seen.append((group["lr"], float(trial.learner.hyper.tensor[0, clip])))
     expected = [(0.001 * (1 - done), 0.2 - 0.1 * done) for done in (0, 0.25, 0.5, 0.75)]
     for got, wanted in zip(seen, expected, strict=True):
         assert got == pytest.approx(wanted)
