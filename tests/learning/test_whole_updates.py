@@ -15,7 +15,7 @@ from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.spec import replace
 from tuneexp.data.sample_batch import SEED_ROW_AXES, SampleBatch
 from tuneexp.data.sequences import to_sequences
-from tuneexp.learning.compile.in_place import InPlace
+from tuneexp.learning.compile.in_place import WholeUpdate
 from tuneexp.learning.hyper import CfgView
 from tuneexp.rl.noise import Noise
 from tuneexp.training.epochs import Epochs, drawn_epochs, learn_epochs
@@ -158,13 +158,13 @@ def test_sequences() -> None:
 def test_a_program_gets_contiguous_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled code assumes the strides of its example."""
     seen: list[bool] = []
-    forward = InPlace.forward
+    forward = WholeUpdate.forward
 
-    def noting(module: InPlace, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def noting(module: WholeUpdate, *inputs: Tensor) -> tuple[Tensor, ...]:
         seen.extend(tensor.is_contiguous() for tensor in inputs)
         return forward(module, *inputs)
 
-    monkeypatch.setattr(InPlace, "forward", noting)
+    monkeypatch.setattr(WholeUpdate, "forward", noting)
     trial = small_trial((0,))
     assert use_whole_updates(trial)
     epochs = drawn(trial, 1)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from tuneexp.learning.compile.build import InPlaceSpec
-from tuneexp.learning.compile.in_place import InPlace
 from tuneexp.learning.compile.program import Program
 from tuneexp.learning.learner import Learner
 from tuneexp.trial import Trial
@@ -41,7 +40,7 @@ def use_whole_updates(trial: Trial) -> bool:
 
 
 def _line_by_line(spec: InPlaceSpec) -> Program:
-    module = InPlace(Called(spec.fn), spec.layout)
+    module = spec.layout.around(Called(spec.fn))  # type: ignore[arg-type]
 
     def run(inputs: Sequence[Tensor]) -> list[Tensor]:
         with torch.no_grad():

@@ -1,10 +1,11 @@
-"""Module of a program that gathers its minibatch and updates its state in place.
+"""Modules of programs that update their state in place, and that of a whole update, which gathers its minibatch.
 
 The function inside is traced for fixed shapes. Around it, the number of rows and of updates is dynamic, so that trials
 with other lengths of a rollout, other numbers of epochs or another replay buffer share the program."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,33 +33,48 @@ class Layout:
     gathered: tuple[bool, ...]
     counted: tuple[bool, ...]
 
-    def around(self, graph: fx.GraphModule) -> InPlace:
-        return InPlace(graph, self)
+    def around(self, graph: fx.GraphModule) -> WholeUpdate:
+        return WholeUpdate(graph, self)
 
 
-class InPlace(nn.Module):
-    """Gathers a minibatch, calls a function and writes the new state over the old one.
-
-    The function: [fixed[0], numbers [C] of the table, *fixed[1:], *state, *columns [S, B, ...]] -> [proceed [S],
-    *state, *outputs]. A state that it returns as it is, is not written. Returns (proceed, *outputs).
+class InPlace(nn.Module, ABC):
+    """Calls a function and writes the new state over the old one.
 
     Args:
         graph: the traced function.
         layout: of the inputs.
     """
 
-    counted: Tensor
-
     def __init__(self, graph: fx.GraphModule, layout: Any) -> None:
         super().__init__()
         self.body, self.layout = graph, layout
-        if isinstance(layout, Layout):
-            self.register_buffer("counted", torch.tensor(layout.counted, dtype=torch.long))
 
     @property
     def code(self) -> str:
         """Text that the compiled code depends on."""
         return f"{self.layout}\n{self.body.code}"
+
+    @abstractmethod
+    def exported(self, inputs: Sequence[Tensor]) -> torch.export.ExportedProgram:
+        """Return the exported module. inputs: from `example`."""
+
+    @abstractmethod
+    def example(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return example inputs of the module. inputs: of the function."""
+
+
+class WholeUpdate(InPlace):
+    """Gathers a minibatch and takes the update.
+
+    The function: [fixed[0], numbers [C] of the table, *fixed[1:], *state, *columns [S, B, ...]] -> [proceed [S],
+    *state, *outputs]. A state that it returns as it is, is not written. Returns (proceed, *outputs).
+    """
+
+    counted: Tensor
+
+    def __init__(self, graph: fx.GraphModule, layout: Layout) -> None:
+        super().__init__(graph, layout)
+        self.register_buffer("counted", torch.tensor(layout.counted, dtype=torch.long))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         layout = self.layout
@@ -79,7 +95,6 @@ class InPlace(nn.Module):
         return (proceed, *outputs[layout.n_state :])
 
     def exported(self, inputs: Sequence[Tensor]) -> torch.export.ExportedProgram:
-        """Return the exported module. inputs: from `example`."""
         steps, updates, rows = (torch.export.Dim(name) for name in ("steps", "updates", "rows"))
         constant = [None] * (self.layout.n_fixed + self.layout.n_state)
         columns = [{0: rows} if gathered else {0: updates} for gathered in self.layout.gathered]
@@ -88,7 +103,6 @@ class InPlace(nn.Module):
             return torch.export.export(self, tuple(inputs), dynamic_shapes=shapes)
 
     def example(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Return example inputs of the module. inputs: of the function."""
         fixed_0, numbers, *rest = inputs
         end = len(rest) - len(self.layout.gathered)
         columns = [

@@ -68,7 +68,6 @@ class Stepping(InPlace):
         return (index.clone(),)
 
     def exported(self, inputs: Sequence[Tensor]) -> torch.export.ExportedProgram:
-        """Return the exported module. inputs: from `example`."""
         layout, steps = self.layout, torch.export.Dim("steps")
         constant = [None] * (1 + layout.n_fixed + layout.n_state)
         columns = [
@@ -80,7 +79,6 @@ class Stepping(InPlace):
             return torch.export.export(self, tuple(inputs), dynamic_shapes=((*constant, *columns, *results),))
 
     def example(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Return example inputs of the module. inputs: of the function."""
         layout = self.layout
         n_kept = 1 + layout.n_fixed + layout.n_state
         rows = [EXAMPLE_STEPS if every == 1 else LEAST_ROWS + number for number, every in enumerate(layout.held)]
