@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -15,8 +14,8 @@ from tuneexp.algorithms.ppo import PPO
 from tuneexp.algorithms.sac import SAC
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError
-from tuneexp.learning.learner import Learner
-from tuneexp.trial import Trial, assembly
+from tuneexp.trial import Trial, environments
+from tuneexp.trial.row_configs import RowConfigs
 from tuneexp.trial.trial_config import TrialConfig
 
 OF_PPO: list[dict[str, Any]] = [
@@ -49,7 +48,7 @@ def together(spec: AlgorithmSpec, each: list[dict[str, Any]], monkeypatch: pytes
     """One trial whose seeds have the numbers of `each`."""
     cfgs = [spec.config_class.parse({**SMALL[spec.name], **own}, spec.name) for own in each]
     with monkeypatch.context() as patched:
-        patched.setattr(assembly, "Learner", partial(Learner, cfgs=cfgs))
+        patched.setattr(environments, "row_configs", lambda *_: RowConfigs(cfgs))
         return trial_of(spec, list(range(len(each))), each[0])
 
 

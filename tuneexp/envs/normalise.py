@@ -171,6 +171,12 @@ class RunningNormaliser:
             discounted = moments_of(returns.follow(reward, terminated, truncated, valid), valid)
         return Learned(self.moments(obs, valid), discounted)
 
+    def copy_rows(self, source: NDArray[np.int64]) -> None:
+        """Copy the statistics between seeds. source: [S], the row for each seed."""
+        for own in (self._obs, self._return):
+            own.mean, own.var, own.count = own.mean[source], own.var[source], own.count[source]
+        self._refresh()
+
     def learn(self, new: Learned) -> None:
         """Update the statistics. new: moments of all environments, in their order."""
         if new.obs is not None:

@@ -48,6 +48,12 @@ class FlatStack:
         """Spread values of seeds [S] over their numbers. Returns [P]."""
         return per_seed.to(self.seed_of.device)[self.seed_of]
 
+    def elements_of(self, source: Tensor) -> Tensor:
+        """Return the place that each number is copied from [P] if seed s gets the row `source[s]`. source: [S]."""
+        places = self.split(torch.arange(self.flat.numel(), device=self.flat.device))
+        rows = source.to(self.flat.device)
+        return torch.cat([place[rows].reshape(-1) for place in places.values()])
+
 
 def _spans(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, slice]:
     """Return the slice of each leaf in the flat storage."""

@@ -53,18 +53,34 @@ class CfgView:
         return value
 
 
+class OneForAll(UserError):
+    """Seeds of one trial differ in fields that are one for all of them.
+
+    Args:
+        names: of the fields.
+        why: the message."""
+
+    def __init__(self, names: Sequence[str], why: str) -> None:
+        super().__init__(why)
+        self.names = tuple(names)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.names, str(self))
+
+
 def number_of(cfg: CfgView, name: str) -> float:
-    """Return a number that is one for all seeds. Raises `UserError` if they differ in it."""
+    """Return a number that is one for all seeds. Raises `OneForAll` if they differ in it."""
     value = getattr(cfg, name)
     if isinstance(value, Tensor) and value.numel() > 1:
         raise _one_for_all(name)
     return float(value)
 
 
-def _one_for_all(name: str) -> UserError:
-    return UserError(
+def _one_for_all(name: str) -> OneForAll:
+    return OneForAll(
+        [name],
         f"seeds of one trial differ in {name}, which is one number for all of them; only learning_rate and what "
-        "loss_fn, act_fn and postprocess_fn read may differ"
+        "loss_fn, act_fn and postprocess_fn read may differ",
     )
 
 
@@ -74,34 +90,46 @@ class Hyper:
     Args:
         cfgs: of each seed.
         device: of `tensor`.
+        own: names of fields in which seeds may come to differ, by `replace`.
 
     Attributes:
         tensor: [S, H], in the order of `names`, updated in place.
         values: those of the first seed as floats, by name.
         initial: the same at the start of training.
         static: the other fields of the configuration.
-        differing: names whose values differ between seeds.
+        differing: names whose values differ between seeds, or may come to.
 
     Raises:
-        UserError: seeds differ in a field that is part of the program.
+        OneForAll: seeds differ in a field that is part of the program.
     """
 
-    def __init__(self, cfgs: Sequence[Config], device: torch.device = CPU) -> None:
+    def __init__(self, cfgs: Sequence[Config], device: torch.device = CPU, own: Collection[str] = ()) -> None:
         cfg, fields = cfgs[0], type(cfgs[0]).model_fields
         numeric = [name for name, field in fields.items() if is_numeric(field) and getattr(cfg, name) is not None]
         self.static = {name: getattr(cfg, name) for name in fields if name not in numeric}
-        self.differing = frozenset(
-            name for name in fields if any(getattr(one, name) != getattr(cfg, name) for one in cfgs)
-        )
+        self.differing = _differing(cfgs) | frozenset(own)
         _refuse_structural(self.differing, numeric, cfgs)
-        self._schedules = [{name: parse_schedule(getattr(one, name)) for name in numeric} for one in _distinct(cfgs)]
-        self._moving = any(one.kind != "constant" for schedules in self._schedules for one in schedules.values())
         self.names = (*numeric, *CLOCK)
         self.tensor = torch.zeros(len(cfgs), len(self.names), device=device)
         self.values: dict[str, float] = {}
-        self._rows: Tensor | None = None
+        self._follow(cfgs)
         self.set_clock(0.0)
         self.initial = {name: self.values[name] for name in numeric}
+
+    def _follow(self, cfgs: Sequence[Config]) -> None:
+        numeric = self.names[: -len(CLOCK)]
+        self._schedules = [{name: parse_schedule(getattr(one, name)) for name in numeric} for one in _distinct(cfgs)]
+        self._moving = any(one.kind != "constant" for schedules in self._schedules for one in schedules.values())
+        self._rows: Tensor | None = None
+
+    def replace(self, cfgs: Sequence[Config]) -> None:
+        """Take other configurations, one for each seed; they apply from the next `set_clock`.
+
+        Raises:
+            OneForAll: they differ in a field that is not in `differing`.
+        """
+        _refuse_structural(_differing(cfgs) - self.differing, (), cfgs)
+        self._follow(cfgs)
 
     def set_clock(self, progress: float, env_steps: int = 0) -> None:
         """Set the schedules to `progress`, the share of the full budget that is done, in [0, 1]."""
@@ -119,6 +147,12 @@ class Hyper:
         row = torch.tensor([added.get(name, 0.0) for name in self.names])
         return row.expand_as(self.tensor).contiguous().to(self.tensor.device)
 
+    def value_of(self, name: str, rows: slice) -> float:
+        """Return the present number of the first of `rows`; 0 if there is no such number."""
+        if name not in self.differing:
+            return self.values.get(name, 0.0)
+        return float(self.tensor[rows, self.names.index(name)][0])
+
     def view(self, reads: set[str] | None = None) -> CfgView:
         """Return a view with floats. Reading a field in which seeds differ is a `UserError`."""
         return CfgView({**self.static, **self.values}, reads, self.differing)
@@ -133,6 +167,13 @@ class Hyper:
         return CfgView({**self.static, **self.values}, reads, self.differing - {LEARNING_RATE})
 
 
+def _differing(cfgs: Sequence[Config]) -> frozenset[str]:
+    first = cfgs[0]
+    return frozenset(
+        name for name in type(first).model_fields if any(getattr(one, name) != getattr(first, name) for one in cfgs)
+    )
+
+
 def _distinct(cfgs: Sequence[Config]) -> Sequence[Config]:
     """Return one configuration if all are equal."""
     return cfgs[:1] if all(one == cfgs[0] for one in cfgs) else cfgs
@@ -141,9 +182,10 @@ def _distinct(cfgs: Sequence[Config]) -> Sequence[Config]:
 def _refuse_structural(differing: Collection[str], numeric: Collection[str], cfgs: Sequence[Config]) -> None:
     fixed = [name for name in differing if name not in numeric or any(getattr(one, name) is None for one in cfgs)]
     if fixed:
-        raise UserError(
+        raise OneForAll(
+            sorted(fixed),
             f"seeds of one trial differ in {', '.join(sorted(fixed))}, which is part of their program; "
-            "give all of them the same value, or train them in trials of their own"
+            "give all of them the same value, or train them in trials of their own",
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -55,7 +55,7 @@ class Learner(SeedNetworks):
         loss_noise: random columns of `loss_fn`.
         device: of parameters and minibatches.
         cfgs: configuration of each seed, if they differ in `learning_rate` or in numbers that `loss_fn`, `act_fn` and
-            `postprocess_fn` read. All others are one for all seeds.
+            `postprocess_fn` read. All others are one for all seeds. own: those in which they may come to differ.
 
     Raises:
         UserError: a function of the algorithm returns the wrong thing, or the configuration names an optimizer that
@@ -73,9 +73,9 @@ class Learner(SeedNetworks):
         target: TargetUpdate | None = None,
         loss_noise: Callable[[nn.Module, CfgView], Mapping[str, Noise]] | None = None,
         device: torch.device = CPU,
-        cfgs: Sequence[Config] = (),
-    ) -> None:
-        super().__init__(build_model, cfg, seeds, device, cfgs)
+        cfgs: Sequence[Config] = (), own: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        super().__init__(build_model, cfg, seeds, device, cfgs, own)
         self.loss_fn = loss_fn
         view = self.hyper.view(self.model_reads)
         self.generators = [generator(seed, "learner") for seed in seeds]

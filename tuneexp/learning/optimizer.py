@@ -118,6 +118,13 @@ class StackedOptimizer:
         state: dict[str, Any] = self.optimizer.state.get(parameter, {})
         return {k: v for k, v in state.items() if isinstance(v, Tensor) and v.shape == parameter.shape}
 
+    def copy_elements(self, elements: Tensor) -> None:
+        """Copy moments between seeds. elements: [P], from `FlatStack.elements_of`."""
+        for block in self.blocks:
+            inside = elements[block.span] - block.span.start
+            for value in self._moments(block.parameter).values():
+                value.copy_(value[inside])
+
     def state_dict(self) -> dict[str, Any]:
         """Return copies on the CPU. Keys are strings, as in JSON."""
         state = self.optimizer.state_dict()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ class SeedNetworks:
         seeds: one set of parameters each.
         device: of parameters and hyperparameters.
         cfgs: configuration of each seed, if they differ in numbers.
+        own: names of numbers in which seeds may come to differ.
     """
 
     def __init__(
@@ -36,9 +37,10 @@ class SeedNetworks:
         seeds: Sequence[int],
         device: torch.device = CPU,
         cfgs: Sequence[Config] = (),
+        own: Collection[str] = (),
     ) -> None:
         self.seeds, self.cfg, self.device = tuple(seeds), cfg, device
-        self.hyper = Hyper(cfgs or [cfg] * len(seeds), device)
+        self.hyper = Hyper(cfgs or [cfg] * len(seeds), device, own)
         self.model_reads: set[str] = set()
         view = self.hyper.view(self.model_reads)
         self.model, self.stack = initial_stack(lambda: build_model(view), seeds, device)

@@ -32,6 +32,7 @@ from tuneexp.sampling.episodic_train_freq import EpisodicTrainFreq
 from tuneexp.sampling.policy import Policy
 from tuneexp.sampling.rollout import Rollout
 from tuneexp.training.experience import Experience
+from tuneexp.trial.row_configs import ONE_CONFIG, RowConfigs
 from tuneexp.trial.shapes import TrialShapes
 from tuneexp.trial.trial_config import TrialConfig
 
@@ -62,7 +63,8 @@ def build_envs(
         device: of tensor environments.
     """
     settings = {"exact": cfg.normalize_observation, "device": device, **env_settings(config)}
-    return SeedEnvs(config.env, seeds, n_envs, first_env=first_env, **settings)
+    distinct = not config.members  # members of a population have the same seeds
+    return SeedEnvs(config.env, seeds, n_envs, first_env=first_env, distinct_seeds=distinct, **settings)
 
 
 def facts_of(config: TrialConfig, cfg: AlgorithmConfig) -> EnvFacts:
@@ -82,8 +84,10 @@ def model_builder(spec: AlgorithmSpec, facts: EnvFacts) -> Callable[[CfgView], n
 
 
 def build_learner(
-    spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], facts: EnvFacts, device: torch.device
-) -> Learner:
+    spec: AlgorithmSpec, cfg: AlgorithmConfig, seeds: Sequence[int], facts: EnvFacts, device: torch.device,
+    rows: RowConfigs = ONE_CONFIG,
+) -> Learner:  # fmt: skip
+    """Build a learner. rows: configurations of the seeds, if they differ."""
     return Learner(
         model_builder(spec, facts),
         spec.loss_fn,
@@ -94,6 +98,7 @@ def build_learner(
         spec.target,
         lambda model, view: spec.loss_noise(model, facts.action_space, view),
         device,
+        *rows,
     )
 
 

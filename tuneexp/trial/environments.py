@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.policy_spec import PolicySpec
 from tuneexp.algorithms.preflight import check_action_space
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.envs.backend_names import TENSOR_VEC, EnvBackend
+from tuneexp.envs.episode_stats import EpisodeSummary
 from tuneexp.envs.seed_envs import SeedEnvs
 from tuneexp.errors import UserError
 from tuneexp.learning.devices import device_of
@@ -23,11 +21,12 @@ from tuneexp.sampling.slot_evaluation import evaluate_in_slots
 from tuneexp.trial.assembly import build_envs, env_settings, facts_of
 from tuneexp.trial.checkpoint_checks import check_same_networks
 from tuneexp.trial.env_choice import chosen_backend
+from tuneexp.trial.members import row_configs
 from tuneexp.trial.older_formats import explicit_model
 from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial.recipes import group_of
 from tuneexp.trial.resource_request import make_room
-from tuneexp.trial.source import PolicySetup, episode_metrics
+from tuneexp.trial.source import Part, PolicySetup, episode_metrics
 from tuneexp.trial.trial_config import TrialConfig
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Environments:
         check_action_space(spec.name, spec.action_kinds, facts.action_space, facts.name)
         budget = config.budget_env_steps
         given = (spec.name, PolicySpec(spec), spec, self._cfg, config.seeds, facts, self._device, budget)
-        return [PolicySetup(*given, tensor=self._tensor)]
+        return [PolicySetup(*given, tensor=self._tensor, rows=row_configs(spec, config))]
 
     def connect(self, trainers: Mapping[str, PolicyTrainer]) -> None:
         (self._trainer,) = trainers.values()
@@ -140,14 +139,11 @@ class Environments:
             return evaluate_in_slots(self.group.policy, rollout, episodes, seed, normaliser, max_steps)
         return evaluate(self.group.policy, config.env, settings, episodes, seed, normaliser, max_steps)
 
-    def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:
-        episodes = self.group.episodes.summary()
-        metrics = {**episode_metrics([episodes], alive), **self.group.metrics()}
+    def metrics(self, evaluation: Evaluation, parts: Sequence[Part]) -> list[dict[str, Any]]:
+        episodes, of_group = self.group.episodes.summary(), self.group.metrics()
         if self._cfg.num_env_runners:
-            metrics["env_runner_restarts"] = self.group.runners.restarts
-        for seed, value in zip(self._config.seeds, episodes.return_mean, strict=True):
-            metrics[f"seed/{seed}/train_return_mean"] = float(value)
-        return metrics
+            of_group["env_runner_restarts"] = self.group.runners.restarts
+        return [{**episode_metrics([episodes], part), **of_group, **_by_seed(episodes, part)} for part in parts]
 
     def check_compatible(self, state: Mapping[str, Any]) -> None:
         of_class = self._spec.config_class
@@ -165,3 +161,8 @@ class Environments:
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
+
+
+def _by_seed(episodes: EpisodeSummary, part: Part) -> dict[str, float]:
+    returns = zip(part.seeds, episodes.return_mean[part.rows], strict=True)
+    return {f"seed/{seed}/train_return_mean": float(value) for seed, value in returns}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tuneexp.addresses import code_hash
 from tuneexp.envs.episode_stats import mean_of_known
@@ -16,6 +13,7 @@ from tuneexp.envs.tensor.program import TensorProgram
 from tuneexp.errors import UserError
 from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.devices import CPU
+from tuneexp.learning.hyper import LEARNING_RATE
 from tuneexp.learning.user_functions import name_of
 from tuneexp.sampling.policy import Policy
 from tuneexp.sampling.rollout import Rollout
@@ -26,7 +24,7 @@ from tuneexp.trial.eager_start import first_mode
 from tuneexp.trial.first_weights import start_from
 from tuneexp.trial.programs import TrialPrograms, programs_for
 from tuneexp.trial.recipes import learner_group
-from tuneexp.trial.source import Group, PolicySetup
+from tuneexp.trial.source import Group, Part, PolicySetup
 from tuneexp.trial.trial_config import TrialConfig
 from tuneexp.trial.workload import trains_while_compiling, workload_of
 
@@ -58,7 +56,7 @@ class PolicyTrainer:
     def __init__(self, setup: PolicySetup, config: TrialConfig) -> None:
         self.setup, self.config, self.spec, self.cfg = setup, config, setup.spec, setup.cfg
         self.trained, facts = setup.policy.trained, setup.facts
-        self.learner = assembly.build_learner(self.spec, self.cfg, setup.seeds, facts, setup.device)
+        self.learner = assembly.build_learner(self.spec, self.cfg, setup.seeds, facts, setup.device, setup.rows)
         self.normaliser = assembly.normaliser_of(facts, self.cfg, len(setup.seeds))
         self.shapes = assembly.shapes_of(self.spec, self.cfg, self.learner, facts, self.learner.noise)
         self._use_programs(first_mode(config))
@@ -155,19 +153,23 @@ class PolicyTrainer:
         if self.normaliser is not None and other.normaliser is not None:
             self.normaliser.load_state_dict(other.normaliser.state_dict())
 
-    def metrics(self, alive: NDArray[np.bool_]) -> dict[str, Any]:
-        """Return metrics of the updates since the last call. alive: [S] bool, the seeds to average over."""
+    def metrics(self, parts: Sequence[Part]) -> list[dict[str, Any]]:
+        """Return metrics of the updates since the last call, of each part of the seeds."""
         learner, prefix = self.learner, f"{self.setup.prefix}update"
-        metrics: dict[str, Any] = {
-            f"{prefix}/learning_rate": learner.learning_rate,
-            f"{prefix}/updates": int(learner.n_updates),
-            **{f"{prefix}/{name}": mean_of_known(of.numpy()[alive]) for name, of in learner.log.summary().items()},
-        }
+        shared: dict[str, Any] = {f"{prefix}/updates": int(learner.n_updates)}
         if learner.device != CPU:
-            metrics["cuda_graphs"] = self.programs.captured
+            shared["cuda_graphs"] = self.programs.captured
         if self.learners is not None:
-            metrics["learner_restarts"] = self.learners.processes.restarts
-        return metrics
+            shared["learner_restarts"] = self.learners.processes.restarts
+        logged = {name: of.numpy() for name, of in learner.log.summary().items()}
+        return [
+            {
+                f"{prefix}/learning_rate": learner.hyper.value_of(LEARNING_RATE, part.rows),
+                **shared,
+                **{f"{prefix}/{name}": mean_of_known(of[part.alive]) for name, of in logged.items()},
+            }
+            for part in parts
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         return {

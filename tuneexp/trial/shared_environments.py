@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tuneexp.algorithms.multi_agent import MultiAgentSpec
 from tuneexp.algorithms.multi_agent_config import MultiAgentConfig
 from tuneexp.algorithms.preflight import check_action_space
-from tuneexp.envs.episode_stats import mean_of_known
+from tuneexp.envs.episode_stats import EpisodeSummary, mean_of_known
 from tuneexp.envs.multi_agent.envs import MultiAgentEnvs
 from tuneexp.envs.multi_agent.multi_agent_factory import resolve_multi_agent
 from tuneexp.errors import UserError, unknown_name
@@ -27,7 +27,7 @@ from tuneexp.sampling.seat_runner import SeatRunner
 from tuneexp.trial.assembly import env_settings
 from tuneexp.trial.checkpoint_checks import check_same_networks
 from tuneexp.trial.policy_trainer import PolicyTrainer
-from tuneexp.trial.source import PolicySetup, episode_metrics
+from tuneexp.trial.source import Part, PolicySetup, episode_metrics
 from tuneexp.trial.trial_config import TrialConfig
 
 
@@ -161,9 +161,12 @@ class SharedEnvironments:
         here = (~np.isnan(known)).sum(axis=0)
         return np.where(here, np.nansum(known, axis=0) / np.maximum(here, 1), np.nan)
 
-    def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:
+    def metrics(self, evaluation: Evaluation, parts: Sequence[Part]) -> list[dict[str, Any]]:
         episodes = {name: tracker.summary() for name, tracker in self.runner.episodes.items()}
-        metrics = episode_metrics([episodes[name] for name in self._judged], alive)
+        return [self._metrics_of(part, evaluation, episodes) for part in parts]
+
+    def _metrics_of(self, part: Part, evaluation: Evaluation, episodes: Mapping[str, EpisodeSummary]) -> dict[str, Any]:
+        metrics, alive = episode_metrics([episodes[name] for name in self._judged], part), part.alive
         for name, of in episodes.items():
             returns = evaluation.by_policy[name]
             metrics |= {
@@ -171,7 +174,7 @@ class SharedEnvironments:
                 f"policy/{name}/train_return_mean": mean_of_known(of.return_mean[alive]),
                 f"policy/{name}/episode_length_mean": mean_of_known(of.length_mean[alive]),
             }
-            for seed, own in zip(self._config.seeds, returns, strict=True):
+            for seed, own in zip(part.seeds, returns[part.rows], strict=True):
                 metrics[f"seed/{seed}/policy/{name}/return_mean"] = mean_of_known(own)
         return metrics
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.sampling.evaluation import Evaluation
 from tuneexp.sampling.policy import Policy
 from tuneexp.training.training_ops import SampleSource
+from tuneexp.trial.row_configs import ONE_CONFIG, RowConfigs
 
 if TYPE_CHECKING:
     from tuneexp.envs.tensor.program import TensorProgram
@@ -39,6 +40,7 @@ class PolicySetup:
         budget_env_steps: budget that schedules advance by within a rollout; None: they are constant within it.
         prefix: of the names of its metrics.
         tensor: environment that this process steps, if it is one of tensors.
+        rows: configurations of the seeds, if they differ.
     """
 
     name: str
@@ -51,6 +53,28 @@ class PolicySetup:
     budget_env_steps: int | None = None
     prefix: str = ""
     tensor: TensorProgram | None = None
+    rows: RowConfigs = ONE_CONFIG
+
+
+class Part(NamedTuple):
+    """Seeds of one member of a trial; a trial that is no population has one.
+
+    Args:
+        seeds: of the member.
+        rows: their rows in the stack.
+        alive: [S] bool over the whole stack, the rows to average over: those that have not diverged, or all of them.
+    """
+
+    seeds: Sequence[int]
+    rows: slice
+    alive: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, seeds: Sequence[int], rows: slice, failed: NDArray[np.bool_]) -> Part:
+        """Return a part. failed: [S] bool over the whole stack."""
+        own = np.zeros_like(failed)
+        own[rows] = True
+        return cls(seeds, rows, own & ~failed if (own & ~failed).any() else own)
 
 
 class Group(SampleSource, Protocol):
@@ -103,8 +127,8 @@ class ExperienceSource(Protocol):
     def evaluate(self, episodes: int, seed: int) -> Evaluation:
         """Evaluate the deterministic policies in separate environments, `episodes` episodes per seed."""
 
-    def metrics(self, alive: NDArray[np.bool_], evaluation: Evaluation) -> dict[str, Any]:
-        """Return metrics of sampling since the last call. alive: [S] bool, the seeds to average over."""
+    def metrics(self, evaluation: Evaluation, parts: Sequence[Part]) -> list[dict[str, Any]]:
+        """Return metrics of sampling since the last call, of each part of the seeds."""
 
     def check_compatible(self, state: Mapping[str, Any]) -> None:
         """Raise `CheckpointError` if the policies in the checkpoint of a trial have other networks."""
@@ -122,15 +146,16 @@ class ExperienceSource(Protocol):
     def close(self) -> None: ...
 
 
-def episode_metrics(episodes: Sequence[EpisodeSummary], alive: NDArray[np.bool_]) -> dict[str, Any]:
+def episode_metrics(episodes: Sequence[EpisodeSummary], part: Part) -> dict[str, Any]:
     """Return metrics of training episodes.
 
     Args:
         episodes: of each policy whose episodes count.
-        alive: [S] bool, the seeds to average over.
+        part: the seeds.
     """
+    alive = part.alive
     return {
         "train/return_mean": mean_of_known(np.stack([of.return_mean[alive] for of in episodes])),
         "train/episode_length_mean": mean_of_known(np.stack([of.length_mean[alive] for of in episodes])),
-        "train/episodes": int(sum(of.new_episodes.sum() for of in episodes)),
+        "train/episodes": int(sum(of.new_episodes[part.rows].sum() for of in episodes)),
     }

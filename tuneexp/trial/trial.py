@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,10 @@ from tuneexp.trial.objective import Objective
 from tuneexp.trial.older_formats import NETWORK_DEFAULTS
 from tuneexp.trial.policy_trainer import PolicyTrainer
 from tuneexp.trial.shared_environments import SharedEnvironments
-from tuneexp.trial.source import ExperienceSource
+from tuneexp.trial.source import ExperienceSource, Part
 from tuneexp.trial.trial_config import TrialConfig
+
+Floats = NDArray[np.float64]
 
 
 class Trial:
@@ -203,25 +205,34 @@ class Trial:
 
     def _metrics(self, evaluation: Evaluation, env_steps_per_s: float) -> dict[str, Any]:
         failed = self.failed
-        alive = ~failed if not failed.all() else np.ones_like(failed)
-        metrics = {
-            **self._standing(np.nanmean(evaluation.returns, axis=1), failed, env_steps_per_s),
-            **self.source.metrics(alive, evaluation),
-        }
-        for one in self.trained.values():
-            metrics |= one.metrics(alive)
-        metrics["parameters"] = sum(one.learner.parameter_count for one in self.trained.values())
-        metrics["update/updates"] = sum(int(one.learner.n_updates) for one in self.trained.values())
-        return metrics
+        standing = self._standing(
+            self.objective, self.config.seeds, np.nanmean(evaluation.returns, axis=1), failed, env_steps_per_s
+        )
+        (measured,) = self._measured(evaluation, [Part.of(self.config.seeds, slice(None), failed)])
+        return {**standing, **measured}
 
-    def _standing(self, returns: np.ndarray, failed: np.ndarray, env_steps_per_s: float) -> dict[str, Any]:
+    def _measured(self, evaluation: Evaluation, parts: Sequence[Part]) -> list[dict[str, Any]]:
+        """Return metrics of sampling and of the updates since the last report, of each part of the seeds."""
+        sources = [self.source.metrics(evaluation, parts), *(one.metrics(parts) for one in self.trained.values())]
+        sizes = {
+            "parameters": sum(one.learner.parameter_count for one in self.trained.values()),
+            "update/updates": sum(int(one.learner.n_updates) for one in self.trained.values()),
+        }
+        merged: list[dict[str, Any]] = [{} for _ in parts]
+        for of_parts in sources:
+            merged = [{**before, **more} for before, more in zip(merged, of_parts, strict=True)]
+        return [{**metrics, **sizes} for metrics in merged]
+
+    def _standing(
+        self, objective: Objective, seeds: Sequence[int], returns: Floats, failed: NDArray[np.bool_],
+        env_steps_per_s: float,
+    ) -> dict[str, Any]:  # fmt: skip
         """Return metrics of progress and objective. returns: [S], of the evaluation; failed: [S] bool, diverged."""
-        self.objective.add(returns, failed, self.env_steps)
-        seeds = self.config.seeds
+        objective.add(returns, failed, self.env_steps)
         return {
             "env_steps": self.env_steps,
             "iteration": self.iteration,
-            **self.objective.metrics(),
+            **objective.metrics(),
             "return_per_seed": [float(value) for value in returns],
             "partial_episodes": self.partial_episodes,
             "time/train_s": self.train_s,

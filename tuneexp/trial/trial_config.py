@@ -150,6 +150,17 @@ class ObjectiveConfig(Config):
     )
 
 
+class MemberConfig(Config):
+    """A member of a population that is trained as one stack.
+
+    Args:
+        trial_number: number of its suggestion.
+        hyperparameters: as those of a trial of its own."""
+
+    trial_number: int
+    hyperparameters: Hyperparameters
+
+
 class TrialConfig(Config):
     """One configuration, trained on S seeds. The clock is environment steps per seed.
 
@@ -223,6 +234,8 @@ class TrialConfig(Config):
     scores_to_reach: list[str] = internal([], "Scores whose environment steps are the metrics env_steps_to/SCORE.")
     searched_budget: bool = internal(False, "The budget is a hyperparameter of the search space.")
     trial_number: int | None = internal(None, "Number of the searcher's suggestion.")
+    members: list[MemberConfig] = internal([], "Members of a population that is trained as one stack.")
+    own_numbers: list[str] = internal([], "Hyperparameters in which the members of a population may differ.")
     moved: dict[str, str] = internal(
         {}, "New files, folders and addresses of what has moved since the start, by the old."
     )
