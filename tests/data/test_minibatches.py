@@ -16,7 +16,8 @@ def generators(*seeds: int) -> list[torch.Generator]:
 
 
 def epoch_of(valid: Tensor, batch_size: int, *seeds: int) -> tuple[Tensor, Tensor]:
-    return minibatch_rows(valid_rows(valid), valid.shape[1], batch_size, generators(*seeds))
+    rows, counts = minibatch_rows(valid_rows(valid), valid.shape[1], batch_size, generators(*seeds))
+    return rows.squeeze(0), counts
 
 
 def rows_of(valid: Tensor, batch_size: int, *seeds: int) -> Tensor:
@@ -58,10 +59,14 @@ def test_a_seeds_rows_do_not_depend_on_its_neighbours() -> None:
     assert torch.equal(together[:, 1] - 7, alone[:, 0])
 
 
-def test_each_epoch_is_another_order() -> None:
-    own, generator = valid_rows(VALID[:1]), generators(0)
-    first, second = (minibatch_rows(own, 7, 7, generator)[0] for _ in range(2))
-    assert not torch.equal(first, second)
+@pytest.mark.parametrize("batch_size", [2, 7])
+def test_epochs_are_drawn_one_after_the_other(batch_size: int) -> None:
+    """And each is another order, also of a seed that has too few rows."""
+    own, generator = valid_rows(VALID), generators(0, 1, 2)
+    one_by_one = [minibatch_rows(own, 7, batch_size, generator)[0] for _ in range(3)]
+    together, _ = minibatch_rows(own, 7, batch_size, generators(0, 1, 2), n_epochs=3)
+    assert torch.equal(together, torch.cat(one_by_one))
+    assert not torch.equal(together[0, :, 0], together[1, :, 0])
 
 
 def test_a_seed_without_a_valid_row_gets_rows_all_the_same() -> None:

@@ -33,9 +33,14 @@ def valid_rows(valid: Tensor) -> list[Tensor]:
 
 
 def minibatch_rows(
-    rows: Sequence[Tensor], n_rows: int, batch_size: int, generators: Sequence[torch.Generator], least: int = 2
+    rows: Sequence[Tensor],
+    n_rows: int,
+    batch_size: int,
+    generators: Sequence[torch.Generator],
+    least: int = 2,
+    n_epochs: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    """Permute the rows of one epoch into minibatches.
+    """Permute the rows of some epochs into minibatches.
 
     Padding repeats rows of the same seed. A seed with fewer than `least` rows per minibatch counts some rows several
     times.
@@ -44,34 +49,33 @@ def minibatch_rows(
         rows: Valid rows of each seed, from `valid_rows`.
         n_rows: Rows R of a seed.
         batch_size: Rows B of a minibatch.
-        generators: Random generator of each seed.
+        generators: Random generator of each seed, which draws a permutation for each epoch.
         least: Smallest number of counting rows of a minibatch.
+        n_epochs: Number of epochs E.
 
     Returns:
-        Row numbers into the flattened [S * R] rows, and the bool mask of those that count, [M, S, B] each with M =
-        ceil(R / B).
+        Row numbers into the flattened [S * R] rows, [E, M, S, B] with M = ceil(R / B), and the bool mask of those that
+        count, [M, S, B], the same in each epoch.
     """
     n_batches = -(-n_rows // batch_size)
     chosen: list[Tensor] = []
     counted: list[Tensor] = []
     for seed, (own, generator) in enumerate(zip(rows, generators, strict=True)):
-        order = own[torch.randperm(own.numel(), generator=generator)]
+        orders = own[torch.stack([torch.randperm(own.numel(), generator=generator) for _ in range(n_epochs)])]
         if seed:
-            order += seed * n_rows
+            orders += seed * n_rows
         least_rows = n_batches * min(least, batch_size)
-        if order.numel() < least_rows:
-            order = _repeat_to(order, least_rows)
-        places, counts = _shared_out(order.numel(), n_batches, batch_size)
-        chosen.append(order.index_select(0, places))
-        counted.append(counts)
-    lead = (n_batches, len(rows), batch_size)
+        if own.numel() < least_rows:
+            orders = orders.repeat(1, -(-least_rows // own.numel()))[:, :least_rows]
+        places, counts = _shared_out(orders.shape[1], n_batches, batch_size)
+        chosen.append(orders.index_select(1, places).view(n_epochs, n_batches, batch_size))
+        counted.append(counts.view(n_batches, batch_size))
     if len(rows) == 1:
-        return chosen[0].view(lead), counted[0].view(lead)
-    shape = (n_batches, batch_size)
-    return torch.stack([own.view(shape) for own in chosen], 1), torch.stack([own.view(shape) for own in counted], 1)
+        return chosen[0].unsqueeze(2), counted[0].unsqueeze(1)
+    return torch.stack(chosen, 2), torch.stack(counted, 1)
 
 
-@lru_cache(maxsize=256)  # needed in every epoch; callers must not write into the result
+@lru_cache(maxsize=256)  # needed for every rollout; callers must not write into the result
 def _shared_out(n_rows: int, n_batches: int, batch_size: int) -> tuple[Tensor, Tensor]:
     """Positions of the rows of each minibatch among `n_rows` rows, and the mask of those that count, [M * B] each."""
     ends = torch.arange(n_batches + 1) * n_rows // n_batches
@@ -79,16 +83,12 @@ def _shared_out(n_rows: int, n_batches: int, batch_size: int) -> tuple[Tensor, T
     return (places % n_rows).flatten(), (places < ends[1:, None]).flatten()
 
 
-def _repeat_to(order: Tensor, length: int) -> Tensor:
-    return order.repeat(-(-length // order.numel()))[:length]
-
-
 def gather_minibatches(columns: Mapping[str, Tensor], rows: Tensor) -> Iterator[dict[str, Tensor]]:
     """Read the minibatches of an epoch, with one gather per column.
 
     Args:
         columns: Name -> [S, R, ...].
-        rows: Row numbers from `minibatch_rows`, [M, S, B].
+        rows: Row numbers of an epoch from `minibatch_rows`, [M, S, B].
 
     Yields:
         M minibatches, name -> [S, B, ...], contiguous.

@@ -45,22 +45,22 @@ def drawn_epochs(learner: Learner, batch: SampleBatch, n_epochs: int, batch_size
     enough = ((batch["valid"] if steps is None else steps).flatten(1).sum(1) >= 2).cpu()
     own, n_rows, least = valid_rows(batch["valid"].cpu()), batch["valid"].shape[1], 2 if steps is None else 1
     # All epochs are drawn before the first update: a seed's draws must not depend on when other seeds stop.
-    drawn = [minibatch_rows(own, n_rows, batch_size, learner.generators, least) for _ in range(n_epochs)]
-    rows, counts = [chosen for chosen, _ in drawn], torch.cat([counted for _, counted in drawn])
-    mask = counts if steps is None else _steps_that_count(steps.cpu(), rows, counts)
+    rows, counted = minibatch_rows(own, n_rows, batch_size, learner.generators, least, n_epochs)
+    counts = counted.repeat(n_epochs, 1, 1)
+    mask = counts if steps is None else _steps_that_count(steps.cpu(), rows.flatten(0, 1), counts)
     of_update = {**learner.draw_noise(len(counts), batch_size), MASK: mask}
-    return Epochs(batch.drop("valid", *(() if steps is None else (MASK,))), enough, rows, of_update)
+    return Epochs(batch.drop("valid", *(() if steps is None else (MASK,))), enough, rows.unbind(), of_update)
 
 
-def _steps_that_count(steps: Tensor, rows: Sequence[Tensor], counts: Tensor) -> Tensor:
+def _steps_that_count(steps: Tensor, rows: Tensor, counts: Tensor) -> Tensor:
     """Return the mask of sequences, [U, S, B, L].
 
     Args:
         steps: [S, R, L] bool, valid steps of each sequence.
-        rows: [M, S, B] of each epoch.
+        rows: [U, S, B].
         counts: [U, S, B] bool, False for padding.
     """
-    return steps.flatten(0, 1)[torch.cat(list(rows))] & counts.unsqueeze(-1)
+    return steps.flatten(0, 1)[rows] & counts.unsqueeze(-1)
 
 
 def learn_epochs(learner: Learner, epochs: Epochs) -> None:

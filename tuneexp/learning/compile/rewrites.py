@@ -25,8 +25,8 @@ NARROW = 12
 
 
 def version() -> bytes:
-    """Return what compiled code depends on beside its graph."""
-    return Path(__file__).read_bytes()
+    """Return what compiled code depends on beside its graph: the rewrites, and the options of the compiler."""
+    return Path(__file__).read_bytes() + Path(__file__).with_name("compiler.py").read_bytes()
 
 
 def rewritten(graph: fx.GraphModule | InPlace) -> fx.GraphModule | InPlace:
