@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,13 +47,15 @@ class Search:
 class Trace(NamedTuple):
     """Course of one search, after each report.
 
-    env_steps: [K], spent so far by all trials together, per seed. clock_s: [K], simulated time. row: [K], configuration
-    that would be chosen. trials: number of trials that reported."""
+    env_steps: [K], spent so far by all trials together, on all their seeds, divided by the number of seeds of a whole
+    trial. clock_s: [K], simulated time. row: [K], configuration that would be chosen. trials: number of trials that
+    reported. objective: [K], last one of the chosen configuration."""
 
-    env_steps: NDArray[np.int64]
+    env_steps: NDArray[np.float64]
     clock_s: NDArray[np.float64]
     row: NDArray[np.int64]
     trials: int
+    objective: NDArray[np.float64]
 
 
 def replay(table: CurveTable, method: Method, search: Search, seed: int) -> Trace:
@@ -69,8 +71,9 @@ def replay(table: CurveTable, method: Method, search: Search, seed: int) -> Trac
         The course.
     """
     trials, concurrency = min(search.trials or len(table.rows), len(table.rows)), search.concurrency
-    of_scheduler = choice.SchedulerContext(table.budget_env_steps, seed, trials, concurrency)
-    scheduler = TuneScheduler(choice.build_scheduler(choice_of(method.scheduler), of_scheduler), concurrency)
+    of_scheduler = choice.SchedulerContext(table.budget_env_steps, seed, trials, concurrency, seeds=search.seeds)
+    built = choice.build_scheduler(choice_of(method.scheduler), of_scheduler)
+    scheduler = TuneScheduler(built, concurrency)
     of_sampler = choice.SamplerContext(seed, min(search.full_trainings, trials), SearchSpace(table.dimensions))
     rows: Any = TableSpace(table, np.random.default_rng([seed, len(table.rows)]))
     searcher = StudySearcher(
@@ -84,50 +87,91 @@ def replay(table: CurveTable, method: Method, search: Search, seed: int) -> Trac
     loop = TuneLoop(
         scheduler,
         searcher,
-        lambda config: script_of(table, config["hyperparameters"]["row"], search.seeds, seed),
+        lambda config: script_of(table, config["hyperparameters"]["row"], search.seeds, seed, built.cohorts()),
         config={"budget_env_steps": table.budget_env_steps},
         slots=concurrency,
         max_pending=concurrency,
     )
-    return _course(table, loop, search.full_trainings * table.budget_env_steps)
+    return _course(table, loop, search.full_trainings * table.budget_env_steps, search.seeds)
 
 
-def script_of(table: CurveTable, row: int, seeds: int, seed: int) -> list[Report]:
-    """Return the reports of a configuration, for the mean over some of its seeds."""
-    curves = table.returns[row]
-    drawn = np.random.default_rng([seed, row]).choice(len(curves), min(seeds, len(curves)), replace=False)
-    share = np.diff(table.env_steps, prepend=0) / table.budget_env_steps
-    seconds = share * (table.budget_env_steps if table.seconds is None else table.seconds[row])
-    objective, noise = curves[drawn].mean(axis=0), [dict[str, Any]()] * len(share)
-    if len(drawn) > 1:
-        errors = curves[drawn].std(axis=0, ddof=1) / len(drawn) ** 0.5
-        noise = [{"objective_se": float(error), "return_per_seed": [0.0] * len(drawn)} for error in errors]
-    return [
-        Report({"objective": float(value), "env_steps": int(step), "return_mean": float(value), **own}, float(duration))
-        for value, step, own, duration in zip(objective, table.env_steps, noise, seconds, strict=True)
-    ]
+def script_of(
+    table: CurveTable, row: int, seeds: int, seed: int, cohorts: Sequence[Mapping[str, int]] = ()
+) -> list[Report]:
+    """Return the reports of a configuration, for the mean over some of its seeds.
+
+    Time is proportional to the environment steps of all seeds: those that join at a rung start from step 0.
+
+    cohorts: of seeds, as in `TrialConfig`; none: all seeds start together."""
+    curves = table.returns[row][drawn_seeds(table, row, seeds, seed)]
+    full_s = table.budget_env_steps if table.seconds is None else table.seconds[row]
+    steps, spent, found = table.env_steps.tolist(), 0, []
+    for place, joined in enumerate(seeds_at(steps, cohorts, len(curves))):
+        scores, trained = curves[:joined, place], joined * steps[place]
+        error = {"objective_se": float(scores.std(ddof=1) / joined**0.5)} if joined > 1 else {}
+        mean = float(scores.mean())
+        metrics = {
+            "objective": mean,
+            "env_steps": steps[place],
+            "return_mean": mean,
+            "return_per_seed": scores.tolist(),
+            "env_steps_spent": trained,
+            **error,
+        }
+        seconds = full_s * (trained - spent) / (len(curves) * table.budget_env_steps)
+        found.append(Report(metrics, float(seconds)))
+        spent = trained
+    return found
 
 
-def _course(table: CurveTable, loop: TuneLoop, most_env_steps: int) -> Trace:
+def drawn_seeds(table: CurveTable, row: int, seeds: int, seed: int) -> NDArray[np.int64]:
+    """Return the places of the seeds of a configuration that a search trains, [seeds] at most."""
+    number = len(table.returns[row])
+    return np.random.default_rng([seed, row]).choice(number, min(seeds, number), replace=False)
+
+
+def _course(table: CurveTable, loop: TuneLoop, most_env_steps: int, seeds: int) -> Trace:
     """Run a search until its cost, or its end."""
-    reached: dict[str, int] = {}
-    spent, seen, costs = 0, 0, []
+    reached: dict[str, float] = {}
+    spent, seen, costs = 0.0, 0, []
+    steps = table.env_steps.tolist()
+    joined = dict(zip(steps, seeds_at(steps, loop.scheduler.scheduler.cohorts(), seeds), strict=True))
     while not loop.is_finished() and spent < most_env_steps:
         loop.step()
         for decision in loop.decisions[seen:]:
-            spent += max(0, decision.env_steps - reached.get(decision.trial_id, 0))
-            reached[decision.trial_id] = max(decision.env_steps, reached.get(decision.trial_id, 0))
+            cost = decision.env_steps * joined[decision.env_steps] / seeds
+            spent += max(0, cost - reached.get(decision.trial_id, 0))
+            reached[decision.trial_id] = max(cost, reached.get(decision.trial_id, 0))
             costs.append(spent)
         seen = len(loop.decisions)
     rows: Mapping[str, int] = {t.trial_id: t.config["hyperparameters"]["row"] for t in loop.get_trials()}
     reports: list[Any] = loop.decisions
+    chosen = incumbents(
+        [rows[report.trial_id] for report in reports],
+        [report.objective for report in reports],
+        [report.env_steps >= table.budget_env_steps for report in reports],
+    )
+    last: dict[int, float] = {-1: np.nan}
+    scores = []
+    for report, row in zip(reports, chosen, strict=True):
+        last[rows[report.trial_id]] = report.objective
+        scores.append(last[int(row)])
     return Trace(
         np.array(costs),
         np.array([report.time_s for report in reports]),
-        incumbents(
-            [rows[report.trial_id] for report in reports],
-            [report.objective for report in reports],
-            [report.env_steps >= table.budget_env_steps for report in reports],
-        ),
+        chosen,
         len(reached),
+        np.array(scores),
     )
+
+
+def seeds_at(env_steps: Sequence[int], cohorts: Sequence[Mapping[str, int]], seeds: int) -> list[int]:
+    """Return the number of seeds of each report. A cohort joins after the first report at its rung.
+
+    Args:
+        env_steps: of the reports.
+        cohorts: of seeds, as in `TrialConfig`; none: all seeds start together.
+        seeds: of a trial.
+    """
+    before = [0, *env_steps[:-1]]
+    return [sum(one["seeds"] for one in cohorts if one["from_env_steps"] <= step) or seeds for step in before]

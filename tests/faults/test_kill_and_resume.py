@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.harness import Sweep, assert_logs, assert_whole
+from tests.faults.harness import BUDGET, Sweep, assert_logs, assert_whole
 from tuneexp.sweep import load_sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
@@ -21,6 +21,7 @@ SUGGESTED = "tuneexp.sweep.search.searchers:StudySearcher.suggest:after:{}"
 TOLD = "tuneexp.sweep.search.searchers:StudySearcher.on_trial_complete:after:{}"
 SNAPSHOT_HALF_WRITTEN = "tuneexp.files.atomic:replace:before:{}"
 CHECKPOINT_RENAME = "tuneexp.files.checkpoint:_put_in_place:{}:{}"
+BEHIND = "tuneexp.trial.cohorts:CohortTrial._repeated:{}:{}"
 MLFLOW_RUN = "mlflow.tracking.client:MlflowClient.create_run:{}:{}"
 PUTTING_BACK = "tuneexp.sweep.storage.checkpoint_storage:write_atomically:after:{}"
 EXTENSION_HALF_STORED = "tuneexp.sweep.extending:write_experiment:before:1"
@@ -118,6 +119,28 @@ def test_kills_while_trials_are_paused_lose_and_double_nothing(tmp_path: Path, c
     result = sweep.finish()
     assert_whole(sweep, result)
     assert {trial["outcome"] for trial in result["trials"]} == {"completed", "pruned"}
+
+
+def test_kills_while_new_seeds_catch_up_change_nothing(tmp_path: Path) -> None:
+    """Seeds of a trial join at its rungs of 300 and 600 steps, and train from step 0 to there."""
+    asked = ("seeds/start=1", "reduction_factor=2", "grace_env_steps=300")
+    options = tuple(word for option in asked for word in ("--scheduler-option", option))
+    sweeps = [Sweep(tmp_path / name / "runs", trials=3, seeds=4, scheduler="asha", options=options) for name in "ab"]
+    for sweep in sweeps:
+        sweep.storage.parent.mkdir()
+    undisturbed, killed = sweeps
+    expected = undisturbed.finish()
+    # In the worker, in the middle of a report of seeds that are behind, and between its checkpoint and the next one.
+    killed.kill_at(BEHIND.format("before", 2))
+    killed.kill_at(CHECKPOINT_RENAME.format("after", 3))
+    killed.kill_at(BEHIND.format("after", 3))
+    result = killed.finish()
+    for sweep, found in ((undisturbed, expected), (killed, result)):
+        assert_whole(sweep, found)
+    spent = [[trial["env_steps_spent"] for trial in found["trials"]] for found in (expected, result)]
+    assert spent[0] == spent[1]
+    assert max(spent[0]) >= 4 * BUDGET  # all seeds of the completed trial
+    assert findings(result) == findings(expected)
 
 
 def test_an_interrupt_saves_the_state_and_prints_how_to_continue(tmp_path: Path, undisturbed: dict[str, Any]) -> None:

@@ -132,7 +132,7 @@ def resumed_job(
         raise CheckpointError(f"the checkpoint {checkpoint} is damaged: it holds no configuration")
     TrialConfig.parse(config, f"the checkpoint {checkpoint}")
     config = with_moved(header, moved or {}, f"the checkpoint {checkpoint}")["config"]
-    kept = (*_KEPT, *(() if env else ("env_registration",)))
+    kept = (*_KEPT, "cohorts", *(() if env else ("env_registration",)))
     before = {key: config[key] for key in kept if key in config}
     if env_steps <= done:
         raise UserError(f"{checkpoint} has {done} env steps already; write a larger budget: --env-steps {2 * done}")

@@ -11,6 +11,7 @@ from tuneexp.sweep.stored_addresses import stored_checkpoint
 if TYPE_CHECKING:
     from tuneexp.sampling.loaded_policy import LoadedPolicy
     from tuneexp.trial import Trial
+    from tuneexp.trial.cohorts import CohortTrial
 
 
 def load_policy(
@@ -84,7 +85,7 @@ def trial_from_checkpoint(
     moved: Mapping[str, str] | None = None,
     storage: str | Path = "runs",
     **changes: Any,
-) -> Trial:
+) -> Trial | CohortTrial:
     """Load the trial of a checkpoint, ready to go on or to act.
 
     Args:
@@ -96,7 +97,7 @@ def trial_from_checkpoint(
         changes: Settings of the trial to change, such as a larger `budget_env_steps`.
 
     Returns:
-        The trial.
+        The trial; a `CohortTrial` if its seeds joined one after another.
 
     Raises:
         UserError: As `load_policy`.

@@ -49,6 +49,7 @@ class TrialResult(TrialRecord):
         objectives: Last value of each objective of the sweep by name, without those that are not finite.
         violated: Constraints of the sweep that the last report violates.
         checkpoints: Checkpoints that are kept, each with `path`, `env_steps` and `score`, the oldest first.
+        env_steps_spent: Environment steps of all seeds together; None in sweeps of earlier versions.
         mlflow_run_id: Id of its run in MLflow; None before it is delivered.
     """
 

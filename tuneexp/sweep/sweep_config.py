@@ -19,9 +19,9 @@ from tuneexp.security.trust import lasting_moves, sources_of
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.choice import Choice, SamplerContext, build_scheduler
 from tuneexp.sweep.search.objectives import ConstraintList, ObjectiveList, Objectives
+from tuneexp.sweep.search.schedulers.racing import check_racing
 from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
-from tuneexp.sweep.search.searched_budget import BUDGET, largest_budget
-from tuneexp.sweep.search.space.listed import KEY
+from tuneexp.sweep.search.searched_budget import BUDGET, largest_budget, varies_budget
 from tuneexp.sweep.search.stopping_rules import RULES, TRIALS, StopRules
 from tuneexp.sweep.storage.folder import SweepFolder, stored_folder
 from tuneexp.trial.trial_config import (
@@ -179,6 +179,7 @@ def with_default_trials(values: Mapping[str, Any]) -> dict[str, Any]:
 # Fields of a trial that the searcher or the start of the sweep sets.
 _OF_EACH_TRIAL = (
     "hyperparameters", "expected_trials", "concurrent_trials", "scores_to_reach", "searched_budget", "trial_number",
+    "cohorts",
 )  # fmt: skip
 # Declarations of the settings of a sweep by name, without `name`.
 SETTINGS = {
@@ -274,14 +275,13 @@ def objectives_of(config: SweepConfig) -> Objectives:
 
 def scheduler_of(config: SweepConfig) -> Scheduler:
     """Return the scheduler of a sweep. UserError for an unknown one or a wrong option."""
-    context = SchedulerContext(
-        config.trial.budget_env_steps,
-        config.searcher_seed,
-        config.trials,
-        config.concurrency,
-        len(objectives_of(config).names),
-    )
-    return build_scheduler(config.scheduler, context)
+    trial = config.trial
+    asked = (trial.budget_env_steps, config.searcher_seed, config.trials, config.concurrency)
+    context = SchedulerContext(*asked, len(objectives_of(config).names), len(trial.seeds))
+    scheduler = build_scheduler(config.scheduler, context)
+    if scheduler.cohorts():
+        check_racing(varies_budget(config.space), config.fixed)
+    return scheduler
 
 
 def trial_config(config: SweepConfig) -> dict[str, Any]:
@@ -293,7 +293,8 @@ def trial_config(config: SweepConfig) -> dict[str, Any]:
         **config.trial.model_dump(exclude={"trial_number"}),
         "hyperparameters": config.fixed,
         "scores_to_reach": objectives_of(config).scores_to_reach,
-        "searched_budget": BUDGET in config.space or any(BUDGET in one for one in config.space.get(KEY, {}).values()),
+        "searched_budget": varies_budget(config.space),
+        "cohorts": scheduler_of(config).cohorts(),
         "expected_trials": -(-trials // (config.concurrency or trials)),
         "concurrent_trials": config.concurrency or trials,
     }

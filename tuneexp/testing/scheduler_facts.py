@@ -22,6 +22,7 @@ from tuneexp.testing.tune_loop import Decision, TuneLoop
 from tuneexp.testing.tune_snapshot import restore, snapshot
 
 MANY = 1000
+SEEDS = 8  # of a trial, for schedulers that race on seeds
 MS_PER_DECISION = 3.0  # a guard against costs that grow with the square of the trials; on a busy machine it takes 1.0
 
 
@@ -37,7 +38,7 @@ class SchedulerSubject:
         """Return a sweep that has not started."""
         from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 
-        context = SchedulerContext(budget, 0, trials, concurrency, len(self.objectives.names))
+        context = SchedulerContext(budget, 0, trials, concurrency, len(self.objectives.names), SEEDS)
         scheduler = TuneScheduler(self.build(context), concurrency, self.objectives)
         searcher = ScriptedSearcher(Limits(StopRules(trials), concurrency, scheduler))
         config = {"budget_env_steps": budget}
@@ -176,7 +177,7 @@ def several_objectives_are_compared_or_refused(subject: SchedulerSubject) -> Non
     scenarios = {name: SCENARIOS[name] for name in ("failures", "missing_reports")}
     two = SchedulerSubject(subject.build, objectives, scenarios)
     try:
-        two.build(SchedulerContext(BUDGET, 0, 9, 3, len(objectives.names)))
+        two.build(SchedulerContext(BUDGET, 0, 9, 3, len(objectives.names), SEEDS))
     except UserError:
         return
     for fact in (every_trial_ends, a_kill_changes_no_decision, its_state_is_json, a_decision_is_fast):

@@ -99,6 +99,20 @@ def late(config: Mapping[str, Any]) -> Script:
     return [Report(one.metrics, one.seconds * slow) for one in curve(number)]
 
 
+def joining_seeds(config: Mapping[str, Any]) -> Script:
+    """More seeds join at each rung. Until they are there, reports repeat the last one; some workers are lost then."""
+    number = config["trial_number"]
+    found: list[Report | Failure] = []
+    for place, one in enumerate(curve(number)):
+        seeds = 1 + (place > 0) + (place > 2) * 3
+        error = {"objective_se": 3.0 / seeds} if seeds > 1 else {}
+        report = Report({**one.metrics, **error, "return_per_seed": [0.0] * seeds}, one.seconds)
+        found.append(report)
+        if one.metrics["env_steps"] in (100, 300):
+            found += [report, *([Failure(0.4)] if number % 4 == 1 else []), report]
+    return found
+
+
 def missing_reports(config: Mapping[str, Any]) -> Script:
     """Reports jump over rungs; every fourth trial reports at its end only."""
     number = config["trial_number"]
@@ -118,6 +132,7 @@ def all_equal(config: Mapping[str, Any]) -> Script:
 SCENARIOS: dict[str, Scenario] = {
     one.__name__: one
     for one in (
-        plain, lost_workers, failures, nobody_reports, not_a_number, late, missing_reports, all_equal
+        plain, lost_workers, failures, nobody_reports, not_a_number, late, joining_seeds, missing_reports,
+        all_equal,
     )
 }  # fmt: skip

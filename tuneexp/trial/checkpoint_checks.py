@@ -25,6 +25,8 @@ FIXED = ("n_envs", "normalize_observation", "normalize_reward", "buffer_size", "
 
 def check_same_run(trial: Trial, state: Mapping[str, Any]) -> None:
     """Raise `CheckpointError` for a checkpoint of another algorithm, environment or other seeds."""
+    if "cohorts" in state:
+        raise CheckpointError("the seeds of the checkpoint joined one after another; this trial starts all together")
     own = {"algorithm": trial.spec.name, "seeds": list(trial.config.seeds), "env": trial.source.name}
     for name, value in own.items():
         if state[name] != value:

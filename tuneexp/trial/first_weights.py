@@ -12,6 +12,7 @@ from tuneexp.errors import CheckpointError
 from tuneexp.files import checkpoint
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.seed_networks import SeedNetworks
+from tuneexp.trial.cohort_states import stacked
 from tuneexp.trial.source import PolicySetup
 
 
@@ -27,7 +28,7 @@ def start_from(setup: PolicySetup, learner: Learner, normaliser: RunningNormalis
         CheckpointError: the checkpoint has no such policy, or other networks.
     """
     folder = str(setup.policy.checkpoint)
-    state = checkpoint.read(folder)
+    state = stacked(checkpoint.read(folder))
     group = state["group"]
     if "policies" in state:
         which = setup.policy.checkpoint_policy or setup.name

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from tuneexp.trial import Trial
+from tuneexp.trial.cohort_states import COHORTS
+from tuneexp.trial.cohorts import CohortTrial, build_trial
 from tuneexp.trial.stored_trial import checkpoint_named, read_trial
 
 
 def trial_from_checkpoint(
     folder: str | Path, learns: bool = True, trust: bool = False, moved: Mapping[str, str] | None = None, **changes: Any
-) -> Trial:
+) -> Trial | CohortTrial:
     """Load the trial of a checkpoint. folder: path or URI; the rest as of `tuneexp.trial_from_checkpoint`."""
     folder, state, config, spec = read_trial(folder, trust, moved, changes)
     if not learns:
@@ -22,7 +24,7 @@ def trial_from_checkpoint(
         here = {"compile": "off", "device": "cpu", "hyperparameters": {**config.hyperparameters, **alone}}
         config, state = config.model_copy(update=here), _without_runners(state)
     with checkpoint_named(folder):
-        trial = Trial(spec, config)
+        trial = build_trial(spec, config)
     try:
         with checkpoint_named(folder):
             trial.load_state_dict(state)
@@ -34,6 +36,8 @@ def trial_from_checkpoint(
 
 def _without_runners(state: dict[str, Any]) -> dict[str, Any]:
     """Remove the state of the training environments: evaluation uses separate ones."""
+    if COHORTS in state:
+        state = {**state, COHORTS: [{**one, "trial": _without_runners(one["trial"])} for one in state[COHORTS]]}
     group = state.get("group")
     return {**state, "group": {**group, "runners": []}} if isinstance(group, dict) and "runners" in group else state
 

@@ -25,6 +25,7 @@ from tuneexp.sampling.loaded_policy import LoadedPolicy, PolicyFacts, PolicyPart
 from tuneexp.sampling.policy import Policy
 from tuneexp.spaces.zero_based import zero_based
 from tuneexp.trial import assembly
+from tuneexp.trial.cohort_states import stacked
 from tuneexp.trial.first_weights import one_seed, take_weights
 from tuneexp.trial.policy_trainer import END_OF_SCHEDULES
 from tuneexp.trial.programs import acting_program
@@ -72,7 +73,7 @@ def policy_from_checkpoint(
     Raises:
         UserError: As `load_policy`.
     """
-    stored = read_trial(folder, trust, moved, leave_out=NOT_NEEDED)
+    stored = _stacked(read_trial(folder, trust, moved, leave_out=NOT_NEEDED))
     register_again(stored.config.env, stored.config.env_registration)
     with checkpoint_named(folder):
         try:
@@ -81,6 +82,17 @@ def policy_from_checkpoint(
             return LoadedPolicy(_facts(stored, part, index), _parts(stored, part, index))
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from error
+
+
+def _stacked(stored: StoredTrial) -> StoredTrial:
+    """Return the trial with the policies of all cohorts of seeds in one stack."""
+    with checkpoint_named(stored.folder):
+        try:
+            state = stacked(stored.state)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from error
+    config = stored.config.model_copy(update={"seeds": list(state["config"]["seeds"]), "cohorts": []})
+    return stored._replace(state=state, config=config)
 
 
 def _part(stored: StoredTrial, policy: str | None) -> _Part:

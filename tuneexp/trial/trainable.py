@@ -72,7 +72,7 @@ class AlgorithmTrainable(Trainable):
     def _build(self, config: dict[str, Any]) -> None:
         import torch
 
-        from tuneexp.trial import Trial
+        from tuneexp.trial.cohorts import build_trial
         from tuneexp.trial.stored_trial import report_changed_source
 
         torch.set_num_threads(1)
@@ -80,7 +80,7 @@ class AlgorithmTrainable(Trainable):
         trial_config = TrialConfig.parse(config, "the trial")
         spec = self.bound_spec or load_spec(trial_config.algorithm)
         report_changed_source(trial_config)
-        self.trial = Trial(spec, trial_config)
+        self.trial = build_trial(spec, trial_config)
 
     def step(self) -> dict[str, Any]:
         with picklable_errors():
@@ -155,6 +155,8 @@ class AlgorithmTrainable(Trainable):
 
     def _take_networks_of(self, state: Mapping[str, Any]) -> None:
         """Rebuild the trial with the default networks of the version that wrote the checkpoint."""
+        from tuneexp.trial.cohorts import build_trial
+
         trial = self.trial
         if "config" not in state:
             return
@@ -162,7 +164,7 @@ class AlgorithmTrainable(Trainable):
         meant = explicit_model(state, trial.spec.config_class)
         if meant and own.get("model") == before.get("model"):
             trial.close()
-            self.trial = type(trial)(trial.spec, trial.config.model_copy(update={"hyperparameters": {**own, **meant}}))
+            self.trial = build_trial(trial.spec, trial.config.model_copy(update={"hyperparameters": {**own, **meant}}))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Build a new trial in this actor. Programs that fit are reused."""

@@ -231,6 +231,7 @@ class Trial:
         objective.add(returns, failed, self.env_steps)
         return {
             "env_steps": self.env_steps,
+            "env_steps_spent": self.env_steps * len(seeds),
             "iteration": self.iteration,
             **objective.metrics(),
             "return_per_seed": [float(value) for value in returns],

@@ -161,6 +161,13 @@ class MemberConfig(Config):
     hyperparameters: Hyperparameters
 
 
+class CohortConfig(Config):
+    """Seeds of a trial that start together, after others have reached a rung."""
+
+    from_env_steps: int = Field(ge=0, description="Environment steps per seed of the others, beyond which they start.")
+    seeds: int = Field(ge=1, description="Number of seeds.")
+
+
 class TrialConfig(Config):
     """One configuration, trained on S seeds. The clock is environment steps per seed.
 
@@ -233,6 +240,7 @@ class TrialConfig(Config):
     concurrent_trials: int = internal(1, "Trials that run at the same time on the cores of a machine.")
     scores_to_reach: list[str] = internal([], "Scores whose environment steps are the metrics env_steps_to/SCORE.")
     searched_budget: bool = internal(False, "The budget is a hyperparameter of the search space.")
+    cohorts: list[CohortConfig] = internal([], "Cohorts of seeds that start one after another; none: all together.")
     trial_number: int | None = internal(None, "Number of the searcher's suggestion.")
     members: list[MemberConfig] = internal([], "Members of a population that is trained as one stack.")
     own_numbers: list[str] = internal([], "Hyperparameters in which the members of a population may differ.")

@@ -14,9 +14,9 @@ from tuneexp.tracking.outcome import COMPLETED
 def sweep_rows(sweeps: Sequence[SweepData]) -> Rows:
     """Return a row for each sweep: its settings, its best trial with the interval over seeds, and what it cost.
 
-    `confirmed` is the score of the winner of its latest confirmation. `env_steps` is the sum over its trials, per seed;
-    `wall_s` the seconds of training and evaluation of all trials; `elapsed_s` the time from the first start of a trial
-    to the last end."""
+    `confirmed` is the score of the winner of its latest confirmation. `env_steps` is the sum over its trials and their
+    seeds, divided by the seeds of a whole trial; `wall_s` the seconds of training and evaluation of all trials;
+    `elapsed_s` the time from the first start of a trial to the last end."""
     return [_row(data) for data in sweeps]
 
 
@@ -41,7 +41,7 @@ def _row(data: SweepData) -> dict[str, object]:
         "low": low,
         "high": high,
         **_confirmed(data),
-        "env_steps": sum(one.env_steps for one in result.trials),
+        "env_steps": sum(one.spent(len(trial.seeds)) for one in result.trials) // len(trial.seeds),
         "wall_s": sum(one.wall_s for one in result.trials),
         "elapsed_s": max(ends, default=0.0),
     }
@@ -69,14 +69,15 @@ def _incumbents(data: SweepData) -> Rows:
     ended = dict.fromkeys(span.trial for span in reversed(spans_in(data.records)) if span.trial in by_number)
     better = max if data.objectives.directions[0] == "max" else min
     rows: Rows = []
+    seeds = len(data.config.trial.seeds)
     spent, best = 0, None
     for trial in (by_number[number] for number in reversed(ended)):
-        spent += trial.env_steps
+        spent += trial.spent(seeds)
         value = trial.objectives.get(data.objective) if trial.outcome == COMPLETED and not trial.violated else None
         if value is not None:
             best = value if best is None else better(best, value)
         if best is not None:
-            rows.append({"sweep": data.name, "env_steps": spent, "best": best})
+            rows.append({"sweep": data.name, "env_steps": spent // seeds, "best": best})
     return rows
 
 

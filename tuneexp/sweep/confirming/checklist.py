@@ -54,7 +54,7 @@ def _problem(config: SweepConfig) -> dict[str, Any]:
 def _tuning(tuning: SweepResult, config: SweepConfig) -> dict[str, Any]:
     outcomes = Counter(str(one.outcome or "not ended").replace("_", " ") for one in tuning.trials)
     sampler, scheduler = parts(config.searcher), parts(config.scheduler)
-    steps = sum(one.env_steps for one in tuning.trials) * len(config.trial.seeds)
+    steps = sum(one.spent(len(config.trial.seeds)) for one in tuning.trials)
     return {
         "trials": f"{len(tuning.trials)} ({', '.join(f'{count} {name}' for name, count in sorted(outcomes.items()))})",
         "seeds of each trial": _listed(config.trial.seeds),

@@ -10,7 +10,7 @@ MOST_TRIALS = 256  # simulated; more trials have the same share
 
 
 def least_env_steps(scheduler: Scheduler, trials: int, report_every: int, budget: int) -> int:
-    """Return the environment steps per seed of all trials together.
+    """Return the environment steps per seed of all trials together, those of fewer seeds as a part of it.
 
     Args:
         scheduler: A new scheduler, which is used up.
@@ -29,7 +29,7 @@ def least_env_steps(scheduler: Scheduler, trials: int, report_every: int, budget
     replay.promote()
     scheduler.close()
     replay.promote()
-    return sum(replay.env_steps.values()) * trials // simulated
+    return int(sum(map(replay.spent, replay.env_steps.values())) * trials // simulated)
 
 
 class _Replay:
@@ -39,6 +39,13 @@ class _Replay:
         self.scheduler, self.report_every, self.budget = scheduler, report_every, budget
         self.env_steps: dict[str, int] = {}
         self._paused: set[str] = set()
+
+    def spent(self, env_steps: int) -> float:
+        """Return the environment steps of a trial, as if all of its seeds took a part in each. They may join later."""
+        cohorts = self.scheduler.cohorts()
+        before = max(0, env_steps - self.report_every)
+        joined = sum(one["seeds"] for one in cohorts if one["from_env_steps"] <= before)
+        return env_steps * joined / sum(one["seeds"] for one in cohorts) if cohorts else env_steps
 
     def run(self, trial_id: str) -> None:
         """Run a trial to its end or its pause."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, create_model
@@ -10,12 +11,18 @@ from tuneexp.config import Config, Count
 from tuneexp.errors import UserError
 from tuneexp.sweep import defaults
 from tuneexp.sweep.search.objectives import Objectives
+from tuneexp.sweep.search.space.listed import KEY
 
 if TYPE_CHECKING:
     from tuneexp.sweep.search.space import SearchSpace
 
 BUDGET = "budget_env_steps"
 COSTS = ("wall_s", "env_steps")  # metrics that keep a search from taking the largest budget always
+
+
+def varies_budget(space: Mapping[str, Any]) -> bool:
+    """Return True if a stored space has the budget as a hyperparameter."""
+    return BUDGET in space or any(BUDGET in one for one in space.get(KEY, {}).values())
 
 
 def largest_budget(space: SearchSpace, asked: int) -> int:

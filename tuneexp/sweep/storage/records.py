@@ -36,6 +36,11 @@ class TrialRecord:
     objectives: dict[str, float] = field(default_factory=dict)  # value of each objective of the sweep, if finite
     violated: list[str] = field(default_factory=list)  # constraints of the sweep that the last report violates
     checkpoints: list[KeptCheckpoint] = field(default_factory=list)  # that are kept, the oldest first
+    env_steps_spent: int | None = None  # of all seeds together; None in records of earlier versions
+
+    def spent(self, seeds: int) -> int:
+        """Return the environment steps of all seeds together. seeds: number of those of a whole trial."""
+        return self.env_steps * seeds if self.env_steps_spent is None else self.env_steps_spent
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,6 +64,7 @@ def record_of(trial: Trial, objectives: Objectives, paused: bool = False) -> Tri
         checkpoint=_relative_checkpoint(trial),
         objectives=objectives.named(result),
         violated=objectives.violated(result) if result else [],
+        env_steps_spent=int(result.get("env_steps_spent", 0)),
     )
 
 

@@ -11,4 +11,11 @@ TestAshaBrackets = scheduler_contract({"name": "asha", "brackets": 2, "reduction
 TestAshaPromotesInBrackets = scheduler_contract({"name": "asha", "brackets": 3, "promote": True})
 TestHyperband = scheduler_contract("hyperband")
 TestSynchronousHyperband = scheduler_contract({"name": "hyperband", "synchronous": True})
+TestAshaRaces = scheduler_contract({"name": "asha", "seeds": {"start": 1, "final": 8, "standard_errors": 1}})
+TestAshaRacesAndStops = scheduler_contract(
+    {"name": "asha", "promote": False, "seeds": {"start": 2, "standard_errors": 1}}
+)
+TestSynchronousHyperbandRaces = scheduler_contract(
+    {"name": "hyperband", "synchronous": True, "seeds": {"start": 1, "standard_errors": 1}}
+)
 TestMedian = scheduler_contract("median")

@@ -24,8 +24,10 @@ class AshaOptions(HalvingOptions):
         le=100,
         description="Number of brackets, each with one rung less than the one before; at most until no rung is left.",
     )
-    promote: bool = Field(
-        False, description="Pause trials at each rung and resume the best from their checkpoints, instead of stopping."
+    promote: bool | None = Field(
+        None,
+        description="Pause trials at each rung and resume the best from their checkpoints, instead of stopping; by "
+        "default with racing on seeds only.",
     )
 
 
@@ -48,13 +50,20 @@ class Asha(Scheduler):
     def __init__(self, options: AshaOptions, context: SchedulerContext) -> None:
         super().__init__(options, context)
         levels = options.levels(context)
-        self.pauses = options.promote
+        self.pauses = options.seeds is not None if options.promote is None else options.promote
         self._brackets = [Rungs(levels[start:]) for start in range(min(options.brackets, len(levels) + 1))]
         self._bracket_of: dict[str, int] = {}  # if there are several
         self._drawn = 0  # brackets drawn so far: the state of the random generator
         self._settled: set[str] = set()  # ended trials
         self._gone_on: set[tuple[str, int]] = set()  # trials that went on beyond a rung, with its level
         self._closing = False
+        self._cohorts, self._bounds = options.cohorts(context), options.bounds()
+
+    def cohorts(self) -> list[dict[str, int]]:
+        return self._cohorts
+
+    def note_error(self, trial_id: str, standard_error: float | None, seeds: int) -> None:
+        self._bounds.note(trial_id, standard_error, seeds)
 
     def add(self, trial_id: str) -> None:
         self._settled.discard(trial_id)
@@ -70,11 +79,12 @@ class Asha(Scheduler):
         index = rungs.reached(trial_id, env_steps)
         if index is None:
             return CONTINUE
-        if not self.options.promote:
-            is_below = rungs.is_below(index, 1 - 1 / self.options.reduction_factor, objective)
+        if not self.pauses:
+            bound = self._bounds.upper(trial_id, objective)
+            is_below = rungs.is_below(index, 1 - 1 / self.options.reduction_factor, bound)
             rungs.record(index, trial_id, objective)
             return STOP if is_below else CONTINUE
-        rungs.record(index, trial_id, objective)
+        rungs.record(index, trial_id, self._bounds.upper(trial_id, objective))
         if trial_id not in self._due_in(rungs, index):
             return PAUSE
         self.promoted(trial_id)
@@ -90,7 +100,7 @@ class Asha(Scheduler):
             rungs.record(index, trial_id, objective)
 
     def promotion(self) -> str | None:
-        if not self.options.promote:
+        if not self.pauses:
             return None
         places = [(rungs.levels[index], rungs, index) for rungs in self._brackets for index in range(len(rungs.levels))]
         for _, rungs, index in sorted(places, key=lambda place: -place[0]):
@@ -124,8 +134,9 @@ class Asha(Scheduler):
             "brackets": [rungs.state() for rungs in self._brackets],
             "bracket_of": self._bracket_of,
             "drawn": self._drawn,
-            "settled": sorted(self._settled) if self.options.promote else [],
+            "settled": sorted(self._settled) if self.pauses else [],
             "gone_on": sorted(map(list, self._gone_on)),
+            "spreads": self._bounds.state(),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -135,3 +146,4 @@ class Asha(Scheduler):
         self._bracket_of, self._drawn = dict(state.get("bracket_of", {})), state.get("drawn", 0)
         self._settled = set(state.get("settled", ()))
         self._gone_on = {(trial_id, level) for trial_id, level in state.get("gone_on", ())}
+        self._bounds.set_state(state.get("spreads", {}))

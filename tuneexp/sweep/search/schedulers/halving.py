@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tuneexp.config import Config, Count
 from tuneexp.errors import UserError
+from tuneexp.sweep.search.schedulers.racing import Bounds, SeedRacing
 from tuneexp.sweep.search.schedulers.rungs import geometric_levels
 from tuneexp.sweep.search.schedulers.scheduler import SchedulerContext
 
@@ -19,6 +20,20 @@ class HalvingOptions(Config):
         ge=1,
         description="Environment steps per seed of the first rung; by default the budget / reduction_factor**2.",
     )
+
+    seeds: SeedRacing | None = Field(
+        None,
+        description="Racing on seeds: {start: 1, final: 8}. A trial starts on few of its seeds, and gets more at each "
+        "rung that it passes. By default all seeds start together.",
+    )
+
+    def cohorts(self, context: SchedulerContext) -> list[dict[str, int]]:
+        """Return the cohorts of seeds of each trial; none without racing. Raises `UserError` if they do not fit."""
+        return [] if self.seeds is None else self.seeds.cohorts(self.levels(context), context)
+
+    def bounds(self) -> Bounds:
+        """Return the bounds by which trials are compared."""
+        return Bounds(0.0 if self.seeds is None else self.seeds.standard_errors)
 
     def levels(self, context: SchedulerContext) -> list[int]:
         """Return the environment steps of the rungs. UserError for a first rung at the budget or above."""

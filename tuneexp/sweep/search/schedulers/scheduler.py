@@ -25,6 +25,7 @@ class SchedulerContext:
         trials: Number of trials; None if it is unknown.
         concurrency: Number of trials at a time; None if it is unknown.
         objectives: Number of objectives of the sweep.
+        seeds: Number of seeds of a trial.
     """
 
     budget_env_steps: int
@@ -32,6 +33,7 @@ class SchedulerContext:
     trials: int | None = None
     concurrency: int | None = None
     objectives: int = 1
+    seeds: int = 1
 
 
 class Scheduler:
@@ -55,8 +57,15 @@ class Scheduler:
     def __init__(self, options: Any, context: SchedulerContext) -> None:
         self.options, self.context = options, context
 
+    def cohorts(self) -> list[dict[str, int]]:
+        """Return the cohorts of seeds of each trial, as in `TrialConfig`; none: all seeds start together."""
+        return []
+
     def add(self, trial_id: str) -> None:
         """Register a trial that is new, restored or retried."""
+
+    def note_error(self, trial_id: str, standard_error: float | None, seeds: int) -> None:
+        """Note the standard error over seeds of the objective of the report that follows; None for one seed."""
 
     def report(self, trial_id: str, env_steps: int, objective: Any) -> str:
         """Return the decision for a report.

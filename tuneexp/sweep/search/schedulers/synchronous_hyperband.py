@@ -98,6 +98,13 @@ class SynchronousHyperband(Scheduler):
         self._due: list[str] = []
         self._losers: set[str] = set()
         self._closing = False
+        self._cohorts, self._bounds = options.cohorts(context), options.bounds()
+
+    def cohorts(self) -> list[dict[str, int]]:
+        return self._cohorts
+
+    def note_error(self, trial_id: str, standard_error: float | None, seeds: int) -> None:
+        self._bounds.note(trial_id, standard_error, seeds)
 
     def add(self, trial_id: str) -> None:
         if trial_id in self._bracket_of:
@@ -119,6 +126,7 @@ class SynchronousHyperband(Scheduler):
         return Bracket(self._levels[most - halvings :], math.ceil(size - 1e-9))
 
     def report(self, trial_id: str, env_steps: int, objective: Score) -> str:
+        objective = self._bounds.upper(trial_id, objective)
         bracket = self._brackets[self._bracket_of[trial_id]]
         if trial_id in bracket.late and not self._passes(bracket, trial_id, env_steps, objective):
             return STOP
@@ -187,9 +195,11 @@ class SynchronousHyperband(Scheduler):
             "bracket_of": self._bracket_of,
             "due": self._due,
             "losers": sorted(self._losers),
+            "spreads": self._bounds.state(),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         self._brackets = [Bracket.of(stored) for stored in state["brackets"]]
         self._bracket_of = {trial_id: int(number) for trial_id, number in state["bracket_of"].items()}
         self._due, self._losers = list(state["due"]), set(state["losers"])
+        self._bounds.set_state(state.get("spreads", {}))

@@ -9,6 +9,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from tuneexp.sweep.cluster.trial_timeout import TimeLimit
+from tuneexp.sweep.search.metrics import DEFAULT
 from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, STOP, Scheduler
 from tuneexp.tracking.outcome import outcome_of_failure
@@ -80,6 +81,8 @@ class TuneScheduler(FIFOScheduler):
         if env_steps <= self._reported.get(trial_id, -1) or values is None:
             return CONTINUE
         self._reported[trial_id] = env_steps
+        if self._objectives.names == (DEFAULT,):
+            self.scheduler.note_error(trial_id, result.get("objective_se"), len(result.get("return_per_seed", [0])))
         decision = self.scheduler.report(trial_id, env_steps, self._objectives.score(values))
         if decision == STOP:
             self._stopped.add(trial_id)
