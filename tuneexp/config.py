@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from types import UnionType
 from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -282,12 +283,19 @@ def _without_union_branches(cls: type[BaseModel], path: list[str]) -> list[str]:
         if part not in fields and not part.isdigit():
             break
         kept.append(part)
-        fields = fields_of(fields[part].annotation) if part in fields else {}
+        fields = _fields_within(fields, part)
     return kept or path
 
 
+def _fields_within(fields: Mapping[str, FieldInfo], name: str) -> Mapping[str, FieldInfo]:
+    """Return the fields of a configuration class that a field is of, alone or in a union."""
+    annotation = fields[name].annotation if name in fields else None
+    either = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return next((found for one in either if (found := fields_of(one))), {})
+
+
 def _fields_at(cls: type[BaseModel], path: list[str]) -> list[str]:
-    fields = fields_of(cls)
+    fields: Mapping[str, FieldInfo] = fields_of(cls)
     for part in path:
-        fields = fields_of(fields[part].annotation) if part in fields else {}
+        fields = _fields_within(fields, part)
     return list(fields)

@@ -149,3 +149,19 @@ def test_checkpoints_of_other_trials_are_refused_by_name() -> None:
 def test_processes_of_a_trial_are_refused() -> None:
     with pytest.raises(UserError, match="write num_env_runners=0"):
         racing([(0, 1), (1, 2)], num_env_runners=1)
+
+
+def test_seeds_that_join_after_a_resume_report_where_the_others_did(tmp_path: Path) -> None:
+    """A longer budget has other reports."""
+    trial = racing([(0, 1), (3, 2)])
+    for _ in range(3):
+        trial.advance()
+    checkpoint.write(tmp_path / "rung", trial.state_dict())
+    longer = trial_from_checkpoint(
+        tmp_path / "rung", trust=True, budget_env_steps=9 * REPORT, report_every_env_steps=2 * REPORT
+    )
+    reports = run(longer)
+    assert [one["env_steps"] // REPORT for one in reports] == [3, 3, 3, 4, 6, 8, 9]
+    assert [one["env_steps_spent"] // REPORT for one in reports] == [5, 7, 9, 12, 18, 24, 27]
+    assert isinstance(longer, CohortTrial)
+    assert {tuple(cohort.clock) for cohort in longer.cohorts} == {tuple(n * REPORT for n in (1, 2, 3, 4, 6, 8, 9))}

@@ -37,7 +37,7 @@ class TrialState:
     """State of a trial for tables and progress. env_steps: done, per seed. config: flat hyperparameters.
 
     objectives: values of the sweep's objectives. violated: constraints that it violates. confirmed: score on unseen
-    seeds. name: of the trial, if it has another one than its number."""
+    seeds. name: of the trial, if it has another one than its number. env_steps_spent: of all of its seeds together."""
 
     trial: int
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -49,6 +49,7 @@ class TrialState:
     violated: Sequence[str] = ()
     confirmed: float | None = None
     name: str = ""
+    env_steps_spent: int | None = None
 
     @classmethod
     def of(cls, trial: TrialResult, confirmed: float | None = None) -> TrialState:
@@ -63,6 +64,7 @@ class TrialState:
             objectives=trial.objectives,
             violated=trial.violated,
             confirmed=confirmed,
+            env_steps_spent=trial.env_steps_spent,
         )
 
 
@@ -216,7 +218,10 @@ def _fixed_columns(
         columns[name] = lambda row, name=name: score(value_of(row, name))  # type: ignore[misc]
     if any(row.confirmed is not None for row in rows):
         columns["confirmed"] = lambda row: "" if row.confirmed is None else score(row.confirmed)
-    columns |= {"env steps": lambda row: count(row.env_steps), _OUTCOME: lambda row: row.outcome}
+    columns["env steps"] = lambda row: count(row.env_steps)
+    if len({one.env_steps_spent / one.env_steps for one in rows if one.env_steps_spent and one.env_steps}) > 1:
+        columns["of all seeds"] = lambda row: "" if row.env_steps_spent is None else count(row.env_steps_spent)
+    columns |= {_OUTCOME: lambda row: row.outcome}
     if any(row.standing for row in rows):
         columns[_STANDING] = lambda row: row.standing
     return columns

@@ -40,12 +40,12 @@ class Cohort:
         """True if it is trained no further: at the end of the budget, or all of its seeds diverged."""
         return self.trial.done
 
-    def advance(self) -> None:
-        """Train to the next report. Seeds that have all diverged repeat their last one."""
+    def advance(self, due: int | None = None) -> None:
+        """Train to the next report, or to `due` environment steps per seed. Seeds that have all diverged repeat their last one."""
         if self.has_ended and self.returns:
             self._add(self.returns[-1], self.failed[-1])
             return
-        self.last = self.trial.advance()
+        self.last = self.trial.advance(due)
         returns = [float(value) for value in self.last["return_per_seed"]]
         self._add(returns, [seed in self.last["failed_seeds"] for seed in self.seeds])
 

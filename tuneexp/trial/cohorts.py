@@ -128,7 +128,8 @@ class CohortTrial:
         behind = next((cohort for cohort in self.cohorts if cohort not in level), None)
         self.iteration += 1
         if behind is not None:
-            behind.advance()
+            # The others may have had other reports, before a resume with another budget.
+            behind.advance(max(cohort.clock[behind.reports] for cohort in level))
             return self._repeated()
         for cohort in self.cohorts:
             cohort.advance()

@@ -136,14 +136,14 @@ class Trial:
         """True at the end of the budget, or if all seeds diverged."""
         return self.env_steps >= self.config.budget_env_steps or bool(self.failed.all())
 
-    def advance(self) -> dict[str, Any]:
-        """Train until the next report is due, then evaluate.
+    def advance(self, due: int | None = None) -> dict[str, Any]:
+        """Train until the next report is due, or to `due` environment steps per seed, then evaluate.
 
         Returns:
             Metrics of the report, by name.
         """
         started, transitions_before = time.perf_counter(), self.source.transitions
-        due = self.eager_start.next_report(self.env_steps)
+        due = due or self.eager_start.next_report(self.env_steps)
         while True:
             started += self._use_compiled()  # compilation is not training time
             self.training_step()

@@ -13,7 +13,7 @@ from benchmarks.tuners.__main__ import LEFT_OUT
 from benchmarks.tuners.comparison import compare, rungs_of
 from benchmarks.tuners.methods import BASELINE, DEFAULT, Method, label_of
 from benchmarks.tuners.printing import csv_rows, markdown, summary_markdown
-from benchmarks.tuners.replay import Search, replay, script_of
+from benchmarks.tuners.replay import Search, replay, script_of, seeds_at
 from benchmarks.tuners.summary import summarised
 from benchmarks.tuners.table_space import TableSpace
 from tests.benchmarks.tuners.synthetic import smooth_table
@@ -96,6 +96,33 @@ def test_trials_report_the_mean_of_seeds_of_their_own_row() -> None:
     error = noisy.returns[7][:, -1].std(ddof=1) / 5**0.5
     assert every[-1].metrics["objective_se"] == pytest.approx(error)
     assert "objective_se" not in script_of(noisy, row=7, seeds=1, seed=0)[-1].metrics
+
+
+def test_seeds_that_join_at_a_rung_count_from_step_0() -> None:
+    noisy = smooth_table(noise=5.0)
+    steps = noisy.env_steps.tolist()
+    cohorts = [{"from_env_steps": 0, "seeds": 1}, {"from_env_steps": steps[1], "seeds": 3}]
+    joined = seeds_at(steps, cohorts, 4)
+    assert joined == [1, 1, *[4] * (len(steps) - 2)]
+    raced, whole = (script_of(noisy, row=7, seeds=4, seed=0, cohorts=of) for of in (cohorts, []))
+    assert [len(one.metrics["return_per_seed"]) for one in raced] == joined
+    assert [one.metrics["objective"] for one in raced[2:]] == [one.metrics["objective"] for one in whole[2:]]
+    assert raced[1].metrics["objective"] == whole[1].metrics["return_per_seed"][0]
+    spent = [one.metrics["env_steps_spent"] for one in raced]
+    assert spent == [number * step for number, step in zip(joined, steps, strict=True)]
+    assert sum(one.seconds for one in raced) == pytest.approx(sum(one.seconds for one in whole))
+
+
+def test_a_race_costs_what_its_seeds_train() -> None:
+    """Of one trial after the other, each spends its first seed up to the rung, and all of its seeds beyond."""
+    table = smooth_table(rows=9, noise=1.0)
+    race = Method("random", '{"name": "asha", "seeds": {"start": 1}}')
+    trace = replay(table, race, Search(seeds=5, concurrency=1, full_trainings=9), seed=0)
+    assert trace.trials == 9
+    assert trace.env_steps[-1] < 4 * table.budget_env_steps
+    first = table.env_steps[table.env_steps >= table.budget_env_steps // 9][0]
+    assert trace.env_steps[0] == table.env_steps[0] / 5
+    assert trace.env_steps[table.env_steps.tolist().index(first)] == pytest.approx(first / 5)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "noisy_gp"])

@@ -14,7 +14,8 @@ BUDGET, REPORTS = 900, 100  # rungs at 100 and 300
 
 
 def least(scheduler: Any, trials: int) -> int:
-    return least_env_steps(build_scheduler(scheduler, SchedulerContext(BUDGET, 0, trials, 2)), trials, REPORTS, BUDGET)
+    context = SchedulerContext(BUDGET, 0, trials, 2, seeds=8)
+    return least_env_steps(build_scheduler(scheduler, context), trials, REPORTS, BUDGET)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,8 @@ def least(scheduler: Any, trials: int) -> int:
         ({"name": "asha", "promote": True}, 9, 6 * 100 + 2 * 300 + 900),
         # Too few for a promotion: the best one continues at the end.
         ({"name": "asha", "promote": True}, 2, 100 + 900),
+        # One of eight seeds up to 100, three up to 300, all of them beyond.
+        ({"name": "asha", "seeds": {"start": 1}}, 9, int(6 * 100 / 8 + 2 * 300 * 3 / 8 + 900)),
         ("asha", 1, 900),
         # More trials than are simulated.
         ("asha", 1024, (900 + 255 * 100) * 4),

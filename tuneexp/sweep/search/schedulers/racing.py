@@ -23,7 +23,7 @@ class SeedRacing(Config):
         None, ge=1, description="Seeds of a trial beyond the last rung; by default, and at most, those of the sweep."
     )
     standard_errors: float = Field(
-        0.0,
+        1.0,
         ge=0,
         le=10,
         description="A trial is compared by its objective plus so many standard errors over its seeds.",
