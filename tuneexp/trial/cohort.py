@@ -41,7 +41,9 @@ class Cohort:
         return self.trial.done
 
     def advance(self, due: int | None = None) -> None:
-        """Train to the next report, or to `due` environment steps per seed. Seeds that have all diverged repeat their last one."""
+        """Train to the next report, or to `due` environment steps per seed.
+
+        Seeds that have all diverged repeat their last one."""
         if self.has_ended and self.returns:
             self._add(self.returns[-1], self.failed[-1])
             return
