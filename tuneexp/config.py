@@ -269,9 +269,7 @@ def _problem(cls: type[BaseModel], problem: ErrorDetails, owner: str, see: str) 
 
 
 def _accepts_none(cls: type[BaseModel], path: list[str]) -> bool:
-    fields: Mapping[str, FieldInfo] = fields_of(cls)
-    for part in path[:-1]:
-        fields = fields_of(fields[part].annotation) if part in fields else {}
+    fields = _fields_at(cls, path[:-1])
     return bool(path) and path[-1] in fields and type(None) in get_args(fields[path[-1]].annotation)
 
 
@@ -294,8 +292,8 @@ def _fields_within(fields: Mapping[str, FieldInfo], name: str) -> Mapping[str, F
     return next((found for one in either if (found := fields_of(one))), {})
 
 
-def _fields_at(cls: type[BaseModel], path: list[str]) -> list[str]:
+def _fields_at(cls: type[BaseModel], path: list[str]) -> Mapping[str, FieldInfo]:
     fields: Mapping[str, FieldInfo] = fields_of(cls)
     for part in path:
         fields = _fields_within(fields, part)
-    return list(fields)
+    return fields
