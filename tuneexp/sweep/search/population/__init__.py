@@ -1,0 +1,1 @@
+"""Population-based training: decisions about a population, as pure functions. Imports neither Ray nor Optuna."""
