@@ -166,7 +166,8 @@ class EnvRunnerGroup:
         if known and len(saved) == len(self.runners.shards):
             self.runners.load_state_dicts(saved)
             return True
-        if saved:  # empty in a trial that only evaluates
+        # Empty in a trial that only evaluates; a copy of another trial starts new episodes anyway.
+        if saved and not state.get("branched"):
             other = f"is of {len(saved)} env runner(s), this trial has {len(self.runners.shards)}"
             why = other if known else "can't be saved"
             log.warning("the state of the environments %s: new episodes start", why)

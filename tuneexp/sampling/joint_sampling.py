@@ -83,7 +83,8 @@ class JointRunner:
         if state["envs"] is not None:
             self.envs.set_state(state["envs"])
         else:
-            log.warning("the state of %s can't be saved: new episodes start", self.envs.name)
+            if not state.get("branched"):  # a copy of another trial
+                log.warning("the state of %s can't be saved: new episodes start", self.envs.name)
             self._times_restored += 1
             fresh = self.envs.reset(self._times_restored)
         for name, runner in self.runners.items():

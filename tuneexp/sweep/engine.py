@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from ray import tune
 
@@ -21,6 +22,7 @@ from tuneexp.sweep.cluster.resources import largest
 from tuneexp.sweep.cluster.transfers import SlowTransfers
 from tuneexp.sweep.cluster.trial_timeout import TimeLimit
 from tuneexp.sweep.cluster.watchdog import Watchdog
+from tuneexp.sweep.scheduling import scheduler_of
 from tuneexp.sweep.search.choice import build_sampler
 from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
@@ -38,7 +40,6 @@ from tuneexp.sweep.sweep_config import (
     SweepConfig,
     objectives_of,
     sampler_context,
-    scheduler_of,
     stop_rules,
     trial_config,
 )
@@ -152,8 +153,10 @@ def _new_tuner(
     # Tune restores callbacks by position: the user's come last, since a resume may lack them.
     mlflow, *of_user = callbacks
     time_limit = TimeLimit(config.trial_timeout_s)
-    scheduler = TuneScheduler(scheduler_of(config), config.concurrency, objectives_of(config), time_limit)
+    scheduler = TuneScheduler(scheduler_of(config, space), config.concurrency, objectives_of(config), time_limit)
     limits = Limits(stop_rules(config), config.concurrency, scheduler)
+    writer = _snapshot_writer(config, folder, scheduler, limits, resumed, mlflow)
+    scheduler.listeners += [mlflow.taken_over, writer.taken_over]
     return tune.Tuner(
         tuner_trainable(),
         param_space=trial_config(config),
@@ -174,17 +177,7 @@ def _new_tuner(
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
             callbacks=[
                 mlflow,
-                SnapshotWriter(
-                    folder,
-                    store,
-                    scheduler,
-                    limits,
-                    resumed,
-                    config.trial.moved,
-                    objectives_of(config),
-                    Retention(config.keep, config.checkpoint_quota_bytes),
-                    mlflow,
-                ),
+                writer,
                 PendingMonitor(largest(trials_of(space))),
                 SlowTransfers(store.path),
                 Watchdog(),
@@ -192,6 +185,28 @@ def _new_tuner(
             ],
             verbose=0,
         ),
+    )
+
+
+def _snapshot_writer(
+    config: SweepConfig,
+    folder: SweepFolder,
+    scheduler: TuneScheduler,
+    limits: Limits,
+    resumed: bool,
+    models: Any,
+) -> SnapshotWriter:
+    """Return the callback that writes snapshots. models: receiver of checkpoints of ended trials."""
+    return SnapshotWriter(
+        folder,
+        checkpoint_storage_of(folder, config.checkpoints),
+        scheduler,
+        limits,
+        resumed,
+        config.trial.moved,
+        objectives_of(config),
+        Retention(config.keep, config.checkpoint_quota_bytes),
+        models,
     )
 
 

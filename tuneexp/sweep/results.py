@@ -49,6 +49,9 @@ class TrialResult(TrialRecord):
         objectives: Last value of each objective of the sweep by name, without those that are not finite.
         violated: Constraints of the sweep that the last report violates.
         checkpoints: Checkpoints that are kept, each with `path`, `env_steps` and `score`, the oldest first.
+        continues_from: Checkpoint of another trial from which it continues, until it has saved one of its own since.
+        takeovers: Continuations of a member of a population from other trials, each with `env_steps`, `donor` (the
+            number of that trial), `before` and `after` (hyperparameters that moved).
         env_steps_spent: Environment steps of all seeds together; None in sweeps of earlier versions.
         mlflow_run_id: Id of its run in MLflow; None before it is delivered.
     """

@@ -25,6 +25,7 @@ from tuneexp.sweep.nesting_check import refuse_nested_sweep
 from tuneexp.sweep.other_settings import refuse_other_settings
 from tuneexp.sweep.results import SweepResult, load_sweep
 from tuneexp.sweep.run import run_in_ray
+from tuneexp.sweep.scheduling import scheduler_of
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.metrics import check_metrics
 from tuneexp.sweep.search.searched_budget import BUDGET, check_searched_budget, with_budget
@@ -47,7 +48,6 @@ from tuneexp.sweep.sweep_config import (
     objectives_of,
     sampler_context,
     save_config,
-    scheduler_of,
     stop_rules,
     with_budget_of,
     with_default_trials,
@@ -278,13 +278,13 @@ def checked_space(config: SweepConfig, space: SearchSpace, new: bool = True) -> 
     trial = config.trial
     choice.check("searcher", config.searcher)
     check_sampler(space, choice.parts(config.searcher)[0])
-    scheduler_of(config)
     stop_rules(config)
     if new:
         check_metrics(objectives_of(config).metrics, len(trial.seeds), lambda: reported_metrics(config))
     check_searched_budget(space, objectives_of(config))
     config_class: type[Config] = with_budget(config_class_of(trial.algorithm), space)
     space.validate(config_class, config.fixed, trial.algorithm)
+    scheduler_of(config, space)
     register_again(trial.env, trial.env_registration)
     if new:
         check_videos(config)

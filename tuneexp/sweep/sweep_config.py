@@ -17,10 +17,8 @@ from tuneexp.files.retries import advice_for
 from tuneexp.files.sizes import Size
 from tuneexp.security.trust import lasting_moves, sources_of
 from tuneexp.sweep.search import choice
-from tuneexp.sweep.search.choice import Choice, SamplerContext, build_scheduler
+from tuneexp.sweep.search.choice import Choice, SamplerContext
 from tuneexp.sweep.search.objectives import ConstraintList, ObjectiveList, Objectives
-from tuneexp.sweep.search.schedulers.racing import check_racing
-from tuneexp.sweep.search.schedulers.scheduler import Scheduler, SchedulerContext
 from tuneexp.sweep.search.searched_budget import BUDGET, largest_budget, varies_budget
 from tuneexp.sweep.search.stopping_rules import RULES, TRIALS, StopRules
 from tuneexp.sweep.storage.folder import SweepFolder, stored_folder
@@ -273,28 +271,20 @@ def objectives_of(config: SweepConfig) -> Objectives:
     return Objectives.of(config.objectives, config.constraints, config.trial.budget_env_steps)
 
 
-def scheduler_of(config: SweepConfig) -> Scheduler:
-    """Return the scheduler of a sweep. UserError for an unknown one or a wrong option."""
-    trial = config.trial
-    asked = (trial.budget_env_steps, config.searcher_seed, config.trials, config.concurrency)
-    context = SchedulerContext(*asked, len(objectives_of(config).names), len(trial.seeds))
-    scheduler = build_scheduler(config.scheduler, context)
-    if scheduler.cohorts():
-        check_racing(varies_budget(config.space), config.fixed)
-    return scheduler
-
-
 def trial_config(config: SweepConfig) -> dict[str, Any]:
     """Return the configuration that all trials share. The searcher adds `trial_number` and the suggested values.
 
     config: with the concurrency of this start, from which the expected number of trials of a worker follows."""
-    trials = config.trials or DEFAULT_TRIALS * (config.concurrency or 1)
+    from tuneexp.sweep.scheduling import scheduler_of
+
+    trials, scheduler = config.trials or DEFAULT_TRIALS * (config.concurrency or 1), scheduler_of(config)
     return {
         **config.trial.model_dump(exclude={"trial_number"}),
         "hyperparameters": config.fixed,
         "scores_to_reach": objectives_of(config).scores_to_reach,
         "searched_budget": varies_budget(config.space),
-        "cohorts": scheduler_of(config).cohorts(),
+        "cohorts": scheduler.cohorts(),
+        "of_population": scheduler.of_population,
         "expected_trials": -(-trials // (config.concurrency or trials)),
         "concurrent_trials": config.concurrency or trials,
     }

@@ -28,11 +28,14 @@ MS_PER_DECISION = 3.0  # a guard against costs that grow with the square of the 
 
 @dataclass(frozen=True)
 class SchedulerSubject:
-    """A scheduler under test. build: makes a new one. objectives, scenarios: of the sweeps."""
+    """A scheduler under test.
+
+    build: makes a new one. objectives, scenarios: of the sweeps. least_trials: smallest sweep that it takes."""
 
     build: Callable[[SchedulerContext], Scheduler]
     objectives: Objectives = field(default_factory=Objectives)
     scenarios: Mapping[str, Scenario] = field(default_factory=lambda: SCENARIOS)
+    least_trials: int = 1
 
     def loop(self, script: Scenario, trials: int, concurrency: int, budget: int = BUDGET) -> TuneLoop:
         """Return a sweep that has not started."""
@@ -48,7 +51,7 @@ class SchedulerSubject:
 def every_trial_ends(subject: SchedulerSubject) -> None:
     """No sweep waits for ever, whatever fails; each trial is suggested once, and no more run than asked for."""
     for name, script in subject.scenarios.items():
-        for trials, concurrency in ((1, 1), (2, 4), (9, 1), (27, 4)):
+        for trials, concurrency in _at_least(subject.least_trials, ((1, 1), (2, 4), (9, 1), (27, 4))):
             loop = subject.loop(script, trials, concurrency)
             while not loop.is_finished():
                 loop.step()
@@ -56,6 +59,10 @@ def every_trial_ends(subject: SchedulerSubject) -> None:
                 assert running <= concurrency, f"{name}: {running} trials at once, {concurrency} were asked for"
             assert len(loop.trials) == trials, f"{name}: {len(loop.trials)} of {trials} trials"
             _check_reports(loop, name)
+
+
+def _at_least(least: int, sizes: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int]]:
+    return ((max(trials, least), concurrency) for trials, concurrency in sizes)
 
 
 def _check_reports(loop: TuneLoop, name: str) -> None:
@@ -113,7 +120,7 @@ def _first_difference(found: Decided, expected: Decided) -> str:
 
 def somebody_reaches_the_budget(subject: SchedulerSubject) -> None:
     """A sweep has a completed trial, with as few trials as you like."""
-    for trials in (1, 2, 3, 30):
+    for trials in {max(number, subject.least_trials) for number in (1, 2, 3, 30)}:
         loop = subject.loop(plain, trials, 2).run()
         assert any(trial.last_result["env_steps"] == BUDGET for trial in loop.trials), f"of {trials} trials, none"
 
@@ -175,7 +182,7 @@ def several_objectives_are_compared_or_refused(subject: SchedulerSubject) -> Non
     """With two objectives the facts hold, too; a scheduler that compares one is refused before the start."""
     objectives = Objectives(("objective", "wall_s"), ("max", "min"))
     scenarios = {name: SCENARIOS[name] for name in ("failures", "missing_reports")}
-    two = SchedulerSubject(subject.build, objectives, scenarios)
+    two = SchedulerSubject(subject.build, objectives, scenarios, subject.least_trials)
     try:
         two.build(SchedulerContext(BUDGET, 0, 9, 3, len(objectives.names), SEEDS))
     except UserError:

@@ -36,17 +36,26 @@ Script = Sequence[Report | Failure]
 
 @dataclass
 class Checkpoint:
-    """Number of events of its script that a trial has behind it, and the metrics of the last report."""
+    """Number of events of its script that a trial has behind it, the metrics of the last report, and the trial."""
 
     position: int
     metrics: dict[str, Any]
     path: str = ""
+    trial_id: str = ""
+
+
+@dataclass
+class CheckpointManager:
+    """Counterpart of Tune's checkpoint manager."""
+
+    _latest_checkpoint_result: Checkpoint | None = None
 
 
 @dataclass
 class Metadata:
     """Counterpart of Tune's run metadata."""
 
+    checkpoint_manager: CheckpointManager = field(default_factory=CheckpointManager)
     last_result: dict[str, Any] = field(default_factory=dict)
     last_result_time: float = -1.0
     num_failures: int = 0
@@ -61,7 +70,6 @@ class SimulatedTrial:
     script: Script
     status: str = PENDING
     run_metadata: Metadata = field(default_factory=Metadata)
-    checkpoint: Checkpoint | None = None
     is_saving: bool = False
     position: int = 0  # events of the script so far
     future: int = 0  # id of the event that the trial waits for
@@ -77,8 +85,31 @@ class SimulatedTrial:
         return self.run_metadata.last_result
 
     @property
+    def checkpoint(self) -> Checkpoint | None:
+        return self.run_metadata.checkpoint_manager._latest_checkpoint_result
+
+    @checkpoint.setter
+    def checkpoint(self, saved: Checkpoint | None) -> None:
+        self.run_metadata.checkpoint_manager._latest_checkpoint_result = saved
+
+    @property
     def latest_checkpoint_result(self) -> Checkpoint | None:
         return self.checkpoint
+
+    def set_config(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def restored_position(self) -> int:
+        """Return the number of events behind the checkpoint, which may be that of another trial."""
+        if self.checkpoint is None:
+            return 0
+        if self.checkpoint.trial_id == self.trial_id:
+            return self.checkpoint.position
+        done, env_steps = 0, self.checkpoint.metrics["env_steps"]
+        for index, event in enumerate(self.script):
+            if isinstance(event, Report) and event.metrics["env_steps"] <= env_steps:
+                done = index + 1
+        return done
 
     def is_finished(self) -> bool:
         return self.status in (TERMINATED, ERROR)

@@ -220,7 +220,7 @@ class TuneLoop:
         self._set_trial_status(trial, RUNNING)
         trial.ended_s = None
         self._mark_trial_to_checkpoint(trial)
-        trial.position = trial.checkpoint.position if trial.checkpoint else 0
+        trial.position = trial.restored_position()
         self._live.add(trial)
         self._train(trial)
 
@@ -255,7 +255,7 @@ class TuneLoop:
         self.decisions.append(noted)
 
     def _on_saved(self, trial: SimulatedTrial) -> None:
-        trial.checkpoint = Checkpoint(trial.position, dict(trial.last_result))
+        trial.checkpoint = Checkpoint(trial.position, dict(trial.last_result), trial_id=trial.trial_id)
         trial.is_saving = False
         self._mark_trial_to_checkpoint(trial)
         decision = self.cached_decisions.pop(trial.trial_id, None)

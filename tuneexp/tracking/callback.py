@@ -14,12 +14,12 @@ from tuneexp.tracking import outbox_records as records
 from tuneexp.tracking.delivery_process import MLflowIds, Undelivered, finish_delivery, mlflow_ids, start_delivery
 from tuneexp.tracking.outbox import Outbox
 from tuneexp.tracking.outbox_records import RunState, SweepLog, reconcile, record
-from tuneexp.tracking.outcome import OUTCOMES, outcome_of, reason_of
+from tuneexp.tracking.outcome import outcome_of, reason_of
 from tuneexp.tracking.record_texts import RecordTexts
-from tuneexp.tracking.reports import metrics_of, number_of, tags_of
+from tuneexp.tracking.reports import hyperparameter_metrics, metrics_of, number_of, tags_of, takeover_fields
 from tuneexp.tracking.standings import Standings
-from tuneexp.tracking.sweep_end import fields_of_end
-from tuneexp.tracking.values import entity_name, plain, stored_path, varied_values
+from tuneexp.tracking.sweep_end import fields_of_end, missing_ends
+from tuneexp.tracking.values import plain, stored_path, varied_values
 from tuneexp.tracking.within import Closing
 
 
@@ -29,7 +29,7 @@ class MLflowCallback(Callback):
     Args:
         constants: Settings that all trials share: params of the parent run. None: not set.
         varied: Names of the varied hyperparameters: the only params of a child run.
-        tags: Tags of the parent run, such as the algorithm and versions.
+        tags: Tags of the parent run.
         checkpoints: Folder or URI of the checkpoints of all sweeps; None is the storage.
         texts: Names and descriptions of the runs.
         artifacts: Text artifacts of the parent run by file name; `experiment.yaml` is added."""
@@ -111,7 +111,8 @@ class MLflowCallback(Callback):
         self._reread()
         for run in list(self._log.orphans()):
             self._write(records.TRIAL_DISCARDED, trial=run.trial, draw=run.draw)
-        self._end_by(summary_rows)
+        for end in missing_ends(self._log, summary_rows):
+            self._write_end(*end)
         for number, checkpoints in (kept or {}).items():
             self.keep(number, checkpoints)
         path = stored_path(best_checkpoint, self.sweep_folder) if best_checkpoint else ""
@@ -186,11 +187,18 @@ class MLflowCallback(Callback):
         metrics, nonfinite = metrics_of(result)
         fields: dict[str, Any] = {"step": step, "metrics": metrics, "tags": tags_of(result, nonfinite)}
         params = self._varied(trial)
-        if params not in run.params:  # a scheduler changed them: MLflow's params can't change, so it is a series
+        if params not in run.params:  # a scheduler changed them
             fields["sets"] = params
-            metrics |= {f"hyperparameter/{entity_name(name)}": float(value) for name, value in params.items()
-                        if isinstance(value, (int, float)) and not isinstance(value, bool)}  # fmt: skip
+        if params not in run.params or trial.config.get("of_population"):
+            metrics |= hyperparameter_metrics(params)
         self._write(records.REPORTED, trial=run.trial, draw=run.draw, **fields)
+
+    def taken_over(self, trial: Any, takeover: Mapping[str, Any]) -> None:
+        """Record that a trial continues from the checkpoint of another one. Idempotent: it may repeat after a kill."""
+        run = self._run(trial)
+        if run is not None and dict(takeover) not in run.takeovers:
+            fields = takeover_fields(takeover, trial.config["takeovers"])
+            self._write(records.TAKEN_OVER, trial=run.trial, draw=run.draw, sets=self._varied(trial), **fields)
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
         run = self._run(trial)
@@ -202,8 +210,7 @@ class MLflowCallback(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._end(trial)
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._end(trial)
+    on_trial_error = on_trial_complete
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         # Tune ends trials at a time limit without a call of `on_trial_complete`. Those that a signal stopped are
@@ -291,10 +298,3 @@ class MLflowCallback(Callback):
             self._outbox.append({**entry, "draw": run.draw + 1})
         self._reread()
         return self._log.runs[run.trial]
-
-    def _end_by(self, rows: list[dict[str, Any]]) -> None:
-        """Record ends that are missing in the outbox (a full disk, then a kill) from the summary."""
-        for row in rows:
-            run = self._log.runs.get(row.get("trial_number", -1))
-            if run is not None and not run.ended and row.get("outcome") in OUTCOMES:
-                self._write_end(run, int(row.get("env_steps", run.last_step)), row["outcome"], row.get("reason"))

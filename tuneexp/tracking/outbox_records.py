@@ -21,6 +21,8 @@ SWEEP_STARTED = "sweep_started"
 # trial, draw, sweep, params, from_step, tags, texts; `again`: it continues after its end
 TRIAL_STARTED = "trial_started"
 REPORTED = "reported"  # trial, draw, step, metrics, tags, sets (of a value that changed while the trial ran)
+# trial, draw, step, donor, before, after, metrics, tags, sets: it continues from the checkpoint of another trial
+TAKEN_OVER = "taken_over"
 CHECKPOINTED = "checkpointed"  # trial, draw, step, path
 TRIAL_ENDED = "trial_ended"  # trial, draw, step, outcome, reason, texts
 # trial, draw, sweep, params, budget, checkpoints (step, path, rank, last): all that are logged models from now on
@@ -30,6 +32,7 @@ RECONCILED = "reconciled"  # known: the trial numbers of Tune's snapshot
 INTERRUPTED = "interrupted"  # open runs are KILLED until a resume; texts
 SWEEP_ENDED = "sweep_ended"  # rows, metrics, best, marks (keys of runs with tags), champion, artifacts, files, texts
 
+OF_TAKEOVER = ("donor", "before", "after")
 PARENT = "parent"  # key of the sweep's own run
 NOW = "now."  # tags of params that an extension or a resume has changed
 
@@ -60,6 +63,7 @@ class RunState:
     outcome: str = ""
     reason: str = ""  # of its latest end
     kept: list[dict[str, Any]] = field(default_factory=list)  # checkpoints of its latest record of them
+    takeovers: list[dict[str, Any]] = field(default_factory=list)
     orphan: bool = False  # beyond Tune's snapshot: kept only if the same values are drawn again
 
     @property
@@ -174,6 +178,9 @@ class SweepLog:
             run.last_step, run.last_metrics, run.last_at_ms = entry["step"], entry["metrics"], entry["at_ms"]
             if entry.get("sets"):
                 run.params.append(entry["sets"])
+        elif kind == TAKEN_OVER:
+            run.params.append(entry["sets"])
+            run.takeovers.append({name: entry[name] for name in OF_TAKEOVER} | {"env_steps": entry["step"]})
         elif kind == CHECKPOINTED:
             run.checkpoint = entry["path"]
         elif kind == CHECKPOINTS_KEPT:

@@ -46,6 +46,18 @@ class _Reported(_OfTrial):
     metrics: dict[str, float]
 
 
+class _TakenOver(_OfTrial):
+    kind: Literal["taken_over"]
+    at_ms: int
+    step: int
+    donor: int
+    before: dict[str, Any]
+    after: dict[str, Any]
+    sets: dict[str, Any]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
 class _Checkpointed(_OfTrial):
     kind: Literal["checkpointed"]
     step: int
@@ -81,6 +93,7 @@ _SHAPES: dict[str, TypeAdapter[Any]] = {
     "sweep_ended": TypeAdapter(_SweepEnded),
     "trial_started": TypeAdapter(_TrialStarted),
     "reported": TypeAdapter(_Reported),
+    "taken_over": TypeAdapter(_TakenOver),
     "checkpointed": TypeAdapter(_Checkpointed),
     "trial_ended": TypeAdapter(_TrialEnded),
     "checkpoints_kept": TypeAdapter(_CheckpointsKept),

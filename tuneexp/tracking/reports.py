@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray.tune.result import AUTO_RESULT_KEYS
@@ -37,6 +37,22 @@ def metrics_of(result: Mapping[str, Any]) -> tuple[dict[str, float], list[str]]:
     if nonfinite:
         metrics["nonfinite_values"] = float(len(nonfinite))
     return metrics, nonfinite
+
+
+def hyperparameter_metrics(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return numbers among hyperparameters as metrics. MLflow's params can't change, so a series shows their course."""
+    numbers = {name: _number(value) for name, value in values.items()}
+    return {f"hyperparameter/{entity_name(name)}": one for name, one in numbers.items() if one is not None}
+
+
+def takeover_fields(takeover: Mapping[str, Any], all_of_them: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the fields of a takeover's record.
+
+    takeover: `env_steps`, `donor`, `before` and `after`. all_of_them: those of the trial so far."""
+    lineage = [f"trial {one['donor']} at {one['env_steps']}" for one in all_of_them]
+    metrics = {"population/donor": float(takeover["donor"]), **hyperparameter_metrics(takeover["after"])}
+    fields = {name: takeover[name] for name in ("donor", "before", "after")}
+    return {**fields, "step": takeover["env_steps"], "metrics": metrics, "tags": {"lineage": ", ".join(lineage)}}
 
 
 def tags_of(result: Mapping[str, Any], nonfinite: list[str]) -> dict[str, str]:

@@ -87,6 +87,7 @@ class Runs(KnownRuns):
             SWEEP_STARTED: self._sweep_started,
             TRIAL_STARTED: self._trial_started,
             REPORTED: self._reported,
+            records_of.TAKEN_OVER: self._taken_over,
             CHECKPOINTED: self._checkpointed,
             TRIAL_ENDED: self._trial_ended,
             CHECKPOINTS_KEPT: partial(log_kept, self),
@@ -199,6 +200,11 @@ class Runs(KnownRuns):
         batch.metrics += [self.metric(name, value, record) for name, value in record["metrics"].items()]
         self.reports[self.key(record)][record["step"]] = record
         batch.tags |= tag_values(record.get("tags", {}))
+
+    def _taken_over(self, record: Record) -> None:
+        batch = self.pending[self.key(record)]
+        batch.metrics += [self.metric(name, value, record) for name, value in record["metrics"].items()]
+        batch.tags |= tag_values(record["tags"])
 
     def _checkpointed(self, record: Record) -> None:
         tags = {"checkpoint": self.address(record["path"]), "checkpoint.env_steps": record["step"]}

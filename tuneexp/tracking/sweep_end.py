@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from tuneexp.tracking.outbox import Record
-from tuneexp.tracking.outbox_records import SweepLog
-from tuneexp.tracking.outcome import COMPLETED, PRUNED
+from tuneexp.tracking.outbox_records import RunState, SweepLog
+from tuneexp.tracking.outcome import COMPLETED, OUTCOMES, PRUNED
 from tuneexp.tracking.record_texts import RecordTexts
 from tuneexp.tracking.standings import Standings
 from tuneexp.tracking.values import table_row
@@ -50,3 +50,13 @@ def fields_of_end(
         "metrics": metrics,
         **texts.sweep_ended(best, outcomes, standings.objectives, front, closing.summary),
     }
+
+
+def missing_ends(log: SweepLog, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[RunState, int, str, str | None]]:
+    """Yield run, environment steps, outcome and reason of ends that the outbox lacks (a full disk, then a kill).
+
+    rows: the summary of the sweep, one per trial."""
+    for row in rows:
+        run = log.runs.get(row.get("trial_number", -1))
+        if run is not None and not run.ended and row.get("outcome") in OUTCOMES:
+            yield run, int(row.get("env_steps", run.last_step)), row["outcome"], row.get("reason")

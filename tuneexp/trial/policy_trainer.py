@@ -193,3 +193,11 @@ class PolicyTrainer:
     def close(self) -> None:
         if self.learners is not None:
             self.learners.close()
+
+
+def renew_copies(trainers: Mapping[str, PolicyTrainer], before: int, now: int) -> None:
+    """Update policies that are copies of other policies, if due between two environment steps, and at step 0."""
+    for one in trainers.values():
+        copied, every = one.setup.policy.copies, one.setup.policy.copy_every_env_steps
+        if copied is not None and (not now or now // every > before // every):
+            one.copy_from(trainers[copied])

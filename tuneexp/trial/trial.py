@@ -20,12 +20,15 @@ from tuneexp.learning.denormals import flush_denormals
 from tuneexp.learning.kept_memory import keep_freed_memory
 from tuneexp.learning.learner import Learner
 from tuneexp.sampling.evaluation import Evaluation
+from tuneexp.trial.branching import branched
 from tuneexp.trial.checkpoint_checks import check_same_run
 from tuneexp.trial.eager_start import EagerStart, resolved
 from tuneexp.trial.environments import Environments
 from tuneexp.trial.objective import Objective
 from tuneexp.trial.older_formats import NETWORK_DEFAULTS
-from tuneexp.trial.policy_trainer import PolicyTrainer
+from tuneexp.trial.policy_trainer import PolicyTrainer, renew_copies
+from tuneexp.trial.schedule import changes_due, in_force
+from tuneexp.trial.seed_metrics import joined, seed_metrics
 from tuneexp.trial.shared_environments import SharedEnvironments
 from tuneexp.trial.source import ExperienceSource, Part
 from tuneexp.trial.trial_config import TrialConfig
@@ -38,15 +41,13 @@ class Trial:
 
     A trial has three parts:
 
-    - The experience source collects fragments for one policy or several, and has the clock, `env_steps`: environment
-      steps per seed. Budget, schedules and reports are measured by it.
-    - A policy trainer per policy learns from these fragments: it has the learner, the programs, the running statistics
-      and the replay buffer. A trial of one policy has one trainer, `trainer`.
+    - The experience source collects fragments for one policy or several, and has the clock of budget, schedules and
+      reports: `env_steps`, environment steps per seed.
+    - A policy trainer per policy has the learner, the programs, the running statistics and the replay buffer.
     - The objective turns the evaluations so far into one number, which the sweep maximizes.
 
-    `training_step()` collects one fragment and updates each policy whose rollout is complete. `advance()` repeats it
-    until the next report is due, evaluates the deterministic policies and returns the metrics of the report. It is what
-    Ray Tune calls one iteration.
+    `training_step()` collects one fragment and updates each policy whose rollout is complete. `advance()`, an iteration
+    of Ray Tune, repeats it to the next report, evaluates the deterministic policies and returns the metrics.
 
     Args:
         spec: the algorithm, or several policies with their algorithms.
@@ -66,17 +67,22 @@ class Trial:
     """
 
     partial_episodes = 0
+    _changes = 0  # of its schedule, so far
 
     def __init__(self, spec: TrainableSpec, config: TrialConfig) -> None:
         flush_denormals()
         keep_freed_memory()
         register_again(config.env, config.env_registration)
         self.spec, self.iteration, self.train_s = spec, 0, 0.0
+        self.objective = Objective(config.objective, config.seeds, config.scores_to_reach)
+        self._build(config)
+
+    def _build(self, config: TrialConfig) -> None:
+        spec = self.spec
         self.cfg: Any = spec.config_class.parse(
             config.hyperparameters, spec.name, see=f"tuneexp describe {config.algorithm or spec.name}"
         )
         self.config = config = resolved(config, self.cfg)
-        self.objective = Objective(config.objective, config.seeds, config.scores_to_reach)
         check_trial(spec.name, self.cfg, config.budget_env_steps)
         self.eager_start = EagerStart(config, self.cfg)
         kind: Callable[..., ExperienceSource] = SharedEnvironments if isinstance(spec, MultiAgentSpec) else Environments
@@ -88,7 +94,7 @@ class Trial:
         except BaseException:
             self.source.close()
             raise
-        self._renew_copies(0)
+        renew_copies(self.trainers, 0, self.env_steps)
 
     @property
     def trainer(self) -> PolicyTrainer:
@@ -133,18 +139,19 @@ class Trial:
 
     @property
     def done(self) -> bool:
-        """True at the end of the budget, or if all seeds diverged."""
-        return self.env_steps >= self.config.budget_env_steps or bool(self.failed.all())
+        """True at the end of the budget, or if all seeds diverged; a member of a population may be replaced then."""
+        is_over = not self.config.of_population and bool(self.failed.all())
+        return self.env_steps >= self.config.budget_env_steps or is_over
 
     def advance(self, due: int | None = None) -> dict[str, Any]:
         """Train until the next report is due, or to `due` environment steps per seed, then evaluate.
 
-        Returns:
-            Metrics of the report, by name.
+        Returns: metrics of the report, by name.
         """
         started, transitions_before = time.perf_counter(), self.source.transitions
         due = due or self.eager_start.next_report(self.env_steps)
         while True:
+            self._follow_schedule()
             started += self._use_compiled()  # compilation is not training time
             self.training_step()
             if self.env_steps >= due or self.done:
@@ -154,8 +161,18 @@ class Trial:
         self.iteration += 1
         seconds = time.perf_counter() - started
         self.train_s += seconds
-        # The clock counts every call of `step`, the same for all seeds. The rate excludes steps that only reset.
+        # The clock counts every call of `step`; the rate excludes steps that only reset.
         return self._metrics(evaluation, (self.source.transitions - transitions_before) / seconds)
+
+    def _follow_schedule(self) -> None:
+        """Rebuild the trial with the values of its schedule, if they change now. Its state stays."""
+        due = changes_due(self.config, self.env_steps)
+        if due == self._changes:
+            return
+        self._changes, state = due, self.state_dict()
+        self.close()
+        self._build(in_force(self.config, due))
+        self.load_state_dict(state)
 
     def _use_compiled(self) -> float:
         """Build programs at the end of the eager start, and replace eager ones whose compilation is over.
@@ -176,14 +193,7 @@ class Trial:
             self.trainers[name].start_rollout(self.progress, env_steps)
         for name in self.source.rollouts():
             self.trainers[name].learn()
-        self._renew_copies(before)
-
-    def _renew_copies(self, before: int) -> None:
-        """Update policies that are copies of other policies, if due since `before` environment steps, and at step 0."""
-        for one in self.trainers.values():
-            copied, every = one.setup.policy.copies, one.setup.policy.copy_every_env_steps
-            if copied is not None and (not self.env_steps or self.env_steps // every > before // every):
-                one.copy_from(self.trainers[copied])
+        renew_copies(self.trainers, before, self.env_steps)
 
     def evaluate(self, episodes: int, seed: int) -> np.ndarray:
         """Evaluate the deterministic policies in separate environments.
@@ -214,14 +224,7 @@ class Trial:
     def _measured(self, evaluation: Evaluation, parts: Sequence[Part]) -> list[dict[str, Any]]:
         """Return metrics of sampling and of the updates since the last report, of each part of the seeds."""
         sources = [self.source.metrics(evaluation, parts), *(one.metrics(parts) for one in self.trained.values())]
-        sizes = {
-            "parameters": sum(one.learner.parameter_count for one in self.trained.values()),
-            "update/updates": sum(int(one.learner.n_updates) for one in self.trained.values()),
-        }
-        merged: list[dict[str, Any]] = [{} for _ in parts]
-        for of_parts in sources:
-            merged = [{**before, **more} for before, more in zip(merged, of_parts, strict=True)]
-        return [{**metrics, **sizes} for metrics in merged]
+        return joined(sources, [one.learner for one in self.trained.values()])
 
     def _standing(
         self, objective: Objective, seeds: Sequence[int], returns: Floats, failed: NDArray[np.bool_],
@@ -234,19 +237,15 @@ class Trial:
             "env_steps_spent": self.env_steps * len(seeds),
             "iteration": self.iteration,
             **objective.metrics(),
-            "return_per_seed": [float(value) for value in returns],
             "partial_episodes": self.partial_episodes,
             "time/train_s": self.train_s,
             "time/env_steps_per_s": env_steps_per_s,
-            "failed_seeds": [seed for seed, gone in zip(seeds, failed, strict=True) if gone],
             "compiled": self.compiled,
             "done": self.done,
-            **{f"seed/{seed}/return_mean": float(value) for seed, value in zip(seeds, returns, strict=True)},
-            **{f"seed/{seed}/failed": 1 for seed, gone in zip(seeds, failed, strict=True) if gone},
+            **seed_metrics(seeds, returns, failed),
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the content of a checkpoint."""
         return {
             "algorithm": self.spec.name,
             "env": self.source.name,
@@ -264,7 +263,7 @@ class Trial:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a trial.
+        """Restore a trial. From a checkpoint of another trial of its sweep it continues with its own random numbers.
 
         Args:
             state: from `state_dict`.
@@ -277,6 +276,7 @@ class Trial:
             self.source.check_compatible(state)
             self.source.use_envs_of(state)
             self._compute_as_in(state)
+            state = branched(state, self.config.seeds, self.config.trial_number)
             self.source.load_state_dict(state)
             self.objective.load_state_dict(state["objective"])
             self.iteration, self.train_s = int(state["iteration"]), float(state["train_s"])

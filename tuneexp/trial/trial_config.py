@@ -244,6 +244,13 @@ class TrialConfig(Config):
     trial_number: int | None = internal(None, "Number of the searcher's suggestion.")
     members: list[MemberConfig] = internal([], "Members of a population that is trained as one stack.")
     own_numbers: list[str] = internal([], "Hyperparameters in which the members of a population may differ.")
+    of_population: bool = internal(False, "It is a member of a population, and may continue from another member.")
+    takeovers: list[dict[str, Any]] = internal(
+        [], "Continuations from other members: env_steps, donor (its number), before and after (values that moved)."
+    )
+    schedule: list[dict[str, Any]] = internal(
+        [], "Changes of hyperparameters while it trains: env_steps per seed, and values (flat)."
+    )
     moved: dict[str, str] = internal(
         {}, "New files, folders and addresses of what has moved since the start, by the old."
     )

@@ -10,9 +10,10 @@ from typing import Any
 from tuneexp.report.page.curves import sampled
 from tuneexp.report.tables import Rows
 from tuneexp.sweep.results import TrialResult
+from tuneexp.sweep.scheduling import scheduler_of
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.schedulers.halving import HalvingOptions
-from tuneexp.sweep.sweep_config import SweepConfig, scheduler_of
+from tuneexp.sweep.sweep_config import SweepConfig
 from tuneexp.tracking.outcome import COMPLETED, PRUNED
 
 MOST_LEVELS = 100

@@ -67,6 +67,8 @@ class _Replay:
     def promote(self) -> None:
         """Continue paused trials as long as one is due, and end those that never will."""
         while True:
+            if self.scheduler.takeovers():
+                self.scheduler.taken_over()
             for loser in [one for one in self.scheduler.losers() if one in self._paused]:
                 self._paused.discard(loser)
                 self.scheduler.end(loser, self.env_steps[loser], -float(loser))

@@ -12,8 +12,9 @@ from tuneexp.sweep.planning.disk import Disk, disk_of
 from tuneexp.sweep.planning.early_stopping import least_env_steps
 from tuneexp.sweep.planning.estimate import Interval
 from tuneexp.sweep.planning.programs import Programs, programs_of
+from tuneexp.sweep.scheduling import scheduler_of
 from tuneexp.sweep.search.choice import modelled_line, parts
-from tuneexp.sweep.sweep_config import SweepConfig, sampler_context, scheduler_of
+from tuneexp.sweep.sweep_config import SweepConfig, sampler_context
 
 if TYPE_CHECKING:
     from tuneexp.sweep.search.space import SearchSpace

@@ -75,6 +75,11 @@ SCHEDULERS = {
         _SCHEDULERS + "median:Median",
         "Trials below the median of the other trials' running averages stop.",
     ),
+    "pbt": Entry(
+        "tuneexp.sweep.search.population.options:PbtOptions",
+        _SCHEDULERS + "pbt:Pbt",
+        "Population-based training: weak trials continue from copies of better ones, with moved hyperparameters.",
+    ),
 }
 SAMPLERS = {
     "random": Entry(_SAMPLERS + "random:RandomOptions", _SAMPLERS + "random:build", "Random search."),

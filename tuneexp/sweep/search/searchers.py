@@ -32,6 +32,7 @@ from tuneexp.tracking.outcome import COMPLETED, ERROR, PRUNED, outcome_of_report
 
 logger = logging.getLogger(__name__)
 
+TAKEOVERS = "takeovers"  # user attribute
 _STATES = {COMPLETED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
 
 
@@ -39,7 +40,10 @@ class StudySearcher(Searcher):
     """An Optuna study in Tune's searcher state, so that it is never ahead of Tune's snapshot.
 
     States: COMPLETE for a trial that used its whole budget, PRUNED for one that the scheduler stopped, FAIL for an
-    error. A diverged trial, and one that ran out of memory or time, is COMPLETE with the worst value so far and
+    error. A member of a population that has continued from another one is FAIL too: its score is not that of the values
+    it was suggested with. The user attribute `takeovers` holds what it continued with.
+
+    A diverged trial, and one that ran out of memory or time, is COMPLETE with the worst value so far and
     violates the constraint `outcome` (`samplers/without_result.py`). Each trial that has ended has the user attribute
     `outcome`. Suggestion numbers are the study's trial numbers and are stored in `config["trial_number"]`.
 
@@ -207,6 +211,12 @@ class StudySearcher(Searcher):
         if isinstance(score, float) and not self._objectives.violated(result):
             self._limits.completed(score)
 
+    def replaced(self, trial_id: str, takeovers: Sequence[Mapping[str, Any]]) -> None:
+        """Register that a trial has continued from others with other values. Its score teaches nothing then."""
+        trial = self.study._storage.get_trial(self._trials[trial_id]._trial_id)  # paused, and so PRUNED for now
+        attrs = {**trial.user_attrs, TAKEOVERS: [dict(one) for one in takeovers]}
+        without_result.change(self.study, trial, user_attrs=attrs)
+
     def failed_as(self, trial_id: str, outcome: str) -> None:
         """Note the outcome of a trial that fails. Tune's call of `on_trial_complete`, which follows, lacks it."""
         self._failures[trial_id] = outcome
@@ -214,7 +224,8 @@ class StudySearcher(Searcher):
     def _end(self, trial: optuna.Trial, outcome: str, values: list[float] | None = None) -> None:
         """Tell the outcome of a trial that has ended: the only place at which a trial gets its outcome."""
         state = _STATES.get(outcome, TrialState.FAIL)
-        if state == TrialState.COMPLETE and values is None:  # a metric that is not finite
+        no_value = state == TrialState.COMPLETE and values is None  # a metric that is not finite
+        if no_value or TAKEOVERS in self.study._storage.get_trial(trial._trial_id).user_attrs:
             state = TrialState.FAIL
         complete_violations(trial, self._objectives.violations(None))
         stopped = without_result.end(

@@ -139,6 +139,7 @@ class CheckpointKeeper:
 
     def _delete(self, now: Snapshot) -> None:
         held_back = self.second_copy.needed - now.checkpoints
+        held_back |= now.continued
         if self._untidy & self._recorded or self._held:
             held_back |= undelivered_checkpoints(self._folder.path) - now.checkpoints
         for trial_id in self._untidy | self._held.keys():
@@ -162,7 +163,9 @@ class CheckpointKeeper:
         if sum(one.size_bytes for account in accounts for one in account.kept) <= quota_bytes:
             self._balance = None
             return
-        balance = within_quota(accounts, self._rule.keep, quota_bytes, undelivered_checkpoints(self._folder.path))
+        undelivered = undelivered_checkpoints(self._folder.path)
+        continued = [record.continues_from for record in records if record.continues_from]
+        balance = within_quota(accounts, self._rule.keep, quota_bytes, undelivered, continued)
         for trial_id, kept in self._kept.items():
             stays = [one for one in kept if one.path not in balance.dropped]
             if len(stays) < len(kept):

@@ -88,7 +88,13 @@ def with_saved(kept: Sequence[KeptCheckpoint], saved: KeptCheckpoint, keep: int)
     return [one for one in found if one.path in best or one is saved]
 
 
-def within_quota(accounts: Iterable[Account], keep: int, quota_bytes: int, undelivered: Collection[str]) -> Balance:
+def within_quota(
+    accounts: Iterable[Account],
+    keep: int,
+    quota_bytes: int,
+    undelivered: Collection[str],
+    continued: Collection[str] = (),
+) -> Balance:
     """Drop checkpoints, the worst of the sweep first, until the others are within the quota.
 
     Args:
@@ -96,6 +102,7 @@ def within_quota(accounts: Iterable[Account], keep: int, quota_bytes: int, undel
         keep: Number of the best checkpoints of the sweep that stay in any case.
         quota_bytes: Limit of the size of all checkpoints.
         undelivered: Paths of checkpoints that MLflow is still to get.
+        continued: Paths of checkpoints from which other trials than their own continue.
 
     Returns:
         What goes, and what is left. That may be more than the quota: needed checkpoints stay.
@@ -104,6 +111,7 @@ def within_quota(accounts: Iterable[Account], keep: int, quota_bytes: int, undel
     every = [one for account in given for one in account.kept]
     needed = dict.fromkeys(undelivered, UNDELIVERED)
     needed |= {one.path: THE_BEST for one in best_of(every, keep)}
+    needed |= dict.fromkeys(continued, TO_GO_ON)
     for account in given:
         if account.kept and (account.goes_on or account.is_best):
             needed[account.kept[-1].path] = TO_GO_ON if account.goes_on else THE_BEST

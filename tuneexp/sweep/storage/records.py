@@ -37,6 +37,9 @@ class TrialRecord:
     violated: list[str] = field(default_factory=list)  # constraints of the sweep that the last report violates
     checkpoints: list[KeptCheckpoint] = field(default_factory=list)  # that are kept, the oldest first
     env_steps_spent: int | None = None  # of all seeds together; None in records of earlier versions
+    continues_from: str | None = None  # checkpoint of another trial, until it has saved one of its own since
+    # Of a member of a population, in their order: env_steps, donor (its number), before and after (values that moved).
+    takeovers: list[dict[str, Any]] = field(default_factory=list)
 
     def spent(self, seeds: int) -> int:
         """Return the environment steps of all seeds together. seeds: number of those of a whole trial."""
@@ -61,16 +64,27 @@ def record_of(trial: Trial, objectives: Objectives, paused: bool = False) -> Tri
         env_steps=int(result.get("env_steps", 0)),
         wall_s=float(result.get("time/train_s", 0.0)),
         config=shown_config(trial),
-        checkpoint=_relative_checkpoint(trial),
+        checkpoint=None if (saved := _relative_checkpoint(trial)) is None or _is_of_other(trial, saved) else saved,
         objectives=objectives.named(result),
         violated=objectives.violated(result) if result else [],
         env_steps_spent=int(result.get("env_steps_spent", 0)),
+        continues_from=saved if saved is not None and _is_of_other(trial, saved) else None,
+        takeovers=list(trial.config.get("takeovers", [])),
     )
+
+
+def _is_of_other(trial: Trial, checkpoint: str) -> bool:
+    """Return True if a checkpoint is in the folder of another trial."""
+    return not checkpoint.startswith(f"{_folder(trial.config['trial_number'], trial.trial_id)}/")
+
+
+def _folder(number: int, trial_id: str) -> str:
+    return f"trial_{number:05d}_{trial_id}"
 
 
 def folder_name(record: TrialRecord) -> str:
     """Return the name of a trial's folder in the checkpoint storage."""
-    return f"trial_{record.trial_number:05d}_{record.trial_id}"
+    return _folder(record.trial_number, record.trial_id)
 
 
 def kept_checkpoint(trial: Trial, objectives: Objectives) -> KeptCheckpoint | None:

@@ -62,7 +62,13 @@ class Snapshot:
     def checkpoints(self) -> frozenset[str]:
         """Checkpoints that are kept, as names in the checkpoint storage."""
         kept = {one.path for record in self.records for one in record.checkpoints}
-        return frozenset(kept | {record.checkpoint for record in self.records if record.checkpoint})
+        kept |= {record.checkpoint for record in self.records if record.checkpoint}
+        return frozenset(kept) | self.continued
+
+    @property
+    def continued(self) -> frozenset[str]:
+        """Checkpoints from which other trials continue than those that saved them."""
+        return frozenset(record.continues_from for record in self.records if record.continues_from)
 
 
 def pack(snapshot: Snapshot) -> bytes:

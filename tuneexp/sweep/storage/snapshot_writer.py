@@ -127,6 +127,10 @@ class SnapshotWriter(Callback):
         self._changed.add(trial.trial_id)
         self._keeper.saved(trial)
 
+    def taken_over(self, trial: Trial, takeover: Mapping[str, Any]) -> None:
+        """Register that a paused trial continues from the checkpoint of another one, with other hyperparameters."""
+        self._changed.add(trial.trial_id)
+
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._changed.add(trial.trial_id)
 

@@ -19,3 +19,4 @@ TestSynchronousHyperbandRaces = scheduler_contract(
     {"name": "hyperband", "synchronous": True, "seeds": {"start": 1, "standard_errors": 1}}
 )
 TestMedian = scheduler_contract("median")
+TestPbt = scheduler_contract("pbt", least_trials=2)

@@ -28,7 +28,7 @@ def trial(name: str, status: str = "RUNNING") -> Any:
 
 
 def scheduler_of(name: str, **options: Any) -> TuneScheduler:
-    scheduler = TuneScheduler(build_scheduler({"name": name, **options}, SchedulerContext(BUDGET)))
+    scheduler = TuneScheduler(build_scheduler({"name": name, **options}, SchedulerContext(BUDGET, trials=8)))
     scheduler.set_search_properties("objective", "max")
     return scheduler
 

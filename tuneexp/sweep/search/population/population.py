@@ -35,7 +35,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Takeover:
-    """What a member takes over.
+    """Parts of other members that a member takes over.
 
     Attributes:
         state: Index of the member whose state it continues with.
@@ -49,7 +49,7 @@ class Takeover:
 
 
 class Population:
-    """Exploit by truncation selection, and explore (Jaderberg et al. 2017, arXiv:1711.09846, section 4.1.1).
+    """Exploit by truncation selection, and explore (Jaderberg et al. 2017, arXiv:1711.09846), section 4.1.1.
 
     A member of the lowest quantile is replaced by a copy of a member of the highest, drawn uniformly. Then each of its
     hyperparameters is moved or drawn again. A member without a finite score ranks below all others, and is always

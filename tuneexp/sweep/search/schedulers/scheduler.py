@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tuneexp.config import Config
@@ -26,6 +26,9 @@ class SchedulerContext:
         concurrency: Number of trials at a time; None if it is unknown.
         objectives: Number of objectives of the sweep.
         seeds: Number of seeds of a trial.
+        movable: Searched hyperparameters that a trial may change while it trains: name -> its dimension; None if the
+            space is unknown.
+        immovable: The other searched hyperparameters, with the reason.
     """
 
     budget_env_steps: int
@@ -34,6 +37,23 @@ class SchedulerContext:
     concurrency: int | None = None
     objectives: int = 1
     seeds: int = 1
+    movable: Mapping[str, Any] | None = None
+    immovable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """A paused trial that continues from the checkpoint of another one.
+
+    Attributes:
+        trial_id: The trial.
+        donor: Id of the other trial, which is paused, too.
+        values: Hyperparameters that the trial has from now on, flat; all others stay.
+    """
+
+    trial_id: str
+    donor: str
+    values: Mapping[str, Any]
 
 
 class Scheduler:
@@ -53,6 +73,7 @@ class Scheduler:
     Options: ClassVar[type[Config]] = NoOptions
     pauses: bool = False  # True if `report` may return PAUSE
     several_objectives: bool = False  # True if an objective may be a tuple
+    of_population: bool = False  # True if trials may take over the state of others: `report` gets None for no objective
 
     def __init__(self, options: Any, context: SchedulerContext) -> None:
         self.options, self.context = options, context
@@ -66,6 +87,9 @@ class Scheduler:
 
     def note_error(self, trial_id: str, standard_error: float | None, seeds: int) -> None:
         """Note the standard error over seeds of the objective of the report that follows; None for one seed."""
+
+    def configured(self, trial_id: str, hyperparameters: Mapping[str, Any]) -> None:
+        """Register the hyperparameters of a trial as they are now, flat. Called before `add`."""
 
     def report(self, trial_id: str, env_steps: int, objective: Any) -> str:
         """Return the decision for a report.
@@ -82,6 +106,14 @@ class Scheduler:
 
     def end(self, trial_id: str, env_steps: int | None, objective: Any) -> None:
         """Register that a trial has ended. Without an objective it has failed, or was ended while it waited."""
+
+    def takeovers(self) -> Sequence[Takeover]:
+        """Return the takeovers that are due. They are executed once their trials are paused; until then, and while
+        there are any, `promotion` names no trial."""
+        return ()
+
+    def taken_over(self) -> None:
+        """Register that the takeovers that were due have been executed."""
 
     def promotion(self) -> str | None:
         """Return the paused trial that is due to continue; None if there is none. Called often."""

@@ -8,10 +8,13 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
+from tuneexp.nesting import flat
+from tuneexp.ray_support.patches import keep_workers
 from tuneexp.sweep.cluster.trial_timeout import TimeLimit
 from tuneexp.sweep.search.metrics import DEFAULT
 from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, STOP, Scheduler
+from tuneexp.sweep.search.schedulers.taking_over import Listener, take_over
 from tuneexp.tracking.outcome import outcome_of_failure
 
 CLOCK = "env_steps"
@@ -51,7 +54,8 @@ class TuneScheduler(FIFOScheduler):
         self._stopped: set[str] = set()  # told to stop, and not ended yet
         self._reported: dict[str, int] = {}  # environment steps of the last report that the scheduler has got
         self._closed = False
-        self._looked = False
+        self._looked, self._keeps_workers = False, False
+        self.listeners: list[Listener] = []  # called when a trial continues from the checkpoint of another one
 
     @property
     def pauses(self) -> bool:
@@ -65,6 +69,7 @@ class TuneScheduler(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         if not trial.is_finished():
+            self.scheduler.configured(trial.trial_id, flat(trial.config.get("hyperparameters", {})))
             self.scheduler.add(trial.trial_id)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
@@ -76,14 +81,16 @@ class TuneScheduler(FIFOScheduler):
             return STOP
         if trial_id in self.paused:
             return PAUSE if env_steps >= self.paused[trial_id] else CONTINUE
-        # A trial without an objective is no evidence.
+        # A trial without an objective is no evidence; as a member of a population it has the lowest rank.
         values = self._objectives.values(result)
-        if env_steps <= self._reported.get(trial_id, -1) or values is None:
+        is_known = values is not None or self.scheduler.of_population
+        if env_steps <= self._reported.get(trial_id, -1) or not is_known:
             return CONTINUE
         self._reported[trial_id] = env_steps
         if self._objectives.names == (DEFAULT,):
             self.scheduler.note_error(trial_id, result.get("objective_se"), len(result.get("return_per_seed", [0])))
-        decision = self.scheduler.report(trial_id, env_steps, self._objectives.score(values))
+        score = None if values is None else self._objectives.score(values)
+        decision = self.scheduler.report(trial_id, env_steps, score)
         if decision == STOP:
             self._stopped.add(trial_id)
         elif decision == PAUSE:
@@ -121,6 +128,9 @@ class TuneScheduler(FIFOScheduler):
         if not self._looked:
             self._looked = True
             self._order_restored(tune_controller)
+        if self.scheduler.of_population and not self._keeps_workers and (trials := tune_controller.get_trials()):
+            self._keeps_workers = True
+            keep_workers(tune_controller, trials[0], self.concurrency or len(trials))
         by_status: dict[str, list[Trial]] = {Trial.PENDING: [], Trial.RUNNING: [], Trial.PAUSED: []}
         for trial in tune_controller.get_trials():
             if trial.status in by_status:
@@ -129,6 +139,8 @@ class TuneScheduler(FIFOScheduler):
         if is_stopping(tune_controller):
             pending = self._end_waiting(tune_controller, [*pending, *paused])
             paused = []
+        else:
+            self._take_over(tune_controller, paused)
         if pending or len(running) >= (self.concurrency or math.inf):
             return pending[0] if pending else None
         self._end_losers(tune_controller, paused)
@@ -144,9 +156,27 @@ class TuneScheduler(FIFOScheduler):
             self._end_paused(controller, trial)
         return [trial for trial in trials if CLOCK not in trial.last_result]
 
+    def _take_over(self, controller: Any, paused: list[Trial]) -> None:
+        """Let paused trials continue from the checkpoints of others, if that is due."""
+        due = self.scheduler.takeovers()
+        waiting = {trial.trial_id: trial for trial in paused if trial.trial_id in self.paused}
+        if not due or not take_over(controller, due, waiting, self.listeners):
+            return
+        self.scheduler.taken_over()
+        for one in due:
+            trial = waiting[one.trial_id]
+            self.scheduler.configured(trial.trial_id, flat(trial.config.get("hyperparameters", {})))
+            # Its clock is that of its donor.
+            self.paused[trial.trial_id] = self._reported[trial.trial_id] = trial.latest_checkpoint_result.metrics[CLOCK]
+            if (replaced := getattr(controller.search_alg.searcher, "replaced", None)) is not None:
+                replaced(trial.trial_id, trial.config["takeovers"])
+
     def _next_of(self, paused: list[Trial]) -> Trial | None:
         """Return a trial that waits for room only, else one that is promoted."""
-        if (due := self.promotion_due()) is not None and all(trial.trial_id in self.paused for trial in paused):
+        ids, due = {trial.trial_id for trial in paused}, self.promotion_due()
+        # A member that is still being saved, or runs up to its pause again after a kill, waits for its pause.
+        is_paused = due in ids or not self.scheduler.of_population
+        if due is not None and is_paused and ids <= self.paused.keys():
             del self.paused[due]
             self.scheduler.promoted(due)
         return next((trial for trial in paused if trial.trial_id not in self.paused), None)
@@ -161,6 +191,7 @@ class TuneScheduler(FIFOScheduler):
         """Continue when nothing runs and no new trial comes: promote, or end all paused trials."""
         self._closed = True
         self.scheduler.close()
+        self._take_over(controller, paused)
         if self.promotion_due() is not None:
             return self._next_of(paused)
         for trial in paused:

@@ -58,6 +58,40 @@ class StructuralValues:
         return told + [value for value in values.probes()[:1] if value not in told]
 
 
+def movable(space: SearchSpace, config_class: type[Config]) -> tuple[dict[str, Values], dict[str, str]]:
+    """Divide the searched hyperparameters by what may change while a trial trains.
+
+    Args:
+        space: The space.
+        config_class: Configuration class of its algorithm.
+
+    Returns:
+        Name -> dimension of those that may change: numbers. Name -> reason of the others.
+    """
+    conditions = {name for dimension in space.dimensions.values() for name in dimension.when}
+    moving: dict[str, Values] = {}
+    fixed: dict[str, str] = {}
+    for name, dimension in space.dimensions.items():
+        if name in conditions:
+            fixed[name] = "others are searched for some of its values only"
+        elif not _is_number(config_class, dimension):
+            fixed[name] = "it shapes the program, so it can't change while a trial trains"
+        else:
+            moving[name] = dimension.values
+    return moving, fixed
+
+
+def _is_number(config_class: type[Config], dimension: Dimension) -> bool:
+    """Return True for a number that no program depends on."""
+    first, _, rest = dimension.name.partition("/")
+    field = config_class.model_fields.get(first)
+    group: Any = None if field is None else field.annotation
+    if rest:  # of a policy
+        of_policy = hasattr(group, "outside_of_programs")
+        return of_policy and _is_number(group, Dimension(rest, dimension.values))
+    return field is not None and is_numeric(field) and not _is_structural(config_class, dimension)
+
+
 def _is_structural(config_class: type[Config], dimension: Dimension) -> bool:
     """Return True if another value may need another program."""
     first, _, rest = dimension.name.partition("/")
