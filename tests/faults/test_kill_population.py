@@ -12,7 +12,7 @@ from tests.faults.harness import Sweep, assert_checkpoints, assert_mlflow
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
 
 ENTERED = "tuneexp.sweep.search.schedulers.taking_over:_with_values:after:{}"
-DONOR_READ = "tuneexp.trial.branching:_generator_state:after:1"  # in the worker, while it loads the donor's state
+DONOR_READ = "tuneexp.trial.branching:generator_state:after:1"  # in the worker, while it loads the donor's state
 OPTIONS = ("--scheduler-option", "interval_env_steps=250")
 
 

@@ -94,7 +94,7 @@ def test_members_are_trained_and_reported_as_trials_of_their_own(name: str, memb
 
 
 @pytest.mark.parametrize(("name", "seeds"), [("ppo", 3), ("dqn", 1), ("sac", 1)])
-def test_a_copy_is_exact_and_leaves_environments_and_random_streams(name: str, seeds: int) -> None:
+def test_a_copy_is_exact_leaves_environments_and_draws_new_random_numbers(name: str, seeds: int) -> None:
     trial = population(name, 4, seeds)
     trial.advance()
     trial.learner.failed[trial.rows_of(2)] = True
@@ -113,8 +113,11 @@ def test_a_copy_is_exact_and_leaves_environments_and_random_streams(name: str, s
             assert (value[trial.rows_of(1)] == value[trial.rows_of(0)]).all()
             assert (value[trial.rows_of(2)] == value[trial.rows_of(3)]).all()
     after = trial.state_dict()
-    for own, other in zip(before["learner"]["generators"], after["learner"]["generators"], strict=True):
-        assert torch.equal(own, other)
+    for part in ("learner", "group"):
+        pairs = list(zip(before[part]["generators"], after[part]["generators"], strict=True))
+        kept = [torch.equal(own, other) for own, other in pairs]
+        assert kept == [member in (0, 3) for member in range(4) for _ in range(seeds)]
+        assert len({tuple(other.tolist()) for _, other in pairs[:: seeds or 1]}) == 3  # 0 and 3 have the same seeds
     same_streams(before["group"]["runners"], after["group"]["runners"])
     index = trial.learner.hyper.names.index("learning_rate")
     np.testing.assert_allclose(trial.learner.hyper.tensor[::seeds, index], rates, rtol=1e-6)
@@ -178,6 +181,12 @@ def test_what_is_one_for_the_stack_is_refused_by_name(name: str, field: str, own
     ]
     with pytest.raises(UserError, match=field):
         PopulationTrial(SPECS[name], config(name, 1, members=of_members, own_numbers=[field]))
+
+
+def test_learning_rates_by_member_have_programs_of_their_own() -> None:
+    usual = Trial(PPO, config("ppo", 3, hyperparameters=hyperparameters("ppo", 0)))
+    assert usual.trainer.programs is Trial(PPO, usual.config).trainer.programs
+    assert usual.trainer.programs is not population("ppo", 3).trainer.programs
 
 
 def test_a_diverged_member_is_frozen_until_it_is_replaced() -> None:

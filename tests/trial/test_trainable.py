@@ -28,10 +28,10 @@ PROBE = "tuneexp.testing.probes:ActionMatters"
 DRIVER = """
 import sys
 import tuneexp.sweep.lifecycle
-from tuneexp.sweep.engine import tuner_trainable
+from tuneexp.trial.trainable import AlgorithmTrainable
 
 config = {"algorithm": "ppo", "env": "CartPole-v1", "seeds": [0], "budget_env_steps": 1}
-assert tuner_trainable().default_resource_request({**config, "hyperparameters": {"num_env_runners": 1}})
+assert AlgorithmTrainable.default_resource_request({**config, "hyperparameters": {"num_env_runners": 1}})
 print([name for name in ("torch", "mlflow") if name in sys.modules])
 """
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ray import tune
@@ -22,9 +23,13 @@ from tuneexp.sweep.cluster.resources import largest
 from tuneexp.sweep.cluster.transfers import SlowTransfers
 from tuneexp.sweep.cluster.trial_timeout import TimeLimit
 from tuneexp.sweep.cluster.watchdog import Watchdog
+from tuneexp.sweep.population.members import PerMember
+from tuneexp.sweep.population.searcher import PopulationSearcher
+from tuneexp.sweep.population.stacking import is_stacked, shared_settings
 from tuneexp.sweep.scheduling import scheduler_of
-from tuneexp.sweep.search.choice import build_sampler
+from tuneexp.sweep.search.choice import build_sampler, build_scheduler
 from tuneexp.sweep.search.limits import Limits
+from tuneexp.sweep.search.schedulers.scheduler import Scheduler
 from tuneexp.sweep.search.schedulers.tune_scheduler import TuneScheduler
 from tuneexp.sweep.search.searchers import StudySearcher
 from tuneexp.sweep.search.space import SearchSpace
@@ -33,6 +38,7 @@ from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_keeper import Retention
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage, checkpoint_storage_of
 from tuneexp.sweep.storage.folder import SweepFolder
+from tuneexp.sweep.storage.records import tune_id
 from tuneexp.sweep.storage.relocation import relocate
 from tuneexp.sweep.storage.second_copy import checkpoints_of_copy
 from tuneexp.sweep.storage.snapshot_writer import SnapshotWriter
@@ -82,7 +88,9 @@ def run_trials(
         with failures, callbacks_uncounted(), inherited, _workers_start_together(config.concurrency):
             tuner = _new_tuner(config, folder, space, callbacks, resumed)
             if resumed:
-                tuner = tune.Tuner.restore(store.path, tuner_trainable(), resume_unfinished=True, resume_errored=failed)
+                tuner = tune.Tuner.restore(
+                    store.path, tuner_trainable(config), resume_unfinished=True, resume_errored=failed
+                )
             with stop_signals() as stop, stop.in_order(_end_tune), _signal_of_tune_put_back():
                 tuner.fit()
     finally:
@@ -121,14 +129,25 @@ def _workers_start_together(concurrency: int | None) -> Iterator[None]:
         os.environ.pop(MAX_PENDING, None)
 
 
-def tuner_trainable() -> type[tune.Trainable]:
+def tuner_trainable(config: SweepConfig) -> type[tune.Trainable]:
+    from tuneexp.sweep.population.trainable import PopulationTrainable
     from tuneexp.trial.trainable import AlgorithmTrainable
 
-    return AlgorithmTrainable
+    return PopulationTrainable if is_stacked(config) else AlgorithmTrainable
+
+
+def _scheduler(config: SweepConfig, space: SearchSpace) -> Scheduler:
+    """Return the scheduler of Tune's trials. A stacked population is one of them, and decides within itself."""
+    asked = scheduler_of(config, space)
+    return build_scheduler("fifo", asked.context) if is_stacked(config) else asked
 
 
 def _searcher(config: SweepConfig, folder: SweepFolder, space: SearchSpace, limits: Limits) -> StudySearcher:
-    return StudySearcher(
+    kind: Callable[..., StudySearcher] = StudySearcher
+    if is_stacked(config):
+        given = {"shared": shared_settings(config, space), "fixed": config.fixed}
+        kind = partial(PopulationSearcher, size=config.trials or 0, **given)
+    return kind(
         space,
         build_sampler(config.searcher, sampler_context(config, space)),
         study_name=f"{config.name}-{config.created_at_s:.6f}",
@@ -153,12 +172,13 @@ def _new_tuner(
     # Tune restores callbacks by position: the user's come last, since a resume may lack them.
     mlflow, *of_user = callbacks
     time_limit = TimeLimit(config.trial_timeout_s)
-    scheduler = TuneScheduler(scheduler_of(config, space), config.concurrency, objectives_of(config), time_limit)
-    limits = Limits(stop_rules(config), config.concurrency, scheduler)
+    scheduler = TuneScheduler(_scheduler(config, space), config.concurrency, objectives_of(config), time_limit)
+    limits = Limits(stop_rules(config), None if is_stacked(config) else config.concurrency, scheduler)
     writer = _snapshot_writer(config, folder, scheduler, limits, resumed, mlflow)
     scheduler.listeners += [mlflow.taken_over, writer.taken_over]
+    recorders = [mlflow, writer]
     return tune.Tuner(
-        tuner_trainable(),
+        tuner_trainable(config),
         param_space=trial_config(config),
         tune_config=tune.TuneConfig(
             metric="objective",
@@ -176,8 +196,7 @@ def _new_tuner(
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True),
             failure_config=tune.FailureConfig(max_failures=RETRIES_OF_A_LOST_WORKER),
             callbacks=[
-                mlflow,
-                writer,
+                *(map(PerMember, recorders) if is_stacked(config) else recorders),
                 PendingMonitor(largest(trials_of(space))),
                 SlowTransfers(store.path),
                 Watchdog(),
@@ -222,7 +241,7 @@ def remove_beyond_snapshot(folder: SweepFolder, store: CheckpointStorage) -> Non
 
     Checkpoints of its second copy stay, and those of which MLflow is still to make models."""
     found = snapshot.load(folder)
-    trials = {record.trial_id for record in found.records} if found else set()
+    trials = {tune_id(record.trial_id) for record in found.records} if found else set()
     needed = checkpoints_of_copy(folder) | (found.checkpoints if found else frozenset())
     needed |= undelivered_checkpoints(folder.path)
     for trial in store.names("trial_*"):

@@ -16,6 +16,7 @@ from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.extension import Extension, extended, within_combinations
 from tuneexp.sweep.nesting_check import refuse_nested_sweep
+from tuneexp.sweep.population.stacking import is_stacked
 from tuneexp.sweep.results import SweepResult, ending_in
 from tuneexp.sweep.resuming import (
     checked_stored_space,
@@ -105,6 +106,11 @@ def extended_config(folder: SweepFolder, asked: Extension) -> SweepConfig:
 
 def _extended(folder: SweepFolder, asked: Extension) -> tuple[SweepConfig, SearchState]:
     config, found = read_config(folder), snapshot.load(folder)
+    if asked.trials and is_stacked(config):
+        raise UserError(
+            "the members of a stacked population are trained together, so none can join; start another sweep, which "
+            f"may learn from this one: {command('sweep', '--warm-start', folder.name)} ..."
+        )
     search = _search_state(folder, found)
     return extended(config, search, ending_in(found, config), asked), search
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuneexp.algorithms.registry import load_spec
 from tuneexp.errors import TuneexpError, UserError, reason_of
@@ -12,6 +12,10 @@ from tuneexp.nesting import merged
 from tuneexp.sweep.search.metrics import KEYS
 from tuneexp.sweep.sweep_config import SweepConfig
 from tuneexp.trial.trial_config import TrialConfig
+
+if TYPE_CHECKING:
+    from tuneexp.algorithms.spec import TrainableSpec
+    from tuneexp.trial import Trial
 
 MOST_S = 20.0  # of training up to the first update, whose statistics are metrics
 # Hyperparameters that would make the first update late, or need other processes.
@@ -43,8 +47,18 @@ def _first_report(config: SweepConfig) -> dict[str, Any]:
     from tuneexp.trial import Trial  # loads torch
 
     spec = load_spec(config.trial.algorithm)
+    trial = Trial(spec, TrialConfig.parse(short_settings(config, spec), "the trial"))
+    try:
+        train_shortly(trial)
+        return trial.advance()
+    finally:
+        trial.close()
+
+
+def short_settings(config: SweepConfig, spec: TrainableSpec) -> dict[str, Any]:
+    """Return the settings of a trial with the fixed hyperparameters, which updates soon."""
     small = {name: value for name, value in _SMALL.items() if name in spec.config_class.model_fields}
-    settings = {
+    return {
         **config.trial.model_dump(),
         "hyperparameters": merged(config.fixed, small),
         "seeds": config.trial.seeds[:1],
@@ -52,14 +66,13 @@ def _first_report(config: SweepConfig) -> dict[str, Any]:
         "evaluation": {"episodes": 1, "final_episodes": 1},
         "compile": "off",
     }
-    trial = Trial(spec, TrialConfig.parse(settings, "the trial"))
+
+
+def train_shortly(trial: Trial) -> None:
+    """Train up to the first update, at most for some seconds."""
     end_s = time.monotonic() + MOST_S
-    try:
-        while not any(one.learner.n_updates for one in trial.trained.values()) and time.monotonic() < end_s:
-            trial.training_step()
-        return trial.advance()
-    finally:
-        trial.close()
+    while not any(one.learner.n_updates for one in trial.trained.values()) and time.monotonic() < end_s:
+        trial.training_step()
 
 
 def _is_number(value: Any) -> bool:

@@ -23,6 +23,7 @@ from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.metric_probe import reported_metrics
 from tuneexp.sweep.nesting_check import refuse_nested_sweep
 from tuneexp.sweep.other_settings import refuse_other_settings
+from tuneexp.sweep.population.stacking import check_stackable, is_stacked
 from tuneexp.sweep.results import SweepResult, load_sweep
 from tuneexp.sweep.run import run_in_ray
 from tuneexp.sweep.scheduling import scheduler_of
@@ -294,4 +295,6 @@ def checked_space(config: SweepConfig, space: SearchSpace, new: bool = True) -> 
     for corner in corners:
         check_budget(trial.algorithm, corner, getattr(corner, BUDGET, trial.budget_env_steps))
     refuse_unreachable(cluster_address(config.address))
+    if new and is_stacked(config):
+        check_stackable(config, space)
     return space

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuneexp.files.json_reading import parse_json
+from tuneexp.tracking.member_paths import of_whole
 from tuneexp.tracking.outbox import Outbox, load_position
 from tuneexp.tracking.outbox_records import CHECKPOINTS_KEPT, SWEEP_ENDED
 
@@ -33,7 +34,7 @@ def undelivered_checkpoints(sweep_folder: Path) -> frozenset[str]:
 
 def name_of(path: str) -> str:
     """Return the name of a checkpoint in its storage, by its path or URI in a record."""
-    return "/".join(path.partition("?")[0].split("/")[-2:])
+    return of_whole(path.partition("?")[0])
 
 
 def _paths(line: bytes) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tuneexp.files.remote_folders import is_uri, joined
 from tuneexp.nesting import leaves
+from tuneexp.tracking.member_paths import last_parts
 
 _FORBIDDEN = re.compile(r"[^/\w.\- :]")
 _MAX_NAME, _MAX_TAG = 250, 5000
@@ -110,7 +111,7 @@ def stored_path(path: str, sweep_folder: Path, checkpoints: str | None = None) -
         sweep_folder: Folder of the sweep.
         checkpoints: URI of the checkpoints of all sweeps."""
     if checkpoints is not None and is_uri(checkpoints):
-        return joined(checkpoints, sweep_folder.name, *Path(path).parts[-2:])
+        return joined(checkpoints, sweep_folder.name, *last_parts(path))
     full = path if is_uri(path) else Path(path).resolve()
     return str(full.relative_to(sweep_folder)) if isinstance(full, Path) and full.is_relative_to(sweep_folder) else path
 

@@ -22,7 +22,12 @@ def branch_of(state: Mapping[str, Any], trial_number: int | None) -> int | None:
     of_other = state.get("config", {}).get("trial_number")
     if trial_number is None or of_other is None or of_other == trial_number:
         return None
-    return int(np.random.SeedSequence((trial_number, int(state["env_steps"]))).generate_state(1)[0] >> 1)
+    return branch_at(trial_number, int(state["env_steps"]))
+
+
+def branch_at(trial_number: int, env_steps: int) -> int:
+    """Return the number of the branch that begins when a trial continues from another one at `env_steps` per seed."""
+    return int(np.random.SeedSequence((trial_number, env_steps)).generate_state(1)[0] >> 1)
 
 
 def branched(state: Mapping[str, Any], seeds: Sequence[int], trial_number: int | None) -> Mapping[str, Any]:
@@ -51,7 +56,7 @@ def _other_generators(state: Mapping[str, Any], seeds: Sequence[int], branch: in
     found: dict[str, Any] = {}
     for name, value in state.items():
         if name == "generators":
-            found[name] = [_generator_state(seed, branch, path) for seed in seeds]
+            found[name] = [generator_state(seed, branch, path) for seed in seeds]
         elif isinstance(value, Mapping) and name not in ("config", "envs", "parameters", "optimizer", "experience"):
             found[name] = _other_generators(value, seeds, branch, f"{path}/{name}")
         else:
@@ -59,6 +64,7 @@ def _other_generators(state: Mapping[str, Any], seeds: Sequence[int], branch: in
     return found
 
 
-def _generator_state(seed: int, branch: int, path: str) -> torch.Tensor:
+def generator_state(seed: int, branch: int, path: str) -> torch.Tensor:
+    """Return the state of the generator at `path` of a state, for a seed and a branch."""
     entropy = (seed, branch, zlib.crc32(path.encode()))
     return torch.Generator().manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0])).get_state()

@@ -14,6 +14,7 @@ from tuneexp.errors import CheckpointError, UserError
 from tuneexp.files.json_reading import plain
 from tuneexp.learning.copied_rows import copy_rows
 from tuneexp.sampling.evaluation import Evaluation
+from tuneexp.trial.branching import branch_at, generator_state
 from tuneexp.trial.members import (
     by_row,
     config_of,
@@ -61,6 +62,11 @@ class PopulationTrial(Trial):
         self.objectives = [Objective(*given) for _ in self.members]
         super().__init__(spec, stacked(config))
 
+    @property
+    def done(self) -> bool:
+        """True at the end of the budget, or if all members diverged: there is no donor left."""
+        return self.env_steps >= self.config.budget_env_steps or bool(self.failed.all())
+
     def rows_of(self, member: int) -> slice:
         """Return the rows of a member in the stack."""
         return slice(member * len(self.seeds), (member + 1) * len(self.seeds))
@@ -93,7 +99,8 @@ class PopulationTrial(Trial):
     def copy(self, donors: Sequence[int], hyperparameters: Sequence[Mapping[str, Any]]) -> None:
         """Let members continue from the weights, moments, targets and statistics of others, with other numbers.
 
-        Environments, random streams and replay buffers stay those of each member.
+        Environments and replay buffers stay those of each member. A member that is replaced draws new random numbers:
+        with those of its donor, which has the same seeds, it would repeat it.
 
         Args:
             donors: [M], for each member the one whose state it gets; its own index: it keeps its own.
@@ -112,6 +119,15 @@ class PopulationTrial(Trial):
         if self.trainer.normaliser is not None:
             self.trainer.normaliser.copy_rows(source)
         self.group.sync_weights(self.learner.parameters)
+        for member, donor in enumerate(donors):
+            if donor != member:
+                self._reseed(member)
+
+    def _reseed(self, member: int) -> None:
+        branch = branch_at(self.members[member].trial_number, self.env_steps)
+        for path, generators in (("/learner", self.learner.generators), ("/group", self.group.generators)):
+            for seed, own in zip(self.seeds, generators[self.rows_of(member)], strict=True):
+                own.set_state(generator_state(seed, branch, path))
 
     def _use(self, members: Sequence[MemberConfig]) -> None:
         cfgs = [config_of(self.spec, member) for member in members]

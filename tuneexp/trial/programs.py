@@ -21,6 +21,7 @@ from tuneexp.learning.compile.workload import Workload
 from tuneexp.learning.devices import CPU
 from tuneexp.learning.functional_state import functional_optimizers
 from tuneexp.learning.gradient import GradientStep
+from tuneexp.learning.hyper import LEARNING_RATE
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.loss_parts import check_parts
 from tuneexp.learning.seed_networks import SeedNetworks
@@ -122,7 +123,7 @@ def programs_for(
         shapes, tuple(type(module) for module in learner.model.modules()),
         tuple((name, leaf.shape) for name, leaf in learner.parameters.items()),
         tuple(learner.periods.all_omitted()), learner.target and learner.target.moves_with_updates, mode, meanwhile,
-        workload.repays_compiling(), learner.device,
+        workload.repays_compiling(), learner.device, LEARNING_RATE in learner.hyper.differing,
         whole_updates(learner) and functional_optimizers(learner.optimizer, learner.stack),
         None if tensor is None else (tensor.kind, normalises(learner)),
     )  # fmt: skip

@@ -36,6 +36,8 @@ from tuneexp.trial.trial_config import TrialConfig
 
 if TYPE_CHECKING:
     from tuneexp.algorithms.spec import TrainableSpec
+    from tuneexp.trial import Trial
+    from tuneexp.trial.cohorts import CohortTrial
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +74,6 @@ class AlgorithmTrainable(Trainable):
     def _build(self, config: dict[str, Any]) -> None:
         import torch
 
-        from tuneexp.trial.cohorts import build_trial
         from tuneexp.trial.stored_trial import report_changed_source
 
         torch.set_num_threads(1)
@@ -80,7 +81,12 @@ class AlgorithmTrainable(Trainable):
         trial_config = TrialConfig.parse(config, "the trial")
         spec = self.bound_spec or load_spec(trial_config.algorithm)
         report_changed_source(trial_config)
-        self.trial = build_trial(spec, trial_config)
+        self.trial = self._trial_of(spec, trial_config)
+
+    def _trial_of(self, spec: TrainableSpec, config: TrialConfig) -> Trial | CohortTrial:
+        from tuneexp.trial.cohorts import build_trial
+
+        return build_trial(spec, config)
 
     def step(self) -> dict[str, Any]:
         with picklable_errors():

@@ -251,6 +251,7 @@ class TrialConfig(Config):
     schedule: list[dict[str, Any]] = internal(
         [], "Changes of hyperparameters while it trains: env_steps per seed, and values (flat)."
     )
+    population: dict[str, Any] = internal({}, "Space and options of the decisions about `members`.")
     moved: dict[str, str] = internal(
         {}, "New files, folders and addresses of what has moved since the start, by the old."
     )

@@ -242,14 +242,17 @@ class StudySearcher(Searcher):
             self._limits.sampler_ended()
 
     def save(self, checkpoint_path: str) -> None:
-        search = asdict(self._limits.state())
-        state = {"study": self.study, "trials": self._trials, "unlogged": self._unlogged, "paused": self._paused}
         with open(checkpoint_path, "wb") as file:
-            pickle.dump({**state, "search": search}, file)
+            pickle.dump(self._state(), file)
 
     def restore(self, checkpoint_path: str) -> None:
-        with open(checkpoint_path, "rb") as file:
-            state = pickle.load(file)
+        self._take(pickle.loads(Path(checkpoint_path).read_bytes()))
+
+    def _state(self) -> dict[str, Any]:
+        return {"study": self.study, "trials": self._trials, "unlogged": self._unlogged, "paused": self._paused,
+                "search": asdict(self._limits.state())}  # fmt: skip
+
+    def _take(self, state: Mapping[str, Any]) -> None:
         self.study, self._trials, self._unlogged = state["study"], state["trials"], state.get("unlogged")
         self._paused = state.get("paused", set())
         self._limits.restore(_search_state(state, self._limits.rules), set(self._trials))

@@ -20,9 +20,17 @@ from tuneexp.sweep.storage import snapshot
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.ledger import Account, Balance, KeptCheckpoint, best_of, with_saved, within_quota
-from tuneexp.sweep.storage.records import TrialRecord, folder_name, front_of, kept_checkpoint
+from tuneexp.sweep.storage.records import (
+    TrialRecord,
+    folder_name,
+    front_of,
+    is_member,
+    kept_checkpoint,
+    tune_id,
+)
 from tuneexp.sweep.storage.second_copy import SecondCopy
 from tuneexp.sweep.storage.snapshot import Snapshot
+from tuneexp.tracking.member_paths import of_whole
 from tuneexp.tracking.outcome import FAILURES
 from tuneexp.tracking.undelivered_models import undelivered_checkpoints
 
@@ -143,17 +151,24 @@ class CheckpointKeeper:
         if self._untidy & self._recorded or self._held:
             held_back |= undelivered_checkpoints(self._folder.path) - now.checkpoints
         for trial_id in self._untidy | self._held.keys():
-            newest = self._newest.get(trial_id)
-            if newest is None:
+            if trial_id not in self._newest:
                 continue
-            inside = newest.rpartition("/")[0]
+            newest = of_whole(self._newest[trial_id])
+            inside = newest.partition("/")[0]
             held = frozenset(one for one in held_back if one.startswith(f"{inside}/"))
             if trial_id in self._untidy or held != self._held.get(trial_id):
-                stays = {one.path for one in self._kept.get(trial_id, [])} | held
+                stays = {of_whole(one.path) for one in self._kept_beside(trial_id)} | held
                 self._store.soon(partial(delete_others, self._store, newest, stays))
             self._held[trial_id] = held
         self._held = {trial_id: held for trial_id, held in self._held.items() if held}
         self._untidy.clear()
+
+    def _kept_beside(self, trial_id: str) -> list[KeptCheckpoint]:
+        """Return the checkpoints that stay of a trial; of a member, those of its population: they share folders."""
+        if not is_member(trial_id):
+            return self._kept.get(trial_id, [])
+        beside = [kept for other, kept in self._kept.items() if tune_id(other) == tune_id(trial_id)]
+        return [one for kept in beside for one in kept]
 
     def _apply_quota(self, records: Sequence[TrialRecord], quota_bytes: int) -> None:
         front = {records[index].trial_id for index in front_of(records, self._objectives)}

@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 
 from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.storage.ledger import KeptCheckpoint
+from tuneexp.tracking.member_paths import last_parts
 from tuneexp.tracking.outcome import COMPLETED, outcome_of, reason_of
 
 if TYPE_CHECKING:
@@ -75,15 +76,33 @@ def record_of(trial: Trial, objectives: Objectives, paused: bool = False) -> Tri
 
 def _is_of_other(trial: Trial, checkpoint: str) -> bool:
     """Return True if a checkpoint is in the folder of another trial."""
-    return not checkpoint.startswith(f"{_folder(trial.config['trial_number'], trial.trial_id)}/")
+    own = f"{_folder(trial.config['trial_number'], trial.trial_id)}/"
+    return not is_member(trial.trial_id) and not checkpoint.startswith(own)
 
 
 def _folder(number: int, trial_id: str) -> str:
     return f"trial_{number:05d}_{trial_id}"
 
 
+def member_id(tune_id: str, index: int) -> str:
+    """Return the trial id of a member of a stacked population, which is one trial of Tune."""
+    return f"{tune_id}-{index}"
+
+
+def is_member(trial_id: str) -> bool:
+    """Return True for the id of a member of a stacked population."""
+    return "-" in trial_id
+
+
+def tune_id(trial_id: str) -> str:
+    """Return the id of the trial of Tune: that of the population of a member."""
+    return trial_id.partition("-")[0]
+
+
 def folder_name(record: TrialRecord) -> str:
-    """Return the name of a trial's folder in the checkpoint storage."""
+    """Return the name of a trial's folder in the checkpoint storage; of a member, that of its population."""
+    if is_member(record.trial_id) and record.checkpoint is not None:
+        return record.checkpoint.partition("/")[0]
     return _folder(record.trial_number, record.trial_id)
 
 
@@ -127,4 +146,4 @@ def _finite(value: Any) -> float | None:
 
 def _relative_checkpoint(trial: Trial) -> str | None:
     """Return `trial_.../checkpoint_...` of Tune's path, whose spelling depends on the file system."""
-    return None if trial.checkpoint is None else "/".join(trial.checkpoint.path.split("/")[-2:])
+    return None if trial.checkpoint is None else "/".join(last_parts(trial.checkpoint.path))

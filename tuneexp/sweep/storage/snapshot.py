@@ -32,6 +32,7 @@ from tuneexp.sweep.search.stopping_rules import SearchState, search_state_of
 from tuneexp.sweep.storage.checkpoint_storage import CheckpointStorage
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.storage.records import TrialRecord
+from tuneexp.tracking.member_paths import of_whole
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +61,10 @@ class Snapshot:
 
     @property
     def checkpoints(self) -> frozenset[str]:
-        """Checkpoints that are kept, as names in the checkpoint storage."""
+        """Checkpoints that are kept, as names in the checkpoint storage; of members also those that they are in."""
         kept = {one.path for record in self.records for one in record.checkpoints}
         kept |= {record.checkpoint for record in self.records if record.checkpoint}
-        return frozenset(kept) | self.continued
+        return frozenset(kept | set(map(of_whole, kept))) | self.continued
 
     @property
     def continued(self) -> frozenset[str]:

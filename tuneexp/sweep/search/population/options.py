@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from pydantic import Field
 
@@ -26,6 +27,12 @@ class PopulationOptions(Config):
     )
     mutate: list[str] | None = Field(
         None, description="Hyperparameters that move; by default all searched ones that don't shape the program."
+    )
+
+    population: Literal["workers", "stacked"] = Field(
+        "workers",
+        description="workers: each member is a trial with a worker of its own; stacked: the whole population is one "
+        "trial, whose program trains all members. Stacked members may differ in numbers only.",
     )
 
     def interval(self, budget_env_steps: int) -> int:
