@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +11,11 @@ from mlflow import MlflowClient
 from ray.tune import Callback
 
 from tests.sweep.test_sweep_run import small
+from tuneexp import PPO
+from tuneexp.cli.training_file import job_of_schedule
 from tuneexp.sweep import SweepEvent, SweepResult, load_study, load_sweep
+from tuneexp.sweep.schedule_file import export_schedule
+from tuneexp.trial.trainable import build_trainable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.usefixtures("ray_cluster", "mlflow_tables")]
 
@@ -89,3 +94,30 @@ def check_stores(tmp_path: Path, result: SweepResult) -> None:
         steps = [point.step for point in client.get_metric_history(run.info.run_id, "objective")]
         assert steps == sorted(set(steps))
         assert steps == [*of_optuna.intermediate_values]
+
+
+def test_the_schedule_of_a_winner_is_exported_and_replayed_on_fresh_seeds(tmp_path: Path) -> None:
+    fixed = {"n_envs": 2, "n_steps": 32, "batch_size": 64, "n_epochs": 2}
+    result = small(
+        tmp_path, trials=4, budget_env_steps=512, report_every_env_steps=64, concurrency=2, fixed=fixed,
+        scheduler={"name": "pbt", "interval_env_steps": 128},
+    ).run()  # fmt: skip
+    moved = [trial for trial in result.trials if trial.takeovers]
+    assert moved
+    number = moved[0].trial_number
+    path = tmp_path / "schedule.yaml"
+    written = export_schedule(f"s/{number}", path, tmp_path / "runs")
+    assert written["trial"] == number
+    assert written["segments"][-1]["values"].items() <= moved[0].config.items()
+    job = job_of_schedule(path, "2", None, None, [0, 1], None, {}, {})
+    assert job.seeds == [1, 2]  # it was tuned on seed 0
+    hyperparameters = {"hyperparameters": job.hyperparameters, "budget_env_steps": job.budget_env_steps}
+    algo = build_trainable(PPO, job.env, job.seeds, {**job.settings, **hyperparameters})
+    try:
+        for segment, after in pairwise([*written["segments"], {"env_steps": 512}]):
+            while algo.trial.env_steps < after["env_steps"]:
+                metrics = algo.train()
+                assert metrics["update/learning_rate"] == pytest.approx(segment["values"]["learning_rate"])
+                assert algo.trial.cfg.gamma == segment["values"]["gamma"]
+    finally:
+        algo.stop()

@@ -23,12 +23,14 @@ from tuneexp.cli.options import (
     examples,
 )
 from tuneexp.cli.terminal import terminal
+from tuneexp.commands import command
 
 EPILOG = examples(
     "tuneexp export first",
     "tuneexp export first/3 --seed 1 --output trial3.pt2",
     "tuneexp export first --to onnx",
     "tuneexp export models:/first@champion --to mlflow",
+    "tuneexp export first --to schedule",
 )
 
 
@@ -47,7 +49,8 @@ def export(
             "--to",
             metavar="FORMAT",
             rich_help_panel=OUTPUT,
-            help="Format: torch (torch.export), onnx (needs tuneexp[onnx]) or mlflow (pyfunc).",
+            help="Format: torch (torch.export), onnx (needs tuneexp[onnx]), mlflow (pyfunc), or schedule: instead of "
+            "the policy, the hyperparameters of a member of a population by environment steps.",
         ),
     ] = "torch",
     output: Annotated[
@@ -82,6 +85,12 @@ def export(
 ) -> None:
     """Export the deterministic policy of a checkpoint to a file, and compare both on 1,000 observations."""
     with terminal(json, verbose) as screen, stoppable(saves=False):
+        if to == "schedule":
+            from tuneexp.sweep.schedule_file import export_schedule
+
+            written = export_schedule(address, output, storage)
+            screen.result(written) if screen.json else screen.show_text(_words_of_schedule(written))
+            return
         from tuneexp.sweep.exporting import export as exported
 
         result = exported(address, to, output, seed, policy, storage, trust, moved_addresses(moved or ()))
@@ -89,6 +98,18 @@ def export(
             screen.result(result)
         else:
             screen.show_text(_words(result))
+
+
+def _words_of_schedule(written: dict[str, Any]) -> str:
+    from tuneexp.report.formatting import short_path
+
+    path, segments = short_path(written["path"]), written["segments"]
+    members = ", ".join(f"{one['member']} from step {one['env_steps']:,}" for one in segments)
+    return "\n".join([
+        f"exported    {path}: trial {written['trial']}, {len(segments)} sets of hyperparameters",
+        f"lineage     members {members}",
+        f"replay it   {command('train', '--schedule', path, '--seeds', 10)}",
+    ])  # fmt: skip
 
 
 def _words(result: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -74,6 +75,16 @@ SeedsOption = Annotated[
         metavar="N or A,B,...",
         rich_help_panel=HOW,
         help="Training seeds: a number N for 0 to N-1, or a list such as 3,5,8; by default 1 (train) or 4 (sweep).",
+    ),
+]
+ScheduleOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--schedule",
+        metavar="FILE",
+        rich_help_panel=WHAT,
+        help="Train with hyperparameters that change at given environment steps, as tuneexp export --to schedule "
+        "writes them. --seeds N are then N seeds that the sweep was not tuned on.",
     ),
 ]
 SetOption = Annotated[

@@ -29,6 +29,7 @@ from tuneexp.cli.options import (
     EnvArgument,
     JsonOption,
     MovedOption,
+    ScheduleOption,
     SeedsOption,
     SetOption,
     StorageOption,
@@ -42,7 +43,7 @@ from tuneexp.cli.options import (
 from tuneexp.cli.settings import checked, given, with_options
 from tuneexp.cli.terminal import Terminal, terminal
 from tuneexp.cli.training import Job, check_job, job_of_row, new_job, refuse_together, resumed_job
-from tuneexp.cli.training_file import job_of_file
+from tuneexp.cli.training_file import job_of_file, job_of_schedule
 from tuneexp.commands import command
 from tuneexp.errors import StorageFault, TuneexpError
 from tuneexp.files.retries import of_the_storage, retried
@@ -62,6 +63,7 @@ EPILOG = examples(
     "tuneexp train experiments/custom_loss.py:MyPPO CartPole-v1",
     "tuneexp train ppo LunarLander-v3 --zoo rl-baselines3-zoo/hyperparams/ppo.yml",
     "tuneexp train --config runs/first/best.yaml --seeds 20",
+    "tuneexp train --schedule schedule.yaml --seeds 10",
     "tuneexp train --resume runs/train/ppo-CartPole-v1-.../checkpoint_000000100000 --env-steps 200000",
 )
 
@@ -108,6 +110,7 @@ def train(
             "NAME/3 (trial 3), a folder, s3://bucket/folder, runs:/RUN_ID or models:/NAME@ALIAS of MLflow.",
         ),
     ] = None,
+    schedule: ScheduleOption = None,
     moved: MovedOption = None,
     trust: TrustOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
@@ -125,7 +128,7 @@ def train(
         of_trial["wrappers"] = parse_wrappers(wrappers)
     seed_list = None if seeds is None else parse_seeds(seeds)
     places = moved_addresses(moved or ())
-    refuse_together(resume, zoo, config, bool(places))
+    refuse_together(resume, zoo, config or schedule, bool(places))
     with terminal(json, verbose) as screen, stoppable(), ExitStack() as held:
         from tuneexp.sweep.stored_addresses import stored_checkpoint
 
@@ -135,9 +138,10 @@ def train(
             )
             for remark in remarks:
                 screen.note(remark)
-        elif config is not None:
+        elif config is not None or schedule is not None:
             own = None if budget_env_steps is None else steps
-            job = job_of_file(config, algorithm, env, seed_list, own, hyperparameters, of_trial, trust)
+            given_options = (algorithm, env, seed_list, own, hyperparameters, of_trial, trust)
+            job = job_of_file(config, *given_options) if config else job_of_schedule(schedule, seeds, *given_options)
         elif resume is None:
             job = new_job(algorithm, env, seed_list or [0], steps, hyperparameters, of_trial)
         else:

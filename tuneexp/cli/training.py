@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Settings that a job has beside its own fields, and which a resume takes from the checkpoint.
 _OWN = ("algorithm", "env", "seeds", "budget_env_steps", "hyperparameters")
-_KEPT = tuple(name for name in settings_in(TrialConfig.model_fields) if name not in _OWN)
+_KEPT = (*(name for name in settings_in(TrialConfig.model_fields) if name not in _OWN), "schedule")
 
 
 @dataclass(frozen=True)

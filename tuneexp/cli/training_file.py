@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tuneexp.algorithms.registry import config_class_of
 from tuneexp.cli.training import Job, job_settings
 from tuneexp.errors import UserError, unknown_name
 from tuneexp.files.yaml_reading import load_yaml_mapping
-from tuneexp.nesting import merged
+from tuneexp.nesting import flat, merged
 from tuneexp.security.trust import addresses_in, remember, require_files, require_trusted
+from tuneexp.trial.schedule import check_schedule
 from tuneexp.trial.trial_config import TrialConfig, settings_in
 
 _REGISTRATION = "env_registration"
+_OF_SCHEDULES = ("schedule", "tuned_on")
 _OF_SWEEPS = {"space", "trials", "scheduler", "searcher", "fixed"}
 
 
@@ -33,7 +37,20 @@ def job_of_file(
         UserError: The file can't be read, is no configuration, or names code that is not trusted. Addresses in options
             are trusted.
     """
-    values = _read(path)
+    return _job(path, _read(path), algorithm, env, seeds, env_steps, hyperparameters, settings, trust)
+
+
+def _job(
+    path: Path,
+    values: dict[str, Any],
+    algorithm: str | None,
+    env: str | None,
+    seeds: list[int] | None,
+    env_steps: int | None,
+    hyperparameters: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    trust: bool,
+) -> Job:
     own = {"algorithm": algorithm, "env": env, "seeds": seeds, "budget_env_steps": env_steps}
     asked = {**values, **{name: value for name, value in own.items() if value is not None}}
     if missing := [name for name in ("algorithm", "env") if name not in asked]:
@@ -57,9 +74,45 @@ def job_of_file(
     )
 
 
+def job_of_schedule(
+    path: Path | None,
+    seeds_text: str | None,
+    algorithm: str | None,
+    env: str | None,
+    seeds: list[int] | None,
+    env_steps: int | None,
+    hyperparameters: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    trust: bool = False,
+) -> Job:
+    """Return the job of a file of `tuneexp export --to schedule`, overridden by options. Errors as of `job_of_file`.
+
+    seeds_text: the option `--seeds`; a number N is N seeds that the sweep was not tuned on."""
+    assert path is not None
+    values = _read_mapping(path)
+    schedule, tuned_on = values.pop("schedule", None), values.pop("tuned_on", [])
+    if not isinstance(schedule, list) or not isinstance(tuned_on, list):
+        raise UserError(f"{path} holds no schedule; write one: tuneexp export NAME --to schedule")
+    if algorithm is not None and algorithm != values.get("algorithm"):
+        raise UserError(f"{path} is a schedule of {values.get('algorithm')}, not of {algorithm}; leave out {algorithm}")
+    if seeds is None or (seeds_text is not None and "," not in seeds_text):
+        first = max([-1, *tuned_on]) + 1
+        seeds = list(range(first, first + len(seeds or [0])))
+    job = _job(path, values, algorithm, env, seeds, env_steps, hyperparameters, settings, trust)
+    check_schedule(schedule, config_class_of(job.algorithm), job.algorithm, str(path), flat(hyperparameters))
+    return replace(job, settings={**job.settings, "schedule": schedule})
+
+
 def _read(path: Path) -> dict[str, Any]:
+    values = _read_mapping(path)
+    if "schedule" in values:
+        raise UserError(f"{path} is a schedule; write: tuneexp train --schedule {path}")
+    return values
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
     values = load_yaml_mapping(path)
-    known = (*settings_in(TrialConfig.model_fields), _REGISTRATION)
+    known = (*settings_in(TrialConfig.model_fields), _REGISTRATION, *_OF_SCHEDULES)
     for name in values:
         if name not in known:
             if name in _OF_SWEEPS:

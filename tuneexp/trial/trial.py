@@ -151,7 +151,7 @@ class Trial:
         started, transitions_before = time.perf_counter(), self.source.transitions
         due = due or self.eager_start.next_report(self.env_steps)
         while True:
-            self._follow_schedule()
+            transitions_before -= self._follow_schedule()
             started += self._use_compiled()  # compilation is not training time
             self.training_step()
             if self.env_steps >= due or self.done:
@@ -164,15 +164,16 @@ class Trial:
         # The clock counts every call of `step`; the rate excludes steps that only reset.
         return self._metrics(evaluation, (self.source.transitions - transitions_before) / seconds)
 
-    def _follow_schedule(self) -> None:
-        """Rebuild the trial with the values of its schedule, if they change now. Its state stays."""
+    def _follow_schedule(self) -> int:
+        """Rebuild the trial if values of its schedule change now. Returns transitions that are not counted any more."""
         due = changes_due(self.config, self.env_steps)
         if due == self._changes:
-            return
-        self._changes, state = due, self.state_dict()
+            return 0
+        self._changes, state, transitions = due, self.state_dict(), self.source.transitions
         self.close()
         self._build(in_force(self.config, due))
         self.load_state_dict(state)
+        return transitions
 
     def _use_compiled(self) -> float:
         """Build programs at the end of the eager start, and replace eager ones whose compilation is over.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tuneexp.report.family import takeover_rows
 from tuneexp.report.page.across import sweep_rows
 from tuneexp.report.page.confirm_sections import confirmation_rows
 from tuneexp.report.page.parts import LeftOut
@@ -22,6 +23,7 @@ def table_rows(sweeps: Sequence[SweepData]) -> dict[str, Rows]:
         "rank_stability": lambda data: data.stability,
         "times": lambda data: data.times,
         "importances": _importances,
+        "takeovers": lambda data: takeover_rows(data.result.trials),
         "confirmations": lambda data: confirmation_rows(data.confirmations),
     }
     found = {
