@@ -38,9 +38,9 @@ def write(name: Path, compared: Sequence[Mapping[str, Any]], summary: Mapping[st
     )
 
 
-def write_page(page: Path, tables: Sequence[str]) -> Path:
-    """Write tables between the marks of a page."""
-    before, _, rest = page.read_text().partition(BEGIN)
+def write_page(page: Path, tables: Sequence[str], begin: str = BEGIN) -> Path:
+    """Write tables between the marks of a page, the first of which is `begin`."""
+    before, _, rest = page.read_text().partition(begin)
     after = rest.partition(END)[2]
-    page.write_text("\n\n".join([f"{before}{BEGIN}", *tables, f"{END}{after}"]))
+    page.write_text("\n\n".join([f"{before}{begin}", *tables, f"{END}{after}"]))
     return page

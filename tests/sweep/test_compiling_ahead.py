@@ -47,6 +47,12 @@ def test_the_programs_of_the_first_trial_are_compiled_ahead(started: Started) ->
     assert trial.hyperparameters["batch_size"] == 32
     assert trial.hyperparameters["n_steps"] == HYPERPARAMETERS["n_steps"]
     assert len(trial.seeds) == 2
+    (racing,) = started.of(
+        points=[{"learning_rate": 1e-3}],
+        fixed={**FIXED, "batch_size": 32},
+        scheduler={"name": "asha", "seeds": {"start": 1}},
+    )
+    assert (racing.seeds, racing.cohorts) == ([0], [])  # of the seed that it starts with
 
 
 @pytest.mark.parametrize(

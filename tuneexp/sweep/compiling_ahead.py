@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tuneexp.algorithms.registry import config_class_of
 from tuneexp.sweep.cluster.ray_session import runs_elsewhere
@@ -47,7 +47,7 @@ def _started(config: SweepConfig, space: SearchSpace) -> subprocess.Popen[bytes]
 
 
 def _start(config: SweepConfig, space: SearchSpace) -> subprocess.Popen[bytes] | None:
-    shared = trial_config(config)
+    shared = _at_the_start(trial_config(config))
     config_class = config_class_of(config.trial.algorithm)
     usual = next(iter(space.corners()))
     if not compiles_ahead(TrialConfig.parse(shared, "the trial"), usual) or not _is_known(space, config_class):
@@ -56,6 +56,13 @@ def _start(config: SweepConfig, space: SearchSpace) -> subprocess.Popen[bytes] |
     trial = TrialConfig.parse({**shared, **first}, "the trial")
     cfg = config_class.parse(trial.hyperparameters, config.trial.algorithm)
     return start_compiling(trial) if compiles_ahead(trial, cfg) else None
+
+
+def _at_the_start(trial: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration of the seeds with which a trial starts."""
+    if not trial["cohorts"]:
+        return trial
+    return {**trial, "seeds": trial["seeds"][: trial["cohorts"][0]["seeds"]], "cohorts": []}
 
 
 def _is_known(space: SearchSpace, config_class: type[Config]) -> bool:
