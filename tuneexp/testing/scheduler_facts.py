@@ -79,7 +79,7 @@ def _check_reports(loop: TuneLoop, name: str) -> None:
 def a_kill_changes_no_decision(subject: SchedulerSubject) -> None:
     """After a kill at any report, before or after its checkpoint, the decisions are those of an undisturbed sweep."""
     for name, script in subject.scenarios.items():
-        for trials, concurrency in ((9, 3), (5, 1)):
+        for trials, concurrency in _at_least(subject.least_trials, ((9, 3), (5, 1))):
             undisturbed = subject.loop(script, trials, concurrency).run()
             expected, outcomes = _decisions(undisturbed), _outcomes(undisturbed)
             for before, stored, step in _snapshots(subject.loop(script, trials, concurrency)):
@@ -131,8 +131,9 @@ def it_takes_the_smallest_budget(subject: SchedulerSubject) -> None:
     def once(config: Mapping[str, Any]) -> Script:
         return [Report({"env_steps": 1, "objective": float(config["trial_number"])})]
 
-    loop = subject.loop(once, 5, 2, budget=1).run()
-    assert Counter(trial.status for trial in loop.trials) == {"TERMINATED": 5}
+    trials = max(5, subject.least_trials)
+    loop = subject.loop(once, trials, 2, budget=1).run()
+    assert Counter(trial.status for trial in loop.trials) == {"TERMINATED": trials}
 
 
 def its_random_numbers_are_its_own(subject: SchedulerSubject) -> None:

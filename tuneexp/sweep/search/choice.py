@@ -80,6 +80,16 @@ SCHEDULERS = {
         _SCHEDULERS + "pbt:Pbt",
         "Population-based training: weak trials continue from copies of better ones, with moved hyperparameters.",
     ),
+    "pb2": Entry(
+        "tuneexp.sweep.search.population.pb2:Pb2Options",
+        _SCHEDULERS + "pbt:Pb2",
+        "As pbt, with a Gaussian process over values and time instead of random moves.",
+    ),
+    "mf_pbt": Entry(
+        "tuneexp.sweep.search.population.mf_pbt:MfPbtOptions",
+        _SCHEDULERS + "pbt:MfPbt",
+        "As pbt, with sub-populations that evolve at several frequencies.",
+    ),
 }
 SAMPLERS = {
     "random": Entry(_SAMPLERS + "random:RandomOptions", _SAMPLERS + "random:build", "Random search."),

@@ -20,3 +20,4 @@ TestSynchronousHyperbandRaces = scheduler_contract(
 )
 TestMedian = scheduler_contract("median")
 TestPbt = scheduler_contract("pbt", least_trials=2)
+TestMfPbt = scheduler_contract("mf_pbt", least_trials=8)

@@ -134,6 +134,28 @@ def test_a_searched_budget_is_refused() -> None:
         build_scheduler("pbt", context)
 
 
+@pytest.mark.parametrize("name", ["pb2", "mf_pbt"])
+def test_the_other_kinds_decide_alike_after_a_kill_and_are_not_stacked(name: str) -> None:
+    members = [f"m{number}" for number in range(8)]
+    context = SchedulerContext(1000, 0, 8, movable={"learning_rate": RATE})
+    first, second = (build_scheduler({"name": name, "interval_env_steps": 100}, context) for _ in range(2))
+    started(first, *members)
+    for boundary in (100, 200):
+        for number, member in enumerate(members):
+            assert first.report(member, boundary, float(number * boundary)) == PAUSE
+        first.taken_over()
+        assert sorted(continued(first)) == members
+    second.set_state(json.loads(json.dumps(first.state())))
+    started(second, *members)
+    for scheduler in (first, second):
+        for number, member in enumerate(members):
+            scheduler.report(member, 300, float(number))
+    assert first.takeovers() == second.takeovers()
+    assert first.takeovers()
+    with pytest.raises(UserError, match="population=stacked is an option of --scheduler pbt only"):
+        build_scheduler({"name": name, "population": "stacked"}, context)
+
+
 def test_numbers_of_the_loss_may_change_and_the_rest_may_not() -> None:
     from tuneexp.algorithms.registry import config_class_of
     from tuneexp.sweep.search.space import SearchSpace

@@ -77,7 +77,12 @@ def _moved(values: Range, value: float, perturbation: float, upwards: bool) -> f
         unit = values.step or 1
         least = value + unit if upwards else value - unit
         moved = _whole(values, max(moved, least) if upwards else min(moved, least))
-    return min(values.nearest(moved), _greatest(values))
+    return in_domain(values, moved)
+
+
+def in_domain(values: Range, number: float) -> float:
+    """Return the value of a range that is nearest to a number."""
+    return min(values.nearest(_whole(values, number)), _greatest(values))
 
 
 def _greatest(values: Range) -> float:

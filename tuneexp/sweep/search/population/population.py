@@ -75,6 +75,7 @@ class Population:
         generator: np.random.Generator,
         env_steps: int = 0,
         groups: Sequence[Hashable] | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> Decision:
         """Decide at the end of an interval.
 
@@ -85,12 +86,15 @@ class Population:
             generator: Source of the randomness.
             env_steps: Environment steps per seed of all members.
             groups: Members take over the state of members of the same group only [M]; by default all are one group.
+            numbers: Number of each member at the start, from 0 [M]; by default all members are there.
 
         Returns:
             The decision. Nothing is copied if no score is finite.
         """
         known = [score if score is not None and math.isfinite(score) else -math.inf for score in scores]
-        taken = self._takeovers(known, generator, env_steps, list(groups or [None] * len(known)))
+        places = list(range(len(known)) if numbers is None else numbers)
+        self._observe(known, values, env_steps, places)
+        taken = self._takeovers(known, generator, places, list(groups or [None] * len(known)))
         donors, moved = list(range(len(known))), [copy.deepcopy(dict(own)) for own in values]
         for member in sorted(taken):
             takeover = taken[member]
@@ -100,12 +104,25 @@ class Population:
                 changed = self._explored(changed, generator, env_steps)
             moved[member] = {name: one for name, one in moved[member].items() if name not in self.space}
             moved[member] |= copy.deepcopy(changed)
+        self._decided(known, {places[member]: taken[member].state for member in taken})
         return Decision(tuple(donors), tuple(moved))
 
+    def _observe(
+        self, scores: Sequence[float], values: Sequence[Mapping[str, Any]], env_steps: int, numbers: Sequence[int]
+    ) -> None:
+        """Learn from the interval that ends. Arguments as of `decide`; scores: -inf without a score."""
+
+    def _decided(self, scores: Sequence[float], donors: Mapping[int, int]) -> None:
+        """Note a decision. donors: number of each member that is replaced -> index of its donor."""
+
     def _takeovers(
-        self, scores: Sequence[float], generator: np.random.Generator, env_steps: int, groups: Sequence[Hashable]
+        self,
+        scores: Sequence[float],
+        generator: np.random.Generator,
+        numbers: Sequence[int],
+        groups: Sequence[Hashable],
     ) -> dict[int, Takeover]:
-        """Return what each member that is replaced takes over. scores: -inf without a score."""
+        """Return what each member that is replaced takes over. Arguments as of `_observe`."""
         donors = truncated(scores, self.options.replaced(len(scores)), generator, groups)
         return {member: Takeover(donor, donor) for member, donor in donors.items()}
 

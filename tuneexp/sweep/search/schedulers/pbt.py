@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 from tuneexp.errors import UserError
 from tuneexp.sweep.search.population.generators import continued, generator_of, state_of
+from tuneexp.sweep.search.population.mf_pbt import MfPbtOptions, MfPopulation
 from tuneexp.sweep.search.population.options import PbtOptions, PopulationOptions
+from tuneexp.sweep.search.population.pb2 import Pb2Options, Pb2Population
 from tuneexp.sweep.search.population.population import Population
 from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, Scheduler, SchedulerContext, Takeover
 from tuneexp.sweep.search.searched_budget import BUDGET
@@ -34,6 +36,8 @@ class Pbt(Scheduler):
         super().__init__(options, context)
         if context.trials is None:
             raise UserError("the number of trials is the size of the population; write --trials 8")
+        if options.population == "stacked" and self.kind is not Population:
+            raise UserError("population=stacked is an option of --scheduler pbt only")
         self._interval = options.interval(context.budget_env_steps)
         self._moving = moving(options.mutate, context)
         if options.explore and context.movable is not None and not self._moving:
@@ -87,7 +91,8 @@ class Pbt(Scheduler):
         scores = [self._arrived[member][1] for member in members]
         values = [self._values.get(member, {}) for member in members]
         groups = [self._group(one) for one in values]
-        decision = self._population.decide(scores, values, self._generator, env_steps, groups)
+        numbers = [self._added.index(member) for member in members]
+        decision = self._population.decide(scores, values, self._generator, env_steps, groups, numbers)
         for index in decision.replaced:
             moved = {name: decision.values[index][name] for name in self._moving if name in decision.values[index]}
             donor = members[decision.donors[index]]
@@ -141,6 +146,20 @@ class Pbt(Scheduler):
         self._due, self._losers = list(state["due"]), set(state["losers"])
         self._generator = continued(state["generator"])
         self._population.set_state(state["population"])
+
+
+class Pb2(Pbt):
+    """Population-based bandits (Parker-Holder et al. 2020, arXiv:2002.02518), as `Pb2Population`."""
+
+    Options = Pb2Options
+    kind = Pb2Population
+
+
+class MfPbt(Pbt):
+    """Population-based training at several frequencies (Doulazmi et al. 2025, arXiv:2506.03225), as `MfPopulation`."""
+
+    Options = MfPbtOptions
+    kind = MfPopulation
 
 
 def moving(asked: Sequence[str] | None, context: SchedulerContext) -> dict[str, Values]:
