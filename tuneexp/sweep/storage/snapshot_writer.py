@@ -90,8 +90,9 @@ class SnapshotWriter(Callback):
         remove(self._staging / self._folder.config_file.name)
         for trial in trials:
             if self._moved:
-                trial.config["moved"] = self._moved
-                trial.invalidate_json_state()
+                of_tune = getattr(trial, "population", trial)  # a member's configuration is made when it is asked for
+                of_tune.config["moved"] = self._moved
+                of_tune.invalidate_json_state()
             record = self._look_at(trial)
             if record.outcome:
                 self._announce(record, restored=True)
