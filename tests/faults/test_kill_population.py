@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ def population(folder: Path) -> Sweep:
 
 def takeovers(sweep: Sweep) -> list[list[dict[str, Any]]]:
     return [record["takeovers"] for record in sorted(sweep.records(), key=lambda one: one["trial_number"])]
+
+
+def borrowed_in(sweep: Sweep) -> list[str]:
+    return [record["continues_from"] for record in sweep.records() if record["continues_from"]]
 
 
 def assert_whole(sweep: Sweep, result: dict[str, Any]) -> None:
@@ -56,9 +61,13 @@ def test_kills_between_a_takeover_and_the_next_report_change_nothing(tmp_path: P
     sweep = population(tmp_path)
     sweep.kill_at(ENTERED.format(1))  # decided and in the outbox, and no snapshot has it
     assert not any(takeovers(sweep))
-    sweep.kill_at(DONOR_READ)  # in the snapshot; the donor's checkpoint is being copied
-    borrowed = [record["continues_from"] for record in sweep.records() if record["continues_from"]]
-    assert borrowed
+    mark = tmp_path / "second"
+    process = sweep.start(DONOR_READ, mark)
+    while not (mark.exists() and borrowed_in(sweep)):  # Tune writes its snapshot some steps later on a busy machine
+        assert process.poll() is None, sweep.log_tail()
+        time.sleep(0.05)
+    sweep.kill(process)  # in the snapshot; the donor's checkpoint is being copied
+    borrowed = borrowed_in(sweep)
     assert all((sweep.folder / one).is_dir() for one in borrowed)
     result = sweep.finish()
     assert_whole(sweep, result)
