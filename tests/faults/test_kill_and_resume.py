@@ -21,7 +21,7 @@ SUGGESTED = "tuneexp.sweep.search.searchers:StudySearcher.suggest:after:{}"
 TOLD = "tuneexp.sweep.search.searchers:StudySearcher.on_trial_complete:after:{}"
 SNAPSHOT_HALF_WRITTEN = "tuneexp.files.atomic:replace:before:{}"
 CHECKPOINT_RENAME = "tuneexp.files.checkpoint:_put_in_place:{}:{}"
-BEHIND = "tuneexp.trial.cohorts:CohortTrial._repeated:{}:{}"
+BEHIND = "tuneexp.trial.cohorts:CohortTrial._catch_up:{}:{}"
 MLFLOW_RUN = "mlflow.tracking.client:MlflowClient.create_run:{}:{}"
 PUTTING_BACK = "tuneexp.sweep.storage.checkpoint_storage:write_atomically:after:{}"
 EXTENSION_HALF_STORED = "tuneexp.sweep.extending:write_experiment:before:1"
@@ -130,10 +130,9 @@ def test_kills_while_new_seeds_catch_up_change_nothing(tmp_path: Path) -> None:
         sweep.storage.parent.mkdir()
     undisturbed, killed = sweeps
     expected = undisturbed.finish()
-    # In the worker, in the middle of a report of seeds that are behind, and between its checkpoint and the next one.
+    # In the worker: after a checkpoint of seeds that are behind, and after a report without its checkpoint.
     killed.kill_at(BEHIND.format("before", 2))
-    killed.kill_at(CHECKPOINT_RENAME.format("after", 3))
-    killed.kill_at(BEHIND.format("after", 3))
+    killed.kill_at(BEHIND.format("after", 1))
     result = killed.finish()
     for sweep, found in ((undisturbed, expected), (killed, result)):
         assert_whole(sweep, found)

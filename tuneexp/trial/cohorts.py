@@ -128,13 +128,16 @@ class CohortTrial:
         behind = next((cohort for cohort in self.cohorts if cohort not in level), None)
         self.iteration += 1
         if behind is not None:
-            # The others may have had other reports, before a resume with another budget.
-            behind.advance(max(cohort.clock[behind.reports] for cohort in level))
+            self._catch_up(behind, level)
             return self._repeated()
         for cohort in self.cohorts:
             cohort.advance()
         self._metrics = self._of_all()
         return self._repeated()
+
+    def _catch_up(self, behind: Cohort, level: Sequence[Cohort]) -> None:
+        """Train seeds to the next report of the others, which may have had other ones before a resume."""
+        behind.advance(max(cohort.clock[behind.reports] for cohort in level))
 
     def _repeated(self) -> dict[str, Any]:
         """Return the metrics of the last report of all cohorts, with what has been spent by now."""
