@@ -12,7 +12,8 @@ from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.storage.records import front_of
 
 TRIAL = ["trial_id", "trial_number", "status", "outcome", "reason", "objective", "env_steps", "wall_s", "config",
-         "checkpoint", "objectives", "violated", "checkpoints", "env_steps_spent", "mlflow_run_id"]  # fmt: skip
+         "checkpoint", "objectives", "violated", "checkpoints", "env_steps_spent", "continues_from", "takeovers",
+         "mlflow_run_id"]  # fmt: skip
 
 
 def test_trials_and_best_are_typed_and_their_json_has_the_stored_fields(tmp_path: Path) -> None:
