@@ -67,3 +67,14 @@ def test_a_schedule_is_no_configuration_file(tmp_path: Path) -> None:
     job(tmp_path)
     with pytest.raises(UserError, match="is a schedule; write: tuneexp train --schedule"):
         job_of_file(tmp_path / "schedule.yaml", None, None, None, None, {}, {})
+
+
+def test_a_configuration_file_may_have_a_schedule_as_the_best_yaml_of_a_population_has(tmp_path: Path) -> None:
+    path = tmp_path / "best.yaml"
+    path.write_text(FILE.replace("tuned_on: [0, 1, 4]", "seeds: [7, 8]"))
+    found = job_of_file(path, None, None, None, None, {}, {})
+    assert found.seeds == [7, 8]
+    assert [change["env_steps"] for change in found.settings["schedule"]] == [100, 500]
+    with pytest.raises(UserError, match="gamma changes by the schedule; leave out --set gamma"):
+        job_of_file(path, None, None, None, None, {"gamma": 0.5}, {})
+    assert job_of_schedule(path, "2", None, None, [0, 1], None, {}, {}).seeds == [9, 10]

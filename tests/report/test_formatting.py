@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tuneexp.nesting import flat
-from tuneexp.report.formatting import count, duration, number, score, seeds
+from tuneexp.report.formatting import count, course_words, duration, number, score, seeds
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,13 @@ def test_nested_settings_are_joined_with_a_slash() -> None:
         "model/activation": "relu",
         "model/sizes": [1],
     }
+
+
+def test_hyperparameters_are_shown_with_their_course() -> None:
+    changes = [
+        {"env_steps": 500, "values": {"model/x": 2, "gamma": 0.5}},
+        {"env_steps": 900, "values": {"gamma": 0.25}},
+    ]
+    assert course_words({"lr": 0.001, "model": {"x": 1}}) == "lr=0.001 model/x=1"
+    words = course_words({"lr": 0.001, "gamma": 0.75, "model": {"x": 1}}, changes)
+    assert words == "lr=0.001 gamma=0.75 (from 500: 0.5, from 900: 0.25) model/x=1 (from 500: 2)"

@@ -298,3 +298,23 @@ def test_current_reports_leave_out_discarded_draws(tmp_path: Path) -> None:
     after = after_a_kill(tmp_path)
     run_trial(after, 1, 250, learning_rate=0.2)
     assert [record["step"] for record in current_reports(tmp_path / "first")[1]] == [250]
+
+
+def test_a_hyperparameter_of_a_member_has_one_value_at_each_step(tmp_path: Path, store: Store) -> None:
+    """The report before a takeover has the value that trained it; the new one begins a step later."""
+    callback = make_callback(tmp_path)
+    trial = make_trial(1, learning_rate=0.1)
+    trial.config |= {"of_population": True}
+    callback.on_trial_start(0, [], trial)
+    report(callback, trial, 250)
+    takeover = {"env_steps": 250, "donor": 3, "before": {"learning_rate": 0.1}, "after": {"learning_rate": 0.4}}
+    trial.config |= {"takeovers": [takeover], "hyperparameters": {"learning_rate": 0.4}}
+    for _ in range(2):  # it may repeat after a kill
+        callback.taken_over(trial, takeover)
+    report(callback, trial, 500)
+    callback.on_trial_complete(0, [], trial)
+    assert callback.finish([], None, None, PATIENCE_S) is None
+    run = store.trials()[1]
+    series = store.client.get_metric_history(run.info.run_id, "hyperparameter/learning_rate")
+    assert [(point.step, point.value) for point in series] == [(250, 0.1), (251, 0.4), (500, 0.4)]
+    assert store.steps(run, "population/donor") == [250]

@@ -21,6 +21,7 @@ from tuneexp.files import checkpoint
 from tuneexp.tracking.reports import metrics_of
 from tuneexp.trial import Trial
 from tuneexp.trial.from_checkpoint import evaluate_checkpoint
+from tuneexp.trial.schedule import check_schedule
 from tuneexp.trial.trial_config import EvaluationConfig, TrialConfig
 
 NETWORK = {"hidden_sizes": [16]}
@@ -316,3 +317,43 @@ def test_a_seed_of_which_one_policy_diverges_is_failed_and_the_others_go_on() ->
     assert result["env_steps"] == 64
     assert torch.isfinite(weights(trial)["blue"][1]).all()
     assert torch.isfinite(weights(trial)["red"]).all()
+
+
+def scheduled(schedule: list[dict[str, Any]], **changes: Any) -> Trial:
+    config = trial_of(BOTH_PPO, steps=128, every=64).config
+    return Trial(BOTH_PPO, config.model_copy(update={"schedule": schedule, **changes}))
+
+
+def test_a_schedule_changes_the_values_of_one_policy_at_its_steps() -> None:
+    trial = scheduled([{"env_steps": 64, "values": {"red/learning_rate": 1e-5}}])
+    rates = [[report[f"policy/{name}/update/learning_rate"] for name in ("red", "blue")]
+             for report in (trial.advance(), trial.advance())]  # fmt: skip
+    assert np.array(rates) == pytest.approx(np.array([[3e-3, 3e-3], [1e-5, 3e-3]]))
+    unchanged, plain = scheduled([{"env_steps": 64, "values": {"red/learning_rate": 3e-3}}]), scheduled([])
+    for one in (unchanged, plain):
+        to_the_end(one)
+    for name, expected in weights(plain).items():
+        assert torch.equal(weights(unchanged)[name], expected)
+
+
+def test_a_schedule_of_several_policies_is_checked() -> None:
+    for name, problem in (("red/n_steps", "n_steps shapes"), ("yellow/gamma", "does not have"), ("red/x", "x, which")):
+        with pytest.raises(UserError, match=problem):
+            check_schedule([{"env_steps": 1, "values": {name: 8}}], BOTH_PPO.config_class, "both", "schedule.yaml")
+    check_schedule([{"env_steps": 1, "values": {"red/gamma": 0.9}}], BOTH_PPO.config_class, "both", "schedule.yaml")
+
+
+def test_a_copy_of_several_policies_has_their_parameters_and_other_random_numbers() -> None:
+    donor = scheduled([], trial_number=1)
+    donor.advance()
+    state = donor.state_dict()
+    own, copy, again = (scheduled([], trial_number=number) for number in (1, 2, 2))
+    for trial in (own, copy, again):
+        trial.load_state_dict(state)
+        assert all(torch.equal(found, weights(donor)[name]) for name, found in weights(trial).items())
+    for trial in (donor, own, copy, again):
+        trial.advance()
+    for name, expected in weights(donor).items():
+        assert torch.equal(weights(own)[name], expected)
+        assert not torch.equal(weights(copy)[name], expected)
+        assert torch.equal(weights(again)[name], weights(copy)[name])

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 def retrain_command(result: SweepResult, best: TrialResult) -> str | None:
     """Return the command that trains the best configuration on fresh seeds, which the sweep was not tuned on.
 
-    None if no command can name the environment."""
+    A member of a population that has continued from others has a schedule, which is exported first. None if no command
+    can name the environment."""
     from tuneexp.nesting import flat
     from tuneexp.report.formatting import short_path
     from tuneexp.sweep import load_config
 
-    trial = _by_entry_point(load_config(result.name, result.storage).trial)
+    config = load_config(result.name, result.storage).trial
+    if best.takeovers:
+        return _with_schedule(result, best, max(5, len(config.seeds)))
+    trial = _by_entry_point(config)
     if trial is None:
         return None
     first = max(trial.seeds) + 1
@@ -41,6 +45,15 @@ def retrain_command(result: SweepResult, best: TrialResult) -> str | None:
         *words,
         storage=short_path(result.storage),
     )
+
+
+def _with_schedule(result: SweepResult, best: TrialResult, seeds: int) -> str:
+    from tuneexp.report.formatting import short_path
+
+    storage, file = short_path(result.storage), f"{result.name}-schedule.yaml"
+    export = ("export", f"{result.name}/{best.trial_number}", "--to", "schedule", "--output", file)
+    train = ("train", "--schedule", file, "--seeds", seeds)  # a number of seeds is of unseen ones
+    return f"{command(*export, storage=storage)} && {command(*train, storage=storage)}"
 
 
 def _by_entry_point(config: TrialConfig) -> TrialConfig | None:

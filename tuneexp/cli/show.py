@@ -158,11 +158,12 @@ def _rows(result: SweepResult, confirmations: Sequence[Confirmation] = ()) -> li
 
 
 def _best_words(result: SweepResult, best: TrialResult) -> str:
-    from tuneexp.nesting import flat
-    from tuneexp.report.formatting import number, score, short_path
+    from tuneexp.report.formatting import course_words, score, short_path
     from tuneexp.report.learning_curves import final_returns, interval
+    from tuneexp.sweep.member_training import training_of
 
-    settings = " ".join(f"{name}={number(value)}" for name, value in flat(best.config).items())
+    training = training_of(result, best)
+    settings = course_words(training.hyperparameters, training.schedule)
     lines = [
         f"best        trial {best.trial_number}, {values_words(best)}",
         f"config      {settings}",

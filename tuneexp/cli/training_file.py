@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from tuneexp.trial.schedule import check_schedule
 from tuneexp.trial.trial_config import TrialConfig, settings_in
 
 _REGISTRATION = "env_registration"
-_OF_SCHEDULES = ("schedule", "tuned_on")
+_SCHEDULE, _TUNED_ON = "schedule", "tuned_on"  # the second one is in files of `export --to schedule` only
 _OF_SWEEPS = {"space", "trials", "scheduler", "searcher", "fixed"}
 
 
@@ -57,6 +56,8 @@ def _job(
         raise UserError(f"{path} names no {missing[0]}; add a line  {missing[0]}: ...")
     if env is not None:
         asked.pop(_REGISTRATION, None)
+    if not isinstance(schedule := asked.pop(_SCHEDULE, []), list):
+        raise UserError(f"{path} holds no schedule; write one: tuneexp export NAME --to schedule")
     asked["hyperparameters"] = merged(asked.get("hyperparameters") or {}, hyperparameters)
     config = TrialConfig.parse({**merged(asked, settings)}, str(path))
     in_options = addresses_in({"algorithm": algorithm, "env": env, "hyperparameters": hyperparameters, **settings})
@@ -64,13 +65,14 @@ def _job(
     named = addresses_in(config.model_dump())
     require_trusted(named, f"the configuration {path}", ("train", "--config", path), trust)
     require_files(named, str(path))
+    check_schedule(schedule, config_class_of(config.algorithm), config.algorithm, str(path), flat(hyperparameters))
     return Job(
         algorithm=config.algorithm,
         env=config.env,
         seeds=list(config.seeds),
         budget_env_steps=config.budget_env_steps,
         hyperparameters=config.hyperparameters,
-        settings={**job_settings({**asked, **settings}), **_registration(config)},
+        settings={**job_settings({**asked, **settings}), **_registration(config), **_scheduled(schedule)},
     )
 
 
@@ -90,35 +92,37 @@ def job_of_schedule(
     seeds_text: the option `--seeds`; a number N is N seeds that the sweep was not tuned on."""
     assert path is not None
     values = _read_mapping(path)
-    schedule, tuned_on = values.pop("schedule", None), values.pop("tuned_on", [])
-    if not isinstance(schedule, list) or not isinstance(tuned_on, list):
+    tuned_on = values.pop(_TUNED_ON, values.get("seeds", []))
+    if not isinstance(values.get(_SCHEDULE), list) or not isinstance(tuned_on, list):
         raise UserError(f"{path} holds no schedule; write one: tuneexp export NAME --to schedule")
     if algorithm is not None and algorithm != values.get("algorithm"):
         raise UserError(f"{path} is a schedule of {values.get('algorithm')}, not of {algorithm}; leave out {algorithm}")
     if seeds is None or (seeds_text is not None and "," not in seeds_text):
         first = max([-1, *tuned_on]) + 1
         seeds = list(range(first, first + len(seeds or [0])))
-    job = _job(path, values, algorithm, env, seeds, env_steps, hyperparameters, settings, trust)
-    check_schedule(schedule, config_class_of(job.algorithm), job.algorithm, str(path), flat(hyperparameters))
-    return replace(job, settings={**job.settings, "schedule": schedule})
+    return _job(path, values, algorithm, env, seeds, env_steps, hyperparameters, settings, trust)
 
 
 def _read(path: Path) -> dict[str, Any]:
     values = _read_mapping(path)
-    if "schedule" in values:
+    if _TUNED_ON in values:
         raise UserError(f"{path} is a schedule; write: tuneexp train --schedule {path}")
     return values
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     values = load_yaml_mapping(path)
-    known = (*settings_in(TrialConfig.model_fields), _REGISTRATION, *_OF_SCHEDULES)
+    known = (*settings_in(TrialConfig.model_fields), _REGISTRATION, _SCHEDULE, _TUNED_ON)
     for name in values:
         if name not in known:
             if name in _OF_SWEEPS:
                 raise UserError(f"{path} holds settings of a sweep ({name}); write: tuneexp sweep {path}")
             raise UserError(f"{path}: {unknown_name('setting', name, known)}")
     return values
+
+
+def _scheduled(schedule: list[Any]) -> dict[str, Any]:
+    return {_SCHEDULE: schedule} if schedule else {}
 
 
 def _registration(config: TrialConfig) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from tuneexp.commands import command
-from tuneexp.nesting import flat
-from tuneexp.report.formatting import cell, number, score, short_path
+from tuneexp.report.formatting import cell, course_words, score, short_path
 from tuneexp.report.formatting import seeds as seeds_text
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def confirmation_text(found: Confirmation) -> str:
     chosen, winner = found.recommended, found.winner
     if chosen is None or winner is None:
         return "\n".join([*_troubles(found), "found       no configuration of the sweep has a result"])
-    settings = " ".join(f"{name}={number(value)}" for name, value in flat(chosen.config).items())
+    settings = course_words(chosen.config, chosen.schedule)
     return "\n".join([
         *_troubles(found),
         f"found       {chosen.name}{f': {settings}' if settings else ''}",

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tuneexp.nesting import flat
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,6 +93,21 @@ def seeds(values: Any) -> str:
     if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
         return f"{numbers[0]}-{numbers[-1]}"
     return ",".join(map(str, numbers))
+
+
+def course_words(hyperparameters: Mapping[str, Any], schedule: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Format hyperparameters, and their course by a schedule: `gamma=0.9 learning_rate=0.01 (from 500: 0.002)`.
+
+    Args:
+        hyperparameters: At the start, nested.
+        schedule: Changes, each with `env_steps` per seed and `values` (flat)."""
+    held = flat(hyperparameters)
+    changes: dict[str, list[str]] = {}
+    for change in schedule:
+        for name, value in change["values"].items():
+            changes.setdefault(name, []).append(f"from {change['env_steps']}: {number(value)}")
+    texts = {name: f" ({', '.join(one)})" for name, one in changes.items()}
+    return " ".join(f"{name}={number(held.get(name))}{texts.get(name, '')}" for name in {**held, **changes})
 
 
 def short_path(path: str) -> str:

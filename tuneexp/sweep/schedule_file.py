@@ -11,8 +11,9 @@ from tuneexp.errors import UserError
 from tuneexp.files.atomic import write_atomically
 from tuneexp.files.yaml_writing import yaml_text
 from tuneexp.nesting import flat, nested
+from tuneexp.sweep.member_training import segments_of
 from tuneexp.sweep.results import SweepResult, TrialResult, load_sweep
-from tuneexp.sweep.search.population.lineage import Segment, lineage
+from tuneexp.sweep.search.population.lineage import Segment
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import SweepConfig, read_config
 from tuneexp.trial.trial_config import TrialConfig, changed_settings, settings_in
@@ -50,12 +51,6 @@ def export_schedule(address: str, output: str | Path | None = None, storage: str
     write_atomically(path, schedule_yaml(result, trial, config, segments).encode())
     shown = [{"env_steps": one.env_steps, "member": one.member, "values": dict(one.values)} for one in segments]
     return {"path": str(path), "trial": trial.trial_number, "segments": shown}
-
-
-def segments_of(result: SweepResult, number: int) -> list[Segment]:
-    """Return the lineage of a trial of a sweep."""
-    takeovers = {one.trial_number: one.takeovers for one in result.trials}
-    return lineage(takeovers, {one.trial_number: flat(one.config) for one in result.trials}, number)
 
 
 def schedule_yaml(result: SweepResult, trial: TrialResult, config: SweepConfig, segments: list[Segment]) -> str:

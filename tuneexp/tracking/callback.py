@@ -16,7 +16,7 @@ from tuneexp.tracking.outbox import Outbox
 from tuneexp.tracking.outbox_records import RunState, SweepLog, reconcile, record
 from tuneexp.tracking.outcome import outcome_of, reason_of
 from tuneexp.tracking.record_texts import RecordTexts
-from tuneexp.tracking.reports import hyperparameter_metrics, metrics_of, number_of, tags_of, takeover_fields
+from tuneexp.tracking.reports import metrics_of, number_of, tags_of, takeover_fields, values_that_move
 from tuneexp.tracking.standings import Standings
 from tuneexp.tracking.sweep_end import fields_of_end, missing_ends
 from tuneexp.tracking.values import plain, stored_path, varied_values
@@ -189,8 +189,7 @@ class MLflowCallback(Callback):
         params = self._varied(trial)
         if params not in run.params:  # a scheduler changed them
             fields["sets"] = params
-        if params not in run.params or trial.config.get("of_population"):
-            metrics |= hyperparameter_metrics(params)
+        metrics |= values_that_move(trial.config, params, step, params not in run.params)
         self._write(records.REPORTED, trial=run.trial, draw=run.draw, **fields)
 
     def taken_over(self, trial: Any, takeover: Mapping[str, Any]) -> None:

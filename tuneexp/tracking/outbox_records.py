@@ -21,7 +21,8 @@ SWEEP_STARTED = "sweep_started"
 # trial, draw, sweep, params, from_step, tags, texts; `again`: it continues after its end
 TRIAL_STARTED = "trial_started"
 REPORTED = "reported"  # trial, draw, step, metrics, tags, sets (of a value that changed while the trial ran)
-# trial, draw, step, donor, before, after, metrics, tags, sets: it continues from the checkpoint of another trial
+# trial, draw, step, donor, before, after, metrics, next_metrics (one step later), tags, sets: it continues from the
+# checkpoint of another trial
 TAKEN_OVER = "taken_over"
 CHECKPOINTED = "checkpointed"  # trial, draw, step, path
 TRIAL_ENDED = "trial_ended"  # trial, draw, step, outcome, reason, texts

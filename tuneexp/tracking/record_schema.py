@@ -55,6 +55,7 @@ class _TakenOver(_OfTrial):
     after: dict[str, Any]
     sets: dict[str, Any]
     metrics: dict[str, float]
+    next_metrics: dict[str, float]
     tags: dict[str, str]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune.result import AUTO_RESULT_KEYS
 
-from tuneexp.nesting import leaves
+from tuneexp.nesting import flat, leaves
 from tuneexp.tracking.values import entity_name
 
 # Keys that Tune adds to each result, and the number of the report: a metric has its step.
@@ -48,11 +48,38 @@ def hyperparameter_metrics(values: Mapping[str, Any]) -> dict[str, float]:
 def takeover_fields(takeover: Mapping[str, Any], all_of_them: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the fields of a takeover's record.
 
+    The report at the same step has the values that trained it. So the new ones are `next_metrics`, one step later.
+
     takeover: `env_steps`, `donor`, `before` and `after`. all_of_them: those of the trial so far."""
     lineage = [f"trial {one['donor']} at {one['env_steps']}" for one in all_of_them]
-    metrics = {"population/donor": float(takeover["donor"]), **hyperparameter_metrics(takeover["after"])}
     fields = {name: takeover[name] for name in ("donor", "before", "after")}
-    return {**fields, "step": takeover["env_steps"], "metrics": metrics, "tags": {"lineage": ", ".join(lineage)}}
+    return {
+        **fields,
+        "step": takeover["env_steps"],
+        "metrics": {"population/donor": float(takeover["donor"])},
+        "next_metrics": hyperparameter_metrics(takeover["after"]),
+        "tags": {"lineage": ", ".join(lineage)},
+    }
+
+
+def values_that_move(
+    config: Mapping[str, Any], params: Mapping[str, Any], env_steps: int, changed: bool
+) -> dict[str, float]:
+    """Return the hyperparameters of a trial that may change while it trains, as metrics of its report at `env_steps`.
+
+    params: its varied hyperparameters now, flat. changed: they have other values than ever before."""
+    varied = params if changed or config.get("of_population") else {}
+    return hyperparameter_metrics({**varied, **_scheduled_values(config, env_steps)})
+
+
+def _scheduled_values(config: Mapping[str, Any], env_steps: int) -> dict[str, Any]:
+    """Return the hyperparameters that a schedule changes, flat, as they trained a trial up to `env_steps`."""
+    changes = config.get("schedule") or []
+    held = flat(config.get("hyperparameters", {})) if changes else {}
+    for change in changes:
+        if change["env_steps"] < env_steps:
+            held |= change["values"]
+    return {name: held[name] for change in changes for name in change["values"] if name in held}
 
 
 def tags_of(result: Mapping[str, Any], nonfinite: list[str]) -> dict[str, str]:

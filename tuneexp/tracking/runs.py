@@ -204,6 +204,8 @@ class Runs(KnownRuns):
     def _taken_over(self, record: Record) -> None:
         batch = self.pending[self.key(record)]
         batch.metrics += [self.metric(name, value, record) for name, value in record["metrics"].items()]
+        after = {**record, "step": record["step"] + 1}
+        batch.metrics += [self.metric(name, value, after) for name, value in record["next_metrics"].items()]
         batch.tags |= tag_values(record["tags"])
 
     def _checkpointed(self, record: Record) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.sweep.search.population.test_lineage import NOW, TAKEOVERS
 from tuneexp.errors import UserError
 from tuneexp.seeds import MAX_SEED
 from tuneexp.sweep.confirming.candidates import best_trials, candidates, return_metric, trial_of
@@ -71,7 +72,9 @@ def test_a_sweep_that_optimizes_no_return_is_refused() -> None:
 
 
 def test_the_defaults_have_the_fixed_hyperparameters_of_the_sweep() -> None:
-    found = candidates([trial(7, 1.0)], {"model/activation": "relu", "n_envs": 4}, {"gamma": 0.5})
+    found = candidates(
+        result(trial(7, 1.0)), [trial(7, 1.0)], {"model/activation": "relu", "n_envs": 4}, {"gamma": 0.5}
+    )
     assert [one.name for one in found] == ["trial 7", "defaults", "random search"]
     assert found[1].config == {"model": {"activation": "relu"}, "n_envs": 4}
     assert found[2].config == {"gamma": 0.5}
@@ -93,3 +96,24 @@ def test_unseen_seeds_begin_after_those_of_the_sweep() -> None:
 def test_seeds_that_tuning_used_or_too_few_are_refused(asked: Any, word: str) -> None:
     with pytest.raises(UserError, match=word):
         unseen_seeds(asked, [0, 1])
+
+
+def test_members_of_a_population_are_trained_with_the_schedules_of_their_lineages() -> None:
+    members = [trial(number, 1.0, config=NOW[number], takeovers=TAKEOVERS[number]) for number in TAKEOVERS]
+    of_0, of_1, of_2, _ = candidates(result(*members), members, {})[:4]
+    assert of_0.config == {"lr": 1.0, "n_steps": 32}
+    changes = [{"env_steps": 100, "values": {"lr": 1.2}}, {"env_steps": 200, "values": {"lr": 2.2}}]
+    assert of_0.schedule == changes
+    assert (of_1.config, of_1.schedule) == (NOW[1], [])
+    assert (of_2.config["lr"], of_2.schedule) == (8.0, [{"env_steps": 300, "values": {"lr": 9.0}}])
+
+
+def test_members_that_had_equal_values_at_all_steps_are_one_configuration() -> None:
+    copied = [{"env_steps": 100, "donor": 0, "before": {"gamma": 0.5}, "after": {"gamma": 0.9}}]
+    moved = [{"env_steps": 100, "donor": 1, "before": {"gamma": 0.5}, "after": {"gamma": 0.9}}]
+    members = [
+        trial(0, 3.0, config={"gamma": 0.9}), trial(1, 2.0, config={"gamma": 0.7}),
+        trial(2, 4.0, config={"gamma": 0.9}, takeovers=copied), trial(3, 1.0, config={"gamma": 0.9}, takeovers=moved),
+    ]  # fmt: skip
+    found = best_trials(result(*members), RETURN, 3)
+    assert [one.trial_number for one in found] == [2, 1, 3]  # 3 ended as 0 did, and had the values of 1 before

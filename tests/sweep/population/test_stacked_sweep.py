@@ -81,7 +81,8 @@ def test_every_store_has_a_trial_for_each_member(tmp_path: Path, seeds: int) -> 
         assert [(one.step, one.value) for one in copied] == [
             (one["env_steps"], one["donor"]) for one in trial.takeovers
         ]
-        taken = {(one["env_steps"], one["after"]["learning_rate"]) for one in trial.takeovers}
+        assert len({one.step for one in moved}) == len(moved)
+        taken = {(one["env_steps"] + 1, one["after"]["learning_rate"]) for one in trial.takeovers}
         assert taken <= {(one.step, one.value) for one in moved}
         assert trial.config["learning_rate"] == moved[-1].value
         first = float(client.get_run(str(trial.mlflow_run_id)).data.params["learning_rate"])

@@ -61,6 +61,8 @@ def test_a_list_is_stored_as_it_is_read() -> None:
         ({**LISTED, "gamma": {"uniform": [0.9, 0.99]}}, "'gamma'"),
         ({"configurations": {"a": {"gama": 0.9}}}, "'a'.*gamma"),
         ({"configurations": {"a": {"gamma": 2.0}}}, "'a'.*gamma"),
+        ({**LISTED, "schedules": {"tiny": []}}, "by the name of a configuration: small, large, defaults"),
+        ({**LISTED, "schedules": {"small": [{"env_steps": 5, "values": {"n_steps": 8}}]}}, "'small'.*n_steps shapes"),
     ],
 )
 def test_a_wrong_list_is_refused_with_the_name_of_the_configuration(mapping: dict[str, Any], word: str) -> None:
@@ -82,3 +84,11 @@ def test_a_configuration_may_have_a_budget_of_its_own() -> None:
     listed = SearchSpace.of({"configurations": {"short": {"budget_env_steps": 500}, "long": {"budget_env_steps": 900}}})
     assert largest_budget(listed, 50_000) == 900
     assert [one.budget_env_steps for one in listed.validate(with_budget(PPOConfig, listed)).corners()] == [500, 900]
+
+
+def test_a_configuration_may_have_a_schedule() -> None:
+    changes = [{"env_steps": 100, "values": {"gamma": 0.8}}]
+    found = space(schedules={"large": changes})
+    assert SearchSpace.of(found.to_mapping()) == found
+    settings = {name: found.trial_settings({"configuration": name}) for name in LISTED["configurations"]}
+    assert settings == {"small": {}, "large": {"schedule": changes}, "defaults": {}}

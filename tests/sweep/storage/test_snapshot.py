@@ -254,3 +254,17 @@ def test_a_name_in_a_snapshot_is_no_path(name: str, folder: SweepFolder, tmp_pat
     with pytest.raises(TuneexpError, match="tuneexp does not write"):
         snapshot.put_back(folder, checkpoint_storage_of(folder, None))
     assert not (tmp_path.parent / "x").exists()
+
+
+def test_a_lost_worker_of_a_population_is_reported_for_all_of_its_members(
+    folder: SweepFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler = TuneScheduler(Scheduler(NoOptions(), SchedulerContext(1)))
+    writer = SnapshotWriter(folder, checkpoint_storage_of(folder, None), scheduler, Limits(), resumed=False)
+    members = [{"trial_number": number} for number in range(3)]
+    for config in ({"trial_number": 4}, {"trial_number": 0, "members": members}):
+        trial: Any = SimpleNamespace(config=config, get_error=lambda: "RuntimeError: gone")
+        writer.on_trial_recover(1, [], trial)
+    alone, together = caplog.messages
+    assert alone == "trial 4 lost its worker and is retried from its last checkpoint: RuntimeError: gone"
+    assert together.startswith("the population of trials 0-2 lost its worker and is retried")

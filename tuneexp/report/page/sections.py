@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from tuneexp.commands import command
-from tuneexp.nesting import flat
-from tuneexp.report.formatting import count, duration, number, short_path
+from tuneexp.report.formatting import count, course_words, duration, number, short_path
 from tuneexp.report.formatting import seeds as seeds_text
 from tuneexp.report.leaderboard import trial_names, value_of
 from tuneexp.report.page import figures
@@ -27,6 +25,8 @@ from tuneexp.report.page.parts import (
 )
 from tuneexp.report.page.seconds import outcome_rows
 from tuneexp.report.page.source import SweepData
+from tuneexp.sweep.member_training import training_of
+from tuneexp.sweep.results import SweepResult, TrialResult
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.stopping_rules import reason
 from tuneexp.tracking.outcome import COMPLETED, PRUNED
@@ -86,7 +86,7 @@ def _facts(data: SweepData) -> dict[str, str]:
         "seeds of each trial": f"{len(trial.seeds)} ({seeds_text(trial.seeds)})",
         "budget of a trial": f"{count(trial.budget_env_steps)} environment steps per seed",
         "best trial": _best_words(data),
-        "its hyperparameters": _settings(result.best.config) if result.best else "",
+        "its hyperparameters": _settings(result, result.best) if result.best else "",
     }
 
 
@@ -99,8 +99,9 @@ def _best_words(data: SweepData) -> str:
     return f"trial {best.trial_number}: {values}" + (f" (95 % interval over seeds: {ends})" if ends else "")
 
 
-def _settings(config: dict[str, Any]) -> str:
-    return " ".join(f"{name}={number(value)}" for name, value in flat(config).items())
+def _settings(result: SweepResult, trial: TrialResult) -> str:
+    training = training_of(result, trial)
+    return course_words(training.hyperparameters, training.schedule)
 
 
 def _leaderboard(data: SweepData) -> Iterator[Part]:

@@ -31,7 +31,8 @@ def best_yaml(found: Confirmation, config: SweepConfig, checkpoint: str | None) 
     hyperparameters = dict(chosen.config)
     budget = hyperparameters.pop(BUDGET, config.trial.budget_env_steps)
     trial = config.trial.model_copy(update={"hyperparameters": hyperparameters, BUDGET: budget})
-    values = {**_settings(trial), **_compiled(trial, checkpoint)}
+    schedule = {"schedule": chosen.schedule} if chosen.schedule else {}
+    values = {**_settings(trial), **_compiled(trial, checkpoint), **schedule}
     interval = "Interquartile mean return: {:.6g}, 95 % interval {:.6g} to {:.6g}".format(*score)
     lines = [
         f"# The best configuration after sweep {found.sweep}: {chosen.name}, on {len(found.seeds)} unseen seeds.",

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tuneexp.commands import command
 from tuneexp.errors import UserError
 from tuneexp.nesting import flat_of_dotted, nested
+from tuneexp.sweep.member_training import training_of
 from tuneexp.sweep.results import SweepResult, TrialResult
 from tuneexp.sweep.search.metrics import DEFAULT
 from tuneexp.sweep.search.objectives import Objectives
@@ -29,10 +30,12 @@ class Candidate:
     Attributes:
         name: "trial 3", "defaults" or "random search".
         config: Its hyperparameters, nested; others have their defaults.
+        schedule: Changes of them while it trains, as in `TrialConfig`.
     """
 
     name: str
     config: Mapping[str, Any]
+    schedule: list[dict[str, Any]] = field(default_factory=list)
 
 
 def trial_of(name: str) -> int | None:
@@ -54,7 +57,8 @@ def return_metric(objectives: Objectives) -> str:
 def best_trials(result: SweepResult, objectives: Objectives, top: int | None = None) -> list[TrialResult]:
     """Return the best trials of a sweep, the best first, each configuration once.
 
-    With several objectives, those of the Pareto front, by their return.
+    With several objectives, those of the Pareto front, by their return. Members of a population are equal if they were
+    trained with equal values at all environment steps.
 
     Args:
         result: The sweep.
@@ -69,7 +73,7 @@ def best_trials(result: SweepResult, objectives: Objectives, top: int | None = N
     fit = [one for one in pool if one.outcome == COMPLETED and by_return in one.objectives and not one.violated]
     distinct: dict[str, TrialResult] = {}
     for trial in sorted(fit, key=lambda one: (-one.objectives[by_return], one.trial_number)):
-        distinct.setdefault(json.dumps(trial.config, sort_keys=True, default=str), trial)
+        distinct.setdefault(json.dumps(vars(training_of(result, trial)), sort_keys=True, default=str), trial)
     found = list(distinct.values())
     if not found:
         see = command("show", result.name, storage=result.storage)
@@ -81,16 +85,25 @@ def best_trials(result: SweepResult, objectives: Objectives, top: int | None = N
 
 
 def candidates(
-    best: list[TrialResult], fixed: Mapping[str, Any], random_best: Mapping[str, Any] | None = None
+    result: SweepResult,
+    best: list[TrialResult],
+    fixed: Mapping[str, Any],
+    random_best: Mapping[str, Any] | None = None,
 ) -> list[Candidate]:
-    """Return the configurations of a confirmation.
+    """Return the configurations of a confirmation. Members of a population are trained with their schedules.
 
     Args:
-        best: The best trials of the sweep.
+        result: The sweep.
+        best: Its best trials.
         fixed: Hyperparameters that all trials of the sweep share. The defaults have them, too.
         random_best: Best configuration of the random search; None if there is none.
     """
     others = [Candidate(DEFAULTS, nested(flat_of_dotted(fixed)))]
     if random_best is not None:
         others.append(Candidate(RANDOM_SEARCH, random_best))
-    return [Candidate(f"{_TRIAL}{one.trial_number}", one.config) for one in best] + others
+    return [_repeated(result, one) for one in best] + others
+
+
+def _repeated(result: SweepResult, trial: TrialResult) -> Candidate:
+    training = training_of(result, trial)
+    return Candidate(f"{_TRIAL}{trial.trial_number}", training.hyperparameters, training.schedule)

@@ -41,6 +41,8 @@ class Confirmed:
         name: "trial 3", "defaults" or "random search".
         trial_number: Number of the trial of the sweep; None for the others.
         config: Hyperparameters, nested.
+        schedule: Changes of them while it trains, each with `env_steps` per seed and `values`; of members of a
+            population.
         outcome: Outcome of its training; None before its end.
         reason: Reason of the outcome, if there is one.
         scores: Seed -> score. A seed that diverged has the worst evaluation of all configurations.
@@ -57,6 +59,7 @@ class Confirmed:
     name: str
     trial_number: int | None
     config: dict[str, Any]
+    schedule: list[dict[str, Any]] = field(default_factory=list)
     outcome: str | None = None
     reason: str | None = None
     scores: dict[int, float] = field(default_factory=dict)
@@ -115,7 +118,7 @@ def confirmed(
         found: Scores of its seeds; None if its training failed.
         tuning: Its score in the sweep.
         defaults: Scores of the defaults on the same seeds.
-        facts: `outcome`, `reason` and `wall_s`.
+        facts: `schedule`, `outcome`, `reason` and `wall_s`.
     """
     said = None if tuning is None else tuning.objective
     base = {"name": name, "trial_number": trial_of(name), "config": dict(config), "tuning": said, **facts}

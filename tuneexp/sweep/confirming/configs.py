@@ -10,7 +10,7 @@ from typing import Any
 from tuneexp.files.remote_folders import joined
 from tuneexp.sweep.confirming.candidates import Candidate
 from tuneexp.sweep.results import SweepResult
-from tuneexp.sweep.search.space.listed import KEY
+from tuneexp.sweep.search.space.listed import KEY, SCHEDULES
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import SweepConfig
 
@@ -33,6 +33,7 @@ def confirmation_config(
 
     The timeout of a trial grows with the number of seeds. There is no quota: `best.yaml` may name any trial."""
     longer = math.ceil(len(seeds) / len(config.trial.seeds))
+    schedules = {one.name: one.schedule for one in found if one.schedule}
     return _changed(
         config,
         folder,
@@ -40,7 +41,7 @@ def confirmation_config(
         searcher_seed=0,
         constraints=[],
         fixed={},
-        space={KEY: {one.name: one.config for one in found}},
+        space={KEY: {one.name: one.config for one in found}, **({SCHEDULES: schedules} if schedules else {})},
         suggested={},
         trials=len(found),
         seeds=list(seeds),

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from tuneexp.errors import UserError
 from tuneexp.sweep.cluster.capacity import ray_session_for, resolved_here
-from tuneexp.sweep.confirming.candidates import best_trials, candidates
+from tuneexp.sweep.confirming.candidates import Candidate, best_trials, candidates
 from tuneexp.sweep.confirming.configs import confirmation_config, random_search_config
-from tuneexp.sweep.confirming.confirmation import Confirmation, confirmation_of, listed
+from tuneexp.sweep.confirming.confirmation import Confirmation, confirmation_of, listed, schedules
 from tuneexp.sweep.confirming.costs import Costs, form_within
 from tuneexp.sweep.confirming.folders import (
     confirmations,
@@ -181,12 +181,18 @@ def prepare(
 def folder_for(sweep: SweepFolder, request: ConfirmRequest) -> SweepFolder:
     """Return the folder of a confirmation: one with this request that trains the present best, else a new one."""
     config = read_config(sweep)
-    best = best_trials(result_of(config, sweep), objectives_of(config), request.top)
-    names = {one.name for one in candidates(best, {})}
+    result = result_of(config, sweep)
+    found = candidates(result, best_trials(result, objectives_of(config), request.top), {})
     for one in confirmations(sweep):
-        if request_of(one) == request and (not has_ended(one) or names <= set(listed(read_config(one)))):
+        if request_of(one) == request and (not has_ended(one) or _trains(read_config(one), found)):
             return one
     return new_confirmation(sweep, request)
+
+
+def _trains(config: SweepConfig, found: Sequence[Candidate]) -> bool:
+    """Return True if a confirmation has these candidates, with their schedules."""
+    its = schedules(config)
+    return all(one.name in listed(config) and its.get(one.name, []) == one.schedule for one in found)
 
 
 def _stages(folder: SweepFolder, running: Running) -> Iterator[Stage]:
@@ -263,8 +269,9 @@ def _random_search(sweep: SweepFolder, folder: SweepFolder) -> SweepConfig:
 
 def _confirmation(sweep: SweepFolder, folder: SweepFolder, request: ConfirmRequest) -> SweepConfig:
     config = read_config(sweep)
-    best = best_trials(result_of(config, sweep), objectives_of(config), request.top)
-    found = candidates(best, config.fixed, _random_best(sweep) if request.random_search else None)
+    result = result_of(config, sweep)
+    best = best_trials(result, objectives_of(config), request.top)
+    found = candidates(result, best, config.fixed, _random_best(sweep) if request.random_search else None)
     return confirmation_config(report_changed_sources(config), folder, found, request.seeds)
 
 

@@ -14,7 +14,7 @@ from tuneexp.sweep.confirming.comparison import WORSE, Confirmed, TuningScore, W
 from tuneexp.sweep.confirming.folders import BEST_FILE, CHECKLIST_FILE, confirmations, random_search_of
 from tuneexp.sweep.confirming.scores import SeedScores, scores_of, worst_return
 from tuneexp.sweep.results import SweepResult, TrialResult, result_of
-from tuneexp.sweep.search.space.listed import KEY
+from tuneexp.sweep.search.space.listed import KEY, SCHEDULES
 from tuneexp.sweep.storage.folder import SweepFolder
 from tuneexp.sweep.sweep_config import SweepConfig, read_config
 
@@ -127,6 +127,12 @@ def listed(config: SweepConfig) -> dict[str, dict[str, Any]]:
     return found
 
 
+def schedules(config: SweepConfig) -> dict[str, list[dict[str, Any]]]:
+    """Return the schedules of the configurations of a confirmation that have one, by name."""
+    found: dict[str, list[dict[str, Any]]] = config.space.get(SCHEDULES, {})
+    return found
+
+
 def _configurations(
     config: SweepConfig, folder: SweepFolder, result: SweepResult, tuning: Mapping[str, TuningScore]
 ) -> list[Confirmed]:
@@ -144,6 +150,7 @@ def _configurations(
             scores[name],
             tuning.get(name),
             scores.get(DEFAULTS),
+            schedule=schedules(config).get(name, []),
             **_facts(by_number.get(number)),
         )
         for number, name in enumerate(names)

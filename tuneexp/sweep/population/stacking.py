@@ -66,9 +66,6 @@ def check_stackable(config: SweepConfig, space: SearchSpace) -> None:
 
 
 def _problems(config: SweepConfig, space: SearchSpace) -> Iterator[str]:
-    name = choice.parts(config.scheduler)[0]
-    if name != "pbt":
-        yield f"the decisions of {name} need workers; write --scheduler pbt, or {_INSTEAD[6:]}"
     if config.trials is None:
         yield "the number of members is missing; write --trials 8"
     if objectives_of(config).several:

@@ -24,6 +24,7 @@ from tuneexp.sweep.search.objectives import Objectives
 from tuneexp.sweep.search.reports import complete_violations, report, set_standard_error, set_violations
 from tuneexp.sweep.search.samplers import without_result
 from tuneexp.sweep.search.samplers.tells import tell
+from tuneexp.sweep.search.samplers.without_result import TAKEOVERS
 from tuneexp.sweep.search.searched_budget import BUDGET
 from tuneexp.sweep.search.space import InfeasiblePoint, SearchSpace
 from tuneexp.sweep.search.stopping_rules import SAMPLER, SearchState, StopRules, Tally, search_state_of
@@ -32,7 +33,6 @@ from tuneexp.tracking.outcome import COMPLETED, ERROR, PRUNED, outcome_of_report
 
 logger = logging.getLogger(__name__)
 
-TAKEOVERS = "takeovers"  # user attribute
 _STATES = {COMPLETED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
 
 
@@ -43,7 +43,7 @@ class StudySearcher(Searcher):
     error. A member of a population that has continued from another one is FAIL too: its score is not that of the values
     it was suggested with. The user attribute `takeovers` holds what it continued with.
 
-    A diverged trial, and one that ran out of memory or time, is COMPLETE with the worst value so far and
+    Any other diverged trial, and one that ran out of memory or time, is COMPLETE with the worst value so far and
     violates the constraint `outcome` (`samplers/without_result.py`). Each trial that has ended has the user attribute
     `outcome`. Suggestion numbers are the study's trial numbers and are stored in `config["trial_number"]`.
 
@@ -134,7 +134,7 @@ class StudySearcher(Searcher):
         settings = settings_of(values)
         if BUDGET in settings:
             trial.set_user_attr(BUDGET, settings[BUDGET])
-        return {"trial_number": number, **settings}
+        return {"trial_number": number, **settings, **self._space.trial_settings(trial.params)}
 
     def _next_feasible(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
         """Return the next valid suggestion; None if the sampler has no more."""

@@ -13,6 +13,7 @@ from ray.tune.experiment import Trial
 from tuneexp.errors import TuneexpError
 from tuneexp.files.atomic import remove
 from tuneexp.files.retries import Outage
+from tuneexp.report.formatting import seeds as seeds_text
 from tuneexp.sweep import events
 from tuneexp.sweep.search.limits import Limits
 from tuneexp.sweep.search.objectives import Objectives
@@ -139,8 +140,9 @@ class SnapshotWriter(Callback):
         self._changed.add(trial.trial_id)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        number, why = trial.config["trial_number"], last_failure(trial)
-        logger.warning("trial %s lost its worker and is retried from its last checkpoint: %s", number, why)
+        members = [member["trial_number"] for member in trial.config.get("members", ())]
+        what = f"the population of trials {seeds_text(members)}" if members else f"trial {trial.config['trial_number']}"
+        logger.warning("%s lost its worker and is retried from its last checkpoint: %s", what, last_failure(trial))
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         if self._staging is None and trials:

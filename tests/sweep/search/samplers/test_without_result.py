@@ -161,3 +161,21 @@ def test_a_trial_that_is_tried_again_has_neither_value_nor_outcome(tmp_path: Pat
     end_open(found, 1, 9.0)
     assert told(found) == [("COMPLETE", 5.0), ("COMPLETE", 9.0)]
     assert found.study.best_trial.number == 1
+
+
+@pytest.mark.parametrize("how", [math.nan, "timeout"])
+def test_a_member_that_took_over_other_values_teaches_nothing_about_its_first_ones(
+    tmp_path: Path, how: float | str
+) -> None:
+    found = searcher(tmp_path)
+    end(found, 0, 1.0)
+    found.suggest("t1")
+    found.on_trial_result("t1", {"objective": 5.0, "env_steps": 100})
+    found.replaced("t1", [{"env_steps": 100, "donor": 0, "before": {"x": 0.1}, "after": {"x": 0.2}}])
+    end_open(found, 1, how)
+    end(found, 2, math.nan)
+    assert told(found) == [("COMPLETE", 1.0), ("FAIL", None), ("COMPLETE", 1.0)]
+    first, replaced, diverged = found.study.trials
+    assert replaced.user_attrs["outcome"] == ("diverged" if how != "timeout" else how)
+    assert "constraints:outcome" not in replaced.system_attrs
+    assert diverged.system_attrs["constraints:outcome"] > 0 > first.system_attrs["constraints:outcome"]

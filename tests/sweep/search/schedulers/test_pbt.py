@@ -9,10 +9,15 @@ import pytest
 
 from tuneexp.errors import UserError
 from tuneexp.sweep.search.choice import build_scheduler
+from tuneexp.sweep.search.schedulers.pbt import Pbt
 from tuneexp.sweep.search.schedulers.scheduler import CONTINUE, PAUSE, Scheduler, SchedulerContext
 from tuneexp.sweep.search.space.dimensions import Choice, Range
 
 RATE = Range("loguniform", 1e-5, 1e-2)
+
+
+class Own(Pbt):
+    """It might decide otherwise."""
 
 
 def built(trials: int | None = 4, fixed: dict[str, str] | None = None, **options: Any) -> Scheduler:
@@ -154,6 +159,8 @@ def test_the_other_kinds_decide_alike_after_a_kill_and_are_not_stacked(name: str
     assert first.takeovers()
     with pytest.raises(UserError, match="population=stacked is an option of --scheduler pbt only"):
         build_scheduler({"name": name, "population": "stacked"}, context)
+    with pytest.raises(UserError, match="population=stacked is an option of --scheduler pbt only"):
+        build_scheduler({"name": f"{__file__}:Own", "population": "stacked"}, context)
 
 
 def test_numbers_of_the_loss_may_change_and_the_rest_may_not() -> None:

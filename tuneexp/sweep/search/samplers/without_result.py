@@ -22,13 +22,14 @@ from tuneexp.tracking.outcome import WITHOUT_RESULT
 
 # User attribute of each trial of a study that has ended, and the constraint of those with and without a result.
 OUTCOME = "outcome"
+TAKEOVERS = "takeovers"  # user attribute of a member of a population that has continued from others
 _CONSTRAINT = f"constraints:{OUTCOME}"
 VIOLATED, SATISFIED = 1.0, -1.0
 
 
 def has_result(trial: FrozenTrial) -> bool:
-    """Return False for a trial whose values stand for a missing result."""
-    return trial.user_attrs.get(OUTCOME) not in WITHOUT_RESULT
+    """Return False for a trial whose values stand for a missing result. One that took over other values has none."""
+    return trial.user_attrs.get(OUTCOME) not in WITHOUT_RESULT or TAKEOVERS in trial.user_attrs
 
 
 def end(study: Study, trial: Trial, outcome: str, state: TrialState, values: Sequence[float] | None = None) -> bool:
@@ -46,7 +47,7 @@ def end(study: Study, trial: Trial, outcome: str, state: TrialState, values: Seq
     """
     trial.set_user_attr(OUTCOME, outcome)
     stopped = False
-    if outcome in WITHOUT_RESULT:
+    if not has_result(study._storage.get_trial(trial._trial_id)):
         trial.set_constraint(OUTCOME, VIOLATED)
     else:
         stopped = tell(study, trial, state, values)

@@ -36,7 +36,7 @@ class Pbt(Scheduler):
         super().__init__(options, context)
         if context.trials is None:
             raise UserError("the number of trials is the size of the population; write --trials 8")
-        if options.population == "stacked" and self.kind is not Population:
+        if options.population == "stacked" and type(self) is not Pbt:  # a subclass may decide otherwise
             raise UserError("population=stacked is an option of --scheduler pbt only")
         self._interval = options.interval(context.budget_env_steps)
         self._moving = moving(options.mutate, context)

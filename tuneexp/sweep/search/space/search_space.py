@@ -142,6 +142,9 @@ class SearchSpace:
         """Flat names of the varied hyperparameters, such as `model/activation`."""
         return list(self.dimensions)
 
+    def trial_settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {}  # beside the hyperparameters; params: those of Optuna
+
     def listed_values(self, name: str) -> list[Any]:
         """Return the values of a varied hyperparameter that are checked: bounds of its range, or its options."""
         return list(self.dimensions[name].values.probes()) if name in self.dimensions else []
