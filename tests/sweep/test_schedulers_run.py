@@ -12,8 +12,10 @@ from ray.tune import Callback
 
 from tests.sweep.test_sweep_run import small
 from tuneexp import PPO
+from tuneexp.cli.retrain import retrain_command
 from tuneexp.cli.training_file import job_of_schedule
-from tuneexp.sweep import SweepEvent, SweepResult, load_study, load_sweep
+from tuneexp.nesting import flat
+from tuneexp.sweep import SweepEvent, SweepResult, TrialResult, load_study, load_sweep
 from tuneexp.sweep.schedule_file import export_schedule
 from tuneexp.trial.trainable import build_trainable
 
@@ -109,8 +111,8 @@ def test_the_schedule_of_a_winner_is_exported_and_replayed_on_fresh_seeds(tmp_pa
     written = export_schedule(f"s/{number}", path, tmp_path / "runs")
     assert written["trial"] == number
     assert written["segments"][-1]["values"].items() <= moved[0].config.items()
-    job = job_of_schedule(path, "2", None, None, [0, 1], None, {}, {})
-    assert job.seeds == [1, 2]  # it was tuned on seed 0
+    job = job_of_schedule(path, "3", None, None, [0, 1, 2], None, {}, {})
+    assert job.seeds == [1, 2, 3]  # it was tuned on seed 0
     hyperparameters = {"hyperparameters": job.hyperparameters, "budget_env_steps": job.budget_env_steps}
     algo = build_trainable(PPO, job.env, job.seeds, {**job.settings, **hyperparameters})
     try:
@@ -121,3 +123,26 @@ def test_the_schedule_of_a_winner_is_exported_and_replayed_on_fresh_seeds(tmp_pa
                 assert algo.trial.cfg.gamma == segment["values"]["gamma"]
     finally:
         algo.stop()
+    check_the_confirmation(result, moved[0], dict(zip(job.seeds, metrics["return_per_seed"], strict=True)))
+
+
+def check_the_confirmation(result: SweepResult, moved: TrialResult, scores: dict[int, float]) -> None:
+    """A confirmation trains a member as `train --schedule` does, and MLflow has the values that trained each report."""
+    exported = f"tuneexp export s/{moved.trial_number} --to schedule --output s-schedule.yaml"
+    assert exported in str(retrain_command(result, moved))
+    found = result.confirm(top=4, seeds=3)
+    one = found.named(f"trial {moved.trial_number}")
+    assert one is not None
+    assert one.scores == scores
+    held = {**flat(one.config), **{name: value for row in one.schedule for name, value in row["values"].items()}}
+    assert held == flat(moved.config)
+    text = Path(str(found.best_file)).read_text()
+    chosen = found.recommended
+    assert ("schedule:" in text) == bool(chosen and chosen.schedule)
+    client = MlflowClient(f"sqlite:///{result.storage}/mlflow.db")
+    trials = load_sweep("confirm", Path(result.storage) / "s").trials
+    number = [configuration.name for configuration in found.configurations].index(one.name)
+    series = client.get_metric_history(str(trials[number].mlflow_run_id), "hyperparameter/learning_rate")
+    assert [point.step for point in series] == [64 * report for report in range(1, 9)]
+    assert series[0].value == one.config["learning_rate"]
+    assert series[-1].value == moved.config["learning_rate"]
