@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
-from tuneexp.statistics.gaussian_process import Floats, GaussianProcess, fitted
 from tuneexp.sweep.search.population.options import PbtOptions
 from tuneexp.sweep.search.population.population import Population
 from tuneexp.sweep.search.population.unit_values import from_unit, to_unit
 from tuneexp.sweep.search.space.dimensions import Range
+
+if TYPE_CHECKING:
+    from tuneexp.statistics.gaussian_process import Floats, GaussianProcess
 
 FEWEST = 4  # observations for a fit
 MOST = 300  # the newest ones
@@ -82,6 +84,8 @@ class Pb2Population(Population):
 
     def _process(self, env_steps: int) -> tuple[GaussianProcess, float]:
         """Return the process over (values, time), and the environment steps of a unit of its time."""
+        from tuneexp.statistics.gaussian_process import fitted  # with scipy: a wrong command line needs none
+
         rows: Floats = np.array(self._rows, dtype=np.float64)
         scale = float(max(env_steps, rows[:, 0].max(), 1))
         changes = rows[:, 1]

@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 
 from tuneexp.config import Config, Count
 from tuneexp.errors import UserError
-from tuneexp.statistics.variances import moderated_variances
 from tuneexp.sweep.search.objectives import Score
 from tuneexp.sweep.search.schedulers.scheduler import SchedulerContext
 
@@ -129,6 +128,8 @@ class Bounds:
         """Return the upper bound of a trial's objective; several objectives stay as they are."""
         if isinstance(objective, tuple) or not self.standard_errors or trial_id not in self._spreads:
             return objective
+        from tuneexp.statistics.variances import moderated_variances  # with scipy: a wrong command line needs none
+
         places = {one: place for place, one in enumerate(self._spreads)}
         spreads = list(self._spreads.values())
         variances = np.array([np.nan if one.variance is None else one.variance for one in spreads])
