@@ -15,7 +15,7 @@ MEMBERS = 4
 HALF_SUGGESTED = "tuneexp.sweep.search.searchers:StudySearcher.suggest:after:2"
 HALF_TOLD = "tuneexp.sweep.search.searchers:StudySearcher.on_trial_complete:after:2"
 # In the worker, after members have been replaced and before the report is sent, and before its checkpoint is complete.
-COPIED = "tuneexp.trial.population_trial:PopulationTrial.copy:after:3"
+COPIED = "tuneexp.trial.population.population_trial:PopulationTrial.copy:after:3"
 MEMBER_WRITTEN = "tuneexp.files.checkpoint:_put_in_place:after:8"
 SCHEDULER = ("population=stacked", f"interval_env_steps={BUDGET // REPORTS}")
 

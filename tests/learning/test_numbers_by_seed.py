@@ -15,7 +15,7 @@ from tuneexp.algorithms.sac import SAC
 from tuneexp.algorithms.spec import AlgorithmSpec
 from tuneexp.errors import UserError
 from tuneexp.trial import Trial, environments
-from tuneexp.trial.row_configs import RowConfigs
+from tuneexp.trial.population.row_configs import RowConfigs
 from tuneexp.trial.trial_config import TrialConfig
 
 OF_PPO: list[dict[str, Any]] = [

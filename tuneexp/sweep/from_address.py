@@ -11,7 +11,7 @@ from tuneexp.sweep.stored_addresses import stored_checkpoint
 if TYPE_CHECKING:
     from tuneexp.sampling.loaded_policy import LoadedPolicy
     from tuneexp.trial import Trial
-    from tuneexp.trial.cohorts import CohortTrial
+    from tuneexp.trial.cohorts.cohort_trial import CohortTrial
 
 
 def load_policy(

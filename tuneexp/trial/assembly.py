@@ -32,7 +32,7 @@ from tuneexp.sampling.episodic_train_freq import EpisodicTrainFreq
 from tuneexp.sampling.policy import Policy
 from tuneexp.sampling.rollout import Rollout
 from tuneexp.training.experience import Experience
-from tuneexp.trial.row_configs import ONE_CONFIG, RowConfigs
+from tuneexp.trial.population.row_configs import ONE_CONFIG, RowConfigs
 from tuneexp.trial.shapes import TrialShapes
 from tuneexp.trial.trial_config import TrialConfig
 

@@ -21,9 +21,9 @@ from tuneexp.sampling.slot_evaluation import evaluate_in_slots
 from tuneexp.trial.assembly import build_envs, env_settings, facts_of
 from tuneexp.trial.checkpoint_checks import check_same_networks
 from tuneexp.trial.env_choice import chosen_backend
-from tuneexp.trial.members import row_configs
 from tuneexp.trial.older_formats import explicit_model
 from tuneexp.trial.policy_trainer import PolicyTrainer
+from tuneexp.trial.population.members import row_configs
 from tuneexp.trial.recipes import group_of
 from tuneexp.trial.resource_request import make_room
 from tuneexp.trial.source import Part, PolicySetup, episode_metrics

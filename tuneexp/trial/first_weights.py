@@ -12,7 +12,7 @@ from tuneexp.errors import CheckpointError
 from tuneexp.files import checkpoint
 from tuneexp.learning.learner import Learner
 from tuneexp.learning.seed_networks import SeedNetworks
-from tuneexp.trial.cohort_states import stacked
+from tuneexp.trial.cohorts.states import stacked
 from tuneexp.trial.source import PolicySetup
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tuneexp.trial import Trial
-from tuneexp.trial.cohort_states import COHORTS
-from tuneexp.trial.cohorts import CohortTrial, build_trial
+from tuneexp.trial.cohorts.cohort_trial import CohortTrial, build_trial
+from tuneexp.trial.cohorts.states import COHORTS
 from tuneexp.trial.stored_trial import checkpoint_named, read_trial
 
 

@@ -25,7 +25,7 @@ from tuneexp.sampling.loaded_policy import LoadedPolicy, PolicyFacts, PolicyPart
 from tuneexp.sampling.policy import Policy
 from tuneexp.spaces.zero_based import zero_based
 from tuneexp.trial import assembly
-from tuneexp.trial.cohort_states import stacked
+from tuneexp.trial.cohorts.states import stacked
 from tuneexp.trial.first_weights import one_seed, take_weights
 from tuneexp.trial.policy_trainer import END_OF_SCHEDULES
 from tuneexp.trial.programs import acting_program

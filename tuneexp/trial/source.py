@@ -18,7 +18,7 @@ from tuneexp.envs.seed_envs import EnvFacts
 from tuneexp.sampling.evaluation import Evaluation
 from tuneexp.sampling.policy import Policy
 from tuneexp.training.training_ops import SampleSource
-from tuneexp.trial.row_configs import ONE_CONFIG, RowConfigs
+from tuneexp.trial.population.row_configs import ONE_CONFIG, RowConfigs
 
 if TYPE_CHECKING:
     from tuneexp.envs.tensor.program import TensorProgram

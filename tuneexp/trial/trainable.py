@@ -37,7 +37,7 @@ from tuneexp.trial.trial_config import TrialConfig
 if TYPE_CHECKING:
     from tuneexp.algorithms.spec import TrainableSpec
     from tuneexp.trial import Trial
-    from tuneexp.trial.cohorts import CohortTrial
+    from tuneexp.trial.cohorts.cohort_trial import CohortTrial
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class AlgorithmTrainable(Trainable):
         self.trial = self._trial_of(spec, trial_config)
 
     def _trial_of(self, spec: TrainableSpec, config: TrialConfig) -> Trial | CohortTrial:
-        from tuneexp.trial.cohorts import build_trial
+        from tuneexp.trial.cohorts.cohort_trial import build_trial
 
         return build_trial(spec, config)
 
@@ -161,7 +161,7 @@ class AlgorithmTrainable(Trainable):
 
     def _take_networks_of(self, state: Mapping[str, Any]) -> None:
         """Rebuild the trial with the default networks of the version that wrote the checkpoint."""
-        from tuneexp.trial.cohorts import build_trial
+        from tuneexp.trial.cohorts.cohort_trial import build_trial
 
         trial = self.trial
         if "config" not in state:

@@ -13,6 +13,8 @@ from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.searched_budget import BUDGET
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.sweep.sweep_config import SweepConfig, objectives_of
+from tuneexp.trial.one_process import STACKED as ONE_STACK
+from tuneexp.trial.one_process import refuse_processes
 from tuneexp.trial.trial_config import TrialConfig
 
 OPTION, STACKED = "population", "stacked"
@@ -48,6 +50,7 @@ def check_stackable(config: SweepConfig, space: SearchSpace) -> None:
     Raises:
         UserError: Members would differ in what is one for the whole stack; its name is in the message.
     """
+    refuse_processes(config.fixed, *ONE_STACK)
     if problem := next(_problems(config, space), None):
         raise UserError(f"population=stacked: {problem}")
     from tuneexp.learning.hyper import OneForAll  # loads torch
@@ -72,11 +75,6 @@ def _problems(config: SweepConfig, space: SearchSpace) -> Iterator[str]:
         yield "decisions compare one objective; write one"
     if config.checkpoint_quota_bytes is not None:
         yield f"all members share one checkpoint: leave out --checkpoint-quota, or {_INSTEAD}"
-    yield from (
-        f"all members are trained in one process; write {name}=0, or {_INSTEAD[6:]}"
-        for name in ("num_env_runners", "num_learners")
-        if config.fixed.get(name)
-    )
     if not space.dimensions:
         yield f"members need a space of ranges; {_INSTEAD}"
     fields = config_class_of(config.trial.algorithm).model_fields
@@ -89,7 +87,7 @@ def _problems(config: SweepConfig, space: SearchSpace) -> Iterator[str]:
 
 
 def _train_two(config: SweepConfig, space: SearchSpace) -> None:
-    from tuneexp.trial.population_trial import PopulationTrial
+    from tuneexp.trial.population.population_trial import PopulationTrial
 
     spec = load_spec(config.trial.algorithm)
     settings = short_settings(config, spec)

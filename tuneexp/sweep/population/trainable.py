@@ -22,7 +22,7 @@ from tuneexp.trial.trial_config import TrialConfig
 if TYPE_CHECKING:
     from tuneexp.algorithms.spec import TrainableSpec
     from tuneexp.trial import Trial
-    from tuneexp.trial.population_trial import PopulationTrial
+    from tuneexp.trial.population.population_trial import PopulationTrial
 
 DECISIONS = "decisions"
 
@@ -36,7 +36,7 @@ class PopulationTrainable(AlgorithmTrainable):
     trial: PopulationTrial
 
     def _trial_of(self, spec: TrainableSpec, config: TrialConfig) -> Trial:
-        from tuneexp.trial.population_trial import PopulationTrial
+        from tuneexp.trial.population.population_trial import PopulationTrial
 
         asked = config.population
         options = PbtOptions.parse(asked["options"], asked["name"])

@@ -12,6 +12,7 @@ from tuneexp.config import Config, Count
 from tuneexp.errors import UserError
 from tuneexp.sweep.search.objectives import Score
 from tuneexp.sweep.search.schedulers.scheduler import SchedulerContext
+from tuneexp.trial.one_process import RACING, refuse_processes
 
 
 class SeedRacing(Config):
@@ -89,11 +90,7 @@ def check_racing(varies_budget: bool, fixed: Mapping[str, Any]) -> None:
     """
     if varies_budget:
         raise UserError("racing on seeds needs one budget for all trials; leave out budget_env_steps in the space")
-    for name in ("num_env_runners", "num_learners"):
-        if fixed.get(name):
-            raise UserError(
-                f"racing on seeds trains in the process of a trial; write {name}=0, or leave out the option seeds"
-            )
+    refuse_processes(fixed, *RACING)
 
 
 class Spread(NamedTuple):

@@ -17,7 +17,7 @@ from tuneexp.errors import UserError
 from tuneexp.files import checkpoint
 from tuneexp.trial import Trial
 from tuneexp.trial.from_checkpoint import evaluate_checkpoint, trial_from_checkpoint
-from tuneexp.trial.population_trial import PopulationTrial
+from tuneexp.trial.population.population_trial import PopulationTrial
 from tuneexp.trial.trial_config import TrialConfig
 
 SMALL: dict[str, dict[str, Any]] = {

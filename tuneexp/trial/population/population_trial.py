@@ -15,15 +15,15 @@ from tuneexp.files.json_reading import plain
 from tuneexp.learning.copied_rows import copy_rows
 from tuneexp.sampling.evaluation import Evaluation
 from tuneexp.trial.branching import branch_at, generator_state
-from tuneexp.trial.members import (
+from tuneexp.trial.objective import Objective
+from tuneexp.trial.one_process import STACKED, refuse_processes
+from tuneexp.trial.population.members import (
     by_row,
     config_of,
-    refuse_processes,
     refuse_scaled_gamma,
     stacked,
     state_of_rows,
 )
-from tuneexp.trial.objective import Objective
 from tuneexp.trial.source import Part
 from tuneexp.trial.trial import Trial
 from tuneexp.trial.trial_config import MemberConfig, TrialConfig
@@ -55,7 +55,7 @@ class PopulationTrial(Trial):
         if isinstance(spec, MultiAgentSpec):
             raise UserError("several policies can't be stacked to a population; write population=workers")
         cfgs = [config_of(spec, member) for member in config.members]
-        refuse_processes(cfgs[0])
+        refuse_processes(dict(cfgs[0]), *STACKED)
         refuse_scaled_gamma(cfgs[0], config.own_numbers)
         self.seeds, self.members = list(config.seeds), list(config.members)
         given = (config.objective, self.seeds, config.scores_to_reach)

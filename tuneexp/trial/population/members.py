@@ -12,7 +12,7 @@ from tuneexp.algorithms.base_config import AlgorithmConfig
 from tuneexp.algorithms.spec import TrainableSpec
 from tuneexp.errors import UserError
 from tuneexp.learning.learner import Learner
-from tuneexp.trial.row_configs import ONE_CONFIG, RowConfigs
+from tuneexp.trial.population.row_configs import ONE_CONFIG, RowConfigs
 from tuneexp.trial.trial_config import MemberConfig, TrialConfig
 
 
@@ -40,13 +40,6 @@ def config_of(spec: TrainableSpec, member: MemberConfig) -> Any:
 def by_row(of_members: Sequence[AlgorithmConfig], n_seeds: int) -> list[AlgorithmConfig]:
     """Repeat the configuration of each member for its seeds."""
     return [cfg for cfg in of_members for _ in range(n_seeds)]
-
-
-def refuse_processes(cfg: AlgorithmConfig) -> None:
-    """Raise `UserError` for hyperparameters that move the work of a stack to other processes, where rows are alike."""
-    for name in ("num_env_runners", "num_learners"):
-        if getattr(cfg, name, 0):
-            raise UserError(f"a stacked population runs in one process; write {name}=0, or population=workers")
 
 
 def refuse_scaled_gamma(cfg: AlgorithmConfig, own: Sequence[str]) -> None:

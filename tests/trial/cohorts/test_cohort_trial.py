@@ -15,7 +15,7 @@ from tuneexp.algorithms.ppo import PPO
 from tuneexp.errors import CheckpointError, UserError
 from tuneexp.files import checkpoint
 from tuneexp.sweep.from_address import trial_from_checkpoint
-from tuneexp.trial.cohorts import CohortTrial, build_trial
+from tuneexp.trial.cohorts.cohort_trial import CohortTrial, build_trial
 from tuneexp.trial.from_checkpoint import evaluate_checkpoint
 from tuneexp.trial.loaded_policies import policy_from_checkpoint
 from tuneexp.trial.trial import Trial

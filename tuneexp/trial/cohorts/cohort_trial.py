@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuneexp.algorithms.spec import TrainableSpec
-from tuneexp.errors import CheckpointError, UserError
+from tuneexp.errors import CheckpointError
 from tuneexp.files.json_reading import plain
-from tuneexp.trial.cohort import Cohort
-from tuneexp.trial.cohort_metrics import merged_metrics
-from tuneexp.trial.cohort_states import COHORTS
+from tuneexp.trial.cohorts.cohort import Cohort
+from tuneexp.trial.cohorts.metrics import merged_metrics
+from tuneexp.trial.cohorts.states import COHORTS
 from tuneexp.trial.objective import Objective
 from tuneexp.trial.older_formats import NETWORK_DEFAULTS
+from tuneexp.trial.one_process import RACING, refuse_processes
 from tuneexp.trial.trial import Trial
 from tuneexp.trial.trial_config import TrialConfig
 
@@ -49,6 +50,8 @@ class CohortTrial:
     """
 
     def __init__(self, spec: TrainableSpec, config: TrialConfig) -> None:
+        cfg = spec.config_class.parse(config.hyperparameters, spec.name)
+        refuse_processes(dict(cfg), *RACING)
         self.spec, self.config, self.iteration = spec, config, 0
         self.cohorts: list[Cohort] = []
         self._metrics: dict[str, Any] = {}  # of the last report of all cohorts
@@ -67,15 +70,7 @@ class CohortTrial:
 
     def _built(self, seeds: Sequence[int]) -> Cohort:
         config = self.config.model_copy(update={"seeds": list(seeds), "cohorts": []})
-        trial = Trial(self.spec, config)
-        processes = {name for name in ("num_env_runners", "num_learners") if getattr(trial.cfg, name, 0)}
-        if processes:
-            trial.close()
-            name = min(processes)
-            raise UserError(
-                f"racing on seeds trains in the process of a trial; write {name}=0, or leave out the option seeds"
-            )
-        return Cohort(trial)
+        return Cohort(Trial(self.spec, config))
 
     @property
     def seeds(self) -> list[int]:

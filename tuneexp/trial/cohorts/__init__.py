@@ -1,0 +1,1 @@
+"""Trials that race on seeds: a stack for each cohort of seeds."""

@@ -1,0 +1,1 @@
+"""Stacked populations: all members of a population as rows of one stack."""
