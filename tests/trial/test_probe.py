@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.small import small_config
 from tuneexp.trial import probe as module
 from tuneexp.trial.probe import ASKED, FOUND, main, probe
@@ -22,6 +24,18 @@ def test_learning_is_measured_from_the_start_and_a_full_replay_buffer_counts(unt
     without = probe(small_config(algorithm="dqn", budget_env_steps=1000, hyperparameters=DQN | {"buffer_size": 8}),
                     0.0, tmp_path / "other")  # fmt: skip
     assert found.checkpoint_bytes - without.checkpoint_bytes > 2 * 490 * row
+
+
+def test_the_cohorts_of_a_race_are_measured_apart_and_added(tmp_path: Path) -> None:
+    cohorts = [{"from_env_steps": 64 * place, "seeds": seeds} for place, seeds in enumerate((1, 1, 3))]
+    found = probe(small_config(seeds=range(5), cohorts=cohorts), 0.0, tmp_path)
+    first, second, last = found.cohorts_s
+    assert first == second  # of one size
+    assert found.step_s == pytest.approx(first + second + last)
+    assert found.cpu_s > 0
+    stack = probe(small_config(seeds=range(3)), 0.0, tmp_path)
+    assert found.checkpoint_bytes > stack.checkpoint_bytes
+    assert stack.cohorts_s == ()
 
 
 def test_a_long_evaluation_is_stopped(untraced: None, tmp_path: Path, monkeypatch: Any) -> None:

@@ -17,9 +17,14 @@ BUSY = 1.25  # wall seconds per CPU second above which the machine was busy with
 def plan_line(plan: SweepPlan) -> str:
     """Return the first line of a sweep."""
     counts = [one for one in (plan.programs.combinations, plan.trials) if one is not None]
-    most = min(counts) if counts else None
+    most = min(counts) * plan.programs.per_trial if counts else None
     programs = f"{most} compiled program{'' if most == 1 else 's'} at most"
-    return "; ".join([plan_title(plan), *([programs] if plan.compiles and most else []), plan.sampler])
+    members = [_members(plan)] if plan.fixed_in_members else []
+    return "; ".join([plan_title(plan), *([programs] if plan.compiles and most else []), plan.sampler, *members])
+
+
+def _members(plan: SweepPlan) -> str:
+    return f"members copy only from members with equal {', '.join(plan.fixed_in_members)}: fix these to let all copy"
 
 
 def plan_title(plan: SweepPlan) -> str:
@@ -52,6 +57,8 @@ def plan_text(plan: SweepPlan) -> str:
         f"sampler     {plan.sampler}",
         f"programs    {programs}",
     ]
+    if plan.fixed_in_members:
+        lines.append(f"population  {_members(plan)}")
     if plan.time is not None:
         lines += _time_lines(plan, plan.time, stops)
     elif plan.concurrency is None:

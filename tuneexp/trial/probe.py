@@ -11,9 +11,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class Probe:
         budget_env_steps: Environment steps of the whole trial, per seed.
         programs: Key of the programs; trials with an equal one share them.
         one_process: No other process or device does a part of the work, so that CPU and wall time are comparable.
+        cohorts_s: Wall seconds of training per environment step and seed of each cohort, if seeds race. All other costs
+            are then sums over the cohorts, which are trained one after another.
     """
 
     build_s: float
@@ -62,6 +64,7 @@ class Probe:
     budget_env_steps: int
     programs: str
     one_process: bool
+    cohorts_s: tuple[float, ...] = ()
 
     @property
     def step_s(self) -> float:
@@ -83,6 +86,38 @@ def probe(config: TrialConfig, seconds: float, folder: Path) -> Probe:
     Raises:
         UserError: The trial can't be trained.
     """
+    if not config.cohorts:
+        return _of_one_stack(config, seconds, folder)
+    sizes = [cohort.seeds for cohort in config.cohorts]
+    of_size = {}
+    for size in dict.fromkeys(sizes):
+        alone = config.model_copy(update={"seeds": config.seeds[:size], "cohorts": []})
+        own = folder / f"{size}"
+        own.mkdir()
+        of_size[size] = _of_one_stack(alone, seconds / len(set(sizes)), own)
+    return of_cohorts([of_size[size] for size in sizes])
+
+
+def of_cohorts(cohorts: Sequence[Probe]) -> Probe:
+    """Return the costs of a trial whose cohorts are trained one after another, from the costs of each.
+
+    The relative spread over the parts of the probe is that of the last cohort, which has most seeds."""
+    last, whole = cohorts[-1], sum(one.step_s for one in cohorts)
+    return replace(
+        last,
+        build_s=sum(one.build_s for one in cohorts),
+        chunks_s=tuple(chunk * whole / last.step_s for chunk in last.chunks_s),
+        cpu_s=sum(one.cpu_s for one in cohorts),
+        evaluation_s=sum(one.evaluation_s for one in cohorts),
+        final_evaluation_s=sum(one.final_evaluation_s for one in cohorts),
+        evaluation_steps=max(one.evaluation_steps for one in cohorts),
+        checkpoint_bytes=sum(one.checkpoint_bytes for one in cohorts),
+        save_s=sum(one.save_s for one in cohorts),
+        cohorts_s=tuple(one.step_s for one in cohorts),
+    )
+
+
+def _of_one_stack(config: TrialConfig, seconds: float, folder: Path) -> Probe:
     from tuneexp.algorithms.registry import load_spec
     from tuneexp.trial import Trial
 

@@ -38,6 +38,13 @@ def test_env_steps_of_the_best_case(scheduler: Any, trials: int, env_steps: int)
     assert least(scheduler, trials) == env_steps
 
 
+def test_cohorts_may_cost_other_shares_than_their_seeds() -> None:
+    """One seed, three and eight, where each stack costs the same: as with seeds that are cheap in a stack."""
+    race = {"name": "asha", "seeds": {"start": 1}}
+    scheduler = build_scheduler(race, SchedulerContext(BUDGET, 0, 9, 2, seeds=8))
+    assert least_env_steps(scheduler, 9, REPORTS, BUDGET, [1.0, 1.0, 1.0]) == int(6 * 100 / 3 + 2 * 300 * 2 / 3 + 900)
+
+
 @pytest.mark.parametrize("scheduler", ["hyperband", {"name": "hyperband", "synchronous": True}, "median"])
 def test_the_best_case_is_between_the_first_rung_and_no_stops(scheduler: Any) -> None:
     assert 20 * 100 < least(scheduler, 20) < 20 * 900

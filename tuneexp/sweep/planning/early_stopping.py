@@ -4,12 +4,16 @@ The real scheduler decides, on reports of trials that are not trained."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tuneexp.sweep.search.schedulers.scheduler import PAUSE, STOP, Scheduler
 
 MOST_TRIALS = 256  # simulated; more trials have the same share
 
 
-def least_env_steps(scheduler: Scheduler, trials: int, report_every: int, budget: int) -> int:
+def least_env_steps(
+    scheduler: Scheduler, trials: int, report_every: int, budget: int, costs: Sequence[float] = ()
+) -> int:
     """Return the environment steps per seed of all trials together, those of fewer seeds as a part of it.
 
     Args:
@@ -17,12 +21,13 @@ def least_env_steps(scheduler: Scheduler, trials: int, report_every: int, budget
         trials: Number of trials.
         report_every: Environment steps between reports.
         budget: Environment steps of a whole trial.
+        costs: Cost of a step of each cohort of seeds; by default their numbers of seeds.
 
     Returns:
         The sum over the trials; `trials * budget` without early stopping.
     """
     simulated = min(trials, MOST_TRIALS)
-    replay = _Replay(scheduler, report_every, budget)
+    replay = _Replay(scheduler, report_every, budget, costs)
     for number in range(simulated):
         replay.promote()
         replay.run(f"{number:05d}")
@@ -35,17 +40,21 @@ def least_env_steps(scheduler: Scheduler, trials: int, report_every: int, budget
 class _Replay:
     """Trials one after another. The objective of a trial is minus its number."""
 
-    def __init__(self, scheduler: Scheduler, report_every: int, budget: int) -> None:
+    def __init__(self, scheduler: Scheduler, report_every: int, budget: int, costs: Sequence[float]) -> None:
+        cohorts = scheduler.cohorts()
+        costs = costs or [one["seeds"] for one in cohorts]
+        self._cohorts = [(one["from_env_steps"], cost) for one, cost in zip(cohorts, costs, strict=True)]
         self.scheduler, self.report_every, self.budget = scheduler, report_every, budget
         self.env_steps: dict[str, int] = {}
         self._paused: set[str] = set()
 
     def spent(self, env_steps: int) -> float:
         """Return the environment steps of a trial, as if all of its seeds took a part in each. They may join later."""
-        cohorts = self.scheduler.cohorts()
+        if not self._cohorts:
+            return env_steps
         before = max(0, env_steps - self.report_every)
-        joined = sum(one["seeds"] for one in cohorts if one["from_env_steps"] <= before)
-        return env_steps * joined / sum(one["seeds"] for one in cohorts) if cohorts else env_steps
+        joined = sum(cost for start, cost in self._cohorts if start <= before)
+        return env_steps * joined / sum(cost for _, cost in self._cohorts)
 
     def run(self, trial_id: str) -> None:
         """Run a trial to its end or its pause."""

@@ -61,6 +61,7 @@ class SweepPlan:
         concurrency: Trials that run at the same time; None if it is known only on the cluster.
         scheduler: Name or address of the scheduler.
         sampler: One line: the hyperparameters that the sampler models.
+        fixed_in_members: Searched hyperparameters in which members of a population must be equal to copy each other.
         programs: Combinations of structural values that need a program of their own.
         compiles: Programs may be compiled.
         time: Estimated time; None if nothing was measured.
@@ -80,6 +81,7 @@ class SweepPlan:
     sampler: str
     programs: Programs
     compiles: bool
+    fixed_in_members: tuple[str, ...] = ()
     time: Duration | None = None
     disk: Disk | None = None
 
@@ -99,7 +101,9 @@ def plan_of(config: SweepConfig, space: SearchSpace, probes: Sequence[Probe] = (
     from tuneexp.algorithms.registry import config_class_of
 
     trial, trials = config.trial, config.trials
-    programs = programs_of(space, config_class_of(trial.algorithm))
+    scheduler = scheduler_of(config, space)
+    sizes = {one["seeds"] for one in scheduler.cohorts()}
+    programs = replace(programs_of(space, config_class_of(trial.algorithm)), per_trial=max(1, len(sizes)))
     plan = SweepPlan(
         name=config.name,
         algorithm=trial.algorithm,
@@ -114,13 +118,16 @@ def plan_of(config: SweepConfig, space: SearchSpace, probes: Sequence[Probe] = (
         sampler=modelled_line(config.searcher, sampler_context(config, space)),
         programs=programs,
         compiles=trial.compile != "off" and trial.device == "cpu",
+        fixed_in_members=tuple(scheduler.context.immovable) if scheduler.of_population else (),
     )
     if not probes:
         return plan
     if trials is None:
         return replace(plan, time=_duration(config, probes, programs) if config.concurrency else None)
-    least = least_env_steps(scheduler_of(config), trials, trial.report_period, trial.budget_env_steps)
-    share = least / (trials * trial.budget_env_steps)
+    size = (trials, trial.report_period, trial.budget_env_steps)
+    least = least_env_steps(scheduler_of(config), *size)
+    costs = [sum(of_cohort) for of_cohort in zip(*(one.cohorts_s for one in probes), strict=True)]
+    share = least_env_steps(scheduler_of(config), *size, costs) / (trials * trial.budget_env_steps)
     return replace(
         plan,
         least_env_steps=least * len(trial.seeds),

@@ -26,21 +26,22 @@ class Programs:
         combinations: Combinations of structural values with a program of their own; None if they are endless.
         bound: "exact"; "at least", if they were counted in random configurations only; or "at most".
         names: Hyperparameters that they consist of.
+        per_trial: Programs of one trial: one for each size of its cohorts, if seeds race.
     """
 
     combinations: int | None
     bound: Literal["exact", "at least", "at most"]
     names: tuple[str, ...]
+    per_trial: int = 1
 
     def words(self) -> str:
         """Return a text such as `4 combinations of minibatch rows, model/activation`."""
-        names = ", ".join(self.names)
+        names = ", ".join([*self.names, *(["seeds of a cohort"] if self.per_trial > 1 else [])])
         if self.combinations is None:
             return f"one for nearly each trial, since {names} varies continuously"
         bound = "" if self.bound == "exact" else f"{self.bound} "
-        if self.combinations == 1:
-            return f"{bound}1, for all trials"
-        return f"{bound}{self.combinations:,} combinations of {names}"
+        number = self.combinations * self.per_trial
+        return f"{bound}1, for all trials" if number == 1 else f"{bound}{number:,} combinations of {names}"
 
 
 def programs_of(space: SearchSpace, config_class: type[Config]) -> Programs:
