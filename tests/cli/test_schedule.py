@@ -63,6 +63,14 @@ def test_a_file_without_a_schedule_is_refused(tmp_path: Path) -> None:
         job(tmp_path, FILE.partition("schedule:")[0])
 
 
+def test_a_missing_file_is_no_search_space(tmp_path: Path) -> None:
+    given: Any = (None, None, None, None, {}, {})
+    with pytest.raises(UserError, match=r"no file .*; a schedule is written by: tuneexp export NAME --to schedule"):
+        job_of_schedule(tmp_path / "nothing.yaml", None, *given)
+    with pytest.raises(UserError, match=r"no file .*; a configuration file is, for example, the best.yaml"):
+        job_of_file(tmp_path / "nothing.yaml", *given)
+
+
 def test_a_schedule_is_no_configuration_file(tmp_path: Path) -> None:
     job(tmp_path)
     with pytest.raises(UserError, match="is a schedule; write: tuneexp train --schedule"):

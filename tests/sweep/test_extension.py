@@ -11,6 +11,7 @@ from tests.faults.stored import store_sweep
 from tuneexp.errors import UserError
 from tuneexp.sweep import extend, load_config
 from tuneexp.sweep import sweep as sweep_module
+from tuneexp.sweep.extending import extended_config
 from tuneexp.sweep.extension import Extension, extended, from_text, within_combinations
 from tuneexp.sweep.other_settings import refuse_other_settings
 from tuneexp.sweep.resuming import checked_stored_space
@@ -30,6 +31,14 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> SweepConfig:
 
 def longer(config: SweepConfig, tally: Tally, ended_by: str | None = None, **asked: Any) -> SweepConfig:
     return extended(config, SearchState(stop_rules(config), tally, ended_by), ended_by, Extension(**asked))
+
+
+def test_no_member_joins_a_population_later(tmp_path: Path) -> None:
+    folder = SweepFolder(store_sweep(tmp_path))
+    for scheduler in ("pbt", {"name": "pbt", "population": "stacked"}):
+        save_config(folder, read_config(folder).model_copy(update={"scheduler": scheduler}))
+        with pytest.raises(UserError, match=r"none can join later; .*tuneexp sweep .*experiment.yaml --trials 4"):
+            extended_config(folder, Extension(trials=1))
 
 
 def test_trials_are_added_to_those_that_were_asked_for_or_suggested(config: SweepConfig) -> None:

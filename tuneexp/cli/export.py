@@ -104,10 +104,11 @@ def _words_of_schedule(written: dict[str, Any]) -> str:
     from tuneexp.report.formatting import short_path
 
     path, segments = short_path(written["path"]), written["segments"]
-    members = ", ".join(f"{one['member']} from step {one['env_steps']:,}" for one in segments)
+    members = ", then ".join(f"{one['member']} from step {one['env_steps']:,}" for one in segments)
+    sets = "1 set" if len(segments) == 1 else f"{len(segments)} sets"
     return "\n".join([
-        f"exported    {path}: trial {written['trial']}, {len(segments)} sets of hyperparameters",
-        f"lineage     members {members}",
+        f"exported    {path}: trial {written['trial']}, {sets} of hyperparameters",
+        f"lineage     trained by member {members}",
         f"replay it   {command('train', '--schedule', path, '--seeds', 10)}",
     ])  # fmt: skip
 

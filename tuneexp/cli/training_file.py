@@ -91,7 +91,7 @@ def job_of_schedule(
 
     seeds_text: the option `--seeds`; a number N is N seeds that the sweep was not tuned on."""
     assert path is not None
-    values = _read_mapping(path)
+    values = _read_mapping(path, "a schedule is written by: tuneexp export NAME --to schedule")
     tuned_on = values.pop(_TUNED_ON, values.get("seeds", []))
     if not isinstance(values.get(_SCHEDULE), list) or not isinstance(tuned_on, list):
         raise UserError(f"{path} holds no schedule; write one: tuneexp export NAME --to schedule")
@@ -104,14 +104,14 @@ def job_of_schedule(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    values = _read_mapping(path)
+    values = _read_mapping(path, "a configuration file is, for example, the best.yaml of a confirmed sweep")
     if _TUNED_ON in values:
         raise UserError(f"{path} is a schedule; write: tuneexp train --schedule {path}")
     return values
 
 
-def _read_mapping(path: Path) -> dict[str, Any]:
-    values = load_yaml_mapping(path)
+def _read_mapping(path: Path, example: str) -> dict[str, Any]:
+    values = load_yaml_mapping(path, example)
     known = (*settings_in(TrialConfig.model_fields), _REGISTRATION, _SCHEDULE, _TUNED_ON)
     for name in values:
         if name not in known:

@@ -16,7 +16,6 @@ from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.experiment.writing import write_experiment
 from tuneexp.sweep.extension import Extension, extended, within_combinations
 from tuneexp.sweep.nesting_check import refuse_nested_sweep
-from tuneexp.sweep.population.stacking import is_stacked
 from tuneexp.sweep.results import SweepResult, ending_in
 from tuneexp.sweep.resuming import (
     checked_stored_space,
@@ -28,6 +27,7 @@ from tuneexp.sweep.resuming import (
     require_trust_of,
 )
 from tuneexp.sweep.run import run_in_ray
+from tuneexp.sweep.search.choice import POPULATIONS, parts
 from tuneexp.sweep.search.stopping_rules import SearchState
 from tuneexp.sweep.signals import interruptible
 from tuneexp.sweep.storage import snapshot
@@ -106,10 +106,10 @@ def extended_config(folder: SweepFolder, asked: Extension) -> SweepConfig:
 
 def _extended(folder: SweepFolder, asked: Extension) -> tuple[SweepConfig, SearchState]:
     config, found = read_config(folder), snapshot.load(folder)
-    if asked.trials and is_stacked(config):
+    if asked.trials and parts(config.scheduler)[0] in POPULATIONS:
         raise UserError(
-            "the members of a stacked population are trained together, so none can join; start another sweep, which "
-            f"may learn from this one: {command('sweep', '--warm-start', folder.name)} ..."
+            "the members of a population are trained together, so none can join later; start another sweep with more "
+            f"--trials: {command('sweep', folder.experiment_file, '--trials', (config.trials or 0) + asked.trials)}"
         )
     search = _search_state(folder, found)
     return extended(config, search, ending_in(found, config), asked), search

@@ -44,6 +44,7 @@ def test_the_plan_of_a_short_time_halves_the_budget_and_names_what_follows(tmp_p
         ("an hour", {}, "time"),
         ("10m", {"trials": 3}, "trials"),
         ("10m", {"until": 3}, "until"),
+        ("10m", {"scheduler": {"name": "pb2"}}, "leave out the scheduler, or write: tuneexp sweep --scheduler pb2"),
     ],
 )
 def test_a_time_that_is_too_short_and_another_rule_are_refused_before_anything_starts(

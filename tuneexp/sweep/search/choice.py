@@ -113,6 +113,7 @@ SAMPLERS = {
         "All combinations of a finite function.",
     ),
 }
+POPULATIONS = ("pbt", "pb2", "mf_pbt")
 _NEEDED = "a subclass of tuneexp.Scheduler"
 # By the name of the setting.
 KINDS = {"scheduler": SCHEDULERS, "searcher": SAMPLERS}

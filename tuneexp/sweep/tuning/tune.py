@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuneexp.commands import command
 from tuneexp.config import seconds_of
 from tuneexp.errors import UserError
 from tuneexp.processes import cores
@@ -18,7 +19,7 @@ from tuneexp.sweep.confirming.confirmation import Confirmation, confirmation_of
 from tuneexp.sweep.confirming.costs import Costs
 from tuneexp.sweep.events import Watcher
 from tuneexp.sweep.resuming import Running
-from tuneexp.sweep.search.choice import parts
+from tuneexp.sweep.search.choice import POPULATIONS, parts
 from tuneexp.sweep.search.stopping_rules import RULES
 from tuneexp.sweep.sweep import Sweep
 from tuneexp.sweep.tuning.shares import SHORTEST_S, Shares, shares
@@ -151,6 +152,13 @@ def _measured(sweep: Sweep) -> Costs:
 
 def check_time(asked_time: float | str, asked: Mapping[str, Any]) -> float:
     """Return the seconds of a time. UserError if it is too short, or if another rule would end the sweep."""
+    scheduler = asked.get("scheduler")
+    name = scheduler.get("name") if isinstance(scheduler, Mapping) else scheduler
+    if name in POPULATIONS:
+        raise UserError(
+            f"{name} has a fixed number of members, and tune ends by its time; leave out the scheduler, or write: "
+            f"{command('sweep', '--scheduler', name)} ..., then: {command('confirm', 'NAME')}"
+        )
     if given := [rule for rule in RULES if asked.get(rule) is not None]:
         raise UserError(f"the time ends the sweep; leave out {given[0]}, or run sweep and confirm by themselves")
     try:
