@@ -47,7 +47,7 @@ def test_a_population_names_what_members_must_have_in_common(tmp_path: Path) -> 
 
 
 def test_a_race_takes_the_seconds_of_its_cohorts(tmp_path: Path) -> None:
-    """Where a stack costs the same with any number of seeds, stopped trials save fewer seconds than steps."""
+    """Stopped trials save fewer seconds than steps if a stack costs the same with any number of seeds."""
     race = sweep(tmp_path, 8, trials=9, scheduler={"name": "asha", "seeds": {"start": 1}})
     shares = []
     for costs in ((1.0, 1.0, 1.0), (1.0, 2.0, 100.0)):

@@ -34,7 +34,8 @@ def least_env_steps(
     replay.promote()
     scheduler.close()
     replay.promote()
-    return int(sum(map(replay.spent, replay.env_steps.values())) * trials // simulated)
+    spent = round(sum(map(replay.spent, replay.env_steps.values())), 6)  # shares that add up to a whole number
+    return int(spent * trials // simulated)
 
 
 class _Replay:
