@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,10 @@ class TableSpace:
             recorded |= dimension.values.recorded(dimension.name, self._table.rows[row][dimension.name])
         record(trial, recorded)
         return {"row": row}
+
+    def trial_settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return no setting beside the row."""
+        return {}
 
     def _nearest(self, point: NDArray[np.float64]) -> int:
         distances = np.linalg.norm(self._table.coordinates - point, axis=1)
