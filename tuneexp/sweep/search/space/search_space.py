@@ -143,8 +143,7 @@ class SearchSpace:
         return list(self.dimensions)
 
     def trial_settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings of a trial beside its hyperparameters. params: of its trial in Optuna."""
-        return {}
+        return {}  # beside the hyperparameters; params: those of Optuna
 
     def listed_values(self, name: str) -> list[Any]:
         """Return the values of a varied hyperparameter that are checked: bounds of its range, or its options."""
