@@ -27,6 +27,7 @@ OTHERS = {"tensorboard", "git", "cd", "source", "export", "curl", "ray", "mlflow
 # They start a server, need a cluster, a GPU, an object store or a run of MLflow, or a sweep that is not the one of the
 # test. Their options must exist.
 ELSEWHERE = {"ui", "dashboard", "cuda", "..."} | {"wider.yaml", "--warm-start", "--address", "--time-budget", "--watch"}
+ELSEWHERE |= {"schedule", "--schedule"}  # of a population
 # They train or measure for minutes: their options must exist, and with TUNEEXP_PAGES=all they run to their end.
 LONG = {"tune", "confirm", "--dry-run"}
 SHORTER = {"30m": "5m", "20": "3"}
