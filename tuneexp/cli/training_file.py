@@ -29,27 +29,15 @@ def job_of_file(
     hyperparameters: Mapping[str, Any],
     settings: Mapping[str, Any],
     trust: bool = False,
+    values: Mapping[str, Any] | None = None,
 ) -> Job:
-    """Return the job of a configuration file, overridden by options.
+    """Return the job of a configuration file, overridden by options. values: its content, if it was read before.
 
     Raises:
         UserError: The file can't be read, is no configuration, or names code that is not trusted. Addresses in options
             are trusted.
     """
-    return _job(path, _read(path), algorithm, env, seeds, env_steps, hyperparameters, settings, trust)
-
-
-def _job(
-    path: Path,
-    values: dict[str, Any],
-    algorithm: str | None,
-    env: str | None,
-    seeds: list[int] | None,
-    env_steps: int | None,
-    hyperparameters: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    trust: bool,
-) -> Job:
+    values = _read(path) if values is None else values
     own = {"algorithm": algorithm, "env": env, "seeds": seeds, "budget_env_steps": env_steps}
     asked = {**values, **{name: value for name, value in own.items() if value is not None}}
     if missing := [name for name in ("algorithm", "env") if name not in asked]:
@@ -100,7 +88,7 @@ def job_of_schedule(
     if seeds is None or (seeds_text is not None and "," not in seeds_text):
         first = max([-1, *tuned_on]) + 1
         seeds = list(range(first, first + len(seeds or [0])))
-    return _job(path, values, algorithm, env, seeds, env_steps, hyperparameters, settings, trust)
+    return job_of_file(path, algorithm, env, seeds, env_steps, hyperparameters, settings, trust, values)
 
 
 def _read(path: Path) -> dict[str, Any]:
