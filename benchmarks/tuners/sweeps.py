@@ -52,6 +52,18 @@ WAYS = {
 }
 
 
+def command(task: RecordedTask, way: Way, repetition: int, folder: Path) -> list[str]:
+    """Return the words of the sweep's command. It stores everything in `folder`."""
+    space = folder / "space.json"
+    space.write_text(json.dumps(task.space))
+    return [
+        "tuneexp", "sweep", task.algorithm, task.env, "--space", str(space), "--env-steps", str(task.env_steps),
+        "--report-every-env-steps", str(task.env_steps // task.evaluations), "--trials", str(way.trials),
+        "--seeds", _seeds(way.seeds, repetition), "--searcher-seed", str(repetition), "--concurrency", "2",
+        *_fixed(task), *way.options, "--name", "bench", "--storage", str(folder / "runs"), "--json",
+    ]  # fmt: skip
+
+
 def swept(task: RecordedTask, way: Way, repetition: int) -> dict[str, Any]:
     """Run a sweep, then train its best configuration on fresh seeds.
 
@@ -60,15 +72,7 @@ def swept(task: RecordedTask, way: Way, repetition: int) -> dict[str, Any]:
         `score`, the mean return on the fresh seeds.
     """
     with tempfile.TemporaryDirectory(prefix="tuneexp-bench-") as folder:
-        space = Path(folder, "space.json")
-        space.write_text(json.dumps(task.space))
-        result = ours(
-            "tuneexp", "sweep", task.algorithm, task.env, "--space", str(space), "--env-steps", str(task.env_steps),
-            "--report-every-env-steps", str(task.env_steps // task.evaluations), "--trials", str(way.trials),
-            "--seeds", _seeds(way.seeds, repetition), "--searcher-seed", str(repetition), "--concurrency", "2",
-            *_fixed(task), *way.options, "--name", "bench", "--storage", str(Path(folder, "runs")), "--json",
-            worker_name="Trainable",
-        )  # fmt: skip
+        result = ours(*command(task, way, repetition, Path(folder)), worker_name="Trainable")
     best = result["best"]
     point = {name: best["config"][name] for name in task.space}
     fresh = train(replace(task, seeds=FRESH_SEEDS), point, "on")

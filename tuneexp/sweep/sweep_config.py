@@ -74,11 +74,12 @@ class SweepConfig(Config):
     )
     scheduler: Choice = Field(
         "asha",
-        description="Early stopping of weak trials: asha, hyperband, median, fifo (none), or module:Class; with "
+        description=f"What stops or replaces weak trials: {', '.join(choice.SCHEDULERS)}, or module:Class; with "
         'options {"name": "asha", "reduction_factor": 4}.',
     )
     searcher: Choice = Field(
-        "tpe", description="Search algorithm, an Optuna sampler: tpe (learns from ended trials) or random."
+        "tpe",
+        description=f"Search algorithm, an Optuna sampler: {', '.join(choice.SAMPLERS)}, or path/file.py:Class.",
     )
     searcher_seed: Count = Field(0, ge=0, le=2**32 - 1, description="Seed of the searcher's random numbers.")
     objectives: ObjectiveList | None = Field(
