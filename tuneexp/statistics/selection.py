@@ -83,10 +83,11 @@ def _correction(
 
     left_out = np.ones((len(index), table.shape[1]), dtype=bool)
     np.put_along_axis(left_out, index, False, axis=1)
-    usable = left_out.any(axis=1)
-    others = np.flatnonzero(usable & (choices != best))  # elsewhere the difference is 0
-    differences = [
-        aggregated(table[choices[one], left_out[one]], how) - aggregated(table[best, left_out[one]], how)
-        for one in others
-    ]
-    return float(np.sum(differences)) / int(usable.sum())
+    sizes, total = left_out.sum(axis=1), 0.0
+    others = (sizes > 0) & (choices != best)  # elsewhere the difference is 0
+    for size in np.unique(sizes[others]).tolist():  # an aggregate depends on the number of seeds
+        some = np.flatnonzero(others & (sizes == size))
+        seeds = np.nonzero(left_out[some])[1].reshape(len(some), size)
+        differences = aggregated(table[choices[some, None], seeds], how) - aggregated(table[best, seeds], how)
+        total += float(np.sum(differences))
+    return total / int((sizes > 0).sum())
