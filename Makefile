@@ -88,10 +88,11 @@ zoo: $(STAMP) ## train every row of RL Zoo's files for 2,000 steps, with substit
 	TUNEEXP_ZOO=all $(BIN)/python -m pytest -q tests/rl_zoo $(PYTEST_ARGS)
 
 # Tests that are too long for `make test`, which has a faster test of each fact.
-nightly: $(STAMP) zoo docs ## tests that are too long for every change: all rows of RL Zoo, all cases of samplers, all exports to ONNX, all commands on pages, kills at ten random moments, the site
+nightly: $(STAMP) zoo docs ## tests that are too long for every change: all rows of RL Zoo, all cases of samplers, all exports to ONNX, all commands on pages, kills of all kinds of populations and at ten random moments, the site
 	TUNEEXP_SAMPLERS=all $(BIN)/python -m pytest -q tests/sweep/search/samplers/test_contract.py $(PYTEST_ARGS)
 	TUNEEXP_EXPORTS=all $(BIN)/python -m pytest -q tests/sweep/test_exporting.py -k onnx $(PYTEST_ARGS)
 	TUNEEXP_PAGES=all $(BIN)/python -m pytest -q tests/pages $(PYTEST_ARGS)
+	TUNEEXP_POPULATIONS=all $(BIN)/python -m pytest -q tests/faults/test_kill_population.py $(PYTEST_ARGS)
 	@for _ in 1 2 3 4 5 6 7 8 9 10; do \
 		$(BIN)/python -m pytest -q tests/faults tests/tracking -k 'at_any_moment or killed_at_random' $(PYTEST_ARGS) || exit 1; \
 	done

@@ -1,7 +1,10 @@
-"""SIGKILL around takeovers of population-based training, then `tuneexp resume` and a check of every store."""
+"""SIGKILL around takeovers of population-based training, then `tuneexp resume` and a check of every store.
+
+`TUNEEXP_POPULATIONS=all`, as in `make nightly`, adds the kinds that take longer."""
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixture
 ENTERED = "tuneexp.sweep.search.schedulers.taking_over:_with_values:after:{}"
 DONOR_READ = "tuneexp.trial.branching:generator_state:after:1"  # in the worker, while it loads the donor's state
 OPTIONS = ("--scheduler-option", "interval_env_steps=250")
+MEMBERS = {"pbt": 4, "pb2": 4, "mf_pbt": 8}  # the fewest of each kind that have somebody to replace
+KINDS = MEMBERS if os.environ.get("TUNEEXP_POPULATIONS") == "all" else ("pbt",)
 
 
-def population(folder: Path) -> Sweep:
-    return Sweep(folder / "runs", trials=4, seeds=3, scheduler="pbt", concurrency=2, options=OPTIONS)
+def population(folder: Path, kind: str) -> Sweep:
+    return Sweep(folder / "runs", trials=MEMBERS[kind], seeds=3, scheduler=kind, concurrency=2, options=OPTIONS)
 
 
 def takeovers(sweep: Sweep) -> list[list[dict[str, Any]]]:
@@ -52,13 +57,14 @@ def assert_whole(sweep: Sweep, result: dict[str, Any]) -> None:
         assert series[-1].value == row["config"]["learning_rate"]
 
 
-def test_kills_between_a_takeover_and_the_next_report_change_nothing(tmp_path: Path) -> None:
-    undisturbed = population(tmp_path / "undisturbed")
+@pytest.mark.parametrize("kind", KINDS)
+def test_kills_between_a_takeover_and_the_next_report_change_nothing(tmp_path: Path, kind: str) -> None:
+    undisturbed = population(tmp_path / "undisturbed", kind)
     undisturbed.storage.parent.mkdir()
     expected = undisturbed.finish()
     assert_whole(undisturbed, expected)
     assert any(takeovers(undisturbed))
-    sweep = population(tmp_path)
+    sweep = population(tmp_path, kind)
     sweep.kill_at(ENTERED.format(1))  # decided and in the outbox, and no snapshot has it
     assert not any(takeovers(sweep))
     mark = tmp_path / "second"

@@ -20,4 +20,5 @@ TestSynchronousHyperbandRaces = scheduler_contract(
 )
 TestMedian = scheduler_contract("median")
 TestPbt = scheduler_contract("pbt", least_trials=2)
+TestPb2 = scheduler_contract("pb2", least_trials=2)
 TestMfPbt = scheduler_contract("mf_pbt", least_trials=8)

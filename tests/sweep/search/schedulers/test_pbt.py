@@ -139,28 +139,56 @@ def test_a_searched_budget_is_refused() -> None:
         build_scheduler("pbt", context)
 
 
-@pytest.mark.parametrize("name", ["pb2", "mf_pbt"])
-def test_the_other_kinds_decide_alike_after_a_kill_and_are_not_stacked(name: str) -> None:
-    members = [f"m{number}" for number in range(8)]
+MEMBERS = [f"m{number}" for number in range(8)]
+
+
+def trained(name: str, kills: bool) -> list[dict[str, Any]]:
+    """Values that the members of a population take over. kills: a new scheduler continues before each call."""
     context = SchedulerContext(1000, 0, 8, movable={"learning_rate": RATE})
-    first, second = (build_scheduler({"name": name, "interval_env_steps": 100}, context) for _ in range(2))
-    started(first, *members)
-    for boundary in (100, 200):
-        for number, member in enumerate(members):
-            assert first.report(member, boundary, float(number * boundary)) == PAUSE
-        first.taken_over()
-        assert sorted(continued(first)) == members
-    second.set_state(json.loads(json.dumps(first.state())))
-    started(second, *members)
-    for scheduler in (first, second):
-        for number, member in enumerate(members):
-            scheduler.report(member, 300, float(number))
-    assert first.takeovers() == second.takeovers()
-    assert first.takeovers()
+    values = {member: {"learning_rate": 1e-4 * 1.5**number} for number, member in enumerate(MEMBERS)}
+    scheduler, found = build_scheduler({"name": name, "interval_env_steps": 100}, context), []
+
+    def current() -> Scheduler:
+        nonlocal scheduler
+        if kills:
+            stored = json.dumps(scheduler.state(), allow_nan=False)
+            scheduler = build_scheduler({"name": name, "interval_env_steps": 100}, context)
+            scheduler.set_state(json.loads(stored))
+            for member in MEMBERS:
+                scheduler.configured(member, values[member])
+                scheduler.add(member)
+        return scheduler
+
+    for member in MEMBERS:
+        scheduler.configured(member, values[member])
+        scheduler.add(member)
+    for boundary in range(100, 1000, 100):
+        for number, member in enumerate(MEMBERS):
+            score = boundary * values[member]["learning_rate"] + (number * boundary) % 7
+            assert current().report(member, boundary, score) == PAUSE
+        took = {one.trial_id: dict(one.values) for one in current().takeovers()}
+        values |= took
+        for member in took:
+            current().configured(member, values[member])
+        current().taken_over()
+        found.append(took)
+        while (due := current().promotion()) is not None:
+            current().promoted(due)
+    return found
+
+
+@pytest.mark.parametrize("name", ["pbt", "pb2", "mf_pbt"])
+def test_kills_at_each_moment_change_no_value(name: str) -> None:
+    undisturbed = trained(name, kills=False)
+    assert trained(name, kills=True) == undisturbed
+    assert sum(map(len, undisturbed)) >= 9
+
+
+@pytest.mark.parametrize("name", ["pb2", "mf_pbt", f"{__file__}:Own"])
+def test_other_kinds_are_not_stacked(name: str) -> None:
+    context = SchedulerContext(1000, 0, 8, movable={"learning_rate": RATE})
     with pytest.raises(UserError, match="population=stacked is an option of --scheduler pbt only"):
         build_scheduler({"name": name, "population": "stacked"}, context)
-    with pytest.raises(UserError, match="population=stacked is an option of --scheduler pbt only"):
-        build_scheduler({"name": f"{__file__}:Own", "population": "stacked"}, context)
 
 
 def test_numbers_of_the_loss_may_change_and_the_rest_may_not() -> None:
