@@ -49,13 +49,15 @@ class Trace(NamedTuple):
 
     env_steps: [K], spent so far by all trials together, on all their seeds, divided by the number of seeds of a whole
     trial. clock_s: [K], simulated time. row: [K], configuration that would be chosen. trials: number of trials that
-    reported. objective: [K], last one of the chosen configuration."""
+    reported. objective: [K], last one of the chosen configuration. completed: objectives of configurations whose trials
+    completed."""
 
     env_steps: NDArray[np.float64]
     clock_s: NDArray[np.float64]
     row: NDArray[np.int64]
     trials: int
     objective: NDArray[np.float64]
+    completed: Mapping[int, float]
 
 
 def replay(table: CurveTable, method: Method, search: Search, seed: int) -> Trace:
@@ -162,6 +164,7 @@ def _course(table: CurveTable, loop: TuneLoop, most_env_steps: int, seeds: int) 
         chosen,
         len(reached),
         np.array(scores),
+        {rows[one.trial_id]: one.objective for one in reports if one.env_steps >= table.budget_env_steps},
     )
 
 

@@ -13,7 +13,7 @@ from tests.benchmarks.tuners.synthetic import smooth_table
 def test_scores_regret_and_overstatement_are_of_the_configuration_chosen_at_the_cost() -> None:
     table = smooth_table(rows=9, noise=5.0)
     budget, way = table.budget_env_steps, racing.Way(racing.scheduled(), 2)
-    trace = Trace(np.array([budget, 2 * budget]) * 1.0, np.zeros(2), np.array([3, 7]), 2, np.array([40.0, 60.0]))
+    trace = Trace(np.array([budget, 2 * budget]) * 1.0, np.zeros(2), np.array([3, 7]), 2, np.array([40.0, 60.0]), {})
     width = np.ptp(table.scores)
     for cost, row, objective in ((1, -1, np.nan), (2, 3, 40.0), (3, 3, 40.0), (4, 7, 60.0)):
         found = racing.measured(table, way, [trace], cost)
