@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from tuneexp.errors import UserError
 from tuneexp.sweep.search.population.options import PbtOptions
-from tuneexp.sweep.search.population.population import Population, Takeover
+from tuneexp.sweep.search.population.population import Population, Replacement, Standing
 
 
 class MfPbtOptions(PbtOptions):
@@ -51,43 +51,18 @@ class MfPopulation(Population):
         self._frequencies = options.frequencies
         self._round = 0
 
-    def _takeovers(
-        self,
-        scores: Sequence[float],
-        generator: np.random.Generator,
-        numbers: Sequence[int],
-        groups: Sequence[Hashable],
-    ) -> dict[int, Takeover]:
+    def _replacements(self, standing: Standing, generator: np.random.Generator) -> dict[int, Replacement]:
         self._round += 1
+        scores, numbers = standing.scores, standing.numbers
         ranked = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
         parts = [min(number, self.members - 1) * len(self._frequencies) // self.members for number in numbers]
-        found: dict[int, Takeover] = {}
+        found: dict[int, Replacement] = {}
         for part, frequency in enumerate(self._frequencies):
             own = [index for index in ranked if parts[index] == part]
             if own and self._round % frequency == 0:
                 share = max(1, len(own) // 4)
                 others = [index for index in ranked if parts[index] != part]
-                found |= self._migrated(own, others, share, scores, parts, groups)
-                found |= _exploited(own, share, scores, groups)
-        return found
-
-    def _migrated(
-        self,
-        own: Sequence[int],
-        others: Sequence[int],
-        share: int,
-        scores: Sequence[float],
-        parts: Sequence[int],
-        groups: Sequence[Hashable],
-    ) -> dict[int, Takeover]:
-        found: dict[int, Takeover] = {}
-        left = list(others)
-        for index in own[2 * share : 3 * share]:
-            better = [one for one in left if scores[one] > scores[index] and groups[one] == groups[index]]
-            if better:
-                from_slower = parts[better[0]] > parts[index]
-                found[index] = Takeover(better[0], better[0] if from_slower else own[0], explores=False)
-                left.remove(better[0])
+                found |= _migrated(own, others, share, standing, parts) | _exploited(own, share, standing)
         return found
 
     def state(self) -> dict[str, Any]:
@@ -97,15 +72,28 @@ class MfPopulation(Population):
         self._round = int(state["round"])
 
 
-def _exploited(
-    own: Sequence[int], share: int, scores: Sequence[float], groups: Sequence[Hashable]
-) -> dict[int, Takeover]:
+def _migrated(
+    own: Sequence[int], others: Sequence[int], share: int, standing: Standing, parts: Sequence[int]
+) -> dict[int, Replacement]:
+    """Replace the third quarter of a sub-population by the best members of the others, where these are better."""
+    found: dict[int, Replacement] = {}
+    left = list(others)
+    for index in own[2 * share : 3 * share]:
+        better = [one for one in left if standing.is_better(one, index)]
+        if better:
+            from_slower = parts[better[0]] > parts[index]
+            found[index] = Replacement(better[0], better[0] if from_slower else own[0], explores=False)
+            left.remove(better[0])
+    return found
+
+
+def _exploited(own: Sequence[int], share: int, standing: Standing) -> dict[int, Replacement]:
     """Replace the last members of a sub-population, and all without a score, by its first ones."""
-    found: dict[int, Takeover] = {}
-    last = [index for place, index in enumerate(own) if place >= len(own) - share or scores[index] == -np.inf]
+    found: dict[int, Replacement] = {}
+    last = [index for place, index in enumerate(own) if place >= len(own) - share or standing.scores[index] == -np.inf]
     for place, index in enumerate(last):
-        donors = [one for one in own[:share] if scores[one] > scores[index] and groups[one] == groups[index]]
+        donors = [one for one in own[:share] if standing.is_better(one, index)]
         if donors:
             donor = donors[place % len(donors)]
-            found[index] = Takeover(donor, donor)
+            found[index] = Replacement(donor, donor)
     return found

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,8 +34,8 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Takeover:
-    """Parts of other members that a member takes over.
+class Replacement:
+    """Parts of other members that replace those of a member.
 
     Attributes:
         state: Index of the member whose state it continues with.
@@ -46,6 +46,24 @@ class Takeover:
     state: int
     values: int
     explores: bool = True
+
+
+class Standing(NamedTuple):
+    """Members at the end of an interval.
+
+    Attributes:
+        scores: Score of each member [M]; -inf without one.
+        numbers: Number of each member at the start [M].
+        groups: Group of each member [M].
+    """
+
+    scores: Sequence[float]
+    numbers: Sequence[int]
+    groups: Sequence[Hashable]
+
+    def is_better(self, one: int, member: int) -> bool:
+        """Return True if `member` may continue with the state of `one`: it is of the same group and scores higher."""
+        return self.scores[one] > self.scores[member] and self.groups[one] == self.groups[member]
 
 
 class Population:
@@ -94,13 +112,14 @@ class Population:
         known = [score if score is not None and math.isfinite(score) else -math.inf for score in scores]
         places = list(range(len(known)) if numbers is None else numbers)
         self._observe(known, values, env_steps, places)
-        taken = self._takeovers(known, generator, places, list(groups or [None] * len(known)))
+        taken = self._replacements(Standing(known, places, list(groups or [None] * len(known))), generator)
         donors, moved = list(range(len(known))), [copy.deepcopy(dict(own)) for own in values]
         for member in sorted(taken):
-            takeover = taken[member]
-            donors[member] = takeover.state
-            changed = {name: values[takeover.values][name] for name in self.space if name in values[takeover.values]}
-            if takeover.explores and self.options.explore:
+            replacement = taken[member]
+            donors[member] = replacement.state
+            theirs = values[replacement.values]
+            changed = {name: theirs[name] for name in self.space if name in theirs}
+            if replacement.explores and self.options.explore:
                 changed = self._explored(changed, generator, env_steps)
             moved[member] = {name: one for name, one in moved[member].items() if name not in self.space}
             moved[member] |= copy.deepcopy(changed)
@@ -115,16 +134,10 @@ class Population:
     def _decided(self, scores: Sequence[float], donors: Mapping[int, int]) -> None:
         """Note a decision. donors: number of each member that is replaced -> index of its donor."""
 
-    def _takeovers(
-        self,
-        scores: Sequence[float],
-        generator: np.random.Generator,
-        numbers: Sequence[int],
-        groups: Sequence[Hashable],
-    ) -> dict[int, Takeover]:
-        """Return what each member that is replaced takes over. Arguments as of `_observe`."""
-        donors = truncated(scores, self.options.replaced(len(scores)), generator, groups)
-        return {member: Takeover(donor, donor) for member, donor in donors.items()}
+    def _replacements(self, standing: Standing, generator: np.random.Generator) -> dict[int, Replacement]:
+        """Return what replaces members, by their index."""
+        donors = truncated(standing, self.options.replaced(len(standing.scores)), generator)
+        return {member: Replacement(donor, donor) for member, donor in donors.items()}
 
     def _explored(self, values: Mapping[str, Any], generator: np.random.Generator, env_steps: int) -> dict[str, Any]:
         """Return moved values of hyperparameters of the space."""
@@ -149,30 +162,30 @@ class Population:
         """Continue from the result of `state`."""
 
 
-def truncated(
-    scores: Sequence[float], count: int, generator: np.random.Generator, groups: Sequence[Hashable]
-) -> dict[int, int]:
+def truncated(standing: Standing, count: int, generator: np.random.Generator) -> dict[int, int]:
     """Return the donors of the members that are replaced, by truncation selection.
 
     Args:
-        scores: [M]; -inf without a score.
+        standing: Scores of the members.
         count: Number of members in the lowest quantile, and in the highest.
         generator: Source of the randomness.
-        groups: [M]; a donor is of the same group.
     """
+    scores = standing.scores
     ranked = sorted(range(len(scores)), key=lambda member: (scores[member], member))
     lowest = [member for place, member in enumerate(ranked) if place < count or scores[member] == -math.inf]
-    highest = [member for member in ranked[len(ranked) - count :] if scores[member] > -math.inf] if count else []
+    highest = ranked[len(ranked) - count :] if count else []
     donors: dict[int, int] = {}
     for member in sorted(lowest):
-        better = [one for one in highest if scores[one] > scores[member] and groups[one] == groups[member]]
+        better = [one for one in highest if standing.is_better(one, member)]
         if not better and scores[member] == -math.inf:  # of its group, nobody is in the highest quantile
-            better = [one for one in _best_of(scores, groups, groups[member], count) if scores[one] > -math.inf]
+            better = [one for one in _best_of(standing, member, count) if standing.is_better(one, member)]
         if better:
             donors[member] = better[int(generator.integers(len(better)))]
     return donors
 
 
-def _best_of(scores: Sequence[float], groups: Sequence[Hashable], group: Hashable, count: int) -> list[int]:
-    inside = [member for member in range(len(scores)) if groups[member] == group]
-    return sorted(inside, key=lambda member: -scores[member])[: max(1, count)]
+def _best_of(standing: Standing, member: int, count: int) -> list[int]:
+    """Return the best members of the group of a member."""
+    groups = standing.groups
+    inside = [one for one in range(len(groups)) if groups[one] == groups[member]]
+    return sorted(inside, key=lambda one: -standing.scores[one])[: max(1, count)]
