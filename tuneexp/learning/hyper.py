@@ -68,6 +68,28 @@ class OneForAll(UserError):
         return type(self), (self.names, str(self))
 
 
+class SharedConfig:
+    """A configuration of which some numbers differ by seed. Reading one of these raises `UserError`.
+
+    Args:
+        cfg: of one seed.
+        differing: names of the numbers that differ.
+    """
+
+    def __init__(self, cfg: Config, differing: Collection[str]) -> None:
+        self._cfg, self._differing = cfg, differing
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self._differing:
+            raise UserError(
+                f"seeds of this trial differ in {name}; in place of training.cfg.{name} read training.view.{name}, "
+                "which is a tensor [S, 1] then"
+            )
+        return getattr(self._cfg, name)
+
+
 def number_of(cfg: CfgView, name: str) -> float:
     """Return a number that is one for all seeds. Raises `OneForAll` if they differ in it."""
     value = getattr(cfg, name)

@@ -40,7 +40,8 @@ class Training:
         group: Source of fragments, such as an `EnvRunnerGroup`.
         learner: Parameters, optimizer and target networks of all seeds.
         postprocess_fn: That of the algorithm.
-        cfg: The configuration as it was given. `view` has the same with schedules at their present values.
+        cfg: The configuration as it was given. `view` has the same with schedules at their present values, and numbers
+            in which seeds differ, which `cfg` refuses.
         experience: Replay buffer, of an algorithm that has one.
         learners: Learner processes, with `num_learners` above 0.
     """

@@ -13,7 +13,7 @@ from tuneexp.envs.tensor.program import TensorProgram
 from tuneexp.errors import UserError
 from tuneexp.learning.compile.build import CompileMode
 from tuneexp.learning.devices import CPU
-from tuneexp.learning.hyper import LEARNING_RATE
+from tuneexp.learning.hyper import LEARNING_RATE, SharedConfig
 from tuneexp.learning.user_functions import name_of
 from tuneexp.sampling.policy import Policy
 from tuneexp.sampling.rollout import Rollout
@@ -72,9 +72,9 @@ class PolicyTrainer:
         self.group = group
         group.sync_weights(self.learner.parameters)
         self.learners = learner_group(self)
-        self.training = Training(
-            group, self.learner, self.spec.postprocess_fn, self.cfg, self.experience, self.learners
-        )
+        differing = self.learner.hyper.differing
+        cfg = SharedConfig(self.cfg, differing) if differing else self.cfg
+        self.training = Training(group, self.learner, self.spec.postprocess_fn, cfg, self.experience, self.learners)
 
     def _use_programs(self, mode: CompileMode) -> None:
         workload = workload_of(self.cfg, self.config)

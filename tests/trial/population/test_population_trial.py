@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,23 @@ def test_what_is_one_for_the_stack_is_refused_by_name(name: str, field: str, own
     ]
     with pytest.raises(UserError, match=field):
         PopulationTrial(SPECS[name], config(name, 1, members=of_members, own_numbers=[field]))
+
+
+def test_a_training_step_reads_numbers_that_differ_by_member_from_the_view_only() -> None:
+    read: dict[str, Any] = {}
+
+    def own_step(training: Any) -> None:
+        read["view"] = training.view.clip_range
+        read["shared"] = training.cfg.n_epochs, training.cfg.minibatch_rows()
+        read["differs"] = training.cfg.clip_range
+
+    of_members = [{"trial_number": m, "hyperparameters": hyperparameters("ppo", m)} for m in range(2)]
+    given = config("ppo", 2, members=of_members, own_numbers=list(OWN["ppo"][0]))
+    with pytest.raises(UserError, match=r"differ in clip_range; .* read training\.view\.clip_range"):
+        PopulationTrial(replace(PPO, training_step=own_step), given).training_step()
+    assert read["view"][:, 0].tolist() == pytest.approx([0.05, 0.05, 0.08, 0.08])
+    assert read["shared"] == (2, 16)
+    assert "differs" not in read
 
 
 def test_learning_rates_by_member_have_programs_of_their_own() -> None:
