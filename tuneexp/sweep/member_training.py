@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,8 +34,13 @@ def training_of(result: SweepResult, trial: TrialResult) -> Training:
     """Return the training that led to the state of a trial: that of its lineage, if it has continued from others."""
     if not trial.takeovers:
         return Training(trial.config)
-    first, *later = segments_of(result, trial.trial_number)
-    held = {**flat(trial.config), **first.values}
+    return along(segments_of(result, trial.trial_number), flat(trial.config))
+
+
+def along(segments: Sequence[Segment], values: Mapping[str, Any]) -> Training:
+    """Return the training along a lineage. values: present hyperparameters of the last member, flat."""
+    first, *later = segments
+    held = {**values, **first.values}
     start = nested(held)
     schedule: list[dict[str, Any]] = []
     for segment in later:

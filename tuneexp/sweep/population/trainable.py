@@ -1,4 +1,4 @@
-"""Ray Tune Trainable of a stacked population: trains to the next report, then decides who continues from whom."""
+"""Ray Tune Trainable of a stacked population."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneexp.files import checkpoint
-from tuneexp.nesting import flat, nested
 from tuneexp.ray_support.readable_errors import picklable_errors
-from tuneexp.sweep.population.members import MEMBERS, TAKEOVERS
+from tuneexp.sweep.population.evolution import Evolution
 from tuneexp.sweep.search.objectives import Objectives
-from tuneexp.sweep.search.population.generators import continued, generator_of, state_of
 from tuneexp.sweep.search.population.options import PbtOptions
 from tuneexp.sweep.search.population.population import Population
 from tuneexp.sweep.search.space import SearchSpace
@@ -43,44 +41,15 @@ class PopulationTrainable(AlgorithmTrainable):
         dimensions = SearchSpace.of(asked["space"]).dimensions
         moving = options.mutate or dimensions
         space = {name: dimension.values for name, dimension in dimensions.items() if name in moving}
-        self.population = Population(space, options, len(config.members))
-        self.generator = generator_of(asked["seed"])
+        population = Population(space, options, len(config.members))
         self._objectives = Objectives.of(asked["objectives"], budget_env_steps=config.budget_env_steps)
-        self.takeovers: list[list[dict[str, Any]]] = [[] for _ in config.members]
-        self._interval = options.interval(config.budget_env_steps)
+        interval = options.interval(config.budget_env_steps)
+        self.evolution = Evolution(population, asked["seed"], interval, self._score)
         return PopulationTrial(spec, config)
 
     def step(self) -> dict[str, Any]:
         with picklable_errors():
-            before = self.trial.env_steps
-            report = self.trial.advance()
-            if not report["done"] and self.trial.env_steps // self._interval > before // self._interval:
-                self._decide(report)
-            for row, own in zip(report[MEMBERS], self.takeovers, strict=True):
-                row[TAKEOVERS] = list(own)
-            return report
-
-    def _decide(self, report: dict[str, Any]) -> None:
-        """Replace members, and note in their reports whom they continue from."""
-        rows, members = report[MEMBERS], self.trial.members
-        decision = self.population.decide(
-            [self._score(row) for row in rows],
-            [flat(member.hyperparameters) for member in members],
-            self.generator,
-            self.trial.env_steps,
-        )
-        if not decision.replaced:
-            return
-        for index in decision.replaced:
-            before, after = flat(members[index].hyperparameters), decision.values[index]
-            entry = {
-                "env_steps": self.trial.env_steps,
-                "donor": members[decision.donors[index]].trial_number,
-                "before": {name: before[name] for name in self.population.space if name in before},
-                "after": {name: after[name] for name in self.population.space if name in after},
-            }
-            self.takeovers[index].append(entry)
-        self.trial.copy(decision.donors, [nested(values) for values in decision.values])
+            return self.evolution.advance(self.trial)
 
     def _score(self, row: Mapping[str, Any]) -> float | None:
         values = self._objectives.values(row)
@@ -88,18 +57,10 @@ class PopulationTrainable(AlgorithmTrainable):
         return score if isinstance(score, float) else None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        decisions = {
-            "generator": state_of(self.generator),
-            "population": self.population.state(),
-            TAKEOVERS: self.takeovers,
-        }
-        checkpoint.write(checkpoint_dir, {**self.trial.state_dict(), DECISIONS: decisions})
+        checkpoint.write(checkpoint_dir, {**self.trial.state_dict(), DECISIONS: self.evolution.state()})
         for index, state in enumerate(self.trial.member_states()):
             checkpoint.write(Path(checkpoint_dir) / member_folder(index), state)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         super().load_checkpoint(checkpoint_dir)
-        decisions = checkpoint.read_header(checkpoint_dir)[DECISIONS]
-        self.generator = continued(decisions["generator"])
-        self.population.set_state(decisions["population"])
-        self.takeovers = [list(own) for own in decisions[TAKEOVERS]]
+        self.evolution.set_state(checkpoint.read_header(checkpoint_dir)[DECISIONS])
