@@ -44,7 +44,10 @@ def test_a_number_of_seeds_is_of_seeds_that_the_sweep_was_not_tuned_on(tmp_path:
     [
         ("gamma", "tau", {}, "the schedule changes tau, which ppo does not have; it is of another one"),
         ("gamma: 0.9", "n_steps: 64", {}, "n_steps shapes the program, so a schedule can't change it"),
-        ("gamma: 0.9", "gamma: high", {}, "the schedule changes gamma to 'high', which is no number"),
+        ("gamma: 0.9", "gamma: high", {}, "in the schedule, gamma: input should be a valid number"),
+        ("gamma: 0.9", "gamma: 1.5", {}, "in the schedule, gamma: input should be less than"),
+        ("gamma: 0.9", "gamma: true", {}, "the schedule changes gamma to True, which is no number"),
+        ("0.0005", "cos:1", {}, "in the schedule, learning_rate: 'cos:1' is no schedule"),
         ("env_steps: 500", "env_steps: 50", {}, "env_steps of the schedule increase from 0; got 50 after 100"),
         ("ppo", "ppo", {"algorithm": "dqn"}, "is a schedule of ppo, not of dqn; leave out dqn"),
         ("ppo", "ppo", {"hyperparameters": {"gamma": 0.5}}, "gamma changes by the schedule; leave out --set gamma"),
@@ -56,6 +59,11 @@ def test_bad_input_is_refused_in_one_line(
     with pytest.raises(UserError, match=line) as raised:
         job(tmp_path, FILE.replace(old, new), **options)
     assert "\n" not in str(raised.value)
+
+
+def test_a_change_may_be_to_a_text_that_the_hyperparameter_takes(tmp_path: Path) -> None:
+    changes = job(tmp_path, FILE.replace("0.0005", "linear:0.0005")).settings["schedule"]
+    assert changes[1]["values"] == {"learning_rate": "linear:0.0005", "gamma": 0.9}
 
 
 def test_a_file_without_a_schedule_is_refused(tmp_path: Path) -> None:

@@ -66,6 +66,9 @@ def test_schedules_span_the_full_budget_also_where_a_trial_is_stopped_early() ->
     rates = [stopped.advance()["update/learning_rate"] for _ in range(3)]
     assert rates == pytest.approx([0.008, 0.007, 0.006])
     assert [report["update/learning_rate"] for report in run(whole)][:3] == rates
+    change = {"env_steps": 128, "values": {"learning_rate": "linear:0.008"}}
+    changed = small_trial(rollouts=8, learning_rate=0.5, schedule=[change])
+    assert [changed.advance()["update/learning_rate"] for _ in range(3)] == pytest.approx([0.5, 0.5, 0.006])
 
 
 @pytest.mark.parametrize("period", [64, 128, 1000])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from tuneexp.config import Config, is_number, is_numeric
+from tuneexp.config import Config, is_numeric
 from tuneexp.errors import UserError
 from tuneexp.nesting import merged, nested
 from tuneexp.trial.trial_config import TrialConfig
@@ -63,7 +63,10 @@ def _check_change(
         raise UserError(f"{owner}: the schedule changes {name}, which {algorithm} does not have; it is of another one")
     if not is_numeric(field):
         raise UserError(f"{owner}: {name} shapes the program, so a schedule can't change it while a trial trains")
-    if not is_number(value):
+    if value is None or isinstance(value, bool):
         raise UserError(f"{owner}: the schedule changes {name} to {value!r}, which is no number")
+    for problem in config_class.problems({first: value}):  # a number, or a text such as linear:0.001 of some
+        if problem.path == (first,):
+            raise UserError(f"{owner}: in the schedule, {problem.text}")
     if name in fixed:
         raise UserError(f"{owner}: {name} changes by the schedule; leave out --set {name}=...")
