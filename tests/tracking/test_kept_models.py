@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.tracking.helpers import Store, make_callback, run_trial
+from tests.tracking.helpers import Store, make_callback, make_trial, report, run_trial
 from tuneexp.tracking import callback as callback_module
 from tuneexp.tracking import checkpoint_models, kept_models
 from tuneexp.tracking import outbox_records as records
@@ -100,6 +100,24 @@ def test_each_checkpoint_is_a_searchable_model_with_its_step_metrics_and_the_com
     folder.mkdir()
     path, origin = fetch_checkpoint(address, sweep.storage, folder)
     assert ((Path(path) / "state.json").read_text(), origin.model_id) == ("after 500", models[500].model_id)
+
+
+def test_a_model_of_a_replaced_member_has_the_values_that_trained_it(sweep: Sweep) -> None:
+    trial = make_trial(2, learning_rate=0.1)
+    sweep.callback.on_trial_start(0, [], trial)
+    takeovers: list[dict[str, Any]] = []
+    for step, rate in ((250, 0.4), (500, 0.8), (1000, 0.0)):
+        report(sweep.callback, trial, step)
+        if rate:
+            takeovers.append({"env_steps": step, "donor": 1, "before": {}, "after": {"learning_rate": rate}})
+            trial.config |= {"takeovers": takeovers, "hyperparameters": {"learning_rate": rate}}
+            sweep.callback.taken_over(trial, takeovers[-1])
+    sweep.callback.on_trial_complete(0, [], trial)
+    sweep.keep(250, 500, 750, 1000, trial=2)
+    sweep.callback.finish([{"trial": 2}], 2, str(sweep.folder / "trial_1" / "checkpoint_1000"), 1.0)
+    sweep.deliver()
+    rates = {step: model.params["learning_rate"] for step, model in sweep.models().items()}
+    assert rates == {250: "0.1", 500: "0.4", 750: "0.8", 1000: "0.8"}
 
 
 def test_models_that_a_later_record_lacks_go_with_their_files_and_repeating_all_changes_nothing(sweep: Sweep) -> None:

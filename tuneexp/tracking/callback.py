@@ -129,7 +129,8 @@ class MLflowCallback(Callback):
         checkpoints: `step`, `path` (or URI), `rank` (1 for the best of the trial, 0 for none) and `last` of each."""
         if (run := self._log.runs.get(number)) is None:
             return
-        kept = [{**one, "path": stored_path(one["path"], self.sweep_folder, self.checkpoints)} for one in checkpoints]
+        kept = [{**one, "path": stored_path(one["path"], self.sweep_folder, self.checkpoints),
+                 "moved": run.moved_by(one["step"])} for one in checkpoints]  # fmt: skip
         if kept != run.kept:
             self._write(records.CHECKPOINTS_KEPT, trial=number, draw=run.draw, sweep=self.sweep_name,
                         params=run.params[0], checkpoints=kept)  # fmt: skip

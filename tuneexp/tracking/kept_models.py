@@ -96,6 +96,7 @@ def _log(runs: Runs, record: Record, one: Record, run_id: str) -> None:
         **_tags_of(one),
     }
     report = _report_at(runs, record, one["step"])
+    params = {**record["params"], **one.get("moved", {})}  # earlier versions did not write what moved
 
     def log_metrics(model_id: str) -> None:
         if report is not None:
@@ -104,7 +105,7 @@ def _log(runs: Runs, record: Record, one: Record, run_id: str) -> None:
             runs.send(key)
 
     log_checkpoint(
-        runs.client, runs.position.experiment_id, [run_id], name, one["step"], checkpoint, record["params"], tags,
+        runs.client, runs.position.experiment_id, [run_id], name, one["step"], checkpoint, params, tags,
         log_metrics=log_metrics,
     )  # fmt: skip
 

@@ -71,6 +71,10 @@ class RunState:
     def key(self) -> str:
         return run_key(self.trial, self.draw)
 
+    def moved_by(self, step: int) -> dict[str, Any]:
+        """Return the values that its last takeover before `step` has given it; none if it was not replaced yet."""
+        return next((one["after"] for one in reversed(self.takeovers) if one["env_steps"] < step), {})
+
     def has(self, entry: Record) -> bool:
         """True for a report or a checkpoint of this run."""
         return entry["kind"] in (REPORTED, CHECKPOINTED) and (entry["trial"], entry["draw"]) == (self.trial, self.draw)
@@ -155,8 +159,9 @@ class SweepLog:
         if run is None:
             return None
         name = model_name(sweep, run.trial, run.last_step)
+        params = {**run.params[0], **run.moved_by(run.last_step)}
         return {"trial": run.trial, "draw": run.draw, "step": run.last_step, "at_ms": run.last_at_ms, "name": name,
-                "metrics": run.last_metrics, "params": run.params[0], "checkpoint": checkpoint or run.checkpoint,
+                "metrics": run.last_metrics, "params": params, "checkpoint": checkpoint or run.checkpoint,
                 }  # fmt: skip
 
     def _reconcile(self, known: set[int]) -> None:

@@ -75,6 +75,7 @@ class _Kept(TypedDict):
     path: str
     rank: int
     last: bool
+    moved: NotRequired[dict[str, Any]]
 
 
 class _CheckpointsKept(_OfTrial):
