@@ -166,9 +166,16 @@ def check_that_failed_trials_train_again(tmp_path: Path, before: SweepResult) ->
     assert resume("s", storage, failed=True) == result  # none is left
 
 
+@pytest.mark.parametrize(
+    ("trials", "scheduler"),
+    [(2, "fifo"), (4, {"name": "pbt", "population": "stacked", "interval_env_steps": 100})],
+    ids=["trials", "stacked"],
+)
 def test_a_sweep_whose_environment_moved_continues_with_its_new_place(
     tmp_path: Path,
     tuneexp: Callable[..., Done],  # noqa: F811
+    trials: int,
+    scheduler: Any,
 ) -> None:
     def stop(event: SweepEvent) -> None:
         if event.kind == "report":
@@ -177,7 +184,8 @@ def test_a_sweep_whose_environment_moved_continues_with_its_new_place(
     old, new = tmp_path / "old.py", tmp_path / "new.py"
     old.write_text("from gymnasium.envs.classic_control import CartPoleEnv\nclass Env(CartPoleEnv): pass\n")
     with pytest.raises(SweepInterrupted):
-        small(tmp_path, env=f"{old}:Env", trials=2, budget_env_steps=300, concurrency=1).run(on_event=stop)
+        asked = {"trials": trials, "scheduler": scheduler, "budget_env_steps": 300, "concurrency": 1}
+        small(tmp_path, env=f"{old}:Env", **asked).run(on_event=stop)
     old.rename(new)
     missing = tuneexp("resume", "s")
     assert missing.code == 2
@@ -186,8 +194,8 @@ def test_a_sweep_whose_environment_moved_continues_with_its_new_place(
     assert done.code == 0, done.err
     assert f"{new}:Env" in done.err
     assert f"{old}:Env" not in done.err, done
-    trials = json.loads(done.out)["trials"]
-    assert [(trial["outcome"], trial["env_steps"] >= 300) for trial in trials] == [("completed", True)] * 2
+    ended = json.loads(done.out)["trials"]
+    assert [(trial["outcome"], trial["env_steps"] >= 300) for trial in ended] == [("completed", True)] * trials
     again = tuneexp("resume", "s", "--moved", f"{old}=new.py", "--json")  # the command of before, from the history
     assert json.loads(again.out) == json.loads(done.out)
 
