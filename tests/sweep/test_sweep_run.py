@@ -183,8 +183,8 @@ def test_a_sweep_whose_environment_moved_continues_with_its_new_place(
 
     old, new = tmp_path / "old.py", tmp_path / "new.py"
     old.write_text("from gymnasium.envs.classic_control import CartPoleEnv\nclass Env(CartPoleEnv): pass\n")
+    asked = {"trials": trials, "scheduler": scheduler, "budget_env_steps": 300, "concurrency": 1}
     with pytest.raises(SweepInterrupted):
-        asked = {"trials": trials, "scheduler": scheduler, "budget_env_steps": 300, "concurrency": 1}
         small(tmp_path, env=f"{old}:Env", **asked).run(on_event=stop)
     old.rename(new)
     missing = tuneexp("resume", "s")
