@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -94,6 +95,9 @@ def _main(folder: str, deliveries: socket.socket) -> None:
 
     with pytest.MonkeyPatch.context() as patch, forked_deliveries(lambda: deliveries):
         request_workers(folder, patch)
+        from tuneexp.sweep.cluster import ray_session
+
+        patch.setattr(ray_session, "worker_origin", lambda *_: nullcontext())  # it would import the libraries again
         from tuneexp.cli import main
 
         main()

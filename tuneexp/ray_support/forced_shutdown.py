@@ -12,7 +12,7 @@ from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 
-_SERVICES = ("gcs_server", "raylet")
+_SERVICES = ("gcs_server", "raylet", "worker_origin")  # in their command lines; the workers are their children
 
 
 def kill_ray(temporary: Path) -> None:
@@ -23,7 +23,7 @@ def kill_ray(temporary: Path) -> None:
     """
     children = _children()
     for process in children[os.getpid()]:
-        if _name(process) in _SERVICES:
+        if any(name in _command(process) for name in _SERVICES):
             _kill_tree(process, children)
     shutil.rmtree(temporary.parent, ignore_errors=True)
 
@@ -44,7 +44,7 @@ def _children() -> dict[int, list[int]]:
     return children
 
 
-def _name(process: int) -> str:
+def _command(process: int) -> str:
     with suppress(OSError):
-        return Path(f"/proc/{process}/comm").read_text().strip()
+        return Path(f"/proc/{process}/cmdline").read_text(errors="replace")
     return ""

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -19,7 +20,7 @@ from ray import _raylet
 from ray._private import parameter, ray_constants, services
 from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader, Config
 
-from tuneexp.ray_support import idle_agent
+from tuneexp.ray_support import idle_agent, worker_request
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -87,6 +88,45 @@ def _with_idle_agent(command: list[str], argument: str) -> str:
 def _value_of(name: str, command: list[str]) -> str:
     (value,) = (argument.removeprefix(name) for argument in command if argument.startswith(name))
     return value
+
+
+@contextmanager
+def workers_from(origin: Path | None) -> Iterator[None]:
+    """Start Ray so that its workers are forked from a process that has imported what they need.
+
+    Why: each worker imports Ray, torch and more, 3 s of a core, and begins after Ray's start. Ray starts them with a
+    command that its raylet gets as an argument.
+    Obsolete once Ray forks workers from a process with `worker_preload_modules`.
+
+    Args:
+        origin: socket of the worker origin; None leaves Ray as it is.
+    """
+    start_process = services.start_ray_process
+
+    def with_requests(command: list[str], process_type: str, *args: Any, **kwargs: Any) -> Any:
+        if origin is not None and process_type == ray_constants.PROCESS_TYPE_RAYLET:
+            command = [_with_request(argument, origin) for argument in command]
+        return start_process(command, process_type, *args, **kwargs)
+
+    services.start_ray_process = with_requests
+    try:
+        yield
+    finally:
+        services.start_ray_process = start_process
+
+
+_WORKER_COMMAND, _SETUP = "--python_worker_command=", "setup_worker.py"
+
+
+def _with_request(argument: str, origin: Path) -> str:
+    """Return `argument` of a raylet's command, with a request to the origin in place of the first step of a worker."""
+    if not argument.startswith(_WORKER_COMMAND):
+        return argument
+    python, _, others = argument.removeprefix(_WORKER_COMMAND).partition(" ")
+    if not others.partition(" ")[0].endswith(_SETUP):  # a Ray that starts them in another way
+        return argument
+    request = subprocess.list2cmdline([worker_request.__file__, str(origin)])
+    return f"{_WORKER_COMMAND}{python} -I -S {request} {others}"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import ray
 from tuneexp.errors import TuneexpError, UserError
 from tuneexp.ray_support.environment import ADDRESS, WORKER_SETTINGS, set_missing
 from tuneexp.ray_support.lost_processes import report_loss
-from tuneexp.ray_support.patches import few_services, loopback_only, no_dashboard, own_session
+from tuneexp.ray_support.patches import few_services, loopback_only, no_dashboard, own_session, workers_from
 from tuneexp.ray_support.private_session import private_surroundings
 from tuneexp.ray_support.worker_path import DriversPath
 
@@ -98,7 +98,14 @@ def local_ray(cpus: int, gpus: bool = False, **settings: Any) -> Iterator[None]:
             ray.shutdown()
 
 
-def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: bool = False, **settings: Any) -> None:
+def start_local(
+    temporary: Path,
+    cpus: int,
+    gpus: bool = False,
+    log_to_driver: bool = False,
+    origin: Path | None = None,
+    **settings: Any,
+) -> None:
     """Start a new local Ray. It never connects to another Ray of this machine, such as one of a killed sweep.
 
     Args:
@@ -106,6 +113,7 @@ def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: b
         cpus: CPUs of this Ray.
         gpus: Ray may use the GPUs of this machine.
         log_to_driver: print the workers' output.
+        origin: socket of the worker origin that workers are forked from; None starts them as usual.
         settings: further arguments of `ray.init`.
 
     Raises:
@@ -113,7 +121,8 @@ def start_local(temporary: Path, cpus: int, gpus: bool = False, log_to_driver: b
     """
     environment = dict(os.environ)
     try:
-        with few_services(log_monitor=log_to_driver), no_dashboard(), loopback_only(), own_session():
+        services = few_services(log_monitor=log_to_driver)
+        with services, no_dashboard(), workers_from(origin), loopback_only(), own_session():
             ray.init(
                 address="local",
                 job_config=DriversPath(),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 from tuneexp.errors import UserError
@@ -22,6 +23,7 @@ from tuneexp.ray_support.environment import (
 from tuneexp.ray_support.forced_shutdown import kill_ray
 from tuneexp.ray_support.private_session import private_surroundings, variables_restored
 from tuneexp.ray_support.running import running_ray
+from tuneexp.ray_support.worker_origin import worker_origin
 from tuneexp.sweep.cluster.address import cluster_address, no_cluster, token_advice
 from tuneexp.sweep.cluster.loss_detection import CHECK_PERIOD_S, LossDetector
 from tuneexp.sweep.process_exit import abandon, cleaned
@@ -30,6 +32,8 @@ from tuneexp.sweep.signals import check_signals, exit_code_of_signal
 CHECK_SIGNALS_S = 0.1
 START_JOIN_LIMIT_S = 5.0  # of a sweep that ends before Ray has started, which can't be interrupted
 CONNECT_LIMIT_S = 60.0  # the port may belong to another program
+# Imported before workers are forked. The others are those of Tune.
+_OF_TRIALS = ("tuneexp.trial.cohorts.cohort_trial", "pandas", "pyarrow.fs")
 _OBJECT_STORE_BYTES = 100 * 2**20  # results are small; checkpoints go through files
 
 
@@ -49,6 +53,8 @@ class RaySession:
         self._started, self._stop = threading.Event(), threading.Event()
         self._error: BaseException | None = None
         self._abandoned = False
+        self._temporary: Path | None = None  # of a local Ray
+        self._origin: Path | None = None
         # One thread for start and stop: Linux kills Ray's processes when the thread that started them ends.
         self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
         self._exit = ExitStack()
@@ -66,6 +72,8 @@ class RaySession:
             self._temporary = self._exit.enter_context(private_surroundings())
             self._exit.enter_context(cleaned(partial(kill_ray, self._temporary)))
         self._exit.enter_context(settings_in_environment(self._settings))
+        if self._temporary is not None:
+            self._origin = self._exit.enter_context(worker_origin(self._temporary.parent, _OF_TRIALS))
         self._thread.start()
         return self
 
@@ -152,7 +160,9 @@ class RaySession:
             return
         from tuneexp.ray_support.start import start_local
 
-        start_local(self._temporary, self._cpus, self._gpus, object_store_memory=_OBJECT_STORE_BYTES, **common)
+        assert self._temporary is not None
+        common |= {"object_store_memory": _OBJECT_STORE_BYTES, "origin": self._origin}
+        start_local(self._temporary, self._cpus, self._gpus, **common)
 
 
 def runs_elsewhere(address: str | None) -> bool:
