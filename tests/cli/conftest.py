@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.forked_command import ForkedCommand
+from tests.faults.process_tree import kill_tree
 from tuneexp.cli import run
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +37,22 @@ def command(args: Sequence[str], folder: Path | None = None, timeout_s: float = 
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def forked(args: Sequence[str], folder: Path, timeout_s: float = 170) -> Done:
+    """Run `python -m tuneexp ...` in a process that is forked from one that has imported the libraries."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    settings = {"env": {**os.environ, "PYTHONPATH": str(ROOT)}, "text": True, "start_new_session": True}
+    with (
+        contextlib.chdir(folder),
+        ForkedCommand([sys.executable, "-m", "tuneexp", *args], **streams, **settings) as own,
+    ):
+        try:
+            out, err = own.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            kill_tree(own.pid)
+            raise
+    return Done(own.returncode, out, err)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import ROOT, Done, assert_refused, command
+from tests.cli.conftest import ROOT, Done, assert_refused, command, forked
 from tuneexp.sweep import Sweep, load_config, load_sweep
 from tuneexp.sweep.experiment.writing import asked_values
 
@@ -251,7 +251,7 @@ def test_a_sweep_in_which_no_trial_finishes_failed(storage: Path) -> None:
         "    def step(self, action):\n        raise RuntimeError('the simulator lost its window')\n"
     )
     args = ["sweep", "--env", "broken.py:Broken", "--space", "space.yaml", "--name", "broken", *SMALL, "--json"]
-    done = command(args, storage)
+    done = forked(args, storage)
     assert done.code == 1, done.err
     assert {trial["outcome"] for trial in json.loads(done.out)["trials"]} == {"error"}
     assert json.loads(done.out)["best"] is None
@@ -266,7 +266,7 @@ def test_a_sweep_in_which_no_trial_finishes_failed(storage: Path) -> None:
     (storage / "broken.py").write_text(
         broken.replace("raise RuntimeError('the simulator lost its window')", "return self.env.step(action)")
     )
-    again = command(["resume", "broken", "--json"], storage)
+    again = forked(["resume", "broken", "--json"], storage)
     assert again.code == 0, again.err
     assert json.loads(again.out)["state"] == "finished"
     assert {trial["outcome"] for trial in json.loads(again.out)["trials"]} <= {"completed", "pruned"}
