@@ -19,7 +19,7 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
 from tests.faults.process_tree import descendants, is_alive
-from tuneexp.ray_support import idle_agent
+from tuneexp.ray_support import idle_agent, waiting_agent
 from tuneexp.ray_support.patches import callbacks_uncounted, environment_inherited, forget_token, trial_failures
 from tuneexp.ray_support.start import environment_of_workers
 
@@ -32,13 +32,15 @@ def test_a_local_ray_has_neither_autoscaler_nor_log_monitor_nor_dashboard() -> N
     assert set(processes) == {ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET}
     (raylet,) = (info.process.pid for info in processes[ray_constants.PROCESS_TYPE_RAYLET])
     commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in descendants(raylet)]
-    assert [command for command in commands if idle_agent.__file__ in command]
+    for agent in (idle_agent, waiting_agent):  # the second is Ray's own after a request, as in test_worker_origin.py
+        assert [command for command in commands if agent.__file__ in command]
     assert not [command for command in commands if "dashboard" in command.lower()]
 
 
-def test_the_process_in_place_of_the_dashboard_s_agent_ends_after_its_raylet() -> None:
+@pytest.mark.parametrize("script", [[idle_agent.__file__], [waiting_agent.__file__, "0", "true"]])
+def test_a_process_in_place_of_an_agent_ends_after_its_raylet(script: list[str]) -> None:
     raylet = ["sh", "-c", 'RAY_RAYLET_PID=$$ "$@" >/dev/null & echo $!; read line', "sh"]
-    command = [*raylet, sys.executable, "-I", "-S", idle_agent.__file__]
+    command = [*raylet, sys.executable, "-I", "-S", *script]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         agent = int(process.stdout.readline())

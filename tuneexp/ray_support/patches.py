@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from ray import _raylet
 from ray._private import parameter, ray_constants, services
 from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader, Config
 
-from tuneexp.ray_support import idle_agent, worker_request
+from tuneexp.ray_support import idle_agent, waiting_agent, worker_request
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -49,13 +50,14 @@ def no_dashboard() -> Iterator[None]:
 
     Why: `include_dashboard=False` starts both all the same, for usage statistics and metrics, which are off here.
     Together they take two seconds of a core, and `ray.init` waits for the first. The raylet insists on an agent, so it
-    gets `idle_agent`. Its ports are -1, as they are where Ray has no packages for the dashboard.
+    gets `idle_agent`. Its ports are -1, as they are where Ray has no packages for the dashboard. The start also waits
+    for an agent of runtime environments, which few workers need: `waiting_agent` becomes it at the first request.
     Obsolete once `include_dashboard=False` starts neither."""
     start_api_server, start_process = services.start_api_server, services.start_ray_process
 
     def without_agent(command: list[str], process_type: str, *args: Any, **kwargs: Any) -> Any:
         if process_type == ray_constants.PROCESS_TYPE_RAYLET:
-            command = [_with_idle_agent(command, argument) for argument in command]
+            command = [_with_waiting_agent(command, _with_idle_agent(command, one)) for one in command]
         return start_process(command, process_type, *args, **kwargs)
 
     services.start_api_server = lambda *args, **kwargs: ("", None)  # neither an address nor a process
@@ -83,6 +85,22 @@ def _with_idle_agent(command: list[str], argument: str) -> str:
     for port in _AGENT_PORTS:
         _COMPILED.persist_port(session, node, port, -1)
     return _AGENT_COMMAND + subprocess.list2cmdline([sys.executable, "-I", "-S", idle_agent.__file__])
+
+
+_WAITS, _ANY_PORT = "--runtime_env_agent_command=", "--runtime-env-agent-port=0"
+
+
+def _with_waiting_agent(command: list[str], argument: str) -> str:
+    """Return `argument` of a raylet's command, with `waiting_agent` before the agent of runtime environments."""
+    if not argument.startswith(_WAITS) or _ANY_PORT not in argument:
+        return argument
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    session, node = (_value_of(name, command) for name in ("--session_dir=", "--node_id="))
+    _COMPILED.persist_port(session, node, _COMPILED.RUNTIME_ENV_AGENT_PORT_NAME, port)
+    agent = argument.removeprefix(_WAITS).replace(_ANY_PORT, f"{_ANY_PORT[:-1]}{port}")
+    return f"{_WAITS}{subprocess.list2cmdline([sys.executable, '-I', '-S', waiting_agent.__file__, str(port)])} {agent}"
 
 
 def _value_of(name: str, command: list[str]) -> str:
