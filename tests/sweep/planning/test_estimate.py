@@ -36,6 +36,13 @@ def test_a_trial_is_training_evaluations_and_checkpoints() -> None:
     assert found.high == pytest.approx(2 + 1.41421 + 500 * (9 * 0.01 + 0.02) + 1)
 
 
+def test_seeds_that_catch_up_write_a_checkpoint_at_each_report() -> None:
+    cohorts = [{"seeds": 1, "from_env_steps": 0}, {"seeds": 1, "from_env_steps": 300}]
+    cohorts += [{"seeds": 2, "from_env_steps": 650}]
+    more = trial_seconds(PROBE, CONFIG, cohorts).low - trial_seconds(PROBE, CONFIG).low
+    assert more == pytest.approx((3 + 7) * 0.1)  # reports every 100 steps
+
+
 def test_evaluations_without_a_time_limit_last_as_long_as_now() -> None:
     found = trial_seconds(replace(PROBE, longest_episode=None, chunks_s=(0.002,)), CONFIG)
     assert found.low == found.high == pytest.approx(2 + 2.2 + 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,19 +34,27 @@ class Interval:
         return Interval(self.low * factor, self.high * factor)
 
 
-def trial_seconds(probe: Probe, config: TrialConfig) -> Interval:
+def trial_seconds(probe: Probe, config: TrialConfig, cohorts: Sequence[Mapping[str, int]] = ()) -> Interval:
     """Return the seconds of a whole trial: training, evaluations and checkpoints.
 
     The spread of the parts of the probe is one standard deviation. Evaluations last between what they do now and the
-    time limit of the environment: episodes of a policy that has learned may be longer."""
+    time limit of the environment: episodes of a policy that has learned may be longer.
+
+    Args:
+        probe: Costs of the trial.
+        config: Its configuration.
+        cohorts: Cohorts of seeds, as in `TrialConfig`; while one catches up, each of its reports has a checkpoint, too.
+    """
     budget = probe.budget_env_steps
     spread = statistics.stdev(probe.chunks_s) if len(probe.chunks_s) > 1 else 0.0
     training = Interval(max(0.0, probe.step_s - spread), probe.step_s + spread).times(budget)
-    reports = config.model_copy(update={"budget_env_steps": budget}).reports
+    whole = config.model_copy(update={"budget_env_steps": budget})
+    reports = whole.reports
     per_step = (reports - 1) * probe.evaluation_s + probe.final_evaluation_s
     longest = max(probe.evaluation_steps, probe.longest_episode or 0)
     evaluations = Interval(per_step * probe.evaluation_steps, per_step * longest)
-    saving = reports * probe.save_s
+    caught_up = sum(math.ceil(one["from_env_steps"] / whole.report_period) for one in cohorts)
+    saving = (reports + caught_up) * probe.save_s
     return training + evaluations + Interval(saving, saving)
 
 

@@ -139,7 +139,8 @@ def plan_of(config: SweepConfig, space: SearchSpace, probes: Sequence[Probe] = (
 def _duration(config: SweepConfig, probes: Sequence[Probe], programs: Programs, share: float = 1.0) -> Duration:
     """Return the estimated time. share: share of the environment steps that the best case trains."""
     trials, at_once = config.trials, min(config.concurrency or 1, config.trials or math.inf)
-    trial = estimate.mean_of_trials([estimate.trial_seconds(one, config.trial) for one in probes], trials)
+    cohorts = scheduler_of(config).cohorts()
+    trial = estimate.mean_of_trials([estimate.trial_seconds(one, config.trial, cohorts) for one in probes], trials)
     whole = best = None
     if trials is not None:
         building = estimate.program_seconds(probes, programs.combinations, trials, int(at_once))
