@@ -56,6 +56,48 @@ def test_narrow_products_with_a_transposed_factor_are_turned(lead: tuple[int, ..
     torch.testing.assert_close(changed(left, right)[0], graph(left, right)[0])
 
 
+@pytest.mark.parametrize("lead", [(), (3,)])
+@pytest.mark.parametrize(("columns", "turned"), [(1, True), (4, True), (NARROW, True), (NARROW + 1, False)])
+def test_narrow_products_with_a_right_factor_as_it_is_are_turned(
+    lead: tuple[int, ...], columns: int, turned: bool
+) -> None:
+    def plain(inputs: list[Tensor]) -> list[Tensor]:
+        return [inputs[0] @ inputs[1]]
+
+    left, right = torch.randn(*lead, 50, 40), torch.randn(*lead, 40, columns)
+    graph, changed = both(plain, left, right)
+    assert (graph.code != changed.code) == turned
+    torch.testing.assert_close(changed(left, right), graph(left, right))
+
+
+@pytest.mark.parametrize("n_seeds", [1, 3, 8])
+@pytest.mark.parametrize(("columns", "turned"), [(1, True), (2, True), (4, True), (NARROW + 1, False)])
+def test_narrow_last_layers_of_several_critics_are_turned(n_seeds: int, columns: int, turned: bool) -> None:
+    def forward(inputs: list[Tensor]) -> list[Tensor]:
+        return [torch.vmap(torch.baddbmm)(*inputs)]
+
+    bias, x, weight = (torch.randn(n_seeds, 2, *shape) for shape in ((1, columns), (50, 40), (40, columns)))
+    graph, changed = both(forward, bias, x, weight)
+    assert ("transpose" in changed.code) == turned
+    torch.testing.assert_close(changed(bias, x, weight), graph(bias, x, weight))
+
+
+def test_layers_with_a_scale_stay() -> None:
+    def scaled(inputs: list[Tensor]) -> list[Tensor]:
+        return [torch.baddbmm(*inputs, beta=0.5)]
+
+    graph, changed = both(scaled, torch.randn(2, 1, 1), torch.randn(2, 50, 40), torch.randn(2, 40, 1))
+    assert graph.code == changed.code
+
+
+def test_layers_whose_weights_are_transposed_stay() -> None:
+    def linear(inputs: list[Tensor]) -> list[Tensor]:
+        return [inputs[0] @ inputs[1].mT]
+
+    graph, changed = both(linear, torch.randn(50, 40), torch.randn(2, 40))
+    assert graph.code == changed.code
+
+
 def test_a_second_product_of_a_turned_one_is_turned() -> None:
     def chained(inputs: list[Tensor]) -> list[Tensor]:
         left, right = inputs
@@ -63,7 +105,7 @@ def test_a_second_product_of_a_turned_one_is_turned() -> None:
 
     left, right = torch.randn(50, 40), torch.randn(50, 2)
     graph, changed = both(chained, left, right)
-    assert changed.code.count("aten.clone") == 2
+    assert changed.code.count("aten.clone") == 3
     torch.testing.assert_close(changed(left, right), graph(left, right))
 
 
