@@ -43,9 +43,12 @@ def _rewritten(graph: fx.GraphModule) -> fx.GraphModule:
     for node in list(copied.nodes):
         if node.target is aten.tanh.default and node.meta["val"].dtype is torch.float32:
             _replace(node, _tanh)
-        elif node.target in (aten.mm.default, aten.bmm.default) and _is_narrow(*node.args):
-            _replace(node, lambda product: _transposed_product(product.target, *product.args))
-        elif node.target is aten.baddbmm.default and not node.kwargs and _is_narrow(*node.args[1:]):
+        elif node.target in (aten.mm.default, aten.bmm.default):
+            if _is_outer(*node.args):
+                _replace(node, lambda product: product.graph.call_function(aten.mul.Tensor, product.args))
+            elif _is_narrow(node.target, *node.args):
+                _replace(node, lambda product: _transposed_product(product.target, *product.args))
+        elif node.target is aten.baddbmm.default and not node.kwargs and _is_narrow(node.target, *node.args[1:]):
             _replace(node, _narrow_layer)
     copied.eliminate_dead_code()
     return fx.GraphModule(graph, copied)
@@ -75,10 +78,20 @@ def _tanh(node: fx.Node) -> fx.Node:
     return call(aten.clamp.default, (ratio, -1.0, 1.0))  # rounding must not leave the range of tanh
 
 
-def _is_narrow(left: Any, right: Any) -> bool:
-    """True for few columns and many rows, as in first and last layers and in their gradients, in a form slow in MKL."""
+def _is_outer(left: Any, right: Any) -> bool:
+    """True for columns times rows, [..., m, 1] and [..., 1, n], as in the gradient of a layer with one output."""
+    return left.meta["val"].shape[-1] == 1 and right.meta["val"].shape[-2] == 1
+
+
+def _is_narrow(product: Any, left: Any, right: Any) -> bool:
+    """True for few columns and many rows, as in first and last layers and in their gradients, in a form slow in MKL.
+
+    Inductor itself makes a sum of a `bmm` with one column."""
     one, other = left.meta["val"], right.meta["val"]
-    return other.shape[-1] <= NARROW < one.shape[-2] and (_is_transposed(one) or not _is_transposed(other))
+    if not other.shape[-1] <= NARROW < one.shape[-2]:
+        return False
+    is_sum = product is aten.bmm.default and other.shape[-1] == 1
+    return _is_transposed(one) or not (_is_transposed(other) or is_sum)
 
 
 def _is_transposed(matrix: Tensor) -> bool:
