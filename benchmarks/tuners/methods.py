@@ -51,7 +51,7 @@ def _with(name: str, **options: Any) -> str:
 
 BASELINE = Method("random", "fifo")
 DEFAULT = Method(str(SETTINGS["searcher"].default), str(SETTINGS["scheduler"].default))
-# Samplers without early stopping and with ASHA, then schedulers with TPE. Left out: `gp`, which takes 11 s a search;
+# Samplers without early stopping and with ASHA, then schedulers with TPE. Left out: `gp`, which takes 6 s a search;
 # `nsga3` and `tpe` with `group`, which search these spaces as `nsga2` and `tpe` do.
 WITH_ASHA = (
     "random",
