@@ -142,7 +142,7 @@ class Hyper:
         numeric = self.names[: -len(CLOCK)]
         self._schedules = [{name: parse_schedule(getattr(one, name)) for name in numeric} for one in _distinct(cfgs)]
         self._moving = any(one.kind != "constant" for schedules in self._schedules for one in schedules.values())
-        self._rows: Tensor | None = None
+        self._stale = True
 
     def replace(self, cfgs: Sequence[Config]) -> None:
         """Take other configurations, one for each seed; they apply from the next `set_clock`.
@@ -155,12 +155,12 @@ class Hyper:
 
     def set_clock(self, progress: float, env_steps: int = 0) -> None:
         """Set the schedules to `progress`, the share of the full budget that is done, in [0, 1]."""
-        if self._rows is None or self._moving:
+        if self._stale or self._moving:
             rows = [[one.value_at(progress) for one in schedules.values()] for schedules in self._schedules]
-            self._rows = torch.tensor(rows, dtype=torch.float32)
+            self.tensor[:, : -len(CLOCK)] = torch.tensor(rows, dtype=torch.float32)
             self.values = dict(zip(self.names, rows[0], strict=False))
+            self._stale = False
         self.values.update(progress=progress, env_steps=float(env_steps))
-        self.tensor[:, : -len(CLOCK)] = self._rows
         self.tensor[:, -len(CLOCK) :] = torch.tensor([progress, float(env_steps)])
 
     def clock_step(self, n_envs: int, budget_env_steps: int) -> Tensor:

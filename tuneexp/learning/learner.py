@@ -40,7 +40,6 @@ class Learner(SeedNetworks):
     Attributes:
         failed: [S] bool, the seeds that diverged.
         skipped: [S] bool, the seeds without further updates until the next rollout.
-        all_skipped: no seed takes the coming updates.
         n_updates: number of updates done.
         log: metrics of the updates since the last report.
 
@@ -165,8 +164,11 @@ class Learner(SeedNetworks):
     def require_rows(self, enough: Tensor) -> None:
         """Exclude seeds with too few valid rows from the coming updates. enough: [S] bool."""
         self._enough = enough
-        learning = int((enough & ~(self.failed | self.skipped)).sum())
-        self._nobody_sits_out, self.all_skipped = learning == len(self.seeds), not learning
+
+    @property
+    def all_skipped(self) -> bool:
+        """True if no seed takes the coming updates."""
+        return not (self._enough & ~(self.failed | self.skipped)).any()
 
     def draw_noise(self, n_updates: int, n_rows: int) -> dict[str, Tensor]:
         """Draw the random columns of the coming updates, name -> [U, S, ...].
@@ -216,7 +218,7 @@ class Learner(SeedNetworks):
         omitted = self.periods.omitted(self.n_updates)
         step, program = self._steps[omitted]
         gradient, metrics, skip, finite, clean, *rows = program.run(self.step_inputs(columns))
-        if self._nobody_sits_out and clean.item():
+        if (self._enough & ~(self.failed | self.skipped)).all() and clean.item():
             proceed = None
             self.optimizer.step(gradient, None, omitted)
         else:
@@ -250,7 +252,6 @@ class Learner(SeedNetworks):
         given = {**columns, **of_update}
         n_updates, rows = self._whole.learn(given, epochs, self._enough, self.log, self.n_updates)
         self.n_updates += n_updates
-        self.require_rows(self._enough)
         return rows
 
     def _learn_whole(self, columns: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -266,7 +267,6 @@ class Learner(SeedNetworks):
         proceed, flags = selected(Flags(self._enough, self.failed, self.skipped), skip, finite)
         self.failed.copy_(flags.failed)
         self.skipped.copy_(flags.skipped)
-        self.require_rows(self._enough)
         return proceed
 
     def freeze_non_finite(self) -> None:
