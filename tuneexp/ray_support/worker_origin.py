@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tuneexp.processes import python_command
+from tuneexp.processes import python_command, uncollected_imports
 from tuneexp.ray_support.worker_request import FORKED
 
 _OF_RAY = ("ray._private.workers.default_worker", "ray.tune")
@@ -60,8 +60,7 @@ def worker_origin(folder: Path, modules: Sequence[str]) -> Iterator[Path | None]
 
 def main(server: int, modules: Sequence[str]) -> None:
     """Import the modules, and fork a worker for each request, until the driver closes standard input."""
-    for module in modules:
-        importlib.import_module(module)
+    _import(modules)
     with socket.socket(fileno=server) as listening:
         arguments = _serve(listening)
     if arguments:  # in a worker
@@ -93,7 +92,12 @@ def _import_ray(environment: dict[str, str]) -> None:
     """Import what Ray's workers do, at the first request only. Ray reads environment variables when it is imported."""
     if _OF_RAY[0] not in sys.modules:
         _take_environment({**environment, **_ONE_THREAD})
-        for module in _OF_RAY:
+        _import(_OF_RAY)
+
+
+def _import(modules: Sequence[str]) -> None:
+    with uncollected_imports():
+        for module in modules:
             importlib.import_module(module)
 
 

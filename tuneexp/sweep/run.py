@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from tuneexp.processes import uncollected_imports
 from tuneexp.sweep.cluster.capacity import ray_session_for, resolved_on_cluster
 from tuneexp.sweep.compiling_ahead import compiling_ahead
 from tuneexp.sweep.events import Watcher
@@ -57,9 +58,10 @@ def run_in_ray(
         ray_session_for(config, space, snapshot_period_s(config), verbose) as ray,
         compiling_ahead(config, space),
     ):
-        from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
+        with uncollected_imports():
+            from tuneexp.sweep.lifecycle import run_to_the_end  # Ray starts meanwhile
 
-        resolved = resolved_on_cluster(config, folder, space, ray)
+            resolved = resolved_on_cluster(config, folder, space, ray)
         before_trials()
         claim(config, folder, checkpoint_storage_of(folder, config.checkpoints))
         return run_to_the_end(resolved, folder, space, callbacks, on_event, ray, failed)

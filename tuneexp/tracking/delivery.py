@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from tuneexp.files.locks import locked
+from tuneexp.processes import uncollected_imports
 from tuneexp.security.masking import masked, secrets_of
 from tuneexp.tracking.known_runs import Refused, SweepGone
 from tuneexp.tracking.outbox import Outbox, Position, Record, append, load_position, outbox_folder, save_position
@@ -242,7 +243,8 @@ def main() -> None:
     finish = threading.Event()
     threading.Thread(target=_follow_stdin, args=(finish,), daemon=True).start()
     with locked(outbox_folder(folder) / "delivery.lock"):  # one process delivers a sweep at a time
-        import mlflow.tracking  # noqa: F401  while there is nothing to deliver yet
+        with uncollected_imports():
+            import mlflow.tracking  # noqa: F401  while there is nothing to deliver yet
 
         without_long_retries()
         _tell("ready")
