@@ -37,7 +37,7 @@ def test_a_local_ray_has_neither_autoscaler_nor_log_monitor_nor_dashboard() -> N
     assert not [command for command in commands if "dashboard" in command.lower()]
 
 
-@pytest.mark.parametrize("script", [[idle_agent.__file__], [waiting_agent.__file__, "0", "true"]])
+@pytest.mark.parametrize("script", [[idle_agent.__file__], [waiting_agent.__file__, "127.0.0.1", "0", "true"]])
 def test_a_process_in_place_of_an_agent_ends_after_its_raylet(script: list[str]) -> None:
     raylet = ["sh", "-c", 'RAY_RAYLET_PID=$$ "$@" >/dev/null & echo $!; read line', "sh"]
     command = [*raylet, sys.executable, "-I", "-S", *script]

@@ -94,13 +94,13 @@ def _with_waiting_agent(command: list[str], argument: str) -> str:
     """Return `argument` of a raylet's command, with `waiting_agent` before the agent of runtime environments."""
     if not argument.startswith(_WAITS) or _ANY_PORT not in argument:
         return argument
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+    session, node, ip = (_value_of(name, command) for name in ("--session_dir=", "--node_id=", "--node_ip_address="))
+    with socket.create_server((ip, 0)) as free:
         port = free.getsockname()[1]
-    session, node = (_value_of(name, command) for name in ("--session_dir=", "--node_id="))
     _COMPILED.persist_port(session, node, _COMPILED.RUNTIME_ENV_AGENT_PORT_NAME, port)
     agent = argument.removeprefix(_WAITS).replace(_ANY_PORT, f"{_ANY_PORT[:-1]}{port}")
-    return f"{_WAITS}{subprocess.list2cmdline([sys.executable, '-I', '-S', waiting_agent.__file__, str(port)])} {agent}"
+    waiting = [sys.executable, "-I", "-S", waiting_agent.__file__, ip, str(port)]
+    return f"{_WAITS}{subprocess.list2cmdline(waiting)} {agent}"
 
 
 def _value_of(name: str, command: list[str]) -> str:

@@ -1,6 +1,6 @@
 """Process that becomes Ray's agent of runtime environments at the first request to its port. See `no_dashboard`.
 
-It ends soon after its raylet. Run as a script, with -I and -S: port, then the command of the agent."""
+It ends soon after its raylet. Run as a script, with -I and -S: address and port, then the command of the agent."""
 
 import os
 import select
@@ -10,10 +10,10 @@ import sys
 POLL_S = 1.0
 
 
-def requested(port: int, raylet: int) -> bool:
+def requested(address: str, port: int, raylet: int) -> bool:
     """Wait for a request. Returns False if the raylet has ended. The raylet repeats the request."""
     with socket.socket() as server:
-        server.bind(("127.0.0.1", port))
+        server.bind((address, port))
         server.listen()
         while os.getppid() == raylet:
             if select.select([server], [], [], POLL_S)[0]:
@@ -22,6 +22,6 @@ def requested(port: int, raylet: int) -> bool:
 
 
 if __name__ == "__main__":
-    _, _port, *_agent = sys.argv
-    if requested(int(_port), int(os.environ["RAY_RAYLET_PID"])):
+    _, _address, _port, *_agent = sys.argv
+    if requested(_address, int(_port), int(os.environ["RAY_RAYLET_PID"])):
         os.execv(_agent[0], _agent)
