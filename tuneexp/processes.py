@@ -38,9 +38,11 @@ def uncollected_imports() -> Iterator[None]:
     """Import libraries without garbage collection, and leave their objects out of later collections.
 
     Collections are 15 % of the time of importing torch, Ray or MLflow."""
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if enabled:
+            gc.enable()
