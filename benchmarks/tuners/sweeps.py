@@ -48,7 +48,7 @@ class Way(NamedTuple):
 WAYS = {
     RANDOM: Way(16, 3, ("--searcher", "random", "--scheduler", "fifo")),
     "tpe + asha (defaults), 3 seeds": Way(34, 3),
-    "tpe + asha, racing from 1 to 8 seeds": Way(34, 8, ("--scheduler-option", "seeds/start=1")),
+    "tpe + asha, racing from 1 to 8 seeds": Way(22, 8, ("--scheduler-option", "seeds/start=1")),
 }
 
 
