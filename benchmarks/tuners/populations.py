@@ -42,7 +42,6 @@ METHODS: Mapping[str, str | Mapping[str, Any]] = {
     EXPLOIT: {"name": "pbt", "explore": False},
     "pbt": "pbt",
     "pb2": "pb2",
-    "mf_pbt": "mf_pbt",
 }
 Found = Mapping[str, Mapping[str, Any]]  # of one repetition: method -> result of `searched`
 
