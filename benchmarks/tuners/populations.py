@@ -119,7 +119,6 @@ def compared(name: str, repetitions: Sequence[Found], width: float) -> dict[str,
             "beats_exploit": probability_of_improvement(own, scores[EXPLOIT], paired=True),
             "from_random": paired_difference(own / width, scores[RANDOM] / width, how="mean"),
             "overstated": estimate(((objectives - own) / width).tolist()),
-            "scheduled": float(np.mean([bool(one[method]["schedule"]) for one in repetitions])),
         }
     return {"task": name, "repetitions": len(repetitions), "methods": rows}
 
