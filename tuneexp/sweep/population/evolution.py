@@ -27,6 +27,7 @@ class Evolution:
 
     Attributes:
         takeovers: Of each member so far: `env_steps`, `donor`, and the moving hyperparameters `before` and `after`.
+        evaluated: State of each member as the last report measured it, if members were replaced since; else None.
     """
 
     def __init__(
@@ -39,10 +40,11 @@ class Evolution:
         self.population, self._score, self._interval = population, score, interval_env_steps
         self._generator = generator_of(seed)
         self.takeovers: list[list[dict[str, Any]]] = [[] for _ in range(population.members)]
+        self.evaluated: list[dict[str, Any]] | None = None
 
     def advance(self, trial: PopulationTrial) -> dict[str, Any]:
         """Train to the next report, and replace members if a decision is due. Returns the report."""
-        before = trial.env_steps
+        before, self.evaluated = trial.env_steps, None
         report = trial.advance()
         if not report["done"] and trial.env_steps // self._interval > before // self._interval:
             self._decide(trial, report)
@@ -69,6 +71,7 @@ class Evolution:
                 "after": {name: after[name] for name in self.population.space if name in after},
             }
             self.takeovers[index].append(entry)
+        self.evaluated = trial.member_states()
         trial.copy(decision.donors, [nested(values) for values in decision.values])
 
     def state(self) -> dict[str, Any]:

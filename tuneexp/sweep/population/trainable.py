@@ -29,6 +29,7 @@ class PopulationTrainable(AlgorithmTrainable):
     """Ray Tune Trainable of all members of a population. Its config is a `TrialConfig` with `members`.
 
     The decision of a report is part of the checkpoint that follows it: after a kill it is repeated with the reports.
+    The checkpoint of each member is of the state that the report measured.
     """
 
     trial: PopulationTrial
@@ -58,7 +59,7 @@ class PopulationTrainable(AlgorithmTrainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         checkpoint.write(checkpoint_dir, {**self.trial.state_dict(), DECISIONS: self.evolution.state()})
-        for index, state in enumerate(self.trial.member_states()):
+        for index, state in enumerate(self.evolution.evaluated or self.trial.member_states()):
             checkpoint.write(Path(checkpoint_dir) / member_folder(index), state)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
