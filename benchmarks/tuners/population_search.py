@@ -17,13 +17,12 @@ from tuneexp.sweep.member_training import Training, along
 from tuneexp.sweep.population.evolution import Evolution
 from tuneexp.sweep.search import choice
 from tuneexp.sweep.search.population.lineage import lineage
-from tuneexp.sweep.search.schedulers.pbt import MfPbt, Pb2, Pbt
+from tuneexp.sweep.search.schedulers.pbt import BUILT_IN
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.trial import Trial
 from tuneexp.trial.population.population_trial import PopulationTrial
 from tuneexp.trial.trial_config import TrialConfig
 
-KINDS: Mapping[str, type[Pbt]] = {"pbt": Pbt, "pb2": Pb2, "mf_pbt": MfPbt}
 FRESH_FROM = 1000  # first one of the seeds that no population is trained on
 
 
@@ -112,11 +111,11 @@ def evolution_of(task: RecordedTask, setup: Setup, method: str | Mapping[str, An
     """Return the decisions of a method. Those of random search would come after the end."""
     is_random = method == "random"
     name, given = choice.parts("pbt" if is_random else method)
-    kind = KINDS[name]
-    options = kind.Options.parse(given, name)
+    scheduler = BUILT_IN[name]
+    options = scheduler.Options.parse(given, name)
     space = {name: one.values for name, one in SearchSpace.from_mapping(task.space).dimensions.items()}
     interval = task.env_steps if is_random else options.interval(task.env_steps)
-    return Evolution(kind.kind(space, options, setup.members), seed, interval, lambda row: row["objective"])
+    return Evolution(scheduler.kind(space, options, setup.members), seed, interval, lambda row: row["objective"])
 
 
 def _trained(task: RecordedTask, setup: Setup, winner: Training, seeds: list[int]) -> list[float]:

@@ -52,12 +52,15 @@ def test_what_cannot_be_stacked_is_refused_by_name(tmp_path: Path, changes: dict
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster", "mlflow_tables")
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_every_store_has_a_trial_for_each_member(tmp_path: Path, seeds: int) -> None:
+@pytest.mark.parametrize(("kind", "seeds"), [("pbt", 1), ("pb2", 3)])
+def test_every_store_has_a_trial_for_each_member(tmp_path: Path, kind: str, seeds: int) -> None:
     from mlflow import MlflowClient
 
     events: list[tuple[str, int]] = []
-    result = stacked(tmp_path, seeds=seeds).run(on_event=lambda event: events.append((event.kind, event.trial_number)))
+    scheduler = {"name": kind, "population": "stacked"}
+    result = stacked(tmp_path, seeds=seeds, scheduler=scheduler).run(
+        on_event=lambda event: events.append((event.kind, event.trial_number))
+    )
     assert [trial.trial_number for trial in result.trials] == [0, 1, 2, 3]
     assert {trial.outcome for trial in result.trials} == {"completed"}
     assert sorted(events) == sorted(

@@ -10,8 +10,7 @@ from tuneexp.files import checkpoint
 from tuneexp.ray_support.readable_errors import picklable_errors
 from tuneexp.sweep.population.evolution import Evolution
 from tuneexp.sweep.search.objectives import Objectives
-from tuneexp.sweep.search.population.options import PbtOptions
-from tuneexp.sweep.search.population.population import Population
+from tuneexp.sweep.search.schedulers.pbt import BUILT_IN
 from tuneexp.sweep.search.space import SearchSpace
 from tuneexp.tracking.member_paths import member_folder
 from tuneexp.trial.trainable import AlgorithmTrainable
@@ -38,11 +37,12 @@ class PopulationTrainable(AlgorithmTrainable):
         from tuneexp.trial.population.population_trial import PopulationTrial
 
         asked = config.population
-        options = PbtOptions.parse(asked["options"], asked["name"])
+        scheduler = BUILT_IN[asked["name"]]
+        options = scheduler.Options.parse(asked["options"], asked["name"])
         dimensions = SearchSpace.of(asked["space"]).dimensions
         moving = options.mutate or dimensions
         space = {name: dimension.values for name, dimension in dimensions.items() if name in moving}
-        population = Population(space, options, len(config.members))
+        population = scheduler.kind(space, options, len(config.members))
         self._objectives = Objectives.of(asked["objectives"], budget_env_steps=config.budget_env_steps)
         interval = options.interval(config.budget_env_steps)
         self.evolution = Evolution(population, asked["seed"], interval, self._score)

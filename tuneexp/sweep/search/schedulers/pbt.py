@@ -36,8 +36,8 @@ class Pbt(Scheduler):
         super().__init__(options, context)
         if context.trials is None:
             raise UserError("the number of trials is the size of the population; write --trials 8")
-        if options.population == "stacked" and type(self) is not Pbt:  # a subclass may decide otherwise
-            raise UserError("population=stacked is an option of --scheduler pbt only")
+        if options.population == "stacked" and type(self) not in BUILT_IN.values():  # it may decide otherwise
+            raise UserError(f"population=stacked is an option of {', '.join(BUILT_IN)} only")
         self._interval = options.interval(context.budget_env_steps)
         self._moving = moving(options.mutate, context)
         if options.explore and context.movable is not None and not self._moving:
@@ -160,6 +160,9 @@ class MfPbt(Pbt):
 
     Options = MfPbtOptions
     kind = MfPopulation
+
+
+BUILT_IN: Mapping[str, type[Pbt]] = {"pbt": Pbt, "pb2": Pb2, "mf_pbt": MfPbt}
 
 
 def moving(asked: Sequence[str] | None, context: SchedulerContext) -> dict[str, Values]:
