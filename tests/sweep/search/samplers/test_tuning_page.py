@@ -31,7 +31,7 @@ BRANCH = "ent (range)"
 
 
 def table() -> dict[str, dict[str, str]]:
-    section = PAGE.read_text().split("## What learns from what")[1].split("\n## ")[0]
+    section = PAGE.read_text().split("### What learns from what")[1].split("\n##")[0]
     lines = [line for line in section.splitlines() if line.startswith("|") and "|---|" not in line]
     header, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
