@@ -122,16 +122,15 @@ def _table(task: str, rows: Sequence[Mapping[str, Any]]) -> str:
     random = _column(rows, RANDOM, "score")
     lines = [
         f"| {task}, {len(random)} sweeps each | winner on fresh seeds | beats random search | overstated | "
-        "million env steps | CPU s | wall s |",
-        "|---|---|---|---|---|---|---|",
+        "million env steps | CPU s |",
+        "|---|---|---|---|---|---|",
     ]
     for way in WAYS:
         score, objective = _column(rows, way, "score"), _column(rows, way, "objective")
         beats = "" if way == RANDOM else _text(probability_of_improvement(score, random), ".2f")
         lines.append(
             f"| {way} | {_text(estimate(score.tolist()), '.1f')} | {beats} | {(objective - score).mean():.1f} | "
-            f"{_column(rows, way, 'env_steps').mean() / 1e6:.2f} | {_column(rows, way, 'cpu_s').mean():.0f} | "
-            f"{_column(rows, way, 'wall_s').mean():.0f} |"
+            f"{_column(rows, way, 'env_steps').mean() / 1e6:.2f} | {_column(rows, way, 'cpu_s').mean():.0f} |"
         )
     return "\n".join(lines)
 

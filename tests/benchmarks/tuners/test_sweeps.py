@@ -33,4 +33,4 @@ def test_the_table_compares_with_random_search_of_the_same_task() -> None:
     first, second = sweeps.markdown(rows)
     assert [line.split(" | ")[2].split(" ")[0] for line in first.splitlines()[2:]] == ["", "0.75", "0.00"]
     assert [line.split(" | ")[2].split(" ")[0] for line in second.splitlines()[2:]] == ["", "0.25", "1.00"]
-    assert first.splitlines()[3].endswith("| 5.0 | 2.00 | 100 | 60 |")
+    assert first.splitlines()[3].endswith("| 5.0 | 2.00 | 100 |")
