@@ -6,9 +6,6 @@ benchmarks/results/confirming.json and the tables of docs/tuners.md. `--stored` 
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,14 +16,12 @@ from benchmarks.clock import one_thread
 one_thread()
 
 from benchmarks.running import RESULTS
-from benchmarks.tuners.__main__ import RECORDED, complete_recordings
 from benchmarks.tuners.curve_table import CurveTable
 from benchmarks.tuners.methods import DEFAULT
 from benchmarks.tuners.printing import grid, percent
-from benchmarks.tuners.reading import read_table
+from benchmarks.tuners.recorded_page import RecordedPage
 from benchmarks.tuners.replay import Search, Trace, drawn_seeds
 from benchmarks.tuners.searches import Searches
-from benchmarks.tuners.storing import PAGE, write_page
 from tuneexp.statistics.intervals import estimate
 from tuneexp.sweep.confirming.candidates import MOST
 from tuneexp.sweep.confirming.comparison import confirmed, winner
@@ -73,19 +68,20 @@ def overstated(table: CurveTable, trace: Trace, seed: int) -> dict[str, float]:
     return {name: float(value / (np.ptp(table.scores) or 1.0)) for name, value in found.items()}
 
 
-def measured(table: CurveTable, repetitions: int, jobs: int) -> dict[str, Any]:
-    """Return the median and mean over searches of each overstatement, with their intervals."""
+def measured(table: CurveTable, repetitions: int, jobs: int) -> list[dict[str, Any]]:
+    """Return one row: the median and mean over searches of each overstatement, with their intervals."""
     with Searches(table, jobs) as searches:
         traces = searches.run(DEFAULT, Search(SEEDS, full_trainings=TRIALS, trials=TRIALS), repetitions)
     found = [overstated(table, trace, seed) for seed, trace in enumerate(traces)]
     values = {name: [one[name] for one in found] for name in MEASURES}
-    return {
+    row = {
         "table": table.name,
         "repetitions": repetitions,
         "trials": float(np.mean([trace.trials for trace in traces])),
         "median": {name: estimate(values[name], "median") for name in MEASURES},
         "mean": {name: estimate(values[name]) for name in MEASURES},
     }
+    return [row]
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -99,18 +95,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tuners.confirming", description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=100, help="searches of each table")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--stored", action="store_true", help="replay nothing")
-    asked = parser.parse_args(arguments)
-    if not asked.stored:
-        tables = [read_table(path, None, False) for path in complete_recordings(RECORDED)]
-        rows = [measured(table, asked.repetitions, asked.jobs) for table in tables]
-        STORED.write_text(json.dumps(rows, indent=1) + "\n")
-    print(write_page(PAGE, markdown(json.loads(STORED.read_text())), BEGIN))
-
+OF_PAGE = RecordedPage("confirming", __doc__, 100, measured, markdown, STORED, BEGIN)
 
 if __name__ == "__main__":
-    main()
+    OF_PAGE.main()

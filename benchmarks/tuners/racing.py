@@ -5,9 +5,7 @@ benchmarks/results/racing.json and the tables of docs/tuners.md. `--stored` writ
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,14 +17,12 @@ from benchmarks.clock import one_thread
 one_thread()
 
 from benchmarks.running import RESULTS
-from benchmarks.tuners.__main__ import RECORDED, complete_recordings
 from benchmarks.tuners.curve_table import CurveTable
 from benchmarks.tuners.methods import Method, label_of
 from benchmarks.tuners.metrics import at
-from benchmarks.tuners.reading import read_table
+from benchmarks.tuners.recorded_page import RecordedPage
 from benchmarks.tuners.replay import Search, Trace, drawn_seeds
 from benchmarks.tuners.searches import Searches
-from benchmarks.tuners.storing import PAGE, write_page
 from tuneexp.statistics.comparison import probability_of_improvement
 
 BUDGETS = (24, 48, 96)  # trainings of one seed
@@ -131,18 +127,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tuners.racing", description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=50, help="searches of each way")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--stored", action="store_true", help="replay nothing")
-    asked = parser.parse_args(arguments)
-    if not asked.stored:
-        tables = [read_table(path, None, False) for path in complete_recordings(RECORDED)]
-        rows = [row for table in tables for row in compared(table, asked.repetitions, asked.jobs)]
-        STORED.write_text(json.dumps(rows, indent=1) + "\n")
-    print(write_page(PAGE, markdown(json.loads(STORED.read_text())), BEGIN))
-
+OF_PAGE = RecordedPage("racing", __doc__, 50, compared, markdown, STORED, BEGIN)
 
 if __name__ == "__main__":
-    main()
+    OF_PAGE.main()

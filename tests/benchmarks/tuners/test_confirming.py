@@ -45,7 +45,7 @@ def test_the_best_three_are_confirmed_and_the_choice_among_them_is_corrected() -
 
 
 def test_a_search_without_noise_overstates_nothing() -> None:
-    row = confirming.measured(smooth_table(rows=16, seeds=10), repetitions=2, jobs=1)
+    (row,) = confirming.measured(smooth_table(rows=16, seeds=10), repetitions=2, jobs=1)
     assert row["trials"] == 16  # of 64 that it may try
     assert all(np.allclose(row[how][name], 0) for how in ("mean", "median") for name in confirming.MEASURES)
     mean, median = confirming.markdown([row])
