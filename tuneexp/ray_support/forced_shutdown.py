@@ -12,7 +12,8 @@ from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 
-_SERVICES = ("gcs_server", "raylet", "worker_origin")  # in their command lines; the workers are their children
+_SERVICES = ("gcs_server", "raylet")  # names of processes
+_ORIGIN = "from tuneexp.ray_support.worker_origin import"  # in the command of the process that workers are forked from
 
 
 def kill_ray(temporary: Path) -> None:
@@ -23,7 +24,7 @@ def kill_ray(temporary: Path) -> None:
     """
     children = _children()
     for process in children[os.getpid()]:
-        if any(name in _command(process) for name in _SERVICES):
+        if _is_of_ray(process):
             _kill_tree(process, children)
     shutil.rmtree(temporary.parent, ignore_errors=True)
 
@@ -44,7 +45,9 @@ def _children() -> dict[int, list[int]]:
     return children
 
 
-def _command(process: int) -> str:
+def _is_of_ray(process: int) -> bool:
+    folder = Path(f"/proc/{process}")
     with suppress(OSError):
-        return Path(f"/proc/{process}/cmdline").read_text(errors="replace")
-    return ""
+        name, command = (folder / "comm").read_text().strip(), (folder / "cmdline").read_text(errors="replace")
+        return name in _SERVICES or _ORIGIN in command
+    return False
