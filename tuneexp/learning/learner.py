@@ -168,7 +168,7 @@ class Learner(SeedNetworks):
     @property
     def all_skipped(self) -> bool:
         """True if no seed takes the coming updates."""
-        return not (self._enough & ~(self.failed | self.skipped)).any()
+        return not Flags(self._enough, self.failed, self.skipped).learning.any()
 
     def draw_noise(self, n_updates: int, n_rows: int) -> dict[str, Tensor]:
         """Draw the random columns of the coming updates, name -> [U, S, ...].
@@ -218,7 +218,7 @@ class Learner(SeedNetworks):
         omitted = self.periods.omitted(self.n_updates)
         step, program = self._steps[omitted]
         gradient, metrics, skip, finite, clean, *rows = program.run(self.step_inputs(columns))
-        if (self._enough & ~(self.failed | self.skipped)).all() and clean.item():
+        if Flags(self._enough, self.failed, self.skipped).learning.all() and clean.item():
             proceed = None
             self.optimizer.step(gradient, None, omitted)
         else:

@@ -21,6 +21,11 @@ class Flags(NamedTuple):
     failed: Tensor
     skipped: Tensor
 
+    @property
+    def learning(self) -> Tensor:
+        """Seeds that take the coming updates, [S] bool."""
+        return ~(self.skipped | self.failed) & self.enough
+
 
 def selected(flags: Flags, skip: Tensor, finite: Tensor) -> tuple[Tensor, Flags]:
     """Return the seeds that take an update [S] bool, and the flags after it, as `Learner` does in place.
@@ -34,7 +39,8 @@ def selected(flags: Flags, skip: Tensor, finite: Tensor) -> tuple[Tensor, Flags]
     """
     failed = flags.failed | (~finite & flags.enough & ~flags.skipped)
     skipped = flags.skipped | (skip & finite)
-    return ~(skipped | failed) & flags.enough, Flags(flags.enough, failed, skipped)
+    after = Flags(flags.enough, failed, skipped)
+    return after.learning, after
 
 
 @dataclass(frozen=True)
