@@ -37,10 +37,14 @@ _SETTINGS = ("MLFLOW_", "TUNEEXP_", "RAY_ADDRESS", "TUNE_")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_torch_thread() -> None:
+def arithmetic_of_workers() -> None:
+    """Compute as workers do: with one thread, and with the same kernels."""
     import torch
 
+    from tuneexp.learning.arithmetic import use_avx512
+
     torch.set_num_threads(1)
+    use_avx512()
 
 
 @pytest.fixture(scope="session", autouse=True)

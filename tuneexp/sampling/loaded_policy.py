@@ -18,6 +18,7 @@ from torch import Tensor
 from tuneexp.envs.normalise import RunningNormaliser
 from tuneexp.envs.observations import ObsReader
 from tuneexp.errors import UserError
+from tuneexp.learning.arithmetic import use_avx512
 from tuneexp.learning.rng_streams import generator
 from tuneexp.sampling.policy import Policy
 from tuneexp.sampling.policy_module import PolicyModule
@@ -98,6 +99,7 @@ class LoadedPolicy:
     """
 
     def __init__(self, facts: PolicyFacts, parts: PolicyParts) -> None:
+        use_avx512()  # as in training
         self.facts, self._parts = facts, parts
         self.observation_space, self.action_space = parts.spaces
         normaliser = parts.normaliser

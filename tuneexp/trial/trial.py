@@ -15,8 +15,8 @@ from tuneexp.algorithms.spec import TrainableSpec
 from tuneexp.envs.registration import register_again
 from tuneexp.errors import CheckpointError
 from tuneexp.files.json_reading import plain
+from tuneexp.learning.arithmetic import set_up_arithmetic
 from tuneexp.learning.compile.build import CompileMode
-from tuneexp.learning.denormals import flush_denormals
 from tuneexp.learning.kept_memory import keep_freed_memory
 from tuneexp.learning.learner import Learner
 from tuneexp.sampling.evaluation import Evaluation
@@ -70,7 +70,7 @@ class Trial:
     _changes = 0  # of its schedule, so far
 
     def __init__(self, spec: TrainableSpec, config: TrialConfig) -> None:
-        flush_denormals()
+        set_up_arithmetic()
         keep_freed_memory()
         register_again(config.env, config.env_registration)
         self.spec, self.iteration, self.train_s = spec, 0, 0.0

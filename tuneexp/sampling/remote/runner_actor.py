@@ -11,7 +11,7 @@ import ray
 import torch
 from ray import ObjectRef
 
-from tuneexp.learning.denormals import flush_denormals
+from tuneexp.learning.arithmetic import set_up_arithmetic
 from tuneexp.ray_support.exit_causes import log_exit_codes
 from tuneexp.ray_support.serialization import unpickled
 from tuneexp.ray_support.sigterm import restore_default_sigterm
@@ -60,7 +60,7 @@ class RunnerActor:
         """
         if self._built is None:
             torch.set_num_threads(1)
-            flush_denormals()
+            set_up_arithmetic()
             self._built = built = unpickled(self._recipe)()
             if known is not None and known != self._generation:
                 built.start_fresh(self._generation)

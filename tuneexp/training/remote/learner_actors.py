@@ -20,7 +20,7 @@ from torch import Tensor, distributed
 from torch.utils._pytree import tree_map
 
 from tuneexp.errors import LearnerLost, UserError
-from tuneexp.learning.denormals import flush_denormals
+from tuneexp.learning.arithmetic import set_up_arithmetic
 from tuneexp.learning.kept_memory import keep_freed_memory
 from tuneexp.learning.learner import Learner
 from tuneexp.ray_support.environment import CPUS_PER_LEARNER
@@ -83,7 +83,7 @@ class LearnerActor:
             rendezvous: host and port of the first learner's store; None: learners do not communicate.
         """
         torch.set_num_threads(1)
-        flush_denormals()
+        set_up_arithmetic()
         keep_freed_memory()
         if rendezvous is not None:
             self._join(*rendezvous)
