@@ -36,9 +36,8 @@ _SEED = int(os.environ.get(_SEED_VARIABLE, random.SystemRandom().randrange(2**32
 _SETTINGS = ("MLFLOW_", "TUNEEXP_", "RAY_ADDRESS", "TUNE_")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def arithmetic_of_workers() -> None:
-    """Compute as workers do: with one thread, and with the same kernels."""
+def pytest_configure() -> None:
+    """Compute as workers do: with one thread, and with the same kernels, before a module of tests multiplies."""
     import torch
 
     from tuneexp.learning.arithmetic import use_avx512

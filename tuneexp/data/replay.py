@@ -153,7 +153,7 @@ class ReplayBuffer:
         start, kept = (position + skipped) % self.capacity, n_rows - skipped
         head = min(kept, self.capacity - start)
         for column, source in zip(self._columns.values(), sources):
-            column.narrow(1, start, head).copy_(source.narrow(1, skipped, head))
+            column.narrow(1, start, head).copy_(source if head == n_rows else source.narrow(1, skipped, head))
             if head < kept:
                 column.narrow(1, 0, kept - head).copy_(source.narrow(1, skipped + head, kept - head))
         self._written += n_rows

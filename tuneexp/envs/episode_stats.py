@@ -52,6 +52,12 @@ class EpisodeTracker:
 
         Rows with valid False only reset their environment: they belong to no episode."""
         steps = reward.shape[0] if reward.ndim == 3 else 1
+        if steps == 1 and not (terminated | truncated).any():
+            self._open_return.reshape(self._shape)[seeds, envs] += np.where(valid, reward, 0.0).reshape(
+                valid.shape[-2:]
+            )
+            self._open_length.reshape(self._shape)[seeds, envs] += valid.reshape(valid.shape[-2:])
+            return
         own = self._places(seeds, envs)
         gains = _columns(np.where(valid, reward, 0.0).astype(np.float64), steps)
         counted = _columns(valid, steps).astype(np.float64)

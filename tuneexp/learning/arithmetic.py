@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import logging
 import os
 import platform
 import struct
 from pathlib import Path
 
 import torch
+
+log = logging.getLogger(__name__)
 
 SWITCH = "TUNEEXP_AVX512"
 """Environment variable; 0: MKL chooses its kernels as it would without this library."""
@@ -61,7 +64,8 @@ def use_avx512() -> bool:
     if distance is None:
         return False
     result = ctypes.c_int.from_address(start + _LENGTH + distance)
-    if result.value != _UNCHECKED:  # a matrix product has decided already
+    if result.value != _UNCHECKED:
+        log.info("a matrix product before the first trial of this process decided on MKL's kernels, without AVX-512")
         return False
     result.value = 1
     return bool(check())

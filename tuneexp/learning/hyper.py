@@ -133,6 +133,7 @@ class Hyper:
         _refuse_structural(self.differing, numeric, cfgs)
         self.names = (*numeric, *CLOCK)
         self.tensor = torch.zeros(len(cfgs), len(self.names), device=device)
+        self._progress, self._env_steps = (self.tensor[:, self.names.index(name)] for name in CLOCK)
         self.values: dict[str, float] = {}
         self._follow(cfgs)
         self.set_clock(0.0)
@@ -161,7 +162,8 @@ class Hyper:
             self.values = dict(zip(self.names, rows[0], strict=False))
             self._stale = False
         self.values.update(progress=progress, env_steps=float(env_steps))
-        self.tensor[:, -len(CLOCK) :] = torch.tensor([progress, float(env_steps)])
+        self._progress.fill_(progress)
+        self._env_steps.fill_(float(env_steps))
 
     def clock_step(self, n_envs: int, budget_env_steps: int) -> Tensor:
         """Return the change [S, H] of `tensor` by one step of `n_envs` environments."""

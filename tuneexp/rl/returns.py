@@ -162,7 +162,7 @@ def n_step_transitions(
     discount = own_discount = (torch.ones_like(reward) * gamma).masked_fill(terminated | ~valid, 0.0)
     time = torch.arange(reward.shape[0], device=reward.device).view(-1, *[1] * (reward.dim() - 1)).expand(reward.shape)
     if n == 1:  # the next row does not matter
-        return NStep(total, discount, time.contiguous(), valid)
+        return NStep(total, discount, time, valid)
     stop, last = last_of_trace(terminated | truncated, valid), time
     for _ in range(n - 1):  # grow each window by one row: this row, then the window of the next one
         total = torch.where(stop, own, own + gamma * following(total))

@@ -88,7 +88,7 @@ class EnvRunnerGroup:
         batch = batch.drop(SCORE)
         self.learn_statistics(fragments)
         self.env_steps += n_steps * self.n_envs
-        self.transitions += int(batch["valid"].sum())
+        self.transitions += int(np.count_nonzero(batch["valid"].numpy()))
         return batch if self._keep_raw else with_scaled_rewards(batch, self.normaliser)
 
     def request(self, n_steps: int, noise: Sequence[Tensor], shard: EnvShard) -> SampleRequest:

@@ -98,7 +98,7 @@ class Experience:
         complete = max(0, columns.size("time") - self._n_step + 1)
         self._open = windows.slice(complete, None, "time") if self._n_step > 1 else None
         if complete:
-            rows = columns.slice(0, complete, "time").to_rows()
+            rows = (columns.slice(0, complete, "time") if self._n_step > 1 else columns).to_rows()
             rows = rows if self._device == CPU else rows.to(CPU)
             self.buffer.add(rows, rows["valid"])
 
