@@ -96,7 +96,7 @@ def test_cartpole_is_learned_on_five_of_five_seeds() -> None:
     algo = PPO.build(
         env="CartPole-v1", seeds=[0, 1, 2, 3, 4], budget_env_steps=100_000, n_envs=8, n_steps=32, batch_size=256,
         n_epochs=20, gamma=0.98, gae_lambda=0.8, learning_rate="linear:0.001", clip_range="linear:0.2",
-        report_every_env_steps=50_000,
+        report_every_env_steps=50_000, compile="on",  # a compilation beside training takes twice as long
     )  # fmt: skip
     result = algo.train()
     while not result["done"]:
