@@ -21,7 +21,8 @@ from tuneexp.sweep.sweep_config import read_config
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "custom_algorithm.py"
 STEPS = 8_000  # ten reports, so the signal comes before the end
-SMALL = {"trials": 2, "seeds": 2, "compile": "off", "scheduler": "fifo", "concurrency": 2}
+SMALL = {"trials": 2, "seeds": 2, "compile": "off", "scheduler": "fifo", "concurrency": 2,
+         "evaluation": {"episodes": 2, "final_episodes": 2}}  # fmt: skip
 
 
 def test_the_algorithm_is_under_80_lines() -> None:
