@@ -122,6 +122,31 @@ def test_a_trial_that_was_saved_while_it_waited_for_programs_gets_them_and_an_ea
         assert resumed.advance()["compiled"] == compiled
 
 
+def test_a_trial_trains_eagerly_until_its_own_compiler_has_made_its_programs(
+    stored: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This compiler copies stored programs into the cache once a file exists."""
+    go = empty_cache.parent / "go"
+    code = f"""
+import pathlib, shutil, time
+while not pathlib.Path({str(go)!r}).exists():
+    time.sleep(0.01)
+shutil.copytree({str(stored)!r}, {str(empty_cache)!r}, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.lock"))
+print(2)
+"""
+    monkeypatch.setattr(compilation, "compiler_command", lambda *arguments: [sys.executable, "-S", "-c", code])
+    monkeypatch.setattr(build, "POLL_S", 0.0)
+    trial = small_trial([3], **MEANWHILE)
+    assert (trial.advance()["compiled"], trial.compiling) == (False, True)
+    go.touch()
+    before, compiled = parameters_of(trial), Counter.compiled
+    while trial.compiling:
+        trial.advance()
+    assert Counter.compiled == compiled + 2
+    assert trial.advance()["compiled"]
+    assert not same(parameters_of(trial), before)
+
+
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the compiler fail within milliseconds."""
     command = [sys.executable, "-S", "-c", "raise SystemExit('no room')"]
