@@ -51,7 +51,7 @@ def test_fifty_steps_equal_those_of_torch(name: str) -> None:
     torch.testing.assert_close(ours, theirs.detach(), rtol=2e-6, atol=2e-7)
     state = optimizer.state[theirs]
     for moment, value in zip(twin.moments, moments, strict=True):
-        torch.testing.assert_close(value, state[moment], rtol=2e-6, atol=1e-8)
+        torch.testing.assert_close(value, state[moment], rtol=5e-6, atol=1e-8)
     assert twin.counts_steps == ("step" in state)
 
 
