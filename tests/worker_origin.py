@@ -71,8 +71,11 @@ def serve(folder: str, group: int) -> None:
 
 
 def _serve_job(path: str) -> None:
-    for module in _OF_JOB:
-        importlib.import_module(module)
+    from tuneexp.ray_support.random_ids import generator_unused
+
+    with generator_unused():
+        for module in _OF_JOB:
+            importlib.import_module(module)
     _serve(path, _become_worker)
 
 

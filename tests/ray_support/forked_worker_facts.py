@@ -30,7 +30,7 @@ class Worker:
             "leads_its_group": os.getpid() == os.getpgrp(),
             "variable": os.environ.get("ONLY_HERE"),
             "folder": os.getcwd(),
-            "drawn": float(np.random.random()),
+            "drawn": [float(np.random.random()), ray.ObjectRef.from_random().hex()],
             "first_to_be_killed": Path("/proc/self/oom_score_adj").read_text().strip(),
         }
 

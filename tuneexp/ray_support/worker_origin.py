@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tuneexp.processes import python_command, uncollected_imports
+from tuneexp.ray_support.random_ids import generator_unused
 from tuneexp.ray_support.worker_request import FORKED
 
 _OF_RAY = ("ray._private.workers.default_worker", "ray.tune")
@@ -92,7 +93,8 @@ def _import_ray(environment: dict[str, str]) -> None:
     """Import what Ray's workers do, at the first request only. Ray reads environment variables when it is imported."""
     if _OF_RAY[0] not in sys.modules:
         _take_environment({**environment, **_ONE_THREAD})
-        _import(_OF_RAY)
+        with generator_unused():
+            _import(_OF_RAY)
 
 
 def _import(modules: Sequence[str]) -> None:
