@@ -46,7 +46,10 @@ class Workers(Callback):
     ],
     ids=["asha promotes", "synchronous hyperband", "hyperband", "median"],
 )
-def test_every_store_agrees_about_what_a_scheduler_decided(tmp_path: Path, scheduler: dict[str, Any]) -> None:
+def test_every_store_agrees_about_what_a_scheduler_decided(
+    tmp_path: Path, scheduler: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneexp.sweep.run.snapshot_period_s", lambda config: 0.0)  # after each event
     events: list[tuple[str, int]] = []
     statuses: list[set[str]] = []
     pauses = scheduler.get("promote") or scheduler.get("synchronous")
