@@ -51,7 +51,8 @@ def test_fifty_steps_equal_those_of_torch(name: str) -> None:
     torch.testing.assert_close(ours, theirs.detach(), rtol=2e-6, atol=2e-7)
     state = optimizer.state[theirs]
     for moment, value in zip(twin.moments, moments, strict=True):
-        torch.testing.assert_close(value, state[moment], rtol=5e-6, atol=1e-8)
+        rounding = max(1e-8, 4e-8 * float(value.abs().max()))  # of terms that cancel
+        torch.testing.assert_close(value, state[moment], rtol=2e-6, atol=rounding)
     assert twin.counts_steps == ("step" in state)
 
 
