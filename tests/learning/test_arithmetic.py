@@ -54,7 +54,8 @@ def test_a_process_with_a_trial_multiplies_by_avx512() -> None:
 
 @pytest.mark.skipif(not _IS_AMD_WITH_AVX512, reason="the vendor decides on AMD processors only")
 @pytest.mark.parametrize(
-    ("before", "variables"), [(_SET_UP, {SWITCH: "0"}), (f"torch.ones(64, 64) @ torch.ones(64, 64); {_SET_UP}", {})]
+    ("before", "variables"),
+    [(_SET_UP, {SWITCH: "0"}), (_SET_UP, {SWITCH: "off"}), (f"torch.ones(64, 64) @ torch.ones(64, 64); {_SET_UP}", {})],
 )
 def test_kernels_of_mkl_s_choice_stay(before: str, variables: dict[str, str]) -> None:
     assert "AVX-512" not in _kernels(before, **variables)

@@ -21,7 +21,8 @@ import torch
 log = logging.getLogger(__name__)
 
 SWITCH = "TUNEEXP_AVX512"
-"""Environment variable; 0: MKL chooses its kernels as it would without this library."""
+"""Environment variable; 0, off, false or no: MKL chooses its kernels as it would without this library."""
+_OFF = {"0", "off", "false", "no"}
 
 _NEEDED = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 _CHECK = "mkl_serv_intel_cpu_true"
@@ -52,7 +53,7 @@ def use_avx512() -> bool:
     Returns:
         True if it does; False on other processors, with another build of torch, after the first matrix product of the
         process, or with `TUNEEXP_AVX512=0`."""
-    if os.environ.get(SWITCH) == "0" or not _is_amd_with_avx512():
+    if os.environ.get(SWITCH, "").strip().lower() in _OFF or not _is_amd_with_avx512():
         return False
     try:
         check = getattr(ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")), _CHECK)

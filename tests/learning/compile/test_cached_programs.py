@@ -7,6 +7,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,18 @@ def stored(fresh_programs: None, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_with_cached_programs_nothing_is_traced_and_no_tracer_is_imported(stored: Path) -> None:
     done = subprocess.run([sys.executable, "-c", HIT], capture_output=True, text=True, timeout=120)
     assert json.loads(done.stdout) == [True, 0, []], done.stderr
+
+
+@pytest.mark.timeout(600)
+def test_compiled_layers_add_their_bias_in_a_kernel_and_share_one_allocation(stored: Path) -> None:
+    """Inductor joins a product with the sum that follows it, if it sees them."""
+    code = ""
+    for package in stored.glob("*.pt2"):
+        with zipfile.ZipFile(package) as files:
+            code += "".join(files.read(name).decode() for name in files.namelist() if name.endswith("wrapper.cpp"))
+    assert "aoti_torch_cpu_mm_out" in code
+    assert "aoti_torch_cpu_addmm_out" not in code
+    assert "alloc_from_pool" in code
 
 
 @pytest.mark.timeout(600)

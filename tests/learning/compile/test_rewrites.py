@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx
 
 from tuneexp.learning.compile.program import trace
-from tuneexp.learning.compile.rewrites import NARROW, rewritten
+from tuneexp.learning.compile.rewrites import FEW, NARROW, rewritten
 
 Fn = Callable[[list[Tensor]], list[Tensor]]
 
@@ -96,12 +96,32 @@ def test_narrow_last_layers_of_several_critics_are_turned(columns: int) -> None:
     torch.testing.assert_close(changed(bias, x, weight), graph(bias, x, weight))
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "turned"), [(50, 1, False), (50, 2, True), (50, FEW, True), (50, FEW + 1, False), (1, 2, False)]
+)
+def test_a_layer_adds_its_bias_outside_of_the_product(rows: int, columns: int, turned: bool) -> None:
+    def linear(inputs: list[Tensor]) -> list[Tensor]:
+        return [torch.nn.functional.linear(*inputs)]
+
+    x, weight, bias = torch.randn(rows, 40), torch.randn(columns, 40), torch.randn(columns)
+    graph, changed = both(linear, x, weight, bias)
+    assert "addmm" in graph.code
+    assert "addmm" not in changed.code
+    assert ("transpose" in changed.code) == turned
+    torch.testing.assert_close(changed(x, weight, bias), graph(x, weight, bias))
+
+
 def test_layers_with_a_scale_stay() -> None:
-    def scaled(inputs: list[Tensor]) -> list[Tensor]:
+    def several(inputs: list[Tensor]) -> list[Tensor]:
         return [torch.baddbmm(*inputs, beta=0.5)]
 
-    graph, changed = both(scaled, torch.randn(2, 1, 1), torch.randn(2, 50, 40), torch.randn(2, 40, 1))
-    assert graph.code == changed.code
+    def one(inputs: list[Tensor]) -> list[Tensor]:
+        return [torch.addmm(*inputs, alpha=0.5)]
+
+    for scaled, lead in ((several, (2,)), (one, ())):
+        shapes = ((1, 1), (50, 40), (40, 1))
+        graph, changed = both(scaled, *(torch.randn(*lead, *shape) for shape in shapes))
+        assert graph.code == changed.code
 
 
 def test_layers_whose_weights_are_transposed_stay() -> None:

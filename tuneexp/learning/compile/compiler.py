@@ -22,6 +22,8 @@ OPTIONS = {
     "aot_inductor.enable_line_tables": False,
     # Compiling the headers takes as long as four programs, and a program is compiled with them hardly faster.
     "aot_inductor.precompile_headers": False,
+    # Intermediate results are parts of one allocation: an update of PPO takes 4 % less time.
+    "memory_planning": True,
 }
 
 
