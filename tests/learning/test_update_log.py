@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tuneexp.learning.update_log import MAX_UPDATES, UpdateLog
+from tuneexp.learning.update_log import MAX_UPDATES, TOGETHER, UpdateLog
 
 BOTH, FIRST, NOBODY = torch.tensor([True, True]), torch.tensor([True, False]), torch.tensor([False, False])
 
@@ -53,6 +53,20 @@ def test_where_no_update_was_taken_the_first_one_is_reported() -> None:
     log.add(["approx_kl"], torch.tensor([[0.7, 0.8]]), NOBODY)
     log.add(["approx_kl"], torch.tensor([[7.0, 8.0]]), NOBODY)
     assert log.summary()["approx_kl"].tolist() == pytest.approx([0.7, 0.8])
+
+
+def test_metrics_of_many_updates_are_in_few_tensors_and_in_order() -> None:
+    """Each result of a program that is kept would keep the memory of its intermediate results."""
+    log = UpdateLog()
+    names = [("a",) if update % 3 else ("a", "b") for update in range(2 * TOGETHER + 5)]
+    for update, own in enumerate(names):
+        log.add(own, torch.full((len(own), 2), float(update)), FIRST if update % 2 else BOTH)
+        latest, proceed = log.latest()
+        assert (latest["a"].tolist(), proceed.tolist()) == ([update, update], [True, not update % 2])
+    kept = log.drain()
+    assert [(one.names, one.metrics[0, 0].item()) for one in kept] == [(own, i) for i, own in enumerate(names)]
+    assert len({one.metrics.untyped_storage().data_ptr() for one in kept}) == 2 * 2 + 5
+    assert len({one.proceed.untyped_storage().data_ptr() for one in kept}) <= 2 * 2 + 2
 
 
 def test_a_summary_forgets_and_no_updates_say_nothing() -> None:
