@@ -54,7 +54,7 @@ def _rewritten(graph: fx.GraphModule) -> fx.GraphModule:
         elif node.target is aten.addmm.default and not node.kwargs:
             _replace(node, _layer)
         elif node.target is aten.baddbmm.default and not node.kwargs and _is_narrow(node.target, *node.args[1:]):
-            _replace(node, _narrow_layer)
+            _replace(node, lambda layers: _turned_layer(layers, aten.bmm.default))
     copied.eliminate_dead_code()
     return fx.GraphModule(graph, copied)
 
@@ -116,13 +116,13 @@ def _layer(node: fx.Node) -> fx.Node:
     call, (bias, *factors) = node.graph.call_function, node.args
     n_rows, n_out = node.meta["val"].shape
     if 1 < n_out <= FEW < n_rows:
-        return call(aten.add.Tensor, (_transposed_product(aten.mm.default, *factors), bias))
+        return _turned_layer(node, aten.mm.default)
     # Through a view: the compiler makes one operation again of a product and a sum that follows it.
     product = call(aten.reshape.default, (call(aten.mm.default, tuple(factors)), [1, n_rows, n_out]))
     return call(aten.reshape.default, (call(aten.add.Tensor, (product, bias)), [n_rows, n_out]))
 
 
-def _narrow_layer(node: fx.Node) -> fx.Node:
-    """Weights [n, in, out] and biases of n networks, as in the last layer of several critics."""
+def _turned_layer(node: fx.Node, product: Any) -> fx.Node:
+    """Bias and weights of one network, or of n with weights [n, in, out], as in the last layer of several critics."""
     bias, *factors = node.args
-    return node.graph.call_function(aten.add.Tensor, (_transposed_product(aten.bmm.default, *factors), bias))
+    return node.graph.call_function(aten.add.Tensor, (_transposed_product(product, *factors), bias))
