@@ -28,7 +28,8 @@ class Target(NamedTuple):
 
     def row(self) -> tuple[str, ...]:
         sign = "at least" if self.unit == "x" else "at most"
-        factor = f"{self.measured:.{2 if self.measured < 2 else 1}f}x"
+        close = abs(self.measured - self.wanted) < 0.05  # one digit would show the target itself
+        factor = f"{self.measured:.{2 if self.measured < 2 or close else 1}f}x"
         return (
             self.what,
             factor if self.unit == "x" else f"{self.measured:,.2f} {self.unit}",

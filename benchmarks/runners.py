@@ -22,7 +22,7 @@ def measure(peers_python: str, repeats: int = REPEATS, say: Callable[[str], None
     steps = str(APPO_ENV_STEPS)
     sides: dict[str, Callable[[], dict[str, Any]]] = {
         "ours_1": lambda: ours("benchmarks.ours_appo", steps, "1"),
-        "rllib": lambda: peer(peers_python, "peer_appo.py", steps, "0"),
+        "rllib": lambda: peer(peers_python, "rllib_appo.py", steps, "0"),
         "ours_5": lambda: ours("benchmarks.ours_appo", steps, "5"),
     }
     for seeds in ("1", "5"):

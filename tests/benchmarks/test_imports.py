@@ -1,13 +1,15 @@
-"""Scripts of the benchmark are started by hand: what they import from each other exists."""
+"""Scripts of the benchmark are started by hand: what they import from each other, or start, exists."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "benchmarks").rglob("*.py"))
+SCRIPT = r"\w+\.py|benchmarks(\.(?!md$)\w+)+"
 
 
 def names_in(path: Path) -> set[str]:
@@ -45,4 +47,21 @@ def test_what_scripts_import_from_each_other_exists() -> None:
             )
         if not exists:
             missing.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert missing == []
+
+
+def test_scripts_that_are_started_exist() -> None:
+    started = [
+        (path, node.value)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(SCRIPT, node.value)
+    ]
+    assert len(started) > 10
+    missing = []
+    for path, name in started:
+        places = (path.parent, path.parent / "peers") if name.endswith(".py") else (ROOT,)
+        file = name if name.endswith(".py") else f"{name.replace('.', '/')}.py"
+        if not any((place / file).exists() for place in places):
+            missing.append(f"{path.relative_to(ROOT)} starts {name}")
     assert missing == []

@@ -54,6 +54,11 @@ def test_every_part_has_a_section_and_targets(part: str) -> None:
     assert len(ratios) == sum(len(report_training.TARGETS[setup]) for setup in PARTS[part])
 
 
+@pytest.mark.parametrize(("measured", "shown"), [(3.46, "3.46x"), (3.4, "3.4x"), (0.89, "0.89x")])
+def test_a_missed_target_is_not_shown_as_the_measured_value(measured: float, shown: str) -> None:
+    assert report.Target("runners", measured, 3.5).row() == ("runners", shown, "at least 3.5x", "**no**")
+
+
 def test_sweeps_are_compared_with_the_peer_of_as_many_trials() -> None:
     names = _rows("python", Path())
     assert set(names) == set(report_commands.SWEEP_ROWS)
