@@ -1,7 +1,8 @@
 """Compilation of the programs of a trial in a process of its own, before the trial starts.
 
 The process builds the trial as its worker will, so that the cache has the programs when the worker needs them. A
-note in the cache lists them: with it, the next sweep of the same kind starts no process."""
+note in the cache lists them: with it, the next sweep of the same kind starts no process. A lock beside the note is held
+meanwhile: workers wait for it instead of tracing the same programs."""
 
 from __future__ import annotations
 
@@ -10,19 +11,25 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tuneexp.algorithms.base_config import AlgorithmConfig
+from tuneexp.algorithms.registry import config_class_of
 from tuneexp.files.atomic import write_atomically
-from tuneexp.learning.compile.cache import cache_folder, is_cached, processor, source_hash
+from tuneexp.files.locks import LockError, is_held, locked
+from tuneexp.learning.compile.cache import cache_folder, cache_used, is_cached, processor, source_hash
 from tuneexp.learning.compile.turn import end_with_parent
 from tuneexp.processes import SAFE_PATH, cores, python_command
 from tuneexp.ray_support.environment import WORKER_SETTINGS
 from tuneexp.trial.trial_config import TrialConfig
-from tuneexp.trial.workload import workload_of
+from tuneexp.trial.workload import trains_while_compiling, workload_of
+
+POLL_S = 0.2
 
 
 def compiles_ahead(config: TrialConfig, cfg: Any) -> bool:
@@ -47,31 +54,54 @@ def start_compiling(config: TrialConfig) -> subprocess.Popen[bytes]:
     return process
 
 
+def wait_for_compilation(config: TrialConfig, cfg: Any) -> None:
+    """Wait while the programs of a trial are compiled ahead, unless it trains eagerly meanwhile.
+
+    cfg: its hyperparameters."""
+    if isinstance(cfg, AlgorithmConfig) and config.device == "cpu" and not trains_while_compiling(cfg, config):
+        lock = _lock(_note(config, cfg))
+        with suppress(LockError):
+            while is_held(lock):
+                time.sleep(POLL_S)
+
+
 def main() -> None:
     """Read a trial from standard input, and build it."""
     end_with_parent()
     asked = json.loads(sys.stdin.buffer.read())
     sys.path.extend(one for one in asked["path"] if one not in sys.path)
+    # As many trials as cores: the process waits for the compiler.
+    config = TrialConfig.parse({**asked["config"], "concurrent_trials": cores()}, "the trial")
+    note = _note(config, config_class_of(config.algorithm).parse(config.hyperparameters, config.algorithm))
+    with cache_used(), locked(_lock(note)):
+        keys = _keys_of_programs(config)
+        if all(keys):
+            write_atomically(note, json.dumps(keys).encode())
+
+
+def _keys_of_programs(config: TrialConfig) -> list[str]:
     import torch
 
     from tuneexp.algorithms.registry import load_spec
     from tuneexp.trial import Trial
 
     torch.set_num_threads(1)
-    # As many trials as cores: the process waits for the compiler.
-    config = TrialConfig.parse({**asked["config"], "concurrent_trials": cores()}, "the trial")
     trial = Trial(load_spec(config.algorithm), config)
     keys = [program.key for one in trial.trainers.values() for program in one.programs.all()]
     trial.close()
-    if all(keys):
-        write_atomically(_note(config, trial.cfg), json.dumps(keys).encode())
+    return keys
+
+
+def _lock(note: Path) -> Path:
+    return note.with_suffix(".lock")
 
 
 def _note(config: TrialConfig, cfg: AlgorithmConfig) -> Path:
     """Return the file that lists the programs of the trials of a kind."""
+    seeds = config.cohorts[0].seeds if config.cohorts else len(config.seeds)  # of the start
     made_of: Mapping[str, Any] = {
         "trial": config.model_dump(include={"algorithm", "sources", "env", "env_kwargs", "wrappers", "env_backend"}),
-        "seeds": len(config.seeds),
+        "seeds": seeds,
         "hyperparameters": cfg.of_programs(),
         "optimizer": [cfg.optimizer_class, cfg.optimizer_kwargs],
         "versions": [source_hash(), version("torch"), processor()],

@@ -74,6 +74,7 @@ class AlgorithmTrainable(Trainable):
     def _build(self, config: dict[str, Any]) -> None:
         import torch
 
+        from tuneexp.trial.ahead import wait_for_compilation
         from tuneexp.trial.stored_trial import report_changed_source
 
         torch.set_num_threads(1)
@@ -81,6 +82,7 @@ class AlgorithmTrainable(Trainable):
         trial_config = TrialConfig.parse(config, "the trial")
         spec = self.bound_spec or load_spec(trial_config.algorithm)
         report_changed_source(trial_config)
+        wait_for_compilation(trial_config, spec.config_class.parse(trial_config.hyperparameters, spec.name))
         self.trial = self._trial_of(spec, trial_config)
 
     def _trial_of(self, spec: TrainableSpec, config: TrialConfig) -> Trial | CohortTrial:

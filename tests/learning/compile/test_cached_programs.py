@@ -7,6 +7,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -18,10 +19,11 @@ import torch
 
 from tests.small import parameters_of, same, small_config, small_trial
 from tuneexp.algorithms.ppo import PPO
-from tuneexp.files.locks import locked
+from tuneexp.files.locks import is_held, locked
 from tuneexp.learning.compile import build, cache, compilation, program
 from tuneexp.learning.compile.compilation import Counter
 from tuneexp.trial import Trial, ahead, programs
+from tuneexp.trial.trial_config import CohortConfig
 
 NATIVE = {"env_backend": "native"}  # `auto` depends on the decision to compile
 REPAYS: dict[str, Any] = {
@@ -62,12 +64,25 @@ def test_with_cached_programs_nothing_is_traced_and_no_tracer_is_imported(stored
     assert json.loads(done.stdout) == [True, 0, []], done.stderr
 
 
+def wrappers(stored: Path) -> Iterator[tuple[str, bool]]:
+    """Code between the kernels of each program, and whether the program works in place."""
+    for key, in_place in json.loads(next(stored.glob("*.json")).read_text()):
+        with zipfile.ZipFile(stored / f"{key}.pt2") as files:
+            code = [files.read(name).decode() for name in files.namelist() if name.endswith("wrapper.cpp")]
+        yield "".join(code), in_place
+
+
+@pytest.mark.timeout(600)
+def test_no_time_is_spent_on_compiling_checks_of_inputs(stored: Path) -> None:
+    for code, _ in wrappers(stored):
+        assert "run_impl" in code
+        assert "unmatched" not in code
+
+
 @pytest.mark.timeout(600)
 def test_compiled_layers_add_their_bias_in_a_kernel_and_only_updates_share_one_allocation(stored: Path) -> None:
     """Inductor joins a product with the sum that follows it, if it sees them."""
-    for key, in_place in json.loads(next(stored.glob("*.json")).read_text()):
-        with zipfile.ZipFile(stored / f"{key}.pt2") as files:
-            code = "".join(files.read(name).decode() for name in files.namelist() if name.endswith("wrapper.cpp"))
+    for code, in_place in wrappers(stored):
         assert "aoti_torch_cpu_mm_out" in code
         assert "aoti_torch_cpu_addmm_out" not in code
         assert ("alloc_from_pool" in code) == in_place
@@ -81,6 +96,34 @@ def test_a_process_that_builds_a_trial_ahead_notes_its_programs(stored: Path) ->
     keys = json.loads(note.read_text())
     assert len(keys) == 2
     assert all(cache.is_cached(key) for key in keys)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("end", ["its programs are there", "it is killed"])
+def test_a_trial_without_a_core_waits_for_the_process_that_builds_it_ahead(stored: Path, end: str) -> None:
+    config = small_config([3], **REPAYS)
+    cfg = PPO.config_class.parse(config.hyperparameters, "ppo")
+    note = ahead._note(config, cfg)
+    note.unlink(missing_ok=True)
+    process = ahead.start_compiling(config)
+    while not is_held(ahead._lock(note)):
+        assert process.poll() is None
+        time.sleep(0.01)
+    ahead.wait_for_compilation(config.model_copy(update={"concurrent_trials": 0}), cfg)  # trains meanwhile
+    assert not note.exists()
+    if end == "it is killed":
+        process.kill()
+    ahead.wait_for_compilation(config, cfg)
+    assert note.exists() == (end != "it is killed")
+    process.wait()
+
+
+def test_a_trial_of_several_cohorts_waits_for_the_programs_of_the_first() -> None:
+    config = small_config([3], **REPAYS)
+    cfg = PPO.config_class.parse(config.hyperparameters, "ppo")
+    cohorts = [CohortConfig(from_env_steps=steps, seeds=1) for steps in (0, 100)]
+    racing = config.model_copy(update={"seeds": [3, 4], "cohorts": cohorts})
+    assert ahead._note(racing, cfg) == ahead._note(config, cfg)
 
 
 @pytest.fixture

@@ -302,9 +302,12 @@ print("torch._inductor.compile_fx" in sys.modules)
 def test_the_cpp_compiler_is_called_four_times_for_a_program_and_inductor_is_only_in_its_process(
     tmp_path: Path,
 ) -> None:
-    """No headers are compiled beforehand and no instruction sets are probed: kernels, wrapper, constants, link."""
+    """No headers are compiled beforehand and no instruction sets are probed: kernels, wrapper, constants, link.
+
+    The kernels are not compiled after the wrapper, but beside it."""
     counting = tmp_path / "g++"
-    counting.write_text(f'#!/bin/sh\ncase "$*" in *-o*) echo "$*" >> {tmp_path}/calls;; esac\nexec g++ "$@"\n')
+    noted = f'echo "$*" >> {tmp_path}/calls; g++ "$@"; code=$?; echo "$*" >> {tmp_path}/ends; exit $code'
+    counting.write_text(f'#!/bin/sh\ncase "$*" in *-o*) {noted};; esac\nexec g++ "$@"\n')
     counting.chmod(0o755)
     done = subprocess.run(
         [sys.executable, "-c", COMPILED], capture_output=True, text=True, timeout=300,
@@ -313,6 +316,8 @@ def test_the_cpp_compiler_is_called_four_times_for_a_program_and_inductor_is_onl
     )  # fmt: skip
     calls = (tmp_path / "calls").read_text().splitlines()
     assert len(calls) == 4, calls
+    assert {"wrapper.cpp" in call for call in calls[:2]} == {True, False}
+    assert "kernel.cpp" in (tmp_path / "ends").read_text().splitlines()[0]
     assert not [call for call in calls if "header" in call or " -E " in call]
     assert done.stdout.strip() == "False", done.stderr
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -12,9 +13,9 @@ from typing import Any
 import torch
 import torch._inductor.compile_fx  # before the fork: seconds that each program would spend again
 import torch.export
-from torch._inductor.cpu_vec_isa import VecISA
 
 from tuneexp.learning.compile.in_place import InPlace
+from tuneexp.learning.compile.inductor import build_in_parallel, leave_out_input_checks, trust_processor
 from tuneexp.learning.compile.turn import end_with_parent
 
 OPTIONS = {
@@ -68,16 +69,12 @@ def _attempt(graph_file: str, package: str, reasons: SimpleQueue[str]) -> None:
         raise
 
 
-def trust_processor() -> None:
-    """Let Inductor use the instruction sets that the processor reports, without compiling a file for each.
-
-    Its own setting does this for the basic sets only, not for their extensions (VNNI, BF16, AMX)."""
-    setattr(VecISA, "check_build", lambda self, code: True)  # noqa: B010
-
-
 def compile_all(files: Sequence[tuple[str, str]]) -> int:
     """Compile (graph, package) in parallel. Returns the number of failures; one reason is the last line on stderr."""
     torch.set_num_threads(1)
+    gc.disable()  # a tenth of Inductor's time; the processes end with their program
+    leave_out_input_checks()
+    build_in_parallel()
     if os.environ.get("TORCHINDUCTOR_VEC_ISA_OK") == "1":
         trust_processor()
     fork = multiprocessing.get_context("fork")
