@@ -30,6 +30,7 @@ from tuneexp.trial.trial_config import TrialConfig
 from tuneexp.trial.workload import trains_while_compiling, workload_of
 
 POLL_S = 0.2
+LONGEST_WAIT_S = 600.0  # an environment may keep the other process from going on
 
 
 def compiles_ahead(config: TrialConfig, cfg: Any) -> bool:
@@ -58,11 +59,12 @@ def wait_for_compilation(config: TrialConfig, cfg: Any) -> None:
     """Wait while the programs of a trial are compiled ahead, unless it trains eagerly meanwhile.
 
     cfg: its hyperparameters."""
-    if isinstance(cfg, AlgorithmConfig) and config.device == "cpu" and not trains_while_compiling(cfg, config):
-        lock = _lock(_note(config, cfg))
-        with suppress(LockError):
-            while is_held(lock):
-                time.sleep(POLL_S)
+    if not isinstance(cfg, AlgorithmConfig) or config.device != "cpu" or trains_while_compiling(cfg, config):
+        return
+    lock, deadline_s = _lock(_note(config, cfg)), time.monotonic() + LONGEST_WAIT_S
+    with suppress(LockError):
+        while is_held(lock) and time.monotonic() < deadline_s:
+            time.sleep(POLL_S)
 
 
 def main() -> None:

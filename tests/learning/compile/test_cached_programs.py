@@ -118,6 +118,16 @@ def test_a_trial_without_a_core_waits_for_the_process_that_builds_it_ahead(store
     process.wait()
 
 
+def test_a_trial_does_not_wait_for_ever_for_a_process_that_is_stuck(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "LONGEST_WAIT_S", 0.01)
+    config = small_config([3], **REPAYS)
+    cfg = PPO.config_class.parse(config.hyperparameters, "ppo")
+    with locked(ahead._lock(ahead._note(config, cfg))):
+        ahead.wait_for_compilation(config, cfg)
+
+
 def test_a_trial_of_several_cohorts_waits_for_the_programs_of_the_first() -> None:
     config = small_config([3], **REPAYS)
     cfg = PPO.config_class.parse(config.hyperparameters, "ppo")
