@@ -59,7 +59,8 @@ def wait_for_compilation(config: TrialConfig, cfg: Any) -> None:
     """Wait while the programs of a trial are compiled ahead, unless it trains eagerly meanwhile.
 
     cfg: its hyperparameters."""
-    if not isinstance(cfg, AlgorithmConfig) or config.device != "cpu" or trains_while_compiling(cfg, config):
+    compiles = isinstance(cfg, AlgorithmConfig) and config.device == "cpu" and config.compile in ("auto", "on")
+    if not compiles or trains_while_compiling(cfg, config):
         return
     lock, deadline_s = _lock(_note(config, cfg)), time.monotonic() + LONGEST_WAIT_S
     with suppress(LockError):

@@ -109,7 +109,8 @@ def test_a_trial_without_a_core_waits_for_the_process_that_builds_it_ahead(store
     while not is_held(ahead._lock(note)):
         assert process.poll() is None
         time.sleep(0.01)
-    ahead.wait_for_compilation(config.model_copy(update={"concurrent_trials": 0}), cfg)  # trains meanwhile
+    for eager in ({"concurrent_trials": 0}, {"compile": "off"}, {"compile": "later"}):
+        ahead.wait_for_compilation(config.model_copy(update=eager), cfg)
     assert not note.exists()
     if end == "it is killed":
         process.kill()
