@@ -24,7 +24,7 @@ from tuneexp.files.atomic import write_atomically
 from tuneexp.files.locks import LockError, is_held, locked
 from tuneexp.learning.compile.cache import cache_folder, cache_used, is_cached, processor, source_hash
 from tuneexp.learning.compile.turn import end_with_parent
-from tuneexp.processes import SAFE_PATH, cores, python_command
+from tuneexp.processes import SAFE_PATH, cores, python_command, uncollected_imports
 from tuneexp.ray_support.environment import WORKER_SETTINGS
 from tuneexp.trial.trial_config import TrialConfig
 from tuneexp.trial.workload import trains_while_compiling, workload_of
@@ -59,8 +59,7 @@ def wait_for_compilation(config: TrialConfig, cfg: Any) -> None:
     """Wait while the programs of a trial are compiled ahead, unless it trains eagerly meanwhile.
 
     cfg: its hyperparameters."""
-    compiles = isinstance(cfg, AlgorithmConfig) and config.device == "cpu" and config.compile in ("auto", "on")
-    if not compiles or trains_while_compiling(cfg, config):
+    if not compiles_ahead(config, cfg) or trains_while_compiling(cfg, config):
         return
     lock, deadline_s = _lock(_note(config, cfg)), time.monotonic() + LONGEST_WAIT_S
     with suppress(LockError):
@@ -83,10 +82,11 @@ def main() -> None:
 
 
 def _keys_of_programs(config: TrialConfig) -> list[str]:
-    import torch
+    with uncollected_imports():
+        import torch
 
-    from tuneexp.algorithms.registry import load_spec
-    from tuneexp.trial import Trial
+        from tuneexp.algorithms.registry import load_spec
+        from tuneexp.trial import Trial
 
     torch.set_num_threads(1)
     trial = Trial(load_spec(config.algorithm), config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import sys
@@ -72,7 +71,6 @@ def _attempt(graph_file: str, package: str, reasons: SimpleQueue[str]) -> None:
 def compile_all(files: Sequence[tuple[str, str]]) -> int:
     """Compile (graph, package) in parallel. Returns the number of failures; one reason is the last line on stderr."""
     torch.set_num_threads(1)
-    gc.disable()  # a tenth of Inductor's time; the processes end with their program
     leave_out_input_checks()
     build_in_parallel()
     if os.environ.get("TORCHINDUCTOR_VEC_ISA_OK") == "1":
