@@ -7,13 +7,13 @@ import re
 import shlex
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import gymnasium
 import pytest
 import typer
 
+from tests.waiting import wait_until
 from tuneexp.algorithms.registry import ALGORITHMS
 
 ROOT = Path(__file__).parents[1]
@@ -51,10 +51,7 @@ def test_the_script_queues_the_job_again_where_its_time_is_over_and_nowhere_else
         (tmp_path / name).chmod(0o755)
     (tmp_path / "job.sh").write_text(SCRIPT)
     job = subprocess.Popen(["bash", "job.sh"], cwd=tmp_path, env={**os.environ, "SLURM_JOB_ID": "17"})
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "started").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until((tmp_path / "started").exists)
     if ends_by_signal:
         job.send_signal(signal.SIGTERM)
     else:

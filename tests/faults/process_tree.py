@@ -43,6 +43,15 @@ def kill_tree(pid: int) -> int:
     return len(stopped)
 
 
+def command_line(pid: int) -> str:
+    """Arguments with which `pid` was started, each followed by a null character.
+
+    Empty while its program is loaded, milliseconds after `subprocess.Popen` has returned on a busy machine."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    return ""
+
+
 def is_alive(pid: int) -> bool:
     """True if `pid` runs. A zombie does not."""
     try:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.faults.cluster import cluster_of, node, raylet_of
 from tests.faults.harness import END_TIMEOUT_S, REPORTS, ROOT, START_TIMEOUT_S, Sweep, assert_whole
-from tests.faults.process_tree import descendants, kill_tree
+from tests.faults.process_tree import command_line, descendants, kill_tree
 from tuneexp.ray_support.environment import SENT_TO_WORKERS, SWEEP_SETTINGS
 from tuneexp.tracking.outbox_records import current_reports
 
@@ -42,7 +42,7 @@ def trials_on(added: Any) -> dict[int, dict[str, str]]:
     found = {}
     for pid in descendants(raylet_of(added)):
         with suppress(OSError):
-            if b"AlgorithmTrainable" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if "AlgorithmTrainable" in command_line(pid):
                 entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
                 found[pid] = dict(entry.split("=", 1) for entry in entries if "=" in entry)
     return found

@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 from tests.faults.cluster import cluster_of
 from tests.faults.harness import END_TIMEOUT_S, ROOT, START_TIMEOUT_S, Sweep, assert_whole
 from tests.faults.process_tree import descendants, kill_tree
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("mlflow_tables")]
 
@@ -66,18 +65,11 @@ def test_training_reports_that_its_ray_is_lost(tmp_path: Path, victim: str) -> N
         ) as process,
     ):
         try:
-            wait_until(lambda: "ray::RunnerActo" in names_below(process.pid))
+            wait_until(lambda: "ray::RunnerActo" in names_below(process.pid), START_TIMEOUT_S)
             os.kill(the_process(process.pid, victim), signal.SIGKILL)
-            wait_until(lambda: f"({victim}) was ended by signal 9" in told.read_text())
+            wait_until(lambda: f"({victim}) was ended by signal 9" in told.read_text(), START_TIMEOUT_S)
         finally:
             kill_tree(process.pid)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def names_below(pid: int) -> list[str]:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -18,7 +17,8 @@ from ray.tune.execution.class_cache import DEFAULT_ENV_VARS, _ActorClassCache
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
-from tests.faults.process_tree import descendants, is_alive
+from tests.faults.process_tree import command_line, descendants, is_alive
+from tests.waiting import wait_until
 from tuneexp.ray_support import idle_agent, waiting_agent
 from tuneexp.ray_support.patches import callbacks_uncounted, environment_inherited, forget_token, trial_failures
 from tuneexp.ray_support.start import environment_of_workers
@@ -31,9 +31,9 @@ def test_a_local_ray_has_neither_autoscaler_nor_log_monitor_nor_dashboard() -> N
     processes = ray._private.worker._global_node.all_processes
     assert set(processes) == {ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET}
     (raylet,) = (info.process.pid for info in processes[ray_constants.PROCESS_TYPE_RAYLET])
-    commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in descendants(raylet)]
     for agent in (idle_agent, waiting_agent):  # the second is Ray's own after a request, as in test_worker_origin.py
-        assert [command for command in commands if agent.__file__ in command]
+        wait_until(lambda file=agent.__file__: [one for one in descendants(raylet) if file in command_line(one)])
+    commands = [command_line(one) for one in descendants(raylet)]
     assert not [command for command in commands if "dashboard" in command.lower()]
 
 
@@ -47,10 +47,7 @@ def test_a_process_in_place_of_an_agent_ends_after_its_raylet(script: list[str])
         time.sleep(0.3)
         assert is_alive(agent)
         process.kill()
-    deadline = time.monotonic() + 60.0
-    while is_alive(agent):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not is_alive(agent))
 
 
 @pytest.mark.usefixtures("ray_cluster")

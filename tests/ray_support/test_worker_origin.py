@@ -6,13 +6,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults.process_tree import descendants, is_alive
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 
@@ -56,7 +56,4 @@ def test_the_origin_ends_with_the_process_that_started_it(tmp_path: Path) -> Non
         process.stdout.readline()
         (origin,) = descendants(process.pid)
         process.kill()
-    deadline = time.monotonic() + 60.0
-    while is_alive(origin):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not is_alive(origin))

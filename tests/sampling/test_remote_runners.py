@@ -17,7 +17,7 @@ import torch
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from tests.faults.process_tree import descendants, is_alive
+from tests.faults.process_tree import command_line, descendants, is_alive
 from tests.sampling.envs import Clockwork
 from tests.small import parameters_of, same, small_trial
 from tuneexp.algorithms.dqn import DQN
@@ -79,13 +79,7 @@ def remote_trial(n_runners: int, seeds: tuple[int, ...] = (0, 1), **changes: Any
 
 
 def runner_pids() -> list[int]:
-    return [pid for pid in descendants(os.getpid()) if is_alive(pid) and b"RunnerActor" in command_line(pid)]
-
-
-def command_line(pid: int) -> bytes:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
+    return [pid for pid in descendants(os.getpid()) if is_alive(pid) and "RunnerActor" in command_line(pid)]
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ import os
 import socket
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.helpers import kill_delivery, make_callback, run_trial
+from tests.waiting import wait_until
 from tuneexp.tracking.delivery import Delivery
 from tuneexp.tracking.outbox import Position, load_position, outbox_folder, save_position
 from tuneexp.tracking.store import tracking_uri
@@ -124,13 +124,6 @@ def test_a_database_whose_driver_is_missing_is_reported_without_its_password(
     assert "geheim" not in text
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_store_that_cannot_work_is_reported_once_at_the_start_and_a_mended_one_gets_everything(
     tmp_path: Path, fresh_database: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -138,7 +131,7 @@ def test_a_store_that_cannot_work_is_reported_once_at_the_start_and_a_mended_one
     callback = make_callback(tmp_path)
     with caplog.at_level(logging.WARNING, "tuneexp"):
         callback.start()
-        wait_for(lambda: bool(caplog.records))  # before anything is reported
+        wait_until(lambda: caplog.records)  # before anything is reported
         run_trial(callback, 1, 500)
         left = callback.finish([], None, None, 1.0)
     (line,) = caplog.messages
