@@ -188,11 +188,13 @@ class ReplayBuffer:
             Row numbers, [M, S, B]; arbitrary for a seed without rows.
         """
         drawn = [
-            torch.randint(max(size, 1), (n_batches, batch_size), generator=generator)
+            torch.randint(max(size, 1), (n_batches, 1, batch_size), generator=generator)
             for size, generator in zip(self._size.tolist(), generators, strict=True)
         ]
-        oldest = torch.from_numpy(self._written - self._size)[:, None]
-        return (torch.stack(drawn, dim=1) + oldest) % self.capacity + torch.from_numpy(self._offset)[:, None]
+        rows, oldest = drawn[0] if len(drawn) == 1 else torch.cat(drawn, dim=1), self._written - self._size
+        if oldest.any():
+            rows = (rows + torch.from_numpy(oldest)[:, None]) % self.capacity
+        return rows if self.n_seeds == 1 else rows + torch.from_numpy(self._offset)[:, None]
 
     def _drop_to(self, seed: int, size: int) -> None:
         """Keep only the newest `size` rows of a seed."""

@@ -135,7 +135,9 @@ class FunctionalState:
             state.update({name: torch.zeros_like(block.parameter.detach()) for name in missing})
         if not twin.counts_steps:
             return int(not missing)
-        return int(state.setdefault("step", torch.zeros((), dtype=torch.float32)))
+        if "step" not in state:
+            state["step"] = torch.zeros((), dtype=torch.float32)
+        return int(state["step"])
 
     def _find_moments(self) -> None:
         state = self._state

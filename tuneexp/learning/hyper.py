@@ -133,7 +133,7 @@ class Hyper:
         _refuse_structural(self.differing, numeric, cfgs)
         self.names = (*numeric, *CLOCK)
         self.tensor = torch.zeros(len(cfgs), len(self.names), device=device)
-        self._progress, self._env_steps = (self.tensor[:, self.names.index(name)] for name in CLOCK)
+        self._columns = dict(zip(self.names, self.tensor.unbind(1), strict=True))
         self.values: dict[str, float] = {}
         self._follow(cfgs)
         self.set_clock(0.0)
@@ -141,8 +141,9 @@ class Hyper:
 
     def _follow(self, cfgs: Sequence[Config]) -> None:
         numeric = self.names[: -len(CLOCK)]
-        self._schedules = [{name: parse_schedule(getattr(one, name)) for name in numeric} for one in _distinct(cfgs)]
-        self._moving = any(one.kind != "constant" for schedules in self._schedules for one in schedules.values())
+        distinct = _distinct(cfgs)
+        self._schedules = {name: [parse_schedule(getattr(one, name)) for one in distinct] for name in numeric}
+        self._moving = [name for name in numeric if any(one.kind != "constant" for one in self._schedules[name])]
         self._stale = True
 
     def replace(self, cfgs: Sequence[Config]) -> None:
@@ -156,14 +157,20 @@ class Hyper:
 
     def set_clock(self, progress: float, env_steps: int = 0) -> None:
         """Set the schedules to `progress`, the share of the full budget that is done, in [0, 1]."""
-        if self._stale or self._moving:
-            rows = [[one.value_at(progress) for one in schedules.values()] for schedules in self._schedules]
-            self.tensor[:, : -len(CLOCK)] = torch.tensor(rows, dtype=torch.float32)
-            self.values = dict(zip(self.names, rows[0], strict=False))
-            self._stale = False
-        self.values.update(progress=progress, env_steps=float(env_steps))
-        self._progress.fill_(progress)
-        self._env_steps.fill_(float(env_steps))
+        for name in self._schedules if self._stale else self._moving:
+            self._set(name, [one.value_at(progress) for one in self._schedules[name]])
+        self._stale = False
+        for name, value in zip(CLOCK, (progress, float(env_steps)), strict=True):
+            self._set(name, [value])
+
+    def _set(self, name: str, values: Sequence[float]) -> None:
+        """Set a number, of all seeds or of each."""
+        self.values[name] = values[0]
+        column = self._columns[name]
+        if len(values) == 1:
+            column.fill_(values[0])
+        else:
+            column.copy_(torch.tensor(values, dtype=torch.float32))
 
     def clock_step(self, n_envs: int, budget_env_steps: int) -> Tensor:
         """Return the change [S, H] of `tensor` by one step of `n_envs` environments."""

@@ -148,7 +148,7 @@ class Learner(SeedNetworks):
             rollout_env_steps: per seed, of this rollout.
         """
         self.set_clock(progress, env_steps)
-        if self.target is not None:
+        if self.target is not None and not self.target.moves_with_updates:
             self.target.before_rollout(env_steps, rollout_env_steps, ~self.failed)
         self.skipped.zero_()
         self.require_rows(self._everyone)

@@ -77,8 +77,6 @@ class TargetNetworks:
             rollout_env_steps: per seed, of the rollout.
             proceed: [S] bool, the seeds whose target moves.
         """
-        if self.moves_with_updates:
-            return
         period = max(1, self._period // self._n_envs)
         first, after = env_steps // self._n_envs, (env_steps + rollout_env_steps) // self._n_envs
         moves = after // period - first // period

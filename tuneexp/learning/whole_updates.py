@@ -124,14 +124,14 @@ class WholeUpdates:
         n_updates = 0
         names: Sequence[str] = ()
         outputs: Sequence[Tensor] = ()
-        for minibatches in epochs:
+        for epoch, minibatches in enumerate(epochs, start=1):
             for _ in range(len(minibatches)):
                 n_updates += 1
                 step, run, state = self._updates[self._periods.omitted(done + n_updates)]
                 proceed, metrics, *outputs = run([*before, *state, *after])
                 log.add(step.metric_names, metrics, proceed)
                 names = step.row_names
-            if not proceed.any():
+            if epoch < len(epochs) and not proceed.any():
                 break
         self._own.state.end()
         return n_updates, dict(zip(names, outputs, strict=True))

@@ -49,10 +49,9 @@ class Noise:
             [D, S, n_rows, *shape], or [D, S, *shape] if `per` is "step". D is `n_steps`, or fewer with `every`.
         """
         sample = torch.rand if self.kind == "uniform" else torch.randn
-        size = self._size(self._draws(n_steps), n_rows)
-        if len(generators) == 1:
-            return sample(size, generator=generators[0]).unsqueeze(1)
-        return torch.stack([sample(size, generator=own) for own in generators], dim=1)
+        first, *rest = self._size(self._draws(n_steps), n_rows)
+        drawn = [sample((first, 1, *rest), generator=own) for own in generators]
+        return drawn[0] if len(drawn) == 1 else torch.cat(drawn, dim=1)
 
     def at(self, step: int) -> int:
         """Return the index of the draw that `step` of the fragment uses."""

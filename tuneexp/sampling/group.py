@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tuneexp.data.sample_batch import CONTINUES, SampleBatch, concat_samples
+from tuneexp.data.sample_batch import CONTINUES, FRAGMENT_AXES, SampleBatch, concat_samples
 from tuneexp.envs.episode_stats import EpisodeTracker
 from tuneexp.envs.normalise import Learned, Moments, RunningNormaliser
 from tuneexp.learning.rng_streams import generator
@@ -21,9 +22,6 @@ from tuneexp.sampling.runners import Runners, SampleRequest, ShardFragment
 
 log = logging.getLogger(__name__)
 Part = TypeVar("Part")
-
-SCORE = "score"
-"""Column of the rewards that episode returns are summed from, [T, S, N]. It is not learned from."""
 
 
 class EnvRunnerGroup:
@@ -85,7 +83,6 @@ class EnvRunnerGroup:
         """Join fragments into one, [T, S, N, ...]. Count its steps and episodes, and update the running statistics."""
         batch = _joined([_marked(one, fragments) for one in fragments], fragments, concat_samples)
         self.count_episodes(fragments, batch)
-        batch = batch.drop(SCORE)
         self.learn_statistics(fragments)
         self.env_steps += n_steps * self.n_envs
         self.transitions += int(np.count_nonzero(batch["valid"].numpy()))
@@ -100,8 +97,8 @@ class EnvRunnerGroup:
         """Count episodes. batch: the joined fragments: the order of counting is the same for any number of runners."""
         for fragment in fragments:
             self.forget_lost_episodes(fragment)
-        names = (SCORE, "terminated", "truncated", "valid")
-        score, terminated, truncated, valid = (batch[name].numpy() for name in names)
+        terminated, truncated, valid = (batch[name].numpy() for name in ("terminated", "truncated", "valid"))
+        score = _joined([one.sampled.score for one in fragments], fragments, partial(_concatenated, axes=FRAGMENT_AXES))
         self.episodes.update(score, terminated, truncated, valid)
 
     def forget_lost_episodes(self, fragment: ShardFragment) -> None:
@@ -189,8 +186,8 @@ def with_scaled_rewards(batch: SampleBatch, normaliser: RunningNormaliser | None
 
 
 def _marked(fragment: ShardFragment, all_of_them: Sequence[ShardFragment]) -> SampleBatch:
-    """Add the column `SCORE`, and `CONTINUES` if any of the runners was restarted."""
-    batch = fragment.sampled.batch.with_columns({SCORE: fragment.sampled.score})
+    """Return the batch of a fragment, with the column `CONTINUES` if any of the runners was restarted."""
+    batch = fragment.sampled.batch
     if not any(one.replaced for one in all_of_them):
         return batch
     continues = torch.ones(batch.sizes, dtype=torch.bool)
@@ -214,8 +211,9 @@ def _joined_moments(moments: Sequence[Moments | None], fragments: Sequence[Shard
     known = [one for one in moments if one is not None]
     if not known:
         return None
-    return Moments(*(_joined(field, fragments, _concatenated) for field in zip(*known, strict=True)))
+    concatenated = partial(_concatenated, axes=FRAGMENT_AXES[1:])
+    return Moments(*(_joined(field, fragments, concatenated) for field in zip(*known, strict=True)))
 
 
-def _concatenated(arrays: Sequence[np.ndarray], axis: str) -> np.ndarray:
-    return np.concatenate(arrays, axis=("seed", "env").index(axis))
+def _concatenated(arrays: Sequence[np.ndarray], axis: str, axes: Sequence[str]) -> np.ndarray:
+    return np.concatenate(arrays, axis=axes.index(axis))

@@ -61,13 +61,15 @@ class Policy:
         self._noise = noise
         self._device = hyper.device
         self._explore, self._exploit = (torch.tensor(explore).to(self._device) for explore in (True, False))
-        self.n_seeds = 0
+        self.n_seeds, self._parameters = 0, list[Tensor]()
         self.set_parameters(parameters)
 
     def set_parameters(self, parameters: Mapping[str, Tensor]) -> None:
         """Use other parameters, in place. parameters: name -> [S, ...]."""
-        self.named_parameters = dict(parameters)
-        self._parameters = list(parameters.values())
+        new = list(parameters.values())
+        if len(new) == len(self._parameters) and all(one is own for one, own in zip(new, self._parameters)):
+            return  # a local runner shares the storage of the learner
+        self.named_parameters, self._parameters = dict(parameters), new
         n_seeds = self._parameters[0].shape[0]
         if n_seeds != self.n_seeds:
             self.n_seeds = n_seeds

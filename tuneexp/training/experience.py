@@ -75,7 +75,7 @@ class Experience:
         if CONTINUES in fragment:
             self._cut_windows(fragment[CONTINUES][0])
             fragment = fragment.drop(CONTINUES)
-        encoded = SampleBatch(self.buffer.encode(fragment), FRAGMENT_AXES)
+        encoded = fragment if self.buffer.frames is None else SampleBatch(self.buffer.encode(fragment), FRAGMENT_AXES)
         return encoded if self._open is None else concat_samples([self._open, encoded], axis="time")
 
     def _cut_windows(self, continues: Tensor) -> None:
