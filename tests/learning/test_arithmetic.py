@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from tests.small import small_trial
-from tuneexp.learning.arithmetic import SWITCH, distance_to_result
+from tuneexp.errors import UserError
+from tuneexp.learning.arithmetic import SWITCH, distance_to_result, use_avx512
 
 _FLAGS = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
 _HAS_AVX512 = "avx512bw" in _FLAGS
@@ -59,6 +60,12 @@ def test_a_process_with_a_trial_multiplies_by_avx512() -> None:
 )
 def test_kernels_of_mkl_s_choice_stay(before: str, variables: dict[str, str]) -> None:
     assert "AVX-512" not in _kernels(before, **variables)
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "of")
+    with pytest.raises(UserError, match="TUNEEXP_AVX512 is 1 or 0, got 'of'; write TUNEEXP_AVX512=0"):
+        use_avx512.__wrapped__()
 
 
 def test_another_function_is_left_as_it_is() -> None:

@@ -187,10 +187,8 @@ class ReplayBuffer:
         Returns:
             Row numbers, [M, S, B]; arbitrary for a seed without rows.
         """
-        drawn = [
-            torch.randint(max(size, 1), (n_batches, 1, batch_size), generator=generator)
-            for size, generator in zip(self._size.tolist(), generators, strict=True)
-        ]
+        pairs = zip(self._size.tolist(), generators, strict=True)
+        drawn = [torch.randint(max(size, 1), (n_batches, 1, batch_size), generator=own) for size, own in pairs]
         rows, oldest = drawn[0] if len(drawn) == 1 else torch.cat(drawn, dim=1), self._written - self._size
         if oldest.any():
             rows = (rows + torch.from_numpy(oldest)[:, None]) % self.capacity

@@ -18,11 +18,13 @@ from pathlib import Path
 
 import torch
 
+from tuneexp.errors import UserError
+
 log = logging.getLogger(__name__)
 
 SWITCH = "TUNEEXP_AVX512"
 """Environment variable; 0, off, false or no: MKL chooses its kernels as it would without this library."""
-_OFF = {"0", "off", "false", "no"}
+_OFF, _ON = ("0", "off", "false", "no"), ("1", "on", "true", "yes", "")
 
 _NEEDED = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 _CHECK = "mkl_serv_intel_cpu_true"
@@ -52,8 +54,11 @@ def use_avx512() -> bool:
 
     Returns:
         True if it does; False on other processors, with another build of torch, after the first matrix product of the
-        process, or with `TUNEEXP_AVX512=0`."""
-    if os.environ.get(SWITCH, "").strip().lower() in _OFF or not _is_amd_with_avx512():
+        process, or with `TUNEEXP_AVX512=0`.
+
+    Raises:
+        UserError: the variable is neither on nor off."""
+    if not _switched_on() or not _is_amd_with_avx512():
         return False
     try:
         check = getattr(ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")), _CHECK)
@@ -70,6 +75,13 @@ def use_avx512() -> bool:
         return False
     result.value = 1
     return bool(check())
+
+
+def _switched_on() -> bool:
+    text = os.environ.get(SWITCH, "")
+    if text.strip().lower() not in (*_OFF, *_ON):
+        raise UserError(f"{SWITCH} is 1 or 0, got {text!r}; write {SWITCH}=0 to leave the choice of kernels to MKL")
+    return text.strip().lower() in _ON
 
 
 def distance_to_result(code: bytes) -> int | None:

@@ -70,7 +70,8 @@ class TargetNetworks:
             self.follow(self._tau, proceed)
 
     def before_rollout(self, env_steps: int, rollout_env_steps: int, proceed: Tensor) -> None:
-        """Make all moves of a rollout at once: online parameters are constant while it is collected.
+        """Make all moves of a rollout at once, where environment steps move the target: online parameters are constant
+        while it is collected.
 
         Args:
             env_steps: per seed, done before the rollout.
