@@ -78,10 +78,10 @@ def use_avx512() -> bool:
 
 
 def _switched_on() -> bool:
-    text = os.environ.get(SWITCH, "")
-    if text.strip().lower() not in (*_OFF, *_ON):
-        raise UserError(f"{SWITCH} is 1 or 0, got {text!r}; write {SWITCH}=0 to leave the choice of kernels to MKL")
-    return text.strip().lower() in _ON
+    value = os.environ.get(SWITCH, "").strip().lower()
+    if value not in (*_OFF, *_ON):
+        raise UserError(f"{SWITCH} is 1 or 0, got {value!r}; write {SWITCH}=0 to leave the choice of kernels to MKL")
+    return value in _ON
 
 
 def distance_to_result(code: bytes) -> int | None:

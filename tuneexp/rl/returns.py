@@ -158,9 +158,8 @@ def n_step_transitions(
     """
     if n < 1:
         raise ValueError(f"n_step_transitions needs n >= 1, got {n}")
-    resets = ~valid
-    total = own = reward.masked_fill(resets, 0.0)  # not multiplied: the value of a reset row may be NaN
-    discount = own_discount = (torch.ones_like(reward) * gamma).masked_fill(terminated | resets, 0.0)
+    total = own = only_valid(reward, valid)
+    discount = own_discount = (torch.ones_like(reward) * gamma).masked_fill(terminated | ~valid, 0.0)
     time = torch.arange(reward.shape[0], device=reward.device).view(-1, *[1] * (reward.dim() - 1)).expand(reward.shape)
     if n == 1:  # the next row does not matter
         return NStep(total, discount, time, valid)
